@@ -1,0 +1,93 @@
+/**
+ * A guard is a condition that must hold when a commit lands, as data. All guards are checked before
+ * the first change; the first that fails refuses the whole commit.
+ */
+import { z } from "zod";
+import {
+  countField,
+  idField,
+  keyField,
+  ordinalField,
+  recordIdField,
+  statusField,
+  wholeField,
+} from "./fields.ts";
+import { COMMIT_ID_CHARS } from "./ids.ts";
+
+const tokenField = z.string().length(COMMIT_ID_CHARS);
+
+const present = z.strictObject({ is: z.literal("present") });
+const absent = z.strictObject({ is: z.literal("absent") });
+/** The row's token is this one: nobody wrote the row since it was read. */
+const unchanged = z.strictObject({ is: z.literal("unchanged"), token: tokenField });
+const version = z.strictObject({ is: z.literal("version"), version: wholeField });
+const status = z.strictObject({ is: z.literal("status"), status: statusField });
+/** A stage's record id: the same pair (run, stageId) may have been deleted and created again. */
+const record = z.strictObject({ is: z.literal("record"), id: recordIdField });
+/** A job's attempt: the fence of a delivery. */
+const attempt = z.strictObject({ is: z.literal("attempt"), attempt: countField });
+
+/** Tokens of rows, in the order of the rows' keys, joined by commas; "" for none. */
+const tokensField = z.string().max(COMMIT_ID_CHARS * 100_000);
+
+export const guard = z.discriminatedUnion("on", [
+  z.strictObject({
+    on: z.literal("run"),
+    id: idField,
+    expect: z.discriminatedUnion("is", [present, absent, unchanged, version, status]),
+  }),
+  z.strictObject({
+    on: z.literal("stage"),
+    workflowRunId: idField,
+    stageId: idField,
+    expect: z.discriminatedUnion("is", [present, absent, unchanged, version, record]),
+  }),
+  z.strictObject({
+    on: z.literal("artifact"),
+    workflowRunId: idField,
+    key: keyField,
+    expect: z.discriminatedUnion("is", [present, absent, unchanged]),
+  }),
+  z.strictObject({
+    on: z.literal("outboxEvent"),
+    workflowRunId: idField,
+    sequence: countField,
+    expect: z.discriminatedUnion("is", [present, absent, unchanged]),
+  }),
+  z.strictObject({
+    on: z.literal("idempotencyKey"),
+    key: keyField,
+    commandType: keyField,
+    expect: z.discriminatedUnion("is", [absent, unchanged]),
+  }),
+  z.strictObject({
+    on: z.literal("job"),
+    workflowRunId: idField,
+    ordinal: ordinalField,
+    expect: z.discriminatedUnion("is", [present, absent, unchanged, attempt]),
+  }),
+  /** The run's rows of one kind (stages by stageId, artifacts by key, annotations and jobs by ordinal) are these, unchanged. */
+  z.strictObject({
+    on: z.literal("list"),
+    list: z.enum(["stages", "artifacts", "annotations", "jobs"]),
+    workflowRunId: idField,
+    /** Only the stages with this status count. */
+    status: statusField.nullable(),
+    tokens: tokensField,
+  }),
+  /** The run's last outbox event has this sequence; 0: it has none. */
+  z.strictObject({
+    on: z.literal("outboxTail"),
+    workflowRunId: idField,
+    sequence: countField,
+  }),
+]);
+export type Guard = z.infer<typeof guard>;
+
+/** Why a commit was refused. */
+export interface Violation {
+  /** Which of the commit's guards. */
+  readonly guard: number;
+  /** What was found: for runs and stages the stored version, for jobs the attempt; -1 for a missing row; otherwise 0. */
+  readonly actual: number;
+}

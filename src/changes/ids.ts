@@ -1,0 +1,87 @@
+/**
+ * Ids that we make. Callers treat them as opaque; we do not: an id that carries its run saves an index,
+ * since the row is found by the primary key that begins with the run. Pure, but for randomness.
+ *
+ * An *ordinal* is unique and sorts by time, then by the order in which one connection made it:
+ * it is the tie-break wherever rows of one instant need an order.
+ */
+
+const TIME_CHARS = 9;
+const COUNTER_CHARS = 4;
+const RANDOM_CHARS = 9;
+/** Length of every commit id; the rings of commit ids in the rows rely on it. */
+export const COMMIT_ID_CHARS = TIME_CHARS + RANDOM_CHARS;
+
+function base36(value: number, width: number): string {
+  return value.toString(36).padStart(width, "0");
+}
+
+function random(chars: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(chars));
+  // 256 is not a multiple of 36; the slight bias costs less than half a bit of 46.
+  return Array.from(bytes, (byte) => (byte % 36).toString(36)).join("");
+}
+
+/** Milliseconds as text that sorts like the number; instants before 1970 sort first. */
+function timePrefix(now: number): string {
+  return base36(Math.max(0, Math.trunc(now)), TIME_CHARS);
+}
+
+/** A commit's id: its instant and enough randomness. Sorts by time, so old ones are a range of the key. */
+export function newCommitId(now: number): string {
+  return timePrefix(now) + random(RANDOM_CHARS);
+}
+
+/** The smallest commit id of an instant. */
+export function commitIdAt(now: number): string {
+  return timePrefix(now).padEnd(COMMIT_ID_CHARS, "0");
+}
+
+/** Makes ordinals that strictly increase, also when the clock stands still or goes back. */
+export function createOrdinals(): (now: number) => string {
+  let last = 0;
+  let counter = 0;
+  return (now) => {
+    const instant = Math.max(0, Math.trunc(now));
+    counter = instant > last ? 0 : counter + 1;
+    if (counter >= 36 ** COUNTER_CHARS) {
+      counter = 0;
+      last += 1;
+    }
+    last = Math.max(last, instant);
+    return timePrefix(last) + base36(counter, COUNTER_CHARS) + random(RANDOM_CHARS);
+  };
+}
+
+/** `run/ordinal`: ids of jobs, annotations, logs and artifacts; of outbox events with the sequence instead. */
+export function joinId(workflowRunId: string, ordinal: string | number): string {
+  return `${workflowRunId}/${ordinal}`;
+}
+
+/** Takes {@link joinId} apart, or null for an id that we never made. */
+export function splitId(id: string): { workflowRunId: string; ordinal: string } | null {
+  const slash = id.lastIndexOf("/");
+  if (slash < 0) return null;
+  return { workflowRunId: id.slice(0, slash), ordinal: id.slice(slash + 1) };
+}
+
+/** Takes an outbox event's id apart, or null for an id that we never made. */
+export function splitEventId(id: string): { workflowRunId: string; sequence: number } | null {
+  const parts = splitId(id);
+  if (parts === null || !/^[1-9]\d{0,14}$/.test(parts.ordinal)) return null;
+  return { workflowRunId: parts.workflowRunId, sequence: Number(parts.ordinal) };
+}
+
+/** `run/stage/length of run.ordinal`: a stage's record id. The length tells where the run's id ends. */
+export function stageRecordId(workflowRunId: string, stageId: string, ordinal: string): string {
+  return `${workflowRunId}/${stageId}/${workflowRunId.length}.${ordinal}`;
+}
+
+/** Takes {@link stageRecordId} apart, or null for an id that we never made. */
+export function splitStageRecordId(id: string): { workflowRunId: string; stageId: string } | null {
+  const match = /\/(\d{1,4})\.[0-9a-z]+$/.exec(id);
+  if (match === null) return null;
+  const runLength = Number(match[1]);
+  if (runLength < 1 || runLength + 1 >= match.index || id[runLength] !== "/") return null;
+  return { workflowRunId: id.slice(0, runLength), stageId: id.slice(runLength + 1, match.index) };
+}

@@ -1,0 +1,121 @@
+/** JSON values on their way into and out of a column. Pure. */
+import { ServiceError } from "../contract/index.ts";
+import { JSON_DEPTH_MAX, ROW_BYTES_MAX } from "./limits.ts";
+import { utf8Length } from "./text.ts";
+
+/**
+ * The JSON text of a value. What JSON would silently turn into something else is refused, with the
+ * path of the culprit: BigInt, functions, symbols, cycles, NaN, infinities, invalid Dates, Map, Set,
+ * binary data. `undefined` members vanish, Dates become ISO strings, as with `JSON.stringify`.
+ * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE with `field`, `size`, `limit` in bytes.
+ */
+export function encodeJson(value: unknown, field: string): string {
+  const plain = value === undefined ? null : toPlain(value, field, "", new Set(), 0);
+  const text = JSON.stringify(plain);
+  const size = utf8Length(text);
+  if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
+  return text;
+}
+
+/** As {@link encodeJson}, for a nullable column: null and undefined are both SQL NULL. */
+export function encodeNullableJson(value: unknown, field: string): string | null {
+  return value === undefined || value === null ? null : encodeJson(value, field);
+}
+
+export function decodeJson(text: string): unknown {
+  return JSON.parse(text);
+}
+
+export function decodeNullableJson(text: string | null): unknown {
+  return text === null ? null : JSON.parse(text);
+}
+
+export function tooLarge(field: string, size: number, limit: number): ServiceError {
+  return new ServiceError(
+    "PAYLOAD_TOO_LARGE",
+    `${field} does not fit: ${size} bytes, the limit is ${limit} bytes`,
+    { field, size, limit },
+  );
+}
+
+/** Object.prototype.toString's names of what JSON would store as `{}`, or as an object of numbers. */
+const UNSTORABLE_OBJECTS =
+  /^\[object (?:Map|Set|WeakMap|WeakSet|WeakRef|Promise|RegExp|ArrayBuffer|SharedArrayBuffer|DataView|\w+Array)\]$/;
+
+function toPlain(
+  value: unknown,
+  field: string,
+  key: string,
+  ancestors: Set<object>,
+  depth: number,
+): unknown {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return value;
+    case "number":
+      if (!Number.isFinite(value)) throw refused(field, String(value));
+      return value;
+    case "undefined":
+      return undefined;
+    case "bigint":
+    case "function":
+    case "symbol":
+      throw refused(field, `a ${typeof value}`);
+    case "object":
+      break;
+  }
+  if (value === null) return null;
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw refused(field, "an invalid Date");
+    return value.toISOString();
+  }
+  if (ancestors.has(value)) throw refused(field, "a cycle");
+  if (depth >= JSON_DEPTH_MAX) throw refused(field, `nesting deeper than ${JSON_DEPTH_MAX}`);
+  const tag = Object.prototype.toString.call(value);
+  if (tag !== "[object Array]" && UNSTORABLE_OBJECTS.test(tag)) {
+    throw refused(field, `a ${tag.slice(8, -1)}`);
+  }
+  ancestors.add(value);
+  const plain = hasToJson(value)
+    ? toPlain(value.toJSON(key), field, key, ancestors, depth + 1)
+    : membersToPlain(value, field, ancestors, depth);
+  ancestors.delete(value);
+  return plain;
+}
+
+function membersToPlain(
+  value: object,
+  field: string,
+  ancestors: Set<object>,
+  depth: number,
+): unknown {
+  if (Array.isArray(value)) {
+    // Array.from also visits holes, which JSON stores as null just as it does undefined.
+    return Array.from(value, (item: unknown, index) =>
+      toPlain(item, `${field}[${index}]`, String(index), ancestors, depth + 1),
+    );
+  }
+  if (value instanceof Number || value instanceof String || value instanceof Boolean) {
+    return toPlain(value.valueOf(), field, "", ancestors, depth + 1);
+  }
+  // No prototype: "__proto__" must become an ordinary member.
+  const plain: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+  for (const [key, member] of Object.entries(value)) {
+    const path = /^[A-Za-z_$][\w$]*$/.test(key)
+      ? `${field}.${key}`
+      : `${field}[${JSON.stringify(key)}]`;
+    plain[key] = toPlain(member, path, key, ancestors, depth + 1);
+  }
+  return plain;
+}
+
+function hasToJson(value: object): value is { toJSON(key: string): unknown } {
+  return "toJSON" in value && typeof value.toJSON === "function";
+}
+
+function refused(field: string, what: string): ServiceError {
+  return new ServiceError("INVALID_ARGUMENT", `${field} holds ${what}, which JSON cannot keep`, {
+    field,
+  });
+}

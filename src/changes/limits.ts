@@ -1,0 +1,41 @@
+/**
+ * Every limit of the product, each with its reason. Checked before anything is written.
+ * D1's own limits: 100 bound parameters and 100 KB of SQL a statement, 2,000,000 bytes a row or value
+ * (https://developers.cloudflare.com/d1/platform/limits/).
+ */
+
+/** Run ids, workflow ids, stage ids. */
+export const ID_BYTES_MAX = 512;
+/** Record ids that we made and a caller hands back; they carry a run id and a stage id. */
+export const RECORD_ID_BYTES_MAX = 2_048;
+/** Names, kinds, topics, actors. */
+export const NAME_BYTES_MAX = 1_024;
+/** Artifact keys (which hold a type, a run id and a stage id), annotation and idempotency keys. */
+export const KEY_BYTES_MAX = 2_048;
+/**
+ * All text of one row together. Below D1's 2,000,000 bytes a row, so that the fixed-size columns and
+ * the row's own overhead always fit. Local D1 does not enforce its limit; the tables' CHECK does.
+ */
+export const ROW_BYTES_MAX = 1_900_000;
+/** Changes in one transaction. */
+export const TRANSACTION_CHANGES_MAX = 1_000;
+/** All text of one commit together; an RPC message may hold 32 MiB. */
+export const COMMIT_BYTES_MAX = 24 * 1_024 * 1_024;
+/** Guards in one commit: what a transaction may have read. */
+export const COMMIT_GUARDS_MAX = 10_000;
+/** Queries answered in one round trip. */
+export const READ_QUERIES_MAX = 100;
+export const JSON_DEPTH_MAX = 1_000;
+export const ANNOTATIONS_LIST_MAX = 10_000;
+export const ANNOTATIONS_LIST_DEFAULT = 1_000;
+export const OUTBOX_PAGE_MAX = 1_000;
+export const OUTBOX_PAGE_DEFAULT = 100;
+/** Times that a transaction's callback is run before CONFLICT. */
+export const TRANSACTION_RUNS_MAX = 25;
+
+export const PRIORITY_DEFAULT = 5;
+export const JOB_MAX_ATTEMPTS_DEFAULT = 3;
+/** A lease that was not renewed for so long is over. */
+export const STALE_LEASE_MS_DEFAULT = 300_000;
+/** Retry n waits this times 2^n, where n counts the deliveries so far: 2 s, 4 s. */
+export const RETRY_BACKOFF_MS = 1_000;

@@ -1,0 +1,172 @@
+/**
+ * A read as data. What each answers is told here once, for `store/` and `memory/` alike.
+ * Queries that are asked together see one snapshot.
+ */
+import { z } from "zod";
+import type { Status } from "../contract/index.ts";
+import {
+  countField,
+  idField,
+  instantField,
+  keyField,
+  nameField,
+  ordinalField,
+  recordIdField,
+  statusField,
+  wholeField,
+} from "./fields.ts";
+import { ANNOTATIONS_LIST_MAX, OUTBOX_PAGE_MAX } from "./limits.ts";
+import type {
+  AiCallTotalRow,
+  AnnotationRow,
+  ArtifactRow,
+  IdempotencyKeyRow,
+  JobRow,
+  OutboxEventRow,
+  RunRow,
+  StageRow,
+} from "./rows.ts";
+
+/** Rows of one page of a list that may be long; the caller asks on after the last row's key. */
+export const PAGE_ROWS = 500;
+
+export const annotationFilters = z.strictObject({
+  key: keyField.optional(),
+  keyPrefix: keyField.optional(),
+  scope: nameField.optional(),
+  scopeId: nameField.nullable().optional(),
+  actorId: nameField.optional(),
+  actorKind: nameField.optional(),
+  attempt: wholeField.optional(),
+  since: instantField.optional(),
+  until: instantField.optional(),
+  limit: countField.max(ANNOTATIONS_LIST_MAX),
+});
+export type AnnotationRowFilters = z.infer<typeof annotationFilters>;
+
+const run = { workflowRunId: idField };
+
+export const query = z.discriminatedUnion("q", [
+  z.strictObject({ q: z.literal("run"), id: idField }),
+  z.strictObject({ q: z.literal("runStatus"), id: idField }),
+  /** Runs with this status by (priority DESC, ordinal), PAGE_ROWS of them, after the given place. */
+  z.strictObject({
+    q: z.literal("runsByStatus"),
+    status: statusField,
+    after: z.strictObject({ priority: wholeField, ordinal: ordinalField }).nullable(),
+  }),
+  /** The first `limit` PENDING runs by (priority DESC, ordinal). */
+  z.strictObject({ q: z.literal("pendingRuns"), limit: countField.max(1_000) }),
+  /**
+   * RUNNING runs with updatedAt <= since and no stage with updatedAt > since, by (updatedAt, ordinal), without those that are
+   * not stuck: a SUSPENDED stage with nextPollAt > now; a RUNNING job with lockedAt > since; a PENDING job with nextPollAt > now;
+   * a PENDING job while any RUNNING job of any run has lockedAt > since.
+   */
+  z.strictObject({ q: z.literal("stuckRuns"), since: instantField, now: instantField }),
+  z.strictObject({ q: z.literal("stage"), ...run, stageId: idField }),
+  /**
+   * The run's stages by (executionGroup, stageNumber, stageId), all three reversed when `descending`; the first `limit`, all when
+   * null. `beforeGroup`: executionGroup < it. `withoutNextPoll`: only those whose nextPollAt is null.
+   */
+  z.strictObject({
+    q: z.literal("stages"),
+    ...run,
+    status: statusField.nullable(),
+    beforeGroup: wholeField.nullable(),
+    withoutNextPoll: z.boolean(),
+    descending: z.boolean(),
+    limit: countField.nullable(),
+  }),
+  /** SUSPENDED stages with a nextPollAt <= before, by (nextPollAt, run, stageId), PAGE_ROWS of them, after the given place. */
+  z.strictObject({
+    q: z.literal("suspendedStages"),
+    before: instantField,
+    after: z
+      .strictObject({ nextPollAt: instantField, workflowRunId: idField, stageId: idField })
+      .nullable(),
+  }),
+  z.strictObject({ q: z.literal("artifact"), ...run, key: keyField }),
+  z.strictObject({ q: z.literal("hasArtifact"), ...run, key: keyField }),
+  /** By key. */
+  z.strictObject({ q: z.literal("artifacts"), ...run }),
+  /** By (createdAt, ordinal). */
+  z.strictObject({ q: z.literal("annotations"), ...run, filters: annotationFilters }),
+  z.strictObject({ q: z.literal("outboxEvent"), ...run, sequence: countField }),
+  /** The run's highest sequence; 0: none. */
+  z.strictObject({ q: z.literal("outboxTail"), ...run }),
+  /**
+   * Events neither published nor in the DLQ: `limit` of them, first the first of every run, then the second of every run, ..., runs
+   * in the order of their ids; answered by (run, sequence). Beyond the first 10,000 that wait, later runs have to wait.
+   */
+  z.strictObject({ q: z.literal("unpublishedEvents"), limit: countField.max(OUTBOX_PAGE_MAX) }),
+  /** Events in the DLQ by (dlqAt, run, sequence), the first `limit`. */
+  z.strictObject({ q: z.literal("deadLetters"), limit: countField.max(OUTBOX_PAGE_MAX) }),
+  z.strictObject({ q: z.literal("idempotencyKey"), key: keyField, commandType: keyField }),
+  z.strictObject({ q: z.literal("job"), ...run, ordinal: ordinalField }),
+  /** By ordinal. */
+  z.strictObject({ q: z.literal("jobs"), ...run }),
+  /** The job that a commit's claimJob with this `at` took, or null. */
+  z.strictObject({ q: z.literal("claimedJob"), at: instantField, commitId: z.string() }),
+  /** How many of the run's jobs a commit's cancelJobs cancelled. */
+  z.strictObject({ q: z.literal("cancelledJobs"), ...run, commitId: z.string() }),
+  /** RUNNING jobs with lockedAt < before, by (lockedAt, run, ordinal), the first `limit`. */
+  z.strictObject({
+    q: z.literal("staleJobs"),
+    before: instantField,
+    limit: countField.max(1_000),
+  }),
+  /** SUSPENDED jobs with nextPollAt <= now, by (nextPollAt, run, ordinal), PAGE_ROWS of them, after the given place. */
+  z.strictObject({
+    q: z.literal("suspendedJobs"),
+    now: instantField,
+    after: z
+      .strictObject({ nextPollAt: instantField, workflowRunId: idField, ordinal: ordinalField })
+      .nullable(),
+  }),
+  /** Totals of every topic that starts with the prefix, by (topic, modelKey), PAGE_ROWS of them, after the given place. */
+  z.strictObject({
+    q: z.literal("aiCallTotals"),
+    prefix: nameField,
+    after: z.strictObject({ topic: nameField, modelKey: nameField }).nullable(),
+  }),
+  /** Whether any call is recorded under the batch id. */
+  z.strictObject({ q: z.literal("aiBatch"), batchId: keyField }),
+  z.strictObject({ q: z.literal("stageById"), ...run, stageId: idField, id: recordIdField }),
+]);
+export type Query = z.infer<typeof query>;
+
+export interface QueryResults {
+  run: RunRow | null;
+  runStatus: Status | null;
+  runsByStatus: RunRow[];
+  pendingRuns: RunRow[];
+  stuckRuns: RunRow[];
+  stage: StageRow | null;
+  stageById: StageRow | null;
+  stages: StageRow[];
+  suspendedStages: StageRow[];
+  artifact: ArtifactRow | null;
+  hasArtifact: boolean;
+  artifacts: ArtifactRow[];
+  annotations: AnnotationRow[];
+  outboxEvent: OutboxEventRow | null;
+  outboxTail: number;
+  unpublishedEvents: OutboxEventRow[];
+  deadLetters: OutboxEventRow[];
+  idempotencyKey: IdempotencyKeyRow | null;
+  job: JobRow | null;
+  jobs: JobRow[];
+  claimedJob: JobRow | null;
+  cancelledJobs: number;
+  staleJobs: JobRow[];
+  suspendedJobs: JobRow[];
+  aiCallTotals: AiCallTotalRow[];
+  aiBatch: boolean;
+}
+export type QueryOf<K extends Query["q"]> = Extract<Query, { q: K }>;
+export type ResultOf<Q extends Query> = QueryResults[Q["q"]];
+export type ResultsOf<Qs extends readonly Query[]> = {
+  -readonly [K in keyof Qs]: Qs[K] extends Query ? ResultOf<Qs[K]> : never;
+};
+/** An answer whose query is known only at run time. */
+export type AnyResult = QueryResults[keyof QueryResults];

@@ -1,0 +1,253 @@
+/**
+ * The rows as they are stored: JSON and free text as text, instants as milliseconds. What the database,
+ * the in-memory store and the wire have in common. A test holds them against the tables' own types.
+ *
+ * `commits` is a row's memory of the last commits that wrote it, newest first, each
+ * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean an unchanged row.
+ * The rest lets a retry recognise its own earlier success although others wrote since.
+ */
+import { z } from "zod";
+import {
+  artifactTypeField,
+  countField,
+  idField,
+  instantField,
+  keyField,
+  logLevelField,
+  nameField,
+  numberField,
+  ordinalField,
+  recordIdField,
+  statusField,
+  textField,
+  wholeField,
+} from "./fields.ts";
+import { COMMIT_ID_CHARS } from "./ids.ts";
+import { utf8Length } from "./text.ts";
+
+/** How many commits a row remembers. */
+export const COMMITS_REMEMBERED = 8;
+
+/** A row's token: the commit that wrote it last. */
+export function tokenOf(row: { readonly commits: string }): string {
+  return row.commits.slice(0, COMMIT_ID_CHARS);
+}
+
+export const newRunRow = z.strictObject({
+  id: idField,
+  /** Ties between runs of one priority are broken by it, oldest first. */
+  ordinal: ordinalField,
+  createdAt: instantField,
+  updatedAt: instantField,
+  version: wholeField,
+  workflowId: idField,
+  workflowName: nameField,
+  workflowType: nameField,
+  status: statusField,
+  startedAt: instantField.nullable(),
+  completedAt: instantField.nullable(),
+  duration: numberField.nullable(),
+  input: textField,
+  output: textField.nullable(),
+  config: textField,
+  totalCost: numberField,
+  totalTokens: wholeField,
+  priority: wholeField,
+  metadata: textField.nullable(),
+});
+export type NewRunRow = z.infer<typeof newRunRow>;
+export type RunRow = NewRunRow & { commits: string };
+
+export const newStageRow = z.strictObject({
+  workflowRunId: idField,
+  stageId: idField,
+  id: recordIdField,
+  createdAt: instantField,
+  updatedAt: instantField,
+  version: wholeField,
+  stageName: nameField,
+  stageNumber: wholeField,
+  executionGroup: wholeField,
+  attempt: wholeField,
+  status: statusField,
+  startedAt: instantField.nullable(),
+  completedAt: instantField.nullable(),
+  duration: numberField.nullable(),
+  inputData: textField.nullable(),
+  outputData: textField.nullable(),
+  config: textField.nullable(),
+  suspendedState: textField.nullable(),
+  resumeData: textField.nullable(),
+  nextPollAt: instantField.nullable(),
+  pollInterval: numberField.nullable(),
+  maxWaitUntil: instantField.nullable(),
+  metrics: textField.nullable(),
+  embeddingInfo: textField.nullable(),
+  errorMessage: textField.nullable(),
+});
+export type NewStageRow = z.infer<typeof newStageRow>;
+export type StageRow = NewStageRow & { commits: string };
+
+export const logRow = z.strictObject({
+  /** The run given, or else the stage's run, or else "". */
+  workflowRunId: z.union([idField, z.literal("")]),
+  ordinal: ordinalField,
+  createdAt: instantField,
+  workflowStageId: recordIdField.nullable(),
+  level: logLevelField,
+  message: textField,
+  metadata: textField.nullable(),
+});
+export type LogRow = z.infer<typeof logRow>;
+
+export const newArtifactRow = z.strictObject({
+  workflowRunId: idField,
+  key: keyField,
+  ordinal: ordinalField,
+  createdAt: instantField,
+  updatedAt: instantField,
+  workflowStageId: recordIdField.nullable(),
+  type: artifactTypeField,
+  data: textField,
+  size: numberField,
+  metadata: textField.nullable(),
+});
+export type NewArtifactRow = z.infer<typeof newArtifactRow>;
+export type ArtifactRow = NewArtifactRow & { commits: string };
+
+export const newAnnotationRow = z.strictObject({
+  workflowRunId: idField,
+  ordinal: ordinalField,
+  createdAt: instantField,
+  workflowStageRecordId: recordIdField.nullable(),
+  attempt: wholeField,
+  scope: nameField,
+  scopeId: nameField.nullable(),
+  actorKind: nameField.nullable(),
+  actorId: nameField.nullable(),
+  actorVersion: nameField.nullable(),
+  key: keyField,
+  value: textField,
+  payload: textField.nullable(),
+  idempotencyKey: keyField.nullable(),
+});
+export type NewAnnotationRow = z.infer<typeof newAnnotationRow>;
+export type AnnotationRow = NewAnnotationRow & { commits: string };
+
+/** An outbox event before its commit gives it a sequence. */
+export const newOutboxEventRow = z.strictObject({
+  workflowRunId: idField,
+  eventType: nameField,
+  payload: textField,
+  causationId: nameField,
+  occurredAt: instantField,
+  publishedAt: instantField.nullable(),
+  retryCount: countField,
+  dlqAt: instantField.nullable(),
+});
+export type NewOutboxEventRow = z.infer<typeof newOutboxEventRow>;
+export type OutboxEventRow = NewOutboxEventRow & { sequence: number; commits: string };
+
+export type IdempotencyKeyRow = {
+  key: string;
+  commandType: string;
+  createdAt: number;
+  state: "in_progress" | "completed";
+  /** When the key was acquired last: ages are measured from it. */
+  acquiredAt: number;
+  result: string | null;
+  commits: string;
+};
+
+export const newJobRow = z.strictObject({
+  workflowRunId: idField,
+  ordinal: ordinalField,
+  createdAt: instantField,
+  updatedAt: instantField,
+  workflowId: idField,
+  stageId: idField,
+  status: statusField,
+  priority: wholeField,
+  workerId: nameField.nullable(),
+  lockedAt: instantField.nullable(),
+  startedAt: instantField.nullable(),
+  completedAt: instantField.nullable(),
+  attempt: countField,
+  maxAttempts: countField,
+  lastError: textField.nullable(),
+  nextPollAt: instantField.nullable(),
+  payload: textField,
+});
+export type NewJobRow = z.infer<typeof newJobRow>;
+export type JobRow = NewJobRow & { commits: string };
+
+export const aiCallRow = z.strictObject({
+  /** "" for a call of its own. */
+  batchId: keyField,
+  /** For a call of a batch, derived from its content, so that a repeat is the same row. */
+  ordinal: z.string().regex(/^[0-9a-z]{1,80}$/, "must be an ordinal"),
+  createdAt: instantField,
+  topic: nameField,
+  callType: nameField,
+  modelKey: nameField,
+  modelId: nameField,
+  prompt: textField,
+  response: textField,
+  inputTokens: wholeField,
+  outputTokens: wholeField,
+  cost: numberField,
+  metadata: textField.nullable(),
+});
+export type AiCallRow = z.infer<typeof aiCallRow>;
+
+export type AiCallTotalRow = {
+  topic: string;
+  modelKey: string;
+  calls: number;
+  inputTokens: number;
+  outputTokens: number;
+  cost: number;
+};
+
+/** Per table, the columns that hold text of any length. Together they must fit in a row. */
+export const LONG_TEXT = {
+  runs: ["input", "output", "config", "metadata"],
+  stages: [
+    "inputData",
+    "outputData",
+    "config",
+    "suspendedState",
+    "resumeData",
+    "metrics",
+    "embeddingInfo",
+    "errorMessage",
+  ],
+  logs: ["message", "metadata"],
+  artifacts: ["data", "metadata"],
+  annotations: ["value", "payload"],
+  outboxEvents: ["payload"],
+  idempotencyKeys: ["result"],
+  jobs: ["payload", "lastError"],
+  aiCalls: ["prompt", "response", "metadata"],
+} as const;
+export type LongTextTable = keyof typeof LONG_TEXT;
+
+/** Bytes of a row's long text, and the column that holds most of it. */
+export function measureRow(
+  table: LongTextTable,
+  row: Readonly<Record<string, unknown>>,
+): { size: number; field: string } {
+  let size = 0;
+  let largest = -1;
+  let field: string = LONG_TEXT[table][0];
+  for (const column of LONG_TEXT[table]) {
+    const value = row[column];
+    const bytes = typeof value === "string" ? utf8Length(value) : 0;
+    size += bytes;
+    if (bytes > largest) {
+      largest = bytes;
+      field = column;
+    }
+  }
+  return { size, field };
+}

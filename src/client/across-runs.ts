@@ -1,0 +1,165 @@
+/**
+ * Lists across runs inside a transaction. They are read committed: fetched anew, with the transaction's own rows in
+ * the place of the stored ones. Only single runs are guarded.
+ */
+import {
+  type AnyResult,
+  type OutboxEventRow,
+  OUTBOX_PAGE_MAX,
+  PAGE_ROWS,
+  type Query,
+  type QueryOf,
+  type ResultsOf,
+  type RunRow,
+  type StageRow,
+} from "../changes/index.ts";
+import { answer } from "../memory/queries.ts";
+import { createState, type State } from "../memory/state.ts";
+import { facetOfQuery } from "./facets.ts";
+import type { LocalCopy } from "./local-copy.ts";
+
+/** Looked at when a transaction first asks for PENDING runs: further claims choose from the same. */
+const PENDING_LOOKED_AT = 10;
+
+export interface AcrossRuns {
+  readonly copy: LocalCopy;
+  /** Names of the rows that the transaction wrote. */
+  readonly written: ReadonlySet<string>;
+  readonly read: <const Qs extends readonly Query[]>(queries: Qs) => Promise<ResultsOf<Qs>>;
+}
+
+export function isAcrossRuns(query: Query): boolean {
+  return facetOfQuery(query) === null;
+}
+
+export async function acrossRuns(query: Query, context: AcrossRuns): Promise<AnyResult> {
+  switch (query.q) {
+    case "pendingRuns":
+      return pendingRuns(query, context);
+    case "runsByStatus":
+      return runsByStatus(query, context);
+    case "stuckRuns":
+      return stuckRuns(query, context);
+    case "suspendedStages":
+      return suspendedStages(query, context);
+    case "unpublishedEvents":
+    case "deadLetters":
+      return events(query, context);
+    default: {
+      const [result] = await context.read([query]);
+      return result;
+    }
+  }
+}
+
+async function pendingRuns(
+  query: QueryOf<"pendingRuns">,
+  { copy, read }: AcrossRuns,
+): Promise<RunRow[]> {
+  const known = copy.pendingRuns;
+  const left = (known?.rows ?? []).filter(({ id }) => stillPending(copy, id));
+  if (known === null || (left.length === 0 && !known.all)) {
+    const limit = Math.max(query.limit, PENDING_LOOKED_AT) + copy.runsHeld();
+    const [rows] = await read([{ q: "pendingRuns", limit }]);
+    copy.pendingRuns = { rows, all: rows.length < limit };
+  }
+  const candidates = createState();
+  for (const row of copy.pendingRuns?.rows ?? []) putUnlessHeld(candidates, copy, row);
+  putHeld(candidates, copy);
+  return answer(candidates, query);
+}
+
+function stillPending(copy: LocalCopy, id: string): boolean {
+  const held = copy.holds({ of: "run", id });
+  return !held || copy.local.runs.get(id, "")?.status === "PENDING";
+}
+
+function putUnlessHeld(state: State, copy: LocalCopy, row: RunRow): void {
+  if (!copy.holds({ of: "run", id: row.id })) state.runs.set(row.id, "", row);
+}
+
+function putHeld(state: State, copy: LocalCopy): void {
+  for (const row of copy.local.runs.all()) state.runs.set(row.id, "", row);
+}
+
+async function runsByStatus(
+  query: QueryOf<"runsByStatus">,
+  { copy, read }: AcrossRuns,
+): Promise<RunRow[]> {
+  // The first page answers everything, so there is nothing after it.
+  if (query.after !== null) return [];
+  const state = createState();
+  let after: QueryOf<"runsByStatus">["after"] = null;
+  for (;;) {
+    const [page]: [RunRow[]] = await read([{ ...query, after }]);
+    for (const row of page) putUnlessHeld(state, copy, row);
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_ROWS) break;
+    after = { priority: last.priority, ordinal: last.ordinal };
+  }
+  putHeld(state, copy);
+  return [...state.runs.all()].filter((row) => row.status === query.status);
+}
+
+async function stuckRuns(
+  query: QueryOf<"stuckRuns">,
+  { copy, written, read }: AcrossRuns,
+): Promise<RunRow[]> {
+  const [rows] = await read([query]);
+  const touched = new Set(
+    [...written].flatMap((name) => {
+      const [kind, run] = name.split("\0");
+      return run !== undefined && (kind === "run" || kind === "stage" || kind === "job")
+        ? [run]
+        : [];
+    }),
+  );
+  const own = answer(copy.local, query).filter((row) => touched.has(row.id));
+  return [...rows.filter((row) => !touched.has(row.id)), ...own].toSorted(
+    (a, b) => a.updatedAt - b.updatedAt || (a.ordinal < b.ordinal ? -1 : 1),
+  );
+}
+
+async function suspendedStages(
+  query: QueryOf<"suspendedStages">,
+  { copy, read }: AcrossRuns,
+): Promise<StageRow[]> {
+  if (query.after !== null) return [];
+  const rows: StageRow[] = [];
+  let after: QueryOf<"suspendedStages">["after"] = null;
+  for (;;) {
+    const [page]: [StageRow[]] = await read([{ ...query, after }]);
+    rows.push(...page.filter((row) => !copy.holds({ of: "run", id: row.workflowRunId })));
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_ROWS) break;
+    const { workflowRunId, stageId } = last;
+    after = { nextPollAt: last.nextPollAt ?? query.before, workflowRunId, stageId };
+  }
+  const due = (row: StageRow) =>
+    row.status === "SUSPENDED" && row.nextPollAt !== null && row.nextPollAt <= query.before;
+  return [...rows, ...[...copy.local.stages.all()].filter(due)].toSorted(
+    (a, b) => (a.nextPollAt ?? 0) - (b.nextPollAt ?? 0),
+  );
+}
+
+async function events(
+  query: QueryOf<"unpublishedEvents"> | QueryOf<"deadLetters">,
+  { copy, written, read }: AcrossRuns,
+): Promise<OutboxEventRow[]> {
+  // As many more as the transaction may have taken out of the page.
+  const limit = Math.min(query.limit + written.size, OUTBOX_PAGE_MAX);
+  const [rows]: [OutboxEventRow[]] = await read([{ ...query, limit }]);
+  const state = createState();
+  for (const row of rows) {
+    const { workflowRunId, sequence } = row;
+    if (copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
+    state.outboxEvents.set(workflowRunId, String(sequence), row);
+  }
+  copy.applyDeferredTo(state, (change) => change.kind === "publishOutboxEvent");
+  for (const row of copy.local.outboxEvents.all()) {
+    const { workflowRunId, sequence } = row;
+    if (!copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
+    state.outboxEvents.set(workflowRunId, String(sequence), row);
+  }
+  return answer(state, query);
+}

@@ -1,0 +1,81 @@
+/** Annotations, over a unit of work. */
+import { ANNOTATIONS_LIST_DEFAULT, encodeJson, encodeNullableJson } from "../changes/index.ts";
+import type {
+  AnnotationFilters,
+  CreateAnnotationInput,
+  WorkflowAnnotationRecord,
+} from "../contract/index.ts";
+import { checkedChanges, checkedQuery, defined, given, instant } from "./encode.ts";
+import { toAnnotationRecord } from "./records.ts";
+import { distinct, runReference, stageReference } from "./stage-reference.ts";
+import type { Unit } from "./unit.ts";
+
+export async function appendAnnotations(
+  unit: Unit,
+  inputs: readonly CreateAnnotationInput[],
+): Promise<void> {
+  if (inputs.length === 0) return;
+  const now = await unit.now();
+  const changes = checkedChanges(
+    "appendAnnotations",
+    inputs.map((input) => ({ kind: "appendAnnotation" as const, row: newRow(unit, now, input) })),
+  );
+  const references = distinct(
+    inputs.flatMap(({ workflowRunId, workflowStageRecordId }) => [
+      runReference(workflowRunId),
+      ...(workflowStageRecordId === undefined || workflowStageRecordId === null
+        ? []
+        : [stageReference(workflowStageRecordId, workflowRunId)]),
+    ]),
+  );
+  const written = await unit.write({ guards: references.map(({ guard }) => guard), changes });
+  if (!written.applied) throw references[written.violation.guard]?.error;
+}
+
+function newRow(unit: Unit, now: number, input: CreateAnnotationInput) {
+  return {
+    workflowRunId: input.workflowRunId,
+    ordinal: unit.ordinal(now),
+    createdAt: now,
+    workflowStageRecordId: input.workflowStageRecordId ?? null,
+    attempt: input.attempt ?? 0,
+    scope: input.scope,
+    scopeId: input.scopeId ?? null,
+    actorKind: input.actor?.kind ?? null,
+    actorId: input.actor?.id ?? null,
+    actorVersion: input.actor?.version ?? null,
+    key: input.key,
+    value: encodeJson(input.value, "value"),
+    payload: encodeNullableJson(input.payload, "payload"),
+    idempotencyKey: input.idempotencyKey ?? null,
+  };
+}
+
+export async function listAnnotations(
+  unit: Unit,
+  workflowRunId: string,
+  filters: AnnotationFilters = {},
+): Promise<WorkflowAnnotationRecord[]> {
+  if (workflowRunId === "") return [];
+  const [rows] = await unit.read([
+    checkedQuery("listAnnotations", {
+      q: "annotations",
+      workflowRunId,
+      filters: {
+        ...defined({
+          key: filters.key,
+          keyPrefix: filters.keyPrefix,
+          scope: filters.scope,
+          scopeId: filters.scopeId,
+          actorId: filters.actorId,
+          actorKind: filters.actorKind,
+          attempt: filters.attempt,
+          since: given(filters.since, (value) => instant(value, "since")),
+          until: given(filters.until, (value) => instant(value, "until")),
+        }),
+        limit: filters.limit ?? ANNOTATIONS_LIST_DEFAULT,
+      },
+    }),
+  ]);
+  return rows.map(toAnnotationRecord);
+}

@@ -1,0 +1,95 @@
+/** A connection: the three interfaces over one store. Every way in ends here. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Store } from "../changes/index.ts";
+import {
+  type Backend,
+  type FlushableAICallLogger,
+  type JobQueue,
+  ServiceError,
+  StaleVersionError,
+  type StaleVersionErrorClass,
+  type WorkflowPersistence,
+} from "../contract/index.ts";
+import { TRANSACTION_RUNS_MAX } from "../changes/index.ts";
+import { AICalls } from "./ai-calls.ts";
+import { DirectUnit, pause } from "./direct.ts";
+import { Jobs } from "./jobs.ts";
+import { Persistence, type PersistenceOptions } from "./persistence.ts";
+import { Transaction } from "./transaction.ts";
+import type { Unit } from "./unit.ts";
+
+export interface ConnectionOptions {
+  /** Who dequeues through this connection; stored with each job it takes. Default null. */
+  readonly workerId?: string;
+  /** Keeps the Worker alive until an AI call is recorded: `ctx.waitUntil.bind(ctx)`. */
+  readonly waitUntil?: (promise: Promise<unknown>) => void;
+  /** The engine's own class, so that its `instanceof` recognises what is thrown. */
+  readonly StaleVersionError?: StaleVersionErrorClass;
+}
+
+interface Running {
+  readonly unit: Transaction;
+  readonly persistence: WorkflowPersistence;
+}
+
+/** A transaction inside a transaction is part of it. */
+async function join<T>(
+  { unit, persistence }: Running,
+  fn: (tx: WorkflowPersistence) => Promise<T>,
+): Promise<T> {
+  unit.requireOpen();
+  return fn(persistence);
+}
+
+export class Connection implements Backend {
+  readonly persistence: WorkflowPersistence;
+  readonly jobs: JobQueue;
+  readonly aiCalls: FlushableAICallLogger;
+  readonly #direct: DirectUnit;
+  readonly #StaleVersion: StaleVersionErrorClass;
+  /** The transaction whose callback the current asynchronous call chain belongs to. */
+  readonly #running = new AsyncLocalStorage<Running>();
+
+  constructor(store: Store, options: ConnectionOptions = {}) {
+    this.#direct = new DirectUnit(store);
+    this.#StaleVersion = options.StaleVersionError ?? StaleVersionError;
+    this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
+    this.jobs = new Jobs({
+      direct: this.#direct,
+      current: () => this.#running.getStore()?.unit ?? this.#direct,
+      workerId: options.workerId ?? null,
+    });
+    this.aiCalls = new AICalls(this.#direct, options.waitUntil);
+  }
+
+  #persistenceOver(
+    unit: Unit,
+    withTransaction: PersistenceOptions["withTransaction"],
+  ): WorkflowPersistence {
+    return new Persistence({ unit, StaleVersionError: this.#StaleVersion, withTransaction });
+  }
+
+  async #withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
+    const running = this.#running.getStore();
+    if (running !== undefined) return join(running, fn);
+    for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
+      const unit = new Transaction(this.#direct);
+      const persistence: WorkflowPersistence = this.#persistenceOver(unit, (nested) =>
+        join({ unit, persistence }, nested),
+      );
+      let value: T;
+      try {
+        value = await this.#running.run({ unit, persistence }, () => fn(persistence));
+      } finally {
+        // Calls that the callback did not await still belong to it.
+        await unit.close();
+      }
+      if (await unit.commit()) return value;
+      await pause(run, 250);
+    }
+    throw new ServiceError(
+      "CONFLICT",
+      `Others kept writing what the transaction had read; it was run ${TRANSACTION_RUNS_MAX} times`,
+    );
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The unit of work that acts at once, and delivers: a call whose answer was lost finds out what became of
+ * it before it tries again, so that it has exactly one effect or says UNAVAILABLE.
+ */
+import {
+  type Commit,
+  createOrdinals,
+  newCommitId,
+  type Query,
+  type ResultsOf,
+  type Settlement,
+  type Store,
+} from "../changes/index.ts";
+import { isServiceError, ServiceError } from "../contract/index.ts";
+import type { Unit, Write, Written } from "./unit.ts";
+
+/** Tries of one call, the first included. */
+const TRIES_MAX = 4;
+const PAUSE_MS = 25;
+
+/** One for the whole isolate, so that what its connections write in one millisecond keeps its order. */
+const nextOrdinal = createOrdinals();
+
+export class DirectUnit implements Unit {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async now(): Promise<number> {
+    return trying(() => this.#store.now());
+  }
+
+  ordinal(now: number): string {
+    return nextOrdinal(now);
+  }
+
+  async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    return trying(() => this.#store.read(queries));
+  }
+
+  async write(write: Write): Promise<Written> {
+    for (let tries = 1; ; tries += 1) {
+      const id = newCommitId(await this.now());
+      const commit: Commit = {
+        id,
+        guards: write.guards ?? [],
+        changes: write.changes,
+        reads: write.reads?.(id) ?? [],
+      };
+      try {
+        const outcome = await this.#store.attempt(commit);
+        return outcome.applied ? { ...outcome, commitId: id, late: false } : outcome;
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        const settlement = await trying(() => this.#store.settle(commit));
+        const written = await this.#afterLoss(commit, settlement, error);
+        if (written !== null) return written;
+        if (tries >= TRIES_MAX) throw error;
+      }
+      await pause(tries);
+    }
+  }
+
+  /** What a commit came to whose answer was lost; null when it never landed and may be tried again. */
+  async #afterLoss(commit: Commit, settlement: Settlement, loss: unknown): Promise<Written | null> {
+    switch (settlement) {
+      case "fenced":
+        return null;
+      case "applied": {
+        const results = await this.read(commit.reads);
+        return { applied: true, commitId: commit.id, results: [...results], late: true };
+      }
+      case "unknown":
+        throw new ServiceError(
+          "UNAVAILABLE",
+          "The answer was lost, and the row was written too often since to tell the outcome",
+          {},
+          loss,
+        );
+    }
+  }
+}
+
+/** Repeats what is harmless to repeat. */
+export async function trying<T>(call: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isUnavailable(error) || tries >= TRIES_MAX) throw error;
+    }
+    await pause(tries);
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return isServiceError(error) && error.code === "UNAVAILABLE";
+}
+
+/** Exponential, with jitter, so that callers who failed together do not come back together. */
+export async function pause(round: number, capMs = 1_000): Promise<void> {
+  const ceiling = Math.min(PAUSE_MS * 2 ** round, capMs);
+  const delay = ceiling / 2 + Math.random() * (ceiling / 2);
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, delay);
+  });
+}

@@ -1,0 +1,134 @@
+/**
+ * Callers' inputs as changes: checked against every limit, with the field named, before anything is sent.
+ */
+import { z } from "zod";
+import {
+  type Change,
+  change,
+  encodeText,
+  type LongTextTable,
+  measureRow,
+  type Query,
+  query,
+  ROW_BYTES_MAX,
+  tooLarge,
+} from "../changes/index.ts";
+import { type ErrorDetails, ServiceError } from "../contract/index.ts";
+
+export function invalid(message: string, details: ErrorDetails = {}): ServiceError {
+  return new ServiceError("INVALID_ARGUMENT", message, details);
+}
+
+/** Names of our own structure, which mean nothing to a caller. */
+const STRUCTURE = new Set(["row", "set", "filters"]);
+
+/** Throws INVALID_ARGUMENT that names the method, the field and what is wrong with it. */
+function checked<T>(schema: z.ZodType<T>, value: unknown, method: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const field = (issue?.path ?? [])
+    .map(String)
+    .filter((name) => !STRUCTURE.has(name))
+    .join(".");
+  const params = issue?.code === "custom" ? issue.params : undefined;
+  const limit = params?.["limit"];
+  const size = params?.["size"];
+  throw invalid(`${method}: ${field} ${issue?.message ?? "is invalid"}`.replace("  ", " "), {
+    field,
+    ...(typeof limit === "number" ? { limit } : {}),
+    ...(typeof size === "number" ? { size } : {}),
+  });
+}
+
+/**
+ * Checks changes as the service will.
+ * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE when a new row does not fit.
+ */
+export function checkedChanges(method: string, changes: readonly Change[]): readonly Change[] {
+  for (const candidate of changes) {
+    checked(change, candidate, method);
+    const table = insertedInto(candidate);
+    if (table !== null && "row" in candidate) {
+      const { size, field } = measureRow(table, candidate.row);
+      if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
+    }
+  }
+  return changes;
+}
+
+export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {
+  checked(query, candidate, method);
+  return candidate;
+}
+
+function insertedInto(candidate: Change): LongTextTable | null {
+  switch (candidate.kind) {
+    case "createRun":
+      return "runs";
+    case "createStage":
+    case "upsertStage":
+      return "stages";
+    case "createLog":
+      return "logs";
+    case "saveArtifact":
+      return "artifacts";
+    case "appendAnnotation":
+      return "annotations";
+    case "appendOutboxEvent":
+      return "outboxEvents";
+    case "enqueueJob":
+      return "jobs";
+    case "recordAiCall":
+      return "aiCalls";
+    default:
+      return null;
+  }
+}
+
+/** Free text of any content for a column. Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE. */
+export function freeText(value: unknown, field: string): string {
+  if (typeof value !== "string") throw invalid(`${field} must be a string`, { field });
+  const text = encodeText(value);
+  const { size } = measureRow("logs", { message: text });
+  if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
+  return text;
+}
+
+export function nullableFreeText(value: unknown, field: string): string | null {
+  return value === null || value === undefined ? null : freeText(value, field);
+}
+
+/**
+ * Milliseconds of a Date. ISO strings and milliseconds are taken too, since a Date that went through a
+ * JSON store (a replayed idempotent result, say) comes back as a string.
+ */
+export function instant(value: unknown, field: string): number {
+  const date =
+    value instanceof Date
+      ? value
+      : typeof value === "string" || typeof value === "number"
+        ? new Date(value)
+        : new Date(Number.NaN);
+  const time = date.getTime();
+  if (Number.isNaN(time)) throw invalid(`${field} must be a valid Date`, { field });
+  return time;
+}
+
+export function nullableInstant(value: unknown, field: string): number | null {
+  return value === null || value === undefined ? null : instant(value, field);
+}
+
+/** The members that are not undefined: an absent member leaves a column alone. */
+export function defined<T extends object>(
+  members: T,
+): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/** Applies `encode` unless the input is undefined. */
+export function given<In, Out>(value: In | undefined, encode: (value: In) => Out): Out | undefined {
+  return value === undefined ? undefined : encode(value);
+}

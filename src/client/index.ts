@@ -1,0 +1,20 @@
+/**
+ * `workflow-engine-cloudflare/client`: what a Worker imports that calls the service over a service binding.
+ * @example
+ * const { persistence, jobs, aiCalls } = connect(env.WORKFLOWS, { waitUntil: (p) => ctx.waitUntil(p) });
+ */
+import type { Backend } from "../contract/index.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
+import { RpcStore, type WorkflowEngineBinding } from "./rpc-store.ts";
+
+export * from "../contract/index.ts";
+export type { ConnectionOptions } from "./connection.ts";
+export type { EngineSessionStub, WorkflowEngineBinding } from "./rpc-store.ts";
+
+/**
+ * Opens a connection to the service behind a binding to its entrypoint `WorkflowEngine`. Make one per request: it
+ * holds one RPC session, opened with the first call, and I/O belongs to the request that started it.
+ */
+export function connect(binding: WorkflowEngineBinding, options: ConnectionOptions = {}): Backend {
+  return new Connection(new RpcStore(binding), options);
+}

@@ -1,0 +1,125 @@
+/** Outbox events, over a unit of work. */
+import {
+  encodeJson,
+  OUTBOX_PAGE_DEFAULT,
+  OUTBOX_PAGE_MAX,
+  type OutboxEventRow,
+  splitEventId,
+  tokenOf,
+  TRANSACTION_CHANGES_MAX,
+} from "../changes/index.ts";
+import { type CreateOutboxEventInput, type OutboxRecord, ServiceError } from "../contract/index.ts";
+import { checkedChanges, checkedQuery, instant, invalid } from "./encode.ts";
+import { toOutboxRecord } from "./records.ts";
+import type { Unit } from "./unit.ts";
+
+export async function appendOutboxEvents(
+  unit: Unit,
+  events: readonly CreateOutboxEventInput[],
+): Promise<void> {
+  if (events.length === 0) return;
+  const changes = checkedChanges(
+    "appendOutboxEvents",
+    events.map((event) => ({
+      kind: "appendOutboxEvent" as const,
+      row: {
+        workflowRunId: event.workflowRunId,
+        eventType: event.eventType,
+        payload: encodeJson(event.payload, "payload"),
+        causationId: event.causationId,
+        occurredAt: instant(event.occurredAt, "occurredAt"),
+        publishedAt: null,
+        retryCount: 0,
+        dlqAt: null,
+      },
+    })),
+  );
+  await unit.write({ changes });
+}
+
+export async function getUnpublishedOutboxEvents(
+  unit: Unit,
+  limit: number = OUTBOX_PAGE_DEFAULT,
+): Promise<OutboxRecord[]> {
+  const [rows] = await unit.read([
+    checkedQuery("getUnpublishedOutboxEvents", { q: "unpublishedEvents", limit }),
+  ]);
+  return rows.map(toOutboxRecord);
+}
+
+export async function markOutboxEventsPublished(unit: Unit, ids: readonly string[]): Promise<void> {
+  const at = await unit.now();
+  const changes = [...new Set(ids)].flatMap((id) => {
+    const key = splitEventId(id);
+    return key === null ? [] : [{ kind: "publishOutboxEvent" as const, ...key, at }];
+  });
+  checkedChanges("markOutboxEventsPublished", changes);
+  // Publishing an event twice is publishing it once, so several commits do no harm.
+  for (let start = 0; start < changes.length; start += TRANSACTION_CHANGES_MAX) {
+    await unit.write({ changes: changes.slice(start, start + TRANSACTION_CHANGES_MAX) });
+  }
+}
+
+function requireEvent(id: string) {
+  const key = splitEventId(id);
+  if (key === null) throw eventNotFound(id);
+  return key;
+}
+
+function eventNotFound(id: string): ServiceError {
+  return new ServiceError("NOT_FOUND", `Outbox event ${id} not found`, { entity: "Outbox", id });
+}
+
+export async function incrementOutboxRetryCount(unit: Unit, id: string): Promise<number> {
+  const key = requireEvent(id);
+  const written = await unit.write({
+    guards: [{ on: "outboxEvent", ...key, expect: { is: "present" } }],
+    changes: checkedChanges("incrementOutboxRetryCount", [{ kind: "countOutboxRetry", ...key }]),
+    reads: () => [{ q: "outboxEvent", ...key }],
+  });
+  const row = written.applied ? ((written.results[0] ?? null) as OutboxEventRow | null) : null;
+  if (!written.applied || row === null) throw eventNotFound(id);
+  if (written.late && tokenOf(row) !== written.commitId) {
+    throw new ServiceError("UNAVAILABLE", "The answer was lost, and others have counted since");
+  }
+  return row.retryCount;
+}
+
+export async function moveOutboxEventToDLQ(unit: Unit, id: string): Promise<void> {
+  const key = requireEvent(id);
+  const at = await unit.now();
+  const written = await unit.write({
+    guards: [{ on: "outboxEvent", ...key, expect: { is: "present" } }],
+    changes: checkedChanges("moveOutboxEventToDLQ", [
+      { kind: "deadLetterOutboxEvent", ...key, at },
+    ]),
+  });
+  if (!written.applied) throw eventNotFound(id);
+}
+
+export async function replayDLQEvents(unit: Unit, maxEvents: number): Promise<number> {
+  if (!Number.isSafeInteger(maxEvents) || maxEvents < 0) {
+    throw invalid("replayDLQEvents: maxEvents must be a whole number, 0 or more", {
+      field: "maxEvents",
+    });
+  }
+  let replayed = 0;
+  while (replayed < maxEvents) {
+    const limit = Math.min(maxEvents - replayed, OUTBOX_PAGE_MAX);
+    const [rows] = await unit.read([{ q: "deadLetters", limit }]);
+    if (rows.length === 0) break;
+    const keys = rows.map(({ workflowRunId, sequence }) => ({ workflowRunId, sequence }));
+    const written = await unit.write({
+      guards: rows.map((row, index) => ({
+        on: "outboxEvent" as const,
+        workflowRunId: row.workflowRunId,
+        sequence: keys[index]?.sequence ?? 0,
+        expect: { is: "unchanged" as const, token: tokenOf(row) },
+      })),
+      changes: keys.map((key) => ({ kind: "replayOutboxEvent" as const, ...key })),
+    });
+    // Refused: someone else took one of them; look again.
+    if (written.applied) replayed += rows.length;
+  }
+  return replayed;
+}

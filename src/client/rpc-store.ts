@@ -1,0 +1,87 @@
+/** The store behind a service binding. */
+import type {
+  AnyResult,
+  Commit,
+  CommitOutcome,
+  Query,
+  ResultsOf,
+  Settlement,
+  Store,
+} from "../changes/index.ts";
+import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
+
+/** The session that `WorkflowEngine.open()` answers, as a caller sees it. */
+export interface EngineSessionStub {
+  now(): Promise<Envelope<number>>;
+  read(queries: readonly Query[]): Promise<Envelope<readonly AnyResult[]>>;
+  attempt(commit: Commit): Promise<Envelope<CommitOutcome>>;
+  settle(commit: Commit): Promise<Envelope<Settlement>>;
+}
+
+/** A service binding to the entrypoint `WorkflowEngine`. */
+export interface WorkflowEngineBinding {
+  open(): Promise<EngineSessionStub>;
+}
+
+export class RpcStore implements Store {
+  readonly #binding: WorkflowEngineBinding;
+  #session: Promise<EngineSessionStub> | null = null;
+  /** What to add to this isolate's clock to have the service's; learned with the session. */
+  #clockOffset: Promise<number> | null = null;
+
+  constructor(binding: WorkflowEngineBinding) {
+    this.#binding = binding;
+  }
+
+  async now(): Promise<number> {
+    this.#clockOffset ??= this.#learnClock();
+    const offset = this.#clockOffset;
+    try {
+      return Date.now() + (await offset);
+    } catch (error) {
+      if (this.#clockOffset === offset) this.#clockOffset = null;
+      throw error;
+    }
+  }
+
+  async #learnClock(): Promise<number> {
+    return (await this.#call((session) => session.now())) - Date.now();
+  }
+
+  async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    // The service answers in the order of the queries.
+    return (await this.#call((session) => session.read(queries))) as unknown as ResultsOf<Qs>;
+  }
+
+  async attempt(commit: Commit): Promise<CommitOutcome> {
+    return this.#call((session) => session.attempt(commit));
+  }
+
+  async settle(commit: Commit): Promise<Settlement> {
+    return this.#call((session) => session.settle(commit));
+  }
+
+  /** A call that throws instead of answering an envelope may or may not have been made. */
+  async #call<T>(call: (session: EngineSessionStub) => Promise<Envelope<T>>): Promise<T> {
+    this.#session ??= Promise.resolve(this.#binding.open());
+    const opened = this.#session;
+    let envelope: Envelope<T>;
+    try {
+      envelope = await call(await opened);
+    } catch (error) {
+      // A broken session stays broken; the next call opens another.
+      if (this.#session === opened) this.#session = null;
+      throw new ServiceError(
+        "UNAVAILABLE",
+        `The service did not answer: ${messageOf(error)}`,
+        {},
+        error,
+      );
+    }
+    return fromEnvelope(envelope);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

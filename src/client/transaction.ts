@@ -1,0 +1,307 @@
+/**
+ * The unit of work of a transaction's callback.
+ *
+ * Reads load what they touch into a local copy, once, and are answered from it; writes change the copy at once,
+ * so that a stale version or a missing row shows at that call, and are recorded. `commit` sends what was
+ * recorded, guarded by all that was seen, as one commit. If a guard does not hold, someone else wrote in
+ * between: the caller runs the callback again with a new Transaction.
+ */
+import {
+  type AnyResult,
+  type Change,
+  COMMIT_BYTES_MAX,
+  type Guard,
+  measureRow,
+  newCommitId,
+  type Query,
+  type ResultsOf,
+  ROW_BYTES_MAX,
+  tooLarge,
+  TRANSACTION_CHANGES_MAX,
+} from "../changes/index.ts";
+import { checkGuards } from "../memory/guards.ts";
+import { answer } from "../memory/queries.ts";
+import type { DirectUnit } from "./direct.ts";
+import { invalid } from "./encode.ts";
+import { type Facet, facetOfChange, facetOfGuard, facetOfQuery } from "./facets.ts";
+import { LocalCopy } from "./local-copy.ts";
+import { guardedRow, guardOfRow, guardsOfQuery } from "./observed.ts";
+import { acrossRuns, isAcrossRuns } from "./across-runs.ts";
+import { Recorded } from "./recorded.ts";
+import type { Unit, Write, Written } from "./unit.ts";
+
+/** PENDING runs that a transaction's claims choose from, with what a claim is usually followed by. */
+const CLAIM_CANDIDATES = 10;
+
+export class Transaction implements Unit {
+  readonly #direct: DirectUnit;
+  readonly #copy: LocalCopy;
+  readonly #recorded = new Recorded();
+  readonly #guards = new Map<string, Guard>();
+  /** Rows that the transaction wrote. */
+  readonly #written = new Set<string>();
+  #bytes = 0;
+  #open = true;
+  /** Calls run one after the other, in the order in which they were made. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(direct: DirectUnit) {
+    this.#direct = direct;
+    this.#copy = new LocalCopy((queries) => direct.read(queries));
+  }
+
+  requireOpen(): void {
+    if (!this.#open) throw invalid("The transaction is over: its callback has ended");
+  }
+
+  async now(): Promise<number> {
+    return this.#direct.now();
+  }
+
+  ordinal(now: number): string {
+    return this.#direct.ordinal(now);
+  }
+
+  async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    return this.#inTurn(async () => {
+      const results: AnyResult[] = [];
+      await this.#copy.load(queries.flatMap((query) => facetOfQuery(query) ?? []));
+      for (const query of queries) results.push(await this.#answer(query));
+      // In the order of the queries; the mapped type cannot be built member by member.
+      return results as unknown as ResultsOf<Qs>;
+    });
+  }
+
+  async write(write: Write): Promise<Written> {
+    return this.#inTurn(async () => this.#write(write));
+  }
+
+  /** Lets calls that were made finish, and refuses further ones. */
+  async close(): Promise<void> {
+    await this.#last;
+    this.#open = false;
+  }
+
+  /** False when somebody else wrote what the callback had seen; nothing was written then. */
+  async commit(): Promise<boolean> {
+    const changes = this.#recorded.changes(this.#copy.local);
+    // One load is one snapshot; what it showed held at that instant.
+    if (changes.length === 0 && this.#copy.loads <= 1) return true;
+    const guards = [...this.#guards.values()].toSorted((a, b) =>
+      a.on < b.on ? -1 : a.on > b.on ? 1 : 0,
+    );
+    const written = await this.#direct.write({ guards, changes });
+    return written.applied;
+  }
+
+  async #inTurn<T>(call: () => Promise<T>): Promise<T> {
+    this.requireOpen();
+    const turn = this.#last.then(call);
+    this.#last = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    return turn;
+  }
+
+  async #answer(query: Query): Promise<AnyResult> {
+    if (isAcrossRuns(query)) {
+      const result = await acrossRuns(query, {
+        copy: this.#copy,
+        written: this.#written,
+        read: (fetched) => this.#direct.read(fetched),
+      });
+      if (query.q === "unpublishedEvents" || query.q === "deadLetters") this.#seeOwnEvents(result);
+      if (query.q === "pendingRuns") await this.#prefetch(result);
+      return result;
+    }
+    this.#see(guardsOfQuery(this.#copy.base, query));
+    return answer(this.#copy.local, query);
+  }
+
+  /** A sequence that was shown is kept: nobody else may take it first. */
+  #seeOwnEvents(result: AnyResult): void {
+    for (const event of result as { workflowRunId: string; sequence: number }[]) {
+      const { workflowRunId, sequence } = event;
+      if (!this.#recorded.ownsEvent(workflowRunId, sequence)) continue;
+      this.#see([{ on: "outboxEvent", workflowRunId, sequence, expect: { is: "absent" } }]);
+    }
+  }
+
+  async #prefetch(result: AnyResult): Promise<void> {
+    const runs = (result as { id: string }[]).slice(0, CLAIM_CANDIDATES);
+    await this.#copy.load(runs.map(({ id }) => ({ of: "run", id })));
+  }
+
+  #see(guards: readonly Guard[]): void {
+    for (const guard of guards) this.#guards.set(JSON.stringify(guard), guard);
+  }
+
+  async #write({ guards = [], changes, reads }: Write): Promise<Written> {
+    this.#requireRoom(changes);
+    await this.#copy.load([...guards.map(facetOfGuard), ...changes.flatMap(neededFacet)]);
+    const violation = checkGuards(this.#copy.local, guards);
+    if (violation !== null) {
+      const violated = guards[violation.guard];
+      if (violated !== undefined) this.#see([this.#asRead(violated)]);
+      return { applied: false, violation };
+    }
+    for (const guard of guards) this.#seeThatItHolds(guard);
+    const commitId = newCommitId(await this.#direct.now());
+    for (const change of changes) {
+      const resolved = this.#resolve(change);
+      this.#copy.apply([resolved], commitId);
+      this.#record(resolved);
+    }
+    const results: AnyResult[] = [];
+    const queries = reads?.(commitId) ?? [];
+    await this.#copy.load(queries.flatMap((query) => facetOfQuery(query) ?? []));
+    for (const query of queries) results.push(await this.#answer(query));
+    return { applied: true, commitId, results, late: false };
+  }
+
+  #requireRoom(changes: readonly Change[]): void {
+    if (this.#recorded.count + changes.length > TRANSACTION_CHANGES_MAX) {
+      throw invalid(`A transaction holds at most ${TRANSACTION_CHANGES_MAX} changes`, {
+        field: "transaction",
+        limit: TRANSACTION_CHANGES_MAX,
+      });
+    }
+    const size = this.#bytes + JSON.stringify(changes).length;
+    if (size > COMMIT_BYTES_MAX) throw tooLarge("transaction", size, COMMIT_BYTES_MAX);
+    this.#bytes = size;
+  }
+
+  /** The guard that what this guard looks at is as it was read. */
+  #asRead(guard: Guard): Guard {
+    return guard.on === "list" || guard.on === "outboxTail"
+      ? guard
+      : guardOfRow(this.#copy.base, guard);
+  }
+
+  #seeThatItHolds(guard: Guard): void {
+    const row = guardedRow(guard);
+    if (row === null || !this.#written.has(row)) {
+      this.#see([guard]);
+      return;
+    }
+    // The transaction wrote the row, so what it is now follows from what it was and from that.
+    // That it is there was seen when it was first written.
+    const expect = "expect" in guard ? guard.expect.is : null;
+    if (expect === "present" || expect === "absent" || expect === "record") return;
+    this.#see([this.#asRead(guard)]);
+  }
+
+  /** What a change comes to, given the local copy: what the database would decide, decided here and guarded. */
+  #resolve(change: Change): Change {
+    const { local } = this.#copy;
+    switch (change.kind) {
+      case "upsertStage": {
+        const { workflowRunId, stageId } = change.row;
+        if (local.stages.get(workflowRunId, stageId) === undefined) {
+          this.#see(guardsOfQuery(this.#copy.base, { q: "stage", workflowRunId, stageId }));
+          return { kind: "createStage", row: change.row };
+        }
+        const { row, set } = change;
+        return { kind: "updateStage", workflowRunId, stageId, set, at: row.updatedAt, bump: 1 };
+      }
+      case "saveArtifact": {
+        if (change.linkStageId === null) return change;
+        const { workflowRunId } = change.row;
+        const stageId = change.linkStageId;
+        const stage = local.stages.get(workflowRunId, stageId);
+        const link: Guard = {
+          on: "stage",
+          workflowRunId,
+          stageId,
+          expect: stage === undefined ? { is: "absent" } : { is: "record", id: stage.id },
+        };
+        this.#seeThatItHolds(link);
+        const row = { ...change.row, workflowStageId: stage?.id ?? null };
+        return { ...change, row, replaceStage: true, linkStageId: null };
+      }
+      case "acquireIdempotencyKey":
+      case "releaseIdempotencyKey": {
+        const { key, commandType } = change;
+        this.#see(guardsOfQuery(this.#copy.base, { q: "idempotencyKey", key, commandType }));
+        return change;
+      }
+      default:
+        return change;
+    }
+  }
+
+  #record(change: Change): void {
+    this.#recorded.add(change);
+    for (const row of writtenRows(change)) this.#written.add(row);
+    if (change.kind === "appendOutboxEvent") this.#recordEvent(change.row.workflowRunId);
+    if (change.kind === "deleteStage") this.#copy.forgetStage(change.id);
+  }
+
+  #recordEvent(workflowRunId: string): void {
+    let sequence = 0;
+    for (const row of this.#copy.local.outboxEvents.part(workflowRunId).values()) {
+      if (this.#recorded.ownsEvent(workflowRunId, row.sequence)) continue;
+      sequence = Math.max(sequence, row.sequence);
+    }
+    this.#recorded.addEvent(workflowRunId, sequence);
+    this.#copy.own({ of: "outboxEvent", workflowRunId, sequence });
+    this.#written.add(`outboxEvent\0${workflowRunId}\0${sequence}`);
+  }
+}
+
+/** The facets that must be there before a change is applied: those whose rows decide what it does or says. */
+function neededFacet(change: Change): Facet[] {
+  const facet = facetOfChange(change);
+  if (facet === null) return [];
+  switch (change.kind) {
+    case "appendAnnotation":
+    case "publishOutboxEvent":
+    case "completeIdempotencyKey":
+      return [];
+    case "saveArtifact":
+      // Only a large one may come to grief over what the row keeps.
+      return measureRow("artifacts", change.row).size > ROW_BYTES_MAX / 2
+        ? [facet, { of: "run", id: change.row.workflowRunId }]
+        : [{ of: "run", id: change.row.workflowRunId }];
+    default:
+      return [facet];
+  }
+}
+
+function writtenRows(change: Change): string[] {
+  switch (change.kind) {
+    case "createRun":
+      return [`run\0${change.row.id}`];
+    case "updateRun":
+      return [`run\0${change.id}`];
+    case "createStage":
+      return [`stage\0${change.row.workflowRunId}\0${change.row.stageId}`];
+    case "updateStage":
+    case "deleteStage":
+      return [`stage\0${change.workflowRunId}\0${change.stageId}`];
+    case "saveArtifact":
+      return [`artifact\0${change.row.workflowRunId}\0${change.row.key}`];
+    case "deleteArtifact":
+      return [`artifact\0${change.workflowRunId}\0${change.key}`];
+    case "publishOutboxEvent":
+    case "countOutboxRetry":
+    case "deadLetterOutboxEvent":
+    case "replayOutboxEvent":
+      return [`outboxEvent\0${change.workflowRunId}\0${change.sequence}`];
+    case "acquireIdempotencyKey":
+    case "completeIdempotencyKey":
+    case "releaseIdempotencyKey":
+      return [`idempotencyKey\0${change.key}\0${change.commandType}`];
+    case "enqueueJob":
+      return [`job\0${change.row.workflowRunId}\0${change.row.ordinal}`];
+    case "completeJob":
+    case "suspendJob":
+    case "failJob":
+    case "touchJob":
+    case "releaseJob":
+      return [`job\0${change.workflowRunId}\0${change.ordinal}`];
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,6 @@
+export * from "./errors.ts";
+export * from "./inputs.ts";
+export * from "./interfaces.ts";
+export * from "./records.ts";
+export * from "./backend.ts";
+export * from "./envelope.ts";

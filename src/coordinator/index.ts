@@ -1,0 +1,6 @@
+export {
+  CoordinatedStore,
+  type CoordinatorNamespace,
+  type CoordinatorStub,
+} from "./coordinated-store.ts";
+export { type CoordinatorEnv, RunCoordinator } from "./run-coordinator.ts";

@@ -1,0 +1,30 @@
+/** Which commits go through a coordinator. Pure. */
+import type { Commit } from "../changes/index.ts";
+
+/** A claim of one PENDING run and nothing else. */
+export function isClaim(commit: Commit): boolean {
+  return claimedRun(commit) !== null;
+}
+
+function claimedRun({ guards, changes }: Commit): string | null {
+  const [guard] = guards;
+  const [change] = changes;
+  if (guards.length !== 1 || changes.length !== 1) return null;
+  if (guard?.on !== "run" || guard.expect.is !== "status") return null;
+  if (guard.expect.status !== "PENDING" || change?.kind !== "updateRun") return null;
+  return change.id === guard.id && change.set.status === "RUNNING" ? guard.id : null;
+}
+
+/** The run whose coordinator a commit goes through: a claim's, or the only one that gets outbox events. */
+export function coordinatedRun(commit: Commit): string | null {
+  const claimed = claimedRun(commit);
+  if (claimed !== null) return claimed;
+  let run: string | null = null;
+  for (const change of commit.changes) {
+    if (change.kind !== "appendOutboxEvent") continue;
+    const { workflowRunId } = change.row;
+    if (run !== null && run !== workflowRunId) return null;
+    run = workflowRunId;
+  }
+  return run;
+}

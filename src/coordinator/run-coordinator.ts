@@ -1,0 +1,80 @@
+/**
+ * The coordinator: a Durable Object per run that lines up what competes on the run, so that claims and outbox
+ * events meet D1 one after the other. It is there for order and speed only. Every guarantee is in the
+ * commit's own guards, in D1: a coordinator may vanish, or exist twice, at any instant.
+ * It stores nothing and starts with nothing to rebuild.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { type Commit, type CommitOutcome } from "../changes/index.ts";
+import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
+import { D1Store } from "../store/index.ts";
+import { isClaim } from "./routing.ts";
+
+export interface CoordinatorEnv {
+  readonly DB: D1Database;
+}
+
+/** Who has waited so long for the commits before it gives up; D1 is stalling then. */
+const WAIT_MS_MAX = 15_000;
+
+/** A claim that others decided while it waited: the run was no longer PENDING before it returned. */
+const LOST: CommitOutcome = { applied: false, violation: { guard: 0, actual: 0 } };
+
+export class RunCoordinator extends DurableObject<CoordinatorEnv> {
+  readonly #store: D1Store;
+  #last: Promise<void> = Promise.resolve();
+  #claimsArrived = 0;
+  /** Claims up to this one arrived before the run was found claimed. */
+  #claimsDecided = 0;
+
+  constructor(state: DurableObjectState, env: CoordinatorEnv) {
+    super(state, env);
+    this.#store = new D1Store(env.DB);
+  }
+
+  /** One attempt at a commit, after those that came before. As `Store.attempt`, in an envelope. */
+  async attempt(commit: Commit): Promise<Envelope<CommitOutcome>> {
+    return toEnvelope(() => (isClaim(commit) ? this.#claim(commit) : this.#inTurn(commit)));
+  }
+
+  async #claim(commit: Commit): Promise<CommitOutcome> {
+    this.#claimsArrived += 1;
+    const ticket = this.#claimsArrived;
+    return this.#inTurn(commit, async () => {
+      if (ticket <= this.#claimsDecided) return LOST;
+      const outcome = await this.#store.attempt(commit);
+      // Won or lost, the run is not PENDING at this instant, and whoever arrived so far has lost.
+      this.#claimsDecided = this.#claimsArrived;
+      return outcome;
+    });
+  }
+
+  async #inTurn(
+    commit: Commit,
+    attempt: () => Promise<CommitOutcome> = () => this.#store.attempt(commit),
+  ): Promise<CommitOutcome> {
+    const before = this.#last;
+    const { promise: done, resolve: finish } = Promise.withResolvers<void>();
+    this.#last = before.then(() => done);
+    try {
+      await waitFor(before);
+      return await attempt();
+    } finally {
+      finish();
+    }
+  }
+}
+
+async function waitFor(before: Promise<void>): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(
+      new ServiceError("OVERLOADED", `Waited ${WAIT_MS_MAX} ms for earlier commits of the run`),
+    );
+  }, WAIT_MS_MAX);
+  try {
+    await Promise.race([before, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

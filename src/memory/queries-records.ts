@@ -1,0 +1,108 @@
+/**
+ * Queries of artifacts, annotations, outbox events and AI calls. What each answers is told in
+ * changes/query.ts. Pure.
+ */
+import {
+  type AiCallTotalRow,
+  type AnnotationRow,
+  type AnnotationRowFilters,
+  type ArtifactRow,
+  type OutboxEventRow,
+  PAGE_ROWS,
+  type QueryOf,
+} from "../changes/index.ts";
+import { byNumber, byText, type Compare, inTurn } from "./order.ts";
+import type { State } from "./state.ts";
+
+/** Waiting events that one look at the outbox considers: what bounds its cost. */
+const WAITING_CONSIDERED = 10_000;
+
+export function artifacts(state: State, query: QueryOf<"artifacts">): ArtifactRow[] {
+  return [...state.artifacts.part(query.workflowRunId).values()].toSorted(byText((row) => row.key));
+}
+
+const byAge: Compare<AnnotationRow> = inTurn(
+  byNumber((row) => row.createdAt),
+  byText((row) => row.ordinal),
+);
+
+export function annotations(state: State, query: QueryOf<"annotations">): AnnotationRow[] {
+  return [...state.annotations.part(query.workflowRunId).values()]
+    .filter((row) => passes(row, query.filters))
+    .toSorted(byAge)
+    .slice(0, query.filters.limit);
+}
+
+function passes(row: AnnotationRow, filters: AnnotationRowFilters): boolean {
+  const { key, keyPrefix, since, until } = filters;
+  if (key === undefined) {
+    if (keyPrefix !== undefined && !row.key.startsWith(keyPrefix)) return false;
+  } else if (row.key !== key) return false;
+  if (since !== undefined && row.createdAt < since) return false;
+  if (until !== undefined && row.createdAt > until) return false;
+  return (
+    matches(row.scope, filters.scope) &&
+    matches(row.scopeId, filters.scopeId) &&
+    matches(row.actorId, filters.actorId) &&
+    matches(row.actorKind, filters.actorKind) &&
+    matches(row.attempt, filters.attempt)
+  );
+}
+
+/** An absent filter lets everything pass; null lets only null pass. */
+function matches<T>(value: T, filter: T | undefined): boolean {
+  return filter === undefined || value === filter;
+}
+
+const bySequence: Compare<OutboxEventRow> = inTurn(
+  byText((event) => event.workflowRunId),
+  byNumber((event) => event.sequence),
+);
+
+export function unpublishedEvents(
+  state: State,
+  { limit }: QueryOf<"unpublishedEvents">,
+): OutboxEventRow[] {
+  const waiting = [...state.outboxEvents.all()]
+    .filter((event) => event.publishedAt === null && event.dlqAt === null)
+    .toSorted(bySequence)
+    .slice(0, WAITING_CONSIDERED);
+  const seen = new Map<string, number>();
+  const ranked = waiting.map((event) => {
+    const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
+    seen.set(event.workflowRunId, rank);
+    return { event, rank };
+  });
+  // Sorting is stable, so events of one rank stay in the order of their runs.
+  return ranked
+    .toSorted(byNumber(({ rank }) => rank))
+    .slice(0, limit)
+    .map(({ event }) => event)
+    .toSorted(bySequence);
+}
+
+export function deadLetters(state: State, { limit }: QueryOf<"deadLetters">): OutboxEventRow[] {
+  return [...state.outboxEvents.all()]
+    .filter((event) => event.dlqAt !== null)
+    .toSorted(
+      inTurn(
+        byNumber((event) => event.dlqAt ?? 0),
+        bySequence,
+      ),
+    )
+    .slice(0, limit);
+}
+
+const byTopic: Compare<Pick<AiCallTotalRow, "topic" | "modelKey">> = inTurn(
+  byText((total) => total.topic),
+  byText((total) => total.modelKey),
+);
+
+export function aiCallTotals(state: State, query: QueryOf<"aiCallTotals">): AiCallTotalRow[] {
+  const { prefix, after } = query;
+  return [...state.aiCallTotals.all()]
+    .filter((total) => total.topic.startsWith(prefix))
+    .filter((total) => after === null || byTopic(total, after) > 0)
+    .toSorted(byTopic)
+    .slice(0, PAGE_ROWS);
+}

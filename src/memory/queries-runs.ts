@@ -1,0 +1,101 @@
+/** Queries of runs and stages. What each answers is told in changes/query.ts. Pure. */
+import {
+  type JobRow,
+  PAGE_ROWS,
+  type QueryOf,
+  type RunRow,
+  type StageRow,
+} from "../changes/index.ts";
+import { byNumber, byText, type Compare, descending, inTurn } from "./order.ts";
+import type { State } from "./state.ts";
+
+const byPriority: Compare<Pick<RunRow, "priority" | "ordinal">> = inTurn(
+  descending(byNumber((row) => row.priority)),
+  byText((row) => row.ordinal),
+);
+
+const byId: Compare<RunRow> = byText((run) => run.id);
+
+export function runsByStatus(state: State, query: QueryOf<"runsByStatus">): RunRow[] {
+  const { after } = query;
+  return [...state.runs.all()]
+    .filter((run) => run.status === query.status)
+    .filter((run) => after === null || byPriority(run, after) > 0)
+    .toSorted(inTurn(byPriority, byId))
+    .slice(0, PAGE_ROWS);
+}
+
+export function pendingRuns(state: State, { limit }: QueryOf<"pendingRuns">): RunRow[] {
+  return [...state.runs.all()]
+    .filter((run) => run.status === "PENDING")
+    .toSorted(inTurn(byPriority, byId))
+    .slice(0, limit);
+}
+
+export function stuckRuns(state: State, query: QueryOf<"stuckRuns">): RunRow[] {
+  const { since, now } = query;
+  const isLeased = (job: JobRow): boolean =>
+    job.status === "RUNNING" && job.lockedAt !== null && job.lockedAt > since;
+  const isLater = (at: number | null): boolean => at !== null && at > now;
+  const anyLeased = [...state.jobs.all()].some(isLeased);
+  const isStuck = (run: RunRow): boolean => {
+    const stagesOfRun = [...state.stages.part(run.id).values()];
+    const jobsOfRun = [...state.jobs.part(run.id).values()];
+    return (
+      run.status === "RUNNING" &&
+      run.updatedAt <= since &&
+      stagesOfRun.every(
+        (stage) =>
+          stage.updatedAt <= since && !(stage.status === "SUSPENDED" && isLater(stage.nextPollAt)),
+      ) &&
+      jobsOfRun.every(
+        (job) =>
+          !isLeased(job) && !(job.status === "PENDING" && (anyLeased || isLater(job.nextPollAt))),
+      )
+    );
+  };
+  return [...state.runs.all()].filter(isStuck).toSorted(
+    inTurn(
+      byNumber((run) => run.updatedAt),
+      byText((run) => run.ordinal),
+      byId,
+    ),
+  );
+}
+
+const byPosition: Compare<StageRow> = inTurn(
+  byNumber((stage) => stage.executionGroup),
+  byNumber((stage) => stage.stageNumber),
+  byText((stage) => stage.stageId),
+);
+
+export function stages(state: State, query: QueryOf<"stages">): StageRow[] {
+  const { status, beforeGroup, withoutNextPoll, descending: reversed, limit } = query;
+  return [...state.stages.part(query.workflowRunId).values()]
+    .filter((stage) => status === null || stage.status === status)
+    .filter((stage) => beforeGroup === null || stage.executionGroup < beforeGroup)
+    .filter((stage) => !withoutNextPoll || stage.nextPollAt === null)
+    .toSorted(reversed ? descending(byPosition) : byPosition)
+    .slice(0, limit ?? undefined);
+}
+
+export function stageById(state: State, query: QueryOf<"stageById">): StageRow | null {
+  const stage = state.stages.get(query.workflowRunId, query.stageId);
+  return stage?.id === query.id ? stage : null;
+}
+
+const byStagePoll: Compare<Pick<StageRow, "nextPollAt" | "workflowRunId" | "stageId">> = inTurn(
+  byNumber((row) => row.nextPollAt ?? 0),
+  byText((row) => row.workflowRunId),
+  byText((row) => row.stageId),
+);
+
+export function suspendedStages(state: State, query: QueryOf<"suspendedStages">): StageRow[] {
+  const { before, after } = query;
+  return [...state.stages.all()]
+    .filter((stage) => stage.status === "SUSPENDED")
+    .filter((stage) => stage.nextPollAt !== null && stage.nextPollAt <= before)
+    .filter((stage) => after === null || byStagePoll(stage, after) > 0)
+    .toSorted(byStagePoll)
+    .slice(0, PAGE_ROWS);
+}

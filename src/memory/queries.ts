@@ -1,0 +1,63 @@
+/** Queries over the in-memory State. What each answers is told in changes/query.ts. Pure. */
+import type { AnyResult, Query, QueryOf, QueryResults, ResultOf } from "../changes/index.ts";
+import { cancelledJobs, claimedJob, jobs, staleJobs, suspendedJobs } from "./queries-jobs.ts";
+import {
+  aiCallTotals,
+  annotations,
+  artifacts,
+  deadLetters,
+  unpublishedEvents,
+} from "./queries-records.ts";
+import {
+  pendingRuns,
+  runsByStatus,
+  stageById,
+  stages,
+  stuckRuns,
+  suspendedStages,
+} from "./queries-runs.ts";
+import { lastOutboxEvent, type State } from "./state.ts";
+
+type Answers = {
+  readonly [K in Query["q"]]: (state: State, query: QueryOf<K>) => QueryResults[K];
+};
+
+const ANSWERS: Answers = {
+  run: (state, { id }) => state.runs.get(id, "") ?? null,
+  runStatus: (state, { id }) => state.runs.get(id, "")?.status ?? null,
+  runsByStatus,
+  pendingRuns,
+  stuckRuns,
+  stage: (state, { workflowRunId, stageId }) => state.stages.get(workflowRunId, stageId) ?? null,
+  stageById,
+  stages,
+  suspendedStages,
+  artifact: (state, { workflowRunId, key }) => state.artifacts.get(workflowRunId, key) ?? null,
+  hasArtifact: (state, { workflowRunId, key }) =>
+    state.artifacts.get(workflowRunId, key) !== undefined,
+  artifacts,
+  annotations,
+  outboxEvent: (state, { workflowRunId, sequence }) =>
+    state.outboxEvents.get(workflowRunId, String(sequence)) ?? null,
+  outboxTail: (state, { workflowRunId }) => lastOutboxEvent(state, workflowRunId)?.sequence ?? 0,
+  unpublishedEvents,
+  deadLetters,
+  idempotencyKey: (state, { key, commandType }) =>
+    state.idempotencyKeys.get(key, commandType) ?? null,
+  job: (state, { workflowRunId, ordinal }) => state.jobs.get(workflowRunId, ordinal) ?? null,
+  jobs,
+  claimedJob,
+  cancelledJobs,
+  staleJobs,
+  suspendedJobs,
+  aiCallTotals,
+  aiBatch: (state, { batchId }) => state.aiCalls.part(batchId).size > 0,
+};
+
+/** The query's answer. Its rows are those of the State itself, frozen. */
+export function answer<Q extends Query>(state: State, query: Q): ResultOf<Q> {
+  // TypeScript does not see that the function chosen by `query.q` takes this very query and returns
+  // its result; the type of ANSWERS says so.
+  const answerOf = ANSWERS[query.q] as (state: State, query: Q) => AnyResult;
+  return answerOf(state, query) as ResultOf<Q>;
+}

@@ -1,0 +1,76 @@
+/** A {@link Store} in memory: what D1 is in production, for tests and for trying things out. */
+import type { AnyResult, Commit, Query, ResultsOf, Store } from "../changes/index.ts";
+import { ServiceError } from "../contract/index.ts";
+import { applyChanges } from "./apply.ts";
+import { checkGuards } from "./guards.ts";
+import { answer } from "./queries.ts";
+import { createState, type State } from "./state.ts";
+
+/** A commit whose answer was lost is settled long before as many others follow it. */
+const APPLIED_REMEMBERED = 1_000;
+
+export interface MemoryStoreOptions {
+  /** The store's clock, in milliseconds. Default: the machine's. */
+  readonly now?: () => number;
+}
+
+export interface MemoryStore extends Store {
+  /** For looking into; write through {@link Store.attempt} only. */
+  readonly state: State;
+  /** Forgets everything, settled commits included. */
+  clear(): void;
+}
+
+/**
+ * Every method does its work in one synchronous step, before it returns its promise: that makes
+ * commits atomic and reads snapshots, with no interleaving to rule out.
+ */
+export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
+  const now = options.now ?? (() => Date.now());
+  const state = createState();
+  const applied = new Set<string>();
+  // Never shortened: only lost answers get here; forgetting one would let a late attempt through.
+  const fenced = new Set<string>();
+
+  function rememberApplied(id: string): void {
+    applied.add(id);
+    if (applied.size <= APPLIED_REMEMBERED) return;
+    const [oldest] = applied;
+    if (oldest !== undefined) applied.delete(oldest);
+  }
+
+  return {
+    state,
+    async now() {
+      return now();
+    },
+    async read<const Qs extends readonly Query[]>(queries: Qs) {
+      // The answers are in the order of the queries, which is what ResultsOf says of the tuple.
+      return answerAll(state, queries) as ResultsOf<Qs>;
+    },
+    async attempt(commit: Commit) {
+      if (fenced.has(commit.id)) {
+        throw new ServiceError("UNAVAILABLE", `Commit ${commit.id} was settled as not applied`);
+      }
+      const violation = checkGuards(state, commit.guards);
+      if (violation !== null) return { applied: false, violation };
+      applyChanges(state, commit.changes, commit.id);
+      rememberApplied(commit.id);
+      return { applied: true, results: answerAll(state, commit.reads) };
+    },
+    async settle({ id }: Commit) {
+      if (applied.has(id)) return "applied";
+      fenced.add(id);
+      return "fenced";
+    },
+    clear() {
+      for (const table of Object.values(state)) table.clear();
+      applied.clear();
+      fenced.clear();
+    },
+  };
+}
+
+function answerAll(state: State, queries: readonly Query[]): AnyResult[] {
+  return queries.map((query) => answer(state, query));
+}

@@ -1,0 +1,74 @@
+/** Artifacts: the SQL of their queries and changes. */
+import type { ChangeOf, QueryOf } from "../changes/index.ts";
+import { rememberDeleted } from "./deleted.ts";
+import { artifacts } from "./schema.ts";
+import {
+  columns,
+  groupBy,
+  propertiesOf,
+  remembering,
+  selectList,
+  sourcesOf,
+  type Statement,
+  statement,
+} from "./sql.ts";
+
+const SELECT = `SELECT ${selectList(propertiesOf(artifacts))} FROM "artifacts"`;
+const NEW_ROW = propertiesOf(artifacts, ["commits"]) as (keyof ChangeOf<"saveArtifact">["row"])[];
+
+export function selectArtifact(query: QueryOf<"artifact">): Statement {
+  return statement(
+    `${SELECT} WHERE "workflow_run_id" = ? AND "key" = ?`,
+    query.workflowRunId,
+    query.key,
+  );
+}
+
+export function selectArtifactExists(query: QueryOf<"hasArtifact">): Statement {
+  return statement(
+    `SELECT 1 AS "found" FROM "artifacts" WHERE "workflow_run_id" = ? AND "key" = ?`,
+    query.workflowRunId,
+    query.key,
+  );
+}
+
+export function selectArtifacts(query: QueryOf<"artifacts">): Statement {
+  return statement(`${SELECT} WHERE "workflow_run_id" = ? ORDER BY "key"`, query.workflowRunId);
+}
+
+export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], commitId: string) {
+  const commits = remembering(commitId, `"artifacts"."commits"`);
+  const linked = `CASE WHEN src."link_stage_id" IS NULL THEN src."workflow_stage_id" ELSE (SELECT "id" FROM "stages" WHERE "stages"."workflow_run_id" = src."workflow_run_id" AND "stages"."stage_id" = src."link_stage_id") END`;
+  const selected = NEW_ROW.map((name) =>
+    name === "workflowStageId" ? linked : `src.${columns([name])}`,
+  ).join(", ");
+  const statements: Statement[] = [];
+  for (const group of groupBy(changes, (c) => `${c.replaceStage},${c.replaceMetadata}`).values()) {
+    const replaced = ["updatedAt", "data", "size", "type"];
+    if (group[0]?.replaceStage === true) replaced.push("workflowStageId");
+    if (group[0]?.replaceMetadata === true) replaced.push("metadata");
+    const rows = group.map(({ row, linkStageId }) => ({ ...row, linkStageId }));
+    for (const source of sourcesOf(rows, [...NEW_ROW, "linkStageId"])) {
+      statements.push({
+        sql:
+          `INSERT INTO "artifacts" (${columns(NEW_ROW)}, "commits") SELECT ${selected}, ? FROM ${source.sql} WHERE true ` +
+          `ON CONFLICT ("workflow_run_id", "key") DO UPDATE SET ` +
+          replaced.map((name) => `${columns([name])} = excluded.${columns([name])}, `).join("") +
+          `"commits" = ${commits.sql}`,
+        params: [commitId, ...source.params, ...commits.params],
+      });
+    }
+  }
+  return statements;
+}
+
+export function deleteArtifacts(changes: readonly ChangeOf<"deleteArtifact">[], commitId: string) {
+  return changes.flatMap(({ workflowRunId, key }) => [
+    rememberDeleted(commitId, "artifacts", ["workflowRunId", "key"], [workflowRunId, key]),
+    statement(
+      `DELETE FROM "artifacts" WHERE "workflow_run_id" = ? AND "key" = ?`,
+      workflowRunId,
+      key,
+    ),
+  ]);
+}

@@ -1,0 +1,68 @@
+/** How a batch reaches D1, and what its failures mean. */
+import { isServiceError, ServiceError } from "../contract/index.ts";
+import type { Statement } from "./sql.ts";
+
+/** A call that D1 has not answered by then is given up; its outcome is unknown. */
+const DEADLINE_MS = 20_000;
+
+/**
+ * Runs the statements as one transaction, in one round trip.
+ * @throws what D1 throws; UNAVAILABLE when it does not answer in time.
+ */
+export async function runBatch(
+  db: D1Database,
+  statements: readonly Statement[],
+): Promise<Record<string, unknown>[][]> {
+  const prepared = statements.map(({ sql, params }) => db.prepare(sql).bind(...params));
+  const results = await withDeadline(db.batch<Record<string, unknown>>(prepared));
+  return results.map((result) => result.results);
+}
+
+async function withDeadline<T>(call: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new ServiceError("UNAVAILABLE", `D1 did not answer within ${DEADLINE_MS} ms`));
+    }, DEADLINE_MS);
+  });
+  try {
+    return await Promise.race([call, deadline]);
+  } finally {
+    if (timer !== null) clearTimeout(timer);
+  }
+}
+
+/**
+ * Turns away before it runs anything.
+ * https://developers.cloudflare.com/d1/observability/debug-d1/
+ */
+const OVERLOADED = /overloaded|too many requests queued|queued for too long/i;
+/** The statement itself is at fault. The batch was rolled back. */
+const STATEMENT_AT_FAULT =
+  /SQLITE_(?:ERROR|CONSTRAINT|MISMATCH|RANGE)|D1_TYPE_ERROR|too many SQL variables/;
+const TOO_BIG = /SQLITE_TOOBIG|string or blob too big/;
+const ROW_DOES_NOT_FIT = /CHECK constraint failed: (\w+)_row_fits/;
+
+/** The table whose row would have grown too large, or null. */
+export function overfullTable(message: string): string | null {
+  return ROW_DOES_NOT_FIT.exec(message)?.[1] ?? null;
+}
+
+/**
+ * A failure of D1 in our terms. D1's errors carry nothing but a message; what is not known for certain to
+ * have been rolled back is UNAVAILABLE: the outcome is unknown.
+ */
+export function toServiceError(error: unknown): ServiceError {
+  if (isServiceError(error)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (TOO_BIG.test(message)) {
+    return new ServiceError("PAYLOAD_TOO_LARGE", "A value is larger than D1 can hold", {}, error);
+  }
+  if (STATEMENT_AT_FAULT.test(message)) {
+    return new ServiceError("INTERNAL", `D1 refused a statement: ${message}`, {}, error);
+  }
+  if (OVERLOADED.test(message)) {
+    return new ServiceError("OVERLOADED", `D1 is overloaded: ${message}`, {}, error);
+  }
+  return new ServiceError("UNAVAILABLE", `D1 did not answer: ${message}`, {}, error);
+}

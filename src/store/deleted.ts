@@ -1,0 +1,38 @@
+/**
+ * What a deleted row knew. A row remembers the commits that wrote it, so that a commit whose answer was
+ * lost can find out what became of it. When the row goes, that memory moves to the table `commits`, as far
+ * as someone may still ask: a caller settles a lost answer within seconds.
+ */
+import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../changes/index.ts";
+import { column, type Statement } from "./sql.ts";
+
+const ASKED_WITHIN_MS = 60_000;
+
+export function rememberDeleted(
+  commitId: string,
+  table: "stages" | "artifacts" | "idempotency_keys",
+  key: readonly string[],
+  values: readonly string[],
+): Statement {
+  const positions = JSON.stringify(
+    Array.from({ length: COMMITS_REMEMBERED }, (_, index) => 1 + index * COMMIT_ID_CHARS),
+  );
+  const id = `substr("commits", place.value, ${COMMIT_ID_CHARS})`;
+  return {
+    sql:
+      `INSERT OR IGNORE INTO "commits" ("id", "outcome") SELECT ${id}, 'applied' ` +
+      `FROM "${table}" JOIN json_each('${positions}') AS place ` +
+      `WHERE ${key.map((name) => `"${table}".${column(name)} = ?`).join(" AND ")} AND ${id} >= ?`,
+    params: [...values, oldestAsked(commitId)],
+  };
+}
+
+/** The oldest commit id that may still be asked for while this commit lands. */
+function oldestAsked(commitId: string): string {
+  return commitIdAt(instantOf(commitId) - ASKED_WITHIN_MS);
+}
+
+/** The instant that a commit id begins with. */
+export function instantOf(commitId: string): number {
+  return Number.parseInt(commitId.slice(0, 9), 36);
+}

@@ -1,0 +1,162 @@
+/**
+ * Guards in SQL. A guard that does not hold makes its SELECT fail, which makes D1 roll the whole batch back;
+ * one that holds writes nothing. The failing expression is a JSON path that is no path: its text
+ * is ours to choose and comes back in the error (`bad JSON path: '...'`), unlike a constraint's, and it needs
+ * neither a table nor a trigger.
+ */
+import type { Guard, Violation } from "../changes/index.ts";
+import { type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
+
+type On = Guard["on"];
+type RowGuard = Exclude<Guard, { on: "list" | "outboxTail" }>;
+
+/** How each kind of guarded row is found, and what is told about it when its guard fails. */
+const ROWS: Record<RowGuard["on"], { table: string; key: readonly string[]; actual: string }> = {
+  run: { table: "runs", key: ["id"], actual: `"version"` },
+  stage: { table: "stages", key: ["workflow_run_id", "stage_id"], actual: `"version"` },
+  artifact: { table: "artifacts", key: ["workflow_run_id", "key"], actual: "0" },
+  outboxEvent: { table: "outbox_events", key: ["workflow_run_id", "sequence"], actual: "0" },
+  idempotencyKey: { table: "idempotency_keys", key: ["key", "command_type"], actual: "0" },
+  job: { table: "jobs", key: ["workflow_run_id", "ordinal"], actual: `"attempt"` },
+};
+
+const LISTS = {
+  stages: { table: "stages", order: "stage_id" },
+  artifacts: { table: "artifacts", order: "key" },
+  annotations: { table: "annotations", order: "ordinal" },
+  jobs: { table: "jobs", order: "ordinal" },
+} as const;
+
+/** One statement per run of guards on the same kind of thing. */
+export function guardStatements(guards: readonly Guard[]): Statement[] {
+  const statements: Statement[] = [];
+  let start = 0;
+  while (start < guards.length) {
+    const first = guards[start];
+    if (first === undefined) break;
+    let end = start + 1;
+    while (end < guards.length && sameStatement(first, guards[end])) end += 1;
+    statements.push(...guardsOn(first, guards.slice(start, end), start));
+    start = end;
+  }
+  return statements;
+}
+
+function sameStatement(a: Guard, b: Guard | undefined): boolean {
+  if (b === undefined || a.on !== b.on) return false;
+  return a.on !== "list" || b.on !== "list" || a.list === b.list;
+}
+
+function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statement[] {
+  const rows = guards.map((guard, index) => flat(guard, start + index));
+  switch (first.on) {
+    case "list": {
+      const { table, order } = LISTS[first.list];
+      const tokens = `SELECT ifnull(group_concat(${tokenSql(`"commits"`)}, ',' ORDER BY "${order}"), '') FROM "${table}" WHERE "workflow_run_id" = src."a"${
+        first.list === "stages" ? ` AND (src."b" IS NULL OR "status" = src."b")` : ""
+      }`;
+      return refusing(rows, "", `(${tokens}) = src."value"`, "0");
+    }
+    case "outboxTail":
+      return refusing(
+        rows,
+        "",
+        `(SELECT ifnull(max("sequence"), 0) FROM "outbox_events" WHERE "workflow_run_id" = src."a") = src."value"`,
+        "0",
+      );
+    default: {
+      const { table, key, actual } = ROWS[first.on];
+      const on = key.map((name, index) => `"${table}"."${name}" = src."${"ab"[index]}"`);
+      return refusing(
+        rows,
+        `LEFT JOIN "${table}" ON ${on.join(" AND ")}`,
+        holds(first.on, `"${table}"`, `"${key[0]}"`),
+        `ifnull(${actual === "0" ? `CASE WHEN "${table}"."${key[0]}" IS NULL THEN NULL ELSE 0 END` : `"${table}".${actual}`}, -1)`,
+      );
+    }
+  }
+}
+
+function holds(on: On, table: string, anyKey: string): string {
+  const cases = [
+    `WHEN 'present' THEN ${table}.${anyKey} IS NOT NULL`,
+    `WHEN 'absent' THEN ${table}.${anyKey} IS NULL`,
+    `WHEN 'unchanged' THEN ${tokenSql(`${table}."commits"`)} IS src."value"`,
+  ];
+  if (on === "run" || on === "stage") {
+    cases.push(`WHEN 'version' THEN ${table}."version" IS src."value"`);
+  }
+  if (on === "run") cases.push(`WHEN 'status' THEN ${table}."status" IS src."value"`);
+  if (on === "stage") cases.push(`WHEN 'record' THEN ${table}."id" IS src."value"`);
+  if (on === "job") cases.push(`WHEN 'attempt' THEN ${table}."attempt" IS src."value"`);
+  return `CASE src."is" ${cases.join(" ")} ELSE 0 END`;
+}
+
+interface FlatGuard {
+  readonly place: number;
+  readonly a: Param;
+  readonly b: Param;
+  readonly is: string;
+  readonly value: Param;
+}
+
+function flat(guard: Guard, place: number): FlatGuard {
+  switch (guard.on) {
+    case "run":
+      return { place, a: guard.id, b: null, ...expected(guard.expect) };
+    case "stage":
+      return { place, a: guard.workflowRunId, b: guard.stageId, ...expected(guard.expect) };
+    case "artifact":
+      return { place, a: guard.workflowRunId, b: guard.key, ...expected(guard.expect) };
+    case "outboxEvent":
+      return { place, a: guard.workflowRunId, b: guard.sequence, ...expected(guard.expect) };
+    case "idempotencyKey":
+      return { place, a: guard.key, b: guard.commandType, ...expected(guard.expect) };
+    case "job":
+      return { place, a: guard.workflowRunId, b: guard.ordinal, ...expected(guard.expect) };
+    case "list":
+      return { place, a: guard.workflowRunId, b: guard.status, is: "tokens", value: guard.tokens };
+    case "outboxTail":
+      return { place, a: guard.workflowRunId, b: null, is: "sequence", value: guard.sequence };
+  }
+}
+
+function expected(expect: RowGuard["expect"]): { is: string; value: Param } {
+  switch (expect.is) {
+    case "present":
+    case "absent":
+      return { is: expect.is, value: null };
+    case "unchanged":
+      return { is: expect.is, value: expect.token };
+    case "version":
+      return { is: expect.is, value: expect.version };
+    case "status":
+      return { is: expect.is, value: expect.status };
+    case "record":
+      return { is: expect.is, value: expect.id };
+    case "attempt":
+      return { is: expect.is, value: expect.attempt };
+  }
+}
+
+const VIOLATION = /wfe:guard:(\d+):(-?\d+)/;
+
+function refusing(
+  rows: readonly FlatGuard[],
+  join: string,
+  condition: string,
+  actual: string,
+): Statement[] {
+  return sourcesOf(rows, ["place", "a", "b", "is", "value"]).map((source) => ({
+    sql:
+      `SELECT json_extract('{}', 'wfe:guard:' || CAST(src."place" AS INTEGER) || ':' || CAST(${actual} AS INTEGER)) ` +
+      `FROM ${source.sql} ${join} WHERE NOT (${condition})`,
+    params: source.params,
+  }));
+}
+
+/** The violation that a batch's error message tells of, or null. */
+export function violationIn(message: string): Violation | null {
+  const match = VIOLATION.exec(message);
+  return match === null ? null : { guard: Number(match[1]), actual: Number(match[2]) };
+}

@@ -1,0 +1,1 @@
+export { D1Store, type D1StoreOptions } from "./store.ts";

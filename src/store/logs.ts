@@ -1,0 +1,16 @@
+/** Logs: append only; the contract has no query for them. */
+import type { ChangeOf } from "../changes/index.ts";
+import { logs } from "./schema.ts";
+import { insertRows, propertiesOf } from "./sql.ts";
+
+const ROW = propertiesOf(logs) as (keyof ChangeOf<"createLog">["row"])[];
+
+export function createLogs(changes: readonly ChangeOf<"createLog">[]) {
+  return insertRows(
+    `"logs"`,
+    changes.map((change) => change.row),
+    ROW,
+    null,
+    "ON CONFLICT DO NOTHING",
+  );
+}

@@ -1,0 +1,128 @@
+/** Every query's statement, and how its rows become the answer. */
+import type { Status } from "../contract/index.ts";
+import type { AnyResult, Query, RunRow } from "../changes/index.ts";
+import { selectAiBatch, selectAiCallTotals } from "./ai-calls.ts";
+import { selectAnnotations } from "./annotations.ts";
+import { selectArtifact, selectArtifactExists, selectArtifacts } from "./artifacts.ts";
+import { selectIdempotencyKey } from "./idempotency-keys.ts";
+import {
+  countCancelledJobs,
+  selectClaimedJob,
+  selectJob,
+  selectJobs,
+  selectStaleJobs,
+  selectSuspendedJobs,
+} from "./jobs.ts";
+import {
+  selectDeadLetters,
+  selectOutboxEvent,
+  selectOutboxTail,
+  selectUnpublishedEvents,
+} from "./outbox.ts";
+import {
+  selectPendingRuns,
+  selectRun,
+  selectRunsByStatus,
+  selectRunStatus,
+  selectStuckRuns,
+} from "./runs.ts";
+import { selectStage, selectStageById, selectStages, selectSuspendedStages } from "./stages.ts";
+import type { Statement } from "./sql.ts";
+
+export function queryStatement(query: Query): Statement {
+  switch (query.q) {
+    case "run":
+      return selectRun(query);
+    case "runStatus":
+      return selectRunStatus(query);
+    case "runsByStatus":
+      return selectRunsByStatus(query);
+    case "pendingRuns":
+      return selectPendingRuns(query);
+    case "stuckRuns":
+      return selectStuckRuns(query);
+    case "stage":
+      return selectStage(query);
+    case "stageById":
+      return selectStageById(query);
+    case "stages":
+      return selectStages(query);
+    case "suspendedStages":
+      return selectSuspendedStages(query);
+    case "artifact":
+      return selectArtifact(query);
+    case "hasArtifact":
+      return selectArtifactExists(query);
+    case "artifacts":
+      return selectArtifacts(query);
+    case "annotations":
+      return selectAnnotations(query);
+    case "outboxEvent":
+      return selectOutboxEvent(query);
+    case "outboxTail":
+      return selectOutboxTail(query);
+    case "unpublishedEvents":
+      return selectUnpublishedEvents(query);
+    case "deadLetters":
+      return selectDeadLetters(query);
+    case "idempotencyKey":
+      return selectIdempotencyKey(query);
+    case "job":
+      return selectJob(query);
+    case "jobs":
+      return selectJobs(query);
+    case "claimedJob":
+      return selectClaimedJob(query);
+    case "cancelledJobs":
+      return countCancelledJobs(query);
+    case "staleJobs":
+      return selectStaleJobs(query);
+    case "suspendedJobs":
+      return selectSuspendedJobs(query);
+    case "aiCallTotals":
+      return selectAiCallTotals(query);
+    case "aiBatch":
+      return selectAiBatch(query);
+  }
+}
+
+/**
+ * The answer to a query from its rows. The one place where rows are taken at their word: the statements
+ * select exactly the columns of the row types, under their names.
+ */
+export function answerFrom(query: Query, rows: readonly Record<string, unknown>[]): AnyResult {
+  switch (query.q) {
+    case "run":
+    case "stage":
+    case "stageById":
+    case "artifact":
+    case "outboxEvent":
+    case "idempotencyKey":
+    case "job":
+    case "claimedJob":
+      return (rows[0] ?? null) as RunRow | null;
+    case "hasArtifact":
+    case "aiBatch":
+      return rows.length > 0;
+    case "runStatus":
+      return (rows[0]?.["status"] ?? null) as Status | null;
+    case "outboxTail":
+      return Number(rows[0]?.["sequence"]);
+    case "cancelledJobs":
+      return Number(rows[0]?.["count"]);
+    case "runsByStatus":
+    case "pendingRuns":
+    case "stuckRuns":
+    case "stages":
+    case "suspendedStages":
+    case "artifacts":
+    case "annotations":
+    case "unpublishedEvents":
+    case "deadLetters":
+    case "jobs":
+    case "staleJobs":
+    case "suspendedJobs":
+    case "aiCallTotals":
+      return rows as unknown as RunRow[];
+  }
+}

@@ -1,0 +1,121 @@
+/** Runs: the SQL of their queries and changes. */
+import type { ChangeOf, QueryOf } from "../changes/index.ts";
+import { PAGE_ROWS } from "../changes/index.ts";
+import { runs } from "./schema.ts";
+import {
+  column,
+  groupBy,
+  insertRows,
+  propertiesOf,
+  remembering,
+  selectList,
+  sourcesOf,
+  type Statement,
+  statement,
+} from "./sql.ts";
+
+const PROPERTIES = propertiesOf(runs);
+const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "runs"`;
+const NEW_ROW = propertiesOf(runs, ["commits"]) as (keyof ChangeOf<"createRun">["row"])[];
+
+export function selectRun(query: QueryOf<"run">): Statement {
+  return statement(`${SELECT} WHERE "id" = ?`, query.id);
+}
+
+export function selectRunStatus(query: QueryOf<"runStatus">): Statement {
+  return statement(`SELECT "status" FROM "runs" WHERE "id" = ?`, query.id);
+}
+
+export function selectRunsByStatus(query: QueryOf<"runsByStatus">): Statement {
+  // Written out, so that the range after a place is a seek in runs_status_idx, not a filter.
+  return query.after === null
+    ? statement(
+        `${SELECT} WHERE "status" = ? ORDER BY "priority" DESC, "ordinal" LIMIT ${PAGE_ROWS}`,
+        query.status,
+      )
+    : statement(
+        `SELECT * FROM (` +
+          `SELECT * FROM (${SELECT} WHERE "status" = ?1 AND "priority" = ?2 AND "ordinal" > ?3 ORDER BY "ordinal" LIMIT ${PAGE_ROWS}) ` +
+          `UNION ALL ` +
+          `SELECT * FROM (${SELECT} WHERE "status" = ?1 AND "priority" < ?2 ORDER BY "priority" DESC, "ordinal" LIMIT ${PAGE_ROWS})` +
+          `) LIMIT ${PAGE_ROWS}`,
+        query.status,
+        query.after.priority,
+        query.after.ordinal,
+      );
+}
+
+export function selectPendingRuns(query: QueryOf<"pendingRuns">): Statement {
+  return statement(
+    `${SELECT} WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?`,
+    query.limit,
+  );
+}
+
+export function selectStuckRuns({ since, now }: QueryOf<"stuckRuns">): Statement {
+  const job = (condition: string) =>
+    `EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = "runs"."id" AND ${condition})`;
+  const stage = (condition: string) =>
+    `EXISTS (SELECT 1 FROM "stages" WHERE "stages"."workflow_run_id" = "runs"."id" AND ${condition})`;
+  return statement(
+    `${SELECT} WHERE "status" = 'RUNNING' AND "updated_at" <= ?1 ` +
+      `AND NOT ${stage(`"stages"."updated_at" > ?1`)} ` +
+      `AND NOT ${stage(`"stages"."status" = 'SUSPENDED' AND "stages"."next_poll_at" > ?2`)} ` +
+      `AND NOT ${job(`"jobs"."status" = 'RUNNING' AND "jobs"."locked_at" > ?1`)} ` +
+      `AND NOT ${job(`"jobs"."status" = 'PENDING' AND "jobs"."next_poll_at" > ?2`)} ` +
+      `AND NOT (${job(`"jobs"."status" = 'PENDING'`)} ` +
+      `AND EXISTS (SELECT 1 FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" > ?1)) ` +
+      `ORDER BY "updated_at", "ordinal"`,
+    since,
+    now,
+  );
+}
+
+export function createRuns(changes: readonly ChangeOf<"createRun">[], commitId: string) {
+  return insertRows(
+    `"runs"`,
+    changes.map((change) => change.row),
+    NEW_ROW,
+    commitId,
+  );
+}
+
+/** Updates that set the same columns share a statement; unset columns stay out of it, and out of the indexes' cost. */
+export function updateRuns(changes: readonly ChangeOf<"updateRun">[], commitId: string) {
+  return updateBySet("runs", ["id"], changes, commitId);
+}
+
+/** UPDATE of runs or stages with the columns of each change's `set`, grouped by which columns those are. */
+export function updateBySet<
+  C extends { readonly set: object; readonly at: number; readonly bump: number },
+>(
+  table: "runs" | "stages",
+  key: readonly (keyof C & string)[],
+  changes: readonly C[],
+  commitId: string,
+): Statement[] {
+  const statements: Statement[] = [];
+  for (const group of groupBy(changes, (change) => setColumns(change).join()).values()) {
+    const set = group[0] === undefined ? [] : setColumns(group[0]);
+    const names = [...key, "at", "bump", ...set];
+    const rows = group.map((change) => ({ ...change, ...change.set }) as Record<string, unknown>);
+    const commits = remembering(commitId, `"${table}"."commits"`);
+    for (const source of sourcesOf(rows, names)) {
+      statements.push({
+        sql:
+          `UPDATE "${table}" SET ${set.map((name) => `${column(name)} = src.${column(name)}, `).join("")}` +
+          `"updated_at" = src."at", "version" = "version" + src."bump", "commits" = ${commits.sql} ` +
+          `FROM ${source.sql} WHERE ${key.map((name) => `"${table}".${column(name)} = src.${column(name)}`).join(" AND ")}`,
+        params: [...commits.params, ...source.params],
+      });
+    }
+  }
+  return statements;
+}
+
+function setColumns(change: { readonly set: object }): string[] {
+  return Object.entries(change.set)
+    .filter(([, value]) => value !== undefined)
+    .map(([name]) => name)
+    .toSorted();
+}

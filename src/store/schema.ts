@@ -1,0 +1,317 @@
+/**
+ * The tables: the one source of their columns and of the typed rows. `migrations/` is made from it with
+ * drizzle-kit and then told what Drizzle cannot say (WITHOUT ROWID); a test holds the two together.
+ * docs/schema.md tells who writes what, and which query each index serves.
+ *
+ * Every index costs a row written per change of its columns ($1 per million), every scan is forbidden;
+ * so primary keys begin with the run, and secondary indexes hold live rows only, as far as possible.
+ */
+import { sql } from "drizzle-orm";
+import {
+  check,
+  index,
+  integer,
+  primaryKey,
+  real,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from "drizzle-orm/sqlite-core";
+import type { ArtifactType, LogLevel, Status } from "../contract/index.ts";
+import { LONG_TEXT, type LongTextTable, ROW_BYTES_MAX } from "../changes/index.ts";
+
+const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
+
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** Refuses a row that production D1 could not hold; local D1 would take it. */
+function rowFits(table: LongTextTable) {
+  const sizes = LONG_TEXT[table].map((column) => `ifnull(octet_length("${snakeCase(column)}"), 0)`);
+  return check(`${snakeCase(table)}_row_fits`, sql.raw(`${sizes.join(" + ")} <= ${ROW_BYTES_MAX}`));
+}
+
+function knownStatus(table: LongTextTable) {
+  return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${STATUSES})`));
+}
+
+export const runs = sqliteTable(
+  "runs",
+  {
+    id: text("id").primaryKey(),
+    ordinal: text("ordinal").notNull(),
+    createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+    version: integer("version").notNull(),
+    workflowId: text("workflow_id").notNull(),
+    workflowName: text("workflow_name").notNull(),
+    workflowType: text("workflow_type").notNull(),
+    status: text("status").$type<Status>().notNull(),
+    startedAt: integer("started_at"),
+    completedAt: integer("completed_at"),
+    duration: real("duration"),
+    input: text("input").notNull(),
+    output: text("output"),
+    config: text("config").notNull(),
+    totalCost: real("total_cost").notNull(),
+    totalTokens: integer("total_tokens").notNull(),
+    priority: integer("priority").notNull(),
+    metadata: text("metadata"),
+    commits: text("commits").notNull(),
+  },
+  (table) => [
+    index("runs_status_idx").on(table.status, sql`${table.priority} DESC`, table.ordinal),
+    rowFits("runs"),
+    knownStatus("runs"),
+  ],
+);
+
+const runReference = () =>
+  text("workflow_run_id")
+    .notNull()
+    .references(() => runs.id, { onDelete: "cascade" });
+
+export const stages = sqliteTable(
+  "stages",
+  {
+    workflowRunId: runReference(),
+    stageId: text("stage_id").notNull(),
+    id: text("id").notNull(),
+    createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+    version: integer("version").notNull(),
+    stageName: text("stage_name").notNull(),
+    stageNumber: integer("stage_number").notNull(),
+    executionGroup: integer("execution_group").notNull(),
+    attempt: integer("attempt").notNull(),
+    status: text("status").$type<Status>().notNull(),
+    startedAt: integer("started_at"),
+    completedAt: integer("completed_at"),
+    duration: real("duration"),
+    inputData: text("input_data"),
+    outputData: text("output_data"),
+    config: text("config"),
+    suspendedState: text("suspended_state"),
+    resumeData: text("resume_data"),
+    nextPollAt: integer("next_poll_at"),
+    pollInterval: real("poll_interval"),
+    maxWaitUntil: integer("max_wait_until"),
+    metrics: text("metrics"),
+    embeddingInfo: text("embedding_info"),
+    errorMessage: text("error_message"),
+    commits: text("commits").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.workflowRunId, table.stageId] }),
+    index("stages_suspended_idx")
+      .on(table.nextPollAt)
+      .where(sql`"status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL`),
+    rowFits("stages"),
+    knownStatus("stages"),
+  ],
+);
+
+export const logs = sqliteTable(
+  "logs",
+  {
+    workflowRunId: text("workflow_run_id").notNull(),
+    ordinal: text("ordinal").notNull(),
+    createdAt: integer("created_at").notNull(),
+    workflowStageId: text("workflow_stage_id"),
+    level: text("level").$type<LogLevel>().notNull(),
+    message: text("message").notNull(),
+    metadata: text("metadata"),
+  },
+  (table) => [primaryKey({ columns: [table.workflowRunId, table.ordinal] }), rowFits("logs")],
+);
+
+export const artifacts = sqliteTable(
+  "artifacts",
+  {
+    workflowRunId: runReference(),
+    key: text("key").notNull(),
+    ordinal: text("ordinal").notNull(),
+    createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+    workflowStageId: text("workflow_stage_id"),
+    type: text("type").$type<ArtifactType>().notNull(),
+    data: text("data").notNull(),
+    size: real("size").notNull(),
+    metadata: text("metadata"),
+    commits: text("commits").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.workflowRunId, table.key] }), rowFits("artifacts")],
+);
+
+export const annotations = sqliteTable(
+  "annotations",
+  {
+    workflowRunId: runReference(),
+    ordinal: text("ordinal").notNull(),
+    createdAt: integer("created_at").notNull(),
+    workflowStageRecordId: text("workflow_stage_record_id"),
+    attempt: integer("attempt").notNull(),
+    scope: text("scope").notNull(),
+    scopeId: text("scope_id"),
+    actorKind: text("actor_kind"),
+    actorId: text("actor_id"),
+    actorVersion: text("actor_version"),
+    key: text("key").notNull(),
+    value: text("value").notNull(),
+    payload: text("payload"),
+    idempotencyKey: text("idempotency_key"),
+    commits: text("commits").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.workflowRunId, table.ordinal] }),
+    uniqueIndex("annotations_idempotency_idx")
+      .on(table.workflowRunId, table.key, table.idempotencyKey)
+      .where(sql`"idempotency_key" IS NOT NULL`),
+    rowFits("annotations"),
+  ],
+);
+
+export const outboxEvents = sqliteTable(
+  "outbox_events",
+  {
+    workflowRunId: text("workflow_run_id").notNull(),
+    sequence: integer("sequence").notNull(),
+    eventType: text("event_type").notNull(),
+    payload: text("payload").notNull(),
+    causationId: text("causation_id").notNull(),
+    occurredAt: integer("occurred_at").notNull(),
+    publishedAt: integer("published_at"),
+    retryCount: integer("retry_count").notNull(),
+    dlqAt: integer("dlq_at"),
+    commits: text("commits").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.workflowRunId, table.sequence] }),
+    index("outbox_events_waiting_idx")
+      .on(table.workflowRunId, table.sequence)
+      .where(sql`"published_at" IS NULL AND "dlq_at" IS NULL`),
+    index("outbox_events_dlq_idx")
+      .on(table.dlqAt)
+      .where(sql`"dlq_at" IS NOT NULL`),
+    rowFits("outboxEvents"),
+  ],
+);
+
+export const idempotencyKeys = sqliteTable(
+  "idempotency_keys",
+  {
+    key: text("key").notNull(),
+    commandType: text("command_type").notNull(),
+    createdAt: integer("created_at").notNull(),
+    state: text("state").$type<"in_progress" | "completed">().notNull(),
+    acquiredAt: integer("acquired_at").notNull(),
+    result: text("result"),
+    commits: text("commits").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.key, table.commandType] }),
+    rowFits("idempotencyKeys"),
+    check("idempotency_keys_state_known", sql`"state" IN ('in_progress', 'completed')`),
+  ],
+);
+
+export const jobs = sqliteTable(
+  "jobs",
+  {
+    workflowRunId: text("workflow_run_id").notNull(),
+    ordinal: text("ordinal").notNull(),
+    createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+    workflowId: text("workflow_id").notNull(),
+    stageId: text("stage_id").notNull(),
+    status: text("status").$type<Status>().notNull(),
+    priority: integer("priority").notNull(),
+    workerId: text("worker_id"),
+    lockedAt: integer("locked_at"),
+    startedAt: integer("started_at"),
+    completedAt: integer("completed_at"),
+    attempt: integer("attempt").notNull(),
+    maxAttempts: integer("max_attempts").notNull(),
+    lastError: text("last_error"),
+    nextPollAt: integer("next_poll_at"),
+    payload: text("payload").notNull(),
+    /** 1: the job waits for its nextPollAt. A claim clears it on jobs that have become due. */
+    delayed: integer("delayed").notNull(),
+    commits: text("commits").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.workflowRunId, table.ordinal] }),
+    index("jobs_ready_idx")
+      .on(sql`${table.priority} DESC`, table.ordinal)
+      .where(sql`"status" = 'PENDING' AND "delayed" = 0`),
+    index("jobs_delayed_idx")
+      .on(table.nextPollAt)
+      .where(sql`"status" = 'PENDING' AND "delayed" = 1`),
+    index("jobs_leased_idx")
+      .on(table.lockedAt)
+      .where(sql`"status" = 'RUNNING'`),
+    index("jobs_suspended_idx")
+      .on(table.nextPollAt)
+      .where(sql`"status" = 'SUSPENDED'`),
+    rowFits("jobs"),
+    knownStatus("jobs"),
+  ],
+);
+
+export const aiCalls = sqliteTable(
+  "ai_calls",
+  {
+    batchId: text("batch_id").notNull(),
+    ordinal: text("ordinal").notNull(),
+    createdAt: integer("created_at").notNull(),
+    topic: text("topic").notNull(),
+    callType: text("call_type").notNull(),
+    modelKey: text("model_key").notNull(),
+    modelId: text("model_id").notNull(),
+    prompt: text("prompt").notNull(),
+    response: text("response").notNull(),
+    inputTokens: integer("input_tokens").notNull(),
+    outputTokens: integer("output_tokens").notNull(),
+    cost: real("cost").notNull(),
+    metadata: text("metadata"),
+  },
+  (table) => [primaryKey({ columns: [table.batchId, table.ordinal] }), rowFits("aiCalls")],
+);
+
+export const aiCallTotals = sqliteTable(
+  "ai_call_totals",
+  {
+    topic: text("topic").notNull(),
+    modelKey: text("model_key").notNull(),
+    calls: integer("calls").notNull(),
+    inputTokens: integer("input_tokens").notNull(),
+    outputTokens: integer("output_tokens").notNull(),
+    cost: real("cost").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.topic, table.modelKey] })],
+);
+
+/** Commits whose own rows cannot tell what became of them. Old ones are deleted along the way. */
+export const commits = sqliteTable(
+  "commits",
+  {
+    id: text("id").primaryKey(),
+    outcome: text("outcome").$type<"applied" | "fenced" | "unknown">().notNull(),
+  },
+  () => [check("commits_outcome_known", sql`"outcome" IN ('applied', 'fenced', 'unknown')`)],
+);
+
+export const tables = {
+  runs,
+  stages,
+  logs,
+  artifacts,
+  annotations,
+  outboxEvents,
+  idempotencyKeys,
+  jobs,
+  aiCalls,
+  aiCallTotals,
+  commits,
+};

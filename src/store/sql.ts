@@ -1,0 +1,155 @@
+/**
+ * Statements as data, and the one way in which many rows reach one statement.
+ *
+ * A statement takes at most 100 parameters, so rows travel as one JSON array that json_each unfolds. A
+ * parameter holds at most 2 MB, so the rows are cut into chunks, and a row that is alone in its chunk is
+ * bound value by value, which spares it the escaping.
+ */
+import { getTableColumns } from "drizzle-orm";
+import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, utf8Length } from "../changes/index.ts";
+import { snakeCase } from "./schema.ts";
+
+/** Numbers bind as REAL; the columns' affinity makes them integers again. */
+export type Param = string | number | null;
+
+export interface Statement {
+  readonly sql: string;
+  readonly params: readonly Param[];
+}
+
+/** Rows as a subquery `src` with the given column names, plus `position`, and its parameters. */
+export interface Source extends Statement {
+  /** Index of the first row of this chunk among all rows. */
+  readonly first: number;
+}
+
+const CHUNK_BYTES_MAX = 1_000_000;
+
+export function statement(sql: string, ...params: Param[]): Statement {
+  return { sql, params };
+}
+
+/** A column's name in SQL. */
+export function column(name: string): string {
+  return `"${snakeCase(name)}"`;
+}
+
+export function columns(names: readonly string[]): string {
+  return names.map(column).join(", ");
+}
+
+/** The properties of a table's rows, in the schema's order. */
+export function propertiesOf(table: SQLiteTable, except: readonly string[] = []): string[] {
+  return Object.keys(getTableColumns(table)).filter((name) => !except.includes(name));
+}
+
+/** A SELECT's list that answers rows with the properties' own names. */
+export function selectList(names: readonly string[], alias?: string): string {
+  const prefix = alias === undefined ? "" : `${alias}.`;
+  return names.map((name) => `${prefix}${column(name)} AS "${name}"`).join(", ");
+}
+
+export function sourcesOf<Row extends object>(
+  rows: readonly Row[],
+  names: readonly (keyof Row & string)[],
+): Source[] {
+  const values = rows.map((row) => names.map((name) => toParam(row[name])));
+  const encoded = values.map((row) => JSON.stringify(row));
+  const sources: Source[] = [];
+  let first = 0;
+  while (first < rows.length) {
+    let end = first;
+    let bytes = 2;
+    while (end < rows.length) {
+      bytes += utf8Length(encoded[end] ?? "") + 1;
+      if (bytes > CHUNK_BYTES_MAX && end > first) break;
+      end += 1;
+    }
+    sources.push(
+      end === first + 1
+        ? boundSource(values[first] ?? [], names, first)
+        : unfoldedSource(encoded.slice(first, end), names, first),
+    );
+    first = end;
+  }
+  return sources;
+}
+
+function boundSource(values: readonly Param[], names: readonly string[], first: number): Source {
+  const list = names.map((name) => `? AS ${column(name)}`).join(", ");
+  return { sql: `(SELECT ${list}, 0 AS "position") AS src`, params: values, first };
+}
+
+function unfoldedSource(
+  encoded: readonly string[],
+  names: readonly string[],
+  first: number,
+): Source {
+  const list = names.map((name, index) => `value ->> ${index} AS ${column(name)}`).join(", ");
+  return {
+    sql: `(SELECT ${list}, key AS "position" FROM json_each(?)) AS src`,
+    params: [`[${encoded.join(",")}]`],
+    first,
+  };
+}
+
+function toParam(value: unknown): Param {
+  switch (typeof value) {
+    case "string":
+    case "number":
+      return value;
+    case "boolean":
+      return value ? 1 : 0;
+    default:
+      return null;
+  }
+}
+
+const OLDER_COMMITS_CHARS = COMMIT_ID_CHARS * (COMMITS_REMEMBERED - 1);
+
+/** The new value of a row's `commits` when this commit writes it; `old` is the SQL of the value so far. */
+export function remembering(commitId: string, old: string): Statement {
+  return statement(
+    `CASE WHEN substr(${old}, 1, ${COMMIT_ID_CHARS}) = ? THEN ${old} ` +
+      `ELSE ? || substr(${old}, 1, ${OLDER_COMMITS_CHARS}) END`,
+    commitId,
+    commitId,
+  );
+}
+
+/** The SQL of a row's token. */
+export function tokenSql(commits: string): string {
+  return `substr(${commits}, 1, ${COMMIT_ID_CHARS})`;
+}
+
+/** The members of `items` by the key that `keyOf` gives, groups and members in the order of appearance. */
+export function groupBy<Item>(
+  items: readonly Item[],
+  keyOf: (item: Item) => string,
+): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+/** One INSERT per chunk. `rest` follows the SELECT (an upsert clause, say). */
+export function insertRows<Row extends object>(
+  table: string,
+  rows: readonly Row[],
+  names: readonly (keyof Row & string)[],
+  commitId: string | null,
+  rest = "",
+): Statement[] {
+  return sourcesOf(rows, names).map((source) => ({
+    sql:
+      `INSERT INTO ${table} (${columns(names)}${commitId === null ? "" : ', "commits"'}) ` +
+      `SELECT ${columns(names)}${commitId === null ? "" : ", ?"} FROM ${source.sql} WHERE true ${rest}`,
+    params: [...(commitId === null ? [] : [commitId]), ...source.params],
+  }));
+}

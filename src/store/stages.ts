@@ -1,0 +1,122 @@
+/** Stages: the SQL of their queries and changes. */
+import { type ChangeOf, PAGE_ROWS, type QueryOf } from "../changes/index.ts";
+import { rememberDeleted } from "./deleted.ts";
+import { updateBySet } from "./runs.ts";
+import { stages } from "./schema.ts";
+import {
+  column,
+  insertRows,
+  type Param,
+  propertiesOf,
+  remembering,
+  selectList,
+  type Statement,
+  statement,
+} from "./sql.ts";
+
+const SELECT = `SELECT ${selectList(propertiesOf(stages))} FROM "stages"`;
+const NEW_ROW = propertiesOf(stages, ["commits"]) as (keyof ChangeOf<"createStage">["row"])[];
+
+export function selectStage(query: QueryOf<"stage">): Statement {
+  return statement(
+    `${SELECT} WHERE "workflow_run_id" = ? AND "stage_id" = ?`,
+    query.workflowRunId,
+    query.stageId,
+  );
+}
+
+export function selectStageById(query: QueryOf<"stageById">): Statement {
+  return statement(
+    `${SELECT} WHERE "workflow_run_id" = ? AND "stage_id" = ? AND "id" = ?`,
+    query.workflowRunId,
+    query.stageId,
+    query.id,
+  );
+}
+
+export function selectStages(query: QueryOf<"stages">): Statement {
+  const params: Param[] = [query.workflowRunId];
+  let where = `"workflow_run_id" = ?`;
+  if (query.status !== null) {
+    where += ` AND "status" = ?`;
+    params.push(query.status);
+  }
+  if (query.beforeGroup !== null) {
+    where += ` AND "execution_group" < ?`;
+    params.push(query.beforeGroup);
+  }
+  if (query.withoutNextPoll) where += ` AND "next_poll_at" IS NULL`;
+  const direction = query.descending ? " DESC" : "";
+  let sql = `${SELECT} WHERE ${where} ORDER BY "execution_group"${direction}, "stage_number"${direction}, "stage_id"${direction}`;
+  if (query.limit !== null) {
+    sql += " LIMIT ?";
+    params.push(query.limit);
+  }
+  return { sql, params };
+}
+
+export function selectSuspendedStages({ before, after }: QueryOf<"suspendedStages">): Statement {
+  const order = `ORDER BY "next_poll_at", "workflow_run_id", "stage_id" LIMIT ${PAGE_ROWS}`;
+  const suspended = `${SELECT} INDEXED BY "stages_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL AND "next_poll_at" <= ?`;
+  return after === null
+    ? statement(`${suspended} ${order}`, before)
+    : statement(
+        `${suspended} AND ("next_poll_at", "workflow_run_id", "stage_id") > (?, ?, ?) ${order}`,
+        before,
+        after.nextPollAt,
+        after.workflowRunId,
+        after.stageId,
+      );
+}
+
+export function createStages(changes: readonly ChangeOf<"createStage">[], commitId: string) {
+  return insertRows(
+    `"stages"`,
+    changes.map((change) => change.row),
+    NEW_ROW,
+    commitId,
+  );
+}
+
+export function updateStages(changes: readonly ChangeOf<"updateStage">[], commitId: string) {
+  return updateBySet("stages", ["workflowRunId", "stageId"], changes, commitId);
+}
+
+export function upsertStages(changes: readonly ChangeOf<"upsertStage">[], commitId: string) {
+  return changes.flatMap(({ row, set }) => {
+    const commits = remembering(commitId, `"stages"."commits"`);
+    const sets = Object.entries(set).filter(([, value]) => value !== undefined);
+    const upsert =
+      `ON CONFLICT ("workflow_run_id", "stage_id") DO UPDATE SET ` +
+      sets.map(([name]) => `${column(name)} = ?, `).join("") +
+      `"updated_at" = excluded."updated_at", "version" = "stages"."version" + 1, "commits" = ${commits.sql}`;
+    return insertRows(`"stages"`, [row], NEW_ROW, commitId, upsert).map((insert) => ({
+      sql: insert.sql,
+      params: [...insert.params, ...sets.map(([, value]) => value ?? null), ...commits.params],
+    }));
+  });
+}
+
+export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commitId: string) {
+  return changes.flatMap(({ workflowRunId, stageId, id }) => {
+    const key = [workflowRunId, stageId] as const;
+    const commits = remembering(commitId, `"commits"`);
+    return [
+      rememberDeleted(commitId, "stages", ["workflowRunId", "stageId"], key),
+      statement(`DELETE FROM "stages" WHERE "workflow_run_id" = ? AND "stage_id" = ?`, ...key),
+      statement(
+        `DELETE FROM "logs" WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,
+        workflowRunId,
+        id,
+      ),
+      {
+        sql: `UPDATE "artifacts" SET "workflow_stage_id" = NULL, "commits" = ${commits.sql} WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,
+        params: [...commits.params, workflowRunId, id],
+      },
+      {
+        sql: `UPDATE "annotations" SET "workflow_stage_record_id" = NULL, "commits" = ${commits.sql} WHERE "workflow_run_id" = ? AND "workflow_stage_record_id" = ?`,
+        params: [...commits.params, workflowRunId, id],
+      },
+    ];
+  });
+}

@@ -1,0 +1,136 @@
+/** The store over D1. Knows nothing of coordinators: whoever attempts a commit here attempts it directly. */
+import { ServiceError } from "../contract/index.ts";
+import {
+  type AnyResult,
+  type Change,
+  type Commit,
+  type CommitOutcome,
+  type LongTextTable,
+  measureRow,
+  type Query,
+  type ResultsOf,
+  ROW_BYTES_MAX,
+  type Settlement,
+  type Store,
+} from "../changes/index.ts";
+import { commitBatch } from "./commit.ts";
+import { overfullTable, runBatch, toServiceError } from "./d1.ts";
+import { violationIn } from "./guards.ts";
+import { answerFrom, queryStatement } from "./queries.ts";
+import { snakeCase } from "./schema.ts";
+import { isFenced, settleStatements } from "./settlement.ts";
+
+export interface D1StoreOptions {
+  /** Milliseconds; default `Date.now`. */
+  readonly now?: () => number;
+}
+
+export class D1Store implements Store {
+  readonly #db: D1Database;
+  readonly #now: () => number;
+
+  constructor(db: D1Database, options: D1StoreOptions = {}) {
+    this.#db = db;
+    this.#now = options.now ?? Date.now;
+  }
+
+  async now(): Promise<number> {
+    return this.#now();
+  }
+
+  async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    if (queries.length === 0) return [] as unknown as ResultsOf<Qs>;
+    try {
+      const results = await runBatch(this.#db, queries.map(queryStatement));
+      // The answers are in the order of the queries; the mapped type cannot be built member by member.
+      return answers(queries, results) as unknown as ResultsOf<Qs>;
+    } catch (error) {
+      throw toServiceError(error);
+    }
+  }
+
+  async attempt(commit: Commit): Promise<CommitOutcome> {
+    const { statements, readsFrom } = commitBatch(commit);
+    try {
+      const results = await runBatch(this.#db, statements);
+      return { applied: true, results: answers(commit.reads, results.slice(readsFrom)) };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : "";
+      const violation = violationIn(message);
+      if (violation !== null) return { applied: false, violation };
+      if (isFenced(message)) {
+        throw new ServiceError("UNAVAILABLE", "The commit was given up before it arrived");
+      }
+      const table = overfullTable(message);
+      throw table === null ? toServiceError(error) : rowTooLarge(commit.changes, table, error);
+    }
+  }
+
+  async settle(commit: Commit): Promise<Settlement> {
+    try {
+      const results = await runBatch(this.#db, settleStatements(commit));
+      return settlementOf(results[1]?.[0]?.["outcome"]);
+    } catch (error) {
+      throw toServiceError(error);
+    }
+  }
+}
+
+function answers(
+  queries: readonly Query[],
+  results: readonly Record<string, unknown>[][],
+): AnyResult[] {
+  return queries.map((query, index) => answerFrom(query, results[index] ?? []));
+}
+
+function settlementOf(outcome: unknown): Settlement {
+  if (outcome === "applied" || outcome === "fenced" || outcome === "unknown") return outcome;
+  throw new ServiceError("INTERNAL", `wfe-settlement-missing: ${String(outcome)}`);
+}
+
+/** Names the largest value that the commit sets on the table whose row does not fit. */
+function rowTooLarge(changes: readonly Change[], table: string, cause: unknown): ServiceError {
+  let size = 0;
+  let field = table;
+  for (const change of changes) {
+    const written = writtenText(change);
+    if (written === null || snakeCase(written.table) !== table) continue;
+    const measured = measureRow(written.table, written.values);
+    if (measured.size >= size) ({ size, field } = measured);
+  }
+  return new ServiceError(
+    "PAYLOAD_TOO_LARGE",
+    `${field} does not fit: ${size} bytes, together with what the row holds already; the limit is ${ROW_BYTES_MAX} bytes a row`,
+    { field, size, limit: ROW_BYTES_MAX },
+    cause,
+  );
+}
+
+function writtenText(
+  change: Change,
+): { table: LongTextTable; values: Readonly<Record<string, unknown>> } | null {
+  switch (change.kind) {
+    case "updateRun":
+      return { table: "runs", values: change.set };
+    case "updateStage":
+      return { table: "stages", values: change.set };
+    case "createRun":
+      return { table: "runs", values: change.row };
+    case "createStage":
+      return { table: "stages", values: change.row };
+    case "upsertStage": {
+      const measured = [change.row, change.set].map((values) => measureRow("stages", values).size);
+      const inserts = (measured[0] ?? 0) > (measured[1] ?? 0);
+      return { table: "stages", values: inserts ? change.row : change.set };
+    }
+    case "saveArtifact":
+      return { table: "artifacts", values: change.row };
+    case "failJob":
+    case "releaseJob":
+      return { table: "jobs", values: { lastError: change.error } };
+    case "completeIdempotencyKey":
+      return { table: "idempotencyKeys", values: change };
+    default:
+      return null;
+  }
+}

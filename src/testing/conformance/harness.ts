@@ -1,0 +1,76 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Backend, StaleVersionErrorClass } from "../../contract/index.ts";
+
+export interface ConformanceConnectOptions {
+  workerId?: string;
+  StaleVersionError?: StaleVersionErrorClass;
+}
+
+export interface ConformanceOptions {
+  name: string;
+  /** Opens a further connection onto the same store: races run between connections. */
+  connect(options?: ConformanceConnectOptions): Backend | Promise<Backend>;
+  /** Empties the store before each test. */
+  reset(): void | Promise<void>;
+  /** Titles of tests that this adapter does not pass, each with the reason. */
+  skip?: Readonly<Record<string, string>>;
+}
+
+/** What a test starts from: an empty store, with two connections onto it. */
+export interface Fixture {
+  /** Its worker is called "worker-a". */
+  readonly a: Backend;
+  /** Its worker is called "worker-b". */
+  readonly b: Backend;
+  connect(options?: ConformanceConnectOptions): Promise<Backend>;
+}
+
+export type Test = (title: string, body: (fixture: Fixture) => Promise<void>) => void;
+
+/** Registers the tests of one area. */
+export type Area = (test: Test) => void;
+
+/** Generous: a transaction that loses ten times in a row pauses in between. */
+const TIMEOUT_MS = 30_000;
+
+/** Registers every area; a title is unique in the whole suite, because `skip` goes by titles. */
+export function registerSuite(
+  options: ConformanceOptions,
+  areas: Readonly<Record<string, Area>>,
+): void {
+  const titles = new Set<string>();
+  const skipped = new Map(Object.entries(options.skip ?? {}));
+
+  const test: Test = (title, body) => {
+    if (titles.has(title)) throw new Error(`Two tests have the title "${title}".`);
+    titles.add(title);
+    const reason = skipped.get(title);
+    if (reason !== undefined) {
+      it(title, (context) => context.skip(reason));
+      return;
+    }
+    it(title, async () => body(await openFixture(options)), TIMEOUT_MS);
+  };
+
+  describe(`${options.name} keeps the contract`, () => {
+    beforeEach(async () => {
+      await options.reset();
+    });
+
+    for (const [name, area] of Object.entries(areas)) describe(name, () => area(test));
+
+    it("skips only tests that exist, each for a reason", () => {
+      const unknown = [...skipped.keys()].filter((title) => !titles.has(title));
+      const unexplained = [...skipped].filter(([, reason]) => reason.trim() === "");
+      expect({ unknown, unexplained }).toEqual({ unknown: [], unexplained: [] });
+    });
+  });
+}
+
+async function openFixture(options: ConformanceOptions): Promise<Fixture> {
+  return {
+    a: await options.connect({ workerId: "worker-a" }),
+    b: await options.connect({ workerId: "worker-b" }),
+    connect: async (connectOptions) => options.connect(connectOptions),
+  };
+}

@@ -1,0 +1,265 @@
+import { describe, expect, it } from "vitest";
+import type { Change, JobRow, NewJobRow } from "../../src/changes/index.ts";
+import { applyChanges } from "../../src/memory/apply.ts";
+import type { State } from "../../src/memory/state.ts";
+import { aJob, aLeasedJob, aState, contentOf, id } from "./support.ts";
+
+const jobKey = { workflowRunId: "run", ordinal: "o1" };
+const STATUSES = [
+  "PENDING",
+  "RUNNING",
+  "SUSPENDED",
+  "COMPLETED",
+  "FAILED",
+  "CANCELLED",
+  "SKIPPED",
+] as const;
+const OPEN = ["PENDING", "RUNNING", "SUSPENDED", "SKIPPED"];
+
+/** The job `row` after commit b with this change. */
+function jobAfter(row: Partial<NewJobRow>, change: Change): JobRow | undefined {
+  const state = aState(aLeasedJob(row));
+  applyChanges(state, [change], id("b"));
+  return state.jobs.get("run", "o1");
+}
+
+/** The statuses in which a job is changed at all. */
+function statusesChanged(row: Partial<NewJobRow>, change: Change): string[] {
+  return STATUSES.filter((status) => {
+    const commits = jobAfter({ ...row, status }, change)?.commits;
+    return commits !== id("a");
+  });
+}
+
+describe("enqueueJob", () => {
+  it("inserts the row", () => {
+    expect(aState(aJob()).jobs.get("run", "o1")).toEqual({ ...aJob().row, commits: id("a") });
+  });
+});
+
+function claimed(state: State, at = 30): string[] {
+  applyChanges(state, [{ kind: "claimJob", workerId: "w", at }], id("b"));
+  return [...state.jobs.all()]
+    .filter((job) => job.commits.startsWith(id("b")))
+    .map((job) => `${job.workflowRunId}/${job.ordinal}`);
+}
+
+describe("claimJob", () => {
+  it("makes the job RUNNING and leases it", () => {
+    const state = aState(aJob());
+    claimed(state);
+    expect(state.jobs.get("run", "o1")).toEqual({
+      ...aJob().row,
+      status: "RUNNING",
+      workerId: "w",
+      lockedAt: 30,
+      startedAt: 30,
+      updatedAt: 30,
+      attempt: 1,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("takes the highest priority, then the oldest, of any run", () => {
+    const low = aJob({ ordinal: "o1", priority: 1 });
+    const young = aJob({ ordinal: "o3", priority: 7 });
+    const old = aJob({ workflowRunId: "z", ordinal: "o2", priority: 7 });
+    expect(claimed(aState(low, young, old))).toEqual(["z/o2"]);
+  });
+
+  it("takes one that has just become due, not one that is not due yet", () => {
+    expect(claimed(aState(aJob({ nextPollAt: 31 })))).toEqual([]);
+    expect(claimed(aState(aJob({ nextPollAt: 30 })))).toEqual(["run/o1"]);
+  });
+
+  it("passes over a better one that is not due", () => {
+    const waiting = aJob({ priority: 9, nextPollAt: 31 });
+    expect(claimed(aState(waiting, aJob({ ordinal: "o2" })))).toEqual(["run/o2"]);
+  });
+
+  it("takes PENDING jobs only", () => {
+    const others = STATUSES.filter((status) => status !== "PENDING");
+    expect(claimed(aState(...others.map((status) => aJob({ ordinal: status, status }))))).toEqual(
+      [],
+    );
+  });
+
+  it("takes another job the second time in one commit", () => {
+    const state = aState(aJob(), aJob({ ordinal: "o2" }));
+    const claim: Change = { kind: "claimJob", workerId: null, at: 30 };
+    applyChanges(state, [claim, claim, claim], id("b"));
+    expect([...state.jobs.all()].map((job) => job.status)).toEqual(["RUNNING", "RUNNING"]);
+  });
+});
+
+describe("completeJob", () => {
+  const complete: Change = { kind: "completeJob", ...jobKey, at: 30 };
+
+  it("completes and keeps the lease's columns", () => {
+    expect(jobAfter({}, complete)).toEqual({
+      ...aLeasedJob().row,
+      status: "COMPLETED",
+      completedAt: 30,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("does nothing to a terminal job", () => {
+    expect(statusesChanged({}, complete)).toEqual(OPEN);
+  });
+});
+
+describe("suspendJob", () => {
+  const suspend: Change = { kind: "suspendJob", ...jobKey, nextPollAt: 99, at: 30 };
+
+  it("suspends and ends the lease", () => {
+    expect(jobAfter({}, suspend)).toEqual({
+      ...aLeasedJob().row,
+      status: "SUSPENDED",
+      nextPollAt: 99,
+      workerId: null,
+      lockedAt: null,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("does nothing to a terminal job", () => {
+    expect(statusesChanged({}, suspend)).toEqual(OPEN);
+  });
+});
+
+describe("failJob", () => {
+  const fail = { kind: "failJob", ...jobKey, error: "no", at: 30 } as const;
+
+  it("fails when no retry is wanted", () => {
+    expect(jobAfter({}, { ...fail, retry: false })).toEqual({
+      ...aLeasedJob().row,
+      status: "FAILED",
+      lastError: "no",
+      completedAt: 30,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("waits 2^attempt seconds for a retry", () => {
+    expect(jobAfter({ attempt: 2 }, { ...fail, retry: true })).toEqual({
+      ...aLeasedJob({ attempt: 2 }).row,
+      status: "PENDING",
+      lastError: "no",
+      workerId: null,
+      lockedAt: null,
+      nextPollAt: 30 + 4_000,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("fails when the attempts are used up", () => {
+    expect(jobAfter({ attempt: 3 }, { ...fail, retry: true })?.status).toBe("FAILED");
+  });
+
+  it("waits no longer than after 20 attempts", () => {
+    const job = jobAfter({ attempt: 50, maxAttempts: 60 }, { ...fail, retry: true });
+    expect(job?.nextPollAt).toBe(30 + 1_000 * 2 ** 20);
+  });
+
+  it("does nothing to a terminal job", () => {
+    expect(statusesChanged({}, { ...fail, retry: true })).toEqual(OPEN);
+    expect(statusesChanged({}, { ...fail, retry: false })).toEqual(OPEN);
+  });
+});
+
+describe("touchJob", () => {
+  const touch: Change = { kind: "touchJob", ...jobKey, at: 30 };
+
+  it("renews the lease", () => {
+    const job = { ...aLeasedJob().row, lockedAt: 30, updatedAt: 30, commits: id("b") + id("a") };
+    expect(jobAfter({}, touch)).toEqual(job);
+  });
+
+  it("does nothing to a job that is not RUNNING", () => {
+    expect(statusesChanged({}, touch)).toEqual(["RUNNING"]);
+  });
+});
+
+describe("releaseJob", () => {
+  const release = { kind: "releaseJob", ...jobKey, error: "lost", at: 30 } as const;
+
+  it("makes the job PENDING again", () => {
+    expect(jobAfter({}, { ...release, staleBefore: 21 })).toEqual({
+      ...aLeasedJob().row,
+      status: "PENDING",
+      workerId: null,
+      lockedAt: null,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("fails a job whose attempts are used up", () => {
+    expect(jobAfter({ attempt: 3 }, { ...release, staleBefore: 21 })).toEqual({
+      ...aLeasedJob({ attempt: 3 }).row,
+      status: "FAILED",
+      workerId: null,
+      lockedAt: null,
+      completedAt: 30,
+      lastError: "lost",
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("leaves a lease alone that is not older, or was never begun", () => {
+    expect(jobAfter({}, { ...release, staleBefore: 20 })?.commits).toBe(id("a"));
+    expect(jobAfter({ lockedAt: null }, { ...release, staleBefore: 99 })?.commits).toBe(id("a"));
+  });
+
+  it("does nothing to a job that is not RUNNING", () => {
+    expect(statusesChanged({}, { ...release, staleBefore: 21 })).toEqual(["RUNNING"]);
+  });
+});
+
+describe("cancelJobs", () => {
+  const cancel: Change = { kind: "cancelJobs", workflowRunId: "run", at: 30 };
+
+  it("cancels", () => {
+    expect(jobAfter({ status: "SUSPENDED" }, cancel)).toEqual({
+      ...aLeasedJob().row,
+      status: "CANCELLED",
+      completedAt: 30,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("cancels every PENDING and SUSPENDED job of the run, and no other", () => {
+    const jobs = STATUSES.map((status) => aJob({ ordinal: status, status }));
+    const state = aState(...jobs, aJob({ workflowRunId: "other" }));
+    applyChanges(state, [cancel], id("b"));
+    const written = [...state.jobs.all()].filter((job) => job.commits !== id("a"));
+    expect(written.map((job) => job.ordinal)).toEqual(["PENDING", "SUSPENDED"]);
+  });
+});
+
+describe("a change of an unknown job", () => {
+  it("does nothing", () => {
+    const state = aState(aLeasedJob());
+    const unknown = { workflowRunId: "other", ordinal: "o1", at: 30 };
+    applyChanges(
+      state,
+      [
+        { kind: "completeJob", ...unknown },
+        { kind: "suspendJob", ...unknown, nextPollAt: 40 },
+        { kind: "failJob", ...unknown, error: "", retry: true },
+        { kind: "touchJob", ...unknown },
+        { kind: "releaseJob", ...unknown, staleBefore: 99, error: "" },
+        { kind: "cancelJobs", workflowRunId: "other", at: 30 },
+      ],
+      id("b"),
+    );
+    expect(contentOf(state)).toEqual(contentOf(aState(aLeasedJob())));
+  });
+});
