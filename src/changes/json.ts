@@ -84,6 +84,9 @@ function toPlain(
   return plain;
 }
 
+/** `new Number(1)` and the like, which JSON stores as what they wrap. */
+const WRAPPERS = /^\[object (?:Number|String|Boolean)\]$/;
+
 function membersToPlain(
   value: object,
   field: string,
@@ -96,7 +99,7 @@ function membersToPlain(
       toPlain(item, `${field}[${index}]`, String(index), ancestors, depth + 1),
     );
   }
-  if (value instanceof Number || value instanceof String || value instanceof Boolean) {
+  if (WRAPPERS.test(Object.prototype.toString.call(value))) {
     return toPlain(value.valueOf(), field, "", ancestors, depth + 1);
   }
   // No prototype: "__proto__" must become an ordinary member.

@@ -40,46 +40,47 @@ export class DirectUnit implements Unit {
     return trying(() => this.#store.read(queries));
   }
 
-  async write(write: Write): Promise<Written> {
+  async write<const Qs extends readonly Query[] = readonly []>(
+    write: Write<Qs>,
+  ): Promise<Written<Qs>> {
     for (let tries = 1; ; tries += 1) {
       const id = newCommitId(await this.now());
-      const commit: Commit = {
-        id,
-        guards: write.guards ?? [],
-        changes: write.changes,
-        reads: write.reads?.(id) ?? [],
-      };
+      // Without reads, Qs is the empty list.
+      const reads = write.reads?.(id) ?? ([] as unknown as Qs);
+      const commit: Commit = { id, guards: write.guards ?? [], changes: write.changes, reads };
       try {
         const outcome = await this.#store.attempt(commit);
-        return outcome.applied ? { ...outcome, commitId: id, late: false } : outcome;
+        if (!outcome.applied) return outcome;
+        // A store answers the reads in their order.
+        const results = outcome.results as unknown as ResultsOf<Qs>;
+        return { applied: true, commitId: id, results, late: false };
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         const settlement = await trying(() => this.#store.settle(commit));
-        const written = await this.#afterLoss(commit, settlement, error);
-        if (written !== null) return written;
+        if (wasApplied(settlement, error)) {
+          return { applied: true, commitId: id, results: await this.read(reads), late: true };
+        }
         if (tries >= TRIES_MAX) throw error;
       }
       await pause(tries);
     }
   }
+}
 
-  /** What a commit came to whose answer was lost; null when it never landed and may be tried again. */
-  async #afterLoss(commit: Commit, settlement: Settlement, loss: unknown): Promise<Written | null> {
-    switch (settlement) {
-      case "fenced":
-        return null;
-      case "applied": {
-        const results = await this.read(commit.reads);
-        return { applied: true, commitId: commit.id, results: [...results], late: true };
-      }
-      case "unknown":
-        throw new ServiceError(
-          "UNAVAILABLE",
-          "The answer was lost, and the row was written too often since to tell the outcome",
-          {},
-          loss,
-        );
-    }
+/** Whether a commit whose answer was lost has landed; if not, it never will, and may be tried again. */
+function wasApplied(settlement: Settlement, loss: unknown): boolean {
+  switch (settlement) {
+    case "applied":
+      return true;
+    case "fenced":
+      return false;
+    case "unknown":
+      throw new ServiceError(
+        "UNAVAILABLE",
+        "The answer was lost, and the row was written too often since to tell the outcome",
+        {},
+        loss,
+      );
   }
 }
 

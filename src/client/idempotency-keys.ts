@@ -1,10 +1,5 @@
 /** Idempotency keys, over a unit of work. */
-import {
-  decodeNullableJson,
-  encodeJson,
-  type IdempotencyKeyRow,
-  tokenOf,
-} from "../changes/index.ts";
+import { decodeNullableJson, encodeJson, tokenOf } from "../changes/index.ts";
 import type {
   AcquireIdempotencyKeyOptions,
   AcquireIdempotencyKeyResult,
@@ -26,7 +21,7 @@ export async function acquireIdempotencyKey(
     ]),
     reads: () => [{ q: "idempotencyKey", key, commandType }],
   });
-  const row = written.applied ? ((written.results[0] ?? null) as IdempotencyKeyRow | null) : null;
+  const row = written.applied ? written.results[0] : null;
   // Gone: ours was released by somebody, after its answer was lost. Nobody holds it for us.
   if (!written.applied || row === null) return { status: "in_progress" };
   if (row.state === "completed") {

@@ -84,7 +84,7 @@ export class Jobs implements JobQueue {
       changes: checkedChanges("dequeue", [{ kind: "claimJob", workerId: this.#workerId, at }]),
       reads: (commitId) => [{ q: "claimedJob", at, commitId }],
     });
-    const row = written.applied ? ((written.results[0] ?? null) as JobRow | null) : null;
+    const row = written.applied ? written.results[0] : null;
     if (row === null) return null;
     const jobId = joinId(row.workflowRunId, row.ordinal);
     this.#remember(jobId, row.attempt);
@@ -246,13 +246,13 @@ export class Jobs implements JobQueue {
       changes: checkedChanges("cancelByRun", [{ kind: "cancelJobs", workflowRunId, at }]),
       reads: (commitId) => [{ q: "cancelledJobs", workflowRunId, commitId }],
     });
-    return written.applied ? Number(written.results[0]) : 0;
+    return written.applied ? written.results[0] : 0;
   }
 }
 
 /** Rows that a commit changed: another may have been faster with the others. */
-function countWrittenBy(commitId: string, rows: readonly unknown[]): number {
-  return rows.filter((row) => row !== null && tokenOf(row as JobRow) === commitId).length;
+function countWrittenBy(commitId: string, rows: readonly (JobRow | null)[]): number {
+  return rows.filter((row) => row !== null && tokenOf(row) === commitId).length;
 }
 
 function jobNotFound(id: string): ServiceError {

@@ -15,7 +15,6 @@ import {
   type OutboxEventRow,
   type Query,
   READ_QUERIES_MAX,
-  type ResultsOf,
   type RunRow,
   type StageRow,
 } from "../changes/index.ts";
@@ -41,8 +40,8 @@ export class LocalCopy {
   #deferred: Change[] = [];
   readonly #read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>;
 
-  constructor(read: <const Qs extends readonly Query[]>(queries: Qs) => Promise<ResultsOf<Qs>>) {
-    this.#read = (queries) => read(queries) as Promise<readonly AnyResult[]>;
+  constructor(read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>) {
+    this.#read = read;
   }
 
   holds(facet: Facet): boolean {

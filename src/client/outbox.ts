@@ -3,7 +3,6 @@ import {
   encodeJson,
   OUTBOX_PAGE_DEFAULT,
   OUTBOX_PAGE_MAX,
-  type OutboxEventRow,
   splitEventId,
   tokenOf,
   TRANSACTION_CHANGES_MAX,
@@ -77,7 +76,7 @@ export async function incrementOutboxRetryCount(unit: Unit, id: string): Promise
     changes: checkedChanges("incrementOutboxRetryCount", [{ kind: "countOutboxRetry", ...key }]),
     reads: () => [{ q: "outboxEvent", ...key }],
   });
-  const row = written.applied ? ((written.results[0] ?? null) as OutboxEventRow | null) : null;
+  const row = written.applied ? written.results[0] : null;
   if (!written.applied || row === null) throw eventNotFound(id);
   if (written.late && tokenOf(row) !== written.commitId) {
     throw new ServiceError("UNAVAILABLE", "The answer was lost, and others have counted since");

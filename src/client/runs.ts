@@ -184,6 +184,5 @@ async function claim(unit: Unit, method: string, id: string): Promise<RunRow | n
     changes,
     reads: () => [{ q: "run", id }],
   });
-  if (!written.applied) return null;
-  return (written.results[0] ?? null) as RunRow | null;
+  return written.applied ? written.results[0] : null;
 }

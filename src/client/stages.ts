@@ -108,7 +108,7 @@ export async function upsertStage(
     reads: () => [{ q: "stage", workflowRunId, stageId }],
   });
   if (!written.applied) throw runNotFound(workflowRunId);
-  const stored = (written.results[0] ?? null) as StageRow | null;
+  const [stored] = written.results;
   if (stored === null) {
     // Only when the answer was lost and somebody has deleted the stage since.
     throw new ServiceError("UNAVAILABLE", `WorkflowStage ${workflowRunId}/${stageId} is gone`);

@@ -63,16 +63,20 @@ export class Transaction implements Unit {
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    return this.#inTurn(async () => {
-      const results: AnyResult[] = [];
-      await this.#copy.load(queries.flatMap((query) => facetOfQuery(query) ?? []));
-      for (const query of queries) results.push(await this.#answer(query));
-      // In the order of the queries; the mapped type cannot be built member by member.
-      return results as unknown as ResultsOf<Qs>;
-    });
+    return this.#inTurn(() => this.#answers(queries));
   }
 
-  async write(write: Write): Promise<Written> {
+  async #answers<Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    const results: AnyResult[] = [];
+    await this.#copy.load(queries.flatMap((query) => facetOfQuery(query) ?? []));
+    for (const query of queries) results.push(await this.#answer(query));
+    // In the order of the queries; the mapped type cannot be built member by member.
+    return results as unknown as ResultsOf<Qs>;
+  }
+
+  async write<const Qs extends readonly Query[] = readonly []>(
+    write: Write<Qs>,
+  ): Promise<Written<Qs>> {
     return this.#inTurn(async () => this.#write(write));
   }
 
@@ -137,7 +141,11 @@ export class Transaction implements Unit {
     for (const guard of guards) this.#guards.set(JSON.stringify(guard), guard);
   }
 
-  async #write({ guards = [], changes, reads }: Write): Promise<Written> {
+  async #write<Qs extends readonly Query[]>({
+    guards = [],
+    changes,
+    reads,
+  }: Write<Qs>): Promise<Written<Qs>> {
     this.#requireRoom(changes);
     await this.#copy.load([...guards.map(facetOfGuard), ...changes.flatMap(neededFacet)]);
     const violation = checkGuards(this.#copy.local, guards);
@@ -153,11 +161,9 @@ export class Transaction implements Unit {
       this.#copy.apply([resolved], commitId);
       this.#record(resolved);
     }
-    const results: AnyResult[] = [];
-    const queries = reads?.(commitId) ?? [];
-    await this.#copy.load(queries.flatMap((query) => facetOfQuery(query) ?? []));
-    for (const query of queries) results.push(await this.#answer(query));
-    return { applied: true, commitId, results, late: false };
+    // Without reads, Qs is the empty list.
+    const queries = reads?.(commitId) ?? ([] as unknown as Qs);
+    return { applied: true, commitId, results: await this.#answers(queries), late: false };
   }
 
   #requireRoom(changes: readonly Change[]): void {

@@ -2,20 +2,20 @@
  * A unit of work: what the three interfaces are written over. One kind acts at once (`direct.ts`), the
  * other is a transaction (`transaction.ts`); a method cannot tell which it runs in.
  */
-import type { AnyResult, Change, Guard, Query, ResultsOf, Violation } from "../changes/index.ts";
+import type { Change, Guard, Query, ResultsOf, Violation } from "../changes/index.ts";
 
-export interface Write {
+export interface Write<Qs extends readonly Query[] = readonly []> {
   readonly guards?: readonly Guard[];
   readonly changes: readonly Change[];
   /** Reads that answer the caller, taken in the instant of the commit. */
-  readonly reads?: (commitId: string) => readonly Query[];
+  readonly reads?: (commitId: string) => Qs;
 }
 
-export type Written =
+export type Written<Qs extends readonly Query[] = readonly []> =
   | {
       readonly applied: true;
       readonly commitId: string;
-      readonly results: readonly AnyResult[];
+      readonly results: ResultsOf<Qs>;
       /** The first answer was lost: `results` were read later, and others may have written since. */
       readonly late: boolean;
     }
@@ -26,5 +26,5 @@ export interface Unit {
   now(): Promise<number>;
   ordinal(now: number): string;
   read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>>;
-  write(write: Write): Promise<Written>;
+  write<const Qs extends readonly Query[] = readonly []>(write: Write<Qs>): Promise<Written<Qs>>;
 }

@@ -15,7 +15,7 @@ import {
   statement,
 } from "./sql.ts";
 
-const ROW = propertiesOf(aiCalls) as (keyof ChangeOf<"recordAiCall">["row"])[];
+const ROW = propertiesOf(aiCalls);
 const TOTALS = propertiesOf(aiCallTotals);
 const LAST_CODE_POINT = 0x10_ffff;
 

@@ -4,9 +4,7 @@ import { annotations } from "./schema.ts";
 import { insertRows, type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
 
 const SELECT = `SELECT ${selectList(propertiesOf(annotations))} FROM "annotations"`;
-const NEW_ROW = propertiesOf(annotations, [
-  "commits",
-]) as (keyof ChangeOf<"appendAnnotation">["row"])[];
+const NEW_ROW = propertiesOf(annotations, "commits");
 
 export function selectAnnotations({ workflowRunId, filters }: QueryOf<"annotations">): Statement {
   const params: Param[] = [workflowRunId];

@@ -14,7 +14,7 @@ import {
 } from "./sql.ts";
 
 const SELECT = `SELECT ${selectList(propertiesOf(artifacts))} FROM "artifacts"`;
-const NEW_ROW = propertiesOf(artifacts, ["commits"]) as (keyof ChangeOf<"saveArtifact">["row"])[];
+const NEW_ROW = propertiesOf(artifacts, "commits");
 
 export function selectArtifact(query: QueryOf<"artifact">): Statement {
   return statement(

@@ -18,11 +18,8 @@ import {
   tokenSql,
 } from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(jobs, ["delayed"]))} FROM "jobs"`;
-const NEW_ROW = propertiesOf(jobs, ["commits"]) as (
-  | keyof ChangeOf<"enqueueJob">["row"]
-  | "delayed"
-)[];
+const SELECT = `SELECT ${selectList(propertiesOf(jobs, "delayed"))} FROM "jobs"`;
+const NEW_ROW = propertiesOf(jobs, "commits");
 const TERMINAL = `('COMPLETED', 'FAILED', 'CANCELLED')`;
 /** Delayed jobs that one claim makes ready, so that a storm of retries cannot hold up a claim. */
 const PROMOTED_MAX = 1_000;

@@ -3,7 +3,7 @@ import type { ChangeOf } from "../changes/index.ts";
 import { logs } from "./schema.ts";
 import { insertRows, propertiesOf } from "./sql.ts";
 
-const ROW = propertiesOf(logs) as (keyof ChangeOf<"createLog">["row"])[];
+const ROW = propertiesOf(logs);
 
 export function createLogs(changes: readonly ChangeOf<"createLog">[]) {
   return insertRows(

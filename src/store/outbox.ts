@@ -17,10 +17,7 @@ import {
 
 const PROPERTIES = propertiesOf(outboxEvents);
 const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "outbox_events"`;
-const GIVEN = propertiesOf(outboxEvents, [
-  "sequence",
-  "commits",
-]) as (keyof ChangeOf<"appendOutboxEvent">["row"])[];
+const GIVEN = propertiesOf(outboxEvents, "sequence", "commits");
 /** How many waiting events one page looks at, so that a page's cost is bounded while a backlog grows. */
 const PAGE_LOOKS_AT = 10_000;
 

@@ -16,7 +16,7 @@ import {
 
 const PROPERTIES = propertiesOf(runs);
 const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "runs"`;
-const NEW_ROW = propertiesOf(runs, ["commits"]) as (keyof ChangeOf<"createRun">["row"])[];
+const NEW_ROW = propertiesOf(runs, "commits");
 
 export function selectRun(query: QueryOf<"run">): Statement {
   return statement(`${SELECT} WHERE "id" = ?`, query.id);
@@ -98,7 +98,7 @@ export function updateBySet<
   for (const group of groupBy(changes, (change) => setColumns(change).join()).values()) {
     const set = group[0] === undefined ? [] : setColumns(group[0]);
     const names = [...key, "at", "bump", ...set];
-    const rows = group.map((change) => ({ ...change, ...change.set }) as Record<string, unknown>);
+    const rows: Record<string, unknown>[] = group.map((change) => ({ ...change, ...change.set }));
     const commits = remembering(commitId, `"${table}"."commits"`);
     for (const source of sourcesOf(rows, names)) {
       statements.push({

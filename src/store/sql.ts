@@ -40,8 +40,14 @@ export function columns(names: readonly string[]): string {
 }
 
 /** The properties of a table's rows, in the schema's order. */
-export function propertiesOf(table: SQLiteTable, except: readonly string[] = []): string[] {
-  return Object.keys(getTableColumns(table)).filter((name) => !except.includes(name));
+export function propertiesOf<T extends SQLiteTable, Except extends string = never>(
+  table: T,
+  ...except: Except[]
+): Exclude<keyof T["_"]["columns"] & string, Except>[] {
+  const names: readonly string[] = except;
+  return Object.keys(getTableColumns(table)).filter(
+    (name): name is Exclude<keyof T["_"]["columns"] & string, Except> => !names.includes(name),
+  );
 }
 
 /** A SELECT's list that answers rows with the properties' own names. */

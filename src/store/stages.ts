@@ -15,7 +15,7 @@ import {
 } from "./sql.ts";
 
 const SELECT = `SELECT ${selectList(propertiesOf(stages))} FROM "stages"`;
-const NEW_ROW = propertiesOf(stages, ["commits"]) as (keyof ChangeOf<"createStage">["row"])[];
+const NEW_ROW = propertiesOf(stages, "commits");
 
 export function selectStage(query: QueryOf<"stage">): Statement {
   return statement(

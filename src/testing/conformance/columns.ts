@@ -22,7 +22,7 @@ export interface Column {
   roundTrip(writer: Backend, reader: Backend, value: unknown): Promise<unknown>;
 }
 
-function stageUpdateColumn(field: keyof UpdateStageInput & string): Column {
+function stageUpdateColumn(field: keyof UpdateStageInput): Column {
   return {
     name: `a stage's ${field}`,
     async roundTrip(writer, reader, value) {

@@ -195,6 +195,18 @@ export function jobOutcomes(test: Test): void {
     expectBackoff(job.nextPollAt, 4_000);
   });
 
+  test("fail with a retry keeps back for 1 second a job that was never delivered", async ({
+    a,
+  }) => {
+    const jobId = await a.jobs.enqueue(aJob(RUN));
+
+    await a.jobs.fail(jobId, "not yet", true);
+
+    const job = await theJob(a, RUN, jobId);
+    expect(job).toMatchObject({ status: "PENDING", attempt: 0, lastError: "not yet" });
+    expectBackoff(job.nextPollAt, 1_000);
+  });
+
   test("fail with a retry is final when the attempts are used up", async ({ a }) => {
     await deliver(a, aJob(RUN));
     await redeliver(a);
