@@ -12,6 +12,7 @@ import {
   type Store,
 } from "../changes/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
+import { requireRoom } from "./encode.ts";
 import type { Unit, Write, Written } from "./unit.ts";
 
 /** Tries of one call, the first included. */
@@ -43,6 +44,8 @@ export class DirectUnit implements Unit {
   async write<const Qs extends readonly Query[] = readonly []>(
     write: Write<Qs>,
   ): Promise<Written<Qs>> {
+    // One change alone is bounded by its row.
+    if (write.changes.length > 1) requireRoom(write.changes);
     for (let tries = 1; ; tries += 1) {
       const id = newCommitId(await this.now());
       // Without reads, Qs is the empty list.

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import {
   type Change,
   change,
+  COMMIT_BYTES_MAX,
   encodeText,
   type LongTextTable,
   measureRow,
@@ -12,6 +13,7 @@ import {
   query,
   ROW_BYTES_MAX,
   tooLarge,
+  TRANSACTION_CHANGES_MAX,
 } from "../changes/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
 
@@ -55,6 +57,26 @@ export function checkedChanges(method: string, changes: readonly Change[]): read
     }
   }
   return changes;
+}
+
+/**
+ * How much a commit carries: at most TRANSACTION_CHANGES_MAX changes and COMMIT_BYTES_MAX of text.
+ * @returns the text so far and that of the changes together, in UTF-16 units.
+ * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, both with the limit.
+ */
+export function requireRoom(
+  changes: readonly Change[],
+  soFar: { readonly count: number; readonly size: number } = { count: 0, size: 0 },
+): number {
+  if (soFar.count + changes.length > TRANSACTION_CHANGES_MAX) {
+    throw invalid(`At most ${TRANSACTION_CHANGES_MAX} changes fit into one commit`, {
+      field: "changes",
+      limit: TRANSACTION_CHANGES_MAX,
+    });
+  }
+  const size = soFar.size + JSON.stringify(changes).length;
+  if (size > COMMIT_BYTES_MAX) throw tooLarge("changes", size, COMMIT_BYTES_MAX);
+  return size;
 }
 
 export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {

@@ -9,20 +9,17 @@
 import {
   type AnyResult,
   type Change,
-  COMMIT_BYTES_MAX,
   type Guard,
   measureRow,
   newCommitId,
   type Query,
   type ResultsOf,
   ROW_BYTES_MAX,
-  tooLarge,
-  TRANSACTION_CHANGES_MAX,
 } from "../changes/index.ts";
 import { checkGuards } from "../memory/guards.ts";
 import { answer } from "../memory/queries.ts";
 import type { DirectUnit } from "./direct.ts";
-import { invalid } from "./encode.ts";
+import { invalid, requireRoom } from "./encode.ts";
 import { type Facet, facetOfChange, facetOfGuard, facetOfQuery } from "./facets.ts";
 import { LocalCopy } from "./local-copy.ts";
 import { guardedRow, guardOfRow, guardsOfQuery } from "./observed.ts";
@@ -40,7 +37,7 @@ export class Transaction implements Unit {
   readonly #guards = new Map<string, Guard>();
   /** Rows that the transaction wrote. */
   readonly #written = new Set<string>();
-  #bytes = 0;
+  #size = 0;
   #open = true;
   /** Calls run one after the other, in the order in which they were made. */
   #last: Promise<unknown> = Promise.resolve();
@@ -146,7 +143,7 @@ export class Transaction implements Unit {
     changes,
     reads,
   }: Write<Qs>): Promise<Written<Qs>> {
-    this.#requireRoom(changes);
+    this.#size = requireRoom(changes, { count: this.#recorded.count, size: this.#size });
     await this.#copy.load([...guards.map(facetOfGuard), ...changes.flatMap(neededFacet)]);
     const violation = checkGuards(this.#copy.local, guards);
     if (violation !== null) {
@@ -164,18 +161,6 @@ export class Transaction implements Unit {
     // Without reads, Qs is the empty list.
     const queries = reads?.(commitId) ?? ([] as unknown as Qs);
     return { applied: true, commitId, results: await this.#answers(queries), late: false };
-  }
-
-  #requireRoom(changes: readonly Change[]): void {
-    if (this.#recorded.count + changes.length > TRANSACTION_CHANGES_MAX) {
-      throw invalid(`A transaction holds at most ${TRANSACTION_CHANGES_MAX} changes`, {
-        field: "transaction",
-        limit: TRANSACTION_CHANGES_MAX,
-      });
-    }
-    const size = this.#bytes + JSON.stringify(changes).length;
-    if (size > COMMIT_BYTES_MAX) throw tooLarge("transaction", size, COMMIT_BYTES_MAX);
-    this.#bytes = size;
   }
 
   /** The guard that what this guard looks at is as it was read. */
