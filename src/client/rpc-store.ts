@@ -23,9 +23,16 @@ export interface WorkflowEngineBinding {
   open(): Promise<EngineSessionStub>;
 }
 
+/**
+ * Calls carried by one session. A session is one invocation of the service, which may make 1,000 queries of D1
+ * (https://developers.cloudflare.com/d1/platform/limits/), and a call makes half a dozen.
+ */
+const SESSION_CALLS_MAX = 150;
+
 export class RpcStore implements Store {
   readonly #binding: WorkflowEngineBinding;
   #session: Promise<EngineSessionStub> | null = null;
+  #callsLeft = 0;
   /** What to add to this isolate's clock to have the service's; learned with the session. */
   #clockOffset: Promise<number> | null = null;
 
@@ -63,6 +70,9 @@ export class RpcStore implements Store {
 
   /** A call that throws instead of answering an envelope may or may not have been made. */
   async #call<T>(call: (session: EngineSessionStub) => Promise<Envelope<T>>): Promise<T> {
+    if (this.#callsLeft === 0) this.#session = null;
+    if (this.#session === null) this.#callsLeft = SESSION_CALLS_MAX;
+    this.#callsLeft -= 1;
     this.#session ??= Promise.resolve(this.#binding.open());
     const opened = this.#session;
     let envelope: Envelope<T>;

@@ -9,6 +9,7 @@ import {
   at,
   eventsOf,
   outcomesOf,
+  present,
   seedRun,
   seedStage,
   theRun,

@@ -132,7 +132,7 @@ export function runClaims(test: Test): void {
     b,
   }) => {
     const ids = ["k", "c", "z", "a", "q"];
-    for (const id of ids) await seedRun(a, { id });
+    for (const [priority, id] of ids.entries()) await seedRun(a, { id, priority });
     await a.persistence.updateRun("k", { totalTokens: 1 });
     await a.persistence.updateRun("z", { status: "FAILED" });
 

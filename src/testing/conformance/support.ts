@@ -214,7 +214,6 @@ export async function nap(ms = 10): Promise<void> {
 // Values.
 
 /** Passes a value by the compiler that no typed caller could pass. */
-// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller names the type
 export function forced<T>(value: unknown): T {
   return value as T;
 }
