@@ -6,7 +6,7 @@
  * the row has that column. A change never fails for the state it finds: whatever must hold is a guard.
  * The only exception is a row that grows beyond ROW_BYTES_MAX, which refuses the whole commit.
  */
-import { z } from "zod";
+import * as z from "zod";
 import {
   artifactTypeField,
   countField,

@@ -2,7 +2,7 @@
  * A commit: guards and changes that are applied whole or not at all, and the reads that answer the caller,
  * taken in the same instant. Plain data: it travels over RPC and HTTP as it is.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { type Change, change } from "./change.ts";
 import { type Guard, guard, type Violation } from "./guard.ts";
 import { COMMIT_ID_CHARS } from "./ids.ts";

@@ -2,7 +2,7 @@
  * The schemas of single fields, with their limits. Callers' inputs become changes made of these, and the
  * service checks everything that arrives against the very same ones.
  */
-import { z } from "zod";
+import * as z from "zod";
 import {
   ID_BYTES_MAX,
   KEY_BYTES_MAX,

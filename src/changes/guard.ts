@@ -2,7 +2,7 @@
  * A guard is a condition that must hold when a commit lands, as data. All guards are checked before
  * the first change; the first that fails refuses the whole commit.
  */
-import { z } from "zod";
+import * as z from "zod";
 import {
   countField,
   idField,

@@ -2,7 +2,7 @@
  * A read as data. What each answers is told here once, for `store/` and `memory/` alike.
  * Queries that are asked together see one snapshot.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { Status } from "../contract/index.ts";
 import {
   countField,

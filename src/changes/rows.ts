@@ -6,7 +6,7 @@
  * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean an unchanged row.
  * The rest lets a retry recognise its own earlier success although others wrote since.
  */
-import { z } from "zod";
+import * as z from "zod";
 import {
   artifactTypeField,
   countField,

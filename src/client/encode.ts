@@ -1,7 +1,7 @@
 /**
  * Callers' inputs as changes: checked against every limit, with the field named, before anything is sent.
  */
-import type { z } from "zod";
+import type * as z from "zod";
 import {
   type Change,
   change,

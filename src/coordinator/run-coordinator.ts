@@ -24,7 +24,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   readonly #store: D1Store;
   #last: Promise<void> = Promise.resolve();
   #claimsArrived = 0;
-  /** Claims up to this one arrived before the run was found claimed. */
+  /** Claims up to this one had arrived before D1 was asked and found the run claimed, or claimed it. */
   #claimsDecided = 0;
 
   constructor(state: DurableObjectState, env: CoordinatorEnv) {
@@ -42,9 +42,11 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     const ticket = this.#claimsArrived;
     return this.#inTurn(commit, async () => {
       if (ticket <= this.#claimsDecided) return LOST;
+      const arrived = this.#claimsArrived;
       const outcome = await this.#store.attempt(commit);
-      // Won or lost, the run is not PENDING at this instant, and whoever arrived so far has lost.
-      this.#claimsDecided = this.#claimsArrived;
+      // Won or lost, the run was not PENDING then, so whoever was waiting has lost. Who came later has not:
+      // the run may have been created, or made PENDING again, after D1 looked.
+      this.#claimsDecided = arrived;
       return outcome;
     });
   }

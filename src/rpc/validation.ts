@@ -1,5 +1,5 @@
 /** What arrives from another Worker is checked whole, whatever its client has checked before. */
-import { z } from "zod";
+import * as z from "zod";
 import {
   type Change,
   type Commit,

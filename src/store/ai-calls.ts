@@ -23,7 +23,8 @@ export function selectAiCallTotals({ prefix, after }: QueryOf<"aiCallTotals">): 
   const params: Param[] = [];
   const conditions: string[] = [];
   if (prefix !== "") {
-    conditions.push(`"topic" >= ?`);
+    // With a place to go on after, that place is where to begin, not the first of the prefix: the + keeps it a filter.
+    conditions.push(`${after === null ? "" : "+"}"topic" >= ?`);
     params.push(prefix);
     const end = prefixEnd(prefix);
     if (end !== null) {

@@ -3,7 +3,7 @@ import { isServiceError, ServiceError } from "../contract/index.ts";
 import type { Statement } from "./sql.ts";
 
 /** A call that D1 has not answered by then is given up; its outcome is unknown. */
-const DEADLINE_MS = 20_000;
+export const DEADLINE_MS = 20_000;
 
 /**
  * Runs the statements as one transaction, in one round trip.
@@ -12,18 +12,19 @@ const DEADLINE_MS = 20_000;
 export async function runBatch(
   db: D1Database,
   statements: readonly Statement[],
+  deadlineMs: number,
 ): Promise<Record<string, unknown>[][]> {
   const prepared = statements.map(({ sql, params }) => db.prepare(sql).bind(...params));
-  const results = await withDeadline(db.batch<Record<string, unknown>>(prepared));
+  const results = await withDeadline(db.batch<Record<string, unknown>>(prepared), deadlineMs);
   return results.map((result) => result.results);
 }
 
-async function withDeadline<T>(call: Promise<T>): Promise<T> {
+async function withDeadline<T>(call: Promise<T>, deadlineMs: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | null = null;
   const deadline = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new ServiceError("UNAVAILABLE", `D1 did not answer within ${DEADLINE_MS} ms`));
-    }, DEADLINE_MS);
+      reject(new ServiceError("UNAVAILABLE", `D1 did not answer within ${deadlineMs} ms`));
+    }, deadlineMs);
   });
   try {
     return await Promise.race([call, deadline]);

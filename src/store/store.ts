@@ -14,7 +14,7 @@ import {
   type Store,
 } from "../changes/index.ts";
 import { commitBatch } from "./commit.ts";
-import { overfullTable, runBatch, toServiceError } from "./d1.ts";
+import { DEADLINE_MS, overfullTable, runBatch, toServiceError } from "./d1.ts";
 import { violationIn } from "./guards.ts";
 import { answerFrom, queryStatement } from "./queries.ts";
 import { snakeCase } from "./schema.ts";
@@ -23,15 +23,19 @@ import { isFenced, settleStatements } from "./settlement.ts";
 export interface D1StoreOptions {
   /** Milliseconds; default `Date.now`. */
   readonly now?: () => number;
+  /** How long a call waits for D1 before its outcome counts as unknown. Default 20,000 ms. */
+  readonly deadlineMs?: number;
 }
 
 export class D1Store implements Store {
   readonly #db: D1Database;
   readonly #now: () => number;
+  readonly #deadlineMs: number;
 
   constructor(db: D1Database, options: D1StoreOptions = {}) {
     this.#db = db;
     this.#now = options.now ?? Date.now;
+    this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
   }
 
   async now(): Promise<number> {
@@ -41,7 +45,7 @@ export class D1Store implements Store {
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     if (queries.length === 0) return [] as unknown as ResultsOf<Qs>;
     try {
-      const results = await runBatch(this.#db, queries.map(queryStatement));
+      const results = await runBatch(this.#db, queries.map(queryStatement), this.#deadlineMs);
       // The answers are in the order of the queries; the mapped type cannot be built member by member.
       return answers(queries, results) as unknown as ResultsOf<Qs>;
     } catch (error) {
@@ -52,7 +56,7 @@ export class D1Store implements Store {
   async attempt(commit: Commit): Promise<CommitOutcome> {
     const { statements, readsFrom } = commitBatch(commit);
     try {
-      const results = await runBatch(this.#db, statements);
+      const results = await runBatch(this.#db, statements, this.#deadlineMs);
       return { applied: true, results: answers(commit.reads, results.slice(readsFrom)) };
     } catch (error) {
       const message = error instanceof Error ? error.message : "";
@@ -68,7 +72,7 @@ export class D1Store implements Store {
 
   async settle(commit: Commit): Promise<Settlement> {
     try {
-      const results = await runBatch(this.#db, settleStatements(commit));
+      const results = await runBatch(this.#db, settleStatements(commit), this.#deadlineMs);
       return settlementOf(results[1]?.[0]?.["outcome"]);
     } catch (error) {
       throw toServiceError(error);
