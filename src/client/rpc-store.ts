@@ -13,7 +13,8 @@ import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts"
 /** The session that `WorkflowEngine.open()` answers, as a caller sees it. */
 export interface EngineSessionStub {
   now(): Promise<Envelope<number>>;
-  read(queries: readonly Query[]): Promise<Envelope<readonly AnyResult[]>>;
+  /** What is too large for one message comes as a stream of its JSON. */
+  read(queries: readonly Query[]): Promise<Envelope<readonly AnyResult[] | ReadableStream>>;
   attempt(commit: Commit): Promise<Envelope<CommitOutcome>>;
   settle(commit: Commit): Promise<Envelope<Settlement>>;
 }
@@ -56,8 +57,10 @@ export class RpcStore implements Store {
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    const answer = await this.#call((session) => session.read(queries));
+    const results = answer instanceof ReadableStream ? await readJson(answer) : answer;
     // The service answers in the order of the queries.
-    return (await this.#call((session) => session.read(queries))) as unknown as ResultsOf<Qs>;
+    return results as unknown as ResultsOf<Qs>;
   }
 
   async attempt(commit: Commit): Promise<CommitOutcome> {
@@ -89,6 +92,14 @@ export class RpcStore implements Store {
       );
     }
     return fromEnvelope(envelope);
+  }
+}
+
+async function readJson(stream: ReadableStream): Promise<unknown> {
+  try {
+    return await new Response(stream).json();
+  } catch (error) {
+    throw new ServiceError("UNAVAILABLE", `The answer broke off: ${messageOf(error)}`, {}, error);
   }
 }
 

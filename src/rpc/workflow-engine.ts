@@ -4,7 +4,7 @@
  */
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import type { AnyResult, CommitOutcome, Settlement, Store } from "../changes/index.ts";
-import { type Envelope, toEnvelope } from "../contract/index.ts";
+import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
 import {
   CoordinatedStore,
   type CoordinatorEnv,
@@ -15,6 +15,26 @@ import { validCommit, validQueries } from "./validation.ts";
 
 export interface WorkflowEngineEnv extends CoordinatorEnv {
   readonly RUNS: CoordinatorNamespace;
+}
+
+/** An RPC message holds 32 MiB, and a UTF-16 unit may take two bytes of it. */
+const MESSAGE_UNITS_MAX = 14 * 1_024 * 1_024;
+
+function fitsMessage(results: readonly AnyResult[]): boolean {
+  let units = 0;
+  for (const row of results.flat()) {
+    if (typeof row !== "object" || row === null) continue;
+    for (const value of Object.values(row)) {
+      units += typeof value === "string" ? value.length : 8;
+    }
+  }
+  return units <= MESSAGE_UNITS_MAX;
+}
+
+function jsonStream(results: readonly AnyResult[]): ReadableStream {
+  const { body } = new Response(JSON.stringify(results));
+  if (body === null) throw new ServiceError("INTERNAL", "wfe-empty-answer");
+  return body;
 }
 
 export class WorkflowEngine extends WorkerEntrypoint<WorkflowEngineEnv> {
@@ -38,8 +58,12 @@ export class EngineSession extends RpcTarget {
     return toEnvelope(() => this.#store.now());
   }
 
-  async read(queries: unknown): Promise<Envelope<readonly AnyResult[]>> {
-    return toEnvelope(async () => this.#store.read(validQueries(queries)));
+  /** The answers; as a stream of their JSON when they are too large for one RPC message. */
+  async read(queries: unknown): Promise<Envelope<readonly AnyResult[] | ReadableStream>> {
+    return toEnvelope(async () => {
+      const results = await this.#store.read(validQueries(queries));
+      return fitsMessage(results) ? results : jsonStream(results);
+    });
   }
 
   async attempt(commit: unknown): Promise<Envelope<CommitOutcome>> {
