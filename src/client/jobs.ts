@@ -236,6 +236,7 @@ export class Jobs implements JobQueue {
         reads: () => keys.map((key) => ({ q: "job" as const, ...key })),
       });
       if (written.applied) released += countWrittenBy(written.commitId, written.results);
+      if (stale.length < READ_QUERIES_MAX) return released;
     }
   }
 

@@ -118,7 +118,9 @@ export async function replayDLQEvents(unit: Unit, maxEvents: number): Promise<nu
       changes: keys.map((key) => ({ kind: "replayOutboxEvent" as const, ...key })),
     });
     // Refused: someone else took one of them; look again.
-    if (written.applied) replayed += rows.length;
+    if (!written.applied) continue;
+    replayed += rows.length;
+    if (rows.length < limit) break;
   }
   return replayed;
 }
