@@ -105,7 +105,8 @@ CREATE TABLE `jobs` (
 	`delayed` integer NOT NULL,
 	`commits` text NOT NULL,
 	PRIMARY KEY(`workflow_run_id`, `ordinal`),
-	CONSTRAINT "jobs_row_fits" CHECK(ifnull(octet_length("payload"), 0) + ifnull(octet_length("last_error"), 0) <= 1900000),
+	CONSTRAINT "jobs_row_fits" CHECK(ifnull(octet_length("payload"), 0) <= 1900000),
+	CONSTRAINT "jobs_error_fits" CHECK(ifnull(octet_length("last_error"), 0) <= 65536),
 	CONSTRAINT "jobs_status_known" CHECK("status" IN ('PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'))
 ) WITHOUT ROWID;
 --> statement-breakpoint

@@ -12,6 +12,7 @@ import {
   countField,
   idField,
   instantField,
+  jobErrorField,
   keyField,
   nameField,
   numberField,
@@ -179,7 +180,7 @@ export const change = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("failJob"),
     ...jobKey,
-    error: textField,
+    error: jobErrorField,
     retry: z.boolean(),
     at: instantField,
   }),
@@ -193,7 +194,7 @@ export const change = z.discriminatedUnion("kind", [
     kind: z.literal("releaseJob"),
     ...jobKey,
     staleBefore: instantField,
-    error: textField,
+    error: jobErrorField,
     at: instantField,
   }),
   /** PENDING and SUSPENDED jobs of the run: CANCELLED, completedAt = updatedAt = at. */

@@ -5,6 +5,7 @@
 import * as z from "zod";
 import {
   ID_BYTES_MAX,
+  JOB_ERROR_BYTES_MAX,
   KEY_BYTES_MAX,
   NAME_BYTES_MAX,
   RECORD_ID_BYTES_MAX,
@@ -38,6 +39,7 @@ export const nameField = text(NAME_BYTES_MAX, 0);
 export const keyField = text(KEY_BYTES_MAX, 0);
 /** JSON text or encoded free text. Its size is checked with its row's. */
 export const textField = text(ROW_BYTES_MAX, 0);
+export const jobErrorField = text(JOB_ERROR_BYTES_MAX, 0);
 export const ordinalField = z.string().regex(/^[0-9a-z]{1,64}$/, "must be an ordinal");
 /** Milliseconds since 1970, within what a Date can hold. */
 export const instantField = z.int().min(-8.64e15).max(8.64e15);

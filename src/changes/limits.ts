@@ -17,9 +17,14 @@ export const KEY_BYTES_MAX = 2_048;
  * the row's own overhead always fit. Local D1 does not enforce its limit; the tables' CHECK does.
  */
 export const ROW_BYTES_MAX = 1_900_000;
+/**
+ * A job's last error. Apart from its row's other text, so that a job whose payload fills the row can still fail; both
+ * together, with the rest of the row, stay below D1's limit.
+ */
+export const JOB_ERROR_BYTES_MAX = 64 * 1_024;
 /** Changes in one transaction. */
 export const TRANSACTION_CHANGES_MAX = 1_000;
-/** All text of one commit together; an RPC message may hold 32 MiB. */
+/** All text of one commit together, as RPC sends it (see wireLength); a message may hold 32 MiB. */
 export const COMMIT_BYTES_MAX = 24 * 1_024 * 1_024;
 /** Guards in one commit: what a transaction may have read. */
 export const COMMIT_GUARDS_MAX = 10_000;

@@ -12,6 +12,7 @@ import {
   countField,
   idField,
   instantField,
+  jobErrorField,
   keyField,
   logLevelField,
   nameField,
@@ -174,7 +175,7 @@ export const newJobRow = z.strictObject({
   completedAt: instantField.nullable(),
   attempt: countField,
   maxAttempts: countField,
-  lastError: textField.nullable(),
+  lastError: jobErrorField.nullable(),
   nextPollAt: instantField.nullable(),
   payload: textField,
 });
@@ -227,7 +228,7 @@ export const LONG_TEXT = {
   annotations: ["value", "payload"],
   outboxEvents: ["payload"],
   idempotencyKeys: ["result"],
-  jobs: ["payload", "lastError"],
+  jobs: ["payload"],
   aiCalls: ["prompt", "response", "metadata"],
 } as const;
 export type LongTextTable = keyof typeof LONG_TEXT;

@@ -6,6 +6,7 @@ import {
   TRANSACTION_CHANGES_MAX,
 } from "../changes/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
+import { afterFirstCommit } from "./direct.ts";
 import { checkedChanges, checkedQuery, freeText } from "./encode.ts";
 import type { Unit } from "./unit.ts";
 
@@ -67,18 +68,17 @@ export class AICalls implements FlushableAICallLogger {
         ...result,
         metadata: { ...(result.metadata as object | null | undefined), batchId },
       });
+      const row = { ...call, batchId, ordinal: "0", createdAt: now };
+      checkedChanges("logBatchResults", [{ kind: "recordAiCall", row }]);
       const digest = await digestOf(call);
       const occurrence = occurrences.get(digest) ?? 0;
       occurrences.set(digest, occurrence + 1);
       const ordinal = `${digest}${occurrence.toString(36).padStart(6, "0")}`;
-      changes.push({
-        kind: "recordAiCall" as const,
-        row: { ...call, batchId, ordinal, createdAt: now },
-      });
+      changes.push({ kind: "recordAiCall" as const, row: { ...row, ordinal } });
     }
-    checkedChanges("logBatchResults", changes);
     for (let start = 0; start < changes.length; start += TRANSACTION_CHANGES_MAX) {
-      await this.#unit.write({ changes: changes.slice(start, start + TRANSACTION_CHANGES_MAX) });
+      const unit = start === 0 ? this.#unit : afterFirstCommit(this.#unit);
+      await unit.write({ changes: changes.slice(start, start + TRANSACTION_CHANGES_MAX) });
     }
   }
 

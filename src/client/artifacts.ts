@@ -46,6 +46,11 @@ export async function saveStageOutput(
   stageId: string,
   output: unknown,
 ): Promise<string> {
+  for (const [field, value] of Object.entries({ runId, workflowType, stageId })) {
+    if (typeof value !== "string") {
+      throw invalid(`saveStageOutput: ${field} must be a string`, { field });
+    }
+  }
   const key = `workflow-v2/${workflowType}/${runId}/${stageId}/output.json`;
   const data = encodeData(output, "output");
   const row = {

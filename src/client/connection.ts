@@ -57,6 +57,7 @@ export class Connection implements Backend {
     this.jobs = new Jobs({
       direct: this.#direct,
       current: () => this.#running.getStore()?.unit ?? this.#direct,
+      claimed: (row) => this.#running.getStore()?.unit.claimed(row),
       workerId: options.workerId ?? null,
     });
     this.aiCalls = new AICalls(this.#direct, options.waitUntil);

@@ -59,7 +59,7 @@ export class DirectUnit implements Unit {
         return { applied: true, commitId: id, results, late: false };
       } catch (error) {
         if (!isUnavailable(error)) throw error;
-        const settlement = await trying(() => this.#store.settle(commit));
+        const settlement = await findingOut(() => this.#store.settle(commit));
         if (wasApplied(settlement, error)) {
           return { applied: true, commitId: id, results: await this.read(reads), late: true };
         }
@@ -97,6 +97,31 @@ export async function trying<T>(call: () => Promise<T>): Promise<T> {
     }
     await pause(tries);
   }
+}
+
+/** Repeats what is harmless to repeat while a lost answer is looked for. */
+async function findingOut<T>(call: () => Promise<T>): Promise<T> {
+  return trying(() => mayHaveWritten(call));
+}
+
+/** Where something may have been written before, being turned away does not mean that nothing was. */
+async function mayHaveWritten<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!isServiceError(error) || error.code !== "OVERLOADED") throw error;
+    throw new ServiceError("UNAVAILABLE", `The outcome is unknown: ${error.message}`, {}, error);
+  }
+}
+
+/** The unit for what a method of several commits does after the first of them. */
+export function afterFirstCommit(unit: Unit): Unit {
+  return {
+    now: () => unit.now(),
+    ordinal: (now) => unit.ordinal(now),
+    read: (queries) => mayHaveWritten(() => unit.read(queries)),
+    write: (write) => mayHaveWritten(() => unit.write(write)),
+  };
 }
 
 function isUnavailable(error: unknown): boolean {

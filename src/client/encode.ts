@@ -5,6 +5,7 @@ import type * as z from "zod";
 import {
   type Change,
   change,
+  changesWireLength,
   COMMIT_BYTES_MAX,
   encodeText,
   type LongTextTable,
@@ -14,11 +15,18 @@ import {
   ROW_BYTES_MAX,
   tooLarge,
   TRANSACTION_CHANGES_MAX,
+  utf8Length,
 } from "../changes/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
 
 export function invalid(message: string, details: ErrorDetails = {}): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", message, details);
+}
+
+/** An id that is taken apart before it is checked. */
+export function requireText(method: string, id: unknown): string {
+  if (typeof id === "string") return id;
+  throw invalid(`${method}: id must be a string`, { field: "id" });
 }
 
 /** Names of our own structure, which mean nothing to a caller. */
@@ -61,7 +69,7 @@ export function checkedChanges(method: string, changes: readonly Change[]): read
 
 /**
  * How much a commit carries: at most TRANSACTION_CHANGES_MAX changes and COMMIT_BYTES_MAX of text.
- * @returns the text so far and that of the changes together, in UTF-16 units.
+ * @returns the text so far and that of the changes together, as RPC sends it.
  * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, both with the limit.
  */
 export function requireRoom(
@@ -74,7 +82,7 @@ export function requireRoom(
       limit: TRANSACTION_CHANGES_MAX,
     });
   }
-  const size = soFar.size + JSON.stringify(changes).length;
+  const size = soFar.size + changesWireLength(changes);
   if (size > COMMIT_BYTES_MAX) throw tooLarge("changes", size, COMMIT_BYTES_MAX);
   return size;
 }
@@ -109,11 +117,11 @@ function insertedInto(candidate: Change): LongTextTable | null {
 }
 
 /** Free text of any content for a column. Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE. */
-export function freeText(value: unknown, field: string): string {
+export function freeText(value: unknown, field: string, limit: number = ROW_BYTES_MAX): string {
   if (typeof value !== "string") throw invalid(`${field} must be a string`, { field });
   const text = encodeText(value);
-  const { size } = measureRow("logs", { message: text });
-  if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
+  const size = utf8Length(text);
+  if (size > limit) throw tooLarge(field, size, limit);
   return text;
 }
 

@@ -2,6 +2,7 @@
 import {
   encodeJson,
   type Guard,
+  JOB_ERROR_BYTES_MAX,
   JOB_MAX_ATTEMPTS_DEFAULT,
   joinId,
   type JobRow,
@@ -19,6 +20,7 @@ import {
   type JobRecord,
   ServiceError,
 } from "../contract/index.ts";
+import { afterFirstCommit } from "./direct.ts";
 import {
   checkedChanges,
   checkedQuery,
@@ -41,6 +43,8 @@ export interface JobsOptions {
   readonly direct: Unit;
   /** The transaction whose callback is running, or else the direct unit. */
   readonly current: () => Unit;
+  /** Tells the transaction whose callback is running, if any, of a job that was just dequeued. */
+  readonly claimed: (row: JobRow) => void;
   readonly workerId: string | null;
 }
 
@@ -48,13 +52,15 @@ export class Jobs implements JobQueue {
   readonly #direct: Unit;
   readonly #current: () => Unit;
   readonly #workerId: string | null;
+  readonly #claimed: (row: JobRow) => void;
   /** The attempt that this connection was given of each job: it may settle that one and no later one. */
   readonly #deliveries = new Map<string, number>();
 
-  constructor({ direct, current, workerId }: JobsOptions) {
+  constructor({ direct, current, claimed, workerId }: JobsOptions) {
     this.#direct = direct;
     this.#current = current;
     this.#workerId = workerId;
+    this.#claimed = claimed;
   }
 
   async enqueue(options: EnqueueJobInput): Promise<string> {
@@ -88,6 +94,7 @@ export class Jobs implements JobQueue {
     if (row === null) return null;
     const jobId = joinId(row.workflowRunId, row.ordinal);
     this.#remember(jobId, row.attempt);
+    this.#claimed(row);
     return {
       jobId,
       workflowRunId: row.workflowRunId,
@@ -126,7 +133,7 @@ export class Jobs implements JobQueue {
   }
 
   async fail(jobId: string, error: string, shouldRetry = false): Promise<void> {
-    const text = freeText(error, "error");
+    const text = freeText(error, "error", JOB_ERROR_BYTES_MAX);
     const at = await this.#current().now();
     await this.#settle("fail", jobId, (key) => ({
       kind: "failJob",
@@ -215,7 +222,7 @@ export class Jobs implements JobQueue {
         field: "staleThresholdMs",
       });
     }
-    const unit = this.#direct;
+    let unit = this.#direct;
     const at = await unit.now();
     const staleBefore = Math.ceil(Math.min(Math.max(at - staleThresholdMs, -8.64e15), 8.64e15));
     let released = 0;
@@ -236,6 +243,7 @@ export class Jobs implements JobQueue {
         reads: () => keys.map((key) => ({ q: "job" as const, ...key })),
       });
       if (written.applied) released += countWrittenBy(written.commitId, written.results);
+      unit = afterFirstCommit(this.#direct);
       if (stale.length < READ_QUERIES_MAX) return released;
     }
   }

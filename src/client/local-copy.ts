@@ -94,9 +94,18 @@ export class LocalCopy {
     }
   }
 
-  /** The transaction made this row itself: there is nothing to load. */
-  own(facet: Facet): void {
-    this.#loaded.add(facetName(facet));
+  /**
+   * The transaction made this event itself: there is nothing to load. Marks that were made on its id before were
+   * meant for somebody else's event, or nobody's.
+   */
+  ownEvent(workflowRunId: string, sequence: number): void {
+    this.#loaded.add(facetName({ of: "outboxEvent", workflowRunId, sequence }));
+    this.#deferred = this.#deferred.filter(
+      (change) =>
+        !("sequence" in change) ||
+        change.workflowRunId !== workflowRunId ||
+        change.sequence !== sequence,
+    );
   }
 
   /** The transaction deleted a stage: what refers to it does so no longer, whether loaded or still to come. */

@@ -8,7 +8,8 @@ import {
   TRANSACTION_CHANGES_MAX,
 } from "../changes/index.ts";
 import { type CreateOutboxEventInput, type OutboxRecord, ServiceError } from "../contract/index.ts";
-import { checkedChanges, checkedQuery, instant, invalid } from "./encode.ts";
+import { afterFirstCommit } from "./direct.ts";
+import { checkedChanges, checkedQuery, instant, invalid, requireText } from "./encode.ts";
 import { toOutboxRecord } from "./records.ts";
 import type { Unit } from "./unit.ts";
 
@@ -49,18 +50,19 @@ export async function getUnpublishedOutboxEvents(
 export async function markOutboxEventsPublished(unit: Unit, ids: readonly string[]): Promise<void> {
   const at = await unit.now();
   const changes = [...new Set(ids)].flatMap((id) => {
-    const key = splitEventId(id);
+    const key = splitEventId(requireText("markOutboxEventsPublished", id));
     return key === null ? [] : [{ kind: "publishOutboxEvent" as const, ...key, at }];
   });
   checkedChanges("markOutboxEventsPublished", changes);
   // Publishing an event twice is publishing it once, so several commits do no harm.
   for (let start = 0; start < changes.length; start += TRANSACTION_CHANGES_MAX) {
-    await unit.write({ changes: changes.slice(start, start + TRANSACTION_CHANGES_MAX) });
+    const current = start === 0 ? unit : afterFirstCommit(unit);
+    await current.write({ changes: changes.slice(start, start + TRANSACTION_CHANGES_MAX) });
   }
 }
 
-function requireEvent(id: string) {
-  const key = splitEventId(id);
+function requireEvent(method: string, id: string) {
+  const key = splitEventId(requireText(method, id));
   if (key === null) throw eventNotFound(id);
   return key;
 }
@@ -70,7 +72,7 @@ function eventNotFound(id: string): ServiceError {
 }
 
 export async function incrementOutboxRetryCount(unit: Unit, id: string): Promise<number> {
-  const key = requireEvent(id);
+  const key = requireEvent("incrementOutboxRetryCount", id);
   const written = await unit.write({
     guards: [{ on: "outboxEvent", ...key, expect: { is: "present" } }],
     changes: checkedChanges("incrementOutboxRetryCount", [{ kind: "countOutboxRetry", ...key }]),
@@ -85,7 +87,7 @@ export async function incrementOutboxRetryCount(unit: Unit, id: string): Promise
 }
 
 export async function moveOutboxEventToDLQ(unit: Unit, id: string): Promise<void> {
-  const key = requireEvent(id);
+  const key = requireEvent("moveOutboxEventToDLQ", id);
   const at = await unit.now();
   const written = await unit.write({
     guards: [{ on: "outboxEvent", ...key, expect: { is: "present" } }],
@@ -105,10 +107,11 @@ export async function replayDLQEvents(unit: Unit, maxEvents: number): Promise<nu
   let replayed = 0;
   while (replayed < maxEvents) {
     const limit = Math.min(maxEvents - replayed, OUTBOX_PAGE_MAX);
-    const [rows] = await unit.read([{ q: "deadLetters", limit }]);
+    const current = replayed === 0 ? unit : afterFirstCommit(unit);
+    const [rows] = await current.read([{ q: "deadLetters", limit }]);
     if (rows.length === 0) break;
     const keys = rows.map(({ workflowRunId, sequence }) => ({ workflowRunId, sequence }));
-    const written = await unit.write({
+    const written = await current.write({
       guards: rows.map((row, index) => ({
         on: "outboxEvent" as const,
         workflowRunId: row.workflowRunId,

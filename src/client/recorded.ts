@@ -124,6 +124,8 @@ export class Recorded {
       ...this.#artifacts,
       ...this.#annotations,
       ...this.#logs,
+      // Before the appended ones, whose sequences these do not mean.
+      ...this.#eventUpdates,
       ...[...this.#events.values()].flatMap(({ workflowRunId, sequence }) =>
         insert(
           local.outboxEvents.get(workflowRunId, String(sequence)),
@@ -133,7 +135,6 @@ export class Recorded {
           }),
         ),
       ),
-      ...this.#eventUpdates,
       ...this.#keys,
       ...this.#jobUpdates,
       ...[...this.#jobs.values()].flatMap(({ workflowRunId, ordinal }) =>

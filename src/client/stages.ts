@@ -24,9 +24,9 @@ import {
   defined,
   given,
   instant,
-  invalid,
   nullableFreeText,
   nullableInstant,
+  requireText,
 } from "./encode.ts";
 import { toStageRecord } from "./records.ts";
 import { checkedVersion, runNotFound } from "./runs.ts";
@@ -41,10 +41,13 @@ export function stageNotFound(id: string): ServiceError {
 
 async function newRow(unit: Unit, data: CreateStageInput) {
   const now = await unit.now();
+  const { workflowRunId, stageId } = data;
+  // An id can only be made of texts; what is none is refused with the rest of the row, by its name.
+  const named = typeof workflowRunId === "string" && typeof stageId === "string";
   return {
-    workflowRunId: data.workflowRunId,
-    stageId: data.stageId,
-    id: stageRecordId(data.workflowRunId, data.stageId, unit.ordinal(now)),
+    workflowRunId,
+    stageId,
+    id: named ? stageRecordId(workflowRunId, stageId, unit.ordinal(now)) : "",
     createdAt: now,
     updatedAt: now,
     version: 1,
@@ -201,11 +204,6 @@ function missing(
   return version === undefined
     ? stageNotFound(id)
     : new StaleVersion("WorkflowStage", id, version, -1);
-}
-
-function requireText(method: string, id: unknown): string {
-  if (typeof id === "string") return id;
-  throw invalid(`${method}: id must be a string`, { field: "id" });
 }
 
 export async function getStage(

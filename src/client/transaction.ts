@@ -15,7 +15,11 @@ import {
   type Query,
   type ResultsOf,
   ROW_BYTES_MAX,
+  type JobRow,
+  type OutboxEventRow,
+  type StageRow,
 } from "../changes/index.ts";
+import type { Status } from "../contract/index.ts";
 import { checkGuards } from "../memory/guards.ts";
 import { answer } from "../memory/queries.ts";
 import type { DirectUnit } from "./direct.ts";
@@ -77,10 +81,10 @@ export class Transaction implements Unit {
     return this.#inTurn(async () => this.#write(write));
   }
 
-  /** Lets calls that were made finish, and refuses further ones. */
+  /** Refuses further calls, and lets those finish that were made. */
   async close(): Promise<void> {
-    await this.#last;
     this.#open = false;
+    await this.#last;
   }
 
   /** False when somebody else wrote what the callback had seen; nothing was written then. */
@@ -117,15 +121,48 @@ export class Transaction implements Unit {
       return result;
     }
     this.#see(guardsOfQuery(this.#copy.base, query));
-    return answer(this.#copy.local, query);
+    const result = answer(this.#copy.local, query);
+    if (query.q === "stages" && query.status !== null) this.#seeStages(result, query.status);
+    return result;
   }
 
-  /** A sequence that was shown is kept: nobody else may take it first. */
+  /** Stages that a list by status shows only since the transaction changed their status. */
+  #seeStages(result: AnyResult, status: Status): void {
+    for (const { workflowRunId, stageId } of result as StageRow[]) {
+      const stored = this.#copy.base.stages.get(workflowRunId, stageId);
+      if (stored === undefined || stored.status === status) continue;
+      this.#see(guardsOfQuery(this.#copy.base, { q: "stage", workflowRunId, stageId }));
+    }
+  }
+
   #seeOwnEvents(result: AnyResult): void {
-    for (const event of result as { workflowRunId: string; sequence: number }[]) {
-      const { workflowRunId, sequence } = event;
-      if (!this.#recorded.ownsEvent(workflowRunId, sequence)) continue;
-      this.#see([{ on: "outboxEvent", workflowRunId, sequence, expect: { is: "absent" } }]);
+    for (const event of result as OutboxEventRow[]) this.#seeOwnEvent(event);
+  }
+
+  /** A sequence that was shown or named is kept: nobody else may take it first. */
+  #seeOwnEvent({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }): void {
+    if (!this.#recorded.ownsEvent(workflowRunId, sequence)) return;
+    this.#see([{ on: "outboxEvent", workflowRunId, sequence, expect: { is: "absent" } }]);
+  }
+
+  /** The connection has just been given a job, outside the transaction: its own doing is no one else's. */
+  claimed(row: JobRow): void {
+    const { workflowRunId, ordinal } = row;
+    if (!this.#copy.holds({ of: "job", workflowRunId, ordinal })) return;
+    this.#copy.base.jobs.set(workflowRunId, ordinal, row);
+    this.#copy.local.jobs.set(workflowRunId, ordinal, row);
+    for (const [name, guard] of [...this.#guards]) {
+      if (guard.on === "list" && guard.list === "jobs" && guard.workflowRunId === workflowRunId) {
+        this.#guards.delete(name);
+        this.#see(guardsOfQuery(this.#copy.base, { q: "jobs", workflowRunId }));
+      } else if (
+        guard.on === "job" &&
+        guard.workflowRunId === workflowRunId &&
+        guard.ordinal === ordinal
+      ) {
+        this.#guards.delete(name);
+        this.#see([guardOfRow(this.#copy.base, guard)]);
+      }
     }
   }
 
@@ -177,10 +214,19 @@ export class Transaction implements Unit {
       return;
     }
     // The transaction wrote the row, so what it is now follows from what it was and from that.
-    // That it is there was seen when it was first written.
     const expect = "expect" in guard ? guard.expect.is : null;
-    if (expect === "present" || expect === "absent" || expect === "record") return;
-    this.#see([this.#asRead(guard)]);
+    switch (expect) {
+      case "present":
+      case "absent":
+        // Seen when the row was first written.
+        return;
+      case "record":
+        // The stored record or its own: which one is stored has not been seen yet.
+        if (!checkGuards(this.#copy.base, [guard])) this.#see([guard]);
+        return;
+      default:
+        this.#see([this.#asRead(guard)]);
+    }
   }
 
   /** What a change comes to, given the local copy: what the database would decide, decided here and guarded. */
@@ -225,6 +271,7 @@ export class Transaction implements Unit {
   #record(change: Change): void {
     this.#recorded.add(change);
     for (const row of writtenRows(change)) this.#written.add(row);
+    if ("sequence" in change) this.#seeOwnEvent(change);
     if (change.kind === "appendOutboxEvent") this.#recordEvent(change.row.workflowRunId);
     if (change.kind === "deleteStage") this.#copy.forgetStage(change.id);
   }
@@ -236,7 +283,7 @@ export class Transaction implements Unit {
       sequence = Math.max(sequence, row.sequence);
     }
     this.#recorded.addEvent(workflowRunId, sequence);
-    this.#copy.own({ of: "outboxEvent", workflowRunId, sequence });
+    this.#copy.ownEvent(workflowRunId, sequence);
     this.#written.add(`outboxEvent\0${workflowRunId}\0${sequence}`);
   }
 }

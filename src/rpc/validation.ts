@@ -2,6 +2,7 @@
 import * as z from "zod";
 import {
   type Change,
+  changesWireLength,
   type Commit,
   commit as commitSchema,
   COMMIT_BYTES_MAX,
@@ -27,17 +28,16 @@ export function validQueries(value: unknown): readonly Query[] {
 /** @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE */
 export function validCommit(value: unknown): Commit {
   const commit = valid(commitSchema, value, "commit");
-  let bytes = 0;
   for (const change of commit.changes) {
     requireOwnId(change);
     for (const { table, values } of longTexts(change)) {
       const { size, field } = measureRow(table, values);
       if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
-      bytes += size;
       requireDecodable(table, values);
     }
   }
-  if (bytes > COMMIT_BYTES_MAX) throw tooLarge("commit", bytes, COMMIT_BYTES_MAX);
+  const size = changesWireLength(commit.changes);
+  if (size > COMMIT_BYTES_MAX) throw tooLarge("commit", size, COMMIT_BYTES_MAX);
   return commit;
 }
 
@@ -104,16 +104,16 @@ function longTexts(change: Change): LongTexts[] {
   }
 }
 
-/** Columns that hold free text; the other long ones hold JSON. */
+/** Columns that hold free text; the other ones of LONG_TEXT hold JSON. */
 const FREE_TEXT = new Set(["message", "errorMessage", "lastError", "prompt", "response"]);
 
 function requireDecodable(table: LongTextTable, values: Readonly<Record<string, unknown>>): void {
-  for (const field of LONG_TEXT[table]) {
-    const text = values[field];
+  const json: readonly string[] = LONG_TEXT[table];
+  for (const [field, text] of Object.entries(values)) {
     if (typeof text !== "string") continue;
     try {
       if (FREE_TEXT.has(field)) decodeText(text);
-      else JSON.parse(text);
+      else if (json.includes(field)) JSON.parse(text);
     } catch (error) {
       throw new ServiceError("INVALID_ARGUMENT", `${field} is not JSON text`, { field }, error);
     }

@@ -29,7 +29,7 @@ import {
 } from "./outbox.ts";
 import { queryStatement } from "./queries.ts";
 import { createRuns, updateRuns } from "./runs.ts";
-import { fence, record, traceOf } from "./settlement.ts";
+import { fence, record, recordsItself } from "./settlement.ts";
 import { createStages, deleteStages, updateStages, upsertStages } from "./stages.ts";
 import type { Statement } from "./sql.ts";
 
@@ -84,7 +84,7 @@ export function commitBatch(commit: Commit): CommitBatch {
     fence(commit.id),
     ...guardStatements(commit.guards),
     ...changeStatements(commit.changes, commit.id),
-    ...(traceOf(commit).kind === "record" ? record(commit.id) : []),
+    ...(recordsItself(commit) ? record(commit.id) : []),
   ];
   return {
     statements: [...writes, ...commit.reads.map(queryStatement)],

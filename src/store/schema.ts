@@ -18,7 +18,12 @@ import {
   uniqueIndex,
 } from "drizzle-orm/sqlite-core";
 import type { ArtifactType, LogLevel, Status } from "../contract/index.ts";
-import { LONG_TEXT, type LongTextTable, ROW_BYTES_MAX } from "../changes/index.ts";
+import {
+  JOB_ERROR_BYTES_MAX,
+  LONG_TEXT,
+  type LongTextTable,
+  ROW_BYTES_MAX,
+} from "../changes/index.ts";
 
 const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
 
@@ -255,6 +260,10 @@ export const jobs = sqliteTable(
       .on(table.nextPollAt)
       .where(sql`"status" = 'SUSPENDED'`),
     rowFits("jobs"),
+    check(
+      "jobs_error_fits",
+      sql.raw(`ifnull(octet_length("last_error"), 0) <= ${JOB_ERROR_BYTES_MAX}`),
+    ),
     knownStatus("jobs"),
   ],
 );

@@ -12,122 +12,146 @@ import {
   COMMIT_ID_CHARS,
   COMMITS_REMEMBERED,
   commitIdAt,
+  type Settlement,
 } from "../changes/index.ts";
 import { instantOf } from "./deleted.ts";
 import { type Param, type Statement, statement, tokenSql } from "./sql.ts";
 
+/** A place that tells whether a commit wrote it. */
+type Place =
+  /** An inserted row. */
+  | { readonly kind: "row"; readonly exists: Statement }
+  /** A row's `commits`, which forgets after COMMITS_REMEMBERED more. */
+  | { readonly kind: "ring"; readonly commits: Statement };
+
 /**
- * Where a commit's id can be found afterwards.
- * - `row`: an inserted row that nobody deletes.
- * - `ring`: a row's `commits`, which forgets after COMMITS_REMEMBERED more.
+ * Where a change's commit can be found afterwards.
+ * - `surely`: there, if the commit was applied.
+ * - `perhaps`: there, unless the change found nothing to write, or others have deleted the row.
  * - `record`: nowhere; the commit has to record itself.
- * - `none`: applying it again does no harm.
+ * - `none`: nowhere, and applying it again does no harm.
  */
 type Trace =
-  | { readonly kind: "row"; readonly exists: Statement }
-  | { readonly kind: "ring"; readonly commits: Statement }
-  | { readonly kind: "record" }
-  | { readonly kind: "none" };
+  | { readonly kind: "surely" | "perhaps"; readonly place: Place }
+  | { readonly kind: "record" | "none" };
 
-const PREFERENCE: readonly Trace["kind"][] = ["row", "ring", "record", "none"];
-
-export function traceOf(commit: Pick<Commit, "id" | "changes">): Trace {
-  let best: Trace = { kind: "none" };
+/**
+ * The places to look at. One is enough where the commit surely left its id. If it may have left none, it
+ * is looked for everywhere; if it left none, then it wrote nothing, and applying it again does no harm.
+ */
+function placesOf(commit: Pick<Commit, "id" | "changes">): Place[] {
+  const sure: Place[] = [];
+  const possible: Place[] = [];
   for (const change of commit.changes) {
     const trace = traceOfChange(change, commit.id);
-    if (PREFERENCE.indexOf(trace.kind) < PREFERENCE.indexOf(best.kind)) best = trace;
+    if (trace.kind === "surely") sure.push(trace.place);
+    if (trace.kind === "perhaps") possible.push(trace.place);
   }
-  return best;
+  // A row tells for ever, a ring for a while.
+  const best = sure.find(({ kind }) => kind === "row") ?? sure[0];
+  if (best !== undefined) return [best];
+  return recordsItself(commit) ? [] : possible;
+}
+
+/** Whether the commit leaves no sure trace, and must not be applied twice. */
+export function recordsItself(commit: Pick<Commit, "id" | "changes">): boolean {
+  const kinds = new Set(commit.changes.map((change) => traceOfChange(change, commit.id).kind));
+  return kinds.has("record") && !kinds.has("surely");
 }
 
 function traceOfChange(change: Change, commitId: string): Trace {
   switch (change.kind) {
     case "createRun":
-      return ring("runs", ["id"], [change.row.id]);
+      return surely(ring("runs", ["id"], [change.row.id]));
     case "updateRun":
-      return ring("runs", ["id"], [change.id]);
+      return surely(ring("runs", ["id"], [change.id]));
     case "createStage":
     case "upsertStage":
-      return stageRing(change.row.workflowRunId, change.row.stageId);
+      return surely(stageRing(change.row.workflowRunId, change.row.stageId));
     case "updateStage":
-      return stageRing(change.workflowRunId, change.stageId);
-    case "saveArtifact":
-      return ring(
-        "artifacts",
-        ["workflow_run_id", "key"],
-        [change.row.workflowRunId, change.row.key],
-      );
+      return surely(stageRing(change.workflowRunId, change.stageId));
+    case "saveArtifact": {
+      const { workflowRunId, key } = change.row;
+      return surely(ring("artifacts", ["workflow_run_id", "key"], [workflowRunId, key]));
+    }
     case "createLog":
-      return row("logs", change.row);
+      // A log goes with its stage.
+      return change.row.workflowStageId === null
+        ? surely(row("logs", change.row))
+        : perhaps(row("logs", change.row));
     case "appendAnnotation":
-      return row("annotations", change.row);
+      return change.row.idempotencyKey === null
+        ? surely(row("annotations", change.row))
+        : perhaps(row("annotations", change.row));
     case "appendOutboxEvent":
-      return {
+      return surely({
         kind: "ring",
         commits: statement(
           `SELECT "commits" FROM "outbox_events" WHERE "workflow_run_id" = ? ORDER BY "sequence" DESC LIMIT 1`,
           change.row.workflowRunId,
         ),
-      };
+      });
     case "countOutboxRetry":
-    case "deadLetterOutboxEvent":
     case "replayOutboxEvent":
-      return ring(
-        "outbox_events",
-        ["workflow_run_id", "sequence"],
-        [change.workflowRunId, change.sequence],
-      );
+      return surely(eventRing(change));
+    case "deadLetterOutboxEvent":
+      return perhaps(eventRing(change));
     case "publishOutboxEvent":
       return { kind: "none" };
     case "acquireIdempotencyKey":
+      return perhaps(keyRing(change));
     case "completeIdempotencyKey":
-      return ring("idempotency_keys", ["key", "command_type"], [change.key, change.commandType]);
+      return surely(keyRing(change));
     case "deleteStage":
     case "deleteArtifact":
     case "releaseIdempotencyKey":
       return { kind: "record" };
     case "enqueueJob":
-      return row("jobs", change.row);
+      return surely(row("jobs", change.row));
     case "claimJob":
-      return {
+      return perhaps({
         kind: "row",
         exists: statement(
           `SELECT 1 FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" = ? AND ${tokenSql(`"commits"`)} = ?`,
           change.at,
           commitId,
         ),
-      };
+      });
     case "completeJob":
     case "suspendJob":
     case "failJob":
     case "touchJob":
-    case "releaseJob":
-      return ring("jobs", ["workflow_run_id", "ordinal"], [change.workflowRunId, change.ordinal]);
+    case "releaseJob": {
+      const { workflowRunId, ordinal } = change;
+      return perhaps(ring("jobs", ["workflow_run_id", "ordinal"], [workflowRunId, ordinal]));
+    }
     case "cancelJobs":
-      return {
+      return perhaps({
         kind: "row",
         exists: statement(
           `SELECT 1 FROM "jobs" WHERE "workflow_run_id" = ? AND "status" = 'CANCELLED' AND ${tokenSql(`"commits"`)} = ?`,
           change.workflowRunId,
           commitId,
         ),
-      };
+      });
     case "recordAiCall":
-      return {
-        kind: "row",
-        exists: statement(
-          `SELECT 1 FROM "ai_calls" WHERE "batch_id" = ? AND "ordinal" = ?`,
-          change.row.batchId,
-          change.row.ordinal,
-        ),
-      };
+      // Its row may be an earlier call's, and tells nothing about the others of this commit.
+      return { kind: "none" };
   }
+}
+
+function surely(place: Place): Trace {
+  return { kind: "surely", place };
+}
+
+function perhaps(place: Place): Trace {
+  return { kind: "perhaps", place };
 }
 
 function row(
   table: string,
   { workflowRunId, ordinal }: { readonly workflowRunId: string; readonly ordinal: string },
-): Trace {
+): Place {
   return {
     kind: "row",
     exists: statement(
@@ -138,11 +162,19 @@ function row(
   };
 }
 
-function stageRing(workflowRunId: string, stageId: string): Trace {
+function stageRing(workflowRunId: string, stageId: string): Place {
   return ring("stages", ["workflow_run_id", "stage_id"], [workflowRunId, stageId]);
 }
 
-function ring(table: string, key: readonly string[], values: readonly Param[]): Trace {
+function eventRing({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }) {
+  return ring("outbox_events", ["workflow_run_id", "sequence"], [workflowRunId, sequence]);
+}
+
+function keyRing({ key, commandType }: { key: string; commandType: string }) {
+  return ring("idempotency_keys", ["key", "command_type"], [key, commandType]);
+}
+
+function ring(table: string, key: readonly string[], values: readonly Param[]): Place {
   return {
     kind: "ring",
     commits: statement(
@@ -182,39 +214,50 @@ export function record(commitId: string): Statement[] {
 /** Clocks of connections may differ by so much when a ring's oldest entry is compared with a commit's id. */
 const CLOCK_SKEW_MS = 10_000;
 
-/** Finds out, makes the finding final, and answers it as `outcome`. */
+/** Places looked at by one statement: D1 binds 100 parameters, and each place takes up to four. */
+const PLACES_MAX = 24;
+
+/** Finds out, makes the finding final, and answers it as `outcome`, by the last statement. */
 export function settleStatements(commit: Pick<Commit, "id" | "changes">): Statement[] {
   const { id } = commit;
-  const finding = findingOf(traceOf(commit), id);
+  const findings = placesOf(commit).map((place) => findingAt(place, id));
+  const parts: (readonly Statement[])[] = [];
+  for (let start = 0; start < findings.length; start += PLACES_MAX) {
+    parts.push(findings.slice(start, start + PLACES_MAX));
+  }
+  // One place that knows the commit outweighs any number that may have forgotten it.
   return [
-    {
-      sql: `INSERT INTO "commits" ("id", "outcome") SELECT ?, ${finding.sql} WHERE true ON CONFLICT ("id") DO NOTHING`,
-      params: [id, ...finding.params],
-    },
+    ...parts.map((part) => conclude(id, "applied", part)),
+    ...parts.map((part) => conclude(id, "unknown", part)),
+    conclude(id, "fenced", [statement(`SELECT 'fenced'`)]),
     statement(`SELECT "outcome" FROM "commits" WHERE "id" = ?`, id),
   ];
 }
 
-function findingOf(trace: Trace, id: string): Statement {
-  switch (trace.kind) {
-    case "record":
-    case "none":
-      return statement(`'fenced'`);
-    case "row":
-      return {
-        sql: `CASE WHEN EXISTS (${trace.exists.sql}) THEN 'applied' ELSE 'fenced' END`,
-        params: trace.exists.params,
-      };
-    case "ring": {
-      // Full, and its oldest entry may be younger than this commit: the id may have been pushed out.
-      const full = COMMIT_ID_CHARS * COMMITS_REMEMBERED;
-      const oldest = `substr("commits", ${full - COMMIT_ID_CHARS + 1})`;
-      return {
-        sql:
-          `ifnull((SELECT CASE WHEN instr("commits", ?) > 0 THEN 'applied' ` +
-          `WHEN length("commits") >= ${full} AND ${oldest} >= ? THEN 'unknown' END FROM (${trace.commits.sql})), 'fenced')`,
-        params: [id, commitIdAt(instantOf(id) - CLOCK_SKEW_MS), ...trace.commits.params],
-      };
-    }
+/** Writes the outcome, if it is among the findings and nothing has been concluded yet. */
+function conclude(id: string, outcome: Settlement, findings: readonly Statement[]): Statement {
+  const found = findings.map(({ sql }) => `(${sql})`).join(", ");
+  return {
+    sql: `INSERT INTO "commits" ("id", "outcome") SELECT ?, '${outcome}' WHERE '${outcome}' IN (${found}) ON CONFLICT ("id") DO NOTHING`,
+    params: [id, ...findings.flatMap(({ params }) => params)],
+  };
+}
+
+/** 'applied', 'unknown', or NULL when the place does not know the commit. */
+function findingAt(place: Place, id: string): Statement {
+  if (place.kind === "row") {
+    return {
+      sql: `SELECT 'applied' WHERE EXISTS (${place.exists.sql})`,
+      params: place.exists.params,
+    };
   }
+  // Full, and its oldest entry may be younger than this commit: the id may have been pushed out.
+  const full = COMMIT_ID_CHARS * COMMITS_REMEMBERED;
+  const oldest = `substr("commits", ${full - COMMIT_ID_CHARS + 1})`;
+  return {
+    sql:
+      `SELECT CASE WHEN instr("commits", ?) > 0 THEN 'applied' ` +
+      `WHEN length("commits") >= ${full} AND ${oldest} >= ? THEN 'unknown' END FROM (${place.commits.sql})`,
+    params: [id, commitIdAt(instantOf(id) - CLOCK_SKEW_MS), ...place.commits.params],
+  };
 }

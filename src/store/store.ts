@@ -73,7 +73,7 @@ export class D1Store implements Store {
   async settle(commit: Commit): Promise<Settlement> {
     try {
       const results = await runBatch(this.#db, settleStatements(commit), this.#deadlineMs);
-      return settlementOf(results[1]?.[0]?.["outcome"]);
+      return settlementOf(results.at(-1)?.[0]?.["outcome"]);
     } catch (error) {
       throw toServiceError(error);
     }
@@ -129,9 +129,6 @@ function writtenText(
     }
     case "saveArtifact":
       return { table: "artifacts", values: change.row };
-    case "failJob":
-    case "releaseJob":
-      return { table: "jobs", values: { lastError: change.error } };
     case "completeIdempotencyKey":
       return { table: "idempotencyKeys", values: change };
     default:

@@ -192,12 +192,6 @@ describe("the limit of a row", () => {
     ["appendOutboxEvent", "payload", [], anEvent({ payload: `${big}{}` })],
     ["enqueueJob", "payload", [], aJob({ payload: `${big}{}` })],
     [
-      "failJob",
-      "lastError",
-      [aJob({ payload: "{}" })],
-      { kind: "failJob", ...jobKey, error: big, retry: false, at: 30 },
-    ],
-    [
       "completeIdempotencyKey",
       "result",
       [],

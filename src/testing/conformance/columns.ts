@@ -213,14 +213,6 @@ export const LARGE_WRITES: readonly LargeWrite[] = [
     write: ({ jobs }, text) => jobs.enqueue(aJob("run-1", { payload: { text } })),
   },
   {
-    name: "fail with a large error",
-    field: "error",
-    write: async ({ jobs }, text) => {
-      const id = await jobs.enqueue(aJob("run-1"));
-      await jobs.fail(id, text);
-    },
-  },
-  {
     name: "logBatchResults with a large prompt",
     field: "prompt",
     write: ({ aiCalls }, text) => aiCalls.logBatchResults("batch", [anAICall({ prompt: text })]),

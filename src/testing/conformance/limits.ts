@@ -3,6 +3,7 @@ import type { ServiceError } from "../../contract/index.ts";
 import { COLUMNS, LARGE_WRITES } from "./columns.ts";
 import type { Test } from "./harness.ts";
 import {
+  aJob,
   anAnnotation,
   anArtifact,
   anEvent,
@@ -31,6 +32,17 @@ function expectRowLimit(error: ServiceError, field: string): void {
 
 /** How much a row and a transaction hold. */
 export function limits(test: Test): void {
+  test("a job's error holds 65,536 bytes, beside a payload that fills the row", async ({ a }) => {
+    const id = await a.jobs.enqueue(aJob("run-1", { payload: { text: FITTING } }));
+
+    const error = await expectCode(a.jobs.fail(id, "e".repeat(65_537)), "PAYLOAD_TOO_LARGE");
+    expect(error.details).toEqual({ field: "error", size: 65_537, limit: 65_536 });
+    await a.jobs.fail(id, "e".repeat(65_536));
+
+    const [job] = await a.jobs.getJobsByWorkflowRun("run-1");
+    expect(job).toMatchObject({ status: "FAILED", lastError: "e".repeat(65_536) });
+  });
+
   test("a row that does not fit is PAYLOAD_TOO_LARGE, whatever its kind", async ({ a }) => {
     for (const { name, field, write } of LARGE_WRITES) {
       const error = await expectCode(write(a, TOO_LARGE), "PAYLOAD_TOO_LARGE", name);

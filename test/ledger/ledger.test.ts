@@ -1,0 +1,201 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import costs from "../../docs/cost.md?raw";
+import { AICalls } from "../../src/client/ai-calls.ts";
+import { Jobs } from "../../src/client/jobs.ts";
+import { Persistence } from "../../src/client/persistence.ts";
+import { emptyDatabase } from "../support/database.ts";
+import { env } from "../support/env.ts";
+import { BUDGET } from "./budget.ts";
+import { type Call, CALLS } from "./calls.ts";
+import {
+  clearLive,
+  dropKept,
+  keepLive,
+  NOW,
+  populate,
+  recordedConnection,
+  restoreLive,
+  type World,
+} from "./live.ts";
+import { ALLOWED_SCANS, badSteps, type Plan, plansOf } from "./plans.ts";
+import { type Figures, Recorder } from "./recorder.ts";
+import { ledgerLines, tableRow } from "./report.ts";
+import { addFinishedRuns, ROWS_PER_FINISHED_RUN } from "./seed.ts";
+import { possibleStatements } from "./statements.ts";
+import { TRANSACTIONS, WHOLE_STAGE } from "./transactions.ts";
+
+const SIZES = [0, 1_000, 100_000] as const;
+const LARGEST = Math.max(...SIZES);
+const ALL: readonly Call[] = [...CALLS, ...TRANSACTIONS, WHOLE_STAGE];
+/** Totals of AI calls in one page. */
+const PAGE = 500;
+
+const recorder = new Recorder(env.DB);
+const ledger = new Map<string, Figures[]>();
+/** Each statement's plan, by the statistics that D1 has, by its text. */
+const plans = new Map<string, ReadonlyMap<string, Plan>>();
+
+async function measure(world: World, { before, call }: Call): Promise<Figures> {
+  await restoreLive(env.DB);
+  await before?.(world);
+  recorder.reset();
+  await call(world);
+  return recorder.figures();
+}
+
+async function measureAll(): Promise<void> {
+  const world = await populate(recorder);
+  await keepLive(env.DB);
+  for (const call of ALL) {
+    const figures = await measure(world, call);
+    ledger.set(call.name, [...(ledger.get(call.name) ?? []), figures]);
+  }
+  await clearLive(env.DB);
+  await dropKept(env.DB);
+}
+
+async function explainAll(statistics: string): Promise<void> {
+  const statements = [...new Map([...possibleStatements(), ...recorder.seen]).values()];
+  plans.set(statistics, await plansOf(env.DB, statements));
+}
+
+/** Without statistics, with some from a moment when nothing was under way, and with some from one of work. */
+async function explainUnderStatistics(): Promise<void> {
+  await explainAll("none");
+  await env.DB.prepare("PRAGMA optimize").run();
+  await explainAll("without live rows");
+  await measureAll();
+  await populate(recorder);
+  await env.DB.prepare("ANALYZE").run();
+  await explainAll("with live rows");
+  await clearLive(env.DB);
+}
+
+beforeAll(async () => {
+  await emptyDatabase();
+  let finished = 0;
+  for (const size of SIZES) {
+    await addFinishedRuns(env.DB, finished, size);
+    finished = size;
+    await measureAll();
+  }
+  await explainUnderStatistics();
+}, 300_000);
+
+afterAll(() => {
+  const conditions = [...SIZES.map((size) => `${size} finished runs`), "the same, statistics"];
+  console.log(ledgerLines(conditions, ledger).join("\n"));
+});
+
+function methodsOf(prototype: object, prefix = ""): string[] {
+  return Object.getOwnPropertyNames(prototype)
+    .filter((name) => name !== "constructor")
+    .map((name) => prefix + name);
+}
+
+function methodOf(call: Call): string {
+  return call.name.replace(/ \(.*/, "");
+}
+
+describe("the ledger", () => {
+  it("holds every method of the three interfaces", () => {
+    const methods = [
+      ...methodsOf(Persistence.prototype),
+      ...methodsOf(Jobs.prototype, "jobs."),
+      ...methodsOf(AICalls.prototype, "aiCalls.").filter((name) => name !== "aiCalls.flush"),
+    ];
+    expect(methods).toHaveLength(41 + 11 + 4);
+    const measured = [...CALLS, ...TRANSACTIONS].map(methodOf);
+    expect([...new Set(measured)].toSorted()).toEqual(methods.toSorted());
+  });
+
+  it("has a budget for each call and no other", () => {
+    expect(Object.keys(BUDGET)).toEqual(ALL.map(({ name }) => name));
+  });
+
+  it("says why where a budget exceeds its aim", () => {
+    for (const [name, { roundTrips, rowsWritten, aim, note }] of Object.entries(BUDGET)) {
+      const { roundTrips: trips = 1, rowsWritten: rows = Infinity } = aim ?? {};
+      if (roundTrips > trips || rowsWritten > rows) expect(note, name).toBeTypeOf("string");
+    }
+  });
+});
+
+describe.each(ALL)("$name", ({ name }) => {
+  it("keeps to its budget", () => {
+    const budget = BUDGET[name];
+    for (const figures of ledger.get(name) ?? []) {
+      expect(figures.roundTrips).toBeLessThanOrEqual(budget?.roundTrips ?? 0);
+      expect(figures.rowsRead).toBeLessThanOrEqual(budget?.rowsRead ?? 0);
+      expect(figures.rowsWritten).toBeLessThanOrEqual(budget?.rowsWritten ?? 0);
+      expect(figures.coordinated).toBeLessThanOrEqual(budget?.coordinated ?? 0);
+    }
+  });
+
+  it("costs the same however many runs are finished", () => {
+    const [first, ...others] = ledger.get(name) ?? [];
+    expect(others).toEqual(SIZES.map(() => first));
+  });
+
+  it("is told in docs/cost.md", () => {
+    const [figures] = ledger.get(name) ?? [];
+    const row = figures === undefined ? name : tableRow(name, figures);
+    expect(costs.replaceAll(/ +/g, " ")).toContain(row);
+  });
+});
+
+describe("statistics of AI calls", () => {
+  it("read each total of a long prefix once", async () => {
+    const { aiCalls } = recordedConnection(recorder, NOW);
+    const runs = 1_000;
+    recorder.reset();
+    const { totalCalls } = await aiCalls.getStats("workflow.older-0000012");
+    const totals = runs * ROWS_PER_FINISHED_RUN.ai_call_totals;
+    expect(totalCalls).toBe(totals);
+    const { roundTrips, rowsRead } = recorder.figures();
+    expect(roundTrips).toBe(totals / PAGE + 1);
+    expect(rowsRead).toBeLessThanOrEqual(totals + roundTrips);
+  });
+
+  it("read every total once when everything is asked for", async () => {
+    const { aiCalls } = recordedConnection(recorder, NOW);
+    recorder.reset();
+    const { totalCalls } = await aiCalls.getStats("");
+    const totals = LARGEST * ROWS_PER_FINISHED_RUN.ai_call_totals;
+    expect(totalCalls).toBe(totals);
+    const { roundTrips, rowsRead } = recorder.figures();
+    expect(roundTrips).toBe(totals / PAGE + 1);
+    expect(rowsRead).toBeLessThanOrEqual(totals + roundTrips);
+  });
+});
+
+describe("plans", () => {
+  it("contain no full scan", () => {
+    expect(plans.size).toBe(3);
+    for (const [statistics, bySql] of plans) {
+      expect(bySql.size).toBeGreaterThan(100);
+      for (const [sql, plan] of bySql) {
+        expect(badSteps(sql, plan), `${sql}\nstatistics: ${statistics}`).toEqual([]);
+      }
+    }
+  });
+
+  it("do not change when somebody gives D1 statistics", () => {
+    const usual = plans.get("none") ?? new Map<string, Plan>();
+    for (const [statistics, bySql] of plans) {
+      for (const [sql, plan] of usual) {
+        expect(bySql.get(sql), `${sql}\nstatistics: ${statistics}`).toEqual(plan);
+      }
+    }
+  });
+
+  it("allow no scan that no plan contains", () => {
+    const steps = new Set([...plans.values()].flatMap((bySql) => [...bySql.values()].flat()));
+    for (const { step } of ALLOWED_SCANS) {
+      expect(
+        [...steps].some((one) => step.test(one)),
+        String(step),
+      ).toBe(true);
+    }
+  });
+});

@@ -1,0 +1,321 @@
+/**
+ * Every statement that the store can send: each query with and without what is optional, each guard, each change alone
+ * (bound value by value) and with others of its kind (unfolded from JSON), and what settles a lost answer.
+ */
+import type { Change, ChangeKind, Commit, Guard, Query } from "../../src/changes/index.ts";
+import { commitBatch } from "../../src/store/commit.ts";
+import { queryStatement } from "../../src/store/queries.ts";
+import { settleStatements } from "../../src/store/settlement.ts";
+import type { Statement } from "../../src/store/sql.ts";
+
+const AT = 1_800_000_000_000;
+const COMMIT_ID = "0".repeat(18);
+const ORDINAL = "0".repeat(22);
+const run = { workflowRunId: "run" };
+const job = { ...run, ordinal: ORDINAL };
+const event = { ...run, sequence: 1 };
+const key = { key: "key", commandType: "command" };
+const times = { createdAt: AT, updatedAt: AT };
+
+const runRow = {
+  id: "run",
+  ordinal: ORDINAL,
+  ...times,
+  version: 1,
+  workflowId: "report",
+  workflowName: "Report",
+  workflowType: "report",
+  status: "PENDING" as const,
+  startedAt: null,
+  completedAt: null,
+  duration: null,
+  input: "{}",
+  output: null,
+  config: "{}",
+  totalCost: 0,
+  totalTokens: 0,
+  priority: 5,
+  metadata: null,
+};
+
+const stageRow = {
+  ...run,
+  stageId: "stage",
+  id: "run/stage/3.0",
+  ...times,
+  version: 1,
+  stageName: "Stage",
+  stageNumber: 1,
+  executionGroup: 1,
+  attempt: 0,
+  status: "PENDING" as const,
+  startedAt: null,
+  completedAt: null,
+  duration: null,
+  inputData: null,
+  outputData: null,
+  config: null,
+  suspendedState: null,
+  resumeData: null,
+  nextPollAt: null,
+  pollInterval: null,
+  maxWaitUntil: null,
+  metrics: null,
+  embeddingInfo: null,
+  errorMessage: null,
+};
+
+const artifactRow = {
+  ...run,
+  key: "key",
+  ordinal: ORDINAL,
+  ...times,
+  workflowStageId: null,
+  type: "ARTIFACT" as const,
+  data: "1",
+  size: 1,
+  metadata: null,
+};
+
+const annotationRow = {
+  ...run,
+  ordinal: ORDINAL,
+  createdAt: AT,
+  workflowStageRecordId: null,
+  attempt: 0,
+  scope: "run",
+  scopeId: null,
+  actorKind: null,
+  actorId: null,
+  actorVersion: null,
+  key: "key",
+  value: "1",
+  payload: null,
+  idempotencyKey: "once",
+};
+
+const eventRow = {
+  ...run,
+  eventType: "type",
+  payload: "1",
+  causationId: "cause",
+  occurredAt: AT,
+  publishedAt: null,
+  retryCount: 0,
+  dlqAt: null,
+};
+
+const jobRow = {
+  ...job,
+  ...times,
+  workflowId: "report",
+  stageId: "stage",
+  status: "PENDING" as const,
+  priority: 5,
+  workerId: null,
+  lockedAt: null,
+  startedAt: null,
+  completedAt: null,
+  attempt: 0,
+  maxAttempts: 3,
+  lastError: null,
+  nextPollAt: null,
+  payload: "{}",
+};
+
+const aiCallRow = {
+  batchId: "batch",
+  ordinal: ORDINAL,
+  createdAt: AT,
+  topic: "topic",
+  callType: "text",
+  modelKey: "small",
+  modelId: "small-1",
+  prompt: "Why?",
+  response: "Because.",
+  inputTokens: 1,
+  outputTokens: 1,
+  cost: 1,
+  metadata: null,
+};
+
+const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K }>[] } = {
+  createRun: [{ kind: "createRun", row: runRow }],
+  updateRun: [
+    { kind: "updateRun", id: "run", set: { status: "RUNNING", startedAt: AT }, at: AT, bump: 1 },
+    { kind: "updateRun", id: "run", set: {}, at: AT, bump: 1 },
+  ],
+  createStage: [{ kind: "createStage", row: stageRow }],
+  updateStage: [
+    {
+      kind: "updateStage",
+      ...run,
+      stageId: "stage",
+      set: { status: "SUSPENDED", nextPollAt: AT },
+      at: AT,
+      bump: 1,
+    },
+  ],
+  upsertStage: [{ kind: "upsertStage", row: stageRow, set: { status: "RUNNING" } }],
+  deleteStage: [{ kind: "deleteStage", ...run, stageId: "stage", id: "run/stage/3.0" }],
+  createLog: [
+    {
+      kind: "createLog",
+      row: {
+        ...job,
+        createdAt: AT,
+        workflowStageId: null,
+        level: "INFO",
+        message: "Done",
+        metadata: null,
+      },
+    },
+  ],
+  saveArtifact: [
+    {
+      kind: "saveArtifact",
+      row: artifactRow,
+      replaceStage: true,
+      replaceMetadata: true,
+      linkStageId: "stage",
+    },
+  ],
+  deleteArtifact: [{ kind: "deleteArtifact", ...run, key: "key" }],
+  appendAnnotation: [{ kind: "appendAnnotation", row: annotationRow }],
+  appendOutboxEvent: [{ kind: "appendOutboxEvent", row: eventRow }],
+  publishOutboxEvent: [{ kind: "publishOutboxEvent", ...event, at: AT }],
+  countOutboxRetry: [{ kind: "countOutboxRetry", ...event }],
+  deadLetterOutboxEvent: [{ kind: "deadLetterOutboxEvent", ...event, at: AT }],
+  replayOutboxEvent: [{ kind: "replayOutboxEvent", ...event }],
+  acquireIdempotencyKey: [{ kind: "acquireIdempotencyKey", ...key, at: AT, staleBefore: AT }],
+  completeIdempotencyKey: [{ kind: "completeIdempotencyKey", ...key, at: AT, result: "1" }],
+  releaseIdempotencyKey: [{ kind: "releaseIdempotencyKey", ...key }],
+  enqueueJob: [{ kind: "enqueueJob", row: jobRow }],
+  claimJob: [{ kind: "claimJob", workerId: "worker", at: AT }],
+  completeJob: [{ kind: "completeJob", ...job, at: AT }],
+  suspendJob: [{ kind: "suspendJob", ...job, nextPollAt: AT, at: AT }],
+  failJob: [
+    { kind: "failJob", ...job, error: "Timeout", retry: true, at: AT },
+    { kind: "failJob", ...job, error: "Timeout", retry: false, at: AT },
+  ],
+  touchJob: [{ kind: "touchJob", ...job, at: AT }],
+  releaseJob: [{ kind: "releaseJob", ...job, staleBefore: AT, error: "Expired", at: AT }],
+  cancelJobs: [{ kind: "cancelJobs", ...run, at: AT }],
+  recordAiCall: [{ kind: "recordAiCall", row: aiCallRow }],
+};
+
+/** The same change on another row, so that the two share a statement where the store lets them. */
+function another(change: Change): Change {
+  const text = JSON.stringify(change)
+    .replaceAll('"run"', '"run2"')
+    .replaceAll('"batch"', '"batch2"');
+  return JSON.parse(text) as Change;
+}
+
+const unchanged = { is: "unchanged", token: COMMIT_ID } as const;
+const list = (name: Extract<Guard, { on: "list" }>["list"]): Guard => ({
+  on: "list",
+  list: name,
+  ...run,
+  status: null,
+  tokens: "",
+});
+
+const guards: { readonly [On in Guard["on"]]: readonly Guard[] } = {
+  run: [{ on: "run", id: "run", expect: unchanged }],
+  stage: [{ on: "stage", ...run, stageId: "stage", expect: unchanged }],
+  artifact: [{ on: "artifact", ...run, key: "key", expect: unchanged }],
+  outboxEvent: [{ on: "outboxEvent", ...event, expect: unchanged }],
+  idempotencyKey: [{ on: "idempotencyKey", ...key, expect: unchanged }],
+  job: [{ on: "job", ...job, expect: unchanged }],
+  list: [list("stages"), list("artifacts"), list("annotations"), list("jobs")],
+  outboxTail: [{ on: "outboxTail", ...run, sequence: 0 }],
+};
+
+const stages = {
+  q: "stages",
+  ...run,
+  status: null,
+  beforeGroup: null,
+  withoutNextPoll: false,
+  descending: false,
+  limit: null,
+} as const;
+
+const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[] } = {
+  run: [{ q: "run", id: "run" }],
+  runStatus: [{ q: "runStatus", id: "run" }],
+  runsByStatus: [
+    { q: "runsByStatus", status: "RUNNING", after: null },
+    { q: "runsByStatus", status: "RUNNING", after: { priority: 5, ordinal: ORDINAL } },
+  ],
+  pendingRuns: [{ q: "pendingRuns", limit: 10 }],
+  stuckRuns: [{ q: "stuckRuns", since: AT, now: AT }],
+  stage: [{ q: "stage", ...run, stageId: "stage" }],
+  stageById: [{ q: "stageById", ...run, stageId: "stage", id: "run/stage/3.0" }],
+  stages: [
+    stages,
+    { ...stages, status: "COMPLETED", beforeGroup: 3, descending: true, limit: 1 },
+    { ...stages, status: "SUSPENDED", withoutNextPoll: true, limit: 1 },
+  ],
+  suspendedStages: [
+    { q: "suspendedStages", before: AT, after: null },
+    { q: "suspendedStages", before: AT, after: { nextPollAt: AT, ...run, stageId: "stage" } },
+  ],
+  artifact: [{ q: "artifact", ...run, key: "key" }],
+  hasArtifact: [{ q: "hasArtifact", ...run, key: "key" }],
+  artifacts: [{ q: "artifacts", ...run }],
+  annotations: [
+    { q: "annotations", ...run, filters: { limit: 1_000 } },
+    { q: "annotations", ...run, filters: { key: "key", since: AT, until: AT, limit: 1_000 } },
+    {
+      q: "annotations",
+      ...run,
+      filters: { keyPrefix: "k", scope: "run", scopeId: null, limit: 9 },
+    },
+    {
+      q: "annotations",
+      ...run,
+      filters: { actorId: "me", actorKind: "user", attempt: 0, limit: 1_000 },
+    },
+  ],
+  outboxEvent: [{ q: "outboxEvent", ...event }],
+  outboxTail: [{ q: "outboxTail", ...run }],
+  unpublishedEvents: [{ q: "unpublishedEvents", limit: 100 }],
+  deadLetters: [{ q: "deadLetters", limit: 100 }],
+  idempotencyKey: [{ q: "idempotencyKey", ...key }],
+  job: [{ q: "job", ...job }],
+  jobs: [{ q: "jobs", ...run }],
+  claimedJob: [{ q: "claimedJob", at: AT, commitId: COMMIT_ID }],
+  cancelledJobs: [{ q: "cancelledJobs", ...run, commitId: COMMIT_ID }],
+  staleJobs: [{ q: "staleJobs", before: AT, limit: 100 }],
+  suspendedJobs: [
+    { q: "suspendedJobs", now: AT, after: null },
+    { q: "suspendedJobs", now: AT, after: { nextPollAt: AT, ...job } },
+  ],
+  aiCallTotals: [
+    { q: "aiCallTotals", prefix: "topic", after: null },
+    { q: "aiCallTotals", prefix: "topic", after: { topic: "topic.1", modelKey: "small" } },
+    { q: "aiCallTotals", prefix: "", after: null },
+    { q: "aiCallTotals", prefix: "", after: { topic: "topic.1", modelKey: "small" } },
+  ],
+  aiBatch: [{ q: "aiBatch", batchId: "batch" }],
+};
+
+/** The statements by their text. */
+export function possibleStatements(): Map<string, Statement> {
+  const all: Statement[] = Object.values(queries).flat().map(queryStatement);
+  const add = (commit: Partial<Commit>) => {
+    const whole = { id: COMMIT_ID, guards: [], changes: [], reads: [], ...commit };
+    all.push(...commitBatch(whole).statements, ...settleStatements(whole));
+  };
+  for (const guard of Object.values(guards).flat()) {
+    add({ guards: [guard] });
+    add({ guards: [guard, guard] });
+  }
+  for (const change of Object.values<readonly Change[]>(changes).flat()) {
+    add({ changes: [change] });
+    add({ changes: [change, another(change)] });
+  }
+  return new Map(all.map((one) => [one.sql, one]));
+}
