@@ -9,7 +9,6 @@ export function utf8Length(text: string): number {
 
 /** How much of an RPC message a string takes: a byte a unit, or two if any of them is beyond Latin-1. */
 export function wireLength(text: string): number {
-  // oxlint-disable-next-line no-control-regex -- Latin-1 begins with the control characters
   return /^[\0-\xff]*$/.test(text) ? text.length : text.length * 2;
 }
 

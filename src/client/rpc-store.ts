@@ -60,7 +60,7 @@ export class RpcStore implements Store {
     const answer = await this.#call((session) => session.read(queries));
     const results = answer instanceof ReadableStream ? await readJson(answer) : answer;
     // The service answers in the order of the queries.
-    return results as unknown as ResultsOf<Qs>;
+    return results as ResultsOf<Qs>;
   }
 
   async attempt(commit: Commit): Promise<CommitOutcome> {

@@ -151,7 +151,7 @@ export class Transaction implements Unit {
     if (!this.#copy.holds({ of: "job", workflowRunId, ordinal })) return;
     this.#copy.base.jobs.set(workflowRunId, ordinal, row);
     this.#copy.local.jobs.set(workflowRunId, ordinal, row);
-    for (const [name, guard] of [...this.#guards]) {
+    for (const [name, guard] of Array.from(this.#guards)) {
       if (guard.on === "list" && guard.list === "jobs" && guard.workflowRunId === workflowRunId) {
         this.#guards.delete(name);
         this.#see(guardsOfQuery(this.#copy.base, { q: "jobs", workflowRunId }));
