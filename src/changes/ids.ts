@@ -5,6 +5,8 @@
  * An *ordinal* is unique and sorts by time, then by the order in which one connection made it:
  * it is the tie-break wherever rows of one instant need an order.
  */
+import { ID_BYTES_MAX, RECORD_ID_BYTES_MAX } from "./limits.ts";
+import { isStorable, utf8Length } from "./text.ts";
 
 const TIME_CHARS = 9;
 const COUNTER_CHARS = 4;
@@ -58,11 +60,19 @@ export function joinId(workflowRunId: string, ordinal: string | number): string 
   return `${workflowRunId}/${ordinal}`;
 }
 
+/** Whether a row may have this as its run's or stage's id. */
+function isId(text: string): boolean {
+  return text !== "" && isStorable(text) && utf8Length(text) <= ID_BYTES_MAX;
+}
+
 /** Takes {@link joinId} apart, or null for an id that we never made. */
 export function splitId(id: string): { workflowRunId: string; ordinal: string } | null {
   const slash = id.lastIndexOf("/");
-  if (slash < 0) return null;
-  return { workflowRunId: id.slice(0, slash), ordinal: id.slice(slash + 1) };
+  const workflowRunId = id.slice(0, Math.max(slash, 0));
+  const ordinal = id.slice(slash + 1);
+  return isId(workflowRunId) && /^[0-9a-z]{1,64}$/.test(ordinal)
+    ? { workflowRunId, ordinal }
+    : null;
 }
 
 /** Takes an outbox event's id apart, or null for an id that we never made. */
@@ -83,5 +93,9 @@ export function splitStageRecordId(id: string): { workflowRunId: string; stageId
   if (match === null) return null;
   const runLength = Number(match[1]);
   if (runLength < 1 || runLength + 1 >= match.index || id[runLength] !== "/") return null;
-  return { workflowRunId: id.slice(0, runLength), stageId: id.slice(runLength + 1, match.index) };
+  const workflowRunId = id.slice(0, runLength);
+  const stageId = id.slice(runLength + 1, match.index);
+  return isId(workflowRunId) && isId(stageId) && id.length <= RECORD_ID_BYTES_MAX
+    ? { workflowRunId, stageId }
+    : null;
 }

@@ -15,7 +15,7 @@ import {
   statusField,
   wholeField,
 } from "./fields.ts";
-import { ANNOTATIONS_LIST_MAX, OUTBOX_PAGE_MAX } from "./limits.ts";
+import { ANNOTATIONS_LIST_MAX, OUTBOX_PAGE_MAX, TRANSACTION_CHANGES_MAX } from "./limits.ts";
 import type {
   AiCallTotalRow,
   AnnotationRow,
@@ -29,6 +29,9 @@ import type {
 
 /** Rows of one page of a list that may be long; the caller asks on after the last row's key. */
 export const PAGE_ROWS = 500;
+
+/** A page, and as many events more as a transaction may have taken out of it. */
+export const OUTBOX_READ_MAX = OUTBOX_PAGE_MAX + TRANSACTION_CHANGES_MAX;
 
 export const annotationFilters = z.strictObject({
   key: keyField.optional(),
@@ -98,9 +101,9 @@ export const query = z.discriminatedUnion("q", [
    * Events neither published nor in the DLQ: `limit` of them, first the first of every run, then the second of every run, ..., runs
    * in the order of their ids; answered by (run, sequence). Beyond the first 10,000 that wait, later runs have to wait.
    */
-  z.strictObject({ q: z.literal("unpublishedEvents"), limit: countField.max(OUTBOX_PAGE_MAX) }),
+  z.strictObject({ q: z.literal("unpublishedEvents"), limit: countField.max(OUTBOX_READ_MAX) }),
   /** Events in the DLQ by (dlqAt, run, sequence), the first `limit`. */
-  z.strictObject({ q: z.literal("deadLetters"), limit: countField.max(OUTBOX_PAGE_MAX) }),
+  z.strictObject({ q: z.literal("deadLetters"), limit: countField.max(OUTBOX_READ_MAX) }),
   z.strictObject({ q: z.literal("idempotencyKey"), key: keyField, commandType: keyField }),
   z.strictObject({ q: z.literal("job"), ...run, ordinal: ordinalField }),
   /** By ordinal. */

@@ -5,7 +5,7 @@
 import {
   type AnyResult,
   type OutboxEventRow,
-  OUTBOX_PAGE_MAX,
+  OUTBOX_READ_MAX,
   PAGE_ROWS,
   type Query,
   type QueryOf,
@@ -15,7 +15,7 @@ import {
 } from "../changes/index.ts";
 import { answer } from "../memory/queries.ts";
 import { createState, type State } from "../memory/state.ts";
-import { facetOfQuery } from "./facets.ts";
+import { type Facet, facetOfQuery } from "./facets.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
 /** Looked at when a transaction first asks for PENDING runs: further claims choose from the same. */
@@ -106,18 +106,32 @@ async function stuckRuns(
   { copy, written, read }: AcrossRuns,
 ): Promise<RunRow[]> {
   const [rows] = await read([query]);
-  const touched = new Set(
-    [...written].flatMap((name) => {
-      const [kind, run] = name.split("\0");
-      return run !== undefined && (kind === "run" || kind === "stage" || kind === "job")
-        ? [run]
-        : [];
-    }),
+  const touched = runsOf(written, ["run", "stage"]);
+  const busy = runsOf(written, ["job"]);
+  await copy.load(
+    [...touched, ...busy].flatMap((id): Facet[] => [
+      { of: "run", id },
+      { of: "jobs", workflowRunId: id },
+    ]),
   );
-  const own = answer(copy.local, query).filter((row) => touched.has(row.id));
-  return [...rows.filter((row) => !touched.has(row.id)), ...own].toSorted(
+  const own = answer(copy.local, query);
+  // The transaction's jobs can only make a run less stuck; other runs' workers only the database knows.
+  const stuck = rows.filter(
+    ({ id }) => !touched.has(id) && (!busy.has(id) || own.some((row) => row.id === id)),
+  );
+  return [...stuck, ...own.filter((row) => touched.has(row.id))].toSorted(
     (a, b) => a.updatedAt - b.updatedAt || (a.ordinal < b.ordinal ? -1 : 1),
   );
+}
+
+/** The runs of the rows of these kinds that the transaction wrote. */
+function runsOf(written: ReadonlySet<string>, kinds: readonly string[]): Set<string> {
+  const runs = new Set<string>();
+  for (const name of written) {
+    const [kind, run] = name.split("\0");
+    if (kind !== undefined && run !== undefined && kinds.includes(kind)) runs.add(run);
+  }
+  return runs;
 }
 
 async function suspendedStages(
@@ -147,7 +161,7 @@ async function events(
   { copy, written, read }: AcrossRuns,
 ): Promise<OutboxEventRow[]> {
   // As many more as the transaction may have taken out of the page.
-  const limit = Math.min(query.limit + written.size, OUTBOX_PAGE_MAX);
+  const limit = Math.min(query.limit + written.size, OUTBOX_READ_MAX);
   const [rows]: [OutboxEventRow[]] = await read([{ ...query, limit }]);
   const state = createState();
   for (const row of rows) {

@@ -1,13 +1,8 @@
 /** The AI call logger, over a unit of work. AI calls are never part of a transaction. */
-import {
-  type AiCallTotalRow,
-  encodeNullableJson,
-  PAGE_ROWS,
-  TRANSACTION_CHANGES_MAX,
-} from "../changes/index.ts";
+import { type AiCallTotalRow, encodeNullableJson, PAGE_ROWS } from "../changes/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
 import { afterFirstCommit } from "./direct.ts";
-import { checkedChanges, checkedQuery, freeText } from "./encode.ts";
+import { checkedChanges, checkedQuery, freeText, requireList, requireObject } from "./encode.ts";
 import type { Unit } from "./unit.ts";
 
 export class AICalls implements FlushableAICallLogger {
@@ -63,7 +58,8 @@ export class AICalls implements FlushableAICallLogger {
     const now = await this.#unit.now();
     const occurrences = new Map<string, number>();
     const changes = [];
-    for (const result of results) {
+    for (const result of requireList("logBatchResults", results)) {
+      requireObject("logBatchResults", result);
       const call = encodeCall({
         ...result,
         metadata: { ...(result.metadata as object | null | undefined), batchId },
@@ -76,9 +72,10 @@ export class AICalls implements FlushableAICallLogger {
       const ordinal = `${digest}${occurrence.toString(36).padStart(6, "0")}`;
       changes.push({ kind: "recordAiCall" as const, row: { ...row, ordinal } });
     }
-    for (let start = 0; start < changes.length; start += TRANSACTION_CHANGES_MAX) {
-      const unit = start === 0 ? this.#unit : afterFirstCommit(this.#unit);
-      await unit.write({ changes: changes.slice(start, start + TRANSACTION_CHANGES_MAX) });
+    let unit = this.#unit;
+    for (const portion of unit.portions(changes)) {
+      await unit.write({ changes: portion });
+      unit = afterFirstCommit(this.#unit);
     }
   }
 

@@ -5,7 +5,15 @@ import type {
   CreateAnnotationInput,
   WorkflowAnnotationRecord,
 } from "../contract/index.ts";
-import { checkedChanges, checkedQuery, defined, given, instant } from "./encode.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  defined,
+  given,
+  instant,
+  requireList,
+  requireObject,
+} from "./encode.ts";
 import { toAnnotationRecord } from "./records.ts";
 import { distinct, runReference, stageReference } from "./stage-reference.ts";
 import type { Unit } from "./unit.ts";
@@ -14,7 +22,8 @@ export async function appendAnnotations(
   unit: Unit,
   inputs: readonly CreateAnnotationInput[],
 ): Promise<void> {
-  if (inputs.length === 0) return;
+  if (requireList("appendAnnotations", inputs).length === 0) return;
+  for (const input of inputs) requireObject("appendAnnotations", input);
   const now = await unit.now();
   const changes = checkedChanges(
     "appendAnnotations",
@@ -54,7 +63,7 @@ function newRow(unit: Unit, now: number, input: CreateAnnotationInput) {
 export async function listAnnotations(
   unit: Unit,
   workflowRunId: string,
-  filters: AnnotationFilters = {},
+  filters?: AnnotationFilters,
 ): Promise<WorkflowAnnotationRecord[]> {
   if (workflowRunId === "") return [];
   const [rows] = await unit.read([
@@ -63,17 +72,17 @@ export async function listAnnotations(
       workflowRunId,
       filters: {
         ...defined({
-          key: filters.key,
-          keyPrefix: filters.keyPrefix,
-          scope: filters.scope,
-          scopeId: filters.scopeId,
-          actorId: filters.actorId,
-          actorKind: filters.actorKind,
-          attempt: filters.attempt,
-          since: given(filters.since, (value) => instant(value, "since")),
-          until: given(filters.until, (value) => instant(value, "until")),
+          key: filters?.key,
+          keyPrefix: filters?.keyPrefix,
+          scope: filters?.scope,
+          scopeId: filters?.scopeId,
+          actorId: filters?.actorId,
+          actorKind: filters?.actorKind,
+          attempt: filters?.attempt,
+          since: given(filters?.since, (value) => instant(value, "since")),
+          until: given(filters?.until, (value) => instant(value, "until")),
         }),
-        limit: filters.limit ?? ANNOTATIONS_LIST_DEFAULT,
+        limit: filters?.limit ?? ANNOTATIONS_LIST_DEFAULT,
       },
     }),
   ]);

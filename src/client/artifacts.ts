@@ -5,14 +5,14 @@ import {
   ServiceError,
   type WorkflowArtifactRecord,
 } from "../contract/index.ts";
-import { checkedChanges, checkedQuery, invalid } from "./encode.ts";
+import { checkedChanges, checkedQuery, invalid, requireObject } from "./encode.ts";
 import { toArtifactRecord } from "./records.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import { getStage } from "./stages.ts";
 import type { Unit } from "./unit.ts";
 
 export async function saveArtifact(unit: Unit, data: SaveArtifactInput): Promise<void> {
-  const { workflowRunId, key, type, size } = data;
+  const { workflowRunId, key, type, size } = requireObject("saveArtifact", data);
   const stageId = data.workflowStageId ?? null;
   const row = {
     ...(await newRow(unit, workflowRunId, key)),

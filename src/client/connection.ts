@@ -13,6 +13,7 @@ import {
 import { TRANSACTION_RUNS_MAX } from "../changes/index.ts";
 import { AICalls } from "./ai-calls.ts";
 import { DirectUnit, pause } from "./direct.ts";
+import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import { Persistence, type PersistenceOptions } from "./persistence.ts";
 import { Transaction } from "./transaction.ts";
@@ -56,11 +57,17 @@ export class Connection implements Backend {
     this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
       direct: this.#direct,
-      current: () => this.#running.getStore()?.unit ?? this.#direct,
-      claimed: (row) => this.#running.getStore()?.unit.claimed(row),
+      current: () => this.#transaction()?.unit ?? this.#direct,
+      claimed: (row) => this.#transaction()?.unit.claimed(row),
       workerId: options.workerId ?? null,
     });
     this.aiCalls = new AICalls(this.#direct, options.waitUntil);
+  }
+
+  /** Null also for what was begun in a callback and goes on after its end, such as a heartbeat. */
+  #transaction(): Running | null {
+    const running = this.#running.getStore();
+    return running?.unit.open === true ? running : null;
   }
 
   #persistenceOver(
@@ -71,8 +78,9 @@ export class Connection implements Backend {
   }
 
   async #withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
-    const running = this.#running.getStore();
-    if (running !== undefined) return join(running, fn);
+    if (typeof fn !== "function") throw invalid("withTransaction: expected a function");
+    const running = this.#transaction();
+    if (running !== null) return join(running, fn);
     for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
       const unit = new Transaction(this.#direct);
       const persistence: WorkflowPersistence = this.#persistenceOver(unit, (nested) =>

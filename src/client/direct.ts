@@ -3,6 +3,8 @@
  * it before it tries again, so that it has exactly one effect or says UNAVAILABLE.
  */
 import {
+  type Change,
+  changesWireLength,
   type Commit,
   createOrdinals,
   newCommitId,
@@ -10,6 +12,7 @@ import {
   type ResultsOf,
   type Settlement,
   type Store,
+  TRANSACTION_CHANGES_MAX,
 } from "../changes/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
 import { requireRoom } from "./encode.ts";
@@ -18,6 +21,8 @@ import type { Unit, Write, Written } from "./unit.ts";
 /** Tries of one call, the first included. */
 const TRIES_MAX = 4;
 const PAUSE_MS = 25;
+/** What one of several commits carries; far below what it may. */
+const PORTION_LENGTH_MAX = 8 * 1_024 * 1_024;
 
 /** One for the whole isolate, so that what its connections write in one millisecond keeps its order. */
 const nextOrdinal = createOrdinals();
@@ -35,6 +40,24 @@ export class DirectUnit implements Unit {
 
   ordinal(now: number): string {
     return nextOrdinal(now);
+  }
+
+  portions(changes: readonly Change[]): Change[][] {
+    const portions: Change[][] = [];
+    let length = 0;
+    for (const change of changes) {
+      const added = changesWireLength([change]);
+      const current = portions.at(-1);
+      const fits = length + added <= PORTION_LENGTH_MAX;
+      if (current !== undefined && fits && current.length < TRANSACTION_CHANGES_MAX) {
+        current.push(change);
+        length += added;
+      } else {
+        portions.push([change]);
+        length = added;
+      }
+    }
+    return portions;
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
@@ -61,7 +84,8 @@ export class DirectUnit implements Unit {
         if (!isUnavailable(error)) throw error;
         const settlement = await findingOut(() => this.#store.settle(commit));
         if (wasApplied(settlement, error)) {
-          return { applied: true, commitId: id, results: await this.read(reads), late: true };
+          const results = await findingOut(() => this.#store.read(reads));
+          return { applied: true, commitId: id, results, late: true };
         }
         if (tries >= TRIES_MAX) throw error;
       }
@@ -119,6 +143,7 @@ export function afterFirstCommit(unit: Unit): Unit {
   return {
     now: () => unit.now(),
     ordinal: (now) => unit.ordinal(now),
+    portions: (changes) => unit.portions(changes),
     read: (queries) => mayHaveWritten(() => unit.read(queries)),
     write: (write) => mayHaveWritten(() => unit.write(write)),
   };

@@ -29,6 +29,16 @@ export function requireText(method: string, id: unknown): string {
   throw invalid(`${method}: id must be a string`, { field: "id" });
 }
 
+export function requireObject<T extends object>(method: string, value: T): T {
+  if (typeof value === "object" && value !== null) return value;
+  throw invalid(`${method}: expected an object`, { field: "data" });
+}
+
+export function requireList<T>(method: string, value: readonly T[]): readonly T[] {
+  if (Array.isArray(value)) return value;
+  throw invalid(`${method}: expected an array`, { field: "data" });
+}
+
 /** Names of our own structure, which mean nothing to a caller. */
 const STRUCTURE = new Set(["row", "set", "filters"]);
 
@@ -129,18 +139,19 @@ export function nullableFreeText(value: unknown, field: string): string | null {
   return value === null || value === undefined ? null : freeText(value, field);
 }
 
+/** Date.parse takes much more, "job 7" for instance. */
+const ISO_INSTANT =
+  /^(?:[+-]\d{2})?\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
+
 /**
  * Milliseconds of a Date. ISO strings and milliseconds are taken too, since a Date that went through a
  * JSON store (a replayed idempotent result, say) comes back as a string.
  */
 export function instant(value: unknown, field: string): number {
-  const date =
-    value instanceof Date
-      ? value
-      : typeof value === "string" || typeof value === "number"
-        ? new Date(value)
-        : new Date(Number.NaN);
-  const time = date.getTime();
+  let time = Number.NaN;
+  if (value instanceof Date) time = value.getTime();
+  else if (typeof value === "number") time = new Date(value).getTime();
+  else if (typeof value === "string" && ISO_INSTANT.test(value)) time = Date.parse(value);
   if (Number.isNaN(time)) throw invalid(`${field} must be a valid Date`, { field });
   return time;
 }

@@ -11,10 +11,10 @@ export async function acquireIdempotencyKey(
   unit: Unit,
   key: string,
   commandType: string,
-  options: AcquireIdempotencyKeyOptions = {},
+  options?: AcquireIdempotencyKeyOptions,
 ): Promise<AcquireIdempotencyKeyResult> {
-  const at = given(options.now, (now) => instant(now, "now")) ?? (await unit.now());
-  const staleBefore = staleBeforeOf(at, options.staleInProgressAfterMs);
+  const at = given(options?.now, (now) => instant(now, "now")) ?? (await unit.now());
+  const staleBefore = staleBeforeOf(at, options?.staleInProgressAfterMs);
   const written = await unit.write({
     changes: checkedChanges("acquireIdempotencyKey", [
       { kind: "acquireIdempotencyKey", key, commandType, at, staleBefore },

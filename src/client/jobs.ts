@@ -28,6 +28,8 @@ import {
   instant,
   invalid,
   nullableInstant,
+  requireList,
+  requireObject,
 } from "./encode.ts";
 import { toJobRecord, toPayload } from "./records.ts";
 import type { Unit } from "./unit.ts";
@@ -69,13 +71,17 @@ export class Jobs implements JobQueue {
   }
 
   async enqueueParallel(jobs: EnqueueJobInput[]): Promise<string[]> {
-    return jobs.length === 0 ? [] : this.#enqueue("enqueueParallel", jobs);
+    return requireList("enqueueParallel", jobs).length === 0
+      ? []
+      : this.#enqueue("enqueueParallel", jobs);
   }
 
   async #enqueue(method: string, jobs: readonly EnqueueJobInput[]): Promise<string[]> {
     const unit = this.#current();
     const now = await unit.now();
-    const rows = jobs.map((job) => newRow(unit, now, job));
+    const rows = requireList(method, jobs).map((job) =>
+      newRow(unit, now, requireObject(method, job)),
+    );
     const changes = checkedChanges(
       method,
       rows.map((row) => ({ kind: "enqueueJob" as const, row })),
@@ -162,9 +168,7 @@ export class Jobs implements JobQueue {
     if (typeof jobId !== "string")
       throw invalid(`${method}: jobId must be a string`, { field: "jobId" });
     const key = splitId(jobId);
-    if (key === null || !/^[0-9a-z]+$/.test(key.ordinal) || key.workflowRunId === "") {
-      throw jobNotFound(jobId);
-    }
+    if (key === null) throw jobNotFound(jobId);
     const attempt = this.#deliveries.get(jobId);
     const guard: Guard = {
       on: "job",
@@ -269,10 +273,8 @@ function jobNotFound(id: string): ServiceError {
 }
 
 function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
-  const payload = job.payload ?? {};
-  if (typeof payload !== "object" || Array.isArray(payload)) {
-    throw invalid("payload must be an object", { field: "payload" });
-  }
+  const payload = encodeJson(job.payload ?? {}, "payload");
+  if (!payload.startsWith("{")) throw invalid("payload must be an object", { field: "payload" });
   return {
     workflowRunId: job.workflowRunId,
     ordinal: unit.ordinal(now),
@@ -290,6 +292,6 @@ function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
     maxAttempts: JOB_MAX_ATTEMPTS_DEFAULT,
     lastError: null,
     nextPollAt: nullableInstant(job.scheduledFor, "scheduledFor"),
-    payload: encodeJson(payload, "payload"),
+    payload,
   };
 }

@@ -1,11 +1,12 @@
 /** Logs, over a unit of work. */
 import { encodeNullableJson, splitStageRecordId } from "../changes/index.ts";
 import type { CreateLogInput } from "../contract/index.ts";
-import { checkedChanges, freeText } from "./encode.ts";
+import { checkedChanges, freeText, requireObject } from "./encode.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import type { Unit } from "./unit.ts";
 
 export async function createLog(unit: Unit, data: CreateLogInput): Promise<void> {
+  requireObject("createLog", data);
   const runId = data.workflowRunId ?? null;
   const stageId = data.workflowStageId ?? null;
   const now = await unit.now();

@@ -5,11 +5,18 @@ import {
   OUTBOX_PAGE_MAX,
   splitEventId,
   tokenOf,
-  TRANSACTION_CHANGES_MAX,
 } from "../changes/index.ts";
 import { type CreateOutboxEventInput, type OutboxRecord, ServiceError } from "../contract/index.ts";
 import { afterFirstCommit } from "./direct.ts";
-import { checkedChanges, checkedQuery, instant, invalid, requireText } from "./encode.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  instant,
+  invalid,
+  requireList,
+  requireObject,
+  requireText,
+} from "./encode.ts";
 import { toOutboxRecord } from "./records.ts";
 import type { Unit } from "./unit.ts";
 
@@ -17,7 +24,8 @@ export async function appendOutboxEvents(
   unit: Unit,
   events: readonly CreateOutboxEventInput[],
 ): Promise<void> {
-  if (events.length === 0) return;
+  if (requireList("appendOutboxEvents", events).length === 0) return;
+  for (const event of events) requireObject("appendOutboxEvents", event);
   const changes = checkedChanges(
     "appendOutboxEvents",
     events.map((event) => ({
@@ -41,6 +49,12 @@ export async function getUnpublishedOutboxEvents(
   unit: Unit,
   limit: number = OUTBOX_PAGE_DEFAULT,
 ): Promise<OutboxRecord[]> {
+  if (limit > OUTBOX_PAGE_MAX) {
+    throw invalid(`getUnpublishedOutboxEvents: limit must be at most ${OUTBOX_PAGE_MAX}`, {
+      field: "limit",
+      limit: OUTBOX_PAGE_MAX,
+    });
+  }
   const [rows] = await unit.read([
     checkedQuery("getUnpublishedOutboxEvents", { q: "unpublishedEvents", limit }),
   ]);
@@ -49,15 +63,16 @@ export async function getUnpublishedOutboxEvents(
 
 export async function markOutboxEventsPublished(unit: Unit, ids: readonly string[]): Promise<void> {
   const at = await unit.now();
-  const changes = [...new Set(ids)].flatMap((id) => {
+  const changes = [...new Set(requireList("markOutboxEventsPublished", ids))].flatMap((id) => {
     const key = splitEventId(requireText("markOutboxEventsPublished", id));
     return key === null ? [] : [{ kind: "publishOutboxEvent" as const, ...key, at }];
   });
   checkedChanges("markOutboxEventsPublished", changes);
   // Publishing an event twice is publishing it once, so several commits do no harm.
-  for (let start = 0; start < changes.length; start += TRANSACTION_CHANGES_MAX) {
-    const current = start === 0 ? unit : afterFirstCommit(unit);
-    await current.write({ changes: changes.slice(start, start + TRANSACTION_CHANGES_MAX) });
+  let current = unit;
+  for (const portion of unit.portions(changes)) {
+    await current.write({ changes: portion });
+    current = afterFirstCommit(unit);
   }
 }
 

@@ -21,6 +21,7 @@ import {
   given,
   instant,
   nullableInstant,
+  requireObject,
 } from "./encode.ts";
 import { toRunRecord } from "./records.ts";
 import type { Unit } from "./unit.ts";
@@ -36,6 +37,7 @@ export function runNotFound(id: string): ServiceError {
 }
 
 export async function createRun(unit: Unit, data: CreateRunInput): Promise<WorkflowRunRecord> {
+  requireObject("createRun", data);
   const input = encodeJson(data.input, "input");
   const config = encodeJson(data.config === undefined ? {} : data.config, "config");
   const metadata = encodeNullableJson(data.metadata, "metadata");
@@ -82,6 +84,7 @@ export async function updateRun(
   data: UpdateRunInput,
   StaleVersion: StaleVersionErrorClass,
 ): Promise<void> {
+  requireObject("updateRun", data);
   const set = defined({
     status: data.status,
     startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),

@@ -26,6 +26,7 @@ import {
   instant,
   nullableFreeText,
   nullableInstant,
+  requireObject,
   requireText,
 } from "./encode.ts";
 import { toStageRecord } from "./records.ts";
@@ -77,7 +78,7 @@ export async function createStage(
   unit: Unit,
   data: CreateStageInput,
 ): Promise<WorkflowStageRecord> {
-  const row = await newRow(unit, data);
+  const row = await newRow(unit, requireObject("createStage", data));
   const { workflowRunId, stageId } = row;
   const changes = checkedChanges("createStage", [{ kind: "createStage", row }]);
   const written = await unit.write({
@@ -100,10 +101,11 @@ export async function upsertStage(
   unit: Unit,
   data: UpsertStageInput,
 ): Promise<WorkflowStageRecord> {
-  const { workflowRunId, stageId } = data;
-  const row = await newRow(unit, { ...data.create, workflowRunId, stageId });
+  const { workflowRunId, stageId } = requireObject("upsertStage", data);
+  const create = requireObject("upsertStage", data.create);
+  const row = await newRow(unit, { ...create, workflowRunId, stageId });
   const changes = checkedChanges("upsertStage", [
-    { kind: "upsertStage", row, set: setOf(data.update) },
+    { kind: "upsertStage", row, set: setOf("upsertStage", data.update) },
   ]);
   const written = await unit.write({
     guards: [{ on: "run", id: workflowRunId, expect: { is: "present" } }],
@@ -119,7 +121,8 @@ export async function upsertStage(
   return toStageRecord(stored);
 }
 
-function setOf(data: UpdateStageInput): StageSet {
+function setOf(method: string, data: UpdateStageInput): StageSet {
+  requireObject(method, data);
   return defined({
     status: data.status,
     startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
@@ -147,7 +150,7 @@ export async function updateStage(
   StaleVersion: StaleVersionErrorClass,
 ): Promise<void> {
   const key = splitStageRecordId(requireText("updateStage", id));
-  const version = checkedVersion("updateStage", data.expectedVersion);
+  const version = checkedVersion("updateStage", requireObject("updateStage", data).expectedVersion);
   if (key === null) throw missing(id, version, StaleVersion);
   const guards: Guard[] = [{ on: "stage", ...key, expect: { is: "record", id } }];
   if (version !== undefined)
@@ -166,7 +169,7 @@ export async function updateStageByRunAndStageId(
   StaleVersion: StaleVersionErrorClass,
 ): Promise<void> {
   const method = "updateStageByRunAndStageId";
-  const version = checkedVersion(method, data.expectedVersion);
+  const version = checkedVersion(method, requireObject(method, data).expectedVersion);
   const key = { workflowRunId, stageId };
   const violation = await write(unit, method, key, data, [
     {
@@ -189,7 +192,7 @@ async function write(
   data: UpdateStageInput,
   guards: readonly Guard[],
 ) {
-  const set = setOf(data);
+  const set = setOf(method, data);
   const at = await unit.now();
   const changes = checkedChanges(method, [{ kind: "updateStage", ...key, set, at, bump: 1 }]);
   const written = await unit.write({ guards, changes });
@@ -250,11 +253,11 @@ async function list(
 export async function getStagesByRun(
   unit: Unit,
   workflowRunId: string,
-  options: { status?: WorkflowStageStatus; orderBy?: "asc" | "desc" } = {},
+  options?: { status?: WorkflowStageStatus; orderBy?: "asc" | "desc" },
 ): Promise<WorkflowStageRecord[]> {
   return list(unit, "getStagesByRun", workflowRunId, {
-    status: options.status ?? null,
-    descending: options.orderBy === "desc",
+    status: options?.status ?? null,
+    descending: options?.orderBy === "desc",
   });
 }
 

@@ -14,7 +14,6 @@ import {
   newCommitId,
   type Query,
   type ResultsOf,
-  ROW_BYTES_MAX,
   type JobRow,
   type OutboxEventRow,
   type StageRow,
@@ -34,6 +33,9 @@ import type { Unit, Write, Written } from "./unit.ts";
 /** PENDING runs that a transaction's claims choose from, with what a claim is usually followed by. */
 const CLAIM_CANDIDATES = 10;
 
+/** An artifact this small fits beside any metadata but one that fills the row. */
+const SMALL_ARTIFACT_BYTES = 16 * 1_024;
+
 export class Transaction implements Unit {
   readonly #direct: DirectUnit;
   readonly #copy: LocalCopy;
@@ -51,6 +53,10 @@ export class Transaction implements Unit {
     this.#copy = new LocalCopy((queries) => direct.read(queries));
   }
 
+  get open(): boolean {
+    return this.#open;
+  }
+
   requireOpen(): void {
     if (!this.#open) throw invalid("The transaction is over: its callback has ended");
   }
@@ -61,6 +67,10 @@ export class Transaction implements Unit {
 
   ordinal(now: number): string {
     return this.#direct.ordinal(now);
+  }
+
+  portions(changes: readonly Change[]): readonly (readonly Change[])[] {
+    return [changes];
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
@@ -180,7 +190,7 @@ export class Transaction implements Unit {
     changes,
     reads,
   }: Write<Qs>): Promise<Written<Qs>> {
-    this.#size = requireRoom(changes, { count: this.#recorded.count, size: this.#size });
+    const size = requireRoom(changes, { count: this.#recorded.count, size: this.#size });
     await this.#copy.load([...guards.map(facetOfGuard), ...changes.flatMap(neededFacet)]);
     const violation = checkGuards(this.#copy.local, guards);
     if (violation !== null) {
@@ -195,6 +205,7 @@ export class Transaction implements Unit {
       this.#copy.apply([resolved], commitId);
       this.#record(resolved);
     }
+    this.#size = size;
     // Without reads, Qs is the empty list.
     const queries = reads?.(commitId) ?? ([] as unknown as Qs);
     return { applied: true, commitId, results: await this.#answers(queries), late: false };
@@ -297,11 +308,12 @@ function neededFacet(change: Change): Facet[] {
     case "publishOutboxEvent":
     case "completeIdempotencyKey":
       return [];
-    case "saveArtifact":
-      // Only a large one may come to grief over what the row keeps.
-      return measureRow("artifacts", change.row).size > ROW_BYTES_MAX / 2
-        ? [facet, { of: "run", id: change.row.workflowRunId }]
-        : [{ of: "run", id: change.row.workflowRunId }];
+    case "saveArtifact": {
+      // It may come to grief over the metadata that the row keeps; a small one can do without looking.
+      const run: Facet = { of: "run", id: change.row.workflowRunId };
+      const { size } = measureRow("artifacts", change.row);
+      return change.replaceMetadata || size <= SMALL_ARTIFACT_BYTES ? [run] : [facet, run];
+    }
     default:
       return [facet];
   }

@@ -25,6 +25,8 @@ export interface Unit {
   /** Milliseconds by the store's clock. */
   now(): Promise<number>;
   ordinal(now: number): string;
+  /** Changes that may as well land in several commits, cut to what one commit holds. A transaction is one commit. */
+  portions(changes: readonly Change[]): readonly (readonly Change[])[];
   read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>>;
   write<const Qs extends readonly Query[] = readonly []>(write: Write<Qs>): Promise<Written<Qs>>;
 }

@@ -112,10 +112,15 @@ function requireDecodable(table: LongTextTable, values: Readonly<Record<string, 
   for (const [field, text] of Object.entries(values)) {
     if (typeof text !== "string") continue;
     try {
-      if (FREE_TEXT.has(field)) decodeText(text);
+      if (FREE_TEXT.has(field)) requireString(decodeText(text));
       else if (json.includes(field)) JSON.parse(text);
     } catch (error) {
       throw new ServiceError("INVALID_ARGUMENT", `${field} is not JSON text`, { field }, error);
     }
   }
+}
+
+/** Marked text is a JSON string; any other JSON value would be read back as what it is. */
+function requireString(value: unknown): void {
+  if (typeof value !== "string") throw new TypeError("Marked text holds no string");
 }
