@@ -7,21 +7,7 @@ import { type Change, change } from "./change.ts";
 import { type Guard, guard, type Violation } from "./guard.ts";
 import { COMMIT_ID_CHARS } from "./ids.ts";
 import { COMMIT_GUARDS_MAX, READ_QUERIES_MAX, TRANSACTION_CHANGES_MAX } from "./limits.ts";
-import { wireLength } from "./text.ts";
 import { type AnyResult, type Query, query, type ResultsOf } from "./query.ts";
-
-/** The text of changes on the wire. Numbers and the names of members are small beside it. */
-export function changesWireLength(changes: readonly Change[]): number {
-  return textLength(changes);
-}
-
-function textLength(value: unknown): number {
-  if (typeof value === "string") return wireLength(value);
-  if (typeof value !== "object" || value === null) return 0;
-  let length = 0;
-  for (const member of Object.values(value)) length += textLength(member);
-  return length;
-}
 
 export const commitIdField = z.string().regex(new RegExp(`^[0-9a-z]{${COMMIT_ID_CHARS}}$`));
 

@@ -7,3 +7,4 @@ export * from "./limits.ts";
 export * from "./query.ts";
 export * from "./rows.ts";
 export * from "./text.ts";
+export * from "./wire.ts";

@@ -24,8 +24,8 @@ export const ROW_BYTES_MAX = 1_900_000;
 export const JOB_ERROR_BYTES_MAX = 64 * 1_024;
 /** Changes in one transaction. */
 export const TRANSACTION_CHANGES_MAX = 1_000;
-/** All text of one commit together, as RPC sends it (see wireLength); a message may hold 32 MiB. */
-export const COMMIT_BYTES_MAX = 24 * 1_024 * 1_024;
+/** All text of one commit together, in UTF-16 units. An isolate has 128 MB, and holds it a few times over. */
+export const COMMIT_UNITS_MAX = 16 * 1_024 * 1_024;
 /** Guards in one commit: what a transaction may have read. */
 export const COMMIT_GUARDS_MAX = 10_000;
 /** Queries answered in one round trip. */

@@ -43,7 +43,7 @@ export const annotationFilters = z.strictObject({
   attempt: wholeField.optional(),
   since: instantField.optional(),
   until: instantField.optional(),
-  limit: countField.max(ANNOTATIONS_LIST_MAX),
+  limit: countField.max(ANNOTATIONS_LIST_MAX + 1),
 });
 export type AnnotationRowFilters = z.infer<typeof annotationFilters>;
 

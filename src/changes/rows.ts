@@ -34,6 +34,11 @@ export function tokenOf(row: { readonly commits: string }): string {
   return row.commits.slice(0, COMMIT_ID_CHARS);
 }
 
+/** The token that the row had before its last commit; "" if that one inserted it. */
+export function tokenBefore(row: { readonly commits: string }): string {
+  return row.commits.slice(COMMIT_ID_CHARS, 2 * COMMIT_ID_CHARS);
+}
+
 export const newRunRow = z.strictObject({
   id: idField,
   /** Ties between runs of one priority are broken by it, oldest first. */

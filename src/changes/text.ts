@@ -7,11 +7,6 @@ export function utf8Length(text: string): number {
   return encoder.encode(text).length;
 }
 
-/** How much of an RPC message a string takes: a byte a unit, or two if any of them is beyond Latin-1. */
-export function wireLength(text: string): number {
-  return /^[\0-\xff]*$/.test(text) ? text.length : text.length * 2;
-}
-
 /** Whether a TEXT column holds this string as it is: SQLite ends text at NUL, UTF-8 has no lone surrogates. */
 export function isStorable(text: string): boolean {
   return !text.includes("\0") && text.isWellFormed();

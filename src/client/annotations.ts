@@ -1,5 +1,10 @@
 /** Annotations, over a unit of work. */
-import { ANNOTATIONS_LIST_DEFAULT, encodeJson, encodeNullableJson } from "../changes/index.ts";
+import {
+  ANNOTATIONS_LIST_DEFAULT,
+  ANNOTATIONS_LIST_MAX,
+  encodeJson,
+  encodeNullableJson,
+} from "../changes/index.ts";
 import type {
   AnnotationFilters,
   CreateAnnotationInput,
@@ -11,6 +16,7 @@ import {
   defined,
   given,
   instant,
+  invalid,
   requireList,
   requireObject,
 } from "./encode.ts";
@@ -66,6 +72,13 @@ export async function listAnnotations(
   filters?: AnnotationFilters,
 ): Promise<WorkflowAnnotationRecord[]> {
   if (workflowRunId === "") return [];
+  const limit = filters?.limit ?? ANNOTATIONS_LIST_DEFAULT;
+  if (limit > ANNOTATIONS_LIST_MAX) {
+    throw invalid(`listAnnotations: limit must be at most ${ANNOTATIONS_LIST_MAX}`, {
+      field: "limit",
+      limit: ANNOTATIONS_LIST_MAX,
+    });
+  }
   const [rows] = await unit.read([
     checkedQuery("listAnnotations", {
       q: "annotations",
@@ -82,7 +95,7 @@ export async function listAnnotations(
           since: given(filters?.since, (value) => instant(value, "since")),
           until: given(filters?.until, (value) => instant(value, "until")),
         }),
-        limit: filters?.limit ?? ANNOTATIONS_LIST_DEFAULT,
+        limit,
       },
     }),
   ]);

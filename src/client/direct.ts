@@ -4,7 +4,7 @@
  */
 import {
   type Change,
-  changesWireLength,
+  textLength,
   type Commit,
   createOrdinals,
   newCommitId,
@@ -34,6 +34,10 @@ export class DirectUnit implements Unit {
     this.#store = store;
   }
 
+  async call<T>(body: () => Promise<T>): Promise<T> {
+    return body();
+  }
+
   async now(): Promise<number> {
     return trying(() => this.#store.now());
   }
@@ -46,7 +50,7 @@ export class DirectUnit implements Unit {
     const portions: Change[][] = [];
     let length = 0;
     for (const change of changes) {
-      const added = changesWireLength([change]);
+      const added = textLength(change);
       const current = portions.at(-1);
       const fits = length + added <= PORTION_LENGTH_MAX;
       if (current !== undefined && fits && current.length < TRANSACTION_CHANGES_MAX) {
@@ -81,7 +85,8 @@ export class DirectUnit implements Unit {
         const results = outcome.results as unknown as ResultsOf<Qs>;
         return { applied: true, commitId: id, results, late: false };
       } catch (error) {
-        if (!isUnavailable(error)) throw error;
+        // An earlier try that did no harm to repeat may have landed.
+        if (!isUnavailable(error)) throw tries === 1 ? error : asUnknown(error);
         const settlement = await findingOut(() => this.#store.settle(commit));
         if (wasApplied(settlement, error)) {
           const results = await findingOut(() => this.#store.read(reads));
@@ -128,19 +133,24 @@ async function findingOut<T>(call: () => Promise<T>): Promise<T> {
   return trying(() => mayHaveWritten(call));
 }
 
-/** Where something may have been written before, being turned away does not mean that nothing was. */
 async function mayHaveWritten<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    if (!isServiceError(error) || error.code !== "OVERLOADED") throw error;
-    throw new ServiceError("UNAVAILABLE", `The outcome is unknown: ${error.message}`, {}, error);
+    throw asUnknown(error);
   }
+}
+
+/** Where something may have been written before, being turned away does not mean that nothing was. */
+function asUnknown(error: unknown): unknown {
+  if (!isServiceError(error) || error.code !== "OVERLOADED") return error;
+  return new ServiceError("UNAVAILABLE", `The outcome is unknown: ${error.message}`, {}, error);
 }
 
 /** The unit for what a method of several commits does after the first of them. */
 export function afterFirstCommit(unit: Unit): Unit {
   return {
+    call: (body) => unit.call(body),
     now: () => unit.now(),
     ordinal: (now) => unit.ordinal(now),
     portions: (changes) => unit.portions(changes),

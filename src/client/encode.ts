@@ -5,8 +5,8 @@ import type * as z from "zod";
 import {
   type Change,
   change,
-  changesWireLength,
-  COMMIT_BYTES_MAX,
+  textLength,
+  COMMIT_UNITS_MAX,
   encodeText,
   type LongTextTable,
   measureRow,
@@ -78,8 +78,8 @@ export function checkedChanges(method: string, changes: readonly Change[]): read
 }
 
 /**
- * How much a commit carries: at most TRANSACTION_CHANGES_MAX changes and COMMIT_BYTES_MAX of text.
- * @returns the text so far and that of the changes together, as RPC sends it.
+ * How much a commit carries: at most TRANSACTION_CHANGES_MAX changes and COMMIT_UNITS_MAX of text.
+ * @returns the text so far and that of the changes together.
  * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, both with the limit.
  */
 export function requireRoom(
@@ -92,8 +92,8 @@ export function requireRoom(
       limit: TRANSACTION_CHANGES_MAX,
     });
   }
-  const size = soFar.size + changesWireLength(changes);
-  if (size > COMMIT_BYTES_MAX) throw tooLarge("changes", size, COMMIT_BYTES_MAX);
+  const size = soFar.size + textLength(changes);
+  if (size > COMMIT_UNITS_MAX) throw tooLarge("changes", size, COMMIT_UNITS_MAX);
   return size;
 }
 

@@ -2,7 +2,7 @@
  * What of the database a transaction's local copy holds. A *facet* is a part that is read at once and of
  * which the copy then knows everything, absent rows included.
  */
-import type { Change, Guard, Query } from "../changes/index.ts";
+import { ANNOTATIONS_LIST_MAX, type Change, type Guard, type Query } from "../changes/index.ts";
 
 export type Facet =
   /** A run, all its stages, and the sequence of its last outbox event. */
@@ -170,7 +170,8 @@ export function loadQueries(facet: Facet): Query[] {
         {
           q: "annotations",
           workflowRunId: facet.workflowRunId,
-          filters: { limit: 10_000 },
+          // One more than it may hold, to tell.
+          filters: { limit: ANNOTATIONS_LIST_MAX + 1 },
         },
       ];
     case "outboxEvent":

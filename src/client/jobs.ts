@@ -1,5 +1,6 @@
 /** The job queue, over a unit of work. */
 import {
+  type Change,
   encodeJson,
   type Guard,
   JOB_ERROR_BYTES_MAX,
@@ -30,6 +31,7 @@ import {
   nullableInstant,
   requireList,
   requireObject,
+  requireText,
 } from "./encode.ts";
 import { toJobRecord, toPayload } from "./records.ts";
 import type { Unit } from "./unit.ts";
@@ -78,16 +80,18 @@ export class Jobs implements JobQueue {
 
   async #enqueue(method: string, jobs: readonly EnqueueJobInput[]): Promise<string[]> {
     const unit = this.#current();
-    const now = await unit.now();
-    const rows = requireList(method, jobs).map((job) =>
-      newRow(unit, now, requireObject(method, job)),
-    );
-    const changes = checkedChanges(
-      method,
-      rows.map((row) => ({ kind: "enqueueJob" as const, row })),
-    );
-    await unit.write({ changes });
-    return rows.map((row) => joinId(row.workflowRunId, row.ordinal));
+    return unit.call(async () => {
+      const now = await unit.now();
+      const rows = requireList(method, jobs).map((job) =>
+        newRow(unit, now, requireObject(method, job)),
+      );
+      const changes = checkedChanges(
+        method,
+        rows.map((row) => ({ kind: "enqueueJob" as const, row })),
+      );
+      await unit.write({ changes });
+      return rows.map((row) => joinId(row.workflowRunId, row.ordinal));
+    });
   }
 
   async dequeue(): Promise<DequeueResult | null> {
@@ -123,14 +127,12 @@ export class Jobs implements JobQueue {
   }
 
   async complete(jobId: string): Promise<void> {
-    const at = await this.#current().now();
-    await this.#settle("complete", jobId, (key) => ({ kind: "completeJob", ...key, at }));
+    await this.#settle("complete", jobId, (key, at) => ({ kind: "completeJob", ...key, at }));
   }
 
   async suspend(jobId: string, nextPollAt: Date): Promise<void> {
     const due = instant(nextPollAt, "nextPollAt");
-    const at = await this.#current().now();
-    await this.#settle("suspend", jobId, (key) => ({
+    await this.#settle("suspend", jobId, (key, at) => ({
       kind: "suspendJob",
       ...key,
       nextPollAt: due,
@@ -140,8 +142,7 @@ export class Jobs implements JobQueue {
 
   async fail(jobId: string, error: string, shouldRetry = false): Promise<void> {
     const text = freeText(error, "error", JOB_ERROR_BYTES_MAX);
-    const at = await this.#current().now();
-    await this.#settle("fail", jobId, (key) => ({
+    await this.#settle("fail", jobId, (key, at) => ({
       kind: "failJob",
       ...key,
       error: text,
@@ -151,9 +152,8 @@ export class Jobs implements JobQueue {
   }
 
   async touchJob(jobId: string): Promise<void> {
-    const at = await this.#current().now();
     try {
-      await this.#settle("touchJob", jobId, (key) => ({ kind: "touchJob", ...key, at }));
+      await this.#settle("touchJob", jobId, (key, at) => ({ kind: "touchJob", ...key, at }));
     } catch (error) {
       // A heartbeat for a job that does not exist is as silent as one for a job that is not running.
       if (!(error instanceof ServiceError && error.code === "NOT_FOUND")) throw error;
@@ -163,11 +163,9 @@ export class Jobs implements JobQueue {
   async #settle(
     method: string,
     jobId: string,
-    changeOf: (key: JobKey) => Parameters<typeof checkedChanges>[1][number],
+    changeOf: (key: JobKey, at: number) => Change,
   ): Promise<void> {
-    if (typeof jobId !== "string")
-      throw invalid(`${method}: jobId must be a string`, { field: "jobId" });
-    const key = splitId(jobId);
+    const key = splitId(requireText(method, jobId));
     if (key === null) throw jobNotFound(jobId);
     const attempt = this.#deliveries.get(jobId);
     const guard: Guard = {
@@ -175,8 +173,11 @@ export class Jobs implements JobQueue {
       ...key,
       expect: attempt === undefined ? { is: "present" } : { is: "attempt", attempt },
     };
-    const changes = checkedChanges(method, [changeOf(key)]);
-    const written = await this.#current().write({ guards: [guard], changes });
+    const unit = this.#current();
+    const written = await unit.call(async () => {
+      const changes = checkedChanges(method, [changeOf(key, await unit.now())]);
+      return unit.write({ guards: [guard], changes });
+    });
     if (written.applied) return;
     if (written.violation.actual === -1) throw jobNotFound(jobId);
     throw new ServiceError(
@@ -188,9 +189,9 @@ export class Jobs implements JobQueue {
 
   async getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]> {
     if (workflowRunId === "") return [];
-    const [rows] = await this.#current().read([
-      checkedQuery("getJobsByWorkflowRun", { q: "jobs", workflowRunId }),
-    ]);
+    const query = checkedQuery("getJobsByWorkflowRun", { q: "jobs", workflowRunId });
+    const unit = this.#current();
+    const [rows] = await unit.call(() => unit.read([query]));
     return rows.map(toJobRecord);
   }
 
@@ -254,10 +255,12 @@ export class Jobs implements JobQueue {
 
   async cancelByRun(workflowRunId: string): Promise<number> {
     const unit = this.#current();
-    const at = await unit.now();
-    const written = await unit.write({
-      changes: checkedChanges("cancelByRun", [{ kind: "cancelJobs", workflowRunId, at }]),
-      reads: (commitId) => [{ q: "cancelledJobs", workflowRunId, commitId }],
+    const written = await unit.call(async () => {
+      const at = await unit.now();
+      return unit.write({
+        changes: checkedChanges("cancelByRun", [{ kind: "cancelJobs", workflowRunId, at }]),
+        reads: (commitId) => [{ q: "cancelledJobs", workflowRunId, commitId }],
+      });
     });
     return written.applied ? written.results[0] : 0;
   }

@@ -10,7 +10,7 @@ import {
   type Change,
   type IdempotencyKeyRow,
   type JobRow,
-  joinId,
+  ANNOTATIONS_LIST_MAX,
   newCommitId,
   type OutboxEventRow,
   type Query,
@@ -24,8 +24,6 @@ import { invalid } from "./encode.ts";
 import { withoutStage } from "./recorded.ts";
 import { type Facet, facetAround, facetName, facetOfChange, loadQueries } from "./facets.ts";
 
-const ANNOTATIONS_HELD_MAX = 10_000;
-
 export class LocalCopy {
   readonly base: State = createState();
   readonly local: State = createState();
@@ -35,6 +33,7 @@ export class LocalCopy {
   pendingRuns: { readonly rows: readonly RunRow[]; readonly all: boolean } | null = null;
   readonly #loaded = new Set<string>();
   #runsHeld = 0;
+  readonly #tails = new Map<string, number>();
   readonly #deletedStages = new Set<string>();
   /** Changes whose facet nobody has asked for: applied when somebody does. */
   #deferred: Change[] = [];
@@ -48,6 +47,11 @@ export class LocalCopy {
     if (this.#loaded.has(facetName(facet))) return true;
     const around = facetAround(facet);
     return around !== null && this.#loaded.has(facetName(around));
+  }
+
+  /** The sequence of the run's last stored outbox event; 0 for none. */
+  tailOf(workflowRunId: string): number {
+    return this.#tails.get(workflowRunId) ?? 0;
   }
 
   /** How many runs it holds, whether they exist or not. */
@@ -175,6 +179,7 @@ export class LocalCopy {
       this.local.stages.set(id, row.stageId, row);
     }
     const tail = Number(results[2]);
+    this.#tails.set(id, tail);
     if (tail === 0 || this.local.outboxEvents.get(id, String(tail)) !== undefined) return;
     // Stands for the events so far, so that the next one gets its sequence. Never shown to anybody.
     this.local.outboxEvents.set(id, String(tail), {
@@ -192,10 +197,10 @@ export class LocalCopy {
   }
 
   #putAnnotations(workflowRunId: string, rows: readonly AnnotationRow[]): void {
-    if (rows.length >= ANNOTATIONS_HELD_MAX) {
+    if (rows.length > ANNOTATIONS_LIST_MAX) {
       throw invalid(
-        `A transaction cannot list the annotations of run ${joinId(workflowRunId, "")}: it has ${ANNOTATIONS_HELD_MAX} or more`,
-        { field: "workflowRunId", limit: ANNOTATIONS_HELD_MAX },
+        `A transaction cannot list the annotations of a run that has more than ${ANNOTATIONS_LIST_MAX}`,
+        { field: "workflowRunId", limit: ANNOTATIONS_LIST_MAX },
       );
     }
     for (const row of rows) {

@@ -89,123 +89,125 @@ export class Persistence implements WorkflowPersistence {
   }
 
   async createRun(data: CreateRunInput) {
-    return createRun(this.#unit, data);
+    return this.#unit.call(() => createRun(this.#unit, data));
   }
   async updateRun(id: string, data: UpdateRunInput) {
-    return updateRun(this.#unit, id, data, this.#StaleVersion);
+    return this.#unit.call(() => updateRun(this.#unit, id, data, this.#StaleVersion));
   }
   async getRun(id: string) {
-    return getRun(this.#unit, id);
+    return this.#unit.call(() => getRun(this.#unit, id));
   }
   async getRunStatus(id: string) {
-    return getRunStatus(this.#unit, id);
+    return this.#unit.call(() => getRunStatus(this.#unit, id));
   }
   async getRunsByStatus(status: WorkflowStatus) {
-    return getRunsByStatus(this.#unit, status);
+    return this.#unit.call(() => getRunsByStatus(this.#unit, status));
   }
   async getStuckRuns(stuckSince: Date) {
-    return getStuckRuns(this.#unit, stuckSince);
+    return this.#unit.call(() => getStuckRuns(this.#unit, stuckSince));
   }
   async claimPendingRun(id: string) {
-    return claimPendingRun(this.#unit, id);
+    return this.#unit.call(() => claimPendingRun(this.#unit, id));
   }
   async claimNextPendingRun() {
-    return claimNextPendingRun(this.#unit);
+    return this.#unit.call(() => claimNextPendingRun(this.#unit));
   }
 
   async createStage(data: CreateStageInput) {
-    return createStage(this.#unit, data);
+    return this.#unit.call(() => createStage(this.#unit, data));
   }
   async upsertStage(data: UpsertStageInput) {
-    return upsertStage(this.#unit, data);
+    return this.#unit.call(() => upsertStage(this.#unit, data));
   }
   async updateStage(id: string, data: UpdateStageInput) {
-    return updateStage(this.#unit, id, data, this.#StaleVersion);
+    return this.#unit.call(() => updateStage(this.#unit, id, data, this.#StaleVersion));
   }
   async updateStageByRunAndStageId(runId: string, stageId: string, data: UpdateStageInput) {
-    return updateStageByRunAndStageId(this.#unit, runId, stageId, data, this.#StaleVersion);
+    return this.#unit.call(() =>
+      updateStageByRunAndStageId(this.#unit, runId, stageId, data, this.#StaleVersion),
+    );
   }
   async getStage(runId: string, stageId: string) {
-    return getStage(this.#unit, runId, stageId);
+    return this.#unit.call(() => getStage(this.#unit, runId, stageId));
   }
   async getStageById(id: string) {
-    return getStageById(this.#unit, id);
+    return this.#unit.call(() => getStageById(this.#unit, id));
   }
   async getStagesByRun(
     runId: string,
     options?: { status?: WorkflowStageStatus; orderBy?: "asc" | "desc" },
   ) {
-    return getStagesByRun(this.#unit, runId, options);
+    return this.#unit.call(() => getStagesByRun(this.#unit, runId, options));
   }
   async getSuspendedStages(beforeDate: Date) {
-    return getSuspendedStages(this.#unit, beforeDate);
+    return this.#unit.call(() => getSuspendedStages(this.#unit, beforeDate));
   }
   async getFirstSuspendedStageReadyToResume(runId: string) {
-    return getFirstSuspendedStageReadyToResume(this.#unit, runId);
+    return this.#unit.call(() => getFirstSuspendedStageReadyToResume(this.#unit, runId));
   }
   async getFirstFailedStage(runId: string) {
-    return getFirstFailedStage(this.#unit, runId);
+    return this.#unit.call(() => getFirstFailedStage(this.#unit, runId));
   }
   async getLastCompletedStage(runId: string) {
-    return getLastCompletedStage(this.#unit, runId);
+    return this.#unit.call(() => getLastCompletedStage(this.#unit, runId));
   }
   async getLastCompletedStageBefore(runId: string, executionGroup: number) {
-    return getLastCompletedStageBefore(this.#unit, runId, executionGroup);
+    return this.#unit.call(() => getLastCompletedStageBefore(this.#unit, runId, executionGroup));
   }
   async deleteStage(id: string) {
-    return deleteStage(this.#unit, id);
+    return this.#unit.call(() => deleteStage(this.#unit, id));
   }
 
   async createLog(data: CreateLogInput) {
-    return createLog(this.#unit, data);
+    return this.#unit.call(() => createLog(this.#unit, data));
   }
 
   async saveArtifact(data: SaveArtifactInput) {
-    return saveArtifact(this.#unit, data);
+    return this.#unit.call(() => saveArtifact(this.#unit, data));
   }
   async loadArtifact(runId: string, key: string) {
-    return loadArtifact(this.#unit, runId, key);
+    return this.#unit.call(() => loadArtifact(this.#unit, runId, key));
   }
   async hasArtifact(runId: string, key: string) {
-    return hasArtifact(this.#unit, runId, key);
+    return this.#unit.call(() => hasArtifact(this.#unit, runId, key));
   }
   async deleteArtifact(runId: string, key: string) {
-    return deleteArtifact(this.#unit, runId, key);
+    return this.#unit.call(() => deleteArtifact(this.#unit, runId, key));
   }
   async listArtifacts(runId: string) {
-    return listArtifacts(this.#unit, runId);
+    return this.#unit.call(() => listArtifacts(this.#unit, runId));
   }
   async getStageIdForArtifact(runId: string, stageId: string) {
-    return getStageIdForArtifact(this.#unit, runId, stageId);
+    return this.#unit.call(() => getStageIdForArtifact(this.#unit, runId, stageId));
   }
   async saveStageOutput(runId: string, workflowType: string, stageId: string, output: unknown) {
-    return saveStageOutput(this.#unit, runId, workflowType, stageId, output);
+    return this.#unit.call(() => saveStageOutput(this.#unit, runId, workflowType, stageId, output));
   }
 
   async appendAnnotations(inputs: CreateAnnotationInput[]) {
-    return appendAnnotations(this.#unit, inputs);
+    return this.#unit.call(() => appendAnnotations(this.#unit, inputs));
   }
   async listAnnotations(workflowRunId: string, filters?: AnnotationFilters) {
-    return listAnnotations(this.#unit, workflowRunId, filters);
+    return this.#unit.call(() => listAnnotations(this.#unit, workflowRunId, filters));
   }
 
   async appendOutboxEvents(events: CreateOutboxEventInput[]) {
-    return appendOutboxEvents(this.#unit, events);
+    return this.#unit.call(() => appendOutboxEvents(this.#unit, events));
   }
   async getUnpublishedOutboxEvents(limit?: number) {
-    return getUnpublishedOutboxEvents(this.#unit, limit);
+    return this.#unit.call(() => getUnpublishedOutboxEvents(this.#unit, limit));
   }
   async markOutboxEventsPublished(ids: string[]) {
-    return markOutboxEventsPublished(this.#unit, ids);
+    return this.#unit.call(() => markOutboxEventsPublished(this.#unit, ids));
   }
   async incrementOutboxRetryCount(id: string) {
-    return incrementOutboxRetryCount(this.#unit, id);
+    return this.#unit.call(() => incrementOutboxRetryCount(this.#unit, id));
   }
   async moveOutboxEventToDLQ(id: string) {
-    return moveOutboxEventToDLQ(this.#unit, id);
+    return this.#unit.call(() => moveOutboxEventToDLQ(this.#unit, id));
   }
   async replayDLQEvents(maxEvents: number) {
-    return replayDLQEvents(this.#unit, maxEvents);
+    return this.#unit.call(() => replayDLQEvents(this.#unit, maxEvents));
   }
 
   async acquireIdempotencyKey(
@@ -213,12 +215,12 @@ export class Persistence implements WorkflowPersistence {
     commandType: string,
     options?: AcquireIdempotencyKeyOptions,
   ) {
-    return acquireIdempotencyKey(this.#unit, key, commandType, options);
+    return this.#unit.call(() => acquireIdempotencyKey(this.#unit, key, commandType, options));
   }
   async completeIdempotencyKey(key: string, commandType: string, result: unknown) {
-    return completeIdempotencyKey(this.#unit, key, commandType, result);
+    return this.#unit.call(() => completeIdempotencyKey(this.#unit, key, commandType, result));
   }
   async releaseIdempotencyKey(key: string, commandType: string) {
-    return releaseIdempotencyKey(this.#unit, key, commandType);
+    return this.#unit.call(() => releaseIdempotencyKey(this.#unit, key, commandType));
   }
 }

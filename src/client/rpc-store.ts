@@ -1,12 +1,14 @@
 /** The store behind a service binding. */
-import type {
-  AnyResult,
-  Commit,
-  CommitOutcome,
-  Query,
-  ResultsOf,
-  Settlement,
-  Store,
+import {
+  type AnyResult,
+  type Commit,
+  type CommitOutcome,
+  fromWire,
+  type Query,
+  type ResultsOf,
+  type Settlement,
+  type Store,
+  toWire,
 } from "../changes/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 
@@ -15,8 +17,8 @@ export interface EngineSessionStub {
   now(): Promise<Envelope<number>>;
   /** What is too large for one message comes as a stream of its JSON. */
   read(queries: readonly Query[]): Promise<Envelope<readonly AnyResult[] | ReadableStream>>;
-  attempt(commit: Commit): Promise<Envelope<CommitOutcome>>;
-  settle(commit: Commit): Promise<Envelope<Settlement>>;
+  attempt(commit: Commit | ReadableStream): Promise<Envelope<CommitOutcome>>;
+  settle(commit: Commit | ReadableStream): Promise<Envelope<Settlement>>;
 }
 
 /** A service binding to the entrypoint `WorkflowEngine`. */
@@ -58,17 +60,17 @@ export class RpcStore implements Store {
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     const answer = await this.#call((session) => session.read(queries));
-    const results = answer instanceof ReadableStream ? await readJson(answer) : answer;
+    const results = await received(answer);
     // The service answers in the order of the queries.
     return results as ResultsOf<Qs>;
   }
 
   async attempt(commit: Commit): Promise<CommitOutcome> {
-    return this.#call((session) => session.attempt(commit));
+    return this.#call((session) => session.attempt(toWire(commit)));
   }
 
   async settle(commit: Commit): Promise<Settlement> {
-    return this.#call((session) => session.settle(commit));
+    return this.#call((session) => session.settle(toWire(commit)));
   }
 
   /** A call that throws instead of answering an envelope may or may not have been made. */
@@ -95,9 +97,9 @@ export class RpcStore implements Store {
   }
 }
 
-async function readJson(stream: ReadableStream): Promise<unknown> {
+async function received<T>(answer: T | ReadableStream): Promise<T> {
   try {
-    return await new Response(stream).json();
+    return await fromWire(answer);
   } catch (error) {
     throw new ServiceError("UNAVAILABLE", `The answer broke off: ${messageOf(error)}`, {}, error);
   }

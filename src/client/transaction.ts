@@ -10,13 +10,14 @@ import {
   type AnyResult,
   type Change,
   type Guard,
+  type JobRow,
   measureRow,
   newCommitId,
+  type OutboxEventRow,
   type Query,
   type ResultsOf,
-  type JobRow,
-  type OutboxEventRow,
-  type StageRow,
+  tokenBefore,
+  tokenOf,
 } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import { checkGuards } from "../memory/guards.ts";
@@ -45,7 +46,8 @@ export class Transaction implements Unit {
   readonly #written = new Set<string>();
   #size = 0;
   #open = true;
-  /** Calls run one after the other, in the order in which they were made. */
+  readonly #calls: Promise<void>[] = [];
+  /** Reads and writes run one after the other, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(direct: DirectUnit) {
@@ -59,6 +61,18 @@ export class Transaction implements Unit {
 
   requireOpen(): void {
     if (!this.#open) throw invalid("The transaction is over: its callback has ended");
+  }
+
+  async call<T>(body: () => Promise<T>): Promise<T> {
+    this.requireOpen();
+    const result = body();
+    this.#calls.push(
+      result.then(
+        () => undefined,
+        () => undefined,
+      ),
+    );
+    return result;
   }
 
   async now(): Promise<number> {
@@ -91,10 +105,10 @@ export class Transaction implements Unit {
     return this.#inTurn(async () => this.#write(write));
   }
 
-  /** Refuses further calls, and lets those finish that were made. */
+  /** Refuses further calls, and lets those finish that were made: what the callback did not await belongs to it, too. */
   async close(): Promise<void> {
     this.#open = false;
-    await this.#last;
+    await Promise.all(this.#calls);
   }
 
   /** False when somebody else wrote what the callback had seen; nothing was written then. */
@@ -110,7 +124,6 @@ export class Transaction implements Unit {
   }
 
   async #inTurn<T>(call: () => Promise<T>): Promise<T> {
-    this.requireOpen();
     const turn = this.#last.then(call);
     this.#last = turn.then(
       () => undefined,
@@ -132,15 +145,17 @@ export class Transaction implements Unit {
     }
     this.#see(guardsOfQuery(this.#copy.base, query));
     const result = answer(this.#copy.local, query);
-    if (query.q === "stages" && query.status !== null) this.#seeStages(result, query.status);
+    if (query.q === "stages" && query.status !== null) {
+      this.#seeStages(query.workflowRunId, query.status);
+    }
     return result;
   }
 
-  /** Stages that a list by status shows only since the transaction changed their status. */
-  #seeStages(result: AnyResult, status: Status): void {
-    for (const { workflowRunId, stageId } of result as StageRow[]) {
+  /** Stages that a list by status looks at only since the transaction changed their status. */
+  #seeStages(workflowRunId: string, status: Status): void {
+    for (const { stageId, status: own } of this.#copy.local.stages.part(workflowRunId).values()) {
       const stored = this.#copy.base.stages.get(workflowRunId, stageId);
-      if (stored === undefined || stored.status === status) continue;
+      if (own !== status || stored === undefined || stored.status === status) continue;
       this.#see(guardsOfQuery(this.#copy.base, { q: "stage", workflowRunId, stageId }));
     }
   }
@@ -152,13 +167,17 @@ export class Transaction implements Unit {
   /** A sequence that was shown or named is kept: nobody else may take it first. */
   #seeOwnEvent({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }): void {
     if (!this.#recorded.ownsEvent(workflowRunId, sequence)) return;
-    this.#see([{ on: "outboxEvent", workflowRunId, sequence, expect: { is: "absent" } }]);
+    const tail = this.#copy.tailOf(workflowRunId);
+    this.#see([{ on: "outboxTail", workflowRunId, sequence: tail }]);
   }
 
   /** The connection has just been given a job, outside the transaction: its own doing is no one else's. */
   claimed(row: JobRow): void {
     const { workflowRunId, ordinal } = row;
-    if (!this.#copy.holds({ of: "job", workflowRunId, ordinal })) return;
+    const before = this.#copy.base.jobs.get(workflowRunId, ordinal);
+    // Only what was read and not written is renewed, and only if nobody else wrote in between.
+    if (before === undefined || this.#written.has(`job\0${workflowRunId}\0${ordinal}`)) return;
+    if (tokenBefore(row) !== tokenOf(before)) return;
     this.#copy.base.jobs.set(workflowRunId, ordinal, row);
     this.#copy.local.jobs.set(workflowRunId, ordinal, row);
     for (const [name, guard] of Array.from(this.#guards)) {

@@ -22,6 +22,8 @@ export type Written<Qs extends readonly Query[] = readonly []> =
   | { readonly applied: false; readonly violation: Violation };
 
 export interface Unit {
+  /** Runs one call of the contract. A transaction takes no call that is made after its callback has ended. */
+  call<T>(body: () => Promise<T>): Promise<T>;
   /** Milliseconds by the store's clock. */
   now(): Promise<number>;
   ordinal(now: number): string;

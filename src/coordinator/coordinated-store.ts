@@ -1,11 +1,12 @@
 /** The store over D1 and the coordinators: how every Worker that has both bindings reaches them. */
-import type {
-  Commit,
-  CommitOutcome,
-  Query,
-  ResultsOf,
-  Settlement,
-  Store,
+import {
+  type Commit,
+  type CommitOutcome,
+  type Query,
+  type ResultsOf,
+  type Settlement,
+  type Store,
+  toWire,
 } from "../changes/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import type { D1Store } from "../store/index.ts";
@@ -13,7 +14,7 @@ import { coordinatedRun } from "./routing.ts";
 
 /** A coordinator's stub, as far as it is used. */
 export interface CoordinatorStub {
-  attempt(commit: Commit): Promise<Envelope<CommitOutcome>>;
+  attempt(commit: Commit | ReadableStream): Promise<Envelope<CommitOutcome>>;
 }
 
 export interface CoordinatorNamespace {
@@ -50,7 +51,7 @@ export class CoordinatedStore implements Store {
     let envelope: Envelope<CommitOutcome>;
     try {
       // A stub that has thrown is spent, so each attempt gets its own.
-      envelope = await this.#runs.getByName(run).attempt(commit);
+      envelope = await this.#runs.getByName(run).attempt(toWire(commit));
     } catch (error) {
       if (this.#bypassedUntil.size >= BYPASSED_MAX) this.#bypassedUntil.clear();
       this.#bypassedUntil.set(run, Date.now() + BYPASS_MS);

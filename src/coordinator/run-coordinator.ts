@@ -5,7 +5,7 @@
  * It stores nothing and starts with nothing to rebuild.
  */
 import { DurableObject } from "cloudflare:workers";
-import { type Commit, type CommitOutcome } from "../changes/index.ts";
+import { type Commit, type CommitOutcome, fromWire } from "../changes/index.ts";
 import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
 import { D1Store } from "../store/index.ts";
 import { isClaim } from "./routing.ts";
@@ -33,8 +33,11 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   }
 
   /** One attempt at a commit, after those that came before. As `Store.attempt`, in an envelope. */
-  async attempt(commit: Commit): Promise<Envelope<CommitOutcome>> {
-    return toEnvelope(() => (isClaim(commit) ? this.#claim(commit) : this.#inTurn(commit)));
+  async attempt(sent: Commit | ReadableStream): Promise<Envelope<CommitOutcome>> {
+    return toEnvelope(async () => {
+      const commit = await fromWire(sent);
+      return isClaim(commit) ? this.#claim(commit) : this.#inTurn(commit);
+    });
   }
 
   async #claim(commit: Commit): Promise<CommitOutcome> {

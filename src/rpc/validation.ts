@@ -2,10 +2,10 @@
 import * as z from "zod";
 import {
   type Change,
-  changesWireLength,
+  textLength,
   type Commit,
   commit as commitSchema,
-  COMMIT_BYTES_MAX,
+  COMMIT_UNITS_MAX,
   decodeText,
   LONG_TEXT,
   measureRow,
@@ -36,8 +36,8 @@ export function validCommit(value: unknown): Commit {
       requireDecodable(table, values);
     }
   }
-  const size = changesWireLength(commit.changes);
-  if (size > COMMIT_BYTES_MAX) throw tooLarge("commit", size, COMMIT_BYTES_MAX);
+  const size = textLength(commit.changes);
+  if (size > COMMIT_UNITS_MAX) throw tooLarge("commit", size, COMMIT_UNITS_MAX);
   return commit;
 }
 

@@ -3,7 +3,14 @@
  * outside, private ones by TypeScript's word included, so there is only what is meant to be called.
  */
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
-import type { AnyResult, CommitOutcome, Settlement, Store } from "../changes/index.ts";
+import {
+  type AnyResult,
+  type CommitOutcome,
+  fromWire,
+  type Settlement,
+  type Store,
+  toWire,
+} from "../changes/index.ts";
 import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
 import {
   CoordinatedStore,
@@ -17,24 +24,13 @@ export interface WorkflowEngineEnv extends CoordinatorEnv {
   readonly RUNS: CoordinatorNamespace;
 }
 
-/** An RPC message holds 32 MiB, and a UTF-16 unit may take two bytes of it. */
-const MESSAGE_UNITS_MAX = 14 * 1_024 * 1_024;
-
-function fitsMessage(results: readonly AnyResult[]): boolean {
-  let units = 0;
-  for (const row of results.flat()) {
-    if (typeof row !== "object" || row === null) continue;
-    for (const value of Object.values(row)) {
-      units += typeof value === "string" ? value.length : 8;
-    }
+/** A commit that came as a stream, whole. A stream that breaks off brought nothing. */
+async function received(commit: unknown): Promise<unknown> {
+  try {
+    return await fromWire(commit);
+  } catch (error) {
+    throw new ServiceError("INVALID_ARGUMENT", "The commit did not arrive as JSON", {}, error);
   }
-  return units <= MESSAGE_UNITS_MAX;
-}
-
-function jsonStream(results: readonly AnyResult[]): ReadableStream {
-  const { body } = new Response(JSON.stringify(results));
-  if (body === null) throw new ServiceError("INTERNAL", "wfe-empty-answer");
-  return body;
 }
 
 export class WorkflowEngine extends WorkerEntrypoint<WorkflowEngineEnv> {
@@ -60,17 +56,17 @@ export class EngineSession extends RpcTarget {
 
   /** The answers; as a stream of their JSON when they are too large for one RPC message. */
   async read(queries: unknown): Promise<Envelope<readonly AnyResult[] | ReadableStream>> {
-    return toEnvelope(async () => {
-      const results = await this.#store.read(validQueries(queries));
-      return fitsMessage(results) ? results : jsonStream(results);
-    });
+    return toEnvelope(async () =>
+      toWire<readonly AnyResult[]>(await this.#store.read(validQueries(queries))),
+    );
   }
 
+  /** Takes a commit, or a stream of its JSON. */
   async attempt(commit: unknown): Promise<Envelope<CommitOutcome>> {
-    return toEnvelope(async () => this.#store.attempt(validCommit(commit)));
+    return toEnvelope(async () => this.#store.attempt(validCommit(await received(commit))));
   }
 
   async settle(commit: unknown): Promise<Envelope<Settlement>> {
-    return toEnvelope(async () => this.#store.settle(validCommit(commit)));
+    return toEnvelope(async () => this.#store.settle(validCommit(await received(commit))));
   }
 }

@@ -191,18 +191,18 @@ export function limits(test: Test): void {
     }
   });
 
-  test("a transaction refuses more than 24 MiB and writes nothing", async ({ a, b }) => {
+  test("a transaction refuses more than 16 Mi characters and writes nothing", async ({ a, b }) => {
     const { id } = await seedRun(a);
     const data = "x".repeat(1_800_000);
 
     const error = await expectCode(
       a.persistence.withTransaction(async (tx) => {
-        for (const n of upTo(15)) await tx.saveArtifact(anArtifact(id, { key: `${n}`, data }));
+        for (const n of upTo(10)) await tx.saveArtifact(anArtifact(id, { key: `${n}`, data }));
       }),
       "PAYLOAD_TOO_LARGE",
     );
 
-    expect(error.details).toMatchObject({ limit: 24 * 1_024 * 1_024 });
+    expect(error.details).toMatchObject({ limit: 16 * 1_024 * 1_024 });
     expect(await b.persistence.hasArtifact(id, "1")).toBe(false);
   });
 

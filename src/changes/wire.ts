@@ -1,0 +1,28 @@
+/**
+ * Values on their way over RPC. A message holds 32 MiB, and V8 may send any text at two bytes a unit; what could be
+ * too large for one goes as a stream of its JSON.
+ */
+
+/** Text that surely fits into one message. */
+const MESSAGE_UNITS_MAX = 7 * 1_024 * 1_024;
+
+/** All text of a plain value, in UTF-16 units. Numbers and the names of members are small beside it. */
+export function textLength(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 0;
+  let length = 0;
+  for (const member of Object.values(value)) length += textLength(member);
+  return length;
+}
+
+/** The value, or a stream of its JSON when it could be too large for one message. */
+export function toWire<T>(value: T): T | ReadableStream {
+  if (textLength(value) <= MESSAGE_UNITS_MAX) return value;
+  return new Blob([JSON.stringify(value)]).stream();
+}
+
+/** The opposite of {@link toWire}. Rejects when the stream breaks off. */
+export async function fromWire<T>(value: T | ReadableStream): Promise<T> {
+  if (!(value instanceof ReadableStream)) return value;
+  return new Response(value).json<T>();
+}
