@@ -1,34 +1,43 @@
-import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { fileURLToPath } from "node:url";
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 
 /** The package's own name means its source here; what is published is built from it. */
 const source = (path: string) => fileURLToPath(new URL("src/", import.meta.url)) + path;
+const resolve = {
+  alias: [
+    { find: /^workflow-engine-cloudflare$/, replacement: source("embed.ts") },
+    { find: /^workflow-engine-cloudflare\/(client|testing)$/, replacement: source("$1/index.ts") },
+  ],
+};
 
-/** Everything runs inside workerd, against real D1 and real Durable Objects. */
 export default defineConfig(async () => {
   const migrations = await readD1Migrations("migrations");
   return {
-    plugins: [
-      cloudflareTest({
-        wrangler: { configPath: "./wrangler.toml" },
-        miniflare: { bindings: { TEST_MIGRATIONS: migrations } },
-      }),
-    ],
-    resolve: {
-      alias: [
-        { find: /^workflow-engine-cloudflare$/, replacement: source("embed.ts") },
+    test: {
+      projects: [
         {
-          find: /^workflow-engine-cloudflare\/(client|testing)$/,
-          replacement: source("$1/index.ts"),
+          // Inside workerd, against real D1 and real Durable Objects.
+          plugins: [
+            cloudflareTest({
+              wrangler: { configPath: "./wrangler.toml" },
+              miniflare: { bindings: { TEST_MIGRATIONS: migrations } },
+            }),
+          ],
+          resolve,
+          test: {
+            name: "workerd",
+            include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+            exclude: ["test/e2e/**", "**/*.node.test.ts", "**/node_modules/**"],
+            setupFiles: ["test/support/migrate.ts"],
+            testTimeout: 60_000,
+          },
+        },
+        {
+          // What needs a bundler.
+          test: { name: "node", include: ["test/**/*.node.test.ts"] },
         },
       ],
-    },
-    test: {
-      include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
-      exclude: ["test/e2e/**", "**/node_modules/**"],
-      setupFiles: ["test/support/migrate.ts"],
-      testTimeout: 60_000,
     },
   };
 });

@@ -84,8 +84,8 @@ function toPlain(
   return plain;
 }
 
-/** `new Number(1)` and the like, which JSON stores as what they wrap. */
-const WRAPPERS = /^\[object (?:Number|String|Boolean)\]$/;
+/** `new Number(1)` and the like, which are as good, or as bad, as what they wrap. */
+const WRAPPERS = /^\[object (?:Number|String|Boolean|BigInt|Symbol)\]$/;
 
 function membersToPlain(
   value: object,

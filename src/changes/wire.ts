@@ -2,6 +2,7 @@
  * Values on their way over RPC. A message holds 32 MiB, and V8 may send any text at two bytes a unit; what could be
  * too large for one goes as a stream of its JSON.
  */
+import { ServiceError } from "../contract/index.ts";
 
 /** Text that surely fits into one message. */
 const MESSAGE_UNITS_MAX = 7 * 1_024 * 1_024;
@@ -21,8 +22,17 @@ export function toWire<T>(value: T): T | ReadableStream {
   return new Blob([JSON.stringify(value)]).stream();
 }
 
-/** The opposite of {@link toWire}. Rejects when the stream breaks off. */
+/**
+ * The opposite of {@link toWire}.
+ * @throws UNAVAILABLE when the stream breaks off; SyntaxError when what arrived is not JSON.
+ */
 export async function fromWire<T>(value: T | ReadableStream): Promise<T> {
   if (!(value instanceof ReadableStream)) return value;
-  return new Response(value).json<T>();
+  let text: string;
+  try {
+    text = await new Response(value).text();
+  } catch (error) {
+    throw new ServiceError("UNAVAILABLE", "A message broke off", {}, error);
+  }
+  return JSON.parse(text) as T;
 }

@@ -15,7 +15,7 @@ import {
 } from "../changes/index.ts";
 import { answer } from "../memory/queries.ts";
 import { createState, type State } from "../memory/state.ts";
-import { type Facet, facetOfQuery } from "./facets.ts";
+import { facetOfQuery } from "./facets.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
 /** Looked at when a transaction first asks for PENDING runs: further claims choose from the same. */
@@ -108,20 +108,13 @@ async function stuckRuns(
   const [rows] = await read([query]);
   const touched = runsOf(written, ["run", "stage"]);
   const busy = runsOf(written, ["job"]);
-  await copy.load(
-    [...touched, ...busy].flatMap((id): Facet[] => [
-      { of: "run", id },
-      { of: "jobs", workflowRunId: id },
-    ]),
-  );
-  const own = answer(copy.local, query);
-  // The transaction's jobs can only make a run less stuck; other runs' workers only the database knows.
-  const stuck = rows.filter(
-    ({ id }) => !touched.has(id) && (!busy.has(id) || own.some((row) => row.id === id)),
-  );
-  return [...stuck, ...own.filter((row) => touched.has(row.id))].toSorted(
-    (a, b) => a.updatedAt - b.updatedAt || (a.ordinal < b.ordinal ? -1 : 1),
-  );
+  await copy.load([...touched].map((workflowRunId) => ({ of: "jobs", workflowRunId })));
+  const own = answer(copy.local, query).filter(({ id }) => touched.has(id));
+  const others = rows.filter(({ id }) => !touched.has(id));
+  // A run whose jobs the transaction writes is being taken care of.
+  return [...others, ...own]
+    .filter(({ id }) => !busy.has(id))
+    .toSorted((a, b) => a.updatedAt - b.updatedAt || (a.ordinal < b.ordinal ? -1 : 1));
 }
 
 /** The runs of the rows of these kinds that the transaction wrote. */

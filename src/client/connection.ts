@@ -64,10 +64,15 @@ export class Connection implements Backend {
     this.aiCalls = new AICalls(this.#direct, options.waitUntil);
   }
 
-  /** Null also for what was begun in a callback and goes on after its end, such as a heartbeat. */
+  /**
+   * Null also for what was begun in a callback and goes on after its commit, such as a heartbeat. What goes on from a run of
+   * the callback that was given up may not act: nothing of that run has happened.
+   */
   #transaction(): Running | null {
     const running = this.#running.getStore();
-    return running?.unit.open === true ? running : null;
+    if (running === undefined || running.unit.landed) return null;
+    running.unit.requireOpen();
+    return running;
   }
 
   #persistenceOver(

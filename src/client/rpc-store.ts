@@ -60,7 +60,7 @@ export class RpcStore implements Store {
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     const answer = await this.#call((session) => session.read(queries));
-    const results = await received(answer);
+    const results = await fromWire(answer);
     // The service answers in the order of the queries.
     return results as ResultsOf<Qs>;
   }
@@ -94,14 +94,6 @@ export class RpcStore implements Store {
       );
     }
     return fromEnvelope(envelope);
-  }
-}
-
-async function received<T>(answer: T | ReadableStream): Promise<T> {
-  try {
-    return await fromWire(answer);
-  } catch (error) {
-    throw new ServiceError("UNAVAILABLE", `The answer broke off: ${messageOf(error)}`, {}, error);
   }
 }
 

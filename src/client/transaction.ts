@@ -46,6 +46,7 @@ export class Transaction implements Unit {
   readonly #written = new Set<string>();
   #size = 0;
   #open = true;
+  #landed = false;
   readonly #calls: Promise<void>[] = [];
   /** Reads and writes run one after the other, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve();
@@ -57,6 +58,11 @@ export class Transaction implements Unit {
 
   get open(): boolean {
     return this.#open;
+  }
+
+  /** Its commit has landed. False for an attempt that was given up, or is not decided yet. */
+  get landed(): boolean {
+    return this.#landed;
   }
 
   requireOpen(): void {
@@ -115,11 +121,15 @@ export class Transaction implements Unit {
   async commit(): Promise<boolean> {
     const changes = this.#recorded.changes(this.#copy.local);
     // One load is one snapshot; what it showed held at that instant.
-    if (changes.length === 0 && this.#copy.loads <= 1) return true;
+    if (changes.length === 0 && this.#copy.loads <= 1) {
+      this.#landed = true;
+      return true;
+    }
     const guards = [...this.#guards.values()].toSorted((a, b) =>
       a.on < b.on ? -1 : a.on > b.on ? 1 : 0,
     );
     const written = await this.#direct.write({ guards, changes });
+    this.#landed = written.applied;
     return written.applied;
   }
 
@@ -301,9 +311,16 @@ export class Transaction implements Unit {
   #record(change: Change): void {
     this.#recorded.add(change);
     for (const row of writtenRows(change)) this.#written.add(row);
+    if (change.kind === "cancelJobs") this.#recordCancelled(change.workflowRunId);
     if ("sequence" in change) this.#seeOwnEvent(change);
     if (change.kind === "appendOutboxEvent") this.#recordEvent(change.row.workflowRunId);
     if (change.kind === "deleteStage") this.#copy.forgetStage(change.id);
+  }
+
+  #recordCancelled(workflowRunId: string): void {
+    for (const { ordinal, status } of this.#copy.local.jobs.part(workflowRunId).values()) {
+      if (status === "CANCELLED") this.#written.add(`job\0${workflowRunId}\0${ordinal}`);
+    }
   }
 
   #recordEvent(workflowRunId: string): void {

@@ -11,7 +11,7 @@ import {
   type Store,
   toWire,
 } from "../changes/index.ts";
-import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
+import { type Envelope, isServiceError, ServiceError, toEnvelope } from "../contract/index.ts";
 import {
   CoordinatedStore,
   type CoordinatorEnv,
@@ -24,12 +24,13 @@ export interface WorkflowEngineEnv extends CoordinatorEnv {
   readonly RUNS: CoordinatorNamespace;
 }
 
-/** A commit that came as a stream, whole. A stream that breaks off brought nothing. */
+/** A commit, also one that came as a stream. */
 async function received(commit: unknown): Promise<unknown> {
   try {
     return await fromWire(commit);
   } catch (error) {
-    throw new ServiceError("INVALID_ARGUMENT", "The commit did not arrive as JSON", {}, error);
+    if (isServiceError(error)) throw error;
+    throw new ServiceError("INVALID_ARGUMENT", "The commit is not JSON", {}, error);
   }
 }
 
