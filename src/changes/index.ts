@@ -1,5 +1,6 @@
 export * from "./change.ts";
 export * from "./commit.ts";
+export * from "./deadline.ts";
 export * from "./guard.ts";
 export * from "./ids.ts";
 export * from "./json.ts";

@@ -9,6 +9,7 @@ import {
   type Settlement,
   type Store,
   toWire,
+  withDeadline,
 } from "../changes/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 
@@ -31,6 +32,9 @@ export interface WorkflowEngineBinding {
  * (https://developers.cloudflare.com/d1/platform/limits/), and a call makes half a dozen.
  */
 const SESSION_CALLS_MAX = 150;
+
+/** Longer than the service waits for a coordinator, and that for D1. */
+const DEADLINE_MS = 60_000;
 
 export class RpcStore implements Store {
   readonly #binding: WorkflowEngineBinding;
@@ -78,11 +82,15 @@ export class RpcStore implements Store {
     if (this.#callsLeft === 0) this.#session = null;
     if (this.#session === null) this.#callsLeft = SESSION_CALLS_MAX;
     this.#callsLeft -= 1;
-    this.#session ??= Promise.resolve(this.#binding.open());
+    this.#session ??= (async () => this.#binding.open())();
     const opened = this.#session;
     let envelope: Envelope<T>;
     try {
-      envelope = await call(await opened);
+      envelope = await withDeadline(
+        opened.then((session) => call(session)),
+        DEADLINE_MS,
+        "The service",
+      );
     } catch (error) {
       // A broken session stays broken; the next call opens another.
       if (this.#session === opened) this.#session = null;

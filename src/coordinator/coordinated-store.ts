@@ -7,6 +7,7 @@ import {
   type Settlement,
   type Store,
   toWire,
+  withDeadline,
 } from "../changes/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import type { D1Store } from "../store/index.ts";
@@ -21,6 +22,8 @@ export interface CoordinatorNamespace {
   getByName(name: string): CoordinatorStub;
 }
 
+/** Longer than a coordinator lets a commit wait for its turn and then for D1. */
+const DEADLINE_MS = 40_000;
 /** After a coordinator failed, its run's commits go straight to D1 for so long. They lose nothing but order. */
 const BYPASS_MS = 10_000;
 const BYPASSED_MAX = 1_000;
@@ -51,7 +54,8 @@ export class CoordinatedStore implements Store {
     let envelope: Envelope<CommitOutcome>;
     try {
       // A stub that has thrown is spent, so each attempt gets its own.
-      envelope = await this.#runs.getByName(run).attempt(toWire(commit));
+      const attempt = this.#runs.getByName(run).attempt(toWire(commit));
+      envelope = await withDeadline(attempt, DEADLINE_MS, "The coordinator");
     } catch (error) {
       if (this.#bypassedUntil.size >= BYPASSED_MAX) this.#bypassedUntil.clear();
       this.#bypassedUntil.set(run, Date.now() + BYPASS_MS);

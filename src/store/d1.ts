@@ -1,5 +1,6 @@
 /** How a batch reaches D1, and what its failures mean. */
 import { isServiceError, ServiceError } from "../contract/index.ts";
+import { withDeadline } from "../changes/index.ts";
 import type { Statement } from "./sql.ts";
 
 /** A call that D1 has not answered by then is given up; its outcome is unknown. */
@@ -15,22 +16,8 @@ export async function runBatch(
   deadlineMs: number,
 ): Promise<Record<string, unknown>[][]> {
   const prepared = statements.map(({ sql, params }) => db.prepare(sql).bind(...params));
-  const results = await withDeadline(db.batch<Record<string, unknown>>(prepared), deadlineMs);
+  const results = await withDeadline(db.batch<Record<string, unknown>>(prepared), deadlineMs, "D1");
   return results.map((result) => result.results);
-}
-
-async function withDeadline<T>(call: Promise<T>, deadlineMs: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new ServiceError("UNAVAILABLE", `D1 did not answer within ${deadlineMs} ms`));
-    }, deadlineMs);
-  });
-  try {
-    return await Promise.race([call, deadline]);
-  } finally {
-    if (timer !== null) clearTimeout(timer);
-  }
 }
 
 /**

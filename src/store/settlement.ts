@@ -212,7 +212,7 @@ export function record(commitId: string): Statement[] {
 }
 
 /** Clocks of connections may differ by so much when a ring's oldest entry is compared with a commit's id. */
-const CLOCK_SKEW_MS = 10_000;
+const CLOCK_SKEW_MS = 30_000;
 
 /** Places looked at by one statement: D1 binds 100 parameters, and each place takes up to four. */
 const PLACES_MAX = 24;

@@ -1,0 +1,136 @@
+/**
+ * The app: a Worker that owns no storage. Everything goes through the service that it is bound to.
+ *
+ *   POST /corpus                 submit documents; an Idempotency-Key header makes it safe to repeat
+ *   POST /work?limit=N           work jobs until none is due
+ *   GET  /corpus/:id             how far all runs of a corpus are
+ *   GET  /runs/:id               one run: stages, jobs, annotations, artifacts
+ *   GET  /report/:corpusId       the finished report, as Markdown
+ *   GET  /events                 outbox events that nobody has published yet
+ *   POST /events/published       takes note that they have been published
+ *   GET  /health                 whether the service can be reached
+ */
+import { Hono, type HonoRequest } from "hono";
+import {
+  type Backend,
+  connect,
+  isRetryable,
+  isServiceError,
+  type ServiceError,
+  type WorkflowEngineBinding,
+} from "workflow-engine-cloudflare/client";
+import * as z from "zod";
+import { corpusProgress, loadReport, runProgress } from "./progress.ts";
+import { readCorpus, RefusedError, submitCorpus } from "./submit.ts";
+import { work, type WorkLimits } from "./worker.ts";
+
+interface Env {
+  readonly WORKFLOWS: WorkflowEngineBinding;
+  /** Milliseconds. */
+  readonly LEASE_MS: string;
+}
+
+const app = new Hono<{ Bindings: Env; Variables: { backend: Backend } }>();
+
+/** One connection per request: a lease belongs to the connection that took the job. */
+app.use(async (context, next) => {
+  context.set("backend", open(context.env));
+  await next();
+});
+
+app.post("/corpus", async (context) => {
+  const corpus = readCorpus(await readJson(context.req));
+  const key = context.req.header("Idempotency-Key") ?? crypto.randomUUID();
+  return context.json(await submitCorpus(context.var.backend, corpus, key), 201);
+});
+
+app.post("/work", async (context) => {
+  const limit = z.coerce.number().int().positive().catch(100).parse(context.req.query("limit"));
+  return context.json(await work(context.var.backend, limits(context.env, limit)));
+});
+
+app.get("/corpus/:id", async (context) => {
+  const { persistence } = context.var.backend;
+  const progress = await corpusProgress(persistence, context.req.param("id"));
+  return progress === null ? context.notFound() : context.json(progress);
+});
+
+app.get("/runs/:id", async (context) => {
+  const { persistence, jobs } = context.var.backend;
+  const runId = context.req.param("id");
+  const progress = await runProgress(persistence, runId);
+  if (progress === null) return context.notFound();
+  const artifacts = await persistence.listArtifacts(runId);
+  return context.json({
+    ...progress,
+    jobs: await jobs.getJobsByWorkflowRun(runId),
+    annotations: await persistence.listAnnotations(runId),
+    artifacts: artifacts.map(({ key, type, size }) => ({ key, type, size })),
+  });
+});
+
+app.get("/report/:corpusId", async (context) => {
+  const report = await loadReport(context.var.backend.persistence, context.req.param("corpusId"));
+  if (report === null) return context.notFound();
+  return context.body(report, 200, { "Content-Type": "text/markdown; charset=utf-8" });
+});
+
+/**
+ * The relay of the outbox, in two steps: whoever reads an event publishes it and only then reports
+ * back. An event may so be published twice (after a crash in between), but never be lost; its run
+ * and sequence tell which one it is.
+ */
+app.get("/events", async (context) => {
+  return context.json(await context.var.backend.persistence.getUnpublishedOutboxEvents());
+});
+
+app.post("/events/published", async (context) => {
+  const { ids } = z.object({ ids: z.array(z.string()) }).parse(await readJson(context.req));
+  await context.var.backend.persistence.markOutboxEventsPublished(ids);
+  return context.json({ published: ids.length });
+});
+
+app.get("/health", async (context) => {
+  await context.var.backend.persistence.getRunStatus("health");
+  return context.json({ ok: true });
+});
+
+app.onError((error, context) => {
+  if (error instanceof RefusedError) return context.json(fault(error), error.status);
+  if (error instanceof z.ZodError) return context.json(fault(error), 400);
+  if (isServiceError(error)) {
+    return context.json({ ...fault(error), code: error.code }, statusOf(error));
+  }
+  console.error(error);
+  return context.json(fault(error), 500);
+});
+
+/** Null for what is not JSON; whoever reads it says what should have been there. */
+async function readJson(request: HonoRequest): Promise<unknown> {
+  return await request.json().catch(() => null);
+}
+
+function open(env: Env): Backend {
+  return connect(env.WORKFLOWS, { workerId: `documents-${crypto.randomUUID().slice(0, 8)}` });
+}
+
+function limits(env: Env, maxJobs: number): WorkLimits {
+  return { leaseMs: Number(env.LEASE_MS), maxJobs, budgetMs: 10_000 };
+}
+
+/** 503 asks the caller to repeat the call. */
+function statusOf({ code }: ServiceError): 413 | 500 | 503 {
+  if (isRetryable(code)) return 503;
+  return code === "PAYLOAD_TOO_LARGE" ? 413 : 500;
+}
+
+function fault(error: Error): { error: string } {
+  return { error: error.message };
+}
+
+export default {
+  fetch: app.fetch,
+  async scheduled(_controller, env): Promise<void> {
+    await work(open(env), limits(env, 1_000));
+  },
+} satisfies ExportedHandler<Env>;

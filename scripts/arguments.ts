@@ -1,0 +1,77 @@
+/** What `npm start` was asked to do. */
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { Complaint, ROOT } from "./dev-processes.ts";
+
+/** Where `wrangler dev` in this folder keeps it by default. */
+export const DEFAULT_STATE = join(ROOT, ".wrangler", "state");
+
+export interface StartArguments {
+  readonly files: readonly string[];
+  readonly servicePort: number;
+  readonly appPort: number;
+  /** Where the local database is kept. */
+  readonly stateDir: string;
+  /** Keep both Workers running when the report is done. */
+  readonly keep: boolean;
+  readonly help: boolean;
+}
+
+export const USAGE = `Usage: npm start -- [options] [FILE...]
+
+Starts the service and the example app, lets them work on Markdown documents (by default the
+READMEs of installed packages), shows the progress and prints the report.
+
+  --keep                keep both running when the report is done, until Ctrl-C
+  --service-port PORT   default 8787, or the environment's SERVICE_PORT
+  --app-port PORT       default 8788, or the environment's APP_PORT
+  --state DIR           where the local database is kept, default .wrangler/state
+  --help                print this`;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Throws a `Complaint` for what it does not understand. */
+export function readArguments(args: readonly string[], environment: Environment): StartArguments {
+  const { values, positionals } = parse(args);
+  const service = values["service-port"] ?? environment["SERVICE_PORT"];
+  const app = values["app-port"] ?? environment["APP_PORT"];
+  const servicePort = readPort("--service-port", service, 8787);
+  const appPort = readPort("--app-port", app, 8788);
+  if (servicePort === appPort) {
+    throw new Complaint(`The service and the app cannot both have port ${appPort}.`);
+  }
+  return {
+    files: positionals,
+    servicePort,
+    appPort,
+    stateDir: resolve(values.state ?? DEFAULT_STATE),
+    keep: values.keep ?? false,
+    help: values.help ?? false,
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        "service-port": { type: "string" },
+        "app-port": { type: "string" },
+        state: { type: "string" },
+        keep: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Complaint(`${message}\n\n${USAGE}`);
+  }
+}
+
+function readPort(name: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined || text === "") return otherwise;
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  throw new Complaint(`${name}: "${text}" is not a port number.`);
+}

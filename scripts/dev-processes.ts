@@ -1,0 +1,227 @@
+/**
+ * The service and the example app as two `wrangler dev` processes with a real service binding
+ * between them, and the local database that the service keeps. Used by `npm start` and by the
+ * end-to-end test, which kills the service in the middle.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { ProcessGroup } from "./process-group.ts";
+
+export const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const APP = join(ROOT, "examples", "documents");
+const WRANGLER = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
+const SERVICE_NAME = "workflow-engine-cloudflare";
+const START_TIMEOUT_MS = 60_000;
+
+export interface DevOptions {
+  /** Where the service's local database lives. */
+  readonly stateDir: string;
+  readonly servicePort: number;
+  readonly appPort: number;
+  /** Overrides the app's own setting. */
+  readonly leaseMs?: number;
+}
+
+export type Row = Readonly<Record<string, unknown>>;
+
+/** A failure that a person can do something about: its message is all there is to say. */
+export class Complaint extends Error {
+  override readonly name = "Complaint";
+}
+
+export class DevProcesses {
+  readonly serviceUrl: string;
+  readonly appUrl: string;
+  readonly #options: DevOptions;
+  readonly #scratchDir: string;
+  #service: ProcessGroup | null = null;
+  #app: ProcessGroup | null = null;
+  #running: ProcessGroup[] = [];
+  /** True as soon as `stop` has been called. */
+  stopped = false;
+
+  /** Starts nothing yet. */
+  static async create(options: DevOptions): Promise<DevProcesses> {
+    return new DevProcesses(options, await mkdtemp(join(tmpdir(), "workflow-engine-")));
+  }
+
+  private constructor(options: DevOptions, scratchDir: string) {
+    this.#options = options;
+    this.#scratchDir = scratchDir;
+    this.serviceUrl = `http://127.0.0.1:${options.servicePort}`;
+    this.appUrl = `http://127.0.0.1:${options.appPort}`;
+  }
+
+  /** Brings the local database up to date; does nothing to one that is. */
+  async migrate(): Promise<void> {
+    await this.#wrangler("migrations", "d1 migrations apply DB --local", this.#persistTo());
+  }
+
+  /** Resolves when the service answers. */
+  async startService(): Promise<void> {
+    const service = await this.#startDev(
+      "the service",
+      ROOT,
+      this.#options.servicePort,
+      this.#persistTo(),
+    );
+    this.#service = service;
+    await this.#answered(service, this.serviceUrl);
+  }
+
+  /** Resolves when the app answers and reaches the service. */
+  async startApp(): Promise<void> {
+    const { appPort, leaseMs } = this.#options;
+    const app = await this.#startDev("the app", APP, appPort, [
+      `--persist-to=${join(this.#scratchDir, "app-state")}`,
+      ...(leaseMs === undefined ? [] : [`--var=LEASE_MS:${leaseMs}`]),
+    ]);
+    this.#app = app;
+    await this.#answered(app, this.appUrl);
+  }
+
+  /**
+   * Ends the service as a crash would. A process that dies so leaves its entry in the registry by
+   * which `wrangler dev` processes find one another, and a new one would wait a minute and a half
+   * for it to expire; so the entry is taken away.
+   */
+  async killService(): Promise<void> {
+    await this.#service?.kill();
+    this.#service = null;
+    await rm(join(this.#scratchDir, "registry", SERVICE_NAME), { force: true });
+  }
+
+  async stopService(): Promise<void> {
+    await this.#service?.stop();
+    this.#service = null;
+  }
+
+  /** Stops both and removes what they needed besides the state. May be called at any time. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await Promise.all(this.#running.map((group) => group.stop()));
+    await rm(this.#scratchDir, { recursive: true, force: true });
+  }
+
+  /** What the two wrote last. */
+  get lastOutput(): string {
+    const workers = [this.#service, this.#app].filter((worker) => worker !== null);
+    return workers.map((worker) => `--- ${worker.name}\n${worker.lastOutput}`).join("\n");
+  }
+
+  /** Reads the local database: the rows of each SELECT, in the order given. */
+  async query(...selects: readonly string[]): Promise<Row[][]> {
+    const command = `--command=${selects.join(";\n")}`;
+    const output = await this.#wrangler("query", "d1 execute DB --local --json", [
+      command,
+      ...this.#persistTo(),
+    ]);
+    const results = JSON.parse(output) as { results: Row[] }[];
+    return results.map((result) => result.results);
+  }
+
+  async #startDev(
+    name: string,
+    cwd: string,
+    port: number,
+    args: readonly string[],
+  ): Promise<ProcessGroup> {
+    const inspectorPort = await freePort();
+    return this.#spawn(name, cwd, [
+      "dev",
+      "--local",
+      "--ip=127.0.0.1",
+      `--port=${port}`,
+      `--inspector-port=${inspectorPort}`,
+      "--show-interactive-dev-session=false",
+      // What is left is what one wants to see when something goes wrong.
+      "--log-level=warn",
+      ...args,
+    ]);
+  }
+
+  /** Runs a command to its end. Resolves to what it printed. */
+  async #wrangler(name: string, command: string, args: readonly string[]): Promise<string> {
+    const process = this.#spawn(name, ROOT, [...command.split(" "), ...args]);
+    const { code, stdout } = await process.finished();
+    if (code === 0) return stdout;
+    throw new Complaint(`wrangler ${command} failed:\n${process.lastOutput}`);
+  }
+
+  #persistTo(): string[] {
+    return [`--persist-to=${this.#options.stateDir}`];
+  }
+
+  #spawn(name: string, cwd: string, args: readonly string[]): ProcessGroup {
+    if (this.stopped) throw new Complaint("stopped");
+    const group = new ProcessGroup(name, [WRANGLER, ...args], { cwd, env: this.#environment() });
+    this.#running = [...this.#running.filter((other) => !other.exited), group];
+    return group;
+  }
+
+  /** Nothing here needs an account or the network, so nothing may ask for them or wait for them. */
+  #environment(): Record<string, string | undefined> {
+    return {
+      ...process.env,
+      CI: "1",
+      NO_COLOR: "1",
+      FORCE_COLOR: "0",
+      WRANGLER_SEND_METRICS: "false",
+      WRANGLER_SEND_ERROR_REPORTS: "false",
+      WRANGLER_WRITE_LOGS: "false",
+      // Without its banner, wrangler does not look for a newer version of itself.
+      WRANGLER_HIDE_BANNER: "true",
+      CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      // Once in a while workerd 2026-10-23 dies in V8 (OptimizedJSFrame::Summarize) when it takes the
+      // stack of optimized code, and what Miniflare then restarts has lost its service bindings.
+      // Without the optimizing compilers there is no such code; nothing here needs their speed.
+      MINIFLARE_WORKERD_V8_FLAGS: "--no-opt --no-maglev",
+      WRANGLER_REGISTRY_PATH: join(this.#scratchDir, "registry"),
+    };
+  }
+
+  async #answered(worker: ProcessGroup, url: string): Promise<void> {
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    let last = "no answer";
+    for (;;) {
+      if (this.stopped) throw new Complaint("stopped");
+      const signal = AbortSignal.timeout(5_000);
+      const response = await fetch(`${url}/health`, { signal }).catch(() => null);
+      if (response?.ok === true) return;
+      if (response !== null) last = `${response.status} ${await response.text().catch(() => "")}`;
+      if (worker.exited) throw new Complaint(`${worker.name} did not start:\n${worker.lastOutput}`);
+      if (Date.now() > deadline) {
+        throw new Complaint(
+          `${worker.name} is not ready after a minute (${last}):\n${this.lastOutput}`,
+        );
+      }
+      await sleep(100);
+    }
+  }
+}
+
+/** A port that nothing listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const port = await listen(0);
+  if (port === null) throw new Error("there is no free port");
+  return port;
+}
+
+export async function isPortFree(port: number): Promise<boolean> {
+  return (await listen(port)) !== null;
+}
+
+function listen(port: number): Promise<number | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(null));
+    server.listen(port, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" ? (address?.port ?? null) : null));
+    });
+  });
+}

@@ -1,0 +1,115 @@
+/** Shows how far a corpus is: a table that is redrawn on a terminal, a line per event elsewhere. */
+import type {
+  CorpusProgress,
+  RunProgress,
+  StageProgress,
+} from "../examples/documents/src/progress.ts";
+import type { PublishedEvent } from "./app-client.ts";
+
+export interface Screen {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+  write(text: string): unknown;
+}
+
+export interface Display {
+  progress(progress: CorpusProgress): void;
+  event(event: PublishedEvent): void;
+}
+
+/** `names` says what to call each run. */
+export function chooseDisplay(screen: Screen, names: ReadonlyMap<string, string>): Display {
+  const fits = names.size + 2 < (screen.rows ?? 0);
+  return screen.isTTY === true && fits ? new Table(screen) : new Lines(screen, names);
+}
+
+class Lines implements Display {
+  readonly #screen: Screen;
+  readonly #names: ReadonlyMap<string, string>;
+  readonly #width: number;
+
+  constructor(screen: Screen, names: ReadonlyMap<string, string>) {
+    this.#screen = screen;
+    this.#names = names;
+    this.#width = Math.max(...[...names.values()].map((name) => name.length));
+  }
+
+  progress(): void {}
+
+  event(event: PublishedEvent): void {
+    // Runs of an earlier start that was cut short are finished along the way; they have no name.
+    const name = this.#names.get(event.workflowRunId);
+    if (name === undefined) return;
+    this.#screen.write(`${name.padEnd(this.#width)}  ${describe(event)}\n`);
+  }
+}
+
+class Table implements Display {
+  readonly #screen: Screen;
+  #events = 0;
+  #drawn = 0;
+
+  constructor(screen: Screen) {
+    this.#screen = screen;
+  }
+
+  event(): void {
+    this.#events++;
+  }
+
+  progress({ runs }: CorpusProgress): void {
+    const width = Math.max(...runs.map((run) => run.name.length));
+    const rows = [...runs.map((run) => row(run, width)), `${this.#events} events published`];
+    const up = this.#drawn === 0 ? "" : `\u001B[${this.#drawn}A`;
+    const columns = this.#screen.columns ?? 80;
+    const lines = rows.map((text) => `\u001B[2K${text.slice(0, columns - 1)}\n`);
+    this.#screen.write(up + lines.join(""));
+    this.#drawn = rows.length;
+  }
+}
+
+function row(run: RunProgress, width: number): string {
+  const stages = run.stages.map((stage) => `${mark(stage)} ${stage.id}`.padEnd(11));
+  return `${run.name.padEnd(width)}  ${run.status.padEnd(9)}  ${stages.join(" ")}${waiting(run)}`;
+}
+
+function waiting(run: RunProgress): string {
+  const suspended = run.stages.find((stage) => stage.status === "SUSPENDED");
+  return suspended?.note ? ` waits for ${suspended.note}` : "";
+}
+
+function mark({ status }: StageProgress): string {
+  switch (status) {
+    case null:
+      return "·";
+    case "PENDING":
+      return "○";
+    case "RUNNING":
+      return "▶";
+    case "SUSPENDED":
+      return "…";
+    case "COMPLETED":
+      return "✔";
+    case "FAILED":
+    case "CANCELLED":
+    case "SKIPPED":
+      return "✖";
+  }
+}
+
+function describe({ eventType, payload }: PublishedEvent): string {
+  const { stageId, summary, message } = payload;
+  switch (eventType) {
+    case "run.started":
+      return "started";
+    case "stage.completed":
+      return `${String(stageId)} completed: ${String(summary)}`;
+    case "run.completed":
+      return "COMPLETED";
+    case "run.failed":
+      return `FAILED at ${String(stageId)}: ${String(message)}`;
+    default:
+      return eventType;
+  }
+}

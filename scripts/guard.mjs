@@ -1,0 +1,21 @@
+/**
+ * Runs a Node command that ends no later than whoever asked for it: `node guard.mjs FILE ARGS...`.
+ * The one who asks holds the other end of this process's standard input. However that one ends, even
+ * by SIGKILL, the pipe closes, and the process group, this process included, is killed.
+ */
+import { spawn } from "node:child_process";
+
+const child = spawn(process.execPath, process.argv.slice(2), {
+  stdio: ["ignore", "inherit", "inherit"],
+});
+child.on("exit", (code) => process.exit(code ?? 1));
+
+// Signals reach the command as well, which takes its time to end in order.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
+
+function killAll() {
+  if (process.platform === "win32") child.kill();
+  else process.kill(-process.pid, "SIGKILL");
+}
+
+process.stdin.on("end", killAll).on("error", killAll).resume();

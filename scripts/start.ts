@@ -1,0 +1,135 @@
+/**
+ * `npm start`: local migrations, the service and the example app under `wrangler dev`, real
+ * documents through the pipeline, the report, and everything stopped again.
+ */
+import { randomUUID } from "node:crypto";
+import { AppClient, drive } from "./app-client.ts";
+import { DEFAULT_STATE, readArguments, type StartArguments, USAGE } from "./arguments.ts";
+import { Complaint, DevProcesses, isPortFree } from "./dev-processes.ts";
+import { chooseDisplay } from "./display.ts";
+import { installedReadmes, readDocuments } from "./documents.ts";
+
+const WORKERS = 3;
+
+/** Never rejects; leaves the outcome in `process.exitCode`. */
+async function main(args: readonly string[]): Promise<void> {
+  try {
+    const options = readArguments(args, process.env);
+    if (options.help) console.log(USAGE);
+    else await start(options);
+  } catch (error) {
+    console.error(error instanceof Complaint ? `\n${error.message}` : error);
+    process.exitCode = 1;
+  }
+}
+
+async function start(options: StartArguments): Promise<void> {
+  const { files, servicePort, appPort } = options;
+  const documents = files.length === 0 ? await installedReadmes() : await readDocuments(files);
+  await requirePort(servicePort, "--service-port");
+  await requirePort(appPort, "--app-port");
+  const processes = await DevProcesses.create(options);
+  stopOnSignals(processes);
+  try {
+    await run(options, processes, documents);
+  } catch (error) {
+    // A signal stops the processes under the feet of whoever waits for them.
+    if (!processes.stopped) throw error;
+  } finally {
+    await processes.stop();
+  }
+}
+
+async function run(
+  options: StartArguments,
+  processes: DevProcesses,
+  documents: Awaited<ReturnType<typeof readDocuments>>,
+): Promise<void> {
+  say("Applying the migrations to the local database ...");
+  await processes.migrate();
+  say("Starting the service ...");
+  await processes.startService();
+  say("Starting the app ...");
+  await processes.startApp();
+  say(`\nService  http://localhost:${options.servicePort}   its tables: ${explorer(options)}`);
+  say(`App      http://localhost:${options.appPort}\n`);
+
+  const app = new AppClient(processes.appUrl);
+  const submitted = await app.submit(documents, randomUUID());
+  const { corpusId } = submitted;
+  const names = new Map([
+    ...submitted.documents.map(({ runId, path }) => [runId, path] as const),
+    [corpusId, "corpus"] as const,
+  ]);
+  say(
+    `${documents.length} documents submitted as ${corpusId}: a run each, and one for the corpus.\n`,
+  );
+  const display = chooseDisplay(process.stdout, names);
+  const progress = await drive(app, {
+    corpusId,
+    workers: WORKERS,
+    onProgress: (now) => display.progress(now),
+    onEvent: (event) => display.event(event),
+  });
+  if (progress.runs.some((finished) => finished.status !== "COMPLETED")) process.exitCode = 1;
+  const reported = progress.runs.at(-1)?.status === "COMPLETED";
+  say(reported ? `\n${await app.report(corpusId)}` : "\nThere is no report.\n");
+  say(whereToLook(options, corpusId));
+  if (!options.keep) return;
+  say("\nBoth Workers keep running. Ctrl-C stops them.");
+  await new Promise(() => {});
+}
+
+function whereToLook(options: StartArguments, corpusId: string): string {
+  const again = options.keep ? "" : "npm start -- --keep, then ";
+  const state = options.stateDir === DEFAULT_STATE ? "" : `--persist-to ${options.stateDir} `;
+  const sql = `SELECT workflow_run_id, stage_id, status, duration FROM stages WHERE workflow_run_id LIKE '${corpusId}%'`;
+  return [
+    "Where to look further",
+    `  All stages  npx wrangler d1 execute DB --local ${state}--command "${sql}"`,
+    `  Tables      ${again}${explorer(options)}`,
+    `  One run     ${again}curl http://localhost:${options.appPort}/runs/${corpusId}.01`,
+    "  Own files   npm start -- FILE...",
+    "  The code    examples/documents/src/pipeline.ts, and docs/contract.md for what it relies on",
+  ].join("\n");
+}
+
+function explorer(options: StartArguments): string {
+  return `http://localhost:${options.servicePort}/cdn-cgi/explorer`;
+}
+
+async function requirePort(port: number, flag: string): Promise<void> {
+  if (await isPortFree(port)) return;
+  throw new Complaint(
+    `Port ${port} is in use. Stop what listens there, or choose another one: npm start -- ${flag} PORT`,
+  );
+}
+
+/**
+ * The children have process groups of their own, so that a Ctrl-C reaches only this process, which
+ * is the one to end them. A second one does not wait for them to end in order.
+ */
+function stopOnSignals(processes: DevProcesses): void {
+  const stop = (code: number): void => {
+    if (processes.stopped) process.exit(code);
+    say("\nStopping ...");
+    void processes.stop().finally(() => process.exit(code));
+  };
+  process.on("SIGINT", () => stop(130));
+  process.on("SIGTERM", () => stop(143));
+  process.on("SIGHUP", () => stop(129));
+  // An npm that is told to end does not pass it on; it just is not there any more.
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    if (!processes.stopped) stop(143);
+  }, 500);
+  watch.unref();
+}
+
+function say(text: string): void {
+  console.log(text);
+}
+
+await main(process.argv.slice(2));

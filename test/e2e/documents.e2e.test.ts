@@ -1,0 +1,154 @@
+/**
+ * The main job, as `npm start` does it, over two real `wrangler dev` processes and a real service
+ * binding; except that the service is killed in the middle and started again on the same state.
+ */
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { CorpusProgress } from "../../examples/documents/src/progress.ts";
+import { AppClient, drive, type PublishedEvent } from "../../scripts/app-client.ts";
+import { DevProcesses, freePort } from "../../scripts/dev-processes.ts";
+import { installedReadmes } from "../../scripts/documents.ts";
+
+const DOCUMENT_STAGES = ["parse", "keywords", "check", "report"];
+const CORPUS_STAGES = ["index", "summary"];
+
+let stateDir: string;
+let processes: DevProcesses;
+let app: AppClient;
+
+beforeAll(async () => {
+  stateDir = await mkdtemp(join(tmpdir(), "workflow-engine-state-"));
+  const [servicePort, appPort] = [await freePort(), await freePort()];
+  processes = await DevProcesses.create({ stateDir, servicePort, appPort, leaseMs: 4_000 });
+  app = new AppClient(processes.appUrl);
+  await processes.migrate();
+  await processes.startService();
+  await processes.startApp();
+});
+
+afterAll(async () => {
+  await processes.stop();
+  await rm(stateDir, { recursive: true, force: true });
+});
+
+describe("the documents example", () => {
+  it("brings every run to its end through a crash of the service", async ({ onTestFailed }) => {
+    onTestFailed(() => console.error(processes.lastOutput));
+    const documents = await installedReadmes();
+    const key = randomUUID();
+    const [submitted, repeated] = await Promise.all([
+      app.submit(documents, key),
+      app.submit(documents, key),
+    ]);
+    expect(repeated).toEqual(submitted);
+    const { corpusId } = submitted;
+
+    const events: PublishedEvent[] = [];
+    const [progress, found] = await Promise.all([
+      drive(app, { corpusId, workers: 3, onEvent: (event) => events.push(event) }),
+      crashMidway(corpusId),
+    ]);
+
+    expect(found.stagesCompleted, "stages completed before the crash").toBeGreaterThan(0);
+    expect(found.runsOpen, "runs not completed at the crash").toBeGreaterThan(0);
+    expect(found.jobsLeased, "jobs in somebody's hands at the crash").toBeGreaterThan(0);
+    expect(found.repeats, "calls that met a dead service").toBeGreaterThan(0);
+    expectCompleted(progress, documents.length);
+    expectGapless(events, documents.length);
+    const report = await app.report(corpusId);
+    for (const { path } of documents) expect(report).toContain(`## ${path}`);
+
+    await processes.stopService();
+    await expectStored(documents.length);
+  });
+});
+
+/**
+ * Crashes the service so that it takes jobs down with it. Nearly every crash does; where one came
+ * between two jobs, there is another one.
+ */
+async function crashMidway(corpusId: string) {
+  for (let crashes = 1; ; crashes++) {
+    const found = await crash(corpusId, crashes * 5);
+    if (found.jobsLeased > 0 || crashes === 3) return found;
+  }
+}
+
+/** Kills the service while work is under way, looks at what it left behind, and starts it again. */
+async function crash(corpusId: string, afterStages: number) {
+  await vi.waitUntil(async () => completedStages(await app.progress(corpusId)) >= afterStages, {
+    timeout: 60_000,
+    interval: 20,
+  });
+  const repeats = app.repeats;
+  await processes.killService();
+  const counts = await processes.query(
+    "SELECT count(*) AS n FROM stages WHERE status = 'COMPLETED'",
+    "SELECT count(*) AS n FROM runs WHERE status <> 'COMPLETED'",
+    "SELECT count(*) AS n FROM jobs WHERE status = 'RUNNING'",
+  );
+  const [stagesCompleted = 0, runsOpen = 0, jobsLeased = 0] = counts.map((rows) =>
+    Number(rows[0]?.["n"]),
+  );
+  await vi.waitUntil(() => app.repeats > repeats, { timeout: 10_000 });
+  await processes.startService();
+  return { stagesCompleted, runsOpen, jobsLeased, repeats: app.repeats - repeats };
+}
+
+function completedStages(progress: CorpusProgress): number {
+  const stages = progress.runs.flatMap((run) => run.stages);
+  return stages.filter((stage) => stage.status === "COMPLETED").length;
+}
+
+function expectCompleted(progress: CorpusProgress, documents: number): void {
+  expect(progress.runs).toHaveLength(documents + 1);
+  for (const run of progress.runs) {
+    const expected = run.name === "corpus" ? CORPUS_STAGES : DOCUMENT_STAGES;
+    expect(run, run.name).toMatchObject({ status: "COMPLETED" });
+    expect(run.stages.map((stage) => [stage.id, stage.status])).toEqual(
+      expected.map((id) => [id, "COMPLETED"]),
+    );
+  }
+}
+
+/** Published at least once each, in order, and every stage's completion announced as one event. */
+function expectGapless(events: readonly PublishedEvent[], documents: number): void {
+  const runs = Map.groupBy(events, (event) => event.workflowRunId);
+  expect(runs.size).toBe(documents + 1);
+  for (const [runId, ofRun] of runs) {
+    const once = [...new Map(ofRun.map((event) => [event.sequence, event])).values()];
+    expect(
+      once.map((event) => event.sequence),
+      runId,
+    ).toEqual(once.map((_, index) => index + 1));
+    const completed = once.filter((event) => event.eventType === "stage.completed");
+    const stageIds = completed.map((event) => event.payload["stageId"]);
+    expect(new Set(stageIds).size, runId).toBe(stageIds.length);
+    expect(once.at(0)?.eventType).toBe("run.started");
+    expect(once.at(-1)?.eventType).toBe("run.completed");
+  }
+}
+
+/** The same, from the rows themselves. */
+async function expectStored(documents: number): Promise<void> {
+  const stages = documents * DOCUMENT_STAGES.length + CORPUS_STAGES.length;
+  const [runs, stageRows, jobs, logs, gaps, doubles] = await processes.query(
+    "SELECT status, count(*) AS n FROM runs GROUP BY status",
+    "SELECT status, count(*) AS n FROM stages GROUP BY status",
+    "SELECT status, count(*) AS n FROM jobs GROUP BY status",
+    "SELECT level, count(*) AS n FROM logs GROUP BY level",
+    `SELECT workflow_run_id FROM outbox_events GROUP BY workflow_run_id
+     HAVING min(sequence) <> 1 OR max(sequence) <> count(*) OR count(published_at) <> count(*)`,
+    `SELECT workflow_run_id, payload ->> 'stageId' AS stage, count(*) AS n FROM outbox_events
+     WHERE event_type = 'stage.completed' GROUP BY 1, 2 HAVING n <> 1`,
+  );
+  expect(runs).toEqual([{ status: "COMPLETED", n: documents + 1 }]);
+  expect(stageRows).toEqual([{ status: "COMPLETED", n: stages }]);
+  expect(jobs, "every job settled").toEqual([{ status: "COMPLETED", n: stages }]);
+  expect(logs, "one line per stage, and none of trouble").toEqual([{ level: "INFO", n: stages }]);
+  expect(gaps, "runs with a gap in their outbox, or with unpublished events").toEqual([]);
+  expect(doubles, "stages completed more than once").toEqual([]);
+}
