@@ -1,0 +1,98 @@
+/** What callers bundle. Runs in Node: a bundler needs it. */
+import { build, type Metafile } from "esbuild";
+import { beforeAll, describe, expect, it } from "vitest";
+
+/** Before compression. Most of it is zod. */
+const MINIFIED_BYTES_MAX = 200_000;
+
+interface Bundle {
+  readonly text: string;
+  /** Every module that is reached from its entry. */
+  readonly modules: readonly string[];
+  /** Those of which something is left in it. */
+  readonly held: readonly string[];
+  /** What it leaves to the platform. */
+  readonly imports: readonly string[];
+}
+
+async function bundle(entry: string): Promise<Bundle> {
+  const { outputFiles, metafile } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    format: "esm",
+    target: "es2024",
+    external: ["node:*", "cloudflare:*"],
+  });
+  const outputs: Metafile["outputs"] = metafile.outputs;
+  return {
+    text: outputFiles.map((file) => file.text).join(""),
+    modules: Object.keys(metafile.inputs),
+    held: Object.values(outputs).flatMap(({ inputs }) =>
+      Object.entries(inputs).flatMap(([path, { bytesInOutput }]) =>
+        bytesInOutput > 0 ? [path] : [],
+      ),
+    ),
+    imports: Object.values(outputs).flatMap((output) => output.imports.map(({ path }) => path)),
+  };
+}
+
+/** The packages that modules come from. */
+function packagesOf(modules: readonly string[]): string[] {
+  const names = modules.flatMap((path) => {
+    const found = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path);
+    return found?.[1] === undefined ? [] : [found[1]];
+  });
+  return [...new Set(names)].toSorted();
+}
+
+function foldersOf(modules: readonly string[]): string[] {
+  const names = modules.flatMap((path) => /^src\/(\w+)\//.exec(path)?.[1] ?? []);
+  return [...new Set(names)].toSorted();
+}
+
+describe("the client's bundle", () => {
+  let client: Bundle;
+
+  beforeAll(async () => {
+    client = await bundle("src/client/index.ts");
+  });
+
+  it("holds zod and no other package: no drizzle, no Hono", () => {
+    expect(packagesOf(client.modules)).toEqual(["zod"]);
+  });
+
+  it("holds nothing of the store, the coordinator, the service or the tests", () => {
+    expect(foldersOf(client.modules)).toEqual(["changes", "client", "contract", "memory"]);
+  });
+
+  it("imports nothing of the platform but AsyncLocalStorage", () => {
+    expect([...new Set(client.imports)]).toEqual(["node:async_hooks"]);
+  });
+
+  it("holds no SQL", () => {
+    expect(client.text).not.toMatch(/\b(SELECT|INSERT INTO|DELETE FROM) /);
+  });
+
+  it("holds the messages of zod in no language but English", () => {
+    const languages = client.held.flatMap(
+      (path) => /\/locales\/([\w-]+)\.js$/.exec(path)?.[1] ?? [],
+    );
+    expect(languages.filter((name) => name !== "en")).toEqual([]);
+  });
+
+  it("is small", () => {
+    expect(client.text.length).toBeLessThan(MINIFIED_BYTES_MAX);
+  });
+});
+
+describe("the Worker's bundle", () => {
+  it("holds drizzle and Hono, so that these would be found", async () => {
+    const worker = await bundle("src/index.ts");
+    expect(packagesOf(worker.modules)).toEqual(["drizzle-orm", "hono", "zod"]);
+    expect(worker.imports).toContain("cloudflare:workers");
+    expect(worker.text).toContain("INSERT INTO ");
+  });
+});

@@ -1,0 +1,199 @@
+/** Random commits, as data: changes, guards and reads of every kind, over few rows. */
+import fc from "fast-check";
+import type { Change, ChangeKind, ChangeOf, Guard, Query } from "../../src/changes/index.ts";
+import { GUARDS } from "./guards.ts";
+import { QUERIES } from "./queries.ts";
+import {
+  bump,
+  event,
+  idempotencyKey,
+  instant,
+  jobKey,
+  jobRow,
+  key,
+  nullable,
+  number,
+  of,
+  ordinal,
+  recordId,
+  runRow,
+  RUNS,
+  runSet,
+  shortText,
+  stageId,
+  stageRow,
+  stageSet,
+  text,
+  whole,
+  workflowRunId,
+} from "./rows.ts";
+
+export interface Attempt {
+  readonly guards: readonly Guard[];
+  readonly changes: readonly Change[];
+  readonly reads: readonly Query[];
+}
+
+function kind<K extends ChangeKind, T extends object>(
+  name: K,
+  members: { [M in keyof T]: fc.Arbitrary<T[M]> },
+): fc.Arbitrary<T & { kind: K }> {
+  return fc.record(members).map((values) => ({ ...(values as T), kind: name }));
+}
+
+export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } = {
+  createRun: kind("createRun", { row: fc.oneof(...["t", "u"].map(runRow)) }),
+  updateRun: kind("updateRun", { id: workflowRunId, set: runSet, at: instant, bump }),
+  createStage: kind("createStage", { row: stageRow }),
+  updateStage: kind("updateStage", { workflowRunId, stageId, set: stageSet, at: instant, bump }),
+  upsertStage: kind("upsertStage", { row: stageRow, set: stageSet }),
+  deleteStage: kind("deleteStage", { workflowRunId, stageId, id: recordId }),
+  createLog: kind("createLog", {
+    row: fc.record({
+      workflowRunId: fc.oneof(workflowRunId, of("")),
+      ordinal,
+      createdAt: instant,
+      workflowStageId: nullable(recordId),
+      level: of("INFO", "ERROR"),
+      message: text,
+      metadata: nullable(text),
+    }),
+  }),
+  saveArtifact: kind("saveArtifact", {
+    row: fc.record({
+      workflowRunId,
+      key,
+      ordinal,
+      createdAt: instant,
+      updatedAt: instant,
+      workflowStageId: nullable(recordId),
+      type: of("ARTIFACT", "METADATA", "STAGE_OUTPUT"),
+      data: text,
+      size: number,
+      metadata: nullable(text),
+    }),
+    replaceStage: fc.boolean(),
+    replaceMetadata: fc.boolean(),
+    linkStageId: nullable(stageId),
+  }),
+  deleteArtifact: kind("deleteArtifact", { workflowRunId, key }),
+  appendAnnotation: kind("appendAnnotation", {
+    row: fc.record({
+      workflowRunId,
+      ordinal: of("1", "2", "3", "4", "5", "6"),
+      createdAt: instant,
+      workflowStageRecordId: nullable(recordId),
+      attempt: of(0, 1),
+      scope: of("run", "stage"),
+      scopeId: nullable(of("", "x")),
+      actorKind: nullable(of("agent", "")),
+      actorId: nullable(of("i")),
+      actorVersion: nullable(of("v")),
+      key,
+      value: text,
+      payload: nullable(text),
+      idempotencyKey: nullable(of("", "i")),
+    }),
+  }),
+  appendOutboxEvent: kind("appendOutboxEvent", {
+    row: fc.record({
+      workflowRunId,
+      eventType: of("t"),
+      payload: text,
+      causationId: of("c"),
+      occurredAt: instant,
+      publishedAt: of(null, null, null, 10),
+      retryCount: of(0),
+      dlqAt: of(null, null, null, 10),
+    }),
+  }),
+  publishOutboxEvent: kind("publishOutboxEvent", { ...event, at: instant }),
+  countOutboxRetry: kind("countOutboxRetry", event),
+  deadLetterOutboxEvent: kind("deadLetterOutboxEvent", { ...event, at: instant }),
+  replayOutboxEvent: kind("replayOutboxEvent", event),
+  acquireIdempotencyKey: kind("acquireIdempotencyKey", {
+    ...idempotencyKey,
+    at: instant,
+    staleBefore: nullable(instant),
+  }),
+  completeIdempotencyKey: kind("completeIdempotencyKey", {
+    ...idempotencyKey,
+    at: instant,
+    result: text,
+  }),
+  releaseIdempotencyKey: kind("releaseIdempotencyKey", idempotencyKey),
+  enqueueJob: kind("enqueueJob", { row: jobRow }),
+  claimJob: kind("claimJob", { workerId: nullable(of("w", "")), at: instant }),
+  completeJob: kind("completeJob", { ...jobKey, at: instant }),
+  suspendJob: kind("suspendJob", { ...jobKey, nextPollAt: instant, at: instant }),
+  failJob: kind("failJob", { ...jobKey, error: shortText, retry: fc.boolean(), at: instant }),
+  touchJob: kind("touchJob", { ...jobKey, at: instant }),
+  releaseJob: kind("releaseJob", {
+    ...jobKey,
+    staleBefore: instant,
+    error: shortText,
+    at: instant,
+  }),
+  cancelJobs: kind("cancelJobs", { workflowRunId, at: instant }),
+  recordAiCall: kind("recordAiCall", {
+    row: fc.record({
+      batchId: of("", "b"),
+      ordinal: fc.nat(5).map(String),
+      createdAt: instant,
+      topic: of("a", "a.b", "A", "", "\u{1f600}", "\ufffd", "\u{10ffff}a"),
+      callType: of("t"),
+      modelKey: of("m", "n", "__proto__"),
+      modelId: of("m"),
+      prompt: text,
+      response: text,
+      inputTokens: whole,
+      outputTokens: whole,
+      cost: number,
+      metadata: nullable(text),
+    }),
+  }),
+};
+
+/** What is seldom asked for: a commit that creates a row anew fails as a whole. */
+const SELDOM: Partial<Record<ChangeKind, number>> = { createRun: 1, createStage: 2, enqueueJob: 5 };
+const anyChange = fc.oneof(
+  ...(Object.keys(CHANGES) as ChangeKind[]).map((name) => ({
+    weight: SELDOM[name] ?? 8,
+    arbitrary: CHANGES[name] as fc.Arbitrary<Change>,
+  })),
+);
+
+const attempt: fc.Arbitrary<Attempt> = fc.record({
+  guards: fc.oneof(
+    fc.constant<Guard[]>([]),
+    fc.array(fc.oneof(...Object.values(GUARDS)), { minLength: 1, maxLength: 2 }),
+  ),
+  changes: fc.array(anyChange, { maxLength: 8, size: "max" }),
+  reads: fc.array(fc.oneof(...Object.values(QUERIES)), { maxLength: 60, size: "max" }),
+});
+
+/** What there is from the start: the runs, which all else refers to, and a row or two of each kind. */
+const initial: fc.Arbitrary<Attempt> = fc
+  .tuple(
+    fc.tuple(...RUNS.map(runRow)),
+    CHANGES.upsertStage.map((made) => pinned(made, { stageId: "a", id: "r/a/1.1" })),
+    CHANGES.saveArtifact.map((made) => pinned(made, { key: "k" })),
+    CHANGES.appendAnnotation.map((made) => pinned(made, { ordinal: "1" })),
+    CHANGES.appendOutboxEvent.map((made) => pinned(made, {})),
+    CHANGES.acquireIdempotencyKey.map((made) => ({ ...made, key: "k", commandType: "c" })),
+    CHANGES.enqueueJob.map((made) => pinned(made, { ordinal: "1" })),
+    CHANGES.enqueueJob.map((made) => pinned(made, { ordinal: "2" })),
+  )
+  .map(([runs, ...others]) => ({
+    guards: [],
+    changes: [...runs.map((row) => ({ kind: "createRun" as const, row })), ...others],
+    reads: [],
+  }));
+
+function pinned<C extends { row: object }>(change: C, place: Partial<C["row"]>): C {
+  return { ...change, row: { ...change.row, workflowRunId: "r", ...place } };
+}
+
+export const attempts: fc.Arbitrary<readonly Attempt[]> = fc
+  .tuple(initial, fc.array(attempt, { minLength: 1, maxLength: 24, size: "max" }))
+  .map(([first, others]) => [first, ...others]);

@@ -1,0 +1,99 @@
+/** Random queries of every kind. */
+import fc from "fast-check";
+import type { Query, QueryOf } from "../../src/changes/index.ts";
+import {
+  commitId,
+  CURRENT,
+  event,
+  idempotencyKey,
+  instant,
+  jobKey,
+  key,
+  nullable,
+  of,
+  ordinal,
+  recordId,
+  stageId,
+  status,
+  whole,
+  workflowRunId,
+} from "./rows.ts";
+
+function asking<Q extends Query["q"], T extends object>(
+  name: Q,
+  members: { [M in keyof T]: fc.Arbitrary<T[M]> },
+): fc.Arbitrary<T & { q: Q }> {
+  return fc.record(members).map((values) => ({ ...(values as T), q: name }));
+}
+
+const limit = of(0, 1, 2, 5, 100);
+const keyPrefix = of("", "k", "K", "%", "\u{1f600}");
+const filters = fc.record(
+  {
+    key,
+    keyPrefix,
+    scope: of("run", "stage"),
+    scopeId: nullable(of("", "x")),
+    actorId: of("i", "j"),
+    actorKind: of("agent", ""),
+    attempt: of(0, 1),
+    since: instant,
+    until: instant,
+    limit,
+  },
+  { requiredKeys: ["limit"] },
+);
+
+export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } = {
+  run: asking("run", { id: workflowRunId }),
+  runStatus: asking("runStatus", { id: workflowRunId }),
+  runsByStatus: asking("runsByStatus", {
+    status,
+    after: nullable(fc.record({ priority: of(1, 5, 9), ordinal })),
+  }),
+  pendingRuns: asking("pendingRuns", { limit }),
+  stuckRuns: asking("stuckRuns", { since: of(10, 20, 50, 100), now: instant }),
+  stage: asking("stage", { workflowRunId, stageId }),
+  stages: asking("stages", {
+    workflowRunId,
+    status: nullable(status),
+    beforeGroup: nullable(whole),
+    withoutNextPoll: fc.boolean(),
+    descending: fc.boolean(),
+    limit: nullable(limit),
+  }),
+  suspendedStages: asking("suspendedStages", {
+    before: of(10, 50, 100),
+    after: nullable(fc.record({ nextPollAt: instant, workflowRunId, stageId })),
+  }),
+  artifact: asking("artifact", { workflowRunId, key }),
+  hasArtifact: asking("hasArtifact", { workflowRunId, key }),
+  artifacts: asking("artifacts", { workflowRunId }),
+  annotations: asking("annotations", {
+    workflowRunId,
+    filters: fc.oneof(fc.record({ keyPrefix, limit }), filters),
+  }),
+  outboxEvent: asking("outboxEvent", event),
+  outboxTail: asking("outboxTail", { workflowRunId }),
+  unpublishedEvents: asking("unpublishedEvents", { limit }),
+  deadLetters: asking("deadLetters", { limit }),
+  idempotencyKey: asking("idempotencyKey", idempotencyKey),
+  job: asking("job", jobKey),
+  jobs: asking("jobs", { workflowRunId }),
+  claimedJob: asking("claimedJob", { at: instant, commitId: of(CURRENT) }),
+  cancelledJobs: asking("cancelledJobs", { workflowRunId, commitId: of(CURRENT, commitId(2)) }),
+  staleJobs: asking("staleJobs", { before: instant, limit }),
+  suspendedJobs: asking("suspendedJobs", {
+    now: of(10, 50, 100),
+    after: nullable(fc.record({ nextPollAt: instant, workflowRunId, ordinal })),
+  }),
+  aiCallTotals: asking("aiCallTotals", {
+    prefix: of("", "a", "a.", "A", "\u{1f600}", "\ufffd", "\u{10ffff}"),
+    after: nullable(fc.record({ topic: of("a", "a.b", "\ufffd"), modelKey: of("m", "n") })),
+  }),
+  aiBatch: asking("aiBatch", { batchId: of("", "b") }),
+  stageById: fc.oneof(
+    asking("stageById", { workflowRunId, stageId, id: recordId }),
+    asking("stageById", { workflowRunId: of("r"), stageId: of("a"), id: recordId }),
+  ),
+};

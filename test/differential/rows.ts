@@ -1,0 +1,165 @@
+/** The rows that random commits write, and the values they are found by: few, so that they meet. */
+import fc from "fast-check";
+import { COMMIT_ID_CHARS } from "../../src/changes/index.ts";
+import type { Status } from "../../src/contract/index.ts";
+
+/** Stands for what is found when the commit is attempted: the row's token, or the commit's own id. */
+export const CURRENT = "current".padEnd(COMMIT_ID_CHARS, "0");
+
+/** Stands for a text of which a row can hold one, not two. */
+export const LARGE = "large";
+
+/** The id of the n-th commit of a sequence. */
+export function commitId(n: number): string {
+  return n.toString(36).padStart(9, "0").padEnd(COMMIT_ID_CHARS, "x");
+}
+
+export const of = fc.constantFrom;
+export const nullable = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: null, freq: 3 });
+
+// U+1F600 comes before U+FFFD in UTF-16, and after it in UTF-8.
+export const RUNS = ["r", "s", "\u{1f600}", "\ufffd"] as const;
+const LATER_RUNS = ["t", "u"];
+const STAGES = ["a", "b/1.0", "\u{1f600}", "\ufffd"] as const;
+export const workflowRunId = of("r", "r", "r", "r", ...RUNS);
+export const stageId = of("a", "a", "a", "a", ...STAGES);
+export const key = of("k", "k", "k", "k", "k", "K", "", "kk", "\u{1f600}", "\ufffd");
+export const ordinal = of("1", "1", "2", "3", "4");
+export const instant = of(0, 1, 10, 10, 20, 50, 100, -5);
+export const status = of<Status[]>(
+  "PENDING",
+  "PENDING",
+  "RUNNING",
+  "RUNNING",
+  "SUSPENDED",
+  "COMPLETED",
+  "FAILED",
+  "CANCELLED",
+  "SKIPPED",
+);
+export const number = of(0, 1, 0.1, 0.2, -0, 2.5, 1e16, -3, 5e-324);
+export const whole = of(0, 1, 1, 2, -1);
+export const shortText = of("{}", "1", '"\u00e9"', "it's", "");
+export const text = fc.oneof(
+  { weight: 120, arbitrary: shortText },
+  { weight: 1, arbitrary: of(LARGE) },
+);
+export const recordId = fc.oneof(
+  of("r/a/1.1"),
+  fc
+    .tuple(workflowRunId, stageId, of("1", "2"))
+    .map(([run, stage, n]) => `${run}/${stage}/${run.length}.${n}`),
+);
+export const bump = of(0, 1, 1, 2);
+
+export const jobKey = { workflowRunId, ordinal };
+export const event = { workflowRunId, sequence: of(1, 1, 2, 3) };
+export const idempotencyKey = { key, commandType: of("c", "c", "d") };
+
+export const runSet = fc.record(
+  {
+    status,
+    startedAt: nullable(instant),
+    completedAt: nullable(instant),
+    duration: nullable(number),
+    output: nullable(text),
+    totalCost: number,
+    totalTokens: whole,
+  },
+  { requiredKeys: [] },
+);
+export const stageSet = fc.record(
+  {
+    status,
+    startedAt: nullable(instant),
+    completedAt: nullable(instant),
+    duration: nullable(number),
+    outputData: nullable(text),
+    config: nullable(text),
+    suspendedState: nullable(text),
+    resumeData: nullable(text),
+    nextPollAt: nullable(instant),
+    pollInterval: nullable(number),
+    maxWaitUntil: nullable(instant),
+    metrics: nullable(text),
+    embeddingInfo: nullable(text),
+    errorMessage: nullable(text),
+  },
+  { requiredKeys: [] },
+);
+
+/** Ordinals are unique: a run always has the same one. */
+export function runRow(id: string) {
+  return fc.record({
+    id: of(id),
+    ordinal: of(String(1 + [...RUNS, ...LATER_RUNS].findIndex((run) => run === id))),
+    createdAt: instant,
+    updatedAt: instant,
+    version: of(1, 2),
+    workflowId: of("w"),
+    workflowName: of("W", ""),
+    workflowType: of("t"),
+    status,
+    startedAt: nullable(instant),
+    completedAt: nullable(instant),
+    duration: nullable(number),
+    input: text,
+    output: nullable(text),
+    config: text,
+    totalCost: number,
+    totalTokens: whole,
+    priority: of(5, 5, 1),
+    metadata: nullable(text),
+  });
+}
+
+const stageColumns = fc.record({
+  workflowRunId,
+  stageId,
+  createdAt: instant,
+  updatedAt: instant,
+  version: of(1, 2),
+  stageName: of("n"),
+  stageNumber: whole,
+  executionGroup: whole,
+  attempt: of(0),
+  status,
+  startedAt: nullable(instant),
+  completedAt: nullable(instant),
+  duration: nullable(number),
+  inputData: nullable(text),
+  outputData: nullable(text),
+  config: nullable(text),
+  suspendedState: nullable(text),
+  resumeData: nullable(text),
+  nextPollAt: nullable(instant),
+  pollInterval: nullable(number),
+  maxWaitUntil: nullable(instant),
+  metrics: nullable(text),
+  embeddingInfo: nullable(text),
+  errorMessage: nullable(text),
+});
+
+export const jobRow = fc.record({
+  ...jobKey,
+  createdAt: instant,
+  updatedAt: instant,
+  workflowId: of("w"),
+  stageId,
+  status: of<Status[]>("PENDING", "PENDING", "PENDING", "RUNNING", "SUSPENDED", "FAILED"),
+  priority: of(1, 5, 5),
+  workerId: nullable(of("w")),
+  lockedAt: nullable(instant),
+  startedAt: nullable(instant),
+  completedAt: of(null),
+  attempt: of(0, 1, 3),
+  maxAttempts: of(3),
+  lastError: nullable(shortText),
+  nextPollAt: nullable(instant),
+  payload: text,
+});
+
+export const stageRow = fc.tuple(stageColumns, of("1", "2")).map(([row, n]) => ({
+  ...row,
+  id: `${row.workflowRunId}/${row.stageId}/${row.workflowRunId.length}.${n}`,
+}));

@@ -1,0 +1,81 @@
+/** Sessions as a Worker has them that brings no client of ours, and so may send anything. */
+import {
+  type Change,
+  type Commit,
+  type Guard,
+  newCommitId,
+  type Query,
+  stageRecordId,
+} from "../../src/changes/index.ts";
+import type { ErrorCode, ErrorDetails } from "../../src/contract/index.ts";
+import { snakeCase, tables } from "../../src/store/schema.ts";
+import { aStage } from "../memory/support.ts";
+import { env, service } from "../support/env.ts";
+
+/** What any method answers. */
+export interface Answer {
+  readonly ok: boolean;
+  readonly value?: unknown;
+  readonly error?: {
+    readonly code: ErrorCode;
+    readonly message: string;
+    readonly details: ErrorDetails;
+  };
+}
+
+/** The methods of a session, of which the types are not heeded. */
+export interface RawSession {
+  now(...args: unknown[]): Promise<Answer>;
+  read(...args: unknown[]): Promise<Answer>;
+  attempt(...args: unknown[]): Promise<Answer>;
+  settle(...args: unknown[]): Promise<Answer>;
+}
+
+export async function openRaw(): Promise<RawSession> {
+  return service.open();
+}
+
+export function aCommit(parts: {
+  readonly changes?: readonly unknown[];
+  readonly guards?: readonly unknown[];
+  readonly reads?: readonly unknown[];
+}): Commit {
+  return {
+    id: newCommitId(Date.now()),
+    guards: (parts.guards ?? []) as Guard[],
+    changes: (parts.changes ?? []) as Change[],
+    reads: (parts.reads ?? []) as Query[],
+  };
+}
+
+/** A stage whose record id belongs to it. */
+export function aStageOf(workflowRunId: string, stageId: string, id?: string) {
+  return aStage({
+    workflowRunId,
+    stageId,
+    id: id ?? stageRecordId(workflowRunId, stageId, "o1"),
+  });
+}
+
+/** Rows in all tables together. */
+export async function rowsWritten(): Promise<number> {
+  const names = Object.keys(tables).map(snakeCase);
+  const counts = await env.DB.batch<{ count: number }>(
+    names.map((name) => env.DB.prepare(`SELECT count(*) AS "count" FROM "${name}"`)),
+  );
+  return counts.reduce((sum, { results }) => sum + (results[0]?.count ?? 0), 0);
+}
+
+/** A stream that ends in the middle, as when the network does. */
+export function breakingOff(text: string): ReadableStream {
+  let pulled = false;
+  const source: UnderlyingByteSource = {
+    type: "bytes",
+    pull(controller) {
+      if (pulled) controller.error(new Error("Network connection lost."));
+      else controller.enqueue(new TextEncoder().encode(text));
+      pulled = true;
+    },
+  };
+  return new ReadableStream(source);
+}

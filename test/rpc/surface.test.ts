@@ -1,0 +1,90 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { ServiceError } from "../../src/contract/index.ts";
+import { EngineSession, WorkflowEngine } from "../../src/rpc/workflow-engine.ts";
+import * as worker from "../../src/index.ts";
+import type { Store } from "../../src/changes/index.ts";
+import { service } from "../support/env.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** What a call over RPC comes to: "called", or the message of its error. */
+async function calling(target: unknown, name: string, ...args: unknown[]): Promise<string> {
+  const methods = target as Record<string, (...rest: unknown[]) => Promise<unknown>>;
+  try {
+    await methods[name]?.(...args);
+    return "called";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** A store each of whose methods fails in the same way. */
+function failingWith(error: unknown): Store {
+  const fail = async () => {
+    throw error;
+  };
+  return { now: fail, read: fail, attempt: fail, settle: fail };
+}
+
+describe("the entrypoint WorkflowEngine", () => {
+  it("has open and nothing else", () => {
+    expect(Reflect.ownKeys(WorkflowEngine.prototype)).toEqual(["constructor", "open"]);
+  });
+
+  it.each(["attempt", "constructor", "env", "ctx", "fetch"])("has no %s to call", async (name) => {
+    expect(await calling(service, name)).not.toBe("called");
+  });
+
+  it("opens a session whatever it is given", async () => {
+    expect(await calling(service, "open", { admin: true })).toBe("called");
+  });
+});
+
+describe("a session", () => {
+  it("has now, read, attempt and settle and nothing else", () => {
+    expect(Reflect.ownKeys(EngineSession.prototype)).toEqual([
+      "constructor",
+      "now",
+      "read",
+      "attempt",
+      "settle",
+    ]);
+  });
+
+  it.each(["store", "#store", "open", "constructor", "__proto__"])(
+    "has no %s to call",
+    async (name) => {
+      const session = await service.open();
+      expect(await calling(session, name)).not.toBe("called");
+    },
+  );
+
+  it("answers a fault of ours as it is", async () => {
+    const fault = new ServiceError("OVERLOADED", "Too much at once", { field: "x", limit: 1 });
+    const session = new EngineSession(failingWith(fault));
+    expect(await session.now()).toEqual({
+      ok: false,
+      error: { code: "OVERLOADED", message: "Too much at once", details: { field: "x", limit: 1 } },
+    });
+  });
+
+  it("tells nothing of any other fault, and logs it", async () => {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    const fault = new TypeError("cannot read the secret");
+    const session = new EngineSession(failingWith(fault));
+    expect(await session.read([])).toEqual({
+      ok: false,
+      error: { code: "INTERNAL", message: "Unexpected fault", details: {} },
+    });
+    expect(log).toHaveBeenCalledWith(expect.any(String), fault);
+  });
+});
+
+describe("the Worker", () => {
+  it("offers the entrypoint, the Durable Object and its handlers", () => {
+    expect(Object.keys(worker).toSorted()).toEqual(["RunCoordinator", "WorkflowEngine", "default"]);
+    expect(Object.keys(worker.default)).toEqual(["fetch"]);
+  });
+});
