@@ -45,8 +45,13 @@ describe("a stage's record id", () => {
     ["/", "/"],
     ["run.1", "stage.2"],
     ["\u{1f600}", "\u00e9"],
-    ["x".repeat(512), "y".repeat(512)],
-  ])("of %.9s and %.9s tells them", (workflowRunId, stageId) => {
+  ])("of %s and %s tells them", (workflowRunId, stageId) => {
+    const id = stageRecordId(workflowRunId, stageId, ORDINAL);
+    expect(splitStageRecordId(id)).toEqual({ workflowRunId, stageId });
+  });
+
+  it("of ids as long as they may be tells them", () => {
+    const [workflowRunId, stageId] = ["x".repeat(ID_BYTES_MAX), "y".repeat(ID_BYTES_MAX)];
     const id = stageRecordId(workflowRunId, stageId, ORDINAL);
     expect(splitStageRecordId(id)).toEqual({ workflowRunId, stageId });
   });
@@ -81,10 +86,14 @@ describe("a stage's record id", () => {
     "run/stage/3.o1\n",
     "r\0n/stage/3.o1",
     "run/\ud83d/3.o1",
-    `run/${"x".repeat(ID_BYTES_MAX + 1)}/3.o1`,
-    `run/stage/3.${"o".repeat(2_100)}`,
   ])("is not %j", (id) => {
     expect(splitStageRecordId(id)).toBeNull();
+  });
+
+  it("is not longer than its parts may be", () => {
+    expect(splitStageRecordId(`run/${"x".repeat(ID_BYTES_MAX)}/3.o1`)).not.toBeNull();
+    expect(splitStageRecordId(`run/${"x".repeat(ID_BYTES_MAX + 1)}/3.o1`)).toBeNull();
+    expect(splitStageRecordId(`run/stage/3.${"o".repeat(2_100)}`)).toBeNull();
   });
 });
 
@@ -97,21 +106,18 @@ describe("the id of a job, an annotation, a log or an artifact", () => {
     );
   });
 
-  it.each([
-    "",
-    "run",
-    "run/",
-    "/o1",
-    "run/O1",
-    "run/a.b",
-    "run/o1\n",
-    "r\0n/o1",
-    "\ud83d/o1",
-    `run/${"o".repeat(65)}`,
-    `${"x".repeat(ID_BYTES_MAX + 1)}/o1`,
-    `${"\u00e9".repeat(ID_BYTES_MAX / 2 + 1)}/o1`,
-  ])("is not %j", (id) => {
-    expect(splitId(id)).toBeNull();
+  it.each(["", "run", "run/", "/o1", "run/O1", "run/a.b", "run/o1\n", "r\0n/o1", "\ud83d/o1"])(
+    "is not %j",
+    (id) => {
+      expect(splitId(id)).toBeNull();
+    },
+  );
+
+  it("is not longer than its parts may be", () => {
+    expect(splitId(`${"x".repeat(ID_BYTES_MAX)}/${"o".repeat(64)}`)).not.toBeNull();
+    expect(splitId(`run/${"o".repeat(65)}`)).toBeNull();
+    expect(splitId(`${"x".repeat(ID_BYTES_MAX + 1)}/o1`)).toBeNull();
+    expect(splitId(`${"\u00e9".repeat(ID_BYTES_MAX / 2 + 1)}/o1`)).toBeNull();
   });
 });
 

@@ -49,7 +49,7 @@ describe("chooseKeywords()", () => {
   it("scores by count and rarity", () => {
     const keywords = chooseKeywords(corpus[0]?.terms ?? {}, index);
     expect(keywords).toEqual([
-      { term: "queue", count: 2, documents: 1, score: 1.1288 },
+      { term: "queue", count: 2, documents: 1, score: 1.129 },
       { term: "worker", count: 1, documents: 3, score: 0.3333 },
     ]);
   });

@@ -22,16 +22,15 @@ export function chooseKeywords(
   const scored = Object.entries(terms).map(([term, count]) => {
     const documents = documentsWith(term, index);
     const rarity = Math.log((1 + index.documents) / (1 + documents)) + 1;
-    return { term, count, documents, score: round((count / total) * rarity) };
+    return { term, count, documents, score: (count / total) * rarity };
   });
-  return scored.toSorted((a, b) => b.score - a.score || (a.term < b.term ? -1 : 1)).slice(0, limit);
+  return scored
+    .toSorted((a, b) => b.score - a.score || (a.term < b.term ? -1 : 1))
+    .slice(0, limit)
+    .map((keyword) => ({ ...keyword, score: Number(keyword.score.toPrecision(4)) }));
 }
 
 /** Own properties only: "constructor" is a word that READMEs use. */
 function documentsWith(term: string, index: CorpusIndex): number {
   return Object.hasOwn(index.frequencies, term) ? (index.frequencies[term] ?? 1) : 1;
-}
-
-function round(score: number): number {
-  return Math.round(score * 10_000) / 10_000;
 }

@@ -65,7 +65,7 @@ function fences(parsed: ParsedDocument): string {
 
 function keywordLine(keywords: readonly Keyword[]): string {
   if (keywords.length === 0) return "Keywords: none.";
-  return `Keywords: ${keywords.map(({ term, score }) => `${term} (${score.toFixed(3)})`).join(", ")}.`;
+  return `Keywords: ${keywords.map(({ term, score }) => `${term} (${score.toPrecision(2)})`).join(", ")}.`;
 }
 
 function findingLines(check: CheckResult): string[] {
