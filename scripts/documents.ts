@@ -3,7 +3,10 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { DocumentInput } from "../examples/documents/src/stages/parse.ts";
 import {
+  CORPUS_BYTES_MAX,
+  corpusTooLarge,
   DOCUMENT_BYTES_MAX,
+  DOCUMENTS_MAX,
   documentTooLarge,
   FILES_MAX,
 } from "../examples/documents/src/limits.ts";
@@ -39,7 +42,13 @@ export async function installedReadmes(): Promise<DocumentInput[]> {
 
 /** One's own documents. Throws a `Complaint` that names the file that cannot be used. */
 export async function readDocuments(files: readonly string[]): Promise<DocumentInput[]> {
-  return await Promise.all(files.map((file) => readDocument(resolve(file), file)));
+  if (files.length > DOCUMENTS_MAX) {
+    throw new Complaint(`${files.length} files; a corpus has ${DOCUMENTS_MAX} documents at most.`);
+  }
+  const documents = await Promise.all(files.map((file) => readDocument(resolve(file), file)));
+  const bytes = documents.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+  if (bytes > CORPUS_BYTES_MAX) throw new Complaint(`${corpusTooLarge(bytes)}.`);
+  return documents;
 }
 
 async function readDocument(file: string, path: string): Promise<DocumentInput> {

@@ -1,5 +1,5 @@
 /**
- * Every limit of the product, each with its reason. Checked before anything is written.
+ * The limits that callers meet, each with its reason. Checked before anything is written.
  * D1's own limits: 100 bound parameters and 100 KB of SQL a statement, 2,000,000 bytes a row or value
  * (https://developers.cloudflare.com/d1/platform/limits/).
  */

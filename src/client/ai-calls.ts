@@ -39,7 +39,7 @@ export class AICalls implements FlushableAICallLogger {
   async #record(call: CreateAICallInput): Promise<void> {
     const now = await this.#unit.now();
     const row = {
-      ...encodeCall(call),
+      ...encodeCall(requireObject("logCall", call)),
       batchId: "",
       ordinal: this.#unit.ordinal(now),
       createdAt: now,

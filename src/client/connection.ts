@@ -39,7 +39,12 @@ async function join<T>(
   fn: (tx: WorkflowPersistence) => Promise<T>,
 ): Promise<T> {
   unit.requireOpen();
-  return fn(persistence);
+  unit.nested += 1;
+  try {
+    return await fn(persistence);
+  } finally {
+    unit.nested -= 1;
+  }
 }
 
 export class Connection implements Backend {
@@ -58,7 +63,11 @@ export class Connection implements Backend {
     this.jobs = new Jobs({
       direct: this.#direct,
       current: () => this.#transaction()?.unit ?? this.#direct,
-      claimed: (row) => this.#transaction()?.unit.claimed(row),
+      claimed: (row) => {
+        // The lease is taken, so nothing may be thrown any more.
+        const unit = this.#running.getStore()?.unit;
+        if (unit?.open === true) unit.claimed(row);
+      },
       workerId: options.workerId ?? null,
     });
     this.aiCalls = new AICalls(this.#direct, options.waitUntil);
@@ -92,12 +101,16 @@ export class Connection implements Backend {
         join({ unit, persistence }, nested),
       );
       let value: T;
+      let unfinished = false;
       try {
         value = await this.#running.run({ unit, persistence }, () => fn(persistence));
+        unfinished = unit.nested > 0;
       } finally {
         // Calls that the callback did not await still belong to it.
         await unit.close();
       }
+      // Half of what it writes may be there and half refused; waiting for it could be waiting for ourselves.
+      if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
       if (await unit.commit()) return value;
       await pause(run, 250);
     }

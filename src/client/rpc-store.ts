@@ -29,9 +29,9 @@ export interface WorkflowEngineBinding {
 
 /**
  * Calls carried by one session. A session is one invocation of the service, which may make 1,000 queries of D1
- * (https://developers.cloudflare.com/d1/platform/limits/), and a call makes half a dozen.
+ * (https://developers.cloudflare.com/d1/platform/limits/), and a call makes up to nine.
  */
-const SESSION_CALLS_MAX = 150;
+const SESSION_CALLS_MAX = 100;
 
 /** Longer than the service waits for a coordinator, and that for D1. */
 const DEADLINE_MS = 60_000;
@@ -63,10 +63,12 @@ export class RpcStore implements Store {
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    const answer = await this.#call((session) => session.read(queries));
-    const results = await fromWire(answer);
+    const results = await this.#call<readonly AnyResult[]>(async (session) => {
+      const envelope = await session.read(queries);
+      return envelope.ok ? { ok: true, value: await fromWire(envelope.value) } : envelope;
+    });
     // The service answers in the order of the queries.
-    return results as ResultsOf<Qs>;
+    return results as unknown as ResultsOf<Qs>;
   }
 
   async attempt(commit: Commit): Promise<CommitOutcome> {

@@ -46,6 +46,8 @@ export class Transaction implements Unit {
   readonly #written = new Set<string>();
   #size = 0;
   #open = true;
+  /** Nested callbacks under way. */
+  nested = 0;
   #landed = false;
   readonly #calls: Promise<void>[] = [];
   /** Reads and writes run one after the other, in the order in which they were asked for. */
@@ -183,6 +185,11 @@ export class Transaction implements Unit {
 
   /** The connection has just been given a job, outside the transaction: its own doing is no one else's. */
   claimed(row: JobRow): void {
+    const renewed = this.#inTurn(async () => this.#renew(row));
+    this.#calls.push(renewed.catch(() => undefined));
+  }
+
+  #renew(row: JobRow): void {
     const { workflowRunId, ordinal } = row;
     const before = this.#copy.base.jobs.get(workflowRunId, ordinal);
     // Only what was read and not written is renewed, and only if nobody else wrote in between.

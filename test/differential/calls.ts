@@ -65,15 +65,19 @@ const aNumber = must(number, numberBad);
 const aWhole = must(whole, wholeBad);
 const anyJson = must(json, jsonBad);
 const mayJson = may(json, jsonBad);
-/** Seldom given, since it is seldom of the same run. */
-const aReference = mostly(of(undefined), aStage.good, 2);
+/** Given half of the time, since it may be of another run. */
+const aReference = mostly(of(undefined), aStage.good, 1);
 const longestError = of({ ref: "text", letter: "X", length: JOB_ERROR_BYTES_MAX });
 const tooLongError = of({ ref: "text", letter: "X", length: JOB_ERROR_BYTES_MAX + 1 });
+/** What takes the place of a whole input. */
+const nothing = of(undefined, null, 5, "text");
+const noList = of(undefined, null, 5, {}, [null], [5]);
 const few = { maxLength: 3 } as const;
 
 function update(fields: Parameters<typeof shape>[0]) {
   return must(
     shape({ ...fields, status: may(status, statusBad), expectedVersion: may(version, versionBad) }),
+    nothing,
   );
 }
 
@@ -190,13 +194,15 @@ const PERSISTENCE: Readonly<Record<Persistence, Arguments>> = {
   getStuckRuns: parameters(aDate),
   claimPendingRun: parameters(aRun),
   claimNextPendingRun: parameters(),
-  createStage: parameters(must(shape({ workflowRunId: aRun, stageId: aStageId, ...newStage }))),
+  createStage: parameters(
+    must(shape({ workflowRunId: aRun, stageId: aStageId, ...newStage }), nothing),
+  ),
   upsertStage: parameters(
     must(
       shape({
         workflowRunId: aRun,
         stageId: aStageId,
-        create: must(shape(newStage)),
+        create: must(shape(newStage), nothing),
         update: stageUpdate,
       }),
     ),
@@ -248,7 +254,7 @@ const PERSISTENCE: Readonly<Record<Persistence, Arguments>> = {
   listArtifacts: parameters(aRun),
   getStageIdForArtifact: oneStageOfRun,
   saveStageOutput: parameters(aRun, aName, aStageId, must(json, mostly(jsonBad, of(undefined), 3))),
-  appendAnnotations: fc.array(annotation, few).map((inputs) => [inputs]),
+  appendAnnotations: parameters(must(fc.array(annotation, few), noList)),
   listAnnotations: parameters(
     aRun,
     may(
@@ -266,11 +272,11 @@ const PERSISTENCE: Readonly<Record<Persistence, Arguments>> = {
       }),
     ),
   ),
-  appendOutboxEvents: fc.array(event, { maxLength: 4 }).map((events) => [events]),
+  appendOutboxEvents: parameters(must(fc.array(event, { maxLength: 4 }), noList)),
   getUnpublishedOutboxEvents: parameters(may(of(0, 1, 2, 3, 1_000), of(-1, 1_001, 1.5, "5"))),
-  markOutboxEventsPublished: fc
-    .array(mostly(anEvent.good, anEvent.bad ?? of(""), 3), few)
-    .map((ids) => [ids]),
+  markOutboxEventsPublished: parameters(
+    must(fc.array(mostly(anEvent.good, anEvent.bad ?? nothing), few), noList),
+  ),
   incrementOutboxRetryCount: parameters(anEvent),
   moveOutboxEventToDLQ: parameters(anEvent),
   replayDLQEvents: parameters(must(of(0, 1, 2, 100), of(-1, 1.5, Number.NaN, "1"))),
@@ -292,8 +298,8 @@ const PERSISTENCE: Readonly<Record<Persistence, Arguments>> = {
 };
 
 const JOBS: Readonly<Record<keyof JobQueue, Arguments>> = {
-  enqueue: parameters(must(job)),
-  enqueueParallel: fc.array(job, few).map((jobs) => [jobs]),
+  enqueue: parameters(must(job, nothing)),
+  enqueueParallel: parameters(must(fc.array(job, few), noList)),
   dequeue: parameters(),
   complete: parameters(aJob),
   suspend: parameters(aJob, aDate),
@@ -315,8 +321,8 @@ const JOBS: Readonly<Record<keyof JobQueue, Arguments>> = {
 };
 
 const AI_CALLS: Readonly<Record<keyof AICallLogger, Arguments>> = {
-  logCall: parameters(must(aiCall)),
-  logBatchResults: parameters(aBatch, must(fc.array(aiCall, few))),
+  logCall: parameters(must(aiCall, nothing)),
+  logBatchResults: parameters(aBatch, must(fc.array(aiCall, few), noList)),
   getStats: parameters(must(topicPrefix, of(NUL, "\ud83d", 5, null))),
   isRecorded: parameters(aBatch),
 };

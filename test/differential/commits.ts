@@ -163,12 +163,20 @@ const anyChange = fc.oneof(
   })),
 );
 
+/** They share statements. */
+const severalOfOneKind = Object.values(CHANGES).map((changes) =>
+  fc.array<Change>(changes, { minLength: 2, maxLength: 6, size: "max" }),
+);
+
 const attempt: fc.Arbitrary<Attempt> = fc.record({
   guards: fc.oneof(
     fc.constant<Guard[]>([]),
     fc.array(fc.oneof(...Object.values(GUARDS)), { minLength: 1, maxLength: 2 }),
   ),
-  changes: fc.array(anyChange, { maxLength: 8, size: "max" }),
+  changes: fc.oneof(
+    { weight: 3, arbitrary: fc.array(anyChange, { maxLength: 8, size: "max" }) },
+    { weight: 1, arbitrary: fc.oneof(...severalOfOneKind) },
+  ),
   reads: fc.array(fc.oneof(...Object.values(QUERIES)), { maxLength: 60, size: "max" }),
 });
 

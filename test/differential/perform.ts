@@ -228,6 +228,7 @@ async function makeCall(
   const before = reported.length;
   const outcome = await outcomeOf(async () => Reflect.apply(called, target, given));
   if (method !== "logCall") return outcome;
+  if (!outcome.ok) throw new Error("logCall threw, which it never does", { cause: outcome.error });
   await backend.aiCalls.flush();
   const [report] = reported.splice(before);
   return report === undefined ? outcome : { ok: false, error: report[1] };

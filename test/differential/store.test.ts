@@ -29,7 +29,7 @@ const FAST_CHECK_SEED: number | null = null;
 const FAST_CHECK_PATH: string | null = null;
 const SEEDS = [1] as const;
 /** Sequences of each seed. */
-const NUM_RUNS = 40;
+const NUM_RUNS = 50;
 /** Further seeds are tried while there is a kind that has not been met. */
 const SEEDS_MAX = 12;
 /** Bounds the search for a smaller sequence that fails. */
@@ -65,7 +65,8 @@ describe("Random commits", () => {
       for (const seed of seeds(met)) await check(seed, met);
       const totals = ["applied", "refused", "failed"].map((name) => `${name} ${met.get(name)}`);
       console.log(`${totals.join(", ")}; ${EXPECTED.length} kinds of things to meet`);
-      expect(missing(met)).toEqual([]);
+      // Seen again, one failure need not show all the rest.
+      if (FAST_CHECK_SEED === null) expect(missing(met)).toEqual([]);
     },
     2 * TIME_LIMIT_MS,
   );

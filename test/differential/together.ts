@@ -88,7 +88,6 @@ export async function serialize(
   history: readonly Taken[],
 ): Promise<Serialized> {
   const differences: string[] = [];
-  const seen = { ...d1.seen };
   for (const order of ordersFrom(finished)) {
     const memory = await replayed(history);
     const pairs = new Pairs();
@@ -100,7 +99,7 @@ export async function serialize(
       const strict = pairs.copy();
       const alike =
         strict.difference(d1.tables, memory.tables) === null &&
-        strict.difference(seen, memory.seen) === null;
+        strict.difference(d1.seen, memory.seen) === null;
       return { memory, pairs: strict, taken: { step, order }, alike };
     }
     differences.push(`${order.join()}: ${found}`);

@@ -109,7 +109,15 @@ function record(ref: "stage" | "job" | "event", ...bad: readonly unknown[]): Fie
 }
 export const aStage = record("stage", 5, null, "X".repeat(600), `${NUL}/a/7.0`);
 export const aJob = record("job", 5, null, "/0", "r/~", NUL);
-export const anEvent = record("event", "nobody/1", `${NUL}/1`, `${"X".repeat(513)}/1`, "r/01");
+export const anEvent = record(
+  "event",
+  5,
+  null,
+  "nobody/1",
+  `${NUL}/1`,
+  `${"X".repeat(513)}/1`,
+  "r/01",
+);
 
 export const instant = fc.oneof(
   {

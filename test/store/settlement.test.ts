@@ -246,7 +246,7 @@ describe("a row that was deleted since", () => {
   });
 
   it("tells nothing of commits that nobody can be waiting for", async () => {
-    await write([aRun(), anArtifact()], NOW - 3 * MINUTE_MS - 1);
+    await write([aRun(), anArtifact()], NOW - 6 * MINUTE_MS - 1);
     const deleting = await write([CHANGES.deleteArtifact.change]);
     expect(await records()).toEqual([{ id: deleting.id, outcome: "applied" }]);
   });
