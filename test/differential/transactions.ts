@@ -33,12 +33,18 @@ export async function differenceFromCalls(
   for (const [index, expected] of (await performWithout(world, part)).entries()) {
     const answer = answers[index];
     if (answer === undefined) return `call ${index} has no answer`;
+    if (answer.method === "getStuckRuns" && writesJobs(part.calls.slice(0, index))) continue;
     const found = differenceOfAnswers(answer, expected, pairs);
     if (found !== null) return prefixed(`call ${index}`, found);
   }
   await world.look();
   const rows = pairs.difference(withoutCommits(after), withoutCommits(world.tables), "rows");
   return prefixed("committed", rows);
+}
+
+/** In a transaction, runs whose jobs it has written are not stuck. */
+function writesJobs(calls: TransactionPart["calls"]): boolean {
+  return calls.some(({ call }) => call.on === "jobs" && call.method !== "getJobsByWorkflowRun");
 }
 
 function prefixed(what: string, found: string | null): string | null {
