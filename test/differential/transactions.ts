@@ -2,6 +2,8 @@
  * What a transaction is: its calls, one after the other, all of them or none. Both sides run the same code for
  * transactions; this holds that code against calls that are made without one.
  */
+import { OUTBOX_PAGE_DEFAULT } from "../../src/changes/index.ts";
+import type { Method } from "./calls.ts";
 import { OUTSIDE } from "./steps.ts";
 import { differenceOfAnswers } from "./outcomes.ts";
 import { Pairs } from "./pairs.ts";
@@ -33,7 +35,7 @@ export async function differenceFromCalls(
   for (const [index, expected] of (await performWithout(world, part)).entries()) {
     const answer = answers[index];
     if (answer === undefined) return `call ${index} has no answer`;
-    if (answer.method === "getStuckRuns" && writesJobs(part.calls.slice(0, index))) continue;
+    if (isLeftOpen(part.calls, index)) continue;
     const found = differenceOfAnswers(answer, expected, pairs);
     if (found !== null) return prefixed(`call ${index}`, found);
   }
@@ -42,10 +44,21 @@ export async function differenceFromCalls(
   return prefixed("committed", rows);
 }
 
-/** In a transaction, runs whose jobs it has written are not stuck. */
-function writesJobs(calls: TransactionPart["calls"]): boolean {
-  return calls.some(({ call }) => call.on === "jobs" && call.method !== "getJobsByWorkflowRun");
+/** Lists across runs that need not be what they are without a transaction. */
+function isLeftOpen(calls: TransactionPart["calls"], index: number): boolean {
+  const earlier = calls.slice(0, index).map(({ call }) => call);
+  const call = calls[index]?.call;
+  // Runs whose jobs the transaction has written are not stuck.
+  if (call?.method === "getStuckRuns") return earlier.some(({ on }) => on === "jobs");
+  // Whose turn it is on a page that is full depends on events that the transaction has taken out of it.
+  if (call?.method === "getUnpublishedOutboxEvents") {
+    const full = Number(call.args[0] ?? OUTBOX_PAGE_DEFAULT) < OUTBOX_PAGE_DEFAULT;
+    return full && earlier.some(({ method }) => TAKES_OUT.includes(method));
+  }
+  return false;
 }
+
+const TAKES_OUT: readonly Method[] = ["markOutboxEventsPublished", "moveOutboxEventToDLQ"];
 
 function prefixed(what: string, found: string | null): string | null {
   return found === null ? null : `Without a transaction, ${what}: ${found}`;
