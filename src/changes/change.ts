@@ -22,6 +22,7 @@ import {
   textField,
   wholeField,
 } from "./fields.ts";
+import { CLAIM_JOBS_MAX, RESUME_JOBS_MAX } from "./limits.ts";
 import {
   aiCallRow,
   logRow,
@@ -65,6 +66,16 @@ export type StageSet = z.infer<typeof stageSet>;
 
 const runKey = { workflowRunId: idField };
 const jobKey = { ...runKey, ordinal: ordinalField };
+/** The fence of a delivery: the change does nothing if the job's attempt is another. Absent: any. */
+const fence = { attempt: countField.optional() };
+
+/** A retry waits min(baseMs * 2^min(attempt, 20), capMs), and `jitterPermille` thousandths of that longer, rounded down. */
+export const retryBackoff = z.strictObject({
+  baseMs: countField.max(86_400_000),
+  capMs: countField.max(31 * 86_400_000),
+  jitterPermille: countField.max(1_000),
+});
+export type RetryBackoff = z.infer<typeof retryBackoff>;
 const eventKey = { ...runKey, sequence: countField };
 
 export const change = z.discriminatedUnion("kind", [
@@ -154,41 +165,57 @@ export const change = z.discriminatedUnion("kind", [
     key: keyField,
     commandType: keyField,
   }),
+  /** Inserts the job; nothing if a live job has its dedupeKey. */
   z.strictObject({ kind: z.literal("enqueueJob"), row: newJobRow }),
   /**
-   * The best PENDING job whose nextPollAt is null or at most `at` (priority, then ordinal) becomes RUNNING:
-   * workerId, lockedAt = startedAt = updatedAt = at, attempt + 1. Nothing when there is none.
+   * The best PENDING jobs whose nextPollAt is null or at most `at` (priority, then ordinal), `limit` of them, become RUNNING:
+   * workerId, lockedAt = startedAt = updatedAt = at, attempt + 1. Passed over: jobs with a concurrencyKey, where the RUNNING
+   * jobs of the key together with those that are taken before it have reached its concurrencyLimit; and of more than
+   * CONCURRENCY_KEYS_MAX keys with such jobs, those of the later keys.
    */
   z.strictObject({
-    kind: z.literal("claimJob"),
+    kind: z.literal("claimJobs"),
     workerId: nameField.nullable(),
+    limit: countField.max(CLAIM_JOBS_MAX),
+    at: instantField,
+  }),
+  /**
+   * SUSPENDED jobs with nextPollAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
+   * no failed attempt), updatedAt = at.
+   */
+  z.strictObject({
+    kind: z.literal("resumeJobs"),
+    limit: countField.max(RESUME_JOBS_MAX),
     at: instantField,
   }),
   /** COMPLETED, completedAt = updatedAt = at; nothing if terminal (COMPLETED, FAILED, CANCELLED). */
-  z.strictObject({ kind: z.literal("completeJob"), ...jobKey, at: instantField }),
+  z.strictObject({ kind: z.literal("completeJob"), ...jobKey, ...fence, at: instantField }),
   /** SUSPENDED, nextPollAt, workerId = lockedAt = null, updatedAt = at; nothing if terminal. */
   z.strictObject({
     kind: z.literal("suspendJob"),
     ...jobKey,
+    ...fence,
     nextPollAt: instantField,
     at: instantField,
   }),
   /**
-   * lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null, nextPollAt = at +
-   * RETRY_BACKOFF_MS * 2^min(attempt, 20); otherwise FAILED, completedAt = at. Nothing if terminal.
+   * lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null, nextPollAt = at + the
+   * backoff; otherwise FAILED, completedAt = at. Nothing if terminal.
    */
   z.strictObject({
     kind: z.literal("failJob"),
     ...jobKey,
+    ...fence,
     error: jobErrorField,
-    retry: z.boolean(),
+    /** Null: no retry. */
+    retry: retryBackoff.nullable(),
     at: instantField,
   }),
   /** lockedAt = updatedAt = at if RUNNING; nothing otherwise. */
-  z.strictObject({ kind: z.literal("touchJob"), ...jobKey, at: instantField }),
+  z.strictObject({ kind: z.literal("touchJob"), ...jobKey, ...fence, at: instantField }),
   /**
-   * If RUNNING and lockedAt < staleBefore: workerId = lockedAt = null, updatedAt = at; PENDING, or when attempt >= maxAttempts FAILED
-   * with completedAt = at and lastError = `error`. Nothing otherwise.
+   * If RUNNING and lockedAt < staleBefore: workerId = lockedAt = null, updatedAt = at, lastError = `error`; PENDING, or when
+   * attempt >= maxAttempts FAILED with completedAt = at. Nothing otherwise.
    */
   z.strictObject({
     kind: z.literal("releaseJob"),
@@ -201,6 +228,13 @@ export const change = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("cancelJobs"), ...runKey, at: instantField }),
   /** Inserts the call and adds it to the totals of its (topic, modelKey); nothing if its (batchId, ordinal) exists. */
   z.strictObject({ kind: z.literal("recordAiCall"), row: aiCallRow }),
+  /** Deletes idempotency keys with acquiredAt < keysBefore, oldest first, and the records of commits made before `commitsBefore`; `limit` of each. */
+  z.strictObject({
+    kind: z.literal("purgeExpired"),
+    keysBefore: instantField,
+    commitsBefore: instantField,
+    limit: countField.max(1_000),
+  }),
 ]);
 export type Change = z.infer<typeof change>;
 export type ChangeKind = Change["kind"];

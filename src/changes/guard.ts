@@ -66,6 +66,8 @@ export const guard = z.discriminatedUnion("on", [
     ordinal: ordinalField,
     expect: z.discriminatedUnion("is", [present, absent, unchanged, attempt]),
   }),
+  /** No live job has the key. */
+  z.strictObject({ on: z.literal("dedupeKey"), dedupeKey: keyField }),
   /** The run's rows of one kind (stages by stageId, artifacts by key, annotations and jobs by ordinal) are these, unchanged. */
   z.strictObject({
     on: z.literal("list"),

@@ -43,4 +43,23 @@ export const JOB_MAX_ATTEMPTS_DEFAULT = 3;
 /** A lease that was not renewed for so long is over. */
 export const STALE_LEASE_MS_DEFAULT = 300_000;
 /** Retry n waits this times 2^n, where n counts the deliveries so far: 2 s, 4 s. */
-export const RETRY_BACKOFF_MS = 1_000;
+export const RETRY_BASE_MS = 1_000;
+export const RETRY_CAP_MS = 3_600_000;
+export const RETRY_EXPONENT_MAX = 20;
+
+/** Jobs that one claim takes: a queue hands over at most 100 messages at once. */
+export const CLAIM_JOBS_MAX = 100;
+/** Suspended jobs that are resumed at once. */
+export const RESUME_JOBS_MAX = 100;
+/** Attempts that a job may be given. */
+export const JOB_ATTEMPTS_MAX = 1_000;
+/** Concurrency keys that one claim looks at: it reads a few rows for each that has jobs ready. */
+export const CONCURRENCY_KEYS_MAX = 10_000;
+/** Jobs with a dedupe key in one call of `enqueueParallel`: each is answered by a query of its own. */
+export const DEDUPED_JOBS_MAX = READ_QUERIES_MAX;
+/** Where the counts of `jobStats` stop, so that its cost is bounded. */
+export const JOB_STATS_MAX = 10_000;
+/** Failed jobs are counted for so long. */
+export const JOB_STATS_FAILED_MS = 86_400_000;
+/** Findings of one audit. */
+export const AUDIT_MAX = 100;

@@ -20,8 +20,11 @@ import type {
   AiCallTotalRow,
   AnnotationRow,
   ArtifactRow,
+  AuditRow,
   IdempotencyKeyRow,
   JobRow,
+  JobState,
+  JobStatsRow,
   OutboxEventRow,
   RunRow,
   StageRow,
@@ -108,8 +111,53 @@ export const query = z.discriminatedUnion("q", [
   z.strictObject({ q: z.literal("job"), ...run, ordinal: ordinalField }),
   /** By ordinal. */
   z.strictObject({ q: z.literal("jobs"), ...run }),
-  /** The job that a commit's claimJob with this `at` took, or null. */
-  z.strictObject({ q: z.literal("claimedJob"), at: instantField, commitId: z.string() }),
+  /** The live job (PENDING, RUNNING, SUSPENDED) with the key, or null. */
+  z.strictObject({ q: z.literal("liveJob"), dedupeKey: keyField }),
+  /** What the jobs have come to, in no particular order; unknown ones are left out. */
+  z.strictObject({
+    q: z.literal("jobStates"),
+    keys: z
+      .array(z.strictObject({ ...run, ordinal: ordinalField }))
+      .max(TRANSACTION_CHANGES_MAX),
+  }),
+  z.strictObject({ q: z.literal("jobStats"), now: instantField, failedSince: instantField }),
+  /** The jobs that a commit's claimJobs with this `at` took, by (priority DESC, ordinal, run). */
+  z.strictObject({ q: z.literal("claimedJobs"), at: instantField, commitId: z.string() }),
+  /** PENDING jobs that were due at `before`, counted up to `limit`. */
+  z.strictObject({
+    q: z.literal("overdueJobs"),
+    before: instantField,
+    limit: countField.max(1_000),
+  }),
+  /**
+   * SUSPENDED stages with nextPollAt <= before that nobody will poll: their run is not finished, and no live job is for them.
+   * By (nextPollAt, run, stageId), the first `limit` of the first 10,000 that are due.
+   */
+  z.strictObject({
+    q: z.literal("unattendedStages"),
+    before: instantField,
+    limit: countField.max(1_000),
+  }),
+  /** Of the first `limit` PENDING runs by (priority DESC, ordinal), how many were updated at or before `before`. */
+  z.strictObject({
+    q: z.literal("waitingRuns"),
+    before: instantField,
+    limit: countField.max(1_000),
+  }),
+  /** How many of idempotency keys and commit records purgeExpired would delete, each counted up to 1. */
+  z.strictObject({
+    q: z.literal("expired"),
+    keysBefore: instantField,
+    commitsBefore: instantField,
+  }),
+  /**
+   * Rows that are not finished and that nothing will make progress, the first `limit`, in no particular order.
+   * - run: RUNNING or SUSPENDED, with neither a stage nor a job that is live.
+   * - stage, of a run that is not finished, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt; PENDING, and no
+   *   stage of an earlier group is live.
+   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt.
+   */
+  z.strictObject({ q: z.literal("audit"), limit: countField.max(1_000) }),
   /** How many of the run's jobs a commit's cancelJobs cancelled. */
   z.strictObject({ q: z.literal("cancelledJobs"), ...run, commitId: z.string() }),
   /** RUNNING jobs with lockedAt < before, by (lockedAt, run, ordinal), the first `limit`. */
@@ -159,9 +207,17 @@ export interface QueryResults {
   idempotencyKey: IdempotencyKeyRow | null;
   job: JobRow | null;
   jobs: JobRow[];
-  claimedJob: JobRow | null;
+  liveJob: JobRow | null;
+  jobStates: JobState[];
+  jobStats: JobStatsRow;
+  claimedJobs: JobRow[];
+  overdueJobs: number;
+  unattendedStages: StageRow[];
+  waitingRuns: number;
+  expired: number;
+  audit: AuditRow[];
   cancelledJobs: number;
-  staleJobs: JobRow[];
+  staleJobs: JobState[];
   suspendedJobs: JobRow[];
   aiCallTotals: AiCallTotalRow[];
   aiBatch: boolean;

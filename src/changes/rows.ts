@@ -7,6 +7,7 @@
  * The rest lets a retry recognise its own earlier success although others wrote since.
  */
 import * as z from "zod";
+import type { AuditProblem, Status } from "../contract/index.ts";
 import {
   artifactTypeField,
   countField,
@@ -37,6 +38,14 @@ export function tokenOf(row: { readonly commits: string }): string {
 /** The token that the row had before its last commit; "" if that one inserted it. */
 export function tokenBefore(row: { readonly commits: string }): string {
   return row.commits.slice(COMMIT_ID_CHARS, 2 * COMMIT_ID_CHARS);
+}
+
+/** Whether the commit is among the last that wrote the row. */
+export function wasWrittenBy(row: { readonly commits: string }, commitId: string): boolean {
+  for (let start = 0; start < row.commits.length; start += COMMIT_ID_CHARS) {
+    if (row.commits.startsWith(commitId, start)) return true;
+  }
+  return false;
 }
 
 export const newRunRow = z.strictObject({
@@ -183,9 +192,43 @@ export const newJobRow = z.strictObject({
   lastError: jobErrorField.nullable(),
   nextPollAt: instantField.nullable(),
   payload: textField,
+  /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
+  dedupeKey: keyField.nullable(),
+  /** Of the jobs with this key, no claim lets more be RUNNING than the claimed job's `concurrencyLimit`. */
+  concurrencyKey: keyField.nullable(),
+  concurrencyLimit: countField.nullable(),
 });
 export type NewJobRow = z.infer<typeof newJobRow>;
 export type JobRow = NewJobRow & { commits: string };
+
+/** What a job has come to, without its payload. */
+export type JobState = Pick<
+  JobRow,
+  "workflowRunId" | "ordinal" | "status" | "attempt" | "maxAttempts" | "nextPollAt" | "commits"
+>;
+
+/**
+ * How many jobs are in which state; each count stops at JOB_STATS_MAX. `due`: PENDING, and not before its time;
+ * `delayed`: PENDING, and before it. `oldestDueAt`: since when the longest waiting of the counted due jobs is due.
+ */
+export type JobStatsRow = {
+  due: number;
+  delayed: number;
+  leased: number;
+  suspended: number;
+  failed: number;
+  oldestDueAt: number | null;
+};
+
+/** A row that nothing will make progress. */
+export type AuditRow = {
+  entity: "run" | "stage" | "job";
+  workflowRunId: string;
+  /** A stage's stageId, a job's ordinal, "" for a run. */
+  key: string;
+  status: Status;
+  problem: AuditProblem;
+};
 
 export const aiCallRow = z.strictObject({
   /** "" for a call of its own. */

@@ -1,20 +1,20 @@
 /** A connection: the three interfaces over one store. Every way in ends here. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Store } from "../changes/index.ts";
+import { AUDIT_MAX, joinId, type Store, TRANSACTION_RUNS_MAX } from "../changes/index.ts";
 import {
   type Backend,
   type FlushableAICallLogger,
-  type JobQueue,
+  type AuditFinding,
   ServiceError,
   StaleVersionError,
   type StaleVersionErrorClass,
   type WorkflowPersistence,
 } from "../contract/index.ts";
-import { TRANSACTION_RUNS_MAX } from "../changes/index.ts";
 import { AICalls } from "./ai-calls.ts";
 import { DirectUnit, pause } from "./direct.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
+import type { RetryOptions } from "./retry.ts";
 import { Persistence, type PersistenceOptions } from "./persistence.ts";
 import { Transaction } from "./transaction.ts";
 import type { Unit } from "./unit.ts";
@@ -24,6 +24,8 @@ export interface ConnectionOptions {
   readonly workerId?: string;
   /** Keeps the Worker alive until an AI call is recorded: `ctx.waitUntil.bind(ctx)`. */
   readonly waitUntil?: (promise: Promise<unknown>) => void;
+  /** When jobs that fail through this connection are tried again. Default: after 2 s, 4 s, ..., at most an hour. */
+  readonly retry?: RetryOptions;
   /** The engine's own class, so that its `instanceof` recognises what is thrown. */
   readonly StaleVersionError?: StaleVersionErrorClass;
 }
@@ -49,7 +51,7 @@ async function join<T>(
 
 export class Connection implements Backend {
   readonly persistence: WorkflowPersistence;
-  readonly jobs: JobQueue;
+  readonly jobs: Jobs;
   readonly aiCalls: FlushableAICallLogger;
   readonly #direct: DirectUnit;
   readonly #StaleVersion: StaleVersionErrorClass;
@@ -69,8 +71,17 @@ export class Connection implements Backend {
         if (unit?.open === true) unit.claimed(row);
       },
       workerId: options.workerId ?? null,
+      retry: options.retry,
     });
     this.aiCalls = new AICalls(this.#direct, options.waitUntil);
+  }
+
+  async audit(): Promise<AuditFinding[]> {
+    const [rows] = await this.#direct.read([{ q: "audit", limit: AUDIT_MAX }]);
+    return rows.map(({ entity, workflowRunId, key, status, problem }) => {
+      const id = entity === "run" ? workflowRunId : joinId(workflowRunId, key);
+      return { entity, id, workflowRunId, status, problem };
+    });
   }
 
   /**

@@ -13,7 +13,9 @@ export type Facet =
   | { readonly of: "outboxEvent"; readonly workflowRunId: string; readonly sequence: number }
   | { readonly of: "idempotencyKey"; readonly key: string; readonly commandType: string }
   | { readonly of: "job"; readonly workflowRunId: string; readonly ordinal: string }
-  | { readonly of: "jobs"; readonly workflowRunId: string };
+  | { readonly of: "jobs"; readonly workflowRunId: string }
+  /** The live job with this dedupe key. */
+  | { readonly of: "dedupeKey"; readonly dedupeKey: string };
 
 export function facetName(facet: Facet): string {
   return JSON.stringify(Object.values(facet));
@@ -55,6 +57,8 @@ export function facetOfQuery(query: Query): Facet | null {
       return { of: "idempotencyKey", key: query.key, commandType: query.commandType };
     case "job":
       return { of: "job", workflowRunId: query.workflowRunId, ordinal: query.ordinal };
+    case "liveJob":
+      return { of: "dedupeKey", dedupeKey: query.dedupeKey };
     case "jobs":
     case "cancelledJobs":
       return { of: "jobs", workflowRunId: query.workflowRunId };
@@ -64,7 +68,14 @@ export function facetOfQuery(query: Query): Facet | null {
     case "suspendedStages":
     case "unpublishedEvents":
     case "deadLetters":
-    case "claimedJob":
+    case "jobStates":
+    case "jobStats":
+    case "claimedJobs":
+    case "overdueJobs":
+    case "unattendedStages":
+    case "waitingRuns":
+    case "expired":
+    case "audit":
     case "staleJobs":
     case "suspendedJobs":
     case "aiCallTotals":
@@ -88,6 +99,8 @@ export function facetOfGuard(guard: Guard): Facet {
       return { of: "idempotencyKey", key: guard.key, commandType: guard.commandType };
     case "job":
       return { of: "job", workflowRunId: guard.workflowRunId, ordinal: guard.ordinal };
+    case "dedupeKey":
+      return { of: "dedupeKey", dedupeKey: guard.dedupeKey };
     case "list":
       return guard.list === "stages"
         ? { of: "run", id: guard.workflowRunId }
@@ -136,10 +149,15 @@ export function facetOfChange(change: Change): Facet | null {
       return { of: "jobs", workflowRunId: change.workflowRunId };
     case "appendAnnotation":
       return { of: "annotations", workflowRunId: change.row.workflowRunId };
+    case "enqueueJob": {
+      const { dedupeKey } = change.row;
+      return dedupeKey === null ? null : { of: "dedupeKey", dedupeKey };
+    }
     case "createLog":
-    case "enqueueJob":
-    case "claimJob":
+    case "claimJobs":
+    case "resumeJobs":
     case "recordAiCall":
+    case "purgeExpired":
       return null;
   }
 }
@@ -182,5 +200,7 @@ export function loadQueries(facet: Facet): Query[] {
       return [{ q: "job", workflowRunId: facet.workflowRunId, ordinal: facet.ordinal }];
     case "jobs":
       return [{ q: "jobs", workflowRunId: facet.workflowRunId }];
+    case "dedupeKey":
+      return [{ q: "liveJob", dedupeKey: facet.dedupeKey }];
   }
 }

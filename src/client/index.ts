@@ -9,6 +9,7 @@ import { RpcStore, type WorkflowEngineBinding } from "./rpc-store.ts";
 
 export * from "../contract/index.ts";
 export type { ConnectionOptions } from "./connection.ts";
+export type { RetryOptions } from "./retry.ts";
 export type { EngineSessionStub, WorkflowEngineBinding } from "./rpc-store.ts";
 
 /**

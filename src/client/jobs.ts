@@ -1,25 +1,36 @@
 /** The job queue, over a unit of work. */
 import {
   type Change,
+  CLAIM_JOBS_MAX,
+  DEDUPED_JOBS_MAX,
   encodeJson,
   type Guard,
+  JOB_ATTEMPTS_MAX,
   JOB_ERROR_BYTES_MAX,
   JOB_MAX_ATTEMPTS_DEFAULT,
+  JOB_STATS_FAILED_MS,
   joinId,
   type JobRow,
+  type JobState,
   PAGE_ROWS,
   PRIORITY_DEFAULT,
   READ_QUERIES_MAX,
+  RESUME_JOBS_MAX,
+  type RetryBackoff,
   splitId,
   STALE_LEASE_MS_DEFAULT,
-  tokenOf,
+  TRANSACTION_CHANGES_MAX,
+  wasWrittenBy,
 } from "../changes/index.ts";
 import {
   type DequeueResult,
   type EnqueueJobInput,
-  type JobQueue,
+  type ExtendedJobQueue,
+  type JobOutcome,
   type JobRecord,
+  type JobStats,
   ServiceError,
+  type SettledJob,
 } from "../contract/index.ts";
 import { afterFirstCommit } from "./direct.ts";
 import {
@@ -33,12 +44,13 @@ import {
   requireObject,
   requireText,
 } from "./encode.ts";
-import { toJobRecord, toPayload } from "./records.ts";
+import { type LateResult, recordLateResults } from "./late-results.ts";
+import { toDelivery, toJobRecord } from "./records.ts";
+import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
 import type { Unit } from "./unit.ts";
 
 /** Deliveries remembered by a connection; it normally lives for one request. */
 const DELIVERIES_MAX = 10_000;
-const LEASE_EXPIRED = "The lease expired, and no attempts are left";
 
 type JobKey = { readonly workflowRunId: string; readonly ordinal: string };
 
@@ -50,17 +62,26 @@ export interface JobsOptions {
   /** Tells the transaction whose callback is running, if any, of a job that was just dequeued. */
   readonly claimed: (row: JobRow) => void;
   readonly workerId: string | null;
+  readonly retry?: RetryOptions | undefined;
 }
 
-export class Jobs implements JobQueue {
+/** How a job of a batch is to be settled. */
+export interface Settling {
+  readonly jobId: string;
+  readonly outcome: Exclude<JobOutcome, { status: "settled" }>;
+}
+
+export class Jobs implements ExtendedJobQueue {
   readonly #direct: Unit;
   readonly #current: () => Unit;
   readonly #workerId: string | null;
   readonly #claimed: (row: JobRow) => void;
+  readonly #retry: Required<RetryOptions>;
   /** The attempt that this connection was given of each job: it may settle that one and no later one. */
   readonly #deliveries = new Map<string, number>();
 
-  constructor({ direct, current, claimed, workerId }: JobsOptions) {
+  constructor({ direct, current, claimed, workerId, retry }: JobsOptions) {
+    this.#retry = retryOptions(retry);
     this.#direct = direct;
     this.#current = current;
     this.#workerId = workerId;
@@ -89,32 +110,69 @@ export class Jobs implements JobQueue {
         method,
         rows.map((row) => ({ kind: "enqueueJob" as const, row })),
       );
-      await unit.write({ changes });
-      return rows.map((row) => joinId(row.workflowRunId, row.ordinal));
+      const keys = rows.flatMap(({ dedupeKey }) => dedupeKey ?? []);
+      if (keys.length > DEDUPED_JOBS_MAX) {
+        throw invalid(`${method}: at most ${DEDUPED_JOBS_MAX} jobs with a dedupeKey at once`, {
+          field: "dedupeKey",
+          limit: DEDUPED_JOBS_MAX,
+        });
+      }
+      const written = await unit.write({
+        changes,
+        reads: () => keys.map((dedupeKey) => ({ q: "liveJob" as const, dedupeKey })),
+      });
+      const live = written.applied ? [...written.results] : [];
+      const ids: string[] = [];
+      for (const row of rows) {
+        const holder = row.dedupeKey === null ? row : live.shift();
+        ids.push(idOf(holder ?? (await inserted(unit, row))));
+      }
+      return ids;
     });
   }
 
   async dequeue(): Promise<DequeueResult | null> {
+    const [job] = await this.#claim("dequeue", 1, false);
+    return job ?? null;
+  }
+
+  async dequeueMany(count: number): Promise<DequeueResult[]> {
+    return this.#claim("dequeueMany", count, false);
+  }
+
+  /** As dequeueMany; suspended jobs that are due count as due, and are given out as further attempts. */
+  async resumeAndDequeue(count: number): Promise<DequeueResult[]> {
+    return this.#claim("resumeAndDequeue", count, true);
+  }
+
+  async #claim(method: string, count: number, resume: boolean): Promise<DequeueResult[]> {
+    if (!Number.isInteger(count) || count < 1 || count > CLAIM_JOBS_MAX) {
+      throw invalid(`${method}: count must be a whole number from 1 to ${CLAIM_JOBS_MAX}`, {
+        field: "count",
+        limit: CLAIM_JOBS_MAX,
+      });
+    }
     const at = await this.#direct.now();
+    const claim = { kind: "claimJobs", workerId: this.#workerId, limit: count, at } as const;
+    const resumption = { kind: "resumeJobs", limit: RESUME_JOBS_MAX, at } as const;
     const written = await this.#direct.write({
-      changes: checkedChanges("dequeue", [{ kind: "claimJob", workerId: this.#workerId, at }]),
-      reads: (commitId) => [{ q: "claimedJob", at, commitId }],
+      changes: checkedChanges(method, resume ? [resumption, claim] : [claim]),
+      reads: (commitId) => [{ q: "claimedJobs", at, commitId }],
     });
-    const row = written.applied ? written.results[0] : null;
-    if (row === null) return null;
-    const jobId = joinId(row.workflowRunId, row.ordinal);
-    this.#remember(jobId, row.attempt);
-    this.#claimed(row);
-    return {
-      jobId,
-      workflowRunId: row.workflowRunId,
-      workflowId: row.workflowId,
-      stageId: row.stageId,
-      priority: row.priority,
-      attempt: row.attempt,
-      maxAttempts: row.maxAttempts,
-      payload: toPayload(row.payload),
-    };
+    const rows = written.applied ? written.results[0] : [];
+    for (const row of rows) {
+      this.#remember(idOf(row), row.attempt);
+      this.#claimed(row);
+    }
+    return rows.map(toDelivery);
+  }
+
+  adopt({ jobId, attempt }: Pick<DequeueResult, "jobId" | "attempt">): void {
+    requireKey("adopt", jobId);
+    if (!Number.isInteger(attempt) || attempt < 0) {
+      throw invalid("adopt: attempt must be a whole number", { field: "attempt" });
+    }
+    this.#remember(jobId, attempt);
   }
 
   #remember(jobId: string, attempt: number): void {
@@ -127,46 +185,72 @@ export class Jobs implements JobQueue {
   }
 
   async complete(jobId: string): Promise<void> {
-    await this.#settle("complete", jobId, (key, at) => ({ kind: "completeJob", ...key, at }));
+    await this.#settle("complete", { jobId, outcome: { status: "completed" } });
   }
 
   async suspend(jobId: string, nextPollAt: Date): Promise<void> {
-    const due = instant(nextPollAt, "nextPollAt");
-    await this.#settle("suspend", jobId, (key, at) => ({
-      kind: "suspendJob",
-      ...key,
-      nextPollAt: due,
-      at,
-    }));
+    await this.#settle("suspend", { jobId, outcome: { status: "suspended", until: nextPollAt } });
   }
 
   async fail(jobId: string, error: string, shouldRetry = false): Promise<void> {
-    const text = freeText(error, "error", JOB_ERROR_BYTES_MAX);
-    await this.#settle("fail", jobId, (key, at) => ({
-      kind: "failJob",
-      ...key,
-      error: text,
-      retry: shouldRetry,
-      at,
-    }));
+    const outcome = { status: "failed", error, retry: shouldRetry } as const;
+    await this.#settle("fail", { jobId, outcome });
+  }
+
+  async #settle(method: string, settling: Settling): Promise<void> {
+    const { jobId } = settling;
+    const change = this.#settlement(method, settling);
+    try {
+      await this.#write(method, jobId, change);
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.code === "LEASE_LOST")) throw error;
+      const owner = Number(error.details["actual"]);
+      const unrecorded = await this.#recordLate([this.#lateResult(settling, owner)]);
+      if (unrecorded === null) throw error;
+      throw new ServiceError(
+        "LEASE_LOST",
+        `${error.message}; the late result could not be recorded`,
+        error.details,
+        unrecorded,
+      );
+    }
   }
 
   async touchJob(jobId: string): Promise<void> {
     try {
-      await this.#settle("touchJob", jobId, (key, at) => ({ kind: "touchJob", ...key, at }));
+      const key = requireKey("touchJob", jobId);
+      await this.#write("touchJob", jobId, (at) => ({ kind: "touchJob", ...key, at }));
     } catch (error) {
       // A heartbeat for a job that does not exist is as silent as one for a job that is not running.
       if (!(error instanceof ServiceError && error.code === "NOT_FOUND")) throw error;
     }
   }
 
-  async #settle(
+  /** The change that an outcome comes to. Faults in the outcome are thrown here, before anything is written. */
+  #settlement(
     method: string,
-    jobId: string,
-    changeOf: (key: JobKey, at: number) => Change,
-  ): Promise<void> {
-    const key = splitId(requireText(method, jobId));
-    if (key === null) throw jobNotFound(jobId);
+    { jobId, outcome }: Settling,
+  ): (at: number, attempt?: number) => Change {
+    const key = requireKey(method, jobId);
+    switch (outcome.status) {
+      case "completed":
+        return (at, attempt) => ({ kind: "completeJob", ...key, attempt, at });
+      case "suspended": {
+        const nextPollAt = instant(outcome.until, "nextPollAt");
+        return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, at });
+      }
+      case "failed": {
+        const error = freeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
+        const retry: RetryBackoff | null =
+          outcome.retry === false ? null : drawBackoff(this.#retry);
+        return (at, attempt) => ({ kind: "failJob", ...key, attempt, error, retry, at });
+      }
+    }
+  }
+
+  /** One change of one job, in the transaction if there is one, and refused if a later attempt owns the job. */
+  async #write(method: string, jobId: string, changeOf: (at: number) => Change): Promise<void> {
+    const key = requireKey(method, jobId);
     const attempt = this.#deliveries.get(jobId);
     const guard: Guard = {
       on: "job",
@@ -175,7 +259,7 @@ export class Jobs implements JobQueue {
     };
     const unit = this.#current();
     const written = await unit.call(async () => {
-      const changes = checkedChanges(method, [changeOf(key, await unit.now())]);
+      const changes = checkedChanges(method, [changeOf(await unit.now())]);
       return unit.write({ guards: [guard], changes });
     });
     if (written.applied) return;
@@ -185,6 +269,125 @@ export class Jobs implements JobQueue {
       `${method}: attempt ${attempt} of job ${jobId} is over, attempt ${written.violation.actual} owns it`,
       { id: jobId, attempt: attempt ?? null, actual: written.violation.actual },
     );
+  }
+
+  async completeMany(jobIds: string[]): Promise<SettledJob[]> {
+    const settlings = requireList("completeMany", jobIds).map((jobId) => ({
+      jobId,
+      outcome: { status: "completed" } as const,
+    }));
+    return this.#current() === this.#direct
+      ? this.settleMany(settlings)
+      : this.#settleEach(settlings);
+  }
+
+  /** Settles each for itself, in one round trip, at once. */
+  async settleMany(settlings: readonly Settling[]): Promise<SettledJob[]> {
+    if (settlings.length === 0) return [];
+    if (settlings.length > TRANSACTION_CHANGES_MAX) {
+      throw invalid(`At most ${TRANSACTION_CHANGES_MAX} jobs are settled at once`, {
+        field: "jobIds",
+        limit: TRANSACTION_CHANGES_MAX,
+      });
+    }
+    const changes = settlings.map((settling) => this.#settlement("completeMany", settling));
+    const states = await this.#writeEach(
+      settlings.map(({ jobId }) => jobId),
+      (index, at, attempt) => changes[index]?.(at, attempt),
+    );
+    const settled = settlings.map(({ jobId }) => ({
+      jobId,
+      outcome: outcomeOf(states.get(jobId), this.#deliveries.get(jobId)),
+    }));
+    const late = settlings.filter((_, index) => settled[index]?.outcome === "lease-lost");
+    const unrecorded = await this.#recordLate(
+      late.map((settling) => this.#lateResult(settling, states.get(settling.jobId)?.attempt ?? -1)),
+    );
+    if (unrecorded !== null) console.warn("wfe-late-result-not-recorded", unrecorded);
+    return settled;
+  }
+
+  async #settleEach(settlings: readonly Settling[]): Promise<SettledJob[]> {
+    const settled: SettledJob[] = [];
+    for (const settling of settlings) {
+      const { jobId } = settling;
+      try {
+        await this.#settle("completeMany", settling);
+        settled.push({ jobId, outcome: "settled" });
+      } catch (error) {
+        const code = error instanceof ServiceError ? error.code : null;
+        if (code === "LEASE_LOST") settled.push({ jobId, outcome: "lease-lost" });
+        else if (code === "NOT_FOUND") settled.push({ jobId, outcome: "not-found" });
+        else throw error;
+      }
+    }
+    return settled;
+  }
+
+  /** Renews the leases of these jobs in one round trip. Answers which of them are lost. */
+  async touchMany(jobIds: readonly string[]): Promise<string[]> {
+    if (jobIds.length === 0) return [];
+    const keys = jobIds.map((jobId) => requireKey("touchMany", jobId));
+    const states = await this.#writeEach(jobIds, (index, at, attempt) => {
+      const key = keys[index];
+      return key === undefined ? undefined : { kind: "touchJob", ...key, attempt, at };
+    });
+    return jobIds.filter((jobId) => {
+      const state = states.get(jobId);
+      return state?.status !== "RUNNING" || state.attempt !== this.#deliveries.get(jobId);
+    });
+  }
+
+  /** One fenced change a job, in one commit. Answers the jobs as they are afterwards, and whether this call wrote them. */
+  async #writeEach(
+    jobIds: readonly string[],
+    changeOf: (index: number, at: number, attempt?: number) => Change | undefined,
+  ): Promise<Map<string, SettledState>> {
+    const at = await this.#direct.now();
+    const written = await this.#direct.write({
+      changes: checkedChanges(
+        "completeMany",
+        jobIds.flatMap(
+          (jobId, index) => changeOf(index, at, this.#deliveries.get(jobId)) ?? [],
+        ),
+      ),
+      reads: () => [
+        { q: "jobStates", keys: jobIds.map((jobId) => requireKey("completeMany", jobId)) },
+      ],
+    });
+    if (!written.applied) return new Map();
+    const { commitId, results } = written;
+    return new Map(
+      results[0].map((state) => [
+        idOf(state),
+        { ...state, written: wasWrittenBy(state, commitId) },
+      ]),
+    );
+  }
+
+  #lateResult({ jobId, outcome }: Settling, owner: number): LateResult {
+    const attempt = this.#deliveries.get(jobId) ?? 0;
+    return { ...requireKey("settle", jobId), attempt, owner, outcome, workerId: this.#workerId };
+  }
+
+  /** Outside any transaction: the one that wanted to settle is not going to land. Null, or why it could not be written. */
+  async #recordLate(late: readonly LateResult[]): Promise<unknown> {
+    try {
+      await recordLateResults(this.#direct, late);
+      return null;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  async jobStats(): Promise<JobStats> {
+    const now = await this.#direct.now();
+    const [row] = await this.#direct.read([
+      { q: "jobStats", now, failedSince: now - JOB_STATS_FAILED_MS },
+    ]);
+    const { oldestDueAt, due, delayed, leased, suspended, failed } = row;
+    const oldestDueMs = oldestDueAt === null ? null : Math.max(0, now - oldestDueAt);
+    return { due, delayed, leased, suspended, failed, oldestDueMs };
   }
 
   async getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]> {
@@ -238,16 +441,20 @@ export class Jobs implements JobQueue {
       if (stale.length === 0) return released;
       const keys = stale.map(({ workflowRunId, ordinal }) => ({ workflowRunId, ordinal }));
       const written = await unit.write({
-        changes: keys.map((key) => ({
+        changes: stale.map((state) => ({
           kind: "releaseJob" as const,
-          ...key,
+          workflowRunId: state.workflowRunId,
+          ordinal: state.ordinal,
           staleBefore,
-          error: LEASE_EXPIRED,
+          error: leaseExpired(state),
           at,
         })),
-        reads: () => keys.map((key) => ({ q: "job" as const, ...key })),
+        reads: () => [{ q: "jobStates", keys }],
       });
-      if (written.applied) released += countWrittenBy(written.commitId, written.results);
+      if (written.applied) {
+        const { commitId, results } = written;
+        released += results[0].filter((state) => wasWrittenBy(state, commitId)).length;
+      }
       unit = afterFirstCommit(this.#direct);
       if (stale.length < READ_QUERIES_MAX) return released;
     }
@@ -266,9 +473,40 @@ export class Jobs implements JobQueue {
   }
 }
 
-/** Rows that a commit changed: another may have been faster with the others. */
-function countWrittenBy(commitId: string, rows: readonly (JobRow | null)[]): number {
-  return rows.filter((row) => row !== null && tokenOf(row) === commitId).length;
+type SettledState = JobState & { readonly written: boolean };
+
+function outcomeOf(
+  state: SettledState | undefined,
+  attempt: number | undefined,
+): SettledJob["outcome"] {
+  if (state === undefined) return "not-found";
+  if (state.written) return "settled";
+  return attempt !== undefined && state.attempt !== attempt ? "lease-lost" : "over";
+}
+
+function leaseExpired({ attempt, maxAttempts }: JobState): string {
+  const last = attempt >= maxAttempts ? ", and no attempts are left" : "";
+  return `The lease of attempt ${attempt} expired${last}`;
+}
+
+function idOf({ workflowRunId, ordinal }: JobKey): string {
+  return joinId(workflowRunId, ordinal);
+}
+
+function requireKey(method: string, jobId: string): JobKey {
+  const key = splitId(requireText(method, jobId));
+  if (key === null) throw jobNotFound(jobId);
+  return key;
+}
+
+/** The answer was lost, and the job that has the key now has come to its end: was it ours? */
+async function inserted(unit: Unit, { workflowRunId, ordinal }: JobKey): Promise<JobKey> {
+  const [job] = await unit.read([{ q: "job", workflowRunId, ordinal }]);
+  if (job !== null) return job;
+  throw new ServiceError(
+    "UNAVAILABLE",
+    "The answer was lost, and the job that had the dedupeKey is over: whether this one was added cannot be told",
+  );
 }
 
 function jobNotFound(id: string): ServiceError {
@@ -278,6 +516,11 @@ function jobNotFound(id: string): ServiceError {
 function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
   const payload = encodeJson(job.payload ?? {}, "payload");
   if (!payload.startsWith("{")) throw invalid("payload must be an object", { field: "payload" });
+  const concurrencyKey = job.concurrencyKey ?? null;
+  const limit = wholeNumber(job.concurrencyLimit, "concurrencyLimit", 1, Number.MAX_SAFE_INTEGER);
+  if (concurrencyKey === null && (job.concurrencyLimit ?? null) !== null) {
+    throw invalid("concurrencyLimit needs a concurrencyKey", { field: "concurrencyLimit" });
+  }
   return {
     workflowRunId: job.workflowRunId,
     ordinal: unit.ordinal(now),
@@ -292,9 +535,23 @@ function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
     startedAt: null,
     completedAt: null,
     attempt: 0,
-    maxAttempts: JOB_MAX_ATTEMPTS_DEFAULT,
+    maxAttempts: wholeNumber(job.maxAttempts, "maxAttempts", JOB_MAX_ATTEMPTS_DEFAULT),
     lastError: null,
     nextPollAt: nullableInstant(job.scheduledFor, "scheduledFor"),
     payload,
+    dedupeKey: job.dedupeKey ?? null,
+    concurrencyKey,
+    concurrencyLimit: concurrencyKey === null ? null : limit,
   };
+}
+
+function wholeNumber(
+  value: number | null | undefined,
+  field: string,
+  byDefault: number,
+  max = JOB_ATTEMPTS_MAX,
+): number {
+  const number = value ?? byDefault;
+  if (Number.isInteger(number) && number >= 1 && number <= max) return number;
+  throw invalid(`${field} must be a whole number from 1 to ${max}`, { field, limit: max });
 }

@@ -156,16 +156,28 @@ export class LocalCopy {
         break;
       case "job":
       case "jobs":
+        for (const row of rowsOf<JobRow>(results[0])) this.#putJob(row);
+        break;
+      case "dedupeKey":
         for (const row of rowsOf<JobRow>(results[0])) {
           const { workflowRunId, ordinal } = row;
-          if (this.#loaded.has(facetName({ of: "job", workflowRunId, ordinal }))) continue;
-          this.base.jobs.set(workflowRunId, ordinal, row);
-          this.local.jobs.set(workflowRunId, ordinal, row);
+          const job: Facet = { of: "job", workflowRunId, ordinal };
+          // A job that is held already is as the transaction has left it.
+          if (this.holds(job)) continue;
+          this.#putJob(row);
+          this.#loaded.add(facetName(job));
         }
         break;
     }
     this.#loaded.add(facetName(facet));
     this.#applyDeferred();
+  }
+
+  #putJob(row: JobRow): void {
+    const { workflowRunId, ordinal } = row;
+    if (this.#loaded.has(facetName({ of: "job", workflowRunId, ordinal }))) return;
+    this.base.jobs.set(workflowRunId, ordinal, row);
+    this.local.jobs.set(workflowRunId, ordinal, row);
   }
 
   #putRun(id: string, results: readonly AnyResult[]): void {

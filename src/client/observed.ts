@@ -4,9 +4,10 @@
  */
 import { type Guard, type Query, tokenOf } from "../changes/index.ts";
 import { listTokens } from "../memory/guards.ts";
+import { liveJob } from "../memory/queries-jobs.ts";
 import type { State } from "../memory/state.ts";
 
-type RowGuard = Exclude<Guard, { on: "list" | "outboxTail" }>;
+type RowGuard = Exclude<Guard, { on: "list" | "outboxTail" | "dedupeKey" }>;
 
 /** The guard that the row of this one is as it was read, whatever it was. */
 export function guardOfRow(base: State, guard: RowGuard): Guard {
@@ -69,6 +70,7 @@ export function guardedRow(guard: Guard): string | null {
       return `job\0${guard.workflowRunId}\0${guard.ordinal}`;
     case "list":
     case "outboxTail":
+    case "dedupeKey":
       return null;
   }
 }
@@ -141,6 +143,12 @@ export function guardsOfQuery(base: State, query: Query): Guard[] {
           expect: ABSENT,
         }),
       ];
+    case "liveJob": {
+      const job = liveJob(base, query);
+      if (job === null) return [{ on: "dedupeKey", dedupeKey: query.dedupeKey }];
+      const { workflowRunId, ordinal } = job;
+      return [guardOfRow(base, { on: "job", workflowRunId, ordinal, expect: ABSENT })];
+    }
     default:
       return [];
   }

@@ -83,8 +83,10 @@ export class Recorded {
       case "appendOutboxEvent":
       // Noted with its sequence, by addEvent.
       case "upsertStage":
-      case "claimJob":
+      case "claimJobs":
+      case "resumeJobs":
       case "recordAiCall":
+      case "purgeExpired":
         // A transaction resolves the first, and never sees the others.
         break;
     }

@@ -12,6 +12,7 @@ import {
   type StageRow,
 } from "../changes/index.ts";
 import type {
+  DequeueResult,
   JobRecord,
   OutboxRecord,
   WorkflowAnnotationRecord,
@@ -144,6 +145,22 @@ export function toJobRecord(row: JobRow): JobRecord {
     maxAttempts: row.maxAttempts,
     lastError: row.lastError === null ? null : decodeText(row.lastError),
     nextPollAt: date(row.nextPollAt),
+    payload: toPayload(row.payload),
+    ...(row.dedupeKey === null ? {} : { dedupeKey: row.dedupeKey }),
+    ...(row.concurrencyKey === null ? {} : { concurrencyKey: row.concurrencyKey }),
+    ...(row.concurrencyLimit === null ? {} : { concurrencyLimit: row.concurrencyLimit }),
+  };
+}
+
+export function toDelivery(row: JobRow): DequeueResult {
+  return {
+    jobId: joinId(row.workflowRunId, row.ordinal),
+    workflowRunId: row.workflowRunId,
+    workflowId: row.workflowId,
+    stageId: row.stageId,
+    priority: row.priority,
+    attempt: row.attempt,
+    maxAttempts: row.maxAttempts,
     payload: toPayload(row.payload),
   };
 }

@@ -249,7 +249,7 @@ export class Transaction implements Unit {
 
   /** The guard that what this guard looks at is as it was read. */
   #asRead(guard: Guard): Guard {
-    return guard.on === "list" || guard.on === "outboxTail"
+    return guard.on === "list" || guard.on === "outboxTail" || guard.on === "dedupeKey"
       ? guard
       : guardOfRow(this.#copy.base, guard);
   }
@@ -303,6 +303,13 @@ export class Transaction implements Unit {
         this.#seeThatItHolds(link);
         const row = { ...change.row, workflowStageId: stage?.id ?? null };
         return { ...change, row, replaceStage: true, linkStageId: null };
+      }
+      case "enqueueJob": {
+        const { dedupeKey } = change.row;
+        if (dedupeKey !== null) {
+          this.#see(guardsOfQuery(this.#copy.base, { q: "liveJob", dedupeKey }));
+        }
+        return change;
       }
       case "acquireIdempotencyKey":
       case "releaseIdempotencyKey": {

@@ -1,4 +1,5 @@
-import type { AICallLogger, JobQueue, WorkflowPersistence } from "./interfaces.ts";
+import type { AICallLogger, WorkflowPersistence } from "./interfaces.ts";
+import type { AuditFinding, ExtendedJobQueue } from "./job-queue.ts";
 
 /** An AI call logger that can be waited for. */
 export interface FlushableAICallLogger extends AICallLogger {
@@ -9,6 +10,11 @@ export interface FlushableAICallLogger extends AICallLogger {
 /** What every way in returns: one connection, three interfaces. */
 export interface Backend {
   readonly persistence: WorkflowPersistence;
-  readonly jobs: JobQueue;
+  readonly jobs: ExtendedJobQueue;
   readonly aiCalls: FlushableAICallLogger;
+  /**
+   * Up to 100 rows that are not finished and that nothing will make progress. Expected: none, at every instant. It looks at live
+   * rows only; SUSPENDED and RUNNING runs with their stages and jobs.
+   */
+  audit(): Promise<AuditFinding[]>;
 }

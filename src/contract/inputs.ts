@@ -179,6 +179,17 @@ export interface EnqueueJobInput {
   payload?: Record<string, unknown>;
   /** Not to be dequeued before this instant. */
   scheduledFor?: Date;
+  /** Beyond the contract: deliveries before a failure is final. 1 to 1,000; default 3. */
+  maxAttempts?: number;
+  /**
+   * Beyond the contract: while a live job (PENDING, RUNNING, SUSPENDED) has this key, `enqueue` adds none and answers that one's
+   * id. Up to 2,048 bytes. The key counts across all runs.
+   */
+  dedupeKey?: string;
+  /** Beyond the contract: of the jobs with this key, at most `concurrencyLimit` are RUNNING at one time, across all runs. */
+  concurrencyKey?: string;
+  /** At least 1; default 1. Only with a `concurrencyKey`. Where jobs of one key differ, each is claimed by its own limit. */
+  concurrencyLimit?: number;
 }
 
 export interface DequeueResult {

@@ -184,4 +184,8 @@ export interface JobRecord {
   lastError: string | null;
   nextPollAt: Date | null;
   payload: Record<string, unknown>;
+  /** Beyond the contract; absent when the job has none, as are the next two. */
+  dedupeKey?: string;
+  concurrencyKey?: string;
+  concurrencyLimit?: number;
 }

@@ -1,10 +1,15 @@
 /** Changes of jobs. Pure. */
-import { type ChangeOf, type JobRow, RETRY_BACKOFF_MS } from "../changes/index.ts";
-import { byNumber, byText, descending, firstBy, inTurn } from "./order.ts";
-import type { Writer } from "./writer.ts";
-
-/** Bounds the wait at 12 days; unbounded, the instant would leave what a Date holds. */
-const BACKOFF_EXPONENT_MAX = 20;
+import {
+  type ChangeOf,
+  CONCURRENCY_KEYS_MAX,
+  type JobRow,
+  RETRY_EXPONENT_MAX,
+  type RetryBackoff,
+} from "../changes/index.ts";
+import { byNumber, byText, compareUtf8, descending, inTurn } from "./order.ts";
+import { liveJob } from "./queries-jobs.ts";
+import type { State } from "./state.ts";
+import { checkFits, type Writer } from "./writer.ts";
 
 const byUrgency = inTurn<JobRow>(
   descending(byNumber((job) => job.priority)),
@@ -12,9 +17,17 @@ const byUrgency = inTurn<JobRow>(
   byText((job) => job.workflowRunId),
 );
 
+const byPoll = inTurn<JobRow>(
+  byNumber((job) => job.nextPollAt ?? 0),
+  byText((job) => job.workflowRunId),
+  byText((job) => job.ordinal),
+);
+
 interface JobKey {
   readonly workflowRunId: string;
   readonly ordinal: string;
+  /** The fence; absent: any attempt. */
+  readonly attempt?: number | undefined;
 }
 
 function setJob(writer: Writer, job: JobRow, columns: Partial<JobRow>): void {
@@ -25,37 +38,65 @@ function isTerminal(job: JobRow): boolean {
   return job.status === "COMPLETED" || job.status === "FAILED" || job.status === "CANCELLED";
 }
 
-/** The job, or undefined when it is unknown or has come to its end. */
-function openJob(writer: Writer, { workflowRunId, ordinal }: JobKey): JobRow | undefined {
+/** The job, or undefined when it is unknown, has come to its end, or is in the hands of another attempt. */
+function openJob(writer: Writer, { workflowRunId, ordinal, attempt }: JobKey): JobRow | undefined {
   const job = writer.state.jobs.get(workflowRunId, ordinal);
-  return job === undefined || isTerminal(job) ? undefined : job;
+  if (job === undefined || isTerminal(job)) return undefined;
+  return (attempt ?? job.attempt) === job.attempt ? job : undefined;
 }
 
-function runningJob(writer: Writer, { workflowRunId, ordinal }: JobKey): JobRow | undefined {
-  const job = writer.state.jobs.get(workflowRunId, ordinal);
+function runningJob(writer: Writer, key: JobKey): JobRow | undefined {
+  const job = openJob(writer, key);
   return job?.status === "RUNNING" ? job : undefined;
 }
 
 export function enqueueJob(writer: Writer, { row }: ChangeOf<"enqueueJob">): void {
+  checkFits("jobs", row);
+  if (row.dedupeKey !== null && liveJob(writer.state, row) !== null) return;
   writer.create("jobs", { ...row, commits: writer.commitId });
 }
 
-export function claimJob(writer: Writer, { workerId, at }: ChangeOf<"claimJob">): void {
-  const due: JobRow[] = [];
-  for (const job of writer.state.jobs.all()) {
-    if (job.status !== "PENDING") continue;
-    if (job.nextPollAt === null || job.nextPollAt <= at) due.push(job);
+export function claimJobs(writer: Writer, { workerId, limit, at }: ChangeOf<"claimJobs">): void {
+  for (const job of claimable(writer.state, at).toSorted(byUrgency).slice(0, limit)) {
+    setJob(writer, job, {
+      status: "RUNNING",
+      workerId,
+      lockedAt: at,
+      startedAt: at,
+      updatedAt: at,
+      attempt: job.attempt + 1,
+    });
   }
-  const job = firstBy(due, byUrgency);
-  if (job === null) return;
-  setJob(writer, job, {
-    status: "RUNNING",
-    workerId,
-    lockedAt: at,
-    startedAt: at,
-    updatedAt: at,
-    attempt: job.attempt + 1,
-  });
+}
+
+/** Due jobs, as far as their concurrency keys have room for them. */
+function claimable(state: State, at: number): JobRow[] {
+  const running = new Map<string, number>();
+  const due: JobRow[] = [];
+  for (const job of state.jobs.all()) {
+    const { status, concurrencyKey: key, nextPollAt } = job;
+    if (status === "PENDING" && (nextPollAt === null || nextPollAt <= at)) due.push(job);
+    if (status === "RUNNING" && key !== null) running.set(key, (running.get(key) ?? 0) + 1);
+  }
+  const byKey = Map.groupBy(due, (job) => job.concurrencyKey);
+  const keys = [...byKey.keys()].filter((key) => key !== null).toSorted(compareUtf8);
+  return [
+    ...(byKey.get(null) ?? []),
+    ...keys.slice(0, CONCURRENCY_KEYS_MAX).flatMap((key) =>
+      (byKey.get(key) ?? [])
+        .toSorted(byUrgency)
+        .filter((job, place) => (running.get(key) ?? 0) + place < (job.concurrencyLimit ?? 1)),
+    ),
+  ];
+}
+
+export function resumeJobs(writer: Writer, { limit, at }: ChangeOf<"resumeJobs">): void {
+  const due = [...writer.state.jobs.all()].filter(
+    ({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= at,
+  );
+  for (const job of due.toSorted(byPoll).slice(0, limit)) {
+    setJob(writer, job, { status: "PENDING", maxAttempts: job.maxAttempts + 1, updatedAt: at });
+  }
 }
 
 export function completeJob(writer: Writer, change: ChangeOf<"completeJob">): void {
@@ -82,8 +123,8 @@ export function failJob(writer: Writer, change: ChangeOf<"failJob">): void {
   const { at, error } = change;
   const job = openJob(writer, change);
   if (job === undefined) return;
-  if (change.retry && job.attempt < job.maxAttempts) {
-    const waitMs = RETRY_BACKOFF_MS * 2 ** Math.min(job.attempt, BACKOFF_EXPONENT_MAX);
+  if (change.retry !== null && job.attempt < job.maxAttempts) {
+    const waitMs = backoffMs(change.retry, job.attempt);
     setJob(writer, job, {
       status: "PENDING",
       lastError: error,
@@ -97,6 +138,11 @@ export function failJob(writer: Writer, change: ChangeOf<"failJob">): void {
   setJob(writer, job, { status: "FAILED", lastError: error, completedAt: at, updatedAt: at });
 }
 
+function backoffMs({ baseMs, capMs, jitterPermille }: RetryBackoff, attempt: number): number {
+  const waitMs = Math.min(baseMs * 2 ** Math.min(attempt, RETRY_EXPONENT_MAX), capMs);
+  return waitMs + Math.floor((waitMs * jitterPermille) / 1_000);
+}
+
 export function touchJob(writer: Writer, change: ChangeOf<"touchJob">): void {
   const { at } = change;
   const job = runningJob(writer, change);
@@ -107,12 +153,12 @@ export function releaseJob(writer: Writer, change: ChangeOf<"releaseJob">): void
   const { at, error, staleBefore } = change;
   const job = runningJob(writer, change);
   if (job === undefined || job.lockedAt === null || job.lockedAt >= staleBefore) return;
-  const released = { workerId: null, lockedAt: null, updatedAt: at };
+  const released = { workerId: null, lockedAt: null, updatedAt: at, lastError: error };
   if (job.attempt < job.maxAttempts) {
     setJob(writer, job, { ...released, status: "PENDING" });
     return;
   }
-  setJob(writer, job, { ...released, status: "FAILED", completedAt: at, lastError: error });
+  setJob(writer, job, { ...released, status: "FAILED", completedAt: at });
 }
 
 export function cancelJobs(writer: Writer, change: ChangeOf<"cancelJobs">): void {

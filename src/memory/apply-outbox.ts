@@ -1,5 +1,6 @@
 /** Changes of outbox events and idempotency keys. Pure. */
 import type { ChangeOf, IdempotencyKeyRow, OutboxEventRow } from "../changes/index.ts";
+import { byNumber, byText, inTurn } from "./order.ts";
 import { lastOutboxEvent } from "./state.ts";
 import type { Writer } from "./writer.ts";
 
@@ -100,4 +101,18 @@ export function releaseIdempotencyKey(
 ): void {
   const found = writer.state.idempotencyKeys.get(change.key, change.commandType);
   if (found?.state === "in_progress") writer.remove("idempotencyKeys", found);
+}
+
+/** Records of commits are the database's own; the in-memory store has none. */
+export function purgeExpired(writer: Writer, change: ChangeOf<"purgeExpired">): void {
+  const expired = [...writer.state.idempotencyKeys.all()]
+    .filter(({ acquiredAt }) => acquiredAt < change.keysBefore)
+    .toSorted(
+      inTurn<IdempotencyKeyRow>(
+        byNumber((row) => row.acquiredAt),
+        byText((row) => row.key),
+        byText((row) => row.commandType),
+      ),
+    );
+  for (const row of expired.slice(0, change.limit)) writer.remove("idempotencyKeys", row);
 }

@@ -9,11 +9,12 @@ import {
 } from "./apply-records.ts";
 import {
   cancelJobs,
-  claimJob,
+  claimJobs,
   completeJob,
   enqueueJob,
   failJob,
   releaseJob,
+  resumeJobs,
   suspendJob,
   touchJob,
 } from "./apply-jobs.ts";
@@ -24,6 +25,7 @@ import {
   countOutboxRetry,
   deadLetterOutboxEvent,
   publishOutboxEvent,
+  purgeExpired,
   releaseIdempotencyKey,
   replayOutboxEvent,
 } from "./apply-outbox.ts";
@@ -93,8 +95,10 @@ function applyChange(writer: Writer, change: Change): void {
       return releaseIdempotencyKey(writer, change);
     case "enqueueJob":
       return enqueueJob(writer, change);
-    case "claimJob":
-      return claimJob(writer, change);
+    case "claimJobs":
+      return claimJobs(writer, change);
+    case "resumeJobs":
+      return resumeJobs(writer, change);
     case "completeJob":
       return completeJob(writer, change);
     case "suspendJob":
@@ -109,6 +113,8 @@ function applyChange(writer: Writer, change: Change): void {
       return cancelJobs(writer, change);
     case "recordAiCall":
       return recordAiCall(writer, change);
+    case "purgeExpired":
+      return purgeExpired(writer, change);
     default:
       return change satisfies never;
   }

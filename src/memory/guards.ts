@@ -2,6 +2,7 @@
 import { type Guard, tokenOf, type Violation } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import { compareUtf8 } from "./order.ts";
+import { liveJob } from "./queries-jobs.ts";
 import { lastOutboxEvent, type State } from "./state.ts";
 
 type Expectation = Extract<Guard, { expect: unknown }>["expect"];
@@ -47,6 +48,8 @@ function violated(state: State, guard: Guard): number | null {
     }
     case "idempotencyKey":
       return unversioned(state.idempotencyKeys.get(guard.key, guard.commandType), guard.expect);
+    case "dedupeKey":
+      return liveJob(state, guard) === null ? null : 0;
     case "list": {
       const tokens = listTokens(state, guard.list, guard.workflowRunId, guard.status);
       return tokens === guard.tokens ? null : 0;

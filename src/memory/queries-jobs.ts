@@ -1,6 +1,14 @@
 /** Queries of jobs. What each answers is told in changes/query.ts. Pure. */
-import { type JobRow, PAGE_ROWS, type QueryOf, tokenOf } from "../changes/index.ts";
-import { byNumber, byText, type Compare, firstBy, inTurn } from "./order.ts";
+import {
+  JOB_STATS_MAX,
+  type JobRow,
+  type JobState,
+  type JobStatsRow,
+  PAGE_ROWS,
+  type QueryOf,
+  tokenOf,
+} from "../changes/index.ts";
+import { byNumber, byText, type Compare, descending, inTurn } from "./order.ts";
 import type { State } from "./state.ts";
 
 const byKey: Compare<Pick<JobRow, "workflowRunId" | "ordinal">> = inTurn(
@@ -13,11 +21,75 @@ export function jobs(state: State, query: QueryOf<"jobs">): JobRow[] {
 }
 
 /** Just claimed: RUNNING, locked at the claim's instant, and nobody wrote it since. */
-export function claimedJob(state: State, query: QueryOf<"claimedJob">): JobRow | null {
-  const claimed = [...state.jobs.all()]
+export function claimedJobs(state: State, query: QueryOf<"claimedJobs">): JobRow[] {
+  return [...state.jobs.all()]
     .filter((job) => job.status === "RUNNING" && job.lockedAt === query.at)
-    .filter((job) => tokenOf(job) === query.commitId);
-  return firstBy<JobRow>(claimed, byKey);
+    .filter((job) => tokenOf(job) === query.commitId)
+    .toSorted(
+      inTurn<JobRow>(
+        descending(byNumber((job) => job.priority)),
+        byText((job) => job.ordinal),
+        byText((job) => job.workflowRunId),
+      ),
+    );
+}
+
+export function isLive({ status }: Pick<JobRow, "status">): boolean {
+  return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
+}
+
+export function liveJob(
+  state: State,
+  { dedupeKey }: { readonly dedupeKey: string | null },
+): JobRow | null {
+  if (dedupeKey === null) return null;
+  for (const job of state.jobs.all()) {
+    if (job.dedupeKey === dedupeKey && isLive(job)) return job;
+  }
+  return null;
+}
+
+export function jobStates(state: State, { keys }: QueryOf<"jobStates">): JobState[] {
+  const known = new Map(keys.map((key) => [`${key.workflowRunId}\0${key.ordinal}`, key]));
+  return [...known.values()].flatMap(({ workflowRunId, ordinal }) => {
+    const job = state.jobs.get(workflowRunId, ordinal);
+    if (job === undefined) return [];
+    return [stateOf(job)];
+  });
+}
+
+function stateOf(job: JobRow): JobState {
+  const { workflowRunId, ordinal, status, attempt, maxAttempts, nextPollAt, commits } = job;
+  return { workflowRunId, ordinal, status, attempt, maxAttempts, nextPollAt, commits };
+}
+
+/** The instant from which a PENDING job may be claimed. */
+function dueAt(job: JobRow): number {
+  return job.nextPollAt ?? job.createdAt;
+}
+
+export function jobStats(state: State, { now, failedSince }: QueryOf<"jobStats">): JobStatsRow {
+  const all = [...state.jobs.all()];
+  const count = (holds: (job: JobRow) => boolean) =>
+    Math.min(all.filter(holds).length, JOB_STATS_MAX);
+  const isDue = (job: JobRow) =>
+    job.status === "PENDING" && (job.nextPollAt === null || job.nextPollAt <= now);
+  const due = all.filter(isDue).map(dueAt);
+  return {
+    due: Math.min(due.length, JOB_STATS_MAX),
+    delayed: count((job) => job.status === "PENDING" && !isDue(job)),
+    leased: count((job) => job.status === "RUNNING"),
+    suspended: count((job) => job.status === "SUSPENDED"),
+    failed: count((job) => job.status === "FAILED" && (job.completedAt ?? 0) >= failedSince),
+    oldestDueAt: due.length === 0 ? null : Math.min(...due),
+  };
+}
+
+export function overdueJobs(state: State, { before, limit }: QueryOf<"overdueJobs">): number {
+  const overdue = [...state.jobs.all()].filter(
+    (job) => job.status === "PENDING" && dueAt(job) <= before,
+  );
+  return Math.min(overdue.length, limit);
 }
 
 /** Nothing writes a cancelled job again: its token stays that of the commit that cancelled it. */
@@ -27,7 +99,7 @@ export function cancelledJobs(state: State, query: QueryOf<"cancelledJobs">): nu
   ).length;
 }
 
-export function staleJobs(state: State, { before, limit }: QueryOf<"staleJobs">): JobRow[] {
+export function staleJobs(state: State, { before, limit }: QueryOf<"staleJobs">): JobState[] {
   return [...state.jobs.all()]
     .filter((job) => job.status === "RUNNING")
     .filter((job) => job.lockedAt !== null && job.lockedAt < before)
@@ -37,7 +109,8 @@ export function staleJobs(state: State, { before, limit }: QueryOf<"staleJobs">)
         byKey,
       ),
     )
-    .slice(0, limit);
+    .slice(0, limit)
+    .map(stateOf);
 }
 
 const byPoll: Compare<Pick<JobRow, "nextPollAt" | "workflowRunId" | "ordinal">> = inTurn<

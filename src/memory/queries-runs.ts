@@ -1,5 +1,6 @@
 /** Queries of runs and stages. What each answers is told in changes/query.ts. Pure. */
 import {
+  type AuditRow,
   type JobRow,
   PAGE_ROWS,
   type QueryOf,
@@ -7,6 +8,7 @@ import {
   type StageRow,
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "./order.ts";
+import { isLive } from "./queries-jobs.ts";
 import type { State } from "./state.ts";
 
 const byPriority: Compare<Pick<RunRow, "priority" | "ordinal">> = inTurn(
@@ -98,4 +100,72 @@ export function suspendedStages(state: State, query: QueryOf<"suspendedStages">)
     .filter((stage) => after === null || byStagePoll(stage, after) > 0)
     .toSorted(byStagePoll)
     .slice(0, PAGE_ROWS);
+}
+
+/** SUSPENDED stages that one query looks at. */
+const LOOKED_AT = 10_000;
+
+export function unattendedStages(state: State, query: QueryOf<"unattendedStages">): StageRow[] {
+  return [...state.stages.all()]
+    .filter((stage) => stage.status === "SUSPENDED")
+    .filter((stage) => stage.nextPollAt !== null && stage.nextPollAt <= query.before)
+    .toSorted(byStagePoll)
+    .slice(0, LOOKED_AT)
+    .filter((stage) => isUnfinished(state.runs.get(stage.workflowRunId, "")))
+    .filter((stage) => !hasLiveJob(state, stage))
+    .slice(0, query.limit);
+}
+
+export function waitingRuns(state: State, { before, limit }: QueryOf<"waitingRuns">): number {
+  return pendingRuns(state, { q: "pendingRuns", limit }).filter((run) => run.updatedAt <= before)
+    .length;
+}
+
+function isUnfinished(row: Pick<RunRow, "status"> | undefined): boolean {
+  return row?.status === "PENDING" || row?.status === "RUNNING" || row?.status === "SUSPENDED";
+}
+
+function hasLiveJob(state: State, { workflowRunId, stageId }: StageRow): boolean {
+  const jobsOfRun = [...state.jobs.part(workflowRunId).values()];
+  return jobsOfRun.some((job) => job.stageId === stageId && isLive(job));
+}
+
+export function audit(state: State, { limit }: QueryOf<"audit">): AuditRow[] {
+  const findings: AuditRow[] = [];
+  for (const run of state.runs.all()) {
+    if (run.status !== "RUNNING" && run.status !== "SUSPENDED") continue;
+    const ofRun = { entity: "run", workflowRunId: run.id, key: "", status: run.status } as const;
+    const live = [...state.stages.part(run.id).values()].filter(isUnfinished);
+    const busy = live.length > 0 || [...state.jobs.part(run.id).values()].some(isLive);
+    if (!busy) findings.push({ ...ofRun, problem: "run-without-work" });
+    for (const stage of live) {
+      if (!isForsaken(state, stage, live)) continue;
+      findings.push({
+        ...ofRun,
+        entity: "stage",
+        key: stage.stageId,
+        status: stage.status,
+        problem: "stage-without-job",
+      });
+    }
+  }
+  for (const job of state.jobs.all()) {
+    const problem = jobProblem(job);
+    if (problem === null) continue;
+    const { workflowRunId, ordinal, status } = job;
+    findings.push({ entity: "job", workflowRunId, key: ordinal, status, problem });
+  }
+  return findings.slice(0, limit);
+}
+
+function isForsaken(state: State, stage: StageRow, live: readonly StageRow[]): boolean {
+  if (stage.status === "SUSPENDED" && stage.nextPollAt !== null) return false;
+  if (hasLiveJob(state, stage)) return false;
+  const waits = live.some((other) => other.executionGroup < stage.executionGroup);
+  return stage.status !== "PENDING" || !waits;
+}
+
+function jobProblem(job: JobRow): AuditRow["problem"] | null {
+  if (job.status === "RUNNING" && job.lockedAt === null) return "lease-without-start";
+  return job.status === "SUSPENDED" && job.nextPollAt === null ? "wait-without-end" : null;
 }

@@ -1,6 +1,16 @@
 /** Queries over the in-memory State. What each answers is told in changes/query.ts. Pure. */
 import type { AnyResult, Query, QueryOf, QueryResults, ResultOf } from "../changes/index.ts";
-import { cancelledJobs, claimedJob, jobs, staleJobs, suspendedJobs } from "./queries-jobs.ts";
+import {
+  cancelledJobs,
+  claimedJobs,
+  jobs,
+  jobStates,
+  jobStats,
+  liveJob,
+  overdueJobs,
+  staleJobs,
+  suspendedJobs,
+} from "./queries-jobs.ts";
 import {
   aiCallTotals,
   annotations,
@@ -9,12 +19,15 @@ import {
   unpublishedEvents,
 } from "./queries-records.ts";
 import {
+  audit,
   pendingRuns,
   runsByStatus,
   stageById,
   stages,
   stuckRuns,
   suspendedStages,
+  unattendedStages,
+  waitingRuns,
 } from "./queries-runs.ts";
 import { lastOutboxEvent, type State } from "./state.ts";
 
@@ -46,7 +59,16 @@ const ANSWERS: Answers = {
     state.idempotencyKeys.get(key, commandType) ?? null,
   job: (state, { workflowRunId, ordinal }) => state.jobs.get(workflowRunId, ordinal) ?? null,
   jobs,
-  claimedJob,
+  liveJob,
+  jobStates,
+  jobStats,
+  claimedJobs,
+  overdueJobs,
+  unattendedStages,
+  waitingRuns,
+  expired: (state, { keysBefore }) =>
+    [...state.idempotencyKeys.all()].some(({ acquiredAt }) => acquiredAt < keysBefore) ? 1 : 0,
+  audit,
   cancelledJobs,
   staleJobs,
   suspendedJobs,

@@ -7,6 +7,7 @@ import { guardStatements } from "./guards.ts";
 import {
   acquireIdempotencyKeys,
   completeIdempotencyKeys,
+  purgeExpired,
   releaseIdempotencyKeys,
 } from "./idempotency-keys.ts";
 import {
@@ -16,6 +17,7 @@ import {
   enqueueJobs,
   failJobs,
   releaseJobs,
+  resumeJobs,
   suspendJobs,
   touchJobs,
 } from "./jobs.ts";
@@ -59,7 +61,8 @@ const CHANGES: {
   completeIdempotencyKey: completeIdempotencyKeys,
   releaseIdempotencyKey: releaseIdempotencyKeys,
   enqueueJob: enqueueJobs,
-  claimJob: claimJobs,
+  claimJobs,
+  resumeJobs,
   completeJob: completeJobs,
   suspendJob: suspendJobs,
   failJob: failJobs,
@@ -67,6 +70,7 @@ const CHANGES: {
   releaseJob: releaseJobs,
   cancelJobs: cancelJobs,
   recordAiCall: recordAiCalls,
+  purgeExpired,
 };
 
 /** How many of a commit's statements come before the answers to its reads. */

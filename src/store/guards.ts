@@ -8,7 +8,7 @@ import type { Guard, Violation } from "../changes/index.ts";
 import { type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
-type RowGuard = Exclude<Guard, { on: "list" | "outboxTail" }>;
+type RowGuard = Exclude<Guard, { on: "list" | "outboxTail" | "dedupeKey" }>;
 
 /** How each kind of guarded row is found, and what is told about it when its guard fails. */
 const ROWS: Record<RowGuard["on"], { table: string; key: readonly string[]; actual: string }> = {
@@ -64,6 +64,13 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
         `(SELECT ifnull(max("sequence"), 0) FROM "outbox_events" WHERE "workflow_run_id" = src."a") = src."value"`,
         "0",
       );
+    case "dedupeKey":
+      return refusing(
+        rows,
+        "",
+        `NOT EXISTS (SELECT 1 FROM "jobs" INDEXED BY "jobs_dedupe_idx" WHERE "dedupe_key" = src."a" AND "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED'))`,
+        "0",
+      );
     default: {
       const { table, key, actual } = ROWS[first.on];
       const on = key.map((name, index) => `"${table}"."${name}" = src."${"ab"[index]}"`);
@@ -116,6 +123,8 @@ function flat(guard: Guard, place: number): FlatGuard {
       return { place, a: guard.workflowRunId, b: guard.ordinal, ...expected(guard.expect) };
     case "list":
       return { place, a: guard.workflowRunId, b: guard.status, is: "tokens", value: guard.tokens };
+    case "dedupeKey":
+      return { place, a: guard.dedupeKey, b: null, is: "absent", value: null };
     case "outboxTail":
       return { place, a: guard.workflowRunId, b: null, is: "sequence", value: guard.sequence };
   }

@@ -1,5 +1,5 @@
 /** Idempotency keys: the SQL of their query and changes. An absent row is a key that nobody holds. */
-import type { ChangeOf, QueryOf } from "../changes/index.ts";
+import { type ChangeOf, commitIdAt, type QueryOf } from "../changes/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { idempotencyKeys } from "./schema.ts";
 import { propertiesOf, remembering, selectList, type Statement, statement } from "./sql.ts";
@@ -13,6 +13,32 @@ export function selectIdempotencyKey(query: QueryOf<"idempotencyKey">): Statemen
     query.key,
     query.commandType,
   );
+}
+
+export function selectExpired({ keysBefore, commitsBefore }: QueryOf<"expired">): Statement {
+  return statement(
+    `SELECT (SELECT count(*) FROM (SELECT 1 FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ? LIMIT 1)) + ` +
+      `(SELECT count(*) FROM (SELECT 1 FROM "commits" WHERE "id" < ? LIMIT 1)) AS "count"`,
+    keysBefore,
+    commitIdAt(commitsBefore),
+  );
+}
+
+/** Nobody asks for a lost answer after so long, so the rows take no memory of theirs along. */
+export function purgeExpired(changes: readonly ChangeOf<"purgeExpired">[]): Statement[] {
+  return changes.flatMap(({ keysBefore, commitsBefore, limit }) => [
+    statement(
+      `DELETE FROM "idempotency_keys" WHERE ("key", "command_type") IN (SELECT "key", "command_type" FROM "idempotency_keys" ` +
+        `INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ? ORDER BY "acquired_at", "key", "command_type" LIMIT ?)`,
+      keysBefore,
+      limit,
+    ),
+    statement(
+      `DELETE FROM "commits" WHERE "id" IN (SELECT "id" FROM "commits" WHERE "id" < ? ORDER BY "id" LIMIT ?)`,
+      commitIdAt(commitsBefore),
+      limit,
+    ),
+  ]);
 }
 
 export function acquireIdempotencyKeys(

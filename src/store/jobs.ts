@@ -1,91 +1,64 @@
 /**
- * Jobs: the SQL of their queries and changes.
+ * Jobs: the SQL of their changes. `job-queries.ts` has that of their queries.
  *
  * A PENDING job is *ready*, or *delayed* until its nextPollAt. Ready ones are in jobs_ready_idx in the order
  * in which they are claimed, so a claim reads its head and never walks past jobs that are not yet due; a
- * claim first makes the delayed ones ready that have become due.
+ * claim first makes the delayed ones ready that have become due. Ready jobs with a concurrency key are in an index of
+ * their own, by key, so that a claim never walks past those that have to wait for a slot.
  */
-import { type ChangeOf, PAGE_ROWS, type QueryOf, RETRY_BACKOFF_MS } from "../changes/index.ts";
+import {
+  type ChangeOf,
+  CONCURRENCY_KEYS_MAX,
+  RETRY_EXPONENT_MAX,
+  type RetryBackoff,
+} from "../changes/index.ts";
 import { jobs } from "./schema.ts";
 import {
   insertRows,
   type Param,
   propertiesOf,
   remembering,
-  selectList,
   type Statement,
   statement,
-  tokenSql,
 } from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(jobs, "delayed"))} FROM "jobs"`;
 const NEW_ROW = propertiesOf(jobs, "commits");
 const TERMINAL = `('COMPLETED', 'FAILED', 'CANCELLED')`;
 /** Delayed jobs that one claim makes ready, so that a storm of retries cannot hold up a claim. */
 const PROMOTED_MAX = 1_000;
-const BACKOFF_EXPONENT_MAX = 20;
-
-export function selectJob(query: QueryOf<"job">): Statement {
-  return statement(
-    `${SELECT} WHERE "workflow_run_id" = ? AND "ordinal" = ?`,
-    query.workflowRunId,
-    query.ordinal,
-  );
-}
-
-export function selectJobs(query: QueryOf<"jobs">): Statement {
-  return statement(`${SELECT} WHERE "workflow_run_id" = ? ORDER BY "ordinal"`, query.workflowRunId);
-}
-
-export function selectClaimedJob(query: QueryOf<"claimedJob">): Statement {
-  return statement(
-    `${SELECT} INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" = ? AND ${tokenSql(`"commits"`)} = ?`,
-    query.at,
-    query.commitId,
-  );
-}
-
-export function countCancelledJobs(query: QueryOf<"cancelledJobs">): Statement {
-  return statement(
-    `SELECT count(*) AS "count" FROM "jobs" WHERE "workflow_run_id" = ? AND "status" = 'CANCELLED' AND ${tokenSql(`"commits"`)} = ?`,
-    query.workflowRunId,
-    query.commitId,
-  );
-}
-
-export function selectStaleJobs(query: QueryOf<"staleJobs">): Statement {
-  return statement(
-    `${SELECT} INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < ? ORDER BY "locked_at", "workflow_run_id", "ordinal" LIMIT ?`,
-    query.before,
-    query.limit,
-  );
-}
-
-export function selectSuspendedJobs({ now, after }: QueryOf<"suspendedJobs">): Statement {
-  const order = `ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ${PAGE_ROWS}`;
-  const suspended = `${SELECT} INDEXED BY "jobs_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ?`;
-  return after === null
-    ? statement(`${suspended} ${order}`, now)
-    : statement(
-        `${suspended} AND ("next_poll_at", "workflow_run_id", "ordinal") > (?, ?, ?) ${order}`,
-        now,
-        after.nextPollAt,
-        after.workflowRunId,
-        after.ordinal,
-      );
-}
+const OPEN = `"status" NOT IN ${TERMINAL}`;
 
 export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId: string) {
   const rows = changes.map(({ row }) => {
     const due = row.nextPollAt === null || row.nextPollAt <= row.createdAt;
     return { ...row, delayed: due ? 0 : 1 };
   });
-  return insertRows(`"jobs"`, rows, NEW_ROW, commitId);
+  const unlessLive = `ON CONFLICT ("dedupe_key") WHERE "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED') DO NOTHING`;
+  const deduped = changes.some(({ row }) => row.dedupeKey !== null);
+  return insertRows(`"jobs"`, rows, NEW_ROW, commitId, deduped ? unlessLive : "");
 }
 
-export function claimJobs(changes: readonly ChangeOf<"claimJob">[], commitId: string) {
+const DUE = `("next_poll_at" IS NULL OR "next_poll_at" <= ?1)`;
+const READY = `"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL`;
+const READY_KEYED = `"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL`;
+const FREE = `SELECT "workflow_run_id", "ordinal", "priority" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE ${READY} AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+/** The keys that have ready jobs, one seek each. */
+const NEXT_KEY = `SELECT "concurrency_key" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED}`;
+const KEYS =
+  `WITH RECURSIVE "keys"("key") AS (SELECT (${NEXT_KEY} ORDER BY "concurrency_key" LIMIT 1) UNION ALL ` +
+  `SELECT (${NEXT_KEY} AND "concurrency_key" > "keys"."key" ORDER BY "concurrency_key" LIMIT 1) FROM "keys" WHERE "keys"."key" IS NOT NULL LIMIT ${CONCURRENCY_KEYS_MAX})`;
+/** The best jobs of each key, as far as it has room. A function over the rows of the key is the one lateral join that SQLite has. */
+const OF_KEY = `SELECT json_group_array(json_array("workflow_run_id", "ordinal", "priority", "concurrency_limit")) FROM (SELECT * FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2)`;
+const RUNNING = `(SELECT count(*) FROM "jobs" INDEXED BY "jobs_leased_keyed_idx" WHERE "status" = 'RUNNING' AND "concurrency_key" IS NOT NULL AND "concurrency_key" = "keys"."key")`;
+const BEST =
+  `${KEYS} SELECT * FROM (SELECT * FROM (${FREE}) UNION ALL ` +
+  `SELECT item.value ->> 0, item.value ->> 1, item.value ->> 2 FROM "keys" JOIN json_each((${OF_KEY})) AS item ` +
+  `WHERE "keys"."key" IS NOT NULL AND ${RUNNING} + item.key < item.value ->> 3) ` +
+  `ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+
+export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: string) {
   const commits = remembering(commitId, `"commits"`);
-  return changes.flatMap(({ workerId, at }): Statement[] => [
+  return changes.flatMap(({ workerId, limit, at }): Statement[] => [
     // Joined: for `IN`, once D1 has statistics, it looks at every job of the runs concerned.
     statement(
       `UPDATE "jobs" SET "delayed" = 0 FROM (` +
@@ -96,14 +69,30 @@ export function claimJobs(changes: readonly ChangeOf<"claimJob">[], commitId: st
     ),
     {
       sql:
-        `UPDATE "jobs" SET "status" = 'RUNNING', "worker_id" = ?, "locked_at" = ?, "started_at" = ?, "updated_at" = ?, ` +
-        `"attempt" = "attempt" + 1, "commits" = ${commits.sql} WHERE ("workflow_run_id", "ordinal") = (` +
-        `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_ready_idx" ` +
-        `WHERE "status" = 'PENDING' AND "delayed" = 0 AND ("next_poll_at" IS NULL OR "next_poll_at" <= ?) ` +
-        `ORDER BY "priority" DESC, "ordinal" LIMIT 1)`,
-      params: [workerId, at, at, at, ...commits.params, at],
+        `UPDATE "jobs" SET "status" = 'RUNNING', "worker_id" = ?3, "locked_at" = ?1, "started_at" = ?1, "updated_at" = ?1, ` +
+        `"attempt" = "attempt" + 1, "commits" = ${numbered(commits.sql, 4)} FROM (${BEST}) AS best ` +
+        `WHERE "jobs"."workflow_run_id" = best."workflow_run_id" AND "jobs"."ordinal" = best."ordinal"`,
+      params: [at, limit, workerId, ...commits.params],
     },
   ]);
+}
+
+/** The statement with its parameters numbered from `first`. */
+function numbered(sql: string, first: number): string {
+  let next = first;
+  return sql.replace(/\?/g, () => `?${next++}`);
+}
+
+export function resumeJobs(changes: readonly ChangeOf<"resumeJobs">[], commitId: string) {
+  const commits = remembering(commitId, `"commits"`);
+  return changes.map(({ limit, at }) => ({
+    sql:
+      `UPDATE "jobs" SET "status" = 'PENDING', "delayed" = 0, "max_attempts" = "max_attempts" + 1, "updated_at" = ?, "commits" = ${commits.sql} FROM (` +
+      `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_suspended_idx" ` +
+      `WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ?) AS due ` +
+      `WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."ordinal" = due."ordinal"`,
+    params: [at, ...commits.params, at, limit],
+  }));
 }
 
 export function completeJobs(changes: readonly ChangeOf<"completeJob">[], commitId: string) {
@@ -113,7 +102,7 @@ export function completeJobs(changes: readonly ChangeOf<"completeJob">[], commit
       commitId,
       `"status" = 'COMPLETED', "completed_at" = ?, "updated_at" = ?`,
       [change.at, change.at],
-      `"status" NOT IN ${TERMINAL}`,
+      OPEN,
     ),
   );
 }
@@ -125,28 +114,42 @@ export function suspendJobs(changes: readonly ChangeOf<"suspendJob">[], commitId
       commitId,
       `"status" = 'SUSPENDED', "next_poll_at" = ?, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = ?`,
       [change.nextPollAt, change.at],
-      `"status" NOT IN ${TERMINAL}`,
+      OPEN,
     ),
   );
 }
 
 export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: string) {
   return changes.map((change) => {
-    const retry = `(${change.retry ? 1 : 0} AND "attempt" < "max_attempts")`;
-    return updateJob(
-      change,
-      commitId,
-      `"status" = CASE WHEN ${retry} THEN 'PENDING' ELSE 'FAILED' END, ` +
-        `"worker_id" = CASE WHEN ${retry} THEN NULL ELSE "worker_id" END, ` +
-        `"locked_at" = CASE WHEN ${retry} THEN NULL ELSE "locked_at" END, ` +
-        `"completed_at" = CASE WHEN ${retry} THEN "completed_at" ELSE ? END, ` +
-        `"delayed" = CASE WHEN ${retry} THEN 1 ELSE "delayed" END, ` +
-        `"next_poll_at" = CASE WHEN ${retry} THEN ? + ${RETRY_BACKOFF_MS} * (1 << min("attempt", ${BACKOFF_EXPONENT_MAX})) ELSE "next_poll_at" END, ` +
-        `"last_error" = ?, "updated_at" = ?`,
-      [change.at, change.at, change.error, change.at],
-      `"status" NOT IN ${TERMINAL}`,
-    );
+    const retry = `("attempt" < "max_attempts")`;
+    return change.retry === null
+      ? updateJob(
+          change,
+          commitId,
+          `"status" = 'FAILED', "completed_at" = ?, "last_error" = ?, "updated_at" = ?`,
+          [change.at, change.error, change.at],
+          OPEN,
+        )
+      : updateJob(
+          change,
+          commitId,
+          `"status" = CASE WHEN ${retry} THEN 'PENDING' ELSE 'FAILED' END, ` +
+            `"worker_id" = CASE WHEN ${retry} THEN NULL ELSE "worker_id" END, ` +
+            `"locked_at" = CASE WHEN ${retry} THEN NULL ELSE "locked_at" END, ` +
+            `"completed_at" = CASE WHEN ${retry} THEN "completed_at" ELSE ? END, ` +
+            `"delayed" = CASE WHEN ${retry} THEN 1 ELSE "delayed" END, ` +
+            `"next_poll_at" = CASE WHEN ${retry} THEN ? + ${backoffSql(change.retry)} ELSE "next_poll_at" END, ` +
+            `"last_error" = ?, "updated_at" = ?`,
+          [change.at, change.at, change.error, change.at],
+          OPEN,
+        );
   });
+}
+
+/** Whole numbers, written out: bound ones would be REAL, and divide as such. */
+function backoffSql({ baseMs, capMs, jitterPermille }: RetryBackoff): string {
+  const wait = `min(${baseMs} * (1 << min("attempt", ${RETRY_EXPONENT_MAX})), ${capMs})`;
+  return `${wait} + ${wait} * ${jitterPermille} / 1000`;
 }
 
 export function touchJobs(changes: readonly ChangeOf<"touchJob">[], commitId: string) {
@@ -168,8 +171,7 @@ export function releaseJobs(changes: readonly ChangeOf<"releaseJob">[], commitId
       change,
       commitId,
       `"status" = CASE WHEN ${retry} THEN 'PENDING' ELSE 'FAILED' END, "worker_id" = NULL, "locked_at" = NULL, ` +
-        `"last_error" = CASE WHEN ${retry} THEN "last_error" ELSE ? END, ` +
-        `"completed_at" = CASE WHEN ${retry} THEN "completed_at" ELSE ? END, "updated_at" = ?`,
+        `"last_error" = ?, "completed_at" = CASE WHEN ${retry} THEN "completed_at" ELSE ? END, "updated_at" = ?`,
       [change.error, change.at, change.at],
       `"status" = 'RUNNING' AND "locked_at" < ?`,
       [change.staleBefore],
@@ -186,7 +188,12 @@ export function cancelJobs(changes: readonly ChangeOf<"cancelJobs">[], commitId:
 }
 
 function updateJob(
-  key: { readonly workflowRunId: string; readonly ordinal: string },
+  key: {
+    readonly workflowRunId: string;
+    readonly ordinal: string;
+    /** The fence; absent: any attempt. */
+    readonly attempt?: number | undefined;
+  },
   commitId: string,
   set: string,
   params: readonly Param[],
@@ -194,8 +201,17 @@ function updateJob(
   conditionParams: readonly Param[] = [],
 ): Statement {
   const commits = remembering(commitId, `"commits"`);
+  const { workflowRunId, ordinal, attempt } = key;
+  const fence = attempt === undefined ? "" : ` AND "attempt" = ?`;
   return {
-    sql: `UPDATE "jobs" SET ${set}, "commits" = ${commits.sql} WHERE "workflow_run_id" = ? AND "ordinal" = ? AND ${condition}`,
-    params: [...params, ...commits.params, key.workflowRunId, key.ordinal, ...conditionParams],
+    sql: `UPDATE "jobs" SET ${set}, "commits" = ${commits.sql} WHERE "workflow_run_id" = ? AND "ordinal" = ? AND ${condition}${fence}`,
+    params: [
+      ...params,
+      ...commits.params,
+      workflowRunId,
+      ordinal,
+      ...conditionParams,
+      ...(attempt === undefined ? [] : [attempt]),
+    ],
   };
 }

@@ -3,16 +3,21 @@ import type { Status } from "../contract/index.ts";
 import type { AnyResult, Query, RunRow } from "../changes/index.ts";
 import { selectAiBatch, selectAiCallTotals } from "./ai-calls.ts";
 import { selectAnnotations } from "./annotations.ts";
+import { selectAudit } from "./audit.ts";
 import { selectArtifact, selectArtifactExists, selectArtifacts } from "./artifacts.ts";
-import { selectIdempotencyKey } from "./idempotency-keys.ts";
+import { selectExpired, selectIdempotencyKey } from "./idempotency-keys.ts";
 import {
   countCancelledJobs,
-  selectClaimedJob,
+  countOverdueJobs,
+  selectClaimedJobs,
   selectJob,
   selectJobs,
+  selectJobStates,
+  selectJobStats,
+  selectLiveJob,
   selectStaleJobs,
   selectSuspendedJobs,
-} from "./jobs.ts";
+} from "./job-queries.ts";
 import {
   selectDeadLetters,
   selectOutboxEvent,
@@ -20,13 +25,20 @@ import {
   selectUnpublishedEvents,
 } from "./outbox.ts";
 import {
+  countWaitingRuns,
   selectPendingRuns,
   selectRun,
   selectRunsByStatus,
   selectRunStatus,
   selectStuckRuns,
 } from "./runs.ts";
-import { selectStage, selectStageById, selectStages, selectSuspendedStages } from "./stages.ts";
+import {
+  selectStage,
+  selectStageById,
+  selectStages,
+  selectSuspendedStages,
+  selectUnattendedStages,
+} from "./stages.ts";
 import type { Statement } from "./sql.ts";
 
 export function queryStatement(query: Query): Statement {
@@ -71,8 +83,24 @@ export function queryStatement(query: Query): Statement {
       return selectJob(query);
     case "jobs":
       return selectJobs(query);
-    case "claimedJob":
-      return selectClaimedJob(query);
+    case "liveJob":
+      return selectLiveJob(query);
+    case "jobStates":
+      return selectJobStates(query);
+    case "jobStats":
+      return selectJobStats(query);
+    case "claimedJobs":
+      return selectClaimedJobs(query);
+    case "overdueJobs":
+      return countOverdueJobs(query);
+    case "unattendedStages":
+      return selectUnattendedStages(query);
+    case "waitingRuns":
+      return countWaitingRuns(query);
+    case "expired":
+      return selectExpired(query);
+    case "audit":
+      return selectAudit(query);
     case "cancelledJobs":
       return countCancelledJobs(query);
     case "staleJobs":
@@ -99,7 +127,8 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "outboxEvent":
     case "idempotencyKey":
     case "job":
-    case "claimedJob":
+    case "liveJob":
+    case "jobStats":
       return (rows[0] ?? null) as RunRow | null;
     case "hasArtifact":
     case "aiBatch":
@@ -109,6 +138,9 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "outboxTail":
       return Number(rows[0]?.["sequence"]);
     case "cancelledJobs":
+    case "overdueJobs":
+    case "waitingRuns":
+    case "expired":
       return Number(rows[0]?.["count"]);
     case "runsByStatus":
     case "pendingRuns":
@@ -120,6 +152,10 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "unpublishedEvents":
     case "deadLetters":
     case "jobs":
+    case "jobStates":
+    case "claimedJobs":
+    case "unattendedStages":
+    case "audit":
     case "staleJobs":
     case "suspendedJobs":
     case "aiCallTotals":

@@ -52,6 +52,14 @@ export function selectPendingRuns(query: QueryOf<"pendingRuns">): Statement {
   );
 }
 
+export function countWaitingRuns({ before, limit }: QueryOf<"waitingRuns">): Statement {
+  return statement(
+    `SELECT count(*) AS "count" FROM (SELECT "updated_at" FROM "runs" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?) WHERE "updated_at" <= ?`,
+    limit,
+    before,
+  );
+}
+
 export function selectStuckRuns({ since, now }: QueryOf<"stuckRuns">): Statement {
   // One condition per table, with OR inside: D1 then has no way to it but by the run. Alone, each could be looked up in an
   // index of all live rows, which is what D1 does once it has statistics from a quiet hour.

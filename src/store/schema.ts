@@ -216,6 +216,7 @@ export const idempotencyKeys = sqliteTable(
   },
   (table) => [
     primaryKey({ columns: [table.key, table.commandType] }),
+    index("idempotency_keys_age_idx").on(table.acquiredAt),
     rowFits("idempotencyKeys"),
     check("idempotency_keys_state_known", sql`"state" IN ('in_progress', 'completed')`),
   ],
@@ -241,6 +242,9 @@ export const jobs = sqliteTable(
     lastError: text("last_error"),
     nextPollAt: integer("next_poll_at"),
     payload: text("payload").notNull(),
+    dedupeKey: text("dedupe_key"),
+    concurrencyKey: text("concurrency_key"),
+    concurrencyLimit: integer("concurrency_limit"),
     /** 1: the job waits for its nextPollAt. A claim clears it on jobs that have become due. */
     delayed: integer("delayed").notNull(),
     commits: text("commits").notNull(),
@@ -249,7 +253,19 @@ export const jobs = sqliteTable(
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),
     index("jobs_ready_idx")
       .on(sql`${table.priority} DESC`, table.ordinal)
-      .where(sql`"status" = 'PENDING' AND "delayed" = 0`),
+      .where(sql`"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL`),
+    index("jobs_ready_keyed_idx")
+      .on(table.concurrencyKey, sql`${table.priority} DESC`, table.ordinal)
+      .where(sql`"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL`),
+    index("jobs_leased_keyed_idx")
+      .on(table.concurrencyKey)
+      .where(sql`"status" = 'RUNNING' AND "concurrency_key" IS NOT NULL`),
+    uniqueIndex("jobs_dedupe_idx")
+      .on(table.dedupeKey)
+      .where(sql`"dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED')`),
+    index("jobs_failed_idx")
+      .on(table.completedAt)
+      .where(sql`"status" = 'FAILED'`),
     index("jobs_delayed_idx")
       .on(table.nextPollAt)
       .where(sql`"status" = 'PENDING' AND "delayed" = 1`),

@@ -107,8 +107,13 @@ function traceOfChange(change: Change, commitId: string): Trace {
     case "releaseIdempotencyKey":
       return { kind: "record" };
     case "enqueueJob":
-      return surely(row("jobs", change.row));
-    case "claimJob":
+      return change.row.dedupeKey === null
+        ? surely(row("jobs", change.row))
+        : perhaps(row("jobs", change.row));
+    case "resumeJobs":
+    case "purgeExpired":
+      return { kind: "none" };
+    case "claimJobs":
       return perhaps({
         kind: "row",
         exists: statement(

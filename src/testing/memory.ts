@@ -18,11 +18,13 @@ export interface MemoryBackend extends Backend {
 /** With the transactions, the rollback and the isolation of the real one: it is the same code over maps. */
 export function createMemoryBackend({ now, ...options }: MemoryBackendOptions = {}): MemoryBackend {
   const store = createMemoryStore(now === undefined ? {} : { now });
-  const { persistence, jobs, aiCalls } = new Connection(store, options);
+  const connection = new Connection(store, options);
+  const { persistence, jobs, aiCalls } = connection;
   return {
     persistence,
     jobs,
     aiCalls,
+    audit: () => connection.audit(),
     connect: (others) => new Connection(store, others),
     clear: () => {
       store.clear();

@@ -1,0 +1,116 @@
+/**
+ * The job queue beyond the contract: batches, leases that travel, figures, and the handler that the queue's
+ * consumer calls.
+ */
+import type { DequeueResult } from "./inputs.ts";
+import type { JobQueue, WorkflowPersistence } from "./interfaces.ts";
+import type { FlushableAICallLogger } from "./backend.ts";
+import type { OutboxRecord, Status } from "./records.ts";
+
+/** What became of one job of a batch. */
+export type SettledJob = {
+  readonly jobId: string;
+  /**
+   * - `settled`: it is as the call says.
+   * - `over`: it had come to its end before (COMPLETED, FAILED, CANCELLED); nothing was changed.
+   * - `lease-lost`: a later attempt owns it; nothing was changed, and the late result is kept as an annotation.
+   * - `not-found`: there is no such job.
+   */
+  readonly outcome: "settled" | "over" | "lease-lost" | "not-found";
+};
+
+/** How many jobs are in which state. Each count stops at 10,000: that many, or more. */
+export interface JobStats {
+  /** PENDING and due, those that wait for a slot of their concurrency key included. */
+  readonly due: number;
+  /** PENDING, and due later. */
+  readonly delayed: number;
+  readonly leased: number;
+  readonly suspended: number;
+  /** FAILED within the last 24 hours. */
+  readonly failed: number;
+  /** Milliseconds that the longest waiting of the counted due jobs has been due; null when none is. */
+  readonly oldestDueMs: number | null;
+}
+
+export interface ExtendedJobQueue extends JobQueue {
+  /**
+   * Up to `count` (1 to 100) of the best due jobs, in one round trip and one statement; those of `dequeue()`, in its order.
+   * Each is a lease of its own.
+   */
+  dequeueMany(count: number): Promise<DequeueResult[]>;
+  /**
+   * Completes up to 1,000 jobs in one round trip, each for itself: a job whose lease is lost does not hold up the others.
+   * Answers what became of each, in the order of the ids. In a transaction's callback it joins the transaction.
+   */
+  completeMany(jobIds: string[]): Promise<SettledJob[]>;
+  /**
+   * Makes this connection act for a delivery that another connection was given, such as the job that a {@link JobHandler} is
+   * called with: it may settle and renew that attempt, and no later one. Writes nothing.
+   */
+  adopt(delivery: Pick<DequeueResult, "jobId" | "attempt">): void;
+  /** One round trip; its cost does not depend on the number of finished jobs. */
+  jobStats(): Promise<JobStats>;
+}
+
+export type AuditProblem =
+  /** A RUNNING or SUSPENDED run with neither a stage nor a job that is live: nobody will move it on. */
+  | "run-without-work"
+  /** A stage that somebody should be working, without a live job. */
+  | "stage-without-job"
+  /** A RUNNING job without the instant that its lease is measured from. */
+  | "lease-without-start"
+  /** A job that waits for an instant that it does not have. */
+  | "wait-without-end";
+
+/** A row that is not finished, and that nothing will make progress. */
+export interface AuditFinding {
+  readonly entity: "run" | "stage" | "job";
+  /** The record's id; a stage's as `run/stageId`. */
+  readonly id: string;
+  readonly workflowRunId: string;
+  readonly status: Status;
+  readonly problem: AuditProblem;
+}
+
+/** What a handler has made of a job. */
+export type JobOutcome =
+  | { readonly status: "completed" }
+  /** To be given to the handler again at `until`, as a further attempt that does not count against `maxAttempts`. */
+  | { readonly status: "suspended"; readonly until: Date | number }
+  /** With `retry` (default true) again after a pause, while attempts are left. */
+  | { readonly status: "failed"; readonly error: string; readonly retry?: boolean }
+  /** The handler settled the job itself, in the transaction that stored the result. */
+  | { readonly status: "settled" };
+
+/** A connection with which an embedded handler works, fenced by the attempt it was given. */
+export interface HandlerContext {
+  readonly persistence: WorkflowPersistence;
+  readonly jobs: ExtendedJobQueue;
+  readonly aiCalls: FlushableAICallLogger;
+  /** Aborted when the consumer's time is up, or the lease is lost: the result will not be taken. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Works what the queue's consumer has claimed. Either an object of the embedding Worker's, or a named entrypoint of another
+ * Worker, bound as `HANDLER`; that one gets no context, and connects itself.
+ */
+export interface JobHandler {
+  /**
+   * Works one job. While it runs its lease is renewed. What it throws counts as `failed` with `retry`. The same attempt is never
+   * given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
+   */
+  handleJob(job: DequeueResult, context?: HandlerContext): Promise<JobOutcome>;
+  /** PENDING runs wait: claims them. Called only where `runs` is among the handler's duties. */
+  claimRuns?(context?: HandlerContext): Promise<void>;
+  /**
+   * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
+   * counts as a failure of that event; after ten failures it goes to the DLQ. Called only where `outbox` is among the duties.
+   */
+  publishEvents?(events: OutboxRecord[]): Promise<string[]>;
+}
+
+/** What the queue's consumer calls a handler for. */
+export const HANDLER_DUTIES = ["jobs", "runs", "outbox"] as const;
+export type HandlerDuty = (typeof HANDLER_DUTIES)[number];

@@ -1,0 +1,113 @@
+/** Jobs: the SQL of their queries. */
+import { JOB_STATS_MAX, PAGE_ROWS, type QueryOf } from "../changes/index.ts";
+import { jobs } from "./schema.ts";
+import { propertiesOf, selectList, type Statement, statement, tokenSql } from "./sql.ts";
+
+const SELECT = `SELECT ${selectList(propertiesOf(jobs, "delayed"))} FROM "jobs"`;
+/** A job without its payload. */
+const STATE = [
+  "workflowRunId",
+  "ordinal",
+  "status",
+  "attempt",
+  "maxAttempts",
+  "nextPollAt",
+  "commits",
+] as const;
+
+export function selectJob(query: QueryOf<"job">): Statement {
+  return statement(
+    `${SELECT} WHERE "workflow_run_id" = ? AND "ordinal" = ?`,
+    query.workflowRunId,
+    query.ordinal,
+  );
+}
+
+export function selectJobs(query: QueryOf<"jobs">): Statement {
+  return statement(`${SELECT} WHERE "workflow_run_id" = ? ORDER BY "ordinal"`, query.workflowRunId);
+}
+
+export function selectClaimedJobs(query: QueryOf<"claimedJobs">): Statement {
+  return statement(
+    `${SELECT} INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" = ? AND ${tokenSql(`"commits"`)} = ? ORDER BY "priority" DESC, "ordinal", "workflow_run_id"`,
+    query.at,
+    query.commitId,
+  );
+}
+
+export function selectLiveJob({ dedupeKey }: QueryOf<"liveJob">): Statement {
+  return statement(
+    `${SELECT} INDEXED BY "jobs_dedupe_idx" WHERE "dedupe_key" = ? AND "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED')`,
+    dedupeKey,
+  );
+}
+
+export function selectJobStates({ keys }: QueryOf<"jobStates">): Statement {
+  const unique = new Map(
+    keys.map(({ workflowRunId, ordinal }) => [
+      JSON.stringify([workflowRunId, ordinal]),
+      [workflowRunId, ordinal],
+    ]),
+  );
+  // CROSS JOIN: the keys come first, whatever D1's statistics say.
+  return statement(
+    `SELECT ${selectList(STATE, "job")} FROM json_each(?) AS key CROSS JOIN "jobs" AS job ON job."workflow_run_id" = key.value ->> 0 AND job."ordinal" = key.value ->> 1`,
+    JSON.stringify([...unique.values()]),
+  );
+}
+
+/** Jobs that are due, wherever they wait, with the instant since when; each part up to the limit. */
+const READY = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT ?2`;
+const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT ?2`;
+const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT ?2`;
+const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM (${READY_KEYED}) UNION ALL SELECT * FROM (${DELAYED})) LIMIT ?2`;
+
+export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Statement {
+  return statement(`SELECT count(*) AS "count" FROM (${DUE})`, before, limit);
+}
+
+export function selectJobStats({ now, failedSince }: QueryOf<"jobStats">): Statement {
+  const counted = (index: string, where: string) =>
+    `(SELECT count(*) FROM (SELECT 1 FROM "jobs" INDEXED BY "${index}" WHERE ${where} LIMIT ?2))`;
+  return statement(
+    `SELECT count(*) AS "due", min("due") AS "oldestDueAt", ` +
+      `${counted("jobs_delayed_idx", `"status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" > ?1`)} AS "delayed", ` +
+      `${counted("jobs_leased_idx", `"status" = 'RUNNING'`)} AS "leased", ` +
+      `${counted("jobs_suspended_idx", `"status" = 'SUSPENDED'`)} AS "suspended", ` +
+      `${counted("jobs_failed_idx", `"status" = 'FAILED' AND "completed_at" >= ?3`)} AS "failed" FROM (${DUE})`,
+    now,
+    JOB_STATS_MAX,
+    failedSince,
+  );
+}
+
+export function countCancelledJobs(query: QueryOf<"cancelledJobs">): Statement {
+  return statement(
+    `SELECT count(*) AS "count" FROM "jobs" WHERE "workflow_run_id" = ? AND "status" = 'CANCELLED' AND ${tokenSql(`"commits"`)} = ?`,
+    query.workflowRunId,
+    query.commitId,
+  );
+}
+
+export function selectStaleJobs(query: QueryOf<"staleJobs">): Statement {
+  return statement(
+    `SELECT ${selectList(STATE)} FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < ? ORDER BY "locked_at", "workflow_run_id", "ordinal" LIMIT ?`,
+    query.before,
+    query.limit,
+  );
+}
+
+export function selectSuspendedJobs({ now, after }: QueryOf<"suspendedJobs">): Statement {
+  const order = `ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ${PAGE_ROWS}`;
+  const suspended = `${SELECT} INDEXED BY "jobs_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ?`;
+  return after === null
+    ? statement(`${suspended} ${order}`, now)
+    : statement(
+        `${suspended} AND ("next_poll_at", "workflow_run_id", "ordinal") > (?, ?, ?) ${order}`,
+        now,
+        after.nextPollAt,
+        after.workflowRunId,
+        after.ordinal,
+      );
+}
+
