@@ -1,14 +1,21 @@
 /** The contract over a Worker's own bindings, in process. */
 import { Connection, type ConnectionOptions } from "./client/connection.ts";
 import type { Backend } from "./contract/index.ts";
-import { CoordinatedStore } from "./coordinator/index.ts";
-import type { WorkflowEngineEnv } from "./rpc/workflow-engine.ts";
-import { D1Store } from "./store/index.ts";
+import { openStore, type WorkflowEngineEnv } from "./queue/index.ts";
 
 export * from "./contract/index.ts";
 export { RunCoordinator } from "./coordinator/index.ts";
-export { WorkflowEngine, type WorkflowEngineEnv } from "./rpc/workflow-engine.ts";
+export type { DispatchVars, WakeUpQueue, WorkflowEngineEnv } from "./queue/index.ts";
+export { WorkflowEngine } from "./rpc/workflow-engine.ts";
+export {
+  dispatcher,
+  type Dispatcher,
+  type DispatcherOptions,
+  type SweepReport,
+  type WakeUpBatch,
+} from "./schedule/index.ts";
 export type { ConnectionOptions } from "./client/connection.ts";
+export type { RetryOptions } from "./client/retry.ts";
 
 export interface EmbedOptions extends ConnectionOptions {
   /** Milliseconds; default `Date.now`. */
@@ -18,8 +25,9 @@ export interface EmbedOptions extends ConnectionOptions {
 /**
  * Opens a connection in a Worker that has the bindings itself: `DB`, the D1 database with the migrations applied, and
  * `RUNS`, the namespace of the Durable Object class `RunCoordinator`, which that Worker exports. Make one per request.
+ * With the queue `JOBS` bound, and a `HANDLER` bound or the variable `WAKE_UPS` "on", its commits wake the queue's consumer; hand over
+ * `waitUntil` so that no call waits for that.
  */
 export function embed(env: WorkflowEngineEnv, { now, ...options }: EmbedOptions = {}): Backend {
-  const direct = new D1Store(env.DB, now === undefined ? {} : { now });
-  return new Connection(new CoordinatedStore(direct, env.RUNS), options);
+  return new Connection(openStore(env, { now, waitUntil: options.waitUntil }), options);
 }

@@ -4,7 +4,9 @@
  */
 import { Hono } from "hono";
 import { RunCoordinator } from "./coordinator/index.ts";
-import { WorkflowEngine, type WorkflowEngineEnv } from "./rpc/workflow-engine.ts";
+import type { WorkflowEngineEnv } from "./queue/index.ts";
+import { WorkflowEngine } from "./rpc/workflow-engine.ts";
+import { dispatcher } from "./schedule/index.ts";
 
 export { RunCoordinator, WorkflowEngine };
 
@@ -15,4 +17,12 @@ app.get("/health", async (context) => {
   return context.json({ status: "ok" });
 });
 
-export default { fetch: app.fetch } satisfies ExportedHandler<WorkflowEngineEnv>;
+const { queue, scheduled } = dispatcher();
+
+export default {
+  fetch: app.fetch,
+  queue,
+  async scheduled(controller, env, ctx) {
+    await scheduled(controller, env, ctx);
+  },
+} satisfies ExportedHandler<WorkflowEngineEnv>;

@@ -24,6 +24,8 @@ import type {
   IdempotencyKeyRow,
   JobRow,
   JobState,
+  StaleJob,
+  UnattendedStage,
   JobStatsRow,
   OutboxEventRow,
   RunRow,
@@ -113,12 +115,14 @@ export const query = z.discriminatedUnion("q", [
   z.strictObject({ q: z.literal("jobs"), ...run }),
   /** The live job (PENDING, RUNNING, SUSPENDED) with the key, or null. */
   z.strictObject({ q: z.literal("liveJob"), dedupeKey: keyField }),
-  /** What the jobs have come to, in no particular order; unknown ones are left out. */
+  /**
+   * What the jobs have come to, in no particular order; unknown ones are left out. `keyWaits`: 1 if a PENDING job has the
+   * same concurrency key and was due at `now`, otherwise 0.
+   */
   z.strictObject({
     q: z.literal("jobStates"),
-    keys: z
-      .array(z.strictObject({ ...run, ordinal: ordinalField }))
-      .max(TRANSACTION_CHANGES_MAX),
+    keys: z.array(z.strictObject({ ...run, ordinal: ordinalField })).max(TRANSACTION_CHANGES_MAX),
+    now: instantField,
   }),
   z.strictObject({ q: z.literal("jobStats"), now: instantField, failedSince: instantField }),
   /** The jobs that a commit's claimJobs with this `at` took, by (priority DESC, ordinal, run). */
@@ -129,6 +133,14 @@ export const query = z.discriminatedUnion("q", [
     before: instantField,
     limit: countField.max(1_000),
   }),
+  /** SUSPENDED jobs with nextPollAt <= now, counted up to `limit`. */
+  z.strictObject({
+    q: z.literal("resumableJobs"),
+    now: instantField,
+    limit: countField.max(1_000),
+  }),
+  /** Events neither published nor in the DLQ, counted up to `limit`. */
+  z.strictObject({ q: z.literal("waitingEvents"), limit: countField.max(1_000) }),
   /**
    * SUSPENDED stages with nextPollAt <= before that nobody will poll: their run is not finished, and no live job is for them.
    * By (nextPollAt, run, stageId), the first `limit` of the first 10,000 that are due.
@@ -212,12 +224,14 @@ export interface QueryResults {
   jobStats: JobStatsRow;
   claimedJobs: JobRow[];
   overdueJobs: number;
-  unattendedStages: StageRow[];
+  resumableJobs: number;
+  waitingEvents: number;
+  unattendedStages: UnattendedStage[];
   waitingRuns: number;
   expired: number;
   audit: AuditRow[];
   cancelledJobs: number;
-  staleJobs: JobState[];
+  staleJobs: StaleJob[];
   suspendedJobs: JobRow[];
   aiCallTotals: AiCallTotalRow[];
   aiBatch: boolean;

@@ -201,11 +201,18 @@ export const newJobRow = z.strictObject({
 export type NewJobRow = z.infer<typeof newJobRow>;
 export type JobRow = NewJobRow & { commits: string };
 
+/** A stage whose poll is due, with its run's workflow. */
+export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> &
+  Pick<RunRow, "workflowId">;
+
+/** A lease that may have expired. */
+export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
+
 /** What a job has come to, without its payload. */
 export type JobState = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "status" | "attempt" | "maxAttempts" | "nextPollAt" | "commits"
->;
+  "workflowRunId" | "ordinal" | "status" | "attempt" | "nextPollAt" | "concurrencyKey" | "commits"
+> & { keyWaits: number };
 
 /**
  * How many jobs are in which state; each count stops at JOB_STATS_MAX. `due`: PENDING, and not before its time;

@@ -72,6 +72,8 @@ export function facetOfQuery(query: Query): Facet | null {
     case "jobStats":
     case "claimedJobs":
     case "overdueJobs":
+    case "resumableJobs":
+    case "waitingEvents":
     case "unattendedStages":
     case "waitingRuns":
     case "expired":

@@ -18,6 +18,7 @@ import {
   RESUME_JOBS_MAX,
   type RetryBackoff,
   splitId,
+  type StaleJob,
   STALE_LEASE_MS_DEFAULT,
   TRANSACTION_CHANGES_MAX,
   wasWrittenBy,
@@ -347,12 +348,14 @@ export class Jobs implements ExtendedJobQueue {
     const written = await this.#direct.write({
       changes: checkedChanges(
         "completeMany",
-        jobIds.flatMap(
-          (jobId, index) => changeOf(index, at, this.#deliveries.get(jobId)) ?? [],
-        ),
+        jobIds.flatMap((jobId, index) => changeOf(index, at, this.#deliveries.get(jobId)) ?? []),
       ),
       reads: () => [
-        { q: "jobStates", keys: jobIds.map((jobId) => requireKey("completeMany", jobId)) },
+        {
+          q: "jobStates",
+          keys: jobIds.map((jobId) => requireKey("completeMany", jobId)),
+          now: at,
+        },
       ],
     });
     if (!written.applied) return new Map();
@@ -425,6 +428,11 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   async releaseStaleJobs(staleThresholdMs: number = STALE_LEASE_MS_DEFAULT): Promise<number> {
+    return this.releaseStalePages(staleThresholdMs, Number.POSITIVE_INFINITY);
+  }
+
+  /** As releaseStaleJobs, in at most so many commits of 100 jobs. */
+  async releaseStalePages(staleThresholdMs: number, pagesMax: number): Promise<number> {
     if (typeof staleThresholdMs !== "number" || Number.isNaN(staleThresholdMs)) {
       throw invalid("releaseStaleJobs: staleThresholdMs must be a number", {
         field: "staleThresholdMs",
@@ -434,7 +442,7 @@ export class Jobs implements ExtendedJobQueue {
     const at = await unit.now();
     const staleBefore = Math.ceil(Math.min(Math.max(at - staleThresholdMs, -8.64e15), 8.64e15));
     let released = 0;
-    for (;;) {
+    for (let page = 0; page < pagesMax; page += 1) {
       const [stale] = await unit.read([
         { q: "staleJobs", before: staleBefore, limit: READ_QUERIES_MAX },
       ]);
@@ -449,7 +457,7 @@ export class Jobs implements ExtendedJobQueue {
           error: leaseExpired(state),
           at,
         })),
-        reads: () => [{ q: "jobStates", keys }],
+        reads: () => [{ q: "jobStates", keys, now: at }],
       });
       if (written.applied) {
         const { commitId, results } = written;
@@ -458,6 +466,7 @@ export class Jobs implements ExtendedJobQueue {
       unit = afterFirstCommit(this.#direct);
       if (stale.length < READ_QUERIES_MAX) return released;
     }
+    return released;
   }
 
   async cancelByRun(workflowRunId: string): Promise<number> {
@@ -484,7 +493,7 @@ function outcomeOf(
   return attempt !== undefined && state.attempt !== attempt ? "lease-lost" : "over";
 }
 
-function leaseExpired({ attempt, maxAttempts }: JobState): string {
+function leaseExpired({ attempt, maxAttempts }: StaleJob): string {
   const last = attempt >= maxAttempts ? ", and no attempts are left" : "";
   return `The lease of attempt ${attempt} expired${last}`;
 }

@@ -82,11 +82,13 @@ function claimable(state: State, at: number): JobRow[] {
   const keys = [...byKey.keys()].filter((key) => key !== null).toSorted(compareUtf8);
   return [
     ...(byKey.get(null) ?? []),
-    ...keys.slice(0, CONCURRENCY_KEYS_MAX).flatMap((key) =>
-      (byKey.get(key) ?? [])
-        .toSorted(byUrgency)
-        .filter((job, place) => (running.get(key) ?? 0) + place < (job.concurrencyLimit ?? 1)),
-    ),
+    ...keys
+      .slice(0, CONCURRENCY_KEYS_MAX)
+      .flatMap((key) =>
+        (byKey.get(key) ?? [])
+          .toSorted(byUrgency)
+          .filter((job, place) => (running.get(key) ?? 0) + place < (job.concurrencyLimit ?? 1)),
+      ),
   ];
 }
 

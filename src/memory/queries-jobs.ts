@@ -6,6 +6,7 @@ import {
   type JobStatsRow,
   PAGE_ROWS,
   type QueryOf,
+  type StaleJob,
   tokenOf,
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "./order.ts";
@@ -49,18 +50,24 @@ export function liveJob(
   return null;
 }
 
-export function jobStates(state: State, { keys }: QueryOf<"jobStates">): JobState[] {
+export function jobStates(state: State, { keys, now }: QueryOf<"jobStates">): JobState[] {
   const known = new Map(keys.map((key) => [`${key.workflowRunId}\0${key.ordinal}`, key]));
   return [...known.values()].flatMap(({ workflowRunId, ordinal }) => {
     const job = state.jobs.get(workflowRunId, ordinal);
     if (job === undefined) return [];
-    return [stateOf(job)];
+    const { status, attempt, nextPollAt, concurrencyKey, commits } = job;
+    const keyWaits = concurrencyKey !== null && isAwaited(state, concurrencyKey, now) ? 1 : 0;
+    const what = { status, attempt, nextPollAt, concurrencyKey, commits, keyWaits };
+    return [{ workflowRunId, ordinal, ...what }];
   });
 }
 
-function stateOf(job: JobRow): JobState {
-  const { workflowRunId, ordinal, status, attempt, maxAttempts, nextPollAt, commits } = job;
-  return { workflowRunId, ordinal, status, attempt, maxAttempts, nextPollAt, commits };
+function isAwaited(state: State, key: string, now: number): boolean {
+  for (const job of state.jobs.all()) {
+    if (job.concurrencyKey !== key || job.status !== "PENDING") continue;
+    if (job.nextPollAt === null || job.nextPollAt <= now) return true;
+  }
+  return false;
 }
 
 /** The instant from which a PENDING job may be claimed. */
@@ -99,7 +106,7 @@ export function cancelledJobs(state: State, query: QueryOf<"cancelledJobs">): nu
   ).length;
 }
 
-export function staleJobs(state: State, { before, limit }: QueryOf<"staleJobs">): JobState[] {
+export function staleJobs(state: State, { before, limit }: QueryOf<"staleJobs">): StaleJob[] {
   return [...state.jobs.all()]
     .filter((job) => job.status === "RUNNING")
     .filter((job) => job.lockedAt !== null && job.lockedAt < before)
@@ -110,7 +117,12 @@ export function staleJobs(state: State, { before, limit }: QueryOf<"staleJobs">)
       ),
     )
     .slice(0, limit)
-    .map(stateOf);
+    .map(({ workflowRunId, ordinal, attempt, maxAttempts }) => ({
+      workflowRunId,
+      ordinal,
+      attempt,
+      maxAttempts,
+    }));
 }
 
 const byPoll: Compare<Pick<JobRow, "nextPollAt" | "workflowRunId" | "ordinal">> = inTurn<
@@ -127,4 +139,11 @@ export function suspendedJobs(state: State, { now, after }: QueryOf<"suspendedJo
     .filter((job) => after === null || byPoll(job, after) > 0)
     .toSorted(byPoll)
     .slice(0, PAGE_ROWS);
+}
+
+export function resumableJobs(state: State, { now, limit }: QueryOf<"resumableJobs">): number {
+  const due = [...state.jobs.all()].filter(
+    ({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= now,
+  );
+  return Math.min(due.length, limit);
 }

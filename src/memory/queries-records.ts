@@ -106,3 +106,10 @@ export function aiCallTotals(state: State, query: QueryOf<"aiCallTotals">): AiCa
     .toSorted(byTopic)
     .slice(0, PAGE_ROWS);
 }
+
+export function waitingEvents(state: State, { limit }: QueryOf<"waitingEvents">): number {
+  const waiting = [...state.outboxEvents.all()].filter(
+    ({ publishedAt, dlqAt }) => publishedAt === null && dlqAt === null,
+  );
+  return Math.min(waiting.length, limit);
+}

@@ -6,6 +6,7 @@ import {
   type QueryOf,
   type RunRow,
   type StageRow,
+  type UnattendedStage,
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "./order.ts";
 import { isLive } from "./queries-jobs.ts";
@@ -105,7 +106,10 @@ export function suspendedStages(state: State, query: QueryOf<"suspendedStages">)
 /** SUSPENDED stages that one query looks at. */
 const LOOKED_AT = 10_000;
 
-export function unattendedStages(state: State, query: QueryOf<"unattendedStages">): StageRow[] {
+export function unattendedStages(
+  state: State,
+  query: QueryOf<"unattendedStages">,
+): UnattendedStage[] {
   return [...state.stages.all()]
     .filter((stage) => stage.status === "SUSPENDED")
     .filter((stage) => stage.nextPollAt !== null && stage.nextPollAt <= query.before)
@@ -113,7 +117,11 @@ export function unattendedStages(state: State, query: QueryOf<"unattendedStages"
     .slice(0, LOOKED_AT)
     .filter((stage) => isUnfinished(state.runs.get(stage.workflowRunId, "")))
     .filter((stage) => !hasLiveJob(state, stage))
-    .slice(0, query.limit);
+    .slice(0, query.limit)
+    .map(({ workflowRunId, stageId, nextPollAt }) => {
+      const workflowId = state.runs.get(workflowRunId, "")?.workflowId ?? "";
+      return { workflowRunId, stageId, nextPollAt, workflowId };
+    });
 }
 
 export function waitingRuns(state: State, { before, limit }: QueryOf<"waitingRuns">): number {

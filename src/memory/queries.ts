@@ -8,6 +8,7 @@ import {
   jobStats,
   liveJob,
   overdueJobs,
+  resumableJobs,
   staleJobs,
   suspendedJobs,
 } from "./queries-jobs.ts";
@@ -17,6 +18,7 @@ import {
   artifacts,
   deadLetters,
   unpublishedEvents,
+  waitingEvents,
 } from "./queries-records.ts";
 import {
   audit,
@@ -64,6 +66,8 @@ const ANSWERS: Answers = {
   jobStats,
   claimedJobs,
   overdueJobs,
+  resumableJobs,
+  waitingEvents,
   unattendedStages,
   waitingRuns,
   expired: (state, { keysBefore }) =>

@@ -12,17 +12,8 @@ import {
   toWire,
 } from "../changes/index.ts";
 import { type Envelope, isServiceError, ServiceError, toEnvelope } from "../contract/index.ts";
-import {
-  CoordinatedStore,
-  type CoordinatorEnv,
-  type CoordinatorNamespace,
-} from "../coordinator/index.ts";
-import { D1Store } from "../store/index.ts";
+import { openStore, type WorkflowEngineEnv } from "../queue/index.ts";
 import { validCommit, validQueries } from "./validation.ts";
-
-export interface WorkflowEngineEnv extends CoordinatorEnv {
-  readonly RUNS: CoordinatorNamespace;
-}
 
 /** A commit, also one that came as a stream. */
 async function received(commit: unknown): Promise<unknown> {
@@ -37,7 +28,8 @@ async function received(commit: unknown): Promise<unknown> {
 export class WorkflowEngine extends WorkerEntrypoint<WorkflowEngineEnv> {
   /** A session that carries all further calls: one Worker invocation, of the 32 that a request may make. */
   open(): EngineSession {
-    return new EngineSession(new CoordinatedStore(new D1Store(this.env.DB), this.env.RUNS));
+    const waitUntil = (promise: Promise<unknown>) => this.ctx.waitUntil(promise);
+    return new EngineSession(openStore(this.env, { waitUntil }));
   }
 }
 

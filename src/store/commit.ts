@@ -139,6 +139,12 @@ function updatedRow(change: Change | undefined): string | null {
     case "deadLetterOutboxEvent":
     case "replayOutboxEvent":
       return `${change.workflowRunId}\0${change.sequence}`;
+    case "completeJob":
+    case "suspendJob":
+    case "failJob":
+    case "touchJob":
+    case "releaseJob":
+      return `${change.workflowRunId}\0${change.ordinal}`;
     case "recordAiCall":
       return `${change.row.batchId}\0${change.row.ordinal}`;
     default:

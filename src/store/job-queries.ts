@@ -4,17 +4,6 @@ import { jobs } from "./schema.ts";
 import { propertiesOf, selectList, type Statement, statement, tokenSql } from "./sql.ts";
 
 const SELECT = `SELECT ${selectList(propertiesOf(jobs, "delayed"))} FROM "jobs"`;
-/** A job without its payload. */
-const STATE = [
-  "workflowRunId",
-  "ordinal",
-  "status",
-  "attempt",
-  "maxAttempts",
-  "nextPollAt",
-  "commits",
-] as const;
-
 export function selectJob(query: QueryOf<"job">): Statement {
   return statement(
     `${SELECT} WHERE "workflow_run_id" = ? AND "ordinal" = ?`,
@@ -42,17 +31,34 @@ export function selectLiveJob({ dedupeKey }: QueryOf<"liveJob">): Statement {
   );
 }
 
-export function selectJobStates({ keys }: QueryOf<"jobStates">): Statement {
+export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement {
   const unique = new Map(
     keys.map(({ workflowRunId, ordinal }) => [
       JSON.stringify([workflowRunId, ordinal]),
       [workflowRunId, ordinal],
     ]),
   );
+  const columns = [
+    "workflowRunId",
+    "ordinal",
+    "status",
+    "attempt",
+    "nextPollAt",
+    "concurrencyKey",
+    "commits",
+  ];
+  const waits = (index: string, where: string) =>
+    `EXISTS (SELECT 1 FROM "jobs" AS other INDEXED BY "${index}" WHERE other."status" = 'PENDING' AND ${where} AND other."concurrency_key" = job."concurrency_key")`;
+  const keyWaits =
+    `CASE WHEN job."concurrency_key" IS NULL THEN 0 ELSE ` +
+    `${waits("jobs_ready_keyed_idx", `other."delayed" = 0 AND other."concurrency_key" IS NOT NULL AND (other."next_poll_at" IS NULL OR other."next_poll_at" <= ?2)`)} OR ` +
+    `${waits("jobs_delayed_idx", `other."delayed" = 1 AND other."next_poll_at" <= ?2`)} END`;
   // CROSS JOIN: the keys come first, whatever D1's statistics say.
   return statement(
-    `SELECT ${selectList(STATE, "job")} FROM json_each(?) AS key CROSS JOIN "jobs" AS job ON job."workflow_run_id" = key.value ->> 0 AND job."ordinal" = key.value ->> 1`,
+    `SELECT ${selectList(columns, "job")}, ${keyWaits} AS "keyWaits" FROM json_each(?1) AS key ` +
+      `CROSS JOIN "jobs" AS job ON job."workflow_run_id" = key.value ->> 0 AND job."ordinal" = key.value ->> 1`,
     JSON.stringify([...unique.values()]),
+    now,
   );
 }
 
@@ -64,6 +70,14 @@ const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM
 
 export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Statement {
   return statement(`SELECT count(*) AS "count" FROM (${DUE})`, before, limit);
+}
+
+export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): Statement {
+  return statement(
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "jobs" INDEXED BY "jobs_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ? LIMIT ?)`,
+    now,
+    limit,
+  );
 }
 
 export function selectJobStats({ now, failedSince }: QueryOf<"jobStats">): Statement {
@@ -91,7 +105,7 @@ export function countCancelledJobs(query: QueryOf<"cancelledJobs">): Statement {
 
 export function selectStaleJobs(query: QueryOf<"staleJobs">): Statement {
   return statement(
-    `SELECT ${selectList(STATE)} FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < ? ORDER BY "locked_at", "workflow_run_id", "ordinal" LIMIT ?`,
+    `SELECT ${selectList(["workflowRunId", "ordinal", "attempt", "maxAttempts"])} FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < ? ORDER BY "locked_at", "workflow_run_id", "ordinal" LIMIT ?`,
     query.before,
     query.limit,
   );
@@ -110,4 +124,3 @@ export function selectSuspendedJobs({ now, after }: QueryOf<"suspendedJobs">): S
         after.ordinal,
       );
 }
-

@@ -14,10 +14,11 @@ import {
 } from "../changes/index.ts";
 import { jobs } from "./schema.ts";
 import {
+  groupBy,
   insertRows,
-  type Param,
   propertiesOf,
   remembering,
+  sourcesOf,
   type Statement,
   statement,
 } from "./sql.ts";
@@ -96,55 +97,52 @@ export function resumeJobs(changes: readonly ChangeOf<"resumeJobs">[], commitId:
 }
 
 export function completeJobs(changes: readonly ChangeOf<"completeJob">[], commitId: string) {
-  return changes.map((change) =>
-    updateJob(
-      change,
-      commitId,
-      `"status" = 'COMPLETED', "completed_at" = ?, "updated_at" = ?`,
-      [change.at, change.at],
-      OPEN,
-    ),
-  );
+  return updateEach(changes, ["at"], commitId, {
+    set: `"status" = 'COMPLETED', "completed_at" = src."at", "updated_at" = src."at"`,
+    where: OPEN,
+  });
 }
 
 export function suspendJobs(changes: readonly ChangeOf<"suspendJob">[], commitId: string) {
-  return changes.map((change) =>
-    updateJob(
-      change,
-      commitId,
-      `"status" = 'SUSPENDED', "next_poll_at" = ?, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = ?`,
-      [change.nextPollAt, change.at],
-      OPEN,
-    ),
-  );
+  return updateEach(changes, ["at", "nextPollAt"], commitId, {
+    set: `"status" = 'SUSPENDED', "next_poll_at" = src."next_poll_at", "worker_id" = NULL, "locked_at" = NULL, "updated_at" = src."at"`,
+    where: OPEN,
+  });
 }
 
 export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: string) {
-  return changes.map((change) => {
-    const retry = `("attempt" < "max_attempts")`;
-    return change.retry === null
-      ? updateJob(
-          change,
-          commitId,
-          `"status" = 'FAILED', "completed_at" = ?, "last_error" = ?, "updated_at" = ?`,
-          [change.at, change.error, change.at],
-          OPEN,
-        )
-      : updateJob(
-          change,
-          commitId,
-          `"status" = CASE WHEN ${retry} THEN 'PENDING' ELSE 'FAILED' END, ` +
-            `"worker_id" = CASE WHEN ${retry} THEN NULL ELSE "worker_id" END, ` +
-            `"locked_at" = CASE WHEN ${retry} THEN NULL ELSE "locked_at" END, ` +
-            `"completed_at" = CASE WHEN ${retry} THEN "completed_at" ELSE ? END, ` +
-            `"delayed" = CASE WHEN ${retry} THEN 1 ELSE "delayed" END, ` +
-            `"next_poll_at" = CASE WHEN ${retry} THEN ? + ${backoffSql(change.retry)} ELSE "next_poll_at" END, ` +
-            `"last_error" = ?, "updated_at" = ?`,
-          [change.at, change.at, change.error, change.at],
-          OPEN,
-        );
-  });
+  const final = changes.filter(({ retry }) => retry === null);
+  const byBackoff = groupBy(
+    changes.filter(({ retry }) => retry !== null),
+    ({ retry }) => JSON.stringify(retry),
+  );
+  return [
+    ...updateEach(final, ["at", "error"], commitId, {
+      set: `"status" = 'FAILED', "completed_at" = src."at", "last_error" = src."error", "updated_at" = src."at"`,
+      where: OPEN,
+    }),
+    ...[...byBackoff.values()].flatMap((group) =>
+      updateEach(group, ["at", "error"], commitId, {
+        set:
+          `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ` +
+          `"worker_id" = ${ifLeft("NULL", `"worker_id"`)}, ` +
+          `"locked_at" = ${ifLeft("NULL", `"locked_at"`)}, ` +
+          `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, ` +
+          `"delayed" = ${ifLeft("1", `"delayed"`)}, ` +
+          `"next_poll_at" = ${ifLeft(`src."at" + ${backoffSql(group[0]?.retry ?? NO_BACKOFF)}`, `"next_poll_at"`)}, ` +
+          `"last_error" = src."error", "updated_at" = src."at"`,
+        where: OPEN,
+      }),
+    ),
+  ];
 }
+
+/** While attempts are left the one, and otherwise the other. */
+function ifLeft(left: string, otherwise: string): string {
+  return `CASE WHEN "attempt" < "max_attempts" THEN ${left} ELSE ${otherwise} END`;
+}
+
+const NO_BACKOFF: RetryBackoff = { baseMs: 0, capMs: 0, jitterPermille: 0 };
 
 /** Whole numbers, written out: bound ones would be REAL, and divide as such. */
 function backoffSql({ baseMs, capMs, jitterPermille }: RetryBackoff): string {
@@ -153,29 +151,18 @@ function backoffSql({ baseMs, capMs, jitterPermille }: RetryBackoff): string {
 }
 
 export function touchJobs(changes: readonly ChangeOf<"touchJob">[], commitId: string) {
-  return changes.map((change) =>
-    updateJob(
-      change,
-      commitId,
-      `"locked_at" = ?, "updated_at" = ?`,
-      [change.at, change.at],
-      `"status" = 'RUNNING'`,
-    ),
-  );
+  return updateEach(changes, ["at"], commitId, {
+    set: `"locked_at" = src."at", "updated_at" = src."at"`,
+    where: `"status" = 'RUNNING'`,
+  });
 }
 
 export function releaseJobs(changes: readonly ChangeOf<"releaseJob">[], commitId: string) {
-  return changes.map((change) => {
-    const retry = `("attempt" < "max_attempts")`;
-    return updateJob(
-      change,
-      commitId,
-      `"status" = CASE WHEN ${retry} THEN 'PENDING' ELSE 'FAILED' END, "worker_id" = NULL, "locked_at" = NULL, ` +
-        `"last_error" = ?, "completed_at" = CASE WHEN ${retry} THEN "completed_at" ELSE ? END, "updated_at" = ?`,
-      [change.error, change.at, change.at],
-      `"status" = 'RUNNING' AND "locked_at" < ?`,
-      [change.staleBefore],
-    );
+  return updateEach(changes, ["at", "error", "staleBefore"], commitId, {
+    set:
+      `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, "worker_id" = NULL, "locked_at" = NULL, "last_error" = src."error", ` +
+      `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, "updated_at" = src."at"`,
+    where: `"status" = 'RUNNING' AND "locked_at" < src."stale_before"`,
   });
 }
 
@@ -187,31 +174,26 @@ export function cancelJobs(changes: readonly ChangeOf<"cancelJobs">[], commitId:
   }));
 }
 
-function updateJob(
-  key: {
+/** One statement for all of them. A job whose attempt is not the change's stays as it is. */
+function updateEach<
+  C extends {
     readonly workflowRunId: string;
     readonly ordinal: string;
-    /** The fence; absent: any attempt. */
     readonly attempt?: number | undefined;
   },
+>(
+  changes: readonly C[],
+  values: readonly (keyof C & string)[],
   commitId: string,
-  set: string,
-  params: readonly Param[],
-  condition: string,
-  conditionParams: readonly Param[] = [],
-): Statement {
-  const commits = remembering(commitId, `"commits"`);
-  const { workflowRunId, ordinal, attempt } = key;
-  const fence = attempt === undefined ? "" : ` AND "attempt" = ?`;
-  return {
-    sql: `UPDATE "jobs" SET ${set}, "commits" = ${commits.sql} WHERE "workflow_run_id" = ? AND "ordinal" = ? AND ${condition}${fence}`,
-    params: [
-      ...params,
-      ...commits.params,
-      workflowRunId,
-      ordinal,
-      ...conditionParams,
-      ...(attempt === undefined ? [] : [attempt]),
-    ],
-  };
+  { set, where }: { readonly set: string; readonly where: string },
+): Statement[] {
+  const commits = remembering(commitId, `"jobs"."commits"`);
+  const fenced = changes.map((change) => ({ ...change, fence: change.attempt ?? null }));
+  return sourcesOf(fenced, ["workflowRunId", "ordinal", "fence", ...values]).map((source) => ({
+    sql:
+      `UPDATE "jobs" SET ${set}, "commits" = ${commits.sql} FROM ${source.sql} ` +
+      `WHERE "jobs"."workflow_run_id" = src."workflow_run_id" AND "jobs"."ordinal" = src."ordinal" ` +
+      `AND ${where} AND (src."fence" IS NULL OR "jobs"."attempt" = src."fence")`,
+    params: [...commits.params, ...source.params],
+  }));
 }

@@ -48,6 +48,13 @@ export function selectUnpublishedEvents(query: QueryOf<"unpublishedEvents">): St
   );
 }
 
+export function countWaitingEvents({ limit }: QueryOf<"waitingEvents">): Statement {
+  return statement(
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "outbox_events" INDEXED BY "outbox_events_waiting_idx" WHERE "published_at" IS NULL AND "dlq_at" IS NULL LIMIT ?)`,
+    limit,
+  );
+}
+
 export function selectDeadLetters(query: QueryOf<"deadLetters">): Statement {
   return statement(
     `${SELECT} INDEXED BY "outbox_events_dlq_idx" WHERE "dlq_at" IS NOT NULL ORDER BY "dlq_at", "workflow_run_id", "sequence" LIMIT ?`,

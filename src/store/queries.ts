@@ -9,6 +9,7 @@ import { selectExpired, selectIdempotencyKey } from "./idempotency-keys.ts";
 import {
   countCancelledJobs,
   countOverdueJobs,
+  countResumableJobs,
   selectClaimedJobs,
   selectJob,
   selectJobs,
@@ -19,6 +20,7 @@ import {
   selectSuspendedJobs,
 } from "./job-queries.ts";
 import {
+  countWaitingEvents,
   selectDeadLetters,
   selectOutboxEvent,
   selectOutboxTail,
@@ -93,6 +95,10 @@ export function queryStatement(query: Query): Statement {
       return selectClaimedJobs(query);
     case "overdueJobs":
       return countOverdueJobs(query);
+    case "resumableJobs":
+      return countResumableJobs(query);
+    case "waitingEvents":
+      return countWaitingEvents(query);
     case "unattendedStages":
       return selectUnattendedStages(query);
     case "waitingRuns":
@@ -139,6 +145,8 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
       return Number(rows[0]?.["sequence"]);
     case "cancelledJobs":
     case "overdueJobs":
+    case "resumableJobs":
+    case "waitingEvents":
     case "waitingRuns":
     case "expired":
       return Number(rows[0]?.["count"]);

@@ -10,6 +10,7 @@ export {
   type FaultyD1,
 } from "./faulty-d1.ts";
 export {
+  type ConformanceBackend,
   type ConformanceConnectOptions,
   type ConformanceOptions,
   describeConformance,

@@ -1,9 +1,13 @@
 import { expect } from "vitest";
-import type { Backend, AnnotationFilters } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { AnnotationFilters } from "../../contract/index.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import { anAnnotation, at, forced, nap, seedRun, shifted } from "./support.ts";
 
-async function keysBy(backend: Backend, runId: string, filters: unknown): Promise<string[]> {
+async function keysBy(
+  backend: ConformanceBackend,
+  runId: string,
+  filters: unknown,
+): Promise<string[]> {
   const rows = await backend.persistence.listAnnotations(runId, forced<AnnotationFilters>(filters));
   return rows.map((annotation) => annotation.key);
 }

@@ -1,4 +1,5 @@
-import type { Backend, UpdateStageInput } from "../../contract/index.ts";
+import type { UpdateStageInput } from "../../contract/index.ts";
+import type { ConformanceBackend } from "./harness.ts";
 import {
   anAICall,
   aJob,
@@ -19,7 +20,11 @@ export interface Column {
   /** True where only objects are taken. */
   readonly objectsOnly?: boolean;
   /** Writes through one connection, reads through another. */
-  roundTrip(writer: Backend, reader: Backend, value: unknown): Promise<unknown>;
+  roundTrip(
+    writer: ConformanceBackend,
+    reader: ConformanceBackend,
+    value: unknown,
+  ): Promise<unknown>;
 }
 
 function stageUpdateColumn(field: keyof UpdateStageInput): Column {
@@ -135,7 +140,7 @@ export interface LargeWrite {
   readonly name: string;
   /** What the fault's own `field` has to contain, in whatever case. */
   readonly field: string;
-  write(backend: Backend, text: string): Promise<unknown>;
+  write(backend: ConformanceBackend, text: string): Promise<unknown>;
 }
 
 /** One for each kind of row, and one for each way to write it. */
@@ -143,7 +148,7 @@ export const LARGE_WRITES: readonly LargeWrite[] = [
   ...(["input", "config"] as const).map((field) => ({
     name: `createRun with a large ${field}`,
     field,
-    write: (backend: Backend, text: string) => seedRun(backend, { [field]: text }),
+    write: (backend: ConformanceBackend, text: string) => seedRun(backend, { [field]: text }),
   })),
   {
     name: "updateRun with a large output",

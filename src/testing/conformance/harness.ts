@@ -1,5 +1,17 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Backend, StaleVersionErrorClass } from "../../contract/index.ts";
+import type {
+  FlushableAICallLogger,
+  JobQueue,
+  StaleVersionErrorClass,
+  WorkflowPersistence,
+} from "../../contract/index.ts";
+
+/** What the suite asks of an adapter: the contract, and that AI calls can be waited for. */
+export interface ConformanceBackend {
+  readonly persistence: WorkflowPersistence;
+  readonly jobs: JobQueue;
+  readonly aiCalls: FlushableAICallLogger;
+}
 
 export interface ConformanceConnectOptions {
   workerId?: string;
@@ -9,7 +21,7 @@ export interface ConformanceConnectOptions {
 export interface ConformanceOptions {
   name: string;
   /** Opens a further connection onto the same store: races run between connections. */
-  connect(options?: ConformanceConnectOptions): Backend | Promise<Backend>;
+  connect(options?: ConformanceConnectOptions): ConformanceBackend | Promise<ConformanceBackend>;
   /** Empties the store before each test. */
   reset(): void | Promise<void>;
   /** Titles of tests that this adapter does not pass, each with the reason. */
@@ -19,10 +31,10 @@ export interface ConformanceOptions {
 /** What a test starts from: an empty store, with two connections onto it. */
 export interface Fixture {
   /** Its worker is called "worker-a". */
-  readonly a: Backend;
+  readonly a: ConformanceBackend;
   /** Its worker is called "worker-b". */
-  readonly b: Backend;
-  connect(options?: ConformanceConnectOptions): Promise<Backend>;
+  readonly b: ConformanceBackend;
+  connect(options?: ConformanceConnectOptions): Promise<ConformanceBackend>;
 }
 
 export type Test = (title: string, body: (fixture: Fixture) => Promise<void>) => void;

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import type { AcquireIdempotencyKeyResult, Backend } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { AcquireIdempotencyKeyResult } from "../../contract/index.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import { AN_HOUR_MS, forced, INSTANT, nap, shifted } from "./support.ts";
 
 const ACQUIRED = { status: "acquired" };
@@ -8,8 +8,8 @@ const IN_PROGRESS = { status: "in_progress" };
 const STALE_MS = 60_000;
 
 function acquire(
-  backend: Backend,
-  options?: Parameters<Backend["persistence"]["acquireIdempotencyKey"]>[2],
+  backend: ConformanceBackend,
+  options?: Parameters<ConformanceBackend["persistence"]["acquireIdempotencyKey"]>[2],
 ): Promise<AcquireIdempotencyKeyResult> {
   return options === undefined
     ? backend.persistence.acquireIdempotencyKey("key-1", "run.create")
@@ -18,7 +18,7 @@ function acquire(
 
 /** Measures the age of the key at so many milliseconds after it was first acquired at INSTANT. */
 function acquireAt(
-  backend: Backend,
+  backend: ConformanceBackend,
   ms: number,
   staleInProgressAfterMs?: number,
 ): Promise<AcquireIdempotencyKeyResult> {

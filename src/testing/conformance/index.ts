@@ -35,7 +35,11 @@ import { transactionRecordReads } from "./transaction-record-reads.ts";
 import { transactions } from "./transactions.ts";
 import { values } from "./values.ts";
 
-export type { ConformanceConnectOptions, ConformanceOptions } from "./harness.ts";
+export type {
+  ConformanceBackend,
+  ConformanceConnectOptions,
+  ConformanceOptions,
+} from "./harness.ts";
 
 const AREAS: Readonly<Record<string, Area>> = {
   runs,

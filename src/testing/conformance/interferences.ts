@@ -1,4 +1,5 @@
-import type { Backend, WorkflowPersistence } from "../../contract/index.ts";
+import type { WorkflowPersistence } from "../../contract/index.ts";
+import type { ConformanceBackend } from "./harness.ts";
 import { anAnnotation, anArtifact, aStage, present, seedRun, seedStage } from "./support.ts";
 
 /** The run that transactions and others meet at. */
@@ -8,7 +9,7 @@ export const RUN = "run-1";
 export interface Interference {
   readonly name: string;
   read(persistence: WorkflowPersistence): Promise<unknown>;
-  disturb(other: Backend): Promise<unknown>;
+  disturb(other: ConformanceBackend): Promise<unknown>;
 }
 
 function change(
@@ -20,7 +21,7 @@ function change(
 }
 
 /** The run has a completed stage "extract" and a pending stage "review", one of each other row. */
-export async function seedAll(backend: Backend): Promise<void> {
+export async function seedAll(backend: ConformanceBackend): Promise<void> {
   const { persistence } = backend;
   await seedRun(backend, { id: RUN });
   await seedRun(backend, { id: "witness" });
@@ -35,7 +36,7 @@ const updateReview =
   ({ persistence }) =>
     persistence.updateStageByRunAndStageId(RUN, "review", update);
 
-async function replaceExtract({ persistence }: Backend): Promise<void> {
+async function replaceExtract({ persistence }: ConformanceBackend): Promise<void> {
   const stage = present(await persistence.getStage(RUN, "extract"));
   await persistence.deleteStage(stage.id);
   await persistence.createStage(aStage(RUN, { stageId: "extract", status: "COMPLETED" }));

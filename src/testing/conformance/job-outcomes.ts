@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import type { Backend, JobQueue } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { JobQueue } from "../../contract/index.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import {
   aJob,
   AN_HOUR_MS,
@@ -36,7 +36,7 @@ const SETTLEMENTS: Readonly<Record<string, (queue: JobQueue, jobId: string) => P
 };
 
 /** Brings a job of the run into a state in which nothing can happen to it any more. */
-const ENDINGS: Readonly<Record<string, (backend: Backend) => Promise<string>>> = {
+const ENDINGS: Readonly<Record<string, (backend: ConformanceBackend) => Promise<string>>> = {
   COMPLETED: async (backend) => {
     const { jobId } = await deliver(backend, aJob(RUN));
     await backend.jobs.complete(jobId);

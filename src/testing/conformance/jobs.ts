@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import type { Backend } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import {
   aJob,
   AN_HOUR_MS,
@@ -17,7 +16,7 @@ import {
   upTo,
 } from "./support.ts";
 
-async function dequeueAll(backend: Backend): Promise<string[]> {
+async function dequeueAll(backend: ConformanceBackend): Promise<string[]> {
   const ids: string[] = [];
   for (;;) {
     const job = await backend.jobs.dequeue();

@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import type { Backend } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import {
   aJob,
   anAICall,
@@ -23,14 +22,17 @@ const KEY_BYTES = 2_048;
 interface NamedField {
   readonly name: string;
   readonly bytes: number;
-  write(backend: Backend, value: string): Promise<unknown>;
+  write(backend: ConformanceBackend, value: string): Promise<unknown>;
 }
 
 function field(name: string, bytes: number, write: NamedField["write"]): NamedField {
   return { name, bytes, write };
 }
 
-async function annotate(backend: Backend, overrides: Parameters<typeof anAnnotation>[1]) {
+async function annotate(
+  backend: ConformanceBackend,
+  overrides: Parameters<typeof anAnnotation>[1],
+) {
   const { id } = await seedRun(backend);
   await backend.persistence.appendAnnotations([anAnnotation(id, overrides)]);
 }

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import type { Backend, OutboxRecord } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { OutboxRecord } from "../../contract/index.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import {
   anEvent,
   at,
@@ -18,7 +18,7 @@ function summaryOf(events: readonly OutboxRecord[]): string[] {
   return events.map((event) => `${event.workflowRunId} ${event.sequence} ${event.eventType}`);
 }
 
-async function waiting(backend: Backend, limit?: number): Promise<string[]> {
+async function waiting(backend: ConformanceBackend, limit?: number): Promise<string[]> {
   return summaryOf(await backend.persistence.getUnpublishedOutboxEvents(limit));
 }
 

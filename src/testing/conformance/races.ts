@@ -1,6 +1,5 @@
 import { isServiceError } from "../../contract/index.ts";
-import type { Backend } from "../../contract/index.ts";
-import type { Fixture } from "./harness.ts";
+import type { ConformanceBackend, Fixture } from "./harness.ts";
 import { outcomesOf, upTo } from "./support.ts";
 
 export const RACERS = 10;
@@ -9,9 +8,9 @@ export const RACERS = 10;
 export async function race<T>(
   { connect }: Fixture,
   racers: number,
-  work: (backend: Backend, index: number) => Promise<T>,
+  work: (backend: ConformanceBackend, index: number) => Promise<T>,
 ): Promise<{ values: T[]; errors: unknown[] }> {
-  const backends: Backend[] = [];
+  const backends: ConformanceBackend[] = [];
   for (const n of upTo(racers)) backends.push(await connect({ workerId: `worker-${n}` }));
   return outcomesOf(backends.map((backend, index) => work(backend, index)));
 }

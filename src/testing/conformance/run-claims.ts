@@ -1,9 +1,8 @@
 import { expect } from "vitest";
-import type { Backend } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import { nap, present, seedRun, seedRunningRun, theRun } from "./support.ts";
 
-async function claimAll(backend: Backend): Promise<string[]> {
+async function claimAll(backend: ConformanceBackend): Promise<string[]> {
   const ids: string[] = [];
   for (;;) {
     const run = await backend.persistence.claimNextPendingRun();

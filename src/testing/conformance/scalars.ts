@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import type { Backend } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import {
   aJob,
   anAICall,
@@ -21,14 +20,14 @@ import {
   theStage,
 } from "./support.ts";
 
-type Write = (backend: Backend, value: never) => Promise<unknown>;
+type Write = (backend: ConformanceBackend, value: never) => Promise<unknown>;
 
-async function updateStageWith(backend: Backend, update: object): Promise<void> {
+async function updateStageWith(backend: ConformanceBackend, update: object): Promise<void> {
   const { id } = await seedStage(backend, (await seedRun(backend)).id);
   await backend.persistence.updateStage(id, update);
 }
 
-async function updateRunWith(backend: Backend, update: object): Promise<void> {
+async function updateRunWith(backend: ConformanceBackend, update: object): Promise<void> {
   const { id } = await seedRun(backend);
   await backend.persistence.updateRun(id, update);
 }

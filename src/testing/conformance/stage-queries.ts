@@ -1,12 +1,12 @@
 import { expect } from "vitest";
-import type { Backend, Status, WorkflowStageRecord } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { Status, WorkflowStageRecord } from "../../contract/index.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import { AN_HOUR_MS, forced, fromNow, INSTANT, seedRun, seedStage, shifted } from "./support.ts";
 
 /** A stage by its id, its group, its number and its status, created in the order given. */
 type Plan = readonly (readonly [stageId: string, group: number, number: number, status: Status])[];
 
-async function seedPlan(backend: Backend, plan: Plan): Promise<string> {
+async function seedPlan(backend: ConformanceBackend, plan: Plan): Promise<string> {
   const { id } = await seedRun(backend);
   for (const [stageId, executionGroup, stageNumber, status] of plan) {
     await seedStage(backend, id, { stageId, executionGroup, stageNumber, status });
@@ -19,7 +19,7 @@ function idsOf(stages: readonly WorkflowStageRecord[]): string[] {
 }
 
 async function seedSuspended(
-  backend: Backend,
+  backend: ConformanceBackend,
   runId: string,
   stageId: string,
   nextPollAt: Date | null,

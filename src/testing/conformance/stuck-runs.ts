@@ -1,6 +1,5 @@
 import { expect } from "vitest";
-import type { Backend } from "../../contract/index.ts";
-import type { Test } from "./harness.ts";
+import type { ConformanceBackend, Test } from "./harness.ts";
 import {
   aJob,
   AN_HOUR_MS,
@@ -20,7 +19,7 @@ import {
 /** Everything so far happened before this instant. */
 const afterAll = (): Date => fromNow(AN_HOUR_MS);
 
-async function stuckIds(backend: Backend, since: Date): Promise<string[]> {
+async function stuckIds(backend: ConformanceBackend, since: Date): Promise<string[]> {
   return (await backend.persistence.getStuckRuns(since)).map((run) => run.id);
 }
 

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { isServiceError, StaleVersionError } from "../../contract/index.ts";
+import type { ConformanceBackend } from "./harness.ts";
 import type {
-  Backend,
   CreateAICallInput,
   CreateAnnotationInput,
   CreateLogInput,
@@ -121,14 +121,14 @@ export function anAICall(overrides: Partial<CreateAICallInput> = {}): CreateAICa
 // Seeds: rows that exist before the test begins.
 
 export function seedRun(
-  backend: Backend,
+  backend: ConformanceBackend,
   overrides: Partial<CreateRunInput> = {},
 ): Promise<WorkflowRunRecord> {
   return backend.persistence.createRun(aRun(overrides));
 }
 
 export async function seedRunningRun(
-  backend: Backend,
+  backend: ConformanceBackend,
   overrides: Partial<CreateRunInput> = {},
 ): Promise<WorkflowRunRecord> {
   const { id } = await seedRun(backend, overrides);
@@ -137,7 +137,7 @@ export async function seedRunningRun(
 }
 
 export function seedStage(
-  backend: Backend,
+  backend: ConformanceBackend,
   workflowRunId: string,
   overrides: Partial<CreateStageInput> = {},
 ): Promise<WorkflowStageRecord> {
@@ -145,7 +145,7 @@ export function seedStage(
 }
 
 export async function seedEvents(
-  backend: Backend,
+  backend: ConformanceBackend,
   workflowRunId: string,
   ...types: string[]
 ): Promise<OutboxRecord[]> {
@@ -155,25 +155,28 @@ export async function seedEvents(
 }
 
 /** Enqueues one job and has this connection dequeue it. */
-export async function deliver(backend: Backend, job: EnqueueJobInput): Promise<DequeueResult> {
+export async function deliver(
+  backend: ConformanceBackend,
+  job: EnqueueJobInput,
+): Promise<DequeueResult> {
   await backend.jobs.enqueue(job);
   return present(await backend.jobs.dequeue());
 }
 
 /** Ends every lease and has this connection dequeue the best of the jobs that became free. */
-export async function redeliver(backend: Backend): Promise<DequeueResult> {
+export async function redeliver(backend: ConformanceBackend): Promise<DequeueResult> {
   await endAllLeases(backend);
   return present(await backend.jobs.dequeue());
 }
 
 /** A threshold below zero lies in the future, so every lease is older. */
-export function endAllLeases(backend: Backend): Promise<number> {
+export function endAllLeases(backend: ConformanceBackend): Promise<number> {
   return backend.jobs.releaseStaleJobs(-AN_HOUR_MS);
 }
 
 // Reads of a row that must be there.
 
-type Reader = Pick<Backend, "persistence"> | WorkflowPersistence;
+type Reader = Pick<ConformanceBackend, "persistence"> | WorkflowPersistence;
 
 function readerOf(reader: Reader): WorkflowPersistence {
   return "persistence" in reader ? reader.persistence : reader;
@@ -187,7 +190,11 @@ export async function theStage(reader: Reader, id: string): Promise<WorkflowStag
   return present(await readerOf(reader).getStageById(id));
 }
 
-export async function theJob(backend: Backend, runId: string, jobId: string): Promise<JobRecord> {
+export async function theJob(
+  backend: ConformanceBackend,
+  runId: string,
+  jobId: string,
+): Promise<JobRecord> {
   const jobs = await backend.jobs.getJobsByWorkflowRun(runId);
   return present(jobs.find((job) => job.id === jobId));
 }
@@ -293,7 +300,7 @@ export async function outcomesOf<T>(
 
 /** Runs a transaction whose first run is disturbed, at the point where it calls `disturb`. */
 export async function disturbed<T>(
-  backend: Backend,
+  backend: ConformanceBackend,
   disturbance: () => Promise<unknown>,
   body: (tx: WorkflowPersistence, disturb: () => Promise<void>) => Promise<T>,
 ): Promise<{ result: T; runs: number }> {

@@ -1,0 +1,221 @@
+/**
+ * The consumer of the queue `JOBS`. n messages are n permits: it claims up to n of the best due jobs in one statement, runs them
+ * side by side through the handler, and settles each as it ends. It trusts nothing in a message. Whatever happens to it,
+ * the rows tell the truth, and what it held is delivered again when the lease has expired.
+ */
+import { CLAIM_JOBS_MAX, type Store } from "../changes/index.ts";
+import { Connection } from "../client/connection.ts";
+import type { Settling } from "../client/jobs.ts";
+import type {
+  DequeueResult,
+  HandlerContext,
+  HandlerDuty,
+  JobHandler,
+  JobOutcome,
+  OutboxRecord,
+} from "../contract/index.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import { failure, toOutcome } from "./outcome.ts";
+import { relayEvents } from "./relay.ts";
+import type { DispatchSettings } from "./settings.ts";
+import { Settler } from "./settler.ts";
+import { kindOf } from "./wake-up.ts";
+
+/** A message, as far as it is used. */
+export interface WakeUpDelivery {
+  readonly body: unknown;
+  ack(): void;
+  retry(options?: { delaySeconds?: number }): void;
+}
+
+export interface ConsumerOptions {
+  readonly store: Store;
+  /** Null: nobody works jobs here; messages are acked, and jobs wait for those who poll. */
+  readonly handler: JobHandler | null;
+  /** Whether the handler runs in this Worker, and can be given a connection and a signal. */
+  readonly embedded: boolean;
+  readonly settings: DispatchSettings;
+  /** Stored with the jobs that are claimed. */
+  readonly workerId: string;
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+}
+
+/** What became of a batch. `unsettled`: could not be written; the lease will expire. */
+export interface ConsumedBatch {
+  readonly permits: number;
+  readonly claimed: number;
+  completed: number;
+  suspended: number;
+  failed: number;
+  /** Settled by the handler itself. */
+  settled: number;
+  /** A later attempt owns the job, or it had come to its end: the result was not taken. */
+  lost: number;
+  unsettled: number;
+}
+
+/** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */
+const RETRY_SECONDS = 10;
+
+/** Resolves when every message is acked or handed back. Rejects for nothing but a bug. */
+export async function consume(
+  messages: readonly WakeUpDelivery[],
+  options: ConsumerOptions,
+): Promise<ConsumedBatch> {
+  const kinds = Map.groupBy(messages, ({ body }) => kindOf(body));
+  const { duties } = options.settings;
+  const part = async (kind: HandlerDuty, work: (permits: number) => Promise<void>) => {
+    const permits = kinds.get(kind) ?? [];
+    if (permits.length === 0) return;
+    if (options.handler === null || !duties.has(kind)) return acknowledge(permits);
+    try {
+      await work(permits.length);
+      acknowledge(permits);
+    } catch (error) {
+      console.error("wfe-wake-up-failed", kind, error);
+      for (const permit of permits) permit.retry({ delaySeconds: RETRY_SECONDS });
+    }
+  };
+  let consumed = nothing((kinds.get("jobs") ?? []).length);
+  await Promise.all([
+    part("jobs", async (permits) => {
+      consumed = await workJobs(permits, options);
+    }),
+    part("runs", async () => claimRuns(options)),
+    part("outbox", async () => relay(options)),
+  ]);
+  return consumed;
+}
+
+function acknowledge(messages: readonly WakeUpDelivery[]): void {
+  for (const message of messages) message.ack();
+}
+
+function nothing(permits: number, claimed = 0): ConsumedBatch {
+  const none = { completed: 0, suspended: 0, failed: 0, settled: 0, lost: 0, unsettled: 0 };
+  return { permits, claimed, ...none };
+}
+
+function connection({ store, workerId, settings, waitUntil }: ConsumerOptions): Connection {
+  return new Connection(store, { workerId, retry: settings.retry, waitUntil });
+}
+
+/** Rejects only if the claim failed: from then on, it is the rows that tell what is to be done. */
+async function workJobs(permits: number, options: ConsumerOptions): Promise<ConsumedBatch> {
+  const { jobs } = connection(options);
+  const count = Math.min(permits, CLAIM_JOBS_MAX);
+  const claimed = options.settings.resumes
+    ? await jobs.resumeAndDequeue(count)
+    : await jobs.dequeueMany(count);
+  const consumed = nothing(permits, claimed.length);
+  if (claimed.length === 0) return consumed;
+  const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
+  const settler = new Settler(jobs);
+  const work = claimed.map(async (job) => {
+    const signal = keeper.hold(job.jobId);
+    const outcome = await handled(job, signal, options);
+    try {
+      await settleAs(outcome, job, { consumed, settler, options });
+    } catch (error) {
+      consumed.unsettled += 1;
+      console.error("wfe-job-not-settled", job.jobId, error);
+    } finally {
+      keeper.release(job.jobId, "The consumer has stopped waiting for the handler");
+    }
+  });
+  try {
+    await Promise.all(work);
+  } finally {
+    await keeper.stop();
+  }
+  return consumed;
+}
+
+async function handled(
+  job: DequeueResult,
+  lease: AbortSignal,
+  options: ConsumerOptions,
+): Promise<JobOutcome> {
+  const { handler, settings } = options;
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new Error(`The handler did not answer within ${settings.handlerTimeoutMs} ms`));
+  }, settings.handlerTimeoutMs);
+  try {
+    const answer = call(handler, job, lease, options);
+    return toOutcome(await Promise.race([answer, late]));
+  } catch (error) {
+    return failure(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Async, so that a handler that throws at once rejects like any other. */
+async function call(
+  handler: JobHandler | null,
+  job: DequeueResult,
+  signal: AbortSignal,
+  options: ConsumerOptions,
+): Promise<unknown> {
+  if (!options.embedded) return handler?.handleJob(job);
+  const context = handlerContext(options, signal);
+  context.jobs.adopt(job);
+  return handler?.handleJob(job, context);
+}
+
+function handlerContext(options: ConsumerOptions, signal: AbortSignal): HandlerContext {
+  const { persistence, jobs, aiCalls } = connection(options);
+  return { persistence, jobs, aiCalls, signal };
+}
+
+interface Settlement {
+  readonly consumed: ConsumedBatch;
+  readonly settler: Settler;
+  readonly options: ConsumerOptions;
+}
+
+async function settleAs(
+  outcome: JobOutcome,
+  job: DequeueResult,
+  { consumed, settler, options }: Settlement,
+): Promise<void> {
+  const settling = outcome.status === "settled" ? await unlessSettled(job, options) : outcome;
+  if (settling === null) {
+    consumed.settled += 1;
+    return;
+  }
+  const settled = await settler.settle({ jobId: job.jobId, outcome: settling });
+  if (settled.outcome === "settled") consumed[settling.status] += 1;
+  else consumed.lost += 1;
+}
+
+/** Null if the row tells that the handler has settled this attempt, as it says. */
+async function unlessSettled(
+  { jobId, attempt, workflowRunId }: DequeueResult,
+  { store }: ConsumerOptions,
+): Promise<Settling["outcome"] | null> {
+  const ordinal = jobId.slice(workflowRunId.length + 1);
+  const [[state]] = await store.read([
+    { q: "jobStates", keys: [{ workflowRunId, ordinal }], now: await store.now() },
+  ]);
+  const held = state?.status === "RUNNING" && state.attempt === attempt;
+  return held ? failure("The handler said that it had settled the job, and it has not") : null;
+}
+
+async function claimRuns(options: ConsumerOptions): Promise<void> {
+  const [waiting] = await options.store.read([{ q: "pendingRuns", limit: 1 }]);
+  if (waiting.length === 0) return;
+  const { handler, embedded, settings } = options;
+  const context = embedded
+    ? handlerContext(options, AbortSignal.timeout(settings.handlerTimeoutMs))
+    : undefined;
+  await handler?.claimRuns?.(context);
+}
+
+async function relay(options: ConsumerOptions): Promise<void> {
+  const { handler, settings } = options;
+  // Called on the handler itself: of a stub, every property is a call.
+  const publish = async (events: OutboxRecord[]) => (await handler?.publishEvents?.(events)) ?? [];
+  await relayEvents(connection(options).persistence, publish, settings.outboxAttempts);
+}

@@ -1,0 +1,54 @@
+/** Renews the leases of the jobs that are being worked, all in one commit, and tells when one is lost. */
+import type { Jobs } from "../client/jobs.ts";
+
+export class LeaseKeeper {
+  readonly #jobs: Jobs;
+  readonly #held = new Map<string, AbortController>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #beating: Promise<void> = Promise.resolve();
+  #busy = false;
+
+  constructor(jobs: Jobs, intervalMs: number) {
+    this.#jobs = jobs;
+    this.#timer = setInterval(() => {
+      // D1 may take longer than the interval; beats do not pile up.
+      if (!this.#busy) this.#beating = this.#beat();
+    }, intervalMs);
+  }
+
+  /** Keeps the job's lease until it is released. The signal is aborted when the lease is lost. */
+  hold(jobId: string): AbortSignal {
+    const controller = new AbortController();
+    this.#held.set(jobId, controller);
+    return controller.signal;
+  }
+
+  /** The job is not worked any more; whoever still works it should know. */
+  release(jobId: string, reason?: string): void {
+    const controller = this.#held.get(jobId);
+    this.#held.delete(jobId);
+    if (reason !== undefined) controller?.abort(new Error(reason));
+  }
+
+  /** Resolves when no beat is under way. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#beating;
+  }
+
+  async #beat(): Promise<void> {
+    this.#busy = true;
+    const jobIds = [...this.#held.keys()];
+    try {
+      for (const jobId of await this.#jobs.touchMany(jobIds)) {
+        // One that was released meanwhile is settled, and no longer held.
+        this.release(jobId, "The lease is lost: a later attempt owns the job");
+      }
+    } catch (error) {
+      // The leases hold for several intervals; if this goes on, they expire, and the jobs are delivered again.
+      console.warn("wfe-heartbeat-failed", jobIds.length, error);
+    } finally {
+      this.#busy = false;
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/** What a handler answers, taken from whoever wrote the handler: anything but an outcome is a failure of the job. */
+import * as z from "zod";
+import { encodeText, JOB_ERROR_BYTES_MAX, utf8Length } from "../changes/index.ts";
+import type { JobOutcome } from "../contract/index.ts";
+
+const instant = z.union([
+  z.date(),
+  z.number().refine((value) => !Number.isNaN(new Date(value).getTime())),
+]);
+
+const outcome = z.discriminatedUnion("status", [
+  z.object({ status: z.literal("completed") }),
+  z.object({ status: z.literal("suspended"), until: instant }),
+  z.object({ status: z.literal("failed"), error: z.string(), retry: z.boolean().default(true) }),
+  z.object({ status: z.literal("settled") }),
+]);
+
+export function toOutcome(answer: unknown): JobOutcome {
+  const parsed = outcome.safeParse(answer);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const where = ["outcome", ...(issue?.path ?? []).map(String)].join(".");
+    return failure(`The handler's answer is no outcome: ${where}: ${issue?.message}`);
+  }
+  return parsed.data.status === "failed"
+    ? { ...parsed.data, error: fitting(parsed.data.error) }
+    : parsed.data;
+}
+
+/** The failure, with retry, that something thrown comes to. */
+export function failure(error: unknown): Extract<JobOutcome, { status: "failed" }> {
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { status: "failed", error: fitting(message), retry: true };
+}
+
+/** A text that is too long for the column must not keep the job from failing. */
+function fitting(text: string): string {
+  if (utf8Length(encodeText(text)) <= JOB_ERROR_BYTES_MAX) return text;
+  // No character takes more than six bytes, escaped.
+  return `${text.slice(0, Math.floor(JOB_ERROR_BYTES_MAX / 6) - 20)} ... (shortened)`;
+}

@@ -1,0 +1,110 @@
+/**
+ * Wake-ups: what travels through the Cloudflare Queue `JOBS`. A wake-up says that there may be work, and is a permit to look
+ * for it. It is never the truth: it may be lost, doubled, delayed or forged, and nothing comes of it but latency.
+ */
+import * as z from "zod";
+import type { Change, Commit, JobState, Query } from "../changes/index.ts";
+import { joinId, wasWrittenBy } from "../changes/index.ts";
+import type { HandlerDuty } from "../contract/index.ts";
+
+/** Version 1 of the message. A consumer takes any other message as a permit for a job. */
+const wakeUpMessage = z.object({
+  v: z.literal(1),
+  /** What there may be: due jobs, PENDING runs, or outbox events that wait. */
+  kind: z.enum(["jobs", "runs", "outbox"]),
+  /** The job that caused the message. A hint for whoever reads messages; nobody acts on it. */
+  jobId: z.string().optional(),
+});
+export type WakeUpMessage = z.infer<typeof wakeUpMessage>;
+
+/** What a message is a permit for. Nothing else in it is looked at. */
+export function kindOf(body: unknown): HandlerDuty {
+  const parsed = wakeUpMessage.safeParse(body);
+  return parsed.success ? parsed.data.kind : "jobs";
+}
+
+export interface WakeUp {
+  readonly kind: HandlerDuty;
+  readonly jobId?: string;
+  /** When there will be something to do, in milliseconds; null: now. */
+  readonly at: number | null;
+}
+
+/** The longest delay of a message: https://developers.cloudflare.com/queues/platform/limits/ */
+const DELAY_SECONDS_MAX = 86_400;
+
+/** The message of a wake-up; null for one that is due beyond what a queue can delay, which is left to the sweep. */
+export function toMessage(
+  { kind, jobId, at }: WakeUp,
+  now: number,
+): MessageSendRequest<WakeUpMessage> | null {
+  // Rounded up: a message that comes too early finds nothing.
+  const delaySeconds = at === null ? 0 : Math.max(0, Math.ceil((at - now) / 1_000));
+  if (delaySeconds > DELAY_SECONDS_MAX) return null;
+  const body: WakeUpMessage = { v: 1, kind, ...(jobId === undefined ? {} : { jobId }) };
+  return { body, delaySeconds, contentType: "json" };
+}
+
+/**
+ * The query whose answer tells which of a commit's jobs can be claimed, and when; null when the changes themselves tell.
+ * A retry may be the last one, a dedupe key may be held, and a concurrency key may have become free.
+ */
+export function statesToAsk({ changes, reads }: Commit, now: number): Query | null {
+  const keys = changes.flatMap((change) => {
+    const key = settledJob(change);
+    return key === null ? [] : [key];
+  });
+  const asked = reads.some((query) => query.q === "jobStates");
+  return keys.length === 0 || asked ? null : { q: "jobStates", keys, now };
+}
+
+function settledJob(change: Change) {
+  switch (change.kind) {
+    case "completeJob":
+    case "suspendJob":
+    case "failJob":
+    case "releaseJob":
+      return { workflowRunId: change.workflowRunId, ordinal: change.ordinal };
+    case "enqueueJob": {
+      const { workflowRunId, ordinal, dedupeKey } = change.row;
+      return dedupeKey === null ? null : { workflowRunId, ordinal };
+    }
+    default:
+      return null;
+  }
+}
+
+/** The wake-ups that a commit calls for, now that it has been applied. */
+export function wakeUpsAfter(
+  commit: Commit,
+  states: readonly JobState[],
+  duties: ReadonlySet<HandlerDuty>,
+): WakeUp[] {
+  const wakeUps: WakeUp[] = [];
+  const freed = new Set<string>();
+  for (const state of states) {
+    if (!wasWrittenBy(state, commit.id)) continue;
+    const { workflowRunId, ordinal, status, nextPollAt, concurrencyKey, keyWaits } = state;
+    if (status === "PENDING" || status === "SUSPENDED") {
+      wakeUps.push({ kind: "jobs", jobId: joinId(workflowRunId, ordinal), at: nextPollAt });
+    }
+    // Its slot is free again, and the permits of those who wait for it are spent.
+    if (concurrencyKey !== null && keyWaits === 1) freed.add(concurrencyKey);
+  }
+  for (const _ of freed) wakeUps.push({ kind: "jobs", at: null });
+  let runs = false;
+  let events = false;
+  for (const change of commit.changes) {
+    if (change.kind === "enqueueJob" && change.row.dedupeKey === null) {
+      const { workflowRunId, ordinal, status, nextPollAt } = change.row;
+      if (status !== "PENDING") continue;
+      wakeUps.push({ kind: "jobs", jobId: joinId(workflowRunId, ordinal), at: nextPollAt });
+    }
+    runs ||= change.kind === "createRun" && change.row.status === "PENDING";
+    runs ||= change.kind === "updateRun" && change.set.status === "PENDING";
+    events ||= change.kind === "appendOutboxEvent";
+  }
+  if (runs) wakeUps.push({ kind: "runs", at: null });
+  if (events) wakeUps.push({ kind: "outbox", at: null });
+  return wakeUps.filter(({ kind }) => duties.has(kind));
+}

@@ -1,0 +1,65 @@
+/** A store that sends wake-ups after the commits that make something claimable. */
+import type {
+  Commit,
+  CommitOutcome,
+  JobState,
+  Query,
+  ResultsOf,
+  Settlement,
+  Store,
+} from "../changes/index.ts";
+import type { Waker } from "./producer.ts";
+import { statesToAsk, wakeUpsAfter } from "./wake-up.ts";
+
+export class WakingStore implements Store {
+  readonly #store: Store;
+  readonly #waker: Waker;
+  readonly #waitUntil: ((promise: Promise<unknown>) => void) | null;
+
+  /** With `waitUntil` nobody waits for the messages to be sent; without it, the commit's caller does. */
+  constructor(
+    store: Store,
+    waker: Waker,
+    waitUntil: ((promise: Promise<unknown>) => void) | null = null,
+  ) {
+    this.#store = store;
+    this.#waker = waker;
+    this.#waitUntil = waitUntil;
+  }
+
+  async now(): Promise<number> {
+    return this.#store.now();
+  }
+
+  async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    return this.#store.read(queries);
+  }
+
+  async attempt(commit: Commit): Promise<CommitOutcome> {
+    const now = await this.#store.now();
+    const question = statesToAsk(commit, now);
+    const reads = question === null ? commit.reads : [...commit.reads, question];
+    const outcome = await this.#store.attempt({ ...commit, reads });
+    if (!outcome.applied) return outcome;
+    const at = reads.findIndex((query) => query.q === "jobStates");
+    // The answers are in the order of the reads.
+    const states = (outcome.results[at] ?? []) as JobState[];
+    await this.#wake(commit, states, now);
+    return { applied: true, results: outcome.results.slice(0, commit.reads.length) };
+  }
+
+  /** What a lost answer was about is left to the sweep, but for new jobs, which the commit itself tells of. */
+  async settle(commit: Commit): Promise<Settlement> {
+    const settlement = await this.#store.settle(commit);
+    if (settlement === "applied") await this.#wake(commit, [], await this.#store.now());
+    return settlement;
+  }
+
+  async #wake(commit: Commit, states: readonly JobState[], now: number): Promise<void> {
+    const wakeUps = wakeUpsAfter(commit, states, this.#waker.duties);
+    if (wakeUps.length === 0) return;
+    const sent = this.#waker.wake(wakeUps, now);
+    if (this.#waitUntil === null) await sent;
+    else this.#waitUntil(sent);
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * The sweep: the cron pass that makes the wake-ups unnecessary. Whatever was lost (a message, a worker, an isolate), what is due
+ * is found here, in the rows. Each step does a bounded part, the next tick goes on; a step that fails stops no other one; two
+ * ticks at once are harmless, since every step is a conditional change or a hint.
+ */
+import {
+  type Change,
+  newCommitId,
+  type Query,
+  type ResultsOf,
+  type Store,
+  type UnattendedStage,
+} from "../changes/index.ts";
+import { Connection } from "../client/connection.ts";
+import {
+  type DispatchSettings,
+  type Waker,
+  type WakeUp,
+  type WakeUpQueue,
+} from "../queue/index.ts";
+
+/** Commits of 100 leases that one tick ends. */
+const LEASE_PAGES_MAX = 5;
+/** Suspended jobs, and suspended stages, that one tick dispatches. */
+const DISPATCHED_MAX = 100;
+/** Permits that one tick sends for jobs that are due. */
+const PERMITS_MAX = 1_000;
+/** Permits that are sent for them whatever the queue says of its backlog: that may be delayed messages. */
+const PERMITS_MIN = 10;
+const RUNS_LOOKED_AT = 100;
+const EVENTS_COUNTED = 100;
+const PURGED_MAX = 500;
+const COMMITS_KEPT_MS = 86_400_000;
+
+export interface SweepOptions {
+  /** Its commits send wake-ups of their own, where there is a queue. */
+  readonly store: Store;
+  readonly settings: DispatchSettings;
+  /** Null: there is no queue, and nobody is to be woken. */
+  readonly waker: Waker | null;
+  /** Tells how many messages wait already. */
+  readonly queue?: WakeUpQueue | undefined;
+  /** Suspended jobs and stages are given to a handler when they are due. False: whoever suspended them polls them. */
+  readonly resumes: boolean;
+}
+
+/** What one tick did, and found. `failed`: the steps that failed; their work is left to the next tick. */
+export interface SweepReport {
+  /** Leases that had expired, and were ended. */
+  releasedLeases: number;
+  /** Suspended jobs that were due, and are PENDING again. */
+  resumedJobs: number;
+  /** Suspended stages that were due and had no live job, and have one now. */
+  dispatchedStages: number;
+  /** PENDING runs that have been waiting, of the first 100. */
+  waitingRuns: number;
+  /** Jobs due for longer than they should be, up to 1,000. */
+  overdueJobs: number;
+  /** Permits that were sent for them. */
+  permits: number;
+  /** Outbox events that wait: up to 100. */
+  waitingEvents: number;
+  /** Whether there were idempotency keys or commit records to delete. */
+  purged: number;
+  failed: SweepStep[];
+}
+
+export const SWEEP_STEPS = [
+  "leases",
+  "jobs",
+  "stages",
+  "runs",
+  "permits",
+  "outbox",
+  "purge",
+] as const;
+export type SweepStep = (typeof SWEEP_STEPS)[number];
+
+/** One tick. Resolves to its figures; never rejects. */
+export async function sweep(options: SweepOptions): Promise<SweepReport> {
+  const tick = new Tick(options);
+  const steps: { readonly [Step in SweepStep]: () => Promise<void> } = {
+    leases: () => tick.endLeases(),
+    jobs: () => tick.resumeJobs(),
+    stages: () => tick.dispatchStages(),
+    runs: () => tick.findRuns(),
+    permits: () => tick.sendPermits(),
+    outbox: () => tick.findEvents(),
+    purge: () => tick.purge(),
+  };
+  for (const step of SWEEP_STEPS) {
+    try {
+      await steps[step]();
+    } catch (error) {
+      tick.report.failed.push(step);
+      console.error("wfe-sweep-step-failed", step, error);
+    }
+  }
+  return tick.report;
+}
+
+class Tick {
+  readonly report: SweepReport = {
+    releasedLeases: 0,
+    resumedJobs: 0,
+    dispatchedStages: 0,
+    waitingRuns: 0,
+    overdueJobs: 0,
+    permits: 0,
+    waitingEvents: 0,
+    purged: 0,
+    failed: [],
+  };
+  readonly #options: SweepOptions;
+  readonly #connection: Connection;
+
+  constructor(options: SweepOptions) {
+    this.#options = options;
+    this.#connection = new Connection(options.store, { workerId: "sweep" });
+  }
+
+  async endLeases(): Promise<void> {
+    const { leaseMs } = this.#options.settings;
+    this.report.releasedLeases = await this.#connection.jobs.releaseStalePages(
+      leaseMs,
+      LEASE_PAGES_MAX,
+    );
+  }
+
+  async resumeJobs(): Promise<void> {
+    if (!this.#options.resumes) return;
+    const now = await this.#now();
+    const [due] = await this.#read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
+    if (due === 0) return;
+    await this.#write({ kind: "resumeJobs", limit: DISPATCHED_MAX, at: now });
+    this.report.resumedJobs = due;
+    await this.#wake(Array.from({ length: due }, () => ({ kind: "jobs", at: null })));
+  }
+
+  async dispatchStages(): Promise<void> {
+    if (!this.#options.resumes) return;
+    const before = await this.#now();
+    const [stages] = await this.#read([{ q: "unattendedStages", before, limit: DISPATCHED_MAX }]);
+    if (stages.length === 0) return;
+    await this.#connection.jobs.enqueueParallel(
+      stages.map((stage) => ({
+        workflowRunId: stage.workflowRunId,
+        workflowId: stage.workflowId,
+        stageId: stage.stageId,
+        // Two ticks at once find the same stages.
+        dedupeKey: pollKey(stage),
+      })),
+    );
+    this.report.dispatchedStages = stages.length;
+  }
+
+  async findRuns(): Promise<void> {
+    const before = (await this.#now()) - this.#options.settings.runWaitsMs;
+    const [waiting] = await this.#read([{ q: "waitingRuns", before, limit: RUNS_LOOKED_AT }]);
+    this.report.waitingRuns = waiting;
+    if (waiting > 0) await this.#wake([{ kind: "runs", at: null }]);
+  }
+
+  async sendPermits(): Promise<void> {
+    const before = (await this.#now()) - this.#options.settings.overdueMs;
+    const [overdue] = await this.#read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
+    this.report.overdueJobs = overdue;
+    if (overdue === 0 || this.#options.waker === null) return;
+    const missing = overdue - (await this.#backlog());
+    const permits = Math.min(overdue, Math.max(missing, PERMITS_MIN));
+    this.report.permits = await this.#wake(
+      Array.from({ length: permits }, () => ({ kind: "jobs", at: null })),
+    );
+  }
+
+  /** Messages that wait already; 0 when the queue does not say. */
+  async #backlog(): Promise<number> {
+    try {
+      return (await this.#options.queue?.metrics?.())?.backlogCount ?? 0;
+    } catch (error) {
+      console.warn("wfe-queue-metrics-failed", error);
+      return 0;
+    }
+  }
+
+  async findEvents(): Promise<void> {
+    const [waiting] = await this.#read([{ q: "waitingEvents", limit: EVENTS_COUNTED }]);
+    this.report.waitingEvents = waiting;
+    if (waiting > 0) await this.#wake([{ kind: "outbox", at: null }]);
+  }
+
+  async purge(): Promise<void> {
+    const now = await this.#now();
+    const { keepKeysMs } = this.#options.settings;
+    const keysBefore = keepKeysMs === null ? 0 : now - keepKeysMs;
+    const commitsBefore = now - COMMITS_KEPT_MS;
+    const [expired] = await this.#read([{ q: "expired", keysBefore, commitsBefore }]);
+    if (expired === 0) return;
+    this.report.purged = 1;
+    await this.#write({ kind: "purgeExpired", keysBefore, commitsBefore, limit: PURGED_MAX });
+  }
+
+  #now(): Promise<number> {
+    return this.#options.store.now();
+  }
+
+  #read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    return this.#options.store.read(queries);
+  }
+
+  /** Every one of these may be applied twice without harm, so a lost answer is left to the next tick. */
+  async #write(change: Change): Promise<void> {
+    const id = newCommitId(await this.#now());
+    await this.#options.store.attempt({ id, guards: [], changes: [change], reads: [] });
+  }
+
+  async #wake(wakeUps: readonly WakeUp[]): Promise<number> {
+    const { waker } = this.#options;
+    if (waker === null) return 0;
+    const wanted = wakeUps.filter(({ kind }) => waker.duties.has(kind));
+    return waker.wake(wanted, await this.#now());
+  }
+}
+
+function pollKey({ workflowRunId, stageId, nextPollAt }: UnattendedStage): string {
+  return `poll/${workflowRunId}/${stageId}/${nextPollAt}`;
+}
