@@ -17,12 +17,14 @@ app.get("/health", async (context) => {
   return context.json({ status: "ok" });
 });
 
-const { queue, scheduled } = dispatcher();
+const dispatch = dispatcher();
 
 export default {
   fetch: app.fetch,
-  queue,
+  async queue(batch, env, ctx) {
+    await dispatch.queue(batch, env, ctx);
+  },
   async scheduled(controller, env, ctx) {
-    await scheduled(controller, env, ctx);
+    await dispatch.scheduled(controller, env, ctx);
   },
 } satisfies ExportedHandler<WorkflowEngineEnv>;

@@ -2,23 +2,15 @@
 import {
   type Change,
   CLAIM_JOBS_MAX,
-  DEDUPED_JOBS_MAX,
-  encodeJson,
   type Guard,
-  JOB_ATTEMPTS_MAX,
   JOB_ERROR_BYTES_MAX,
-  JOB_MAX_ATTEMPTS_DEFAULT,
   JOB_STATS_FAILED_MS,
   joinId,
   type JobRow,
   type JobState,
   PAGE_ROWS,
-  PRIORITY_DEFAULT,
-  READ_QUERIES_MAX,
   RESUME_JOBS_MAX,
   type RetryBackoff,
-  splitId,
-  type StaleJob,
   STALE_LEASE_MS_DEFAULT,
   TRANSACTION_CHANGES_MAX,
   wasWrittenBy,
@@ -33,27 +25,17 @@ import {
   ServiceError,
   type SettledJob,
 } from "../contract/index.ts";
-import { afterFirstCommit } from "./direct.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  freeText,
-  instant,
-  invalid,
-  nullableInstant,
-  requireList,
-  requireObject,
-  requireText,
-} from "./encode.ts";
+import { enqueueJobs } from "./enqueue.ts";
+import { checkedChanges, checkedQuery, freeText, instant, invalid, requireList } from "./encode.ts";
+import { idOf, jobNotFound, requireKey } from "./job-keys.ts";
 import { type LateResult, recordLateResults } from "./late-results.ts";
 import { toDelivery, toJobRecord } from "./records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
+import { releaseStaleJobs } from "./stale-jobs.ts";
 import type { Unit } from "./unit.ts";
 
 /** Deliveries remembered by a connection; it normally lives for one request. */
 const DELIVERIES_MAX = 10_000;
-
-type JobKey = { readonly workflowRunId: string; readonly ordinal: string };
 
 export interface JobsOptions {
   /** The unit that acts at once. */
@@ -102,34 +84,7 @@ export class Jobs implements ExtendedJobQueue {
 
   async #enqueue(method: string, jobs: readonly EnqueueJobInput[]): Promise<string[]> {
     const unit = this.#current();
-    return unit.call(async () => {
-      const now = await unit.now();
-      const rows = requireList(method, jobs).map((job) =>
-        newRow(unit, now, requireObject(method, job)),
-      );
-      const changes = checkedChanges(
-        method,
-        rows.map((row) => ({ kind: "enqueueJob" as const, row })),
-      );
-      const keys = rows.flatMap(({ dedupeKey }) => dedupeKey ?? []);
-      if (keys.length > DEDUPED_JOBS_MAX) {
-        throw invalid(`${method}: at most ${DEDUPED_JOBS_MAX} jobs with a dedupeKey at once`, {
-          field: "dedupeKey",
-          limit: DEDUPED_JOBS_MAX,
-        });
-      }
-      const written = await unit.write({
-        changes,
-        reads: () => keys.map((dedupeKey) => ({ q: "liveJob" as const, dedupeKey })),
-      });
-      const live = written.applied ? [...written.results] : [];
-      const ids: string[] = [];
-      for (const row of rows) {
-        const holder = row.dedupeKey === null ? row : live.shift();
-        ids.push(idOf(holder ?? (await inserted(unit, row))));
-      }
-      return ids;
-    });
+    return unit.call(() => enqueueJobs(unit, method, jobs));
   }
 
   async dequeue(): Promise<DequeueResult | null> {
@@ -433,40 +388,7 @@ export class Jobs implements ExtendedJobQueue {
 
   /** As releaseStaleJobs, in at most so many commits of 100 jobs. */
   async releaseStalePages(staleThresholdMs: number, pagesMax: number): Promise<number> {
-    if (typeof staleThresholdMs !== "number" || Number.isNaN(staleThresholdMs)) {
-      throw invalid("releaseStaleJobs: staleThresholdMs must be a number", {
-        field: "staleThresholdMs",
-      });
-    }
-    let unit = this.#direct;
-    const at = await unit.now();
-    const staleBefore = Math.ceil(Math.min(Math.max(at - staleThresholdMs, -8.64e15), 8.64e15));
-    let released = 0;
-    for (let page = 0; page < pagesMax; page += 1) {
-      const [stale] = await unit.read([
-        { q: "staleJobs", before: staleBefore, limit: READ_QUERIES_MAX },
-      ]);
-      if (stale.length === 0) return released;
-      const keys = stale.map(({ workflowRunId, ordinal }) => ({ workflowRunId, ordinal }));
-      const written = await unit.write({
-        changes: stale.map((state) => ({
-          kind: "releaseJob" as const,
-          workflowRunId: state.workflowRunId,
-          ordinal: state.ordinal,
-          staleBefore,
-          error: leaseExpired(state),
-          at,
-        })),
-        reads: () => [{ q: "jobStates", keys, now: at }],
-      });
-      if (written.applied) {
-        const { commitId, results } = written;
-        released += results[0].filter((state) => wasWrittenBy(state, commitId)).length;
-      }
-      unit = afterFirstCommit(this.#direct);
-      if (stale.length < READ_QUERIES_MAX) return released;
-    }
-    return released;
+    return releaseStaleJobs(this.#direct, staleThresholdMs, pagesMax);
   }
 
   async cancelByRun(workflowRunId: string): Promise<number> {
@@ -491,76 +413,4 @@ function outcomeOf(
   if (state === undefined) return "not-found";
   if (state.written) return "settled";
   return attempt !== undefined && state.attempt !== attempt ? "lease-lost" : "over";
-}
-
-function leaseExpired({ attempt, maxAttempts }: StaleJob): string {
-  const last = attempt >= maxAttempts ? ", and no attempts are left" : "";
-  return `The lease of attempt ${attempt} expired${last}`;
-}
-
-function idOf({ workflowRunId, ordinal }: JobKey): string {
-  return joinId(workflowRunId, ordinal);
-}
-
-function requireKey(method: string, jobId: string): JobKey {
-  const key = splitId(requireText(method, jobId));
-  if (key === null) throw jobNotFound(jobId);
-  return key;
-}
-
-/** The answer was lost, and the job that has the key now has come to its end: was it ours? */
-async function inserted(unit: Unit, { workflowRunId, ordinal }: JobKey): Promise<JobKey> {
-  const [job] = await unit.read([{ q: "job", workflowRunId, ordinal }]);
-  if (job !== null) return job;
-  throw new ServiceError(
-    "UNAVAILABLE",
-    "The answer was lost, and the job that had the dedupeKey is over: whether this one was added cannot be told",
-  );
-}
-
-function jobNotFound(id: string): ServiceError {
-  return new ServiceError("NOT_FOUND", `Job ${id} not found`, { entity: "Job", id });
-}
-
-function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
-  const payload = encodeJson(job.payload ?? {}, "payload");
-  if (!payload.startsWith("{")) throw invalid("payload must be an object", { field: "payload" });
-  const concurrencyKey = job.concurrencyKey ?? null;
-  const limit = wholeNumber(job.concurrencyLimit, "concurrencyLimit", 1, Number.MAX_SAFE_INTEGER);
-  if (concurrencyKey === null && (job.concurrencyLimit ?? null) !== null) {
-    throw invalid("concurrencyLimit needs a concurrencyKey", { field: "concurrencyLimit" });
-  }
-  return {
-    workflowRunId: job.workflowRunId,
-    ordinal: unit.ordinal(now),
-    createdAt: now,
-    updatedAt: now,
-    workflowId: job.workflowId,
-    stageId: job.stageId,
-    status: "PENDING" as const,
-    priority: job.priority ?? PRIORITY_DEFAULT,
-    workerId: null,
-    lockedAt: null,
-    startedAt: null,
-    completedAt: null,
-    attempt: 0,
-    maxAttempts: wholeNumber(job.maxAttempts, "maxAttempts", JOB_MAX_ATTEMPTS_DEFAULT),
-    lastError: null,
-    nextPollAt: nullableInstant(job.scheduledFor, "scheduledFor"),
-    payload,
-    dedupeKey: job.dedupeKey ?? null,
-    concurrencyKey,
-    concurrencyLimit: concurrencyKey === null ? null : limit,
-  };
-}
-
-function wholeNumber(
-  value: number | null | undefined,
-  field: string,
-  byDefault: number,
-  max = JOB_ATTEMPTS_MAX,
-): number {
-  const number = value ?? byDefault;
-  if (Number.isInteger(number) && number >= 1 && number <= max) return number;
-  throw invalid(`${field} must be a whole number from 1 to ${max}`, { field, limit: max });
 }

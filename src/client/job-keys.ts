@@ -1,0 +1,20 @@
+/** A job's id and its key. */
+import { joinId, splitId } from "../changes/index.ts";
+import { ServiceError } from "../contract/index.ts";
+import { requireText } from "./encode.ts";
+
+export type JobKey = { readonly workflowRunId: string; readonly ordinal: string };
+
+export function idOf({ workflowRunId, ordinal }: JobKey): string {
+  return joinId(workflowRunId, ordinal);
+}
+
+export function requireKey(method: string, jobId: string): JobKey {
+  const key = splitId(requireText(method, jobId));
+  if (key === null) throw jobNotFound(jobId);
+  return key;
+}
+
+export function jobNotFound(id: string): ServiceError {
+  return new ServiceError("NOT_FOUND", `Job ${id} not found`, { entity: "Job", id });
+}
