@@ -63,3 +63,7 @@ export const JOB_STATS_MAX = 10_000;
 export const JOB_STATS_FAILED_MS = 86_400_000;
 /** Findings of one audit. */
 export const AUDIT_MAX = 100;
+/** The sweep hands a failed job over every minute; whoever has not acted on it after so long never will. */
+export const AUDIT_FAILURE_MS = 600_000;
+/** Failures are handed over for so long. */
+export const FAILURES_HANDED_OVER_MS = 86_400_000;

@@ -21,6 +21,7 @@ import type {
   AnnotationRow,
   ArtifactRow,
   AuditRow,
+  FailedJob,
   IdempotencyKeyRow,
   JobRow,
   JobState,
@@ -167,9 +168,19 @@ export const query = z.discriminatedUnion("q", [
    * - run: RUNNING or SUSPENDED, with neither a stage nor a job that is live.
    * - stage, of a run that is not finished, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt; PENDING, and no
    *   stage of an earlier group is live.
+   *   If the stage's last job is FAILED, only from AUDIT_FAILURE_MS after it failed.
    * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt.
    */
-  z.strictObject({ q: z.literal("audit"), limit: countField.max(1_000) }),
+  z.strictObject({ q: z.literal("audit"), now: instantField, limit: countField.max(1_000) }),
+  /**
+   * FAILED jobs with completedAt >= since that nobody has drawn the conclusion from: neither their stage nor its run is
+   * finished, and the stage has no later job. By (completedAt, run, ordinal), the first `limit` of the first 10,000.
+   */
+  z.strictObject({
+    q: z.literal("unhandledFailures"),
+    since: instantField,
+    limit: countField.max(1_000),
+  }),
   /** How many of the run's jobs a commit's cancelJobs cancelled. */
   z.strictObject({ q: z.literal("cancelledJobs"), ...run, commitId: z.string() }),
   /** RUNNING jobs with lockedAt < before, by (lockedAt, run, ordinal), the first `limit`. */
@@ -230,6 +241,7 @@ export interface QueryResults {
   waitingRuns: number;
   expired: number;
   audit: AuditRow[];
+  unhandledFailures: FailedJob[];
   cancelledJobs: number;
   staleJobs: StaleJob[];
   suspendedJobs: JobRow[];

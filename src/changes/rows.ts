@@ -205,6 +205,12 @@ export type JobRow = NewJobRow & { commits: string };
 export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> &
   Pick<RunRow, "workflowId">;
 
+/** A job that has used up its attempts, without its payload. */
+export type FailedJob = Pick<
+  JobRow,
+  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError"
+>;
+
 /** A lease that may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
 

@@ -77,7 +77,8 @@ export class Connection implements Backend {
   }
 
   async audit(): Promise<AuditFinding[]> {
-    const [rows] = await this.#direct.read([{ q: "audit", limit: AUDIT_MAX }]);
+    const now = await this.#direct.now();
+    const [rows] = await this.#direct.read([{ q: "audit", now, limit: AUDIT_MAX }]);
     return rows.map(({ entity, workflowRunId, key, status, problem }) => {
       const id = entity === "run" ? workflowRunId : joinId(workflowRunId, key);
       return { entity, id, workflowRunId, status, problem };

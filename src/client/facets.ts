@@ -78,6 +78,7 @@ export function facetOfQuery(query: Query): Facet | null {
     case "waitingRuns":
     case "expired":
     case "audit":
+    case "unhandledFailures":
     case "staleJobs":
     case "suspendedJobs":
     case "aiCallTotals":

@@ -58,6 +58,8 @@ export type AuditProblem =
   | "run-without-work"
   /** A stage that somebody should be working, without a live job. */
   | "stage-without-job"
+  /** A stage whose last job failed for good more than ten minutes ago, and nobody has ended the stage, or tried again. */
+  | "failure-unhandled"
   /** A RUNNING job without the instant that its lease is measured from. */
   | "lease-without-start"
   /** A job that waits for an instant that it does not have. */
@@ -83,6 +85,16 @@ export type JobOutcome =
   /** The handler settled the job itself, in the transaction that stored the result. */
   | { readonly status: "settled" };
 
+/** A job that has failed for good. */
+export interface FailedDelivery {
+  readonly jobId: string;
+  readonly workflowRunId: string;
+  readonly workflowId: string;
+  readonly stageId: string;
+  readonly attempt: number;
+  readonly error: string | null;
+}
+
 /** A connection with which an embedded handler works, fenced by the attempt it was given. */
 export interface HandlerContext {
   readonly persistence: WorkflowPersistence;
@@ -105,6 +117,12 @@ export interface JobHandler {
   /** PENDING runs wait: claims them. Called only where `runs` is among the handler's duties. */
   claimRuns?(context?: HandlerContext): Promise<void>;
   /**
+   * A job has failed for good: its attempts are used up, or its worker said so. Ends the stage and the run, or tries again by
+   * another job. Called at least once, and every minute again for a day, while the stage and its run are unfinished and the stage
+   * has no later job. Called only where `failures` is among the duties.
+   */
+  jobFailed?(job: FailedDelivery, context?: HandlerContext): Promise<void>;
+  /**
    * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
    * counts as a failure of that event; after ten failures it goes to the DLQ. Called only where `outbox` is among the duties.
    */
@@ -112,5 +130,5 @@ export interface JobHandler {
 }
 
 /** What the queue's consumer calls a handler for. */
-export const HANDLER_DUTIES = ["jobs", "runs", "outbox"] as const;
+export const HANDLER_DUTIES = ["jobs", "runs", "failures", "outbox"] as const;
 export type HandlerDuty = (typeof HANDLER_DUTIES)[number];

@@ -1,6 +1,8 @@
 /** Queries of runs and stages. What each answers is told in changes/query.ts. Pure. */
 import {
+  AUDIT_FAILURE_MS,
   type AuditRow,
+  type FailedJob,
   type JobRow,
   PAGE_ROWS,
   type QueryOf,
@@ -8,7 +10,7 @@ import {
   type StageRow,
   type UnattendedStage,
 } from "../changes/index.ts";
-import { byNumber, byText, type Compare, descending, inTurn } from "./order.ts";
+import { byNumber, byText, type Compare, descending, firstBy, inTurn } from "./order.ts";
 import { isLive } from "./queries-jobs.ts";
 import type { State } from "./state.ts";
 
@@ -138,23 +140,19 @@ function hasLiveJob(state: State, { workflowRunId, stageId }: StageRow): boolean
   return jobsOfRun.some((job) => job.stageId === stageId && isLive(job));
 }
 
-export function audit(state: State, { limit }: QueryOf<"audit">): AuditRow[] {
+export function audit(state: State, { now, limit }: QueryOf<"audit">): AuditRow[] {
   const findings: AuditRow[] = [];
   for (const run of state.runs.all()) {
     if (run.status !== "RUNNING" && run.status !== "SUSPENDED") continue;
-    const ofRun = { entity: "run", workflowRunId: run.id, key: "", status: run.status } as const;
     const live = [...state.stages.part(run.id).values()].filter(isUnfinished);
     const busy = live.length > 0 || [...state.jobs.part(run.id).values()].some(isLive);
-    if (!busy) findings.push({ ...ofRun, problem: "run-without-work" });
+    const ofRun = { workflowRunId: run.id, status: run.status };
+    if (!busy) findings.push({ entity: "run", ...ofRun, key: "", problem: "run-without-work" });
     for (const stage of live) {
-      if (!isForsaken(state, stage, live)) continue;
-      findings.push({
-        ...ofRun,
-        entity: "stage",
-        key: stage.stageId,
-        status: stage.status,
-        problem: "stage-without-job",
-      });
+      const problem = stageProblem(state, stage, live, now);
+      if (problem === null) continue;
+      const { stageId: key, status } = stage;
+      findings.push({ entity: "stage", workflowRunId: run.id, key, status, problem });
     }
   }
   for (const job of state.jobs.all()) {
@@ -166,11 +164,59 @@ export function audit(state: State, { limit }: QueryOf<"audit">): AuditRow[] {
   return findings.slice(0, limit);
 }
 
-function isForsaken(state: State, stage: StageRow, live: readonly StageRow[]): boolean {
-  if (stage.status === "SUSPENDED" && stage.nextPollAt !== null) return false;
-  if (hasLiveJob(state, stage)) return false;
+function stageProblem(
+  state: State,
+  stage: StageRow,
+  live: readonly StageRow[],
+  now: number,
+): AuditRow["problem"] | null {
+  if (stage.status === "SUSPENDED" && stage.nextPollAt !== null) return null;
+  if (hasLiveJob(state, stage)) return null;
   const waits = live.some((other) => other.executionGroup < stage.executionGroup);
-  return stage.status !== "PENDING" || !waits;
+  if (stage.status === "PENDING" && waits) return null;
+  const last = lastJob(state, stage);
+  if (last?.status !== "FAILED" || last.completedAt === null) return "stage-without-job";
+  return last.completedAt <= now - AUDIT_FAILURE_MS ? "failure-unhandled" : null;
+}
+
+function lastJob(
+  state: State,
+  { workflowRunId, stageId }: Pick<StageRow, "workflowRunId" | "stageId">,
+): JobRow | null {
+  const ofStage = [...state.jobs.part(workflowRunId).values()].filter(
+    (job) => job.stageId === stageId,
+  );
+  return firstBy(ofStage, descending(byText((job) => job.ordinal)));
+}
+
+const FAILURES_LOOKED_AT = 10_000;
+
+export function unhandledFailures(
+  state: State,
+  { since, limit }: QueryOf<"unhandledFailures">,
+): FailedJob[] {
+  return [...state.jobs.all()]
+    .filter((job) => job.status === "FAILED" && (job.completedAt ?? since - 1) >= since)
+    .toSorted(
+      inTurn<JobRow>(
+        byNumber((job) => job.completedAt ?? 0),
+        byText((job) => job.workflowRunId),
+        byText((job) => job.ordinal),
+      ),
+    )
+    .slice(0, FAILURES_LOOKED_AT)
+    .filter((job) => isUnfinished(state.runs.get(job.workflowRunId, "")))
+    .filter((job) => isUnfinished(state.stages.get(job.workflowRunId, job.stageId)))
+    .filter((job) => lastJob(state, job) === job)
+    .slice(0, limit)
+    .map(({ workflowRunId, ordinal, workflowId, stageId, attempt, lastError }) => ({
+      workflowRunId,
+      ordinal,
+      workflowId,
+      stageId,
+      attempt,
+      lastError,
+    }));
 }
 
 function jobProblem(job: JobRow): AuditRow["problem"] | null {

@@ -29,6 +29,7 @@ import {
   stuckRuns,
   suspendedStages,
   unattendedStages,
+  unhandledFailures,
   waitingRuns,
 } from "./queries-runs.ts";
 import { lastOutboxEvent, type State } from "./state.ts";
@@ -73,6 +74,7 @@ const ANSWERS: Answers = {
   expired: (state, { keysBefore }) =>
     [...state.idempotencyKeys.all()].some(({ acquiredAt }) => acquiredAt < keysBefore) ? 1 : 0,
   audit,
+  unhandledFailures,
   cancelledJobs,
   staleJobs,
   suspendedJobs,

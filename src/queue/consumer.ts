@@ -3,7 +3,13 @@
  * side by side through the handler, and settles each as it ends. It trusts nothing in a message. Whatever happens to it,
  * the rows tell the truth, and what it held is delivered again when the lease has expired.
  */
-import { CLAIM_JOBS_MAX, type Store } from "../changes/index.ts";
+import {
+  CLAIM_JOBS_MAX,
+  decodeText,
+  FAILURES_HANDED_OVER_MS,
+  joinId,
+  type Store,
+} from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import type { Settling } from "../client/jobs.ts";
 import type {
@@ -54,6 +60,8 @@ export interface ConsumedBatch {
   unsettled: number;
 }
 
+/** Failures that one wake-up hands over. */
+const FAILURES_MAX = 100;
 /** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */
 const RETRY_SECONDS = 10;
 
@@ -82,6 +90,7 @@ export async function consume(
       consumed = await workJobs(permits, options);
     }),
     part("runs", async () => claimRuns(options)),
+    part("failures", async () => handOverFailures(options)),
     part("outbox", async () => relay(options)),
   ]);
   return consumed;
@@ -211,6 +220,26 @@ async function claimRuns(options: ConsumerOptions): Promise<void> {
     ? handlerContext(options, AbortSignal.timeout(settings.handlerTimeoutMs))
     : undefined;
   await handler?.claimRuns?.(context);
+}
+
+async function handOverFailures(options: ConsumerOptions): Promise<void> {
+  const { store, handler, embedded, settings } = options;
+  const since = (await store.now()) - FAILURES_HANDED_OVER_MS;
+  const [failures] = await store.read([{ q: "unhandledFailures", since, limit: FAILURES_MAX }]);
+  const context = embedded
+    ? handlerContext(options, AbortSignal.timeout(settings.handlerTimeoutMs))
+    : undefined;
+  // One that cannot be handed over comes again with the next tick, and keeps nobody else waiting.
+  for (const { workflowRunId, ordinal, workflowId, stageId, attempt, lastError } of failures) {
+    const error = lastError === null ? null : decodeText(lastError);
+    const jobId = joinId(workflowRunId, ordinal);
+    const failed = { jobId, workflowRunId, workflowId, stageId, attempt, error };
+    try {
+      await handler?.jobFailed?.(failed, context);
+    } catch (fault) {
+      console.error("wfe-failure-not-handled", jobId, fault);
+    }
+  }
 }
 
 async function relay(options: ConsumerOptions): Promise<void> {

@@ -13,7 +13,7 @@ const schema = z.object({
   HEARTBEAT_MS: wholeNumber(100, DAY_MS).optional(),
   /** How long a handler may take for one job. A consumer has 15 minutes in all. */
   HANDLER_TIMEOUT_MS: wholeNumber(100, 14 * 60_000).default(14 * 60_000),
-  /** What the handler is called for, separated by commas: jobs, runs, outbox. */
+  /** What the handler is called for, separated by commas: jobs, runs, failures, outbox. */
   HANDLER_DUTIES: z
     .string()
     .default("jobs")

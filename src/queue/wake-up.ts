@@ -5,13 +5,13 @@
 import * as z from "zod";
 import type { Change, Commit, JobState, Query } from "../changes/index.ts";
 import { joinId, wasWrittenBy } from "../changes/index.ts";
-import type { HandlerDuty } from "../contract/index.ts";
+import { HANDLER_DUTIES, type HandlerDuty } from "../contract/index.ts";
 
 /** Version 1 of the message. A consumer takes any other message as a permit for a job. */
 const wakeUpMessage = z.object({
   v: z.literal(1),
-  /** What there may be: due jobs, PENDING runs, or outbox events that wait. */
-  kind: z.enum(["jobs", "runs", "outbox"]),
+  /** What there may be: due jobs, PENDING runs, jobs that have failed for good, or outbox events that wait. */
+  kind: z.enum(HANDLER_DUTIES),
   /** The job that caused the message. A hint for whoever reads messages; nobody acts on it. */
   jobId: z.string().optional(),
 });
@@ -82,12 +82,14 @@ export function wakeUpsAfter(
 ): WakeUp[] {
   const wakeUps: WakeUp[] = [];
   const freed = new Set<string>();
+  let failures = false;
   for (const state of states) {
     if (!wasWrittenBy(state, commit.id)) continue;
     const { workflowRunId, ordinal, status, nextPollAt, concurrencyKey, keyWaits } = state;
     if (status === "PENDING" || status === "SUSPENDED") {
       wakeUps.push({ kind: "jobs", jobId: joinId(workflowRunId, ordinal), at: nextPollAt });
     }
+    failures ||= status === "FAILED";
     // Its slot is free again, and the permits of those who wait for it are spent.
     if (concurrencyKey !== null && keyWaits === 1) freed.add(concurrencyKey);
   }
@@ -104,6 +106,7 @@ export function wakeUpsAfter(
     runs ||= change.kind === "updateRun" && change.set.status === "PENDING";
     events ||= change.kind === "appendOutboxEvent";
   }
+  if (failures) wakeUps.push({ kind: "failures", at: null });
   if (runs) wakeUps.push({ kind: "runs", at: null });
   if (events) wakeUps.push({ kind: "outbox", at: null });
   return wakeUps.filter(({ kind }) => duties.has(kind));

@@ -5,6 +5,7 @@
  */
 import {
   type Change,
+  FAILURES_HANDED_OVER_MS,
   newCommitId,
   type Query,
   type ResultsOf,
@@ -28,6 +29,7 @@ const PERMITS_MAX = 1_000;
 /** Permits that are sent for them whatever the queue says of its backlog: that may be delayed messages. */
 const PERMITS_MIN = 10;
 const RUNS_LOOKED_AT = 100;
+const FAILURES_COUNTED = 100;
 const EVENTS_COUNTED = 100;
 const PURGED_MAX = 500;
 const COMMITS_KEPT_MS = 86_400_000;
@@ -54,6 +56,8 @@ export interface SweepReport {
   dispatchedStages: number;
   /** PENDING runs that have been waiting, of the first 100. */
   waitingRuns: number;
+  /** Failed jobs that nobody has drawn the conclusion from, up to 100. */
+  unhandledFailures: number;
   /** Jobs due for longer than they should be, up to 1,000. */
   overdueJobs: number;
   /** Permits that were sent for them. */
@@ -70,6 +74,7 @@ export const SWEEP_STEPS = [
   "jobs",
   "stages",
   "runs",
+  "failures",
   "permits",
   "outbox",
   "purge",
@@ -84,6 +89,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
     jobs: () => tick.resumeJobs(),
     stages: () => tick.dispatchStages(),
     runs: () => tick.findRuns(),
+    failures: () => tick.findFailures(),
     permits: () => tick.sendPermits(),
     outbox: () => tick.findEvents(),
     purge: () => tick.purge(),
@@ -105,6 +111,7 @@ class Tick {
     resumedJobs: 0,
     dispatchedStages: 0,
     waitingRuns: 0,
+    unhandledFailures: 0,
     overdueJobs: 0,
     permits: 0,
     waitingEvents: 0,
@@ -159,6 +166,15 @@ class Tick {
     const [waiting] = await this.#read([{ q: "waitingRuns", before, limit: RUNS_LOOKED_AT }]);
     this.report.waitingRuns = waiting;
     if (waiting > 0) await this.#wake([{ kind: "runs", at: null }]);
+  }
+
+  async findFailures(): Promise<void> {
+    const since = (await this.#now()) - FAILURES_HANDED_OVER_MS;
+    const [failures] = await this.#read([
+      { q: "unhandledFailures", since, limit: FAILURES_COUNTED },
+    ]);
+    this.report.unhandledFailures = failures.length;
+    if (failures.length > 0) await this.#wake([{ kind: "failures", at: null }]);
   }
 
   async sendPermits(): Promise<void> {

@@ -124,3 +124,22 @@ export function selectSuspendedJobs({ now, after }: QueryOf<"suspendedJobs">): S
         after.ordinal,
       );
 }
+
+const FAILURES_LOOKED_AT = 10_000;
+
+export function selectUnhandledFailures(query: QueryOf<"unhandledFailures">): Statement {
+  const unfinished = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
+  const failed = `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_failed_idx" WHERE "status" = 'FAILED' AND "completed_at" >= ? ORDER BY "completed_at", "workflow_run_id", "ordinal" LIMIT ${FAILURES_LOOKED_AT}`;
+  const columns = ["workflowRunId", "ordinal", "workflowId", "stageId", "attempt", "lastError"];
+  return statement(
+    `SELECT ${selectList(columns, "job")} FROM (${failed}) AS failed ` +
+      `CROSS JOIN "jobs" AS job ON job."workflow_run_id" = failed."workflow_run_id" AND job."ordinal" = failed."ordinal" ` +
+      `CROSS JOIN "stages" AS stage ON stage."workflow_run_id" = job."workflow_run_id" AND stage."stage_id" = job."stage_id" ` +
+      `CROSS JOIN "runs" AS run ON run."id" = job."workflow_run_id" ` +
+      `WHERE +stage."status" ${unfinished} AND +run."status" ${unfinished} ` +
+      `AND NOT EXISTS (SELECT 1 FROM "jobs" AS later WHERE later."workflow_run_id" = job."workflow_run_id" AND later."ordinal" > job."ordinal" AND later."stage_id" = job."stage_id") ` +
+      `ORDER BY job."completed_at", job."workflow_run_id", job."ordinal" LIMIT ?`,
+    query.since,
+    query.limit,
+  );
+}

@@ -18,6 +18,7 @@ import {
   selectLiveJob,
   selectStaleJobs,
   selectSuspendedJobs,
+  selectUnhandledFailures,
 } from "./job-queries.ts";
 import {
   countWaitingEvents,
@@ -107,6 +108,8 @@ export function queryStatement(query: Query): Statement {
       return selectExpired(query);
     case "audit":
       return selectAudit(query);
+    case "unhandledFailures":
+      return selectUnhandledFailures(query);
     case "cancelledJobs":
       return countCancelledJobs(query);
     case "staleJobs":
@@ -164,6 +167,7 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "claimedJobs":
     case "unattendedStages":
     case "audit":
+    case "unhandledFailures":
     case "staleJobs":
     case "suspendedJobs":
     case "aiCallTotals":
