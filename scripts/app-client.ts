@@ -3,7 +3,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { DocumentInput } from "../examples/documents/src/stages/parse.ts";
 import type { CorpusProgress } from "../examples/documents/src/progress.ts";
 import type { SubmittedCorpus } from "../examples/documents/src/submit.ts";
-import type { WorkResult } from "../examples/documents/src/worker.ts";
 
 /** An outbox event, as JSON carries it. */
 export interface PublishedEvent {
@@ -50,11 +49,6 @@ export class AppClient {
     const headers = { "Idempotency-Key": key };
     const call = { method: "POST", path: "/corpus", body: { documents }, headers } as const;
     return (await this.#json(call)) as SubmittedCorpus;
-  }
-
-  /** Lets the app work at most `limit` jobs, or until none is due. */
-  async work(limit: number): Promise<WorkResult> {
-    return (await this.#json({ method: "POST", path: `/work?limit=${limit}` })) as WorkResult;
   }
 
   async progress(corpusId: string): Promise<CorpusProgress> {
@@ -124,32 +118,29 @@ interface State {
   readonly done: boolean;
 }
 
-export interface DriveOptions {
+export interface FollowOptions {
   readonly corpusId: string;
-  /** Callers of `/work` at the same time. */
-  readonly workers: number;
   onProgress?(progress: CorpusProgress): void;
   onEvent?(event: PublishedEvent): void;
 }
 
 /**
- * Drives a corpus until none of its runs will change any more: some workers, someone who watches,
- * and the relay of the outbox. Resolves to the final progress, when every event has been published.
+ * Follows a corpus until none of its runs will change any more, and relays its events. The work is done by the service's queue
+ * and the app's handler. Resolves to the final progress, when every event has been published.
  */
-export async function drive(app: AppClient, options: DriveOptions): Promise<CorpusProgress> {
+export async function follow(app: AppClient, options: FollowOptions): Promise<CorpusProgress> {
   const state = { done: false };
   const watching = watch(app, options).finally(() => (state.done = true));
-  const workers = Array.from({ length: options.workers }, () => keepWorking(app, state));
   const relay = keepRelaying(app, state, options);
   try {
-    const [progress] = await Promise.all([watching, relay, ...workers]);
+    const [progress] = await Promise.all([watching, relay]);
     return progress;
   } finally {
     state.done = true;
   }
 }
 
-async function watch(app: AppClient, options: DriveOptions): Promise<CorpusProgress> {
+async function watch(app: AppClient, options: FollowOptions): Promise<CorpusProgress> {
   for (;;) {
     const progress = await app.progress(options.corpusId);
     options.onProgress?.(progress);
@@ -159,17 +150,10 @@ async function watch(app: AppClient, options: DriveOptions): Promise<CorpusProgr
 }
 
 /** The last round begins after the runs are done, so that it finds their last events. */
-async function keepRelaying(app: AppClient, state: State, options: DriveOptions): Promise<void> {
+async function keepRelaying(app: AppClient, state: State, options: FollowOptions): Promise<void> {
   for (let last = false; !last;) {
     last = state.done;
     await app.relayEvents((event) => options.onEvent?.(event));
     if (!last) await sleep(PAUSE_MS);
-  }
-}
-
-async function keepWorking(app: AppClient, state: State): Promise<void> {
-  while (!state.done) {
-    const { idle } = await app.work(5);
-    if (idle) await sleep(PAUSE_MS);
   }
 }

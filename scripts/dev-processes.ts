@@ -13,6 +13,7 @@ import { ProcessGroup } from "./process-group.ts";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const APP = join(ROOT, "examples", "documents");
+const SERVICE_CONFIG = join(APP, "service.toml");
 const WRANGLER = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
 const SERVICE_NAME = "workflow-engine-cloudflare";
 const START_TIMEOUT_MS = 60_000;
@@ -22,7 +23,7 @@ export interface DevOptions {
   readonly stateDir: string;
   readonly servicePort: number;
   readonly appPort: number;
-  /** Overrides the app's own setting. */
+  /** Overrides the service's own setting. */
   readonly leaseMs?: number;
 }
 
@@ -63,25 +64,40 @@ export class DevProcesses {
 
   /** Resolves when the service answers. */
   async startService(): Promise<void> {
-    const service = await this.#startDev(
-      "the service",
-      ROOT,
-      this.#options.servicePort,
-      this.#persistTo(),
-    );
+    const { servicePort, leaseMs } = this.#options;
+    const service = await this.#startDev("the service", ROOT, servicePort, [
+      `--config=${SERVICE_CONFIG}`,
+      ...this.#persistTo(),
+      ...(leaseMs === undefined ? [] : [`--var=LEASE_MS:${leaseMs}`]),
+    ]);
     this.#service = service;
     await this.#answered(service, this.serviceUrl);
   }
 
   /** Resolves when the app answers and reaches the service. */
   async startApp(): Promise<void> {
-    const { appPort, leaseMs } = this.#options;
-    const app = await this.#startDev("the app", APP, appPort, [
+    const app = await this.#startDev("the app", APP, this.#options.appPort, [
       `--persist-to=${join(this.#scratchDir, "app-state")}`,
-      ...(leaseMs === undefined ? [] : [`--var=LEASE_MS:${leaseMs}`]),
     ]);
     this.#app = app;
     await this.#answered(app, this.appUrl);
+  }
+
+  /** What the cron does every minute: `wrangler dev` never fires one by itself. False when the service is away. */
+  async sweep(): Promise<boolean> {
+    const url = `${this.serviceUrl}/cdn-cgi/handler/scheduled?cron=*+*+*+*+*`;
+    const signal = AbortSignal.timeout(30_000);
+    const response = await fetch(url, { signal }).catch(() => null);
+    await response?.text().catch(() => "");
+    return response?.ok === true;
+  }
+
+  /** Sweeps every so often until told to stop. */
+  async keepSweeping(everyMs: number, stopped: () => boolean): Promise<void> {
+    while (!stopped()) {
+      await this.sweep();
+      await sleep(everyMs);
+    }
   }
 
   /**

@@ -3,13 +3,14 @@
  * documents through the pipeline, the report, and everything stopped again.
  */
 import { randomUUID } from "node:crypto";
-import { AppClient, drive } from "./app-client.ts";
+import { AppClient, follow } from "./app-client.ts";
 import { DEFAULT_STATE, readArguments, type StartArguments, USAGE } from "./arguments.ts";
 import { Complaint, DevProcesses, isPortFree } from "./dev-processes.ts";
 import { chooseDisplay } from "./display.ts";
 import { installedReadmes, readDocuments } from "./documents.ts";
 
-const WORKERS = 3;
+/** Every minute in production; here nobody wants to wait for what a restart has lost. */
+const SWEEP_EVERY_MS = 2_000;
 
 /** Never rejects; leaves the outcome in `process.exitCode`. */
 async function main(args: readonly string[]): Promise<void> {
@@ -65,12 +66,15 @@ async function run(
     `${documents.length} documents submitted as ${corpusId}: a run each, and one for the corpus.\n`,
   );
   const display = chooseDisplay(process.stdout, names);
-  const progress = await drive(app, {
+  let done = false;
+  const sweeping = processes.keepSweeping(SWEEP_EVERY_MS, () => done || processes.stopped);
+  const progress = await follow(app, {
     corpusId,
-    workers: WORKERS,
     onProgress: (now) => display.progress(now),
     onEvent: (event) => display.event(event),
   });
+  done = !options.keep;
+  if (done) await sweeping;
   if (progress.runs.some((finished) => finished.status !== "COMPLETED")) process.exitCode = 1;
   const reported = progress.runs.at(-1)?.status === "COMPLETED";
   say(reported ? `\n${await app.report(corpusId)}` : "\nThere is no report.\n");

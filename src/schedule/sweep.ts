@@ -13,12 +13,7 @@ import {
   type UnattendedStage,
 } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
-import {
-  type DispatchSettings,
-  type Waker,
-  type WakeUp,
-  type WakeUpQueue,
-} from "../queue/index.ts";
+import type { DispatchSettings, Waker, WakeUp, WakeUpQueue } from "../queue/index.ts";
 
 /** Commits of 100 leases that one tick ends. */
 const LEASE_PAGES_MAX = 5;

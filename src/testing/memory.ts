@@ -1,33 +1,72 @@
 /** The contract in memory: for unit tests of code that runs on it. */
 import { Connection, type ConnectionOptions } from "../client/connection.ts";
-import type { Backend } from "../contract/index.ts";
+import type { Backend, HandlerDuty, JobHandler } from "../contract/index.ts";
 import { createMemoryStore } from "../memory/store.ts";
+// By their files: the folders' indexes bring what needs the platform.
+import { consume, type ConsumedBatch } from "../queue/consumer.ts";
+import { dispatchSettings, type DispatchVars } from "../queue/settings.ts";
+import { sweep, type SweepReport } from "../schedule/sweep.ts";
 
 export interface MemoryBackendOptions extends ConnectionOptions {
   /** Milliseconds; default `Date.now`. */
   readonly now?: () => number;
+  /** The variables of dispatch, as in a Worker's environment: LEASE_MS and so on. */
+  readonly vars?: DispatchVars;
 }
 
 export interface MemoryBackend extends Backend {
   /** A further connection onto the same data, as another worker would have. */
   connect(options?: ConnectionOptions): Backend;
+  /**
+   * What the queue's consumer does with so many messages: claims as many due jobs, hands each to the handler, and settles it. Jobs
+   * that wait for their time wait here too: pass `now` in, and move it on. Default 10 permits.
+   */
+  consume(handler: JobHandler, permits?: number): Promise<ConsumedBatch>;
+  /** What the cron does every minute: ends expired leases, resumes what is due, and counts what waits. */
+  sweep(): Promise<SweepReport>;
+  /** Calls the handler's `jobFailed` for every failed job whose stage and run are unfinished. */
+  handOverFailures(handler: JobHandler): Promise<void>;
   /** Empties it. */
   clear(): void;
 }
 
 /** With the transactions, the rollback and the isolation of the real one: it is the same code over maps. */
-export function createMemoryBackend({ now, ...options }: MemoryBackendOptions = {}): MemoryBackend {
+export function createMemoryBackend({
+  now,
+  vars = {},
+  ...options
+}: MemoryBackendOptions = {}): MemoryBackend {
   const store = createMemoryStore(now === undefined ? {} : { now });
   const connection = new Connection(store, options);
   const { persistence, jobs, aiCalls } = connection;
+  const settings = dispatchSettings({ HANDLER_DUTIES: "jobs,failures", ...vars });
+  const deliver = (handler: JobHandler, kind: HandlerDuty, count: number) =>
+    consume(messages(kind, count), {
+      store,
+      handler,
+      embedded: true,
+      settings,
+      workerId: "consumer",
+      waitUntil: () => {},
+    });
   return {
     persistence,
     jobs,
     aiCalls,
     audit: () => connection.audit(),
     connect: (others) => new Connection(store, others),
+    consume: (handler, permits = 10) => deliver(handler, "jobs", permits),
+    sweep: () => sweep({ store, settings, waker: null, resumes: settings.resumes }),
+    handOverFailures: async (handler) => {
+      await deliver(handler, "failures", 1);
+    },
     clear: () => {
       store.clear();
     },
   };
+}
+
+function messages(kind: HandlerDuty, count: number) {
+  const message = { body: { v: 1, kind }, ack: () => {}, retry: () => {} };
+  return Array.from({ length: count }, () => message);
 }

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { CorpusProgress } from "../../examples/documents/src/progress.ts";
-import { AppClient, drive, type PublishedEvent } from "../../scripts/app-client.ts";
+import { AppClient, follow, type PublishedEvent } from "../../scripts/app-client.ts";
 import { DevProcesses, freePort } from "../../scripts/dev-processes.ts";
 import { installedReadmes } from "../../scripts/documents.ts";
 
@@ -47,9 +47,14 @@ describe("the documents example", () => {
     const { corpusId } = submitted;
 
     const events: PublishedEvent[] = [];
+    const state = { done: false };
     const [progress, found] = await Promise.all([
-      drive(app, { corpusId, workers: 3, onEvent: (event) => events.push(event) }),
+      follow(app, { corpusId, onEvent: (event) => events.push(event) }).finally(
+        () => (state.done = true),
+      ),
       crashMidway(corpusId),
+      // Queued and delayed messages die with the service; from then on only the sweep knows what is due.
+      processes.keepSweeping(1_000, () => state.done),
     ]);
 
     expect(found.stagesCompleted, "stages completed before the crash").toBeGreaterThan(0);

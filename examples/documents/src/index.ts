@@ -1,8 +1,8 @@
 /**
- * The app: a Worker that owns no storage. Everything goes through the service that it is bound to.
+ * The app: a Worker that owns no storage. Everything goes through the service that it is bound to, and the service calls it back,
+ * at `DocumentsHandler`, for every job.
  *
  *   POST /corpus                 submit documents; an Idempotency-Key header makes it safe to repeat
- *   POST /work?limit=N           work jobs until none is due
  *   GET  /corpus/:id             how far all runs of a corpus are
  *   GET  /runs/:id               one run: stages, jobs, annotations, artifacts
  *   GET  /report/:corpusId       the finished report, as Markdown
@@ -10,29 +10,32 @@
  *   POST /events/published       takes note that they have been published
  *   GET  /health                 whether the service can be reached
  */
+import { WorkerEntrypoint } from "cloudflare:workers";
 import { Hono, type HonoRequest } from "hono";
 import {
   type Backend,
   connect,
+  type DequeueResult,
+  type FailedDelivery,
   isRetryable,
   isServiceError,
+  type JobHandler,
+  type JobOutcome,
   type ServiceError,
   type WorkflowEngineBinding,
 } from "workflow-engine-cloudflare/client";
 import * as z from "zod";
+import { failRunOf, workJob } from "./handler.ts";
 import { corpusProgress, loadReport, runProgress } from "./progress.ts";
 import { readCorpus, RefusedError, submitCorpus } from "./submit.ts";
-import { work, type WorkLimits } from "./worker.ts";
 
 interface Env {
   readonly WORKFLOWS: WorkflowEngineBinding;
-  /** Milliseconds. */
-  readonly LEASE_MS: string;
 }
 
 const app = new Hono<{ Bindings: Env; Variables: { backend: Backend } }>();
 
-/** One connection per request: a lease belongs to the connection that took the job. */
+/** One connection per request: it is one RPC session. */
 app.use(async (context, next) => {
   context.set("backend", open(context.env));
   await next();
@@ -42,11 +45,6 @@ app.post("/corpus", async (context) => {
   const corpus = readCorpus(await readJson(context.req));
   const key = context.req.header("Idempotency-Key") ?? crypto.randomUUID();
   return context.json(await submitCorpus(context.var.backend, corpus, key), 201);
-});
-
-app.post("/work", async (context) => {
-  const limit = z.coerce.number().int().positive().catch(100).parse(context.req.query("limit"));
-  return context.json(await work(context.var.backend, limits(context.env, limit)));
 });
 
 app.get("/corpus/:id", async (context) => {
@@ -114,10 +112,6 @@ function open(env: Env): Backend {
   return connect(env.WORKFLOWS, { workerId: `documents-${crypto.randomUUID().slice(0, 8)}` });
 }
 
-function limits(env: Env, maxJobs: number): WorkLimits {
-  return { leaseMs: Number(env.LEASE_MS), maxJobs, budgetMs: 10_000 };
-}
-
 /** 503 asks the caller to repeat the call. */
 function statusOf({ code }: ServiceError): 413 | 500 | 503 {
   if (isRetryable(code)) return 503;
@@ -128,9 +122,15 @@ function fault(error: Error): { error: string } {
   return { error: error.message };
 }
 
-export default {
-  fetch: app.fetch,
-  async scheduled(_controller, env): Promise<void> {
-    await work(open(env), limits(env, 1_000));
-  },
-} satisfies ExportedHandler<Env>;
+/** What the service's queue consumer calls. */
+export class DocumentsHandler extends WorkerEntrypoint<Env> implements JobHandler {
+  async handleJob(job: DequeueResult): Promise<JobOutcome> {
+    return await workJob(open(this.env), job);
+  }
+
+  async jobFailed(job: FailedDelivery): Promise<void> {
+    await failRunOf(open(this.env), job);
+  }
+}
+
+export default { fetch: app.fetch } satisfies ExportedHandler<Env>;

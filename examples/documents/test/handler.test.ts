@@ -1,10 +1,10 @@
-/** The pipeline on the contract in memory: what happens when workers race, die, come back or fail. */
+/** The pipeline on the contract in memory: what happens when workers die, come back too late, or fail. */
 import { createMemoryBackend, type MemoryBackend } from "workflow-engine-cloudflare/testing";
-import type { Backend, WorkflowPersistence } from "workflow-engine-cloudflare/client";
+import type { Backend, JobHandler, WorkflowPersistence } from "workflow-engine-cloudflare/client";
 import { describe, expect, it } from "vitest";
+import { failRunOf, workJob } from "../src/handler.ts";
 import { corpusProgress, loadReport } from "../src/progress.ts";
 import { readCorpus, submitCorpus, type SubmittedCorpus } from "../src/submit.ts";
-import { work, type WorkResult } from "../src/worker.ts";
 
 const DOCUMENTS = [
   { path: "a.md", text: "# Queue\n\nA queue of jobs. [x](#nowhere)" },
@@ -12,29 +12,49 @@ const DOCUMENTS = [
   { path: "c.md", text: "# Lease\n\n```\nlease\n```\n" },
 ];
 
-/** Every lease is over as soon as a millisecond has passed. */
-const LIMITS = { leaseMs: 0, maxJobs: 1_000, budgetMs: 10_000 };
-const PATIENT = { ...LIMITS, leaseMs: 60_000 };
+const LEASE_MS = 60_000;
+/** Within this, everything that waits has become due, and every lease has expired. */
+const LONG_MS = 2 * LEASE_MS;
+
+interface Stage {
+  readonly memory: MemoryBackend;
+  /** Moves the service's clock on. */
+  pass(ms: number): void;
+}
+
+function open(): Stage {
+  let ahead = 0;
+  const memory = createMemoryBackend({
+    now: () => Date.now() + ahead,
+    vars: { LEASE_MS, RETRY_JITTER: 0 },
+  });
+  return { memory, pass: (ms) => void (ahead += ms) };
+}
+
+/** Works each job over a connection of its own, as the app does behind its binding. */
+function handler(memory: MemoryBackend): JobHandler {
+  return {
+    handleJob: (job) => workJob(memory.connect(), job),
+    jobFailed: (job) => failRunOf(memory.connect(), job),
+  };
+}
 
 async function submit(backend: Backend, key = "key"): Promise<SubmittedCorpus> {
   return await submitCorpus(backend, readCorpus({ documents: DOCUMENTS }), key);
 }
 
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Works as several workers until no run of the corpus will change any more. */
-async function workToTheEnd(memory: MemoryBackend, corpusId: string, workers = 1): Promise<void> {
-  const isDone = async () => (await corpusProgress(memory.persistence, corpusId))?.done === true;
-  await Promise.all(
-    Array.from({ length: workers }, async () => {
-      while (!(await isDone())) {
-        await work(memory.connect(), PATIENT);
-        await pause(20);
-      }
-    }),
-  );
+/** Lets consumers work side by side, and the sweep, until no run of the corpus will change any more. */
+async function workToTheEnd(stage: Stage, corpusId: string, consumers = 1): Promise<void> {
+  const { memory } = stage;
+  for (let round = 0; round < 100; round += 1) {
+    if ((await corpusProgress(memory.persistence, corpusId))?.done === true) return;
+    await Promise.all(Array.from({ length: consumers }, () => memory.consume(handler(memory), 3)));
+    await memory.handOverFailures(handler(memory));
+    expect(await memory.audit()).toEqual([]);
+    stage.pass(LONG_MS);
+    await memory.sweep();
+  }
+  throw new Error("the corpus does not come to an end");
 }
 
 async function statuses(memory: MemoryBackend, corpusId: string): Promise<string[]> {
@@ -57,14 +77,15 @@ function withPersistence(backend: Backend, replaced: Partial<WorkflowPersistence
       return typeof method === "function" ? method.bind(target) : method;
     },
   });
-  return { ...backend, persistence };
+  return { ...backend, persistence, jobs: backend.jobs, audit: () => backend.audit() };
 }
 
-describe("work()", () => {
-  it.each([1, 4])("brings a corpus to its end with %d workers", async (workers) => {
-    const memory = createMemoryBackend();
+describe("the handler", () => {
+  it.each([1, 4])("brings a corpus to its end with %d consumers", async (consumers) => {
+    const stage = open();
+    const { memory } = stage;
     const { corpusId } = await submit(memory);
-    await workToTheEnd(memory, corpusId, workers);
+    await workToTheEnd(stage, corpusId, consumers);
     expect(await statuses(memory, corpusId)).toEqual([
       "a.md COMPLETED",
       "b.md COMPLETED",
@@ -78,50 +99,53 @@ describe("work()", () => {
   });
 
   it("does again what a worker had in its hands when it died", async () => {
-    const memory = createMemoryBackend();
+    const stage = open();
+    const { memory } = stage;
     const { corpusId } = await submit(memory);
     const taken = await memory.connect().jobs.dequeue();
-    await pause(5);
-    const { worked } = await work(memory.connect(), { ...LIMITS, maxJobs: 1 });
-    expect(worked).toMatchObject([{ runId: taken?.workflowRunId, outcome: "completed" }]);
-    await workToTheEnd(memory, corpusId);
+    expect(taken).toMatchObject({ attempt: 1 });
+    await workToTheEnd(stage, corpusId);
     expect(await statuses(memory, corpusId)).toContain("corpus COMPLETED");
+    const jobs = await memory.jobs.getJobsByWorkflowRun(taken?.workflowRunId ?? "");
+    expect(jobs.find(({ id }) => id === taken?.jobId)).toMatchObject({ attempt: 2 });
   });
 
-  it("drops the result of a worker that comes back too late", async () => {
-    const memory = createMemoryBackend();
-    await submit(memory);
-    const slow = memory.connect();
+  it("drops the result of a worker that comes back too late, and keeps a note of it", async () => {
+    const stage = open();
+    const { memory } = stage;
+    const { corpusId } = await submit(memory);
+    const slow = memory.connect({ workerId: "slow" });
+    const job = await slow.jobs.dequeue();
+    if (job === null) throw new Error("there is no job");
     let transactions = 0;
-    let rival: WorkResult | undefined;
-    const paused = withPersistence(slow, {
+    const late = withPersistence(slow, {
       async withTransaction(callback) {
-        // The first one begins the stage; before the second one commits it, another worker does.
-        if (++transactions === 2) {
-          await pause(5);
-          rival = await work(memory.connect(), { ...LIMITS, maxJobs: 1 });
-        }
+        // The first one begins the stage; before the second one commits it, the others have done everything.
+        transactions += 1;
+        if (transactions === 2) await workToTheEnd(stage, corpusId);
         return await slow.persistence.withTransaction(callback);
       },
     });
-    const { worked } = await work(paused, { ...PATIENT, maxJobs: 1 });
-    expect(rival?.worked).toMatchObject([{ stageId: "parse", outcome: "completed" }]);
-    expect(worked).toMatchObject([{ runId: rival?.worked[0]?.runId, outcome: "dropped" }]);
-    expect(await completions(memory)).toHaveLength(1);
+    expect(await workJob(late, job)).toEqual({ status: "settled" });
+    expect(transactions).toBe(2);
+    expect(await completions(memory)).toHaveLength(3 * 4 + 2);
+    const notes = await memory.persistence.listAnnotations(job.workflowRunId, {
+      key: "job.late-result",
+    });
+    expect(notes).toMatchObject([{ attempt: 1, actorId: "slow" }]);
   });
 
   it("ends a run whose job keeps killing its workers, and reports on the others", async () => {
-    const memory = createMemoryBackend();
+    const stage = open();
+    const { memory } = stage;
     const { corpusId, documents } = await submit(memory);
     for (let delivery = 1; delivery <= 3; delivery++) {
       const taken = await memory.connect().jobs.dequeue();
       expect(taken).toMatchObject({ workflowRunId: documents[0]?.runId, attempt: delivery });
-      await pause(5);
-      await memory.jobs.releaseStaleJobs(0);
+      stage.pass(LONG_MS);
+      expect(await memory.sweep()).toMatchObject({ releasedLeases: 1 });
     }
-    await pause(5);
-    await work(memory.connect(), { ...LIMITS, maxJobs: 1 });
-    await workToTheEnd(memory, corpusId);
+    await workToTheEnd(stage, corpusId);
     expect(await statuses(memory, corpusId)).toEqual([
       "a.md FAILED",
       "b.md COMPLETED",
@@ -133,16 +157,21 @@ describe("work()", () => {
   });
 
   it("gives a job back when its stage throws", async () => {
-    const memory = createMemoryBackend();
+    const { memory } = open();
     const { corpusId } = await submit(memory);
-    await work(memory.connect(), { ...PATIENT, maxJobs: 3 });
-    const broken = withPersistence(memory.connect(), {
-      getStage: () => Promise.reject(new Error("out of luck")),
-    });
-    const { worked } = await work(broken, { ...PATIENT, maxJobs: 1 });
-    expect(worked).toEqual([{ runId: corpusId, stageId: "index", outcome: "failed" }]);
+    await memory.consume(handler(memory), 3);
+    const broken: JobHandler = {
+      handleJob: (job) =>
+        workJob(
+          withPersistence(memory.connect(), {
+            getStage: () => Promise.reject(new Error("out of luck")),
+          }),
+          job,
+        ),
+    };
+    expect(await memory.consume(broken, 1)).toMatchObject({ failed: 1 });
     expect(await memory.jobs.getJobsByWorkflowRun(corpusId)).toMatchObject([
-      { stageId: "index", status: "PENDING", lastError: "out of luck" },
+      { stageId: "index", status: "PENDING", lastError: expect.stringContaining("out of luck") },
     ]);
     expect(await memory.persistence.getRunStatus(corpusId)).toBe("RUNNING");
   });
@@ -150,7 +179,7 @@ describe("work()", () => {
 
 describe("submitCorpus()", () => {
   it("takes in a corpus once per key, however often and by however many it is sent", async () => {
-    const memory = createMemoryBackend();
+    const { memory } = open();
     const sent = Array.from({ length: 5 }, () => submit(memory.connect()));
     const [first, ...others] = await Promise.all(sent);
     for (const other of others) expect(other).toEqual(first);
