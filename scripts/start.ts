@@ -91,6 +91,7 @@ function whereToLook(options: StartArguments, corpusId: string): string {
   return [
     "Where to look further",
     `  All stages  npx wrangler d1 execute DB --local ${state}--command "${sql}"`,
+    `  Stranded?   npm run audit${options.stateDir === DEFAULT_STATE ? "" : ` -- --state ${options.stateDir}`}`,
     `  Tables      ${again}${explorer(options)}`,
     `  One run     ${again}curl http://localhost:${options.appPort}/runs/${corpusId}.01`,
     "  Own files   npm start -- FILE...",

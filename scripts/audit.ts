@@ -1,0 +1,88 @@
+/**
+ * `npm run audit`: lists the rows that are not finished and that nothing will make progress, in the local database or, with
+ * `--remote`, in the deployed one. The same question as `backend.audit()`. Exits with 1 when there are any.
+ */
+import { spawnSync } from "node:child_process";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { selectAudit } from "../src/store/audit.ts";
+import type { Statement } from "../src/store/sql.ts";
+import { DEFAULT_STATE } from "./arguments.ts";
+import { Complaint, ROOT } from "./dev-processes.ts";
+
+const USAGE = `Usage: npm run audit -- [options]
+
+  --remote        the deployed database; the local one otherwise
+  --state DIR     where the local database is kept, default .wrangler/state
+  --config FILE   the wrangler.toml that binds the database as DB, default ./wrangler.toml
+  --help          print this`;
+const FINDINGS_MAX = 100;
+
+interface Finding {
+  readonly entity: string;
+  readonly workflowRunId: string;
+  readonly key: string;
+  readonly status: string;
+  readonly problem: string;
+}
+
+function main(args: readonly string[]): void {
+  try {
+    const { values } = parse(args);
+    if (values.help === true) console.log(USAGE);
+    else report(audit(values));
+  } catch (error) {
+    console.error(error instanceof Complaint ? error.message : error);
+    process.exitCode = 2;
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        remote: { type: "boolean" },
+        state: { type: "string" },
+        config: { type: "string" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    throw new Complaint(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  }
+}
+
+function audit(options: { remote?: boolean; state?: string; config?: string }): Finding[] {
+  const state = resolve(options.state ?? DEFAULT_STATE);
+  const where = options.remote === true ? ["--remote"] : ["--local", `--persist-to=${state}`];
+  const command = inlined(selectAudit({ q: "audit", now: Date.now(), limit: FINDINGS_MAX }));
+  const config = resolve(options.config ?? join(ROOT, "wrangler.toml"));
+  const wrangler = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
+  const flags = ["--json", `--config=${config}`, `--command=${command}`];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [wrangler, "d1", "execute", "DB", ...where, ...flags],
+    { encoding: "utf8", env: { ...process.env, CI: "1", WRANGLER_SEND_METRICS: "false" } },
+  );
+  if (status !== 0) throw new Complaint(`wrangler d1 execute failed:\n${stdout}${stderr}`);
+  const [result] = JSON.parse(stdout) as { results: Finding[] }[];
+  return result?.results ?? [];
+}
+
+/** The audit's parameters are numbers; wrangler takes none. */
+function inlined({ sql, params }: Statement): string {
+  return sql.replace(/\?(\d+)/g, (_, place: string) => String(Number(params[Number(place) - 1])));
+}
+
+function report(findings: readonly Finding[]): void {
+  for (const { entity, workflowRunId, key, status, problem } of findings) {
+    const id = key === "" ? workflowRunId : `${workflowRunId}/${key}`;
+    console.log(`${problem}  ${entity} ${id} is ${status}`);
+  }
+  const more = findings.length === FINDINGS_MAX ? " or more" : "";
+  console.log(findings.length === 0 ? "Nothing is stranded." : `${findings.length}${more} found.`);
+  if (findings.length > 0) process.exitCode = 1;
+}
+
+main(process.argv.slice(2));
