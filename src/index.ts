@@ -17,14 +17,4 @@ app.get("/health", async (context) => {
   return context.json({ status: "ok" });
 });
 
-const dispatch = dispatcher();
-
-export default {
-  fetch: app.fetch,
-  async queue(batch, env, ctx) {
-    await dispatch.queue(batch, env, ctx);
-  },
-  async scheduled(controller, env, ctx) {
-    await dispatch.scheduled(controller, env, ctx);
-  },
-} satisfies ExportedHandler<WorkflowEngineEnv>;
+export default { fetch: app.fetch, ...dispatcher() } satisfies ExportedHandler<WorkflowEngineEnv>;

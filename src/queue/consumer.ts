@@ -121,15 +121,14 @@ async function workJobs(permits: number, options: ConsumerOptions): Promise<Cons
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs);
   const work = claimed.map(async (job) => {
-    const signal = keeper.hold(job.jobId);
-    const outcome = await handled(job, signal, options);
+    const outcome = await handled(job, keeper, options);
     try {
       await settleAs(outcome, job, { consumed, settler, options });
     } catch (error) {
       consumed.unsettled += 1;
       console.error("wfe-job-not-settled", job.jobId, error);
     } finally {
-      keeper.release(job.jobId, "The consumer has stopped waiting for the handler");
+      keeper.release(job.jobId);
     }
   });
   try {
@@ -142,13 +141,16 @@ async function workJobs(permits: number, options: ConsumerOptions): Promise<Cons
 
 async function handled(
   job: DequeueResult,
-  lease: AbortSignal,
+  keeper: LeaseKeeper,
   options: ConsumerOptions,
 ): Promise<JobOutcome> {
   const { handler, settings } = options;
+  const lease = keeper.hold(job.jobId);
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    reject(new Error(`The handler did not answer within ${settings.handlerTimeoutMs} ms`));
+    const message = `The handler did not answer within ${settings.handlerTimeoutMs} ms`;
+    reject(new Error(message));
+    keeper.release(job.jobId, message);
   }, settings.handlerTimeoutMs);
   try {
     const answer = call(handler, job, lease, options);

@@ -8,7 +8,7 @@ import {
   type WakeUpDelivery,
   type WorkflowEngineEnv,
 } from "../queue/index.ts";
-import { sweep, type SweepReport } from "./sweep.ts";
+import { sweep } from "./sweep.ts";
 
 /** A batch of messages, as far as it is used. */
 export interface WakeUpBatch {
@@ -24,12 +24,8 @@ export interface DispatcherOptions<Env extends WorkflowEngineEnv> {
 
 export interface Dispatcher<Env extends WorkflowEngineEnv> {
   queue(batch: WakeUpBatch, env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Promise<void>;
-  /** Resolves to the figures of the tick, which it also logs as one line of JSON. */
-  scheduled(
-    controller: unknown,
-    env: Env,
-    ctx: Pick<ExecutionContext, "waitUntil">,
-  ): Promise<SweepReport>;
+  /** One tick of the sweep. Logs its figures, a {@link SweepReport}, as one line of JSON. */
+  scheduled(controller: unknown, env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Promise<void>;
 }
 
 /** Tells the invocations apart that claim, in the jobs' `workerId`. */
@@ -74,7 +70,6 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
         resumes: settings.resumes && (options.handler !== undefined || env.HANDLER !== undefined),
       });
       log("wfe-swept", { ...report, ms: Date.now() - started });
-      return report;
     },
   };
 }
