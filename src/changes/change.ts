@@ -165,7 +165,7 @@ export const change = z.discriminatedUnion("kind", [
     key: keyField,
     commandType: keyField,
   }),
-  /** Inserts the job; nothing if a live job has its dedupeKey. */
+  /** Inserts the job; nothing if it is live (PENDING, RUNNING, SUSPENDED) and another live job has its dedupeKey. */
   z.strictObject({ kind: z.literal("enqueueJob"), row: newJobRow }),
   /**
    * The best PENDING jobs whose nextPollAt is null or at most `at` (priority, then ordinal), `limit` of them, become RUNNING:

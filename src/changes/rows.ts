@@ -194,9 +194,9 @@ export const newJobRow = z.strictObject({
   payload: textField,
   /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
   dedupeKey: keyField.nullable(),
-  /** Of the jobs with this key, no claim lets more be RUNNING than the claimed job's `concurrencyLimit`. */
+  /** Of the jobs with this key, no claim lets more be RUNNING than the claimed job's `concurrencyLimit`; null: 1. */
   concurrencyKey: keyField.nullable(),
-  concurrencyLimit: countField.nullable(),
+  concurrencyLimit: wholeField.min(1).nullable(),
 });
 export type NewJobRow = z.infer<typeof newJobRow>;
 export type JobRow = NewJobRow & { commits: string };

@@ -7,7 +7,7 @@ import {
   type RetryBackoff,
 } from "../changes/index.ts";
 import { byNumber, byText, compareUtf8, descending, inTurn } from "./order.ts";
-import { liveJob } from "./queries-jobs.ts";
+import { isLive, liveJob } from "./queries-jobs.ts";
 import type { State } from "./state.ts";
 import { checkFits, type Writer } from "./writer.ts";
 
@@ -52,7 +52,7 @@ function runningJob(writer: Writer, key: JobKey): JobRow | undefined {
 
 export function enqueueJob(writer: Writer, { row }: ChangeOf<"enqueueJob">): void {
   checkFits("jobs", row);
-  if (row.dedupeKey !== null && liveJob(writer.state, row) !== null) return;
+  if (isLive(row) && liveJob(writer.state, row) !== null) return;
   writer.create("jobs", { ...row, commits: writer.commitId });
 }
 

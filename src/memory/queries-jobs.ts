@@ -79,15 +79,17 @@ export function jobStats(state: State, { now, failedSince }: QueryOf<"jobStats">
   const all = [...state.jobs.all()];
   const count = (holds: (job: JobRow) => boolean) =>
     Math.min(all.filter(holds).length, JOB_STATS_MAX);
-  const isDue = (job: JobRow) =>
-    job.status === "PENDING" && (job.nextPollAt === null || job.nextPollAt <= now);
+  const isDue = (job: JobRow) => job.status === "PENDING" && dueAt(job) <= now;
   const due = all.filter(isDue).map(dueAt);
   return {
     due: Math.min(due.length, JOB_STATS_MAX),
     delayed: count((job) => job.status === "PENDING" && !isDue(job)),
     leased: count((job) => job.status === "RUNNING"),
     suspended: count((job) => job.status === "SUSPENDED"),
-    failed: count((job) => job.status === "FAILED" && (job.completedAt ?? 0) >= failedSince),
+    failed: count(
+      ({ status, completedAt }) =>
+        status === "FAILED" && completedAt !== null && completedAt >= failedSince,
+    ),
     oldestDueAt: due.length === 0 ? null : Math.min(...due),
   };
 }

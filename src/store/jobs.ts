@@ -49,7 +49,7 @@ const KEYS =
   `WITH RECURSIVE "keys"("key") AS (SELECT (${NEXT_KEY} ORDER BY "concurrency_key" LIMIT 1) UNION ALL ` +
   `SELECT (${NEXT_KEY} AND "concurrency_key" > "keys"."key" ORDER BY "concurrency_key" LIMIT 1) FROM "keys" WHERE "keys"."key" IS NOT NULL LIMIT ${CONCURRENCY_KEYS_MAX})`;
 /** The best jobs of each key, as far as it has room. A function over the rows of the key is the one lateral join that SQLite has. */
-const OF_KEY = `SELECT json_group_array(json_array("workflow_run_id", "ordinal", "priority", "concurrency_limit")) FROM (SELECT * FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2)`;
+const OF_KEY = `SELECT json_group_array(json_array("workflow_run_id", "ordinal", "priority", ifnull("concurrency_limit", 1))) FROM (SELECT * FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2)`;
 const RUNNING = `(SELECT count(*) FROM "jobs" INDEXED BY "jobs_leased_keyed_idx" WHERE "status" = 'RUNNING' AND "concurrency_key" IS NOT NULL AND "concurrency_key" = "keys"."key")`;
 const BEST =
   `${KEYS} SELECT * FROM (SELECT * FROM (${FREE}) UNION ALL ` +

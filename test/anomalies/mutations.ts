@@ -175,7 +175,8 @@ function handing(
   withTransaction: WorkflowPersistence["withTransaction"],
 ): Backend {
   const { jobs, aiCalls } = backend;
-  return { jobs, aiCalls, persistence: overriding(backend.persistence, { withTransaction }) };
+  const audit = () => backend.audit();
+  return { jobs, aiCalls, audit, persistence: overriding(backend.persistence, { withTransaction }) };
 }
 
 /** The same object with some of its methods replaced. */

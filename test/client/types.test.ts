@@ -9,7 +9,8 @@ import type {
 } from "../../src/contract/index.ts";
 import type { embed } from "../../src/embed.ts";
 import type { RunCoordinator } from "../../src/coordinator/index.ts";
-import type { WorkflowEngine, WorkflowEngineEnv } from "../../src/rpc/workflow-engine.ts";
+import type { WorkflowEngineEnv } from "../../src/queue/index.ts";
+import type { WorkflowEngine } from "../../src/rpc/workflow-engine.ts";
 import type * as handedOver from "./handed-over.ts";
 
 type Connected = ReturnType<typeof connect>;
@@ -56,9 +57,10 @@ describe("a connection", () => {
     expectTypeOf<Returned<"getUnpublishedOutboxEvents">>().toEqualTypeOf<
       handedOver.OutboxRecord[]
     >();
-    expectTypeOf<Awaited<ReturnType<JobQueue["getJobsByWorkflowRun"]>>>().toEqualTypeOf<
-      handedOver.JobRecord[]
-    >();
+    type Job = Awaited<ReturnType<JobQueue["getJobsByWorkflowRun"]>>[number];
+    type Ours = "dedupeKey" | "concurrencyKey" | "concurrencyLimit";
+    expectTypeOf<Job>().toExtend<handedOver.JobRecord>();
+    expectTypeOf<Omit<Job, Ours>>().toEqualTypeOf<handedOver.JobRecord>();
   });
 
   it("is taken where the interfaces as handed over are asked for", () => {

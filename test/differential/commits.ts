@@ -41,6 +41,16 @@ function kind<K extends ChangeKind, T extends object>(
   return fc.record(members).map((values) => ({ ...(values as T), kind: name }));
 }
 
+/** Half of the time with a fence: the attempt that the job may have. */
+function fenced<K extends ChangeKind, T extends object>(
+  name: K,
+  members: { [M in keyof T]: fc.Arbitrary<T[M]> },
+): fc.Arbitrary<T & { kind: K; attempt?: number }> {
+  return fc
+    .tuple(kind(name, members), of(undefined, undefined, 0, 1, 1, 2, 3))
+    .map(([change, attempt]) => (attempt === undefined ? change : { ...change, attempt }));
+}
+
 export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } = {
   createRun: kind("createRun", { row: fc.oneof(...["t", "u"].map(runRow)) }),
   updateRun: kind("updateRun", { id: workflowRunId, set: runSet, at: instant, bump }),
@@ -123,11 +133,27 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   }),
   releaseIdempotencyKey: kind("releaseIdempotencyKey", idempotencyKey),
   enqueueJob: kind("enqueueJob", { row: jobRow }),
-  claimJob: kind("claimJob", { workerId: nullable(of("w", "")), at: instant }),
-  completeJob: kind("completeJob", { ...jobKey, at: instant }),
-  suspendJob: kind("suspendJob", { ...jobKey, nextPollAt: instant, at: instant }),
-  failJob: kind("failJob", { ...jobKey, error: shortText, retry: fc.boolean(), at: instant }),
-  touchJob: kind("touchJob", { ...jobKey, at: instant }),
+  claimJobs: kind("claimJobs", {
+    workerId: nullable(of("w", "")),
+    limit: of(0, 1, 1, 2, 3, 100),
+    at: instant,
+  }),
+  resumeJobs: kind("resumeJobs", { limit: of(0, 1, 1, 2, 100), at: instant }),
+  completeJob: fenced("completeJob", { ...jobKey, at: instant }),
+  suspendJob: fenced("suspendJob", { ...jobKey, nextPollAt: instant, at: instant }),
+  failJob: fenced("failJob", {
+    ...jobKey,
+    error: shortText,
+    retry: nullable(
+      fc.record({
+        baseMs: of(0, 1, 7, 1_000, 86_400_000),
+        capMs: of(0, 5, 3_600_000, 31 * 86_400_000),
+        jitterPermille: of(0, 1, 333, 999, 1_000),
+      }),
+    ),
+    at: instant,
+  }),
+  touchJob: fenced("touchJob", { ...jobKey, at: instant }),
   releaseJob: kind("releaseJob", {
     ...jobKey,
     staleBefore: instant,
@@ -151,6 +177,11 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
       cost: number,
       metadata: nullable(text),
     }),
+  }),
+  purgeExpired: kind("purgeExpired", {
+    keysBefore: instant,
+    commitsBefore: instant,
+    limit: of(0, 1, 2, 100),
   }),
 };
 

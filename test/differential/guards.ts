@@ -5,6 +5,7 @@ import type { Status } from "../../src/contract/index.ts";
 import {
   commitId,
   CURRENT,
+  DEDUPE_KEYS,
   event,
   idempotencyKey,
   jobKey,
@@ -74,6 +75,7 @@ export const GUARDS: { readonly [On in Guard["on"]]: fc.Arbitrary<Extract<Guard,
     ...jobKey,
     expect: expecting<"job">(of(0, 0, 1, 2).map((attempt) => ({ is: "attempt", attempt }))),
   }),
+  dedupeKey: fc.record({ on: of("dedupeKey"), dedupeKey: of(...DEDUPE_KEYS, "") }),
   list: fc.record({
     on: of("list"),
     list: of("stages", "artifacts", "annotations", "jobs"),

@@ -4,6 +4,7 @@ import type { Query, QueryOf } from "../../src/changes/index.ts";
 import {
   commitId,
   CURRENT,
+  DEDUPE_KEYS,
   event,
   idempotencyKey,
   instant,
@@ -80,7 +81,22 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   idempotencyKey: asking("idempotencyKey", idempotencyKey),
   job: asking("job", jobKey),
   jobs: asking("jobs", { workflowRunId }),
-  claimedJob: asking("claimedJob", { at: instant, commitId: of(CURRENT) }),
+  liveJob: asking("liveJob", { dedupeKey: of(...DEDUPE_KEYS, "") }),
+  jobStates: asking("jobStates", {
+    keys: fc.array(fc.record(jobKey), { maxLength: 6 }),
+    now: instant,
+  }),
+  // Not before anything: a job that was made ready, and of which an earlier clock says that it is not yet due, is neither.
+  jobStats: asking("jobStats", { now: of(100, 1_000_000), failedSince: instant }),
+  claimedJobs: asking("claimedJobs", { at: instant, commitId: of(CURRENT) }),
+  overdueJobs: asking("overdueJobs", { before: instant, limit }),
+  unattendedStages: asking("unattendedStages", { before: of(10, 50, 100), limit }),
+  waitingRuns: asking("waitingRuns", { before: of(10, 50, 100), limit }),
+  expired: asking("expired", { keysBefore: of(10, 50, 100), commitsBefore: of(-5) }),
+  audit: asking("audit", { now: of(100, 600_050, 700_000), limit: of(1_000) }),
+  unhandledFailures: asking("unhandledFailures", { since: of(-5, 10, 50), limit }),
+  resumableJobs: asking("resumableJobs", { now: instant, limit }),
+  waitingEvents: asking("waitingEvents", { limit }),
   cancelledJobs: asking("cancelledJobs", { workflowRunId, commitId: of(CURRENT, commitId(2)) }),
   staleJobs: asking("staleJobs", { before: instant, limit }),
   suspendedJobs: asking("suspendedJobs", {

@@ -25,6 +25,8 @@ export const workflowRunId = of("r", "r", "r", "r", ...RUNS);
 export const stageId = of("a", "a", "a", "a", ...STAGES);
 export const key = of("k", "k", "k", "k", "k", "K", "", "kk", "\u{1f600}", "\ufffd");
 export const ordinal = of("1", "1", "2", "3", "4");
+/** More than rows, so that there is room for some. */
+export const jobOrdinal = of("1", "1", "2", "3", "4", "5", "6", "7", "8");
 export const instant = of(0, 1, 10, 10, 20, 50, 100, -5);
 export const status = of<Status[]>(
   "PENDING",
@@ -51,8 +53,11 @@ export const recordId = fc.oneof(
     .map(([run, stage, n]) => `${run}/${stage}/${run.length}.${n}`),
 );
 export const bump = of(0, 1, 1, 2);
+/** Few, so that jobs have to share them. */
+export const DEDUPE_KEYS = ["d", "\u{1f600}"] as const;
+const CONCURRENCY_KEYS = ["c", "c", "", "\u{1f600}", "\ufffd"] as const;
 
-export const jobKey = { workflowRunId, ordinal };
+export const jobKey = { workflowRunId, ordinal: jobOrdinal };
 export const event = { workflowRunId, sequence: of(1, 1, 2, 3) };
 export const idempotencyKey = { key, commandType: of("c", "c", "d") };
 
@@ -157,6 +162,9 @@ export const jobRow = fc.record({
   lastError: nullable(shortText),
   nextPollAt: nullable(instant),
   payload: text,
+  dedupeKey: of(null, null, ...DEDUPE_KEYS),
+  concurrencyKey: of(null, null, ...CONCURRENCY_KEYS),
+  concurrencyLimit: of(1, 1, 2, 3, null),
 });
 
 export const stageRow = fc.tuple(stageColumns, of("1", "2")).map(([row, n]) => ({

@@ -12,6 +12,7 @@ import {
 import { isServiceError } from "../../src/contract/index.ts";
 import { guardOfRow } from "../../src/client/observed.ts";
 import { listTokens } from "../../src/memory/guards.ts";
+import { compareUtf8 } from "../../src/memory/order.ts";
 import type { State } from "../../src/memory/state.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { D1Store } from "../../src/store/index.ts";
@@ -45,6 +46,7 @@ const EXPECTATIONS: { readonly [On in Guard["on"]]: readonly string[] } = {
   outboxEvent: ["present", "absent", "unchanged"],
   idempotencyKey: ["absent", "unchanged"],
   job: ["present", "absent", "unchanged", "attempt"],
+  dedupeKey: ["absent"],
   list: ["stages", "artifacts", "annotations", "jobs"],
   outboxTail: ["sequence"],
 };
@@ -106,8 +108,8 @@ async function compare(sequence: readonly Attempt[], met: Met): Promise<void> {
   const memory = createMemoryStore();
   for (const [index, attempt] of sequence.entries()) {
     const commit = resolved(attempt, commitId(index), memory.state);
-    const actual = await outcomeOf(d1, commit);
-    const expected = await outcomeOf(memory, commit);
+    const actual = inOrder(await outcomeOf(d1, commit), commit);
+    const expected = inOrder(await outcomeOf(memory, commit), commit);
     const pairs = new Pairs();
     const found =
       pairs.difference(actual, expected, "outcome") ??
@@ -134,6 +136,19 @@ async function outcomeOf(store: Store, commit: Commit): Promise<Outcome> {
   }
 }
 
+/** Answered in no particular order. */
+const UNORDERED = new Set<Query["q"]>(["audit", "jobStates"]);
+
+function inOrder(outcome: Outcome, { reads }: Commit): Outcome {
+  if (!("applied" in outcome) || !outcome.applied) return outcome;
+  const results = outcome.results.map((result, index) =>
+    UNORDERED.has(reads[index]?.q ?? "run") && Array.isArray(result)
+      ? result.toSorted((a, b) => compareUtf8(JSON.stringify(a), JSON.stringify(b)))
+      : result,
+  );
+  return { ...outcome, results: results as typeof outcome.results };
+}
+
 /** The commit, with what stood for a large text, for a token or for its own id put in. */
 function resolved({ guards, changes, reads }: Attempt, id: string, state: State): Commit {
   return {
@@ -155,7 +170,7 @@ function enlarged<T>(value: T): T {
 }
 
 function withToken(guard: Guard, state: State): Guard {
-  if (guard.on === "outboxTail") return guard;
+  if (guard.on === "outboxTail" || guard.on === "dedupeKey") return guard;
   if (guard.on === "list") {
     if (guard.tokens !== CURRENT) return guard;
     const { list, workflowRunId, status } = guard;
@@ -194,5 +209,6 @@ function note(met: Met, { guards, changes, reads }: Commit, outcome: Outcome): v
 
 function named(guard: Guard): string {
   if (guard.on === "outboxTail") return "guard outboxTail sequence";
+  if (guard.on === "dedupeKey") return "guard dedupeKey absent";
   return `guard ${guard.on} ${guard.on === "list" ? guard.list : guard.expect.is}`;
 }

@@ -22,7 +22,9 @@ export async function differenceFromCalls(
   if (part.calls.some(({ call }) => OUTSIDE.includes(call.method))) return null;
   const last = answers.at(-1);
   if (last?.outcome.ok !== true) {
-    return prefixed("taken back", new Pairs().difference(before, after, "rows"));
+    const pairs = new Pairs();
+    const found = pairs.difference(withoutLateResults(before), withoutLateResults(after), "rows");
+    return prefixed("taken back", found);
   }
   // Which of several calls comes first is for nobody to know before they are awaited.
   if (part.together) return null;
@@ -67,6 +69,16 @@ function prefixed(what: string, found: string | null): string | null {
 /** One commit or several: that is the difference. */
 function withoutCommits(tables: Tables): Record<string, readonly Row[]> {
   return Object.fromEntries(
-    TABLES.map((name) => [name, tables[name].map(({ commits: _, ...row }) => row)]),
+    Object.entries(withoutLateResults(tables)).map(([name, rows]) => [
+      name,
+      rows.map(({ commits: _, ...row }) => row),
+    ]),
   );
+}
+
+/** What a call came too late to record is kept outside the transaction, whatever becomes of that one. */
+function withoutLateResults(tables: Tables): Record<string, readonly Row[]> {
+  const late = (row: Row) =>
+    row["key"] === "job.late-result" || String(row["message"]).startsWith("A late result");
+  return Object.fromEntries(TABLES.map((name) => [name, tables[name].filter((row) => !late(row))]));
 }

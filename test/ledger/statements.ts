@@ -15,6 +15,7 @@ const run = { workflowRunId: "run" };
 const job = { ...run, ordinal: ORDINAL };
 const event = { ...run, sequence: 1 };
 const key = { key: "key", commandType: "command" };
+const RETRY = { baseMs: 1_000, capMs: 3_600_000, jitterPermille: 500 };
 const times = { createdAt: AT, updatedAt: AT };
 
 const runRow = {
@@ -121,6 +122,9 @@ const jobRow = {
   lastError: null,
   nextPollAt: null,
   payload: "{}",
+  dedupeKey: null,
+  concurrencyKey: null,
+  concurrencyLimit: null,
 };
 
 const aiCallRow = {
@@ -190,18 +194,37 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
   acquireIdempotencyKey: [{ kind: "acquireIdempotencyKey", ...key, at: AT, staleBefore: AT }],
   completeIdempotencyKey: [{ kind: "completeIdempotencyKey", ...key, at: AT, result: "1" }],
   releaseIdempotencyKey: [{ kind: "releaseIdempotencyKey", ...key }],
-  enqueueJob: [{ kind: "enqueueJob", row: jobRow }],
-  claimJob: [{ kind: "claimJob", workerId: "worker", at: AT }],
-  completeJob: [{ kind: "completeJob", ...job, at: AT }],
-  suspendJob: [{ kind: "suspendJob", ...job, nextPollAt: AT, at: AT }],
-  failJob: [
-    { kind: "failJob", ...job, error: "Timeout", retry: true, at: AT },
-    { kind: "failJob", ...job, error: "Timeout", retry: false, at: AT },
+  enqueueJob: [
+    { kind: "enqueueJob", row: jobRow },
+    { kind: "enqueueJob", row: { ...jobRow, dedupeKey: "once" } },
+    { kind: "enqueueJob", row: { ...jobRow, concurrencyKey: "few", concurrencyLimit: 2 } },
   ],
-  touchJob: [{ kind: "touchJob", ...job, at: AT }],
+  claimJobs: [
+    { kind: "claimJobs", workerId: "worker", limit: 1, at: AT },
+    { kind: "claimJobs", workerId: "worker", limit: 100, at: AT },
+  ],
+  resumeJobs: [{ kind: "resumeJobs", limit: 100, at: AT }],
+  completeJob: [
+    { kind: "completeJob", ...job, at: AT },
+    { kind: "completeJob", ...job, attempt: 1, at: AT },
+  ],
+  suspendJob: [
+    { kind: "suspendJob", ...job, nextPollAt: AT, at: AT },
+    { kind: "suspendJob", ...job, attempt: 1, nextPollAt: AT, at: AT },
+  ],
+  failJob: [
+    { kind: "failJob", ...job, error: "Timeout", retry: RETRY, at: AT },
+    { kind: "failJob", ...job, error: "Timeout", retry: null, at: AT },
+    { kind: "failJob", ...job, attempt: 1, error: "Timeout", retry: RETRY, at: AT },
+  ],
+  touchJob: [
+    { kind: "touchJob", ...job, at: AT },
+    { kind: "touchJob", ...job, attempt: 1, at: AT },
+  ],
   releaseJob: [{ kind: "releaseJob", ...job, staleBefore: AT, error: "Expired", at: AT }],
   cancelJobs: [{ kind: "cancelJobs", ...run, at: AT }],
   recordAiCall: [{ kind: "recordAiCall", row: aiCallRow }],
+  purgeExpired: [{ kind: "purgeExpired", keysBefore: AT, commitsBefore: AT, limit: 1_000 }],
 };
 
 /** The same change on another row, so that the two share a statement where the store lets them. */
@@ -228,6 +251,7 @@ const guards: { readonly [On in Guard["on"]]: readonly Guard[] } = {
   outboxEvent: [{ on: "outboxEvent", ...event, expect: unchanged }],
   idempotencyKey: [{ on: "idempotencyKey", ...key, expect: unchanged }],
   job: [{ on: "job", ...job, expect: unchanged }],
+  dedupeKey: [{ on: "dedupeKey", dedupeKey: "once" }],
   list: [list("stages"), list("artifacts"), list("annotations"), list("jobs")],
   outboxTail: [{ on: "outboxTail", ...run, sequence: 0 }],
 };
@@ -286,7 +310,18 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   idempotencyKey: [{ q: "idempotencyKey", ...key }],
   job: [{ q: "job", ...job }],
   jobs: [{ q: "jobs", ...run }],
-  claimedJob: [{ q: "claimedJob", at: AT, commitId: COMMIT_ID }],
+  liveJob: [{ q: "liveJob", dedupeKey: "once" }],
+  jobStates: [{ q: "jobStates", keys: [job, { ...job, workflowRunId: "run2" }], now: AT }],
+  jobStats: [{ q: "jobStats", now: AT, failedSince: AT }],
+  claimedJobs: [{ q: "claimedJobs", at: AT, commitId: COMMIT_ID }],
+  overdueJobs: [{ q: "overdueJobs", before: AT, limit: 1_000 }],
+  unattendedStages: [{ q: "unattendedStages", before: AT, limit: 100 }],
+  waitingRuns: [{ q: "waitingRuns", before: AT, limit: 100 }],
+  expired: [{ q: "expired", keysBefore: AT, commitsBefore: AT }],
+  audit: [{ q: "audit", now: AT, limit: 100 }],
+  unhandledFailures: [{ q: "unhandledFailures", since: AT - 1_000, limit: 100 }],
+  resumableJobs: [{ q: "resumableJobs", now: AT, limit: 100 }],
+  waitingEvents: [{ q: "waitingEvents", limit: 100 }],
   cancelledJobs: [{ q: "cancelledJobs", ...run, commitId: COMMIT_ID }],
   staleJobs: [{ q: "staleJobs", before: AT, limit: 100 }],
   suspendedJobs: [

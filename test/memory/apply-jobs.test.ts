@@ -14,6 +14,7 @@ const STATUSES = [
   "CANCELLED",
   "SKIPPED",
 ] as const;
+const RETRY = { baseMs: 1_000, capMs: 3_600_000, jitterPermille: 0 };
 const OPEN = ["PENDING", "RUNNING", "SUSPENDED", "SKIPPED"];
 
 /** The job `row` after commit b with this change. */
@@ -38,13 +39,13 @@ describe("enqueueJob", () => {
 });
 
 function claimed(state: State, at = 30): string[] {
-  applyChanges(state, [{ kind: "claimJob", workerId: "w", at }], id("b"));
+  applyChanges(state, [{ kind: "claimJobs", workerId: "w", limit: 1, at }], id("b"));
   return [...state.jobs.all()]
     .filter((job) => job.commits.startsWith(id("b")))
     .map((job) => `${job.workflowRunId}/${job.ordinal}`);
 }
 
-describe("claimJob", () => {
+describe("claimJobs", () => {
   it("makes the job RUNNING and leases it", () => {
     const state = aState(aJob());
     claimed(state);
@@ -86,7 +87,7 @@ describe("claimJob", () => {
 
   it("takes another job the second time in one commit", () => {
     const state = aState(aJob(), aJob({ ordinal: "o2" }));
-    const claim: Change = { kind: "claimJob", workerId: null, at: 30 };
+    const claim: Change = { kind: "claimJobs", workerId: null, limit: 1, at: 30 };
     applyChanges(state, [claim, claim, claim], id("b"));
     expect([...state.jobs.all()].map((job) => job.status)).toEqual(["RUNNING", "RUNNING"]);
   });
@@ -134,7 +135,7 @@ describe("failJob", () => {
   const fail = { kind: "failJob", ...jobKey, error: "no", at: 30 } as const;
 
   it("fails when no retry is wanted", () => {
-    expect(jobAfter({}, { ...fail, retry: false })).toEqual({
+    expect(jobAfter({}, { ...fail, retry: null })).toEqual({
       ...aLeasedJob().row,
       status: "FAILED",
       lastError: "no",
@@ -145,7 +146,7 @@ describe("failJob", () => {
   });
 
   it("waits 2^attempt seconds for a retry", () => {
-    expect(jobAfter({ attempt: 2 }, { ...fail, retry: true })).toEqual({
+    expect(jobAfter({ attempt: 2 }, { ...fail, retry: RETRY })).toEqual({
       ...aLeasedJob({ attempt: 2 }).row,
       status: "PENDING",
       lastError: "no",
@@ -158,17 +159,25 @@ describe("failJob", () => {
   });
 
   it("fails when the attempts are used up", () => {
-    expect(jobAfter({ attempt: 3 }, { ...fail, retry: true })?.status).toBe("FAILED");
+    expect(jobAfter({ attempt: 3 }, { ...fail, retry: RETRY })?.status).toBe("FAILED");
   });
 
-  it("waits no longer than after 20 attempts", () => {
-    const job = jobAfter({ attempt: 50, maxAttempts: 60 }, { ...fail, retry: true });
-    expect(job?.nextPollAt).toBe(30 + 1_000 * 2 ** 20);
+  it("doubles the wait no more than 20 times", () => {
+    const retry = { baseMs: 1, capMs: 31 * 86_400_000, jitterPermille: 0 };
+    const job = jobAfter({ attempt: 50, maxAttempts: 60 }, { ...fail, retry });
+    expect(job?.nextPollAt).toBe(30 + 2 ** 20);
+  });
+
+  it("waits no longer than the cap, and its share of chance longer than that, rounded down", () => {
+    const capped = { ...fail, retry: { ...RETRY, capMs: 3_333 } };
+    expect(jobAfter({ attempt: 2 }, capped)?.nextPollAt).toBe(30 + 3_333);
+    const jittered = { ...fail, retry: { ...capped.retry, jitterPermille: 500 } };
+    expect(jobAfter({ attempt: 2 }, jittered)?.nextPollAt).toBe(30 + 3_333 + 1_666);
   });
 
   it("does nothing to a terminal job", () => {
-    expect(statusesChanged({}, { ...fail, retry: true })).toEqual(OPEN);
-    expect(statusesChanged({}, { ...fail, retry: false })).toEqual(OPEN);
+    expect(statusesChanged({}, { ...fail, retry: RETRY })).toEqual(OPEN);
+    expect(statusesChanged({}, { ...fail, retry: null })).toEqual(OPEN);
   });
 });
 
@@ -194,6 +203,7 @@ describe("releaseJob", () => {
       status: "PENDING",
       workerId: null,
       lockedAt: null,
+      lastError: "lost",
       updatedAt: 30,
       commits: id("b") + id("a"),
     });
@@ -253,7 +263,7 @@ describe("a change of an unknown job", () => {
       [
         { kind: "completeJob", ...unknown },
         { kind: "suspendJob", ...unknown, nextPollAt: 40 },
-        { kind: "failJob", ...unknown, error: "", retry: true },
+        { kind: "failJob", ...unknown, error: "", retry: RETRY },
         { kind: "touchJob", ...unknown },
         { kind: "releaseJob", ...unknown, staleBefore: 99, error: "" },
         { kind: "cancelJobs", workflowRunId: "other", at: 30 },

@@ -83,7 +83,7 @@ describe("atomicity", () => {
     { kind: "publishOutboxEvent", ...eventKey, at: 30 },
     { kind: "releaseIdempotencyKey", ...idempotencyKey },
     { kind: "completeIdempotencyKey", ...idempotencyKey, at: 30, result: "1" },
-    { kind: "claimJob", workerId: "w", at: 30 },
+    { kind: "claimJobs", limit: 1, workerId: "w", at: 30 },
     { kind: "completeJob", ...jobKey, at: 31 },
     { kind: "cancelJobs", ...runKey, at: 32 },
     anAiCall({ ordinal: "o2" }),

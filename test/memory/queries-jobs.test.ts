@@ -29,23 +29,23 @@ describe("jobs", () => {
   });
 });
 
-describe("claimedJob", () => {
-  const claim: Change = { kind: "claimJob", workerId: "w", at: 30 };
+describe("claimedJobs", () => {
+  const claim: Change = { kind: "claimJobs", workerId: "w", limit: 1, at: 30 };
 
-  it("answers the job that the commit's claim took", () => {
+  it("answers the jobs that the commit's claim took", () => {
     const state = aState(aJob(), aJob({ ordinal: "o2" }));
     applyChanges(state, [claim], id("b"));
     applyChanges(state, [claim], id("c"));
-    const query = { q: "claimedJob", at: 30 } as const;
-    expect(answer(state, { ...query, commitId: id("b") })?.ordinal).toBe("o1");
-    expect(answer(state, { ...query, commitId: id("c") })?.ordinal).toBe("o2");
+    const query = { q: "claimedJobs", at: 30 } as const;
+    expect(idsOf(answer(state, { ...query, commitId: id("b") }))).toEqual(["run/o1"]);
+    expect(idsOf(answer(state, { ...query, commitId: id("c") }))).toEqual(["run/o2"]);
   });
 
-  it("is null when the claim took none", () => {
+  it("answers none when the claim took none", () => {
     const state = aState(aLeasedJob({ lockedAt: 30 }));
     applyChanges(state, [claim], id("b"));
-    expect(answer(state, { q: "claimedJob", at: 30, commitId: id("b") })).toBeNull();
-    expect(answer(state, { q: "claimedJob", at: 29, commitId: id("a") })).toBeNull();
+    expect(answer(state, { q: "claimedJobs", at: 30, commitId: id("b") })).toEqual([]);
+    expect(answer(state, { q: "claimedJobs", at: 29, commitId: id("a") })).toEqual([]);
   });
 });
 

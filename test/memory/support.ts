@@ -204,6 +204,9 @@ export function aJob(row: Partial<NewJobRow> = {}): ChangeOf<"enqueueJob"> {
       lastError: null,
       nextPollAt: null,
       payload: "{}",
+      dedupeKey: null,
+      concurrencyKey: null,
+      concurrencyLimit: null,
       ...row,
     },
   };

@@ -124,14 +124,18 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     before: [acquire],
   },
   enqueueJob: { change: aJob() },
-  claimJob: { change: { kind: "claimJob", workerId: "w", at: 20 }, before: [aJob()] },
+  claimJobs: { change: { kind: "claimJobs", workerId: "w", limit: 1, at: 20 }, before: [aJob()] },
+  resumeJobs: {
+    change: { kind: "resumeJobs", limit: 1, at: 20 },
+    before: [aJob({ status: "SUSPENDED", nextPollAt: 20 })],
+  },
   completeJob: { change: { kind: "completeJob", ...job, at: 30 }, before: [aLeasedJob()] },
   suspendJob: {
     change: { kind: "suspendJob", ...job, nextPollAt: 40, at: 30 },
     before: [aLeasedJob()],
   },
   failJob: {
-    change: { kind: "failJob", ...job, error: "e", retry: true, at: 30 },
+    change: { kind: "failJob", ...job, error: "e", retry: null, at: 30 },
     before: [aLeasedJob()],
   },
   touchJob: { change: { kind: "touchJob", ...job, at: 30 }, before: [aLeasedJob()] },
@@ -141,10 +145,19 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
   },
   cancelJobs: { change: { kind: "cancelJobs", workflowRunId: "run", at: 30 }, before: [aJob()] },
   recordAiCall: { change: anAiCall() },
+  purgeExpired: {
+    change: { kind: "purgeExpired", keysBefore: 20, commitsBefore: NOW - DAY_MS, limit: 10 },
+    before: [acquire],
+  },
 };
 
 /** Applying these again does no harm, so nobody looks whether they were applied. */
-const HARMLESS = new Set<string>(["publishOutboxEvent", "recordAiCall"]);
+const HARMLESS = new Set<string>([
+  "publishOutboxEvent",
+  "resumeJobs",
+  "recordAiCall",
+  "purgeExpired",
+]);
 
 describe.each(Object.entries(CHANGES))("a commit of %s", (kind, { change, before = [] }) => {
   it("that was applied is found", async () => {

@@ -11,7 +11,7 @@ import type { Scenario } from "./scenario.ts";
 const EVENT = { payload: {}, causationId: "test", occurredAt: new Date(NOW) };
 const JOB = { workflowId: "report", stageId: "publish" };
 
-interface Inside extends Backend {
+interface Inside extends Omit<Backend, "audit"> {
   readonly tx: WorkflowPersistence;
   readonly world: World;
 }
@@ -30,7 +30,7 @@ function transaction(
   };
 }
 
-function pick({ persistence, jobs, aiCalls }: Backend): Backend {
+function pick({ persistence, jobs, aiCalls }: Backend): Omit<Backend, "audit"> {
   return { persistence, jobs, aiCalls };
 }
 

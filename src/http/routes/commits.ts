@@ -1,0 +1,161 @@
+/**
+ * The store as it is: commits and queries as data. A client in any language has real transactions through these: it reads,
+ * decides, and commits guards and changes, whole or not at all.
+ */
+import { createRoute, z } from "@hono/zod-openapi";
+import type { AnyResult, Commit, CommitOutcome } from "../../changes/index.ts";
+import { validCommit, validQueries } from "../../rpc/validation.ts";
+import { answers, jsonBody, newRouter, secured } from "../support.ts";
+import { HttpFault } from "../problem.ts";
+import { requireScope, type Scope } from "../tokens.ts";
+
+const plain = z.record(z.string(), z.unknown());
+const commitBody = z
+  .object({
+    id: z.string().openapi({
+      description:
+        "18 characters of 0-9a-z: the instant in milliseconds, in base 36, padded to nine, and nine random ones. Names the commit for ever: after a lost answer, ask for its settlement.",
+      example: "0mwwqfjeva1b2c3d4e",
+    }),
+    guards: z.array(plain).openapi({ description: "What must hold when the commit lands." }),
+    changes: z.array(plain).openapi({ description: "What is written, in this order." }),
+    reads: z
+      .array(plain)
+      .openapi({ description: "Queries, answered in the instant of the commit." }),
+  })
+  .openapi("Commit", {
+    example: {
+      id: "0mwwqfjeva1b2c3d4e",
+      guards: [{ on: "run", id: "run-1", expect: { is: "version", version: 3 } }],
+      changes: [
+        {
+          kind: "updateRun",
+          id: "run-1",
+          set: { status: "COMPLETED" },
+          at: 1795600000000,
+          bump: 1,
+        },
+      ],
+      reads: [{ q: "run", id: "run-1" }],
+    },
+  });
+
+const postCommit = createRoute({
+  method: "post",
+  path: "/commits",
+  operationId: "commit",
+  tags: ["commits"],
+  summary: "Apply guards and changes, whole or not at all",
+  description:
+    "Needs the scope write; work for changes of leases; admin for purgeExpired. 412 GUARD_FAILED tells which guard did not hold, and what was found: nothing was written then. 503 UNAVAILABLE means that nobody knows: ask for the settlement.",
+  ...secured("write"),
+  request: jsonBody(commitBody),
+  responses: answers({
+    200: {
+      description: "Applied. The answers to `reads`, in their order.",
+      schema: z.object({ results: z.array(z.unknown()) }).openapi("CommitResults"),
+    },
+  }),
+});
+
+const postSettlement = createRoute({
+  method: "post",
+  path: "/settlements",
+  operationId: "settle",
+  tags: ["commits"],
+  summary: "Find out what became of a commit whose answer was lost",
+  description:
+    "Final: `fenced` means that it was not applied and never will be, not even if it is still under way; it may be tried again under a new id. `unknown`: its row was written too often since to tell.",
+  ...secured("write"),
+  request: jsonBody(commitBody),
+  responses: answers({
+    200: {
+      description: "The finding.",
+      schema: z
+        .object({ settlement: z.enum(["applied", "fenced", "unknown"]) })
+        .openapi("Settlement"),
+    },
+  }),
+});
+
+const postQueries = createRoute({
+  method: "post",
+  path: "/queries",
+  operationId: "query",
+  tags: ["commits"],
+  summary: "Answer queries from one snapshot",
+  ...secured("read"),
+  request: jsonBody(
+    z
+      .object({ queries: z.array(plain) })
+      .openapi("Queries", { example: { queries: [{ q: "run", id: "run-1" }] } }),
+  ),
+  responses: answers({
+    200: {
+      description: "The answers, in the order of the queries.",
+      schema: z.object({ results: z.array(z.unknown()) }).openapi("QueryResults"),
+    },
+  }),
+});
+
+const getTime = createRoute({
+  method: "get",
+  path: "/time",
+  operationId: "time",
+  tags: ["commits"],
+  summary: "The service's clock",
+  ...secured("read"),
+  responses: answers({
+    200: {
+      description: "Milliseconds since 1970. Commits are stamped with it.",
+      schema: z.object({ now: z.int() }).openapi("Time"),
+    },
+  }),
+});
+
+/** What a commit's changes need, beyond `write`. */
+function scopesOf({ changes }: Commit): Set<Scope> {
+  const scopes = new Set<Scope>();
+  for (const { kind } of changes) {
+    switch (kind) {
+      case "claimJobs":
+      case "resumeJobs":
+      case "completeJob":
+      case "suspendJob":
+      case "failJob":
+      case "touchJob":
+      case "releaseJob":
+        scopes.add("work");
+        break;
+      case "purgeExpired":
+        scopes.add("admin");
+        break;
+      default:
+        break;
+    }
+  }
+  return scopes;
+}
+
+function resultsOf(outcome: CommitOutcome): AnyResult[] {
+  if (outcome.applied) return outcome.results;
+  const { guard, actual } = outcome.violation;
+  throw new HttpFault("GUARD_FAILED", `Guard ${guard} did not hold`, { guard, actual });
+}
+
+export const commits = newRouter()
+  .openapi(postCommit, async (context) => {
+    const commit = validCommit(context.req.valid("json"));
+    for (const scope of scopesOf(commit)) requireScope(context.var.caller, scope);
+    const results = resultsOf(await context.var.store.attempt(commit));
+    return context.json({ results }, 200);
+  })
+  .openapi(postSettlement, async (context) => {
+    const commit = validCommit(context.req.valid("json"));
+    return context.json({ settlement: await context.var.store.settle(commit) }, 200);
+  })
+  .openapi(postQueries, async (context) => {
+    const { queries } = context.req.valid("json");
+    return context.json({ results: await context.var.store.read(validQueries(queries)) }, 200);
+  })
+  .openapi(getTime, async (context) => context.json({ now: await context.var.store.now() }, 200));

@@ -1,0 +1,236 @@
+/** Stages, by their run and stage id, or by their record's id. */
+import { createRoute, z } from "@hono/zod-openapi";
+import {
+  createStage,
+  inputInstant,
+  stageRecord,
+  status,
+  toWireRecord,
+  updateStage,
+  upsertStage,
+} from "../schemas.ts";
+import {
+  answers,
+  done,
+  etag,
+  expectedVersion,
+  given,
+  jsonBody,
+  newRouter,
+  secured,
+} from "../support.ts";
+import { notFound } from "./runs.ts";
+
+const run = z.object({ runId: z.string().openapi({ example: "run-1" }) });
+const pair = run.extend({ stageId: z.string().openapi({ example: "fetch" }) });
+const record = z.object({
+  id: z.string().openapi({ example: "run-1/fetch/5.0mwwqfjev0000gow" }),
+});
+const tags = ["stages"];
+const list = z.object({ stages: z.array(stageRecord) });
+
+const post = createRoute({
+  method: "post",
+  path: "/runs/{runId}/stages",
+  operationId: "createStage",
+  tags,
+  summary: "Create a stage",
+  ...secured("write"),
+  request: { params: run, ...jsonBody(createStage) },
+  responses: answers({ 201: { description: "The stage, version 1.", schema: stageRecord } }),
+});
+
+const getList = createRoute({
+  method: "get",
+  path: "/runs/{runId}/stages",
+  operationId: "getStagesByRun",
+  tags,
+  summary: "A run's stages",
+  description:
+    "By execution group, then stage number. `select` answers at most one: the first FAILED one, the first SUSPENDED one whose poll was cleared, the last COMPLETED one (before a group).",
+  ...secured("read"),
+  request: {
+    params: run,
+    query: z.object({
+      status: status.optional(),
+      order: z.enum(["asc", "desc"]).optional(),
+      select: z.enum(["first-failed", "first-ready-to-resume", "last-completed"]).optional(),
+      beforeGroup: z.coerce.number().int().optional(),
+    }),
+  },
+  responses: answers({ 200: { description: "The stages.", schema: list.openapi("Stages") } }),
+});
+
+const get = createRoute({
+  method: "get",
+  path: "/runs/{runId}/stages/{stageId}",
+  operationId: "getStage",
+  tags,
+  summary: "Read a stage",
+  ...secured("read"),
+  request: { params: pair },
+  responses: answers({ 200: { description: "The stage.", schema: stageRecord } }),
+});
+
+const put = createRoute({
+  method: "put",
+  path: "/runs/{runId}/stages/{stageId}",
+  operationId: "upsertStage",
+  tags,
+  summary: "Create a stage, or update the one that is there",
+  description:
+    "`create` counts when it is absent, `update` when it is present. Two at once both succeed.",
+  ...secured("write"),
+  request: { params: pair, ...jsonBody(upsertStage) },
+  responses: answers({
+    200: { description: "The stage as it is afterwards.", schema: stageRecord },
+  }),
+});
+
+const patch = createRoute({
+  method: "patch",
+  path: "/runs/{runId}/stages/{stageId}",
+  operationId: "updateStageByRunAndStageId",
+  tags,
+  summary: "Update a stage",
+  ...secured("write"),
+  request: { params: pair, ...jsonBody(updateStage) },
+  responses: done("Updated."),
+});
+
+const getById = createRoute({
+  method: "get",
+  path: "/stages/{id}",
+  operationId: "getStageById",
+  tags,
+  summary: "Read a stage by its record's id",
+  ...secured("read"),
+  request: { params: record },
+  responses: answers({ 200: { description: "The stage.", schema: stageRecord } }),
+});
+
+const patchById = createRoute({
+  method: "patch",
+  path: "/stages/{id}",
+  operationId: "updateStage",
+  tags,
+  summary: "Update a stage by its record's id",
+  ...secured("write"),
+  request: { params: record, ...jsonBody(updateStage) },
+  responses: done("Updated."),
+});
+
+const remove = createRoute({
+  method: "delete",
+  path: "/stages/{id}",
+  operationId: "deleteStage",
+  tags,
+  summary: "Delete a stage, with its logs",
+  description: "Artifacts and annotations stay, without their reference to it.",
+  ...secured("write"),
+  request: { params: record },
+  responses: done("Deleted."),
+});
+
+const suspended = createRoute({
+  method: "get",
+  path: "/stages/suspended",
+  operationId: "getSuspendedStages",
+  tags,
+  summary: "SUSPENDED stages of all runs whose poll is due",
+  ...secured("read"),
+  request: { query: z.object({ before: inputInstant }) },
+  responses: answers({
+    200: { description: "In the order of their polls.", schema: list.openapi("SuspendedStages") },
+  }),
+});
+
+export const stages = newRouter()
+  .openapi(post, async (context) => {
+    const { runId } = context.req.valid("param");
+    const stage = await context.var.backend.persistence.createStage({
+      workflowRunId: runId,
+      ...given(context.req.valid("json")),
+    });
+    return context.json(toWireRecord(stage), 201, {
+      Location: `/v1/runs/${encodeURIComponent(runId)}/stages/${encodeURIComponent(stage.stageId)}`,
+      ETag: etag(stage.version),
+    });
+  })
+  .openapi(getList, async (context) => {
+    const { runId } = context.req.valid("param");
+    const { select, beforeGroup, status: only, order } = context.req.valid("query");
+    const { persistence } = context.var.backend;
+    const selected = async () => {
+      switch (select) {
+        case "first-failed":
+          return persistence.getFirstFailedStage(runId);
+        case "first-ready-to-resume":
+          return persistence.getFirstSuspendedStageReadyToResume(runId);
+        case "last-completed":
+          return beforeGroup === undefined
+            ? persistence.getLastCompletedStage(runId)
+            : persistence.getLastCompletedStageBefore(runId, beforeGroup);
+        case undefined:
+          return undefined;
+      }
+    };
+    const one = await selected();
+    const found =
+      one === undefined
+        ? await persistence.getStagesByRun(runId, given({ status: only, orderBy: order }))
+        : one === null
+          ? []
+          : [one];
+    return context.json({ stages: found.map(toWireRecord) }, 200);
+  })
+  .openapi(get, async (context) => {
+    const { runId, stageId } = context.req.valid("param");
+    const stage = await context.var.backend.persistence.getStage(runId, stageId);
+    if (stage === null) throw notFound("WorkflowStage", `${runId}/${stageId}`);
+    return context.json(toWireRecord(stage), 200, { ETag: etag(stage.version) });
+  })
+  .openapi(put, async (context) => {
+    const { runId: workflowRunId, stageId } = context.req.valid("param");
+    const { create, update } = context.req.valid("json");
+    const stage = await context.var.backend.persistence.upsertStage({
+      workflowRunId,
+      stageId,
+      create: { workflowRunId, stageId, ...given(create) },
+      update: given(update),
+    });
+    return context.json(toWireRecord(stage), 200, { ETag: etag(stage.version) });
+  })
+  .openapi(patch, async (context) => {
+    const { runId, stageId } = context.req.valid("param");
+    const version = expectedVersion(context);
+    await context.var.backend.persistence.updateStageByRunAndStageId(runId, stageId, {
+      ...given(context.req.valid("json")),
+      ...(version === undefined ? {} : { expectedVersion: version }),
+    });
+    return context.body(null, 204);
+  })
+  .openapi(suspended, async (context) => {
+    const { before } = context.req.valid("query");
+    const found = await context.var.backend.persistence.getSuspendedStages(before);
+    return context.json({ stages: found.map(toWireRecord) }, 200);
+  })
+  .openapi(getById, async (context) => {
+    const { id } = context.req.valid("param");
+    const stage = await context.var.backend.persistence.getStageById(id);
+    if (stage === null) throw notFound("WorkflowStage", id);
+    return context.json(toWireRecord(stage), 200, { ETag: etag(stage.version) });
+  })
+  .openapi(patchById, async (context) => {
+    const { id } = context.req.valid("param");
+    const version = expectedVersion(context);
+    await context.var.backend.persistence.updateStage(id, {
+      ...given(context.req.valid("json")),
+      ...(version === undefined ? {} : { expectedVersion: version }),
+    });
+    return context.body(null, 204);
+  })
+  .openapi(remove, async (context) => {
+    await context.var.backend.persistence.deleteStage(context.req.valid("param").id);
+    return context.body(null, 204);
+  });

@@ -1,0 +1,208 @@
+/** What every route is made of: who may call it, how its body is read, and what it answers. */
+import { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context, MiddlewareHandler } from "hono";
+import { JSON_DEPTH_MAX, type Store } from "../changes/index.ts";
+import type { Backend } from "../contract/index.ts";
+import type { WorkflowEngineEnv } from "../queue/index.ts";
+import { HttpFault, problemResponse, problemSchema } from "./problem.ts";
+import { type Caller, requireScope, type Scope } from "./tokens.ts";
+
+/** https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/ */
+export interface RateLimiter {
+  limit(options: { key: string }): Promise<{ readonly success: boolean }>;
+}
+
+export interface HttpEnv extends WorkflowEngineEnv {
+  /** A secret: see {@link authenticate}. */
+  readonly API_TOKENS?: string;
+  /** Origins that browsers may call from, separated by commas; absent: none. */
+  readonly CORS_ORIGINS?: string;
+  readonly RATE_LIMITER?: RateLimiter;
+}
+
+export interface AppEnv {
+  Bindings: HttpEnv;
+  Variables: {
+    requestId: string;
+    caller: Caller;
+    store: Store;
+    backend: Backend;
+  };
+}
+
+export function newRouter() {
+  return new OpenAPIHono<AppEnv>({
+    defaultHook(result, context) {
+      if (result.success) return undefined;
+      const issue = result.error.issues[0];
+      const field = (issue?.path ?? []).map(String).join(".");
+      return problemResponse(context, {
+        code: "INVALID_ARGUMENT",
+        message: `${field === "" ? result.target : field}: ${issue?.message ?? "is invalid"}`,
+        details: { field: field === "" ? result.target : field },
+      });
+    },
+  });
+}
+
+/** The route's part of who may call it. */
+export function secured(scope: Scope) {
+  const middleware: MiddlewareHandler<AppEnv> = async (context, next) => {
+    requireScope(context.var.caller, scope);
+    await next();
+  };
+  return { security: [{ bearer: [scope] }], middleware };
+}
+
+export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
+  return { body: { required: true, content: { "application/json": { schema } } } };
+}
+
+const problem = (description: string) => ({
+  description,
+  content: { "application/problem+json": { schema: problemSchema } },
+});
+
+const PROBLEMS = {
+  400: problem("The body is not JSON (MALFORMED)."),
+  401: problem("No valid token (UNAUTHENTICATED)."),
+  403: problem("The token lacks the scope (FORBIDDEN)."),
+  404: problem("There is no such row (NOT_FOUND)."),
+  409: problem("ALREADY_EXISTS, LEASE_LOST, CONFLICT, or IDEMPOTENCY_KEY_IN_USE."),
+  412: problem("STALE_VERSION with the stored version, or GUARD_FAILED with the guard."),
+  413: problem("The body, or a row, would be too large (PAYLOAD_TOO_LARGE)."),
+  415: problem("The body is not declared as JSON (UNSUPPORTED_MEDIA_TYPE)."),
+  422: problem("A value is not acceptable (INVALID_ARGUMENT): `details.field` names it."),
+  429: problem("Too many requests of this token (RATE_LIMITED)."),
+  500: problem("A bug (INTERNAL)."),
+  503: problem(
+    "OVERLOADED: nothing was written. UNAVAILABLE: nobody knows. NOT_CONFIGURED: no tokens.",
+  ),
+} as const;
+
+/** The success that a route answers, and all the problems that any route may. */
+export function answers<Status extends 200 | 201 | 202, Schema extends z.ZodType>(
+  success: Readonly<Record<Status, { readonly description: string; readonly schema: Schema }>>,
+): {
+  [S in Status]: { description: string; content: { "application/json": { schema: Schema } } };
+} & typeof PROBLEMS;
+export function answers(
+  success: Readonly<Record<number, { readonly description: string; readonly schema: z.ZodType }>>,
+): unknown {
+  const described = Object.entries(success).map(([status, { description, schema }]) => [
+    status,
+    { description, content: { "application/json": { schema } } },
+  ]);
+  return { ...Object.fromEntries(described), ...PROBLEMS };
+}
+
+/** Nothing to tell but that it is done. */
+export function done(description: string) {
+  return { 204: { description }, ...PROBLEMS } as const;
+}
+
+/** A request's body, in bytes. A commit holds 16 Mi characters, of up to six bytes each as JSON. */
+const BODY_BYTES_MAX = { commit: 100_000_000, other: 4_000_000 } as const;
+const COMMIT_PATHS = new Set(["/v1/commits", "/v1/settlements", "/v1/queries"]);
+
+/** Reads the body once, within its limits, before anybody parses it. */
+export const boundedBody: MiddlewareHandler<AppEnv> = async (context, next) => {
+  const { req } = context;
+  if (req.method === "GET" || req.method === "HEAD" || req.method === "DELETE") return next();
+  const limit = COMMIT_PATHS.has(req.path) ? BODY_BYTES_MAX.commit : BODY_BYTES_MAX.other;
+  const declared = Number(req.header("Content-Length") ?? 0);
+  if (declared > limit) throw tooLong(declared, limit);
+  const text = await boundedText(req.raw, limit);
+  if (text === "") return next();
+  const type = (req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+  if (type !== "application/json" && !/^application\/[\w.-]+\+json$/.test(type)) {
+    throw new HttpFault("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json");
+  }
+  requireDepth(text);
+  // What is read from here on is what was measured.
+  req.bodyCache.json = Promise.resolve(parsed(text));
+  return next();
+};
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new HttpFault("MALFORMED", "The body is not JSON");
+  }
+}
+
+function tooLong(size: number, limit: number): HttpFault {
+  return new HttpFault("PAYLOAD_TOO_LARGE", `The body has more than ${limit} bytes`, {
+    field: "body",
+    size,
+    limit,
+  });
+}
+
+async function boundedText(request: Request, limit: number): Promise<string> {
+  if (request.body === null) return "";
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  let size = 0;
+  let text = "";
+  try {
+    for await (const chunk of request.body) {
+      size += chunk.byteLength;
+      if (size > limit) throw tooLong(size, limit);
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch (error) {
+    if (error instanceof TypeError) throw new HttpFault("MALFORMED", "The body is not UTF-8");
+    throw error;
+  }
+}
+
+/** A row's JSON, and the objects of a request around it. */
+const DEPTH_MAX = JSON_DEPTH_MAX + 20;
+
+/** Counted before it is parsed: what recurses over it later must not run out of stack. */
+function requireDepth(text: string): void {
+  let depth = 0;
+  let inString = false;
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text[index];
+    if (inString) {
+      if (unit === "\\") index += 1;
+      else if (unit === '"') inString = false;
+    } else if (unit === '"') inString = true;
+    else if (unit === "{" || unit === "[") {
+      depth += 1;
+      if (depth > DEPTH_MAX) {
+        throw new HttpFault("INVALID_ARGUMENT", `The body is nested deeper than ${DEPTH_MAX}`, {
+          field: "body",
+          limit: DEPTH_MAX,
+        });
+      }
+    } else if (unit === "}" || unit === "]") depth -= 1;
+  }
+}
+
+/** The version that `If-Match` asks for; undefined without one. */
+export function expectedVersion(context: Context): number | undefined {
+  const tag = context.req.header("If-Match");
+  if (tag === undefined || tag === "*") return undefined;
+  const version = /^"v(\d{1,15})"$/.exec(tag)?.[1];
+  if (version === undefined) {
+    throw new HttpFault("INVALID_ARGUMENT", 'If-Match must be an ETag of this API, as in "v3"', {
+      field: "If-Match",
+    });
+  }
+  return Number(version);
+}
+
+export function etag(version: number): string {
+  return `"v${version}"`;
+}
+
+/** Without the members that are undefined: left out means left alone. */
+export function given<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  // The mapped type says member by member what the entries are.
+  return Object.fromEntries(members) as { [K in keyof T]: Exclude<T[K], undefined> };
+}

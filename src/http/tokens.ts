@@ -1,0 +1,98 @@
+/**
+ * Bearer tokens. The secret `API_TOKENS` holds a JSON list of them, hashed, so that whoever reads it learns none; several at a
+ * time, so that one can be replaced while the other still works.
+ */
+import * as z from "zod";
+import { HttpFault } from "./problem.ts";
+
+/** `admin` includes the others; `write` includes `read`. */
+export const SCOPES = ["read", "write", "work", "admin"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+const tokens = z
+  .array(
+    z.strictObject({
+      /** Tells in the access log who it was. */
+      name: z.string().min(1).max(64),
+      /** Hex of the SHA-256 of the token. */
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      scopes: z.array(z.enum(SCOPES)).min(1),
+      /** Not after this instant (ISO 8601). Absent: never expires. */
+      expires: z.iso.datetime().optional(),
+    }),
+  )
+  .min(1)
+  .max(100);
+
+export interface Caller {
+  readonly name: string;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+const HOW =
+  "Set the secret API_TOKENS, a JSON list of { name, sha256, scopes }: npx wrangler secret put API_TOKENS (docs/http.md).";
+
+/**
+ * The caller whose token this is.
+ * @throws NOT_CONFIGURED without tokens; UNAUTHENTICATED for a token that is missing, unknown or expired.
+ */
+export async function authenticate(
+  secret: string | undefined,
+  authorization: string | undefined,
+  now: number,
+): Promise<Caller> {
+  const known = parse(secret);
+  const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "")?.[1];
+  if (token === undefined) throw unauthenticated("A bearer token is needed");
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
+  let found: z.infer<typeof tokens>[number] | null = null;
+  // All are compared, each in constant time: how long it takes tells nothing about which one is close.
+  for (const candidate of known) {
+    if (crypto.subtle.timingSafeEqual(digest, fromHex(candidate.sha256))) found = candidate;
+  }
+  if (found === null) throw unauthenticated("The token is not known");
+  if (found.expires !== undefined && Date.parse(found.expires) < now) {
+    throw unauthenticated("The token has expired");
+  }
+  return { name: found.name, scopes: withImplied(found.scopes) };
+}
+
+function parse(secret: string | undefined): z.infer<typeof tokens> {
+  if (secret === undefined || secret === "") {
+    throw new HttpFault("NOT_CONFIGURED", `The HTTP API has no tokens. ${HOW}`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(secret);
+  } catch {
+    throw new HttpFault("NOT_CONFIGURED", `API_TOKENS is not JSON. ${HOW}`);
+  }
+  const parsed = tokens.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const where = ["API_TOKENS", ...(issue?.path ?? []).map(String)].join(".");
+  throw new HttpFault("NOT_CONFIGURED", `${where}: ${issue?.message}. ${HOW}`);
+}
+
+function withImplied(scopes: readonly Scope[]): Set<Scope> {
+  const all = new Set(scopes);
+  if (all.has("admin")) for (const scope of SCOPES) all.add(scope);
+  if (all.has("write")) all.add("read");
+  return all;
+}
+
+function unauthenticated(message: string): HttpFault {
+  return new HttpFault("UNAUTHENTICATED", message, {}, { "WWW-Authenticate": "Bearer" });
+}
+
+function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
+    Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16),
+  );
+}
+
+/** @throws FORBIDDEN that names the scope. */
+export function requireScope(caller: Caller, scope: Scope): void {
+  if (caller.scopes.has(scope)) return;
+  throw new HttpFault("FORBIDDEN", `The token ${caller.name} lacks the scope ${scope}`, { scope });
+}
