@@ -228,12 +228,15 @@ export const change = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("cancelJobs"), ...runKey, at: instantField }),
   /** Inserts the call and adds it to the totals of its (topic, modelKey); nothing if its (batchId, ordinal) exists. */
   z.strictObject({ kind: z.literal("recordAiCall"), row: aiCallRow }),
-  /** Deletes idempotency keys with acquiredAt < keysBefore, oldest first, and the records of commits made before `commitsBefore`; `limit` of each. */
+  /**
+   * Deletes idempotency keys with acquiredAt < keysBefore and the records of commits made before `commitsBefore`, oldest first: `limit`
+   * of each, and those as old as the last of them.
+   */
   z.strictObject({
     kind: z.literal("purgeExpired"),
     keysBefore: instantField,
     commitsBefore: instantField,
-    limit: countField.max(1_000),
+    limit: countField.min(1).max(1_000),
   }),
 ]);
 export type Change = z.infer<typeof change>;

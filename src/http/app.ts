@@ -4,6 +4,7 @@ import { secureHeaders } from "hono/secure-headers";
 import { newCommitId } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
+import { idempotent } from "./idempotency.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
 import { commits } from "./routes/commits.ts";
@@ -85,6 +86,7 @@ app.use("/v1/*", async (context, next) => {
   await next();
 });
 app.use("/v1/*", boundedBody);
+app.use("/v1/*", idempotent);
 
 const api = app
   .route("/v1", commits)

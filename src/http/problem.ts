@@ -1,6 +1,7 @@
 /** Faults as problem details (RFC 9457): what went wrong, with our code, the field and the limit; never how it looks inside. */
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import {
   ERROR_CODES,
@@ -110,6 +111,11 @@ export function toldOf(error: unknown): Told {
       message: error.message,
       details: { entity, id, expected, actual },
     };
+  }
+  // Hono's own, for a body that is missing or of another type.
+  if (error instanceof HTTPException) {
+    const code = error.status === 415 ? "UNSUPPORTED_MEDIA_TYPE" : "MALFORMED";
+    return { code, message: "The body must be JSON, declared as application/json", details: {} };
   }
   console.error("wfe-unexpected-fault", error);
   return { code: "INTERNAL", message: "Unexpected fault", details: {} };

@@ -27,6 +27,8 @@ export interface AppEnv {
     caller: Caller;
     store: Store;
     backend: Backend;
+    /** The request's body, read once; undefined where there can be none. */
+    bodyText?: string;
   };
 }
 
@@ -113,9 +115,10 @@ export const boundedBody: MiddlewareHandler<AppEnv> = async (context, next) => {
   const declared = Number(req.header("Content-Length") ?? 0);
   if (declared > limit) throw tooLong(declared, limit);
   const text = await boundedText(req.raw, limit);
+  context.set("bodyText", text);
   if (text === "") return next();
   const type = (req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-  if (type !== "application/json" && !/^application\/[\w.-]+\+json$/.test(type)) {
+  if (type !== "application/json") {
     throw new HttpFault("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json");
   }
   requireDepth(text);

@@ -1,6 +1,6 @@
 /** Changes of outbox events and idempotency keys. Pure. */
 import type { ChangeOf, IdempotencyKeyRow, OutboxEventRow } from "../changes/index.ts";
-import { byNumber, byText, inTurn } from "./order.ts";
+import { byNumber } from "./order.ts";
 import { lastOutboxEvent } from "./state.ts";
 import type { Writer } from "./writer.ts";
 
@@ -107,12 +107,7 @@ export function releaseIdempotencyKey(
 export function purgeExpired(writer: Writer, change: ChangeOf<"purgeExpired">): void {
   const expired = [...writer.state.idempotencyKeys.all()]
     .filter(({ acquiredAt }) => acquiredAt < change.keysBefore)
-    .toSorted(
-      inTurn<IdempotencyKeyRow>(
-        byNumber((row) => row.acquiredAt),
-        byText((row) => row.key),
-        byText((row) => row.commandType),
-      ),
-    );
-  for (const row of expired.slice(0, change.limit)) writer.remove("idempotencyKeys", row);
+    .toSorted(byNumber((row) => row.acquiredAt));
+  const last = expired[change.limit - 1]?.acquiredAt ?? change.keysBefore;
+  for (const row of expired) if (row.acquiredAt <= last) writer.remove("idempotencyKeys", row);
 }

@@ -24,19 +24,22 @@ export function selectExpired({ keysBefore, commitsBefore }: QueryOf<"expired">)
   );
 }
 
-/** Nobody asks for a lost answer after so long, so the rows take no memory of theirs along. */
+/**
+ * Ranges of an index each, up to the limit-th oldest: looked up one by one, D1 would choose another way once it has statistics.
+ * Nobody asks for a lost answer after so long, so the rows take no memory of theirs along.
+ */
 export function purgeExpired(changes: readonly ChangeOf<"purgeExpired">[]): Statement[] {
   return changes.flatMap(({ keysBefore, commitsBefore, limit }) => [
     statement(
-      `DELETE FROM "idempotency_keys" WHERE ("key", "command_type") IN (SELECT "key", "command_type" FROM "idempotency_keys" ` +
-        `INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ? ORDER BY "acquired_at", "key", "command_type" LIMIT ?)`,
+      `DELETE FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 AND "acquired_at" <= ifnull((` +
+        `SELECT "acquired_at" FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 ORDER BY "acquired_at" LIMIT 1 OFFSET ?2), ?1)`,
       keysBefore,
-      limit,
+      limit - 1,
     ),
     statement(
-      `DELETE FROM "commits" WHERE "id" IN (SELECT "id" FROM "commits" WHERE "id" < ? ORDER BY "id" LIMIT ?)`,
+      `DELETE FROM "commits" WHERE "id" < ?1 AND "id" <= ifnull((SELECT "id" FROM "commits" WHERE "id" < ?1 ORDER BY "id" LIMIT 1 OFFSET ?2), ?1)`,
       commitIdAt(commitsBefore),
-      limit,
+      limit - 1,
     ),
   ]);
 }

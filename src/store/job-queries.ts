@@ -55,8 +55,8 @@ export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement 
     `${waits("jobs_delayed_idx", `other."delayed" = 1 AND other."next_poll_at" <= ?2`)} END`;
   // CROSS JOIN: the keys come first, whatever D1's statistics say.
   return statement(
-    `SELECT ${selectList(columns, "job")}, ${keyWaits} AS "keyWaits" FROM json_each(?1) AS key ` +
-      `CROSS JOIN "jobs" AS job ON job."workflow_run_id" = key.value ->> 0 AND job."ordinal" = key.value ->> 1`,
+    `SELECT ${selectList(columns, "job")}, ${keyWaits} AS "keyWaits" FROM json_each(?1) AS place ` +
+      `CROSS JOIN "jobs" AS job ON job."workflow_run_id" = place.value ->> 0 AND job."ordinal" = place.value ->> 1`,
     JSON.stringify([...unique.values()]),
     now,
   );

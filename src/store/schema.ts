@@ -242,12 +242,12 @@ export const jobs = sqliteTable(
     lastError: text("last_error"),
     nextPollAt: integer("next_poll_at"),
     payload: text("payload").notNull(),
-    dedupeKey: text("dedupe_key"),
-    concurrencyKey: text("concurrency_key"),
-    concurrencyLimit: integer("concurrency_limit"),
     /** 1: the job waits for its nextPollAt. A claim clears it on jobs that have become due. */
     delayed: integer("delayed").notNull(),
     commits: text("commits").notNull(),
+    dedupeKey: text("dedupe_key"),
+    concurrencyKey: text("concurrency_key"),
+    concurrencyLimit: integer("concurrency_limit"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),

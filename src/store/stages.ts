@@ -75,10 +75,10 @@ const LOOKED_AT = 10_000;
 export function selectUnattendedStages({ before, limit }: QueryOf<"unattendedStages">): Statement {
   const due = `SELECT "workflow_run_id", "stage_id", "next_poll_at" FROM "stages" INDEXED BY "stages_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "stage_id" LIMIT ${LOOKED_AT}`;
   return statement(
-    `SELECT stage."workflow_run_id" AS "workflowRunId", stage."stage_id" AS "stageId", stage."next_poll_at" AS "nextPollAt", run."workflow_id" AS "workflowId" ` +
-      `FROM (${due}) AS stage CROSS JOIN "runs" AS run ON run."id" = stage."workflow_run_id" ` +
-      `WHERE +run."status" IN ('PENDING', 'RUNNING', 'SUSPENDED') AND NOT EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = stage."workflow_run_id" AND "jobs"."stage_id" = stage."stage_id" AND +"jobs"."status" IN ('PENDING', 'RUNNING', 'SUSPENDED')) ` +
-      `ORDER BY stage."next_poll_at", stage."workflow_run_id", stage."stage_id" LIMIT ?`,
+    `SELECT due."workflow_run_id" AS "workflowRunId", due."stage_id" AS "stageId", due."next_poll_at" AS "nextPollAt", run."workflow_id" AS "workflowId" ` +
+      `FROM (${due}) AS due CROSS JOIN "runs" AS run ON run."id" = due."workflow_run_id" ` +
+      `WHERE +run."status" IN ('PENDING', 'RUNNING', 'SUSPENDED') AND NOT EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."stage_id" = due."stage_id" AND +"jobs"."status" IN ('PENDING', 'RUNNING', 'SUSPENDED')) ` +
+      `ORDER BY due."next_poll_at", due."workflow_run_id", due."stage_id" LIMIT ?`,
     before,
     limit,
   );

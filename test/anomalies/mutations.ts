@@ -176,7 +176,12 @@ function handing(
 ): Backend {
   const { jobs, aiCalls } = backend;
   const audit = () => backend.audit();
-  return { jobs, aiCalls, audit, persistence: overriding(backend.persistence, { withTransaction }) };
+  return {
+    jobs,
+    aiCalls,
+    audit,
+    persistence: overriding(backend.persistence, { withTransaction }),
+  };
 }
 
 /** The same object with some of its methods replaced. */

@@ -88,10 +88,28 @@ describe("the client's bundle", () => {
   });
 });
 
+describe("the in-memory backend's bundle", () => {
+  it("holds the consumer and the sweep, and nothing of the database or the platform", async () => {
+    const memory = await bundle("src/testing/memory.ts");
+    expect(foldersOf(memory.modules)).toEqual([
+      "changes",
+      "client",
+      "contract",
+      "memory",
+      "queue",
+      "schedule",
+      "testing",
+    ]);
+    expect(packagesOf(memory.modules)).toEqual(["zod"]);
+    expect([...new Set(memory.imports)]).toEqual(["node:async_hooks"]);
+  });
+});
+
 describe("the Worker's bundle", () => {
   it("holds drizzle and Hono, so that these would be found", async () => {
     const worker = await bundle("src/index.ts");
-    expect(packagesOf(worker.modules)).toEqual(["drizzle-orm", "hono", "zod"]);
+    const packages = ["@asteasolutions/zod-to-openapi", "@hono/zod-openapi", "@hono/zod-validator"];
+    expect(packagesOf(worker.modules)).toEqual([...packages, "drizzle-orm", "hono", "zod"]);
     expect(worker.imports).toContain("cloudflare:workers");
     expect(worker.text).toContain("INSERT INTO ");
   });

@@ -4,7 +4,8 @@
  */
 import { type Backend, toEnvelope } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
-import { type Commit, commitIdAt } from "../../src/changes/index.ts";
+import { type Commit, commitIdAt, fromWire } from "../../src/changes/index.ts";
+import type { WorkflowEngineEnv } from "../../src/queue/index.ts";
 import { D1Store } from "../../src/store/index.ts";
 import type { Recorder } from "./recorder.ts";
 
@@ -19,8 +20,11 @@ export const TOPIC = "live.topic";
 const STUCK_RUN = "live-stuck";
 /** Has rows in every table that come after the live run's, as those of other runs do unless the table is empty otherwise. */
 const NEXT_RUN = "live-z";
+/** The same, before them. */
+const PREVIOUS_RUN = "live-a";
 
 export interface World {
+  readonly recorder: Recorder;
   /** The measured connection. */
   readonly backend: Backend;
   /** Another, ten minutes later. */
@@ -42,12 +46,17 @@ type LiveStage = keyof typeof STAGES;
 
 /** A connection whose commits all reach D1 through the recorder, those of a coordinator too. */
 export function recordedConnection(recorder: Recorder, now: number): Backend {
-  const attempt = async (commit: Commit) => {
+  return embed(recordedEnv(recorder), { now: () => now, workerId: "worker" });
+}
+
+/** Bindings of which the recorder notes what they are used for. */
+export function recordedEnv(recorder: Recorder): WorkflowEngineEnv {
+  const attempt = async (commit: Commit | ReadableStream) => {
     recorder.noteCoordinator();
-    return toEnvelope(() => new D1Store(recorder.database).attempt(commit));
+    const direct = new D1Store(recorder.database);
+    return toEnvelope(async () => direct.attempt(await fromWire(commit)));
   };
-  const env = { DB: recorder.database, RUNS: { getByName: () => ({ attempt }) } };
-  return embed(env, { now: () => now, workerId: "worker" });
+  return { DB: recorder.database, RUNS: { getByName: () => ({ attempt }) } };
 }
 
 export const newRun = (id: string) => ({
@@ -97,7 +106,8 @@ export const aiCall = (prompt: string) => ({
 export async function populate(recorder: Recorder): Promise<World> {
   await addStuckRun(recorder);
   const backend = recordedConnection(recorder, NOW);
-  await addNextRun(backend);
+  await addNextRun(backend, PREVIOUS_RUN);
+  await addNextRun(backend, NEXT_RUN);
   const { persistence, jobs, aiCalls } = backend;
   const stages = await persistence.withTransaction(async (tx) => {
     for (const id of PENDING_RUNS) await tx.createRun(newRun(id));
@@ -136,7 +146,7 @@ export async function populate(recorder: Recorder): Promise<World> {
   const polling = (await jobs.dequeue())?.jobId ?? "";
   await jobs.suspend(polling, new Date(NOW - 1));
   const later = recordedConnection(recorder, NOW + 10 * MINUTE);
-  return { backend, later, stages, leased };
+  return { recorder, backend, later, stages, leased };
 }
 
 /** A run that nobody has touched for an hour, with a lease that has run out. */
@@ -149,21 +159,25 @@ async function addStuckRun(recorder: Recorder): Promise<void> {
   await jobs.dequeue();
 }
 
-async function addNextRun({ persistence, jobs, aiCalls }: Backend): Promise<void> {
-  const workflowRunId = NEXT_RUN;
+async function addNextRun(
+  { persistence, jobs, aiCalls }: Backend,
+  workflowRunId: string,
+): Promise<void> {
   await persistence.withTransaction(async (tx) => {
-    await tx.createRun(newRun(NEXT_RUN));
-    await tx.updateRun(NEXT_RUN, { status: "COMPLETED" });
+    await tx.createRun(newRun(workflowRunId));
+    await tx.updateRun(workflowRunId, { status: "COMPLETED" });
     await tx.createStage({ ...stage("extract", 1), workflowRunId });
     await tx.createLog({ workflowRunId, level: "INFO", message: "Done" });
     await tx.saveArtifact({ ...artifact("output"), workflowRunId });
     await tx.appendAnnotations([{ ...annotation("note"), workflowRunId }]);
-    await tx.appendOutboxEvents([event(NEXT_RUN)]);
-    await tx.markOutboxEventsPublished([`${NEXT_RUN}/1`]);
+    await tx.appendOutboxEvents([event(workflowRunId)]);
+    await tx.markOutboxEventsPublished([`${workflowRunId}/1`]);
     await jobs.enqueue({ ...job("extract"), workflowRunId });
-    await jobs.cancelByRun(NEXT_RUN);
+    await jobs.cancelByRun(workflowRunId);
   });
-  await aiCalls.logBatchResults("live-z", [{ ...aiCall("Why?"), topic: "live.z" }]);
+  await aiCalls.logBatchResults(workflowRunId, [
+    { ...aiCall("Why?"), topic: workflowRunId.replace("-", ".") },
+  ]);
 }
 
 /** Tables and the column that tells whose a row is; parents last. */

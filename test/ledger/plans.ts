@@ -15,17 +15,21 @@ export const ALLOWED_SCANS: readonly AllowedScan[] = [
     because: "the row that is being written, bound value by value",
   },
   {
-    step: /^SCAN (?:json_each|place) VIRTUAL TABLE INDEX 1:$/,
+    step: /^SCAN (?:json_each|place|item) VIRTUAL TABLE INDEX 1:$/,
     because: "the rows of the call itself, unfolded from its parameter",
   },
   {
-    step: /^SCAN (?:src|due|page|\(subquery-\d+\))$/,
+    step: /^SCAN (?:src|due|failed|page|keys|best|\(subquery-\d+\))$/,
     because: "the result of a subquery, whose own plan is checked as well",
   },
   {
     step: /^SCAN jobs USING INDEX jobs_ready_idx$/,
     because:
       "partial: PENDING jobs that are due, in the order of claims; the claim takes the first",
+  },
+  {
+    step: /^SCAN jobs USING COVERING INDEX jobs_(?:leased|suspended)_idx$/,
+    because: "partial: jobs that are leased or suspended, counted up to 10,000",
   },
   {
     step: /^SCAN outbox_events USING INDEX outbox_events_waiting_idx$/,

@@ -85,6 +85,6 @@ describe("a session", () => {
 describe("the Worker", () => {
   it("offers the entrypoint, the Durable Object and its handlers", () => {
     expect(Object.keys(worker).toSorted()).toEqual(["RunCoordinator", "WorkflowEngine", "default"]);
-    expect(Object.keys(worker.default)).toEqual(["fetch"]);
+    expect(Object.keys(worker.default)).toEqual(["fetch", "queue", "scheduled"]);
   });
 });

@@ -153,7 +153,7 @@ function aStageUpdate(set: object): object {
 }
 
 function failWith(error: string): object {
-  return { kind: "failJob", workflowRunId: "run", ordinal: "o1", error, retry: false, at: 1 };
+  return { kind: "failJob", workflowRunId: "run", ordinal: "o1", error, retry: null, at: 1 };
 }
 
 describe("a commit that is", () => {

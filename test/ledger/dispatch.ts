@@ -1,0 +1,118 @@
+/** What dispatch does: batches of claims and settles, figures, and ticks of the sweep. */
+import { Connection } from "../../src/client/connection.ts";
+import type { DequeueResult } from "../../src/contract/index.ts";
+import { dispatchSettings, openStore } from "../../src/queue/index.ts";
+import { sweep } from "../../src/schedule/index.ts";
+import type { Call } from "./calls.ts";
+import { clearLive, job, MINUTE, NOW, recordedEnv, type World } from "./live.ts";
+import { env } from "../support/env.ts";
+
+/** Jobs before all others, for the batches to take. */
+async function enqueueUrgent({ backend }: World, count: number): Promise<void> {
+  await backend.jobs.enqueueParallel(
+    Array.from({ length: count }, () => ({ ...job("urgent"), priority: 10 })),
+  );
+}
+
+let taken: DequeueResult[] = [];
+
+async function take(world: World, count: number): Promise<void> {
+  await enqueueUrgent(world, count);
+  taken = await world.backend.jobs.dequeueMany(count);
+}
+
+const ids = () => taken.map(({ jobId }) => jobId);
+
+/** The queue of a connection, with what only the consumer calls. */
+function consumer({ recorder }: World) {
+  const { jobs } = new Connection(openStore(recordedEnv(recorder), { now: () => NOW }));
+  return jobs;
+}
+
+async function tick({ recorder }: World, resumes: boolean): Promise<void> {
+  const { failed } = await sweep({
+    store: openStore(recordedEnv(recorder), { now: () => NOW + MINUTE }),
+    // The finished runs are years old; their keys stay.
+    settings: dispatchSettings({ IDEMPOTENCY_KEYS_DAYS: 36_500 }),
+    waker: null,
+    resumes,
+  });
+  if (failed.length > 0) throw new Error(`failed: ${failed.join()}`);
+}
+
+export const DISPATCH: readonly Call[] = [
+  {
+    name: "jobs.enqueue (dedupeKey)",
+    call: ({ backend }) => backend.jobs.enqueue({ ...job("new"), dedupeKey: "live" }),
+  },
+  {
+    name: "jobs.enqueue (dedupeKey, held)",
+    before: ({ backend }) => backend.jobs.enqueue({ ...job("new"), dedupeKey: "live" }),
+    call: ({ backend }) => backend.jobs.enqueue({ ...job("new"), dedupeKey: "live" }),
+  },
+  {
+    name: "jobs.enqueue (concurrencyKey)",
+    call: ({ backend }) => backend.jobs.enqueue({ ...job("new"), concurrencyKey: "live" }),
+  },
+  {
+    name: "jobs.dequeueMany (1)",
+    before: (world) => enqueueUrgent(world, 25),
+    call: ({ backend }) => backend.jobs.dequeueMany(1),
+  },
+  {
+    name: "jobs.dequeueMany (25)",
+    before: (world) => enqueueUrgent(world, 25),
+    call: ({ backend }) => backend.jobs.dequeueMany(25),
+  },
+  {
+    name: "jobs.dequeueMany (1, of a concurrencyKey)",
+    before: ({ backend }) =>
+      backend.jobs.enqueue({ ...job("urgent"), priority: 10, concurrencyKey: "live" }),
+    call: ({ backend }) => backend.jobs.dequeueMany(1),
+  },
+  {
+    name: "jobs.resumeAndDequeue (25)",
+    before: (world) => enqueueUrgent(world, 25),
+    call: (world) => consumer(world).resumeAndDequeue(25),
+  },
+  {
+    name: "jobs.completeMany (1)",
+    before: (world) => take(world, 1),
+    call: ({ backend }) => backend.jobs.completeMany(ids()),
+  },
+  {
+    name: "jobs.completeMany (25)",
+    before: (world) => take(world, 25),
+    call: ({ backend }) => backend.jobs.completeMany(ids()),
+  },
+  {
+    name: "jobs.settleMany (25)",
+    before: (world) => take(world, 25),
+    call: (world) =>
+      consumer(world).settleMany(
+        ids().map((jobId) => ({ jobId, outcome: { status: "completed" } })),
+      ),
+  },
+  {
+    name: "jobs.touchMany (25)",
+    before: (world) => take(world, 25),
+    call: (world) => consumer(world).touchMany(ids()),
+  },
+  {
+    name: "jobs.adopt",
+    call: async ({ backend, leased }) => backend.jobs.adopt({ jobId: leased, attempt: 1 }),
+  },
+  { name: "jobs.jobStats", call: ({ backend }) => backend.jobs.jobStats() },
+  {
+    name: "jobs.releaseStalePages (none)",
+    before: ({ backend }) => backend.jobs.releaseStaleJobs(),
+    call: (world) => consumer(world).releaseStalePages(300_000, 5),
+  },
+  { name: "audit", call: ({ backend }) => backend.audit() },
+  {
+    name: "sweep (idle)",
+    before: () => clearLive(env.DB),
+    call: (world) => tick(world, true),
+  },
+  { name: "sweep (busy)", call: (world) => tick(world, true) },
+];
