@@ -170,8 +170,8 @@ export const change = z.discriminatedUnion("kind", [
   /**
    * The best PENDING jobs whose nextPollAt is null or at most `at` (priority, then ordinal), `limit` of them, become RUNNING:
    * workerId, lockedAt = startedAt = updatedAt = at, attempt + 1. Passed over: jobs with a concurrencyKey, where the RUNNING
-   * jobs of the key together with those that are taken before it have reached its concurrencyLimit; and of more than
-   * CONCURRENCY_KEYS_MAX keys with such jobs, those of the later keys.
+   * jobs of the key together with those that are taken before it have reached its concurrencyLimit, and those of the key that come
+   * after such a one; and of more than CONCURRENCY_KEYS_MAX keys with jobs that are due, those of the later keys.
    */
   z.strictObject({
     kind: z.literal("claimJobs"),

@@ -161,14 +161,9 @@ export class Jobs implements ExtendedJobQueue {
     } catch (error) {
       if (!(error instanceof ServiceError && error.code === "LEASE_LOST")) throw error;
       const owner = Number(error.details["actual"]);
-      const unrecorded = await this.#recordLate([this.#lateResult(settling, owner)]);
-      if (unrecorded === null) throw error;
-      throw new ServiceError(
-        "LEASE_LOST",
-        `${error.message}; the late result could not be recorded`,
-        error.details,
-        unrecorded,
-      );
+      // If it cannot be recorded, that is what the caller is told: repeated, the call comes here again, and nothing is lost.
+      await recordLateResults(this.#direct, [this.#lateResult(settling, owner)]);
+      throw error;
     }
   }
 

@@ -188,7 +188,7 @@ export interface EnqueueJobInput {
   dedupeKey?: string;
   /** Beyond the contract: of the jobs with this key, at most `concurrencyLimit` are RUNNING at one time, across all runs. */
   concurrencyKey?: string;
-  /** At least 1; default 1. Only with a `concurrencyKey`. Where jobs of one key differ, each is claimed by its own limit. */
+  /** At least 1; default 1. Only with a `concurrencyKey`. Where jobs of one key differ, each is claimed by its own limit, and in their order. */
   concurrencyLimit?: number;
 }
 

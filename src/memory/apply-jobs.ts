@@ -69,7 +69,7 @@ export function claimJobs(writer: Writer, { workerId, limit, at }: ChangeOf<"cla
   }
 }
 
-/** Due jobs, as far as their concurrency keys have room for them. */
+/** Due jobs, of each concurrency key the first for which it has room. */
 function claimable(state: State, at: number): JobRow[] {
   const running = new Map<string, number>();
   const due: JobRow[] = [];
@@ -82,13 +82,12 @@ function claimable(state: State, at: number): JobRow[] {
   const keys = [...byKey.keys()].filter((key) => key !== null).toSorted(compareUtf8);
   return [
     ...(byKey.get(null) ?? []),
-    ...keys
-      .slice(0, CONCURRENCY_KEYS_MAX)
-      .flatMap((key) =>
-        (byKey.get(key) ?? [])
-          .toSorted(byUrgency)
-          .filter((job, place) => (running.get(key) ?? 0) + place < (job.concurrencyLimit ?? 1)),
-      ),
+    ...keys.slice(0, CONCURRENCY_KEYS_MAX).flatMap((key) => {
+      const waiting = (byKey.get(key) ?? []).toSorted(byUrgency);
+      const before = running.get(key) ?? 0;
+      const full = waiting.findIndex((job, place) => before + place >= (job.concurrencyLimit ?? 1));
+      return full === -1 ? waiting : waiting.slice(0, full);
+    }),
   ];
 }
 

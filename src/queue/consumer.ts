@@ -17,7 +17,6 @@ import type {
   HandlerContext,
   HandlerDuty,
   JobHandler,
-  JobOutcome,
   OutboxRecord,
 } from "../contract/index.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
@@ -81,7 +80,9 @@ export async function consume(
       acknowledge(permits);
     } catch (error) {
       console.error("wfe-wake-up-failed", kind, error);
-      for (const permit of permits) permit.retry({ delaySeconds: RETRY_SECONDS });
+      for (const permit of permits) {
+        attempted(() => permit.retry({ delaySeconds: RETRY_SECONDS }));
+      }
     }
   };
   let consumed = nothing((kinds.get("jobs") ?? []).length);
@@ -96,8 +97,18 @@ export async function consume(
   return consumed;
 }
 
+/** Only a hint is lost with an ack: a message that comes again finds other work, or none. */
 function acknowledge(messages: readonly WakeUpDelivery[]): void {
-  for (const message of messages) message.ack();
+  for (const message of messages) attempted(() => message.ack());
+}
+
+/** For each message by itself: one that cannot be acked keeps none of the others. */
+function attempted(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    console.warn("wfe-message-not-answered", error);
+  }
 }
 
 function nothing(permits: number, claimed = 0): ConsumedBatch {
@@ -139,11 +150,19 @@ async function workJobs(permits: number, options: ConsumerOptions): Promise<Cons
   return consumed;
 }
 
+/**
+ * What came of a handler's call: an outcome; or it is for the row to tell, and `otherwise` is what it comes to if the job has not
+ * been settled. `settled`: the handler says that it has settled it. `unanswered`: there is no answer, but it may have.
+ */
+type Handled =
+  | Settling["outcome"]
+  | { readonly status: "settled" | "unanswered"; readonly otherwise: Settling["outcome"] };
+
 async function handled(
   job: DequeueResult,
   keeper: LeaseKeeper,
   options: ConsumerOptions,
-): Promise<JobOutcome> {
+): Promise<Handled> {
   const { handler, settings } = options;
   const lease = keeper.hold(job.jobId);
   const { promise: late, reject } = Promise.withResolvers<never>();
@@ -154,9 +173,12 @@ async function handled(
   }, settings.handlerTimeoutMs);
   try {
     const answer = call(handler, job, lease, options);
-    return toOutcome(await Promise.race([answer, late]));
+    const outcome = toOutcome(await Promise.race([answer, late]));
+    if (outcome.status !== "settled") return outcome;
+    const message = "The handler said that it had settled the job, and it has not";
+    return { status: "settled", otherwise: failure(message) };
   } catch (error) {
-    return failure(error);
+    return { status: "unanswered", otherwise: failure(error) };
   } finally {
     clearTimeout(timer);
   }
@@ -187,11 +209,11 @@ interface Settlement {
 }
 
 async function settleAs(
-  outcome: JobOutcome,
+  outcome: Handled,
   job: DequeueResult,
   { consumed, settler, options }: Settlement,
 ): Promise<void> {
-  const settling = outcome.status === "settled" ? await unlessSettled(job, options) : outcome;
+  const settling = "otherwise" in outcome ? await unlessSettled(outcome, job, options) : outcome;
   if (settling === null) {
     consumed.settled += 1;
     return;
@@ -201,8 +223,9 @@ async function settleAs(
   else consumed.lost += 1;
 }
 
-/** Null if the row tells that the handler has settled this attempt, as it says. */
+/** Null if the row tells that this attempt is settled: a failure that came later must not undo what the handler has stored. */
 async function unlessSettled(
+  { status, otherwise }: Extract<Handled, { otherwise: unknown }>,
   { jobId, attempt, workflowRunId }: DequeueResult,
   { store }: ConsumerOptions,
 ): Promise<Settling["outcome"] | null> {
@@ -210,8 +233,9 @@ async function unlessSettled(
   const [[state]] = await store.read([
     { q: "jobStates", keys: [{ workflowRunId, ordinal }], now: await store.now() },
   ]);
-  const held = state?.status === "RUNNING" && state.attempt === attempt;
-  return held ? failure("The handler said that it had settled the job, and it has not") : null;
+  if (state?.attempt === attempt) return state.status === "RUNNING" ? otherwise : null;
+  // A later attempt owns it: a failure is kept as a late result.
+  return status === "settled" ? null : otherwise;
 }
 
 async function claimRuns(options: ConsumerOptions): Promise<void> {
@@ -246,7 +270,9 @@ async function handOverFailures(options: ConsumerOptions): Promise<void> {
 
 async function relay(options: ConsumerOptions): Promise<void> {
   const { handler, settings } = options;
+  // Events that nobody could publish must not end up in the DLQ.
+  if (handler?.publishEvents === undefined) return;
   // Called on the handler itself: of a stub, every property is a call.
-  const publish = async (events: OutboxRecord[]) => (await handler?.publishEvents?.(events)) ?? [];
+  const publish = async (events: OutboxRecord[]) => (await handler.publishEvents?.(events)) ?? [];
   await relayEvents(connection(options).persistence, publish, settings.outboxAttempts);
 }

@@ -29,8 +29,16 @@ export function toOutcome(answer: unknown): JobOutcome {
 
 /** The failure, with retry, that something thrown comes to. */
 export function failure(error: unknown): Extract<JobOutcome, { status: "failed" }> {
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return { status: "failed", error: fitting(message), retry: true };
+  return { status: "failed", error: fitting(messageOf(error)), retry: true };
+}
+
+function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  } catch {
+    // Such as an object without a prototype. It must not keep the job from failing.
+    return "The handler threw something that cannot be told as text";
+  }
 }
 
 /** A text that is too long for the column must not keep the job from failing. */

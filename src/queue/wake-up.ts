@@ -79,21 +79,22 @@ export function wakeUpsAfter(
   commit: Commit,
   states: readonly JobState[],
   duties: ReadonlySet<HandlerDuty>,
+  now: number,
 ): WakeUp[] {
   const wakeUps: WakeUp[] = [];
-  const freed = new Set<string>();
   let failures = false;
   for (const state of states) {
     if (!wasWrittenBy(state, commit.id)) continue;
-    const { workflowRunId, ordinal, status, nextPollAt, concurrencyKey, keyWaits } = state;
+    const { workflowRunId, ordinal, status, attempt, nextPollAt } = state;
     if (status === "PENDING" || status === "SUSPENDED") {
       wakeUps.push({ kind: "jobs", jobId: joinId(workflowRunId, ordinal), at: nextPollAt });
     }
     failures ||= status === "FAILED";
-    // Its slot is free again, and the permits of those who wait for it are spent.
-    if (concurrencyKey !== null && keyWaits === 1) freed.add(concurrencyKey);
+    // Its slot is free again, and the permits of those who wait for it are spent. One that is due itself has just got a permit.
+    const due = status === "PENDING" && (nextPollAt ?? now) <= now;
+    const freed = attempt > 0 && status !== "RUNNING" && !due;
+    if (freed && state.keyWaits === 1) wakeUps.push({ kind: "jobs", at: null });
   }
-  for (const _ of freed) wakeUps.push({ kind: "jobs", at: null });
   let runs = false;
   let events = false;
   for (const change of commit.changes) {

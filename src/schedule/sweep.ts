@@ -177,8 +177,11 @@ class Tick {
     const [overdue] = await this.#read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
     this.report.overdueJobs = overdue;
     if (overdue === 0 || this.#options.waker === null) return;
-    const missing = overdue - (await this.#backlog());
-    const permits = Math.min(overdue, Math.max(missing, PERMITS_MIN));
+    // Those that this tick has made claimable have their permits.
+    const { releasedLeases, resumedJobs } = this.report;
+    const without = Math.max(0, overdue - releasedLeases - resumedJobs);
+    const missing = without - (await this.#backlog());
+    const permits = Math.min(without, Math.max(missing, PERMITS_MIN));
     this.report.permits = await this.#wake(
       Array.from({ length: permits }, () => ({ kind: "jobs", at: null })),
     );

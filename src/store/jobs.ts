@@ -48,13 +48,20 @@ const NEXT_KEY = `SELECT "concurrency_key" FROM "jobs" INDEXED BY "jobs_ready_ke
 const KEYS =
   `WITH RECURSIVE "keys"("key") AS (SELECT (${NEXT_KEY} ORDER BY "concurrency_key" LIMIT 1) UNION ALL ` +
   `SELECT (${NEXT_KEY} AND "concurrency_key" > "keys"."key" ORDER BY "concurrency_key" LIMIT 1) FROM "keys" WHERE "keys"."key" IS NOT NULL LIMIT ${CONCURRENCY_KEYS_MAX})`;
-/** The best jobs of each key, as far as it has room. A function over the rows of the key is the one lateral join that SQLite has. */
-const OF_KEY = `SELECT json_group_array(json_array("workflow_run_id", "ordinal", "priority", ifnull("concurrency_limit", 1))) FROM (SELECT * FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2)`;
+/**
+ * The best jobs of each key, each with the number of its RUNNING jobs under which it may be taken: it, and all before it, as they come
+ * first. A function over the rows of the key is the one lateral join that SQLite has.
+ */
+const OF_KEY_IN_TURN = `SELECT "workflow_run_id", "ordinal", "priority", ifnull("concurrency_limit", 1) AS "limit" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+const IN_TURN = `OVER (ORDER BY "priority" DESC, "ordinal", "workflow_run_id")`;
+const OF_KEY =
+  `SELECT json_group_array(json_array("workflow_run_id", "ordinal", "priority", "below")) FROM (` +
+  `SELECT *, min("own") ${IN_TURN} AS "below" FROM (SELECT *, "limit" + 1 - row_number() ${IN_TURN} AS "own" FROM (${OF_KEY_IN_TURN})))`;
 const RUNNING = `(SELECT count(*) FROM "jobs" INDEXED BY "jobs_leased_keyed_idx" WHERE "status" = 'RUNNING' AND "concurrency_key" IS NOT NULL AND "concurrency_key" = "keys"."key")`;
 const BEST =
   `${KEYS} SELECT * FROM (SELECT * FROM (${FREE}) UNION ALL ` +
   `SELECT item.value ->> 0, item.value ->> 1, item.value ->> 2 FROM "keys" JOIN json_each((${OF_KEY})) AS item ` +
-  `WHERE "keys"."key" IS NOT NULL AND ${RUNNING} + item.key < item.value ->> 3) ` +
+  `WHERE "keys"."key" IS NOT NULL AND ${RUNNING} < item.value ->> 3) ` +
   `ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
 
 export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: string) {

@@ -194,10 +194,47 @@ const anyChange = fc.oneof(
   })),
 );
 
-/** They share statements. */
-const severalOfOneKind = Object.values(CHANGES).map((changes) =>
-  fc.array<Change>(changes, { minLength: 2, maxLength: 6, size: "max" }),
-);
+/** Of one kind: they share statements. */
+function several(changes: fc.Arbitrary<Change>): fc.Arbitrary<Change[]> {
+  return fc.array(changes, { minLength: 2, maxLength: 6, size: "max" });
+}
+
+/** Jobs meet in their keys, leases and attempts: sequences of nothing else get further with them. */
+const aboutJobs = [
+  CHANGES.enqueueJob,
+  CHANGES.enqueueJob,
+  CHANGES.enqueueJob,
+  CHANGES.claimJobs,
+  CHANGES.claimJobs,
+  CHANGES.resumeJobs,
+  CHANGES.completeJob,
+  CHANGES.suspendJob,
+  CHANGES.failJob,
+  CHANGES.touchJob,
+  CHANGES.releaseJob,
+  CHANGES.cancelJobs,
+];
+const jobsAttempt: fc.Arbitrary<Attempt> = fc.record({
+  guards: fc.constant<Guard[]>([]),
+  changes: fc.oneof(
+    { weight: 3, arbitrary: fc.array<Change>(fc.oneof(...aboutJobs), { maxLength: 4 }) },
+    { weight: 1, arbitrary: fc.oneof(...aboutJobs.map(several)) },
+  ),
+  reads: fc.array(
+    fc.oneof(
+      QUERIES.liveJob,
+      QUERIES.jobStates,
+      QUERIES.jobStats,
+      QUERIES.claimedJobs,
+      QUERIES.overdueJobs,
+      QUERIES.unhandledFailures,
+      QUERIES.resumableJobs,
+      QUERIES.staleJobs,
+      QUERIES.audit,
+    ),
+    { maxLength: 12, size: "max" },
+  ),
+});
 
 const attempt: fc.Arbitrary<Attempt> = fc.record({
   guards: fc.oneof(
@@ -206,7 +243,7 @@ const attempt: fc.Arbitrary<Attempt> = fc.record({
   ),
   changes: fc.oneof(
     { weight: 3, arbitrary: fc.array(anyChange, { maxLength: 8, size: "max" }) },
-    { weight: 1, arbitrary: fc.oneof(...severalOfOneKind) },
+    { weight: 1, arbitrary: fc.oneof(...Object.values(CHANGES).map(several)) },
   ),
   reads: fc.array(fc.oneof(...Object.values(QUERIES)), { maxLength: 60, size: "max" }),
 });
@@ -233,6 +270,16 @@ function pinned<C extends { row: object }>(change: C, place: Partial<C["row"]>):
   return { ...change, row: { ...change.row, workflowRunId: "r", ...place } };
 }
 
+function sequenceOf(one: fc.Arbitrary<Attempt>): fc.Arbitrary<Attempt[]> {
+  return fc.array(one, { minLength: 1, maxLength: 24, size: "max" });
+}
+
 export const attempts: fc.Arbitrary<readonly Attempt[]> = fc
-  .tuple(initial, fc.array(attempt, { minLength: 1, maxLength: 24, size: "max" }))
+  .tuple(
+    initial,
+    fc.oneof(
+      { weight: 0, arbitrary: sequenceOf(attempt) },
+      { weight: 1, arbitrary: sequenceOf(jobsAttempt) },
+    ),
+  )
   .map(([first, others]) => [first, ...others]);

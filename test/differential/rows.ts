@@ -55,7 +55,7 @@ export const recordId = fc.oneof(
 export const bump = of(0, 1, 1, 2);
 /** Few, so that jobs have to share them. */
 export const DEDUPE_KEYS = ["d", "\u{1f600}"] as const;
-const CONCURRENCY_KEYS = ["c", "c", "", "\u{1f600}", "\ufffd"] as const;
+const CONCURRENCY_KEYS = ["c", "c", "c", "c", "", "\u{1f600}", "\ufffd"] as const;
 
 export const jobKey = { workflowRunId, ordinal: jobOrdinal };
 export const event = { workflowRunId, sequence: of(1, 1, 2, 3) };
@@ -164,7 +164,7 @@ export const jobRow = fc.record({
   payload: text,
   dedupeKey: of(null, null, ...DEDUPE_KEYS),
   concurrencyKey: of(null, null, ...CONCURRENCY_KEYS),
-  concurrencyLimit: of(1, 1, 2, 3, null),
+  concurrencyLimit: of(1, 2, 3, 4, null),
 });
 
 export const stageRow = fc.tuple(stageColumns, of("1", "2")).map(([row, n]) => ({

@@ -79,6 +79,8 @@ export function jobLeases(test: Test): void {
       workerId: null,
       lockedAt: null,
       updatedAt: job.updatedAt,
+      // It may tell of the lease.
+      lastError: job.lastError,
     });
     expect(await b.jobs.dequeue()).toMatchObject({ jobId, attempt: 2 });
   });
