@@ -37,6 +37,11 @@ describe("the judge of histories", () => {
     expect(complaints([facts("a", { attempt: 3 })], GOOD)).toEqual([]);
   });
 
+  it("finds nothing wrong with a lease that nobody heard of, if it expired", () => {
+    const events = [event("expired", "a", 1), event("claimed", "a", 2), event("completed", "a", 2)];
+    expect(complaints([facts("a", { attempt: 2 })], events)).toEqual([]);
+  });
+
   it("finds nothing wrong where calls overlap, and either may have been first", () => {
     const first = event("claimed", "a", 1);
     const end = event("expired", "a", 1, { from: first.to, to: first.to + 10 });

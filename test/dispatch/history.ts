@@ -54,33 +54,45 @@ function complaintsAbout(
   events: readonly HistoryEvent[],
 ): string[] {
   const found: string[] = [];
-  const claims = events
-    .filter((event) => event.kind === "claimed")
-    .toSorted((a, b) => a.attempt - b.attempt);
+  const claims = events.filter((event) => event.kind === "claimed").toSorted(byAttempt);
+  // A claim whose answer came too late: nobody was given the lease, and so it can only have expired.
+  const unheard = events.filter(
+    ({ kind, attempt: own }) =>
+      kind === "expired" && !claims.some((claim) => claim.attempt === own),
+  );
+  for (const [index, { attempt: own }] of [...claims, ...unheard].toSorted(byAttempt).entries()) {
+    if (own !== index + 1) found.push(`${job}: attempt ${own} where ${index + 1} was next`);
+  }
   for (const [index, claim] of claims.entries()) {
-    if (claim.attempt !== index + 1)
-      found.push(`${job}: attempt ${claim.attempt} where ${index + 1} was next`);
     const next = claims[index + 1];
-    if (next !== undefined && next.to < claim.from)
+    if (next === undefined) continue;
+    if (next.to < claim.from) {
       found.push(`${job}: attempt ${next.attempt} came before ${claim.attempt}`);
+    }
     const end = endOf(events, claim.attempt);
     // The lease was certainly still held when the next one certainly was.
-    if (next !== undefined && (end === null || end.from > next.to)) {
+    if (end === null || end.from > next.to) {
       found.push(`${job}: attempts ${claim.attempt} and ${next.attempt} were leased at one time`);
     }
   }
   const ends = events.filter(({ kind }) => kind === "completed" || kind === "failed");
   if (ends.length > 1) found.push(`${job}: came to its end ${ends.length} times`);
-  for (const end of events.filter(({ kind }) => kind !== "claimed" && kind !== "lost")) {
-    if (!claims.some((claim) => claim.attempt === end.attempt))
+  for (const end of events) {
+    if (end.kind === "claimed" || end.kind === "lost" || end.kind === "expired") continue;
+    if (!claims.some((claim) => claim.attempt === end.attempt)) {
       found.push(`${job}: attempt ${end.attempt} ended and was never given`);
+    }
   }
   if (status !== "COMPLETED" && status !== "FAILED") found.push(`${job}: is ${status} in the end`);
   if (status === "COMPLETED" && !events.some(({ kind }) => kind === "completed"))
     found.push(`${job}: nobody completed it`);
-  if (claims.length !== attempt)
-    found.push(`${job}: ${claims.length} deliveries, and the row says ${attempt}`);
+  if (claims.length + unheard.length !== attempt)
+    found.push(`${job}: ${claims.length + unheard.length} deliveries, and the row says ${attempt}`);
   return found;
+}
+
+function byAttempt(a: HistoryEvent, b: HistoryEvent): number {
+  return a.attempt - b.attempt;
 }
 
 /** How the lease of an attempt ended; null if it did not. */
@@ -121,7 +133,12 @@ function overLimit(jobs: readonly JobFacts[], events: readonly HistoryEvent[]): 
 function outOfTurn(jobs: readonly JobFacts[], events: readonly HistoryEvent[]): string[] {
   const firstClaims = new Map<string, HistoryEvent>();
   for (const event of events) {
-    if (event.kind === "claimed" && event.attempt === 1) firstClaims.set(event.job, event);
+    const isFirst = event.kind === "claimed" && event.attempt === 1;
+    const wasUnheard = event.kind === "expired" && event.attempt === 1;
+    if (isFirst) firstClaims.set(event.job, event);
+    // If nobody was given the first lease, nobody can tell since when it was held: for all that is known, from the beginning.
+    else if (wasUnheard && !firstClaims.has(event.job))
+      firstClaims.set(event.job, { ...event, from: 0 });
   }
   const plain = jobs.filter(({ concurrencyKey }) => concurrencyKey === null);
   return events.flatMap((event) => {

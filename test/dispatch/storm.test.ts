@@ -195,6 +195,8 @@ class Storm {
       return n % 4 === 1 ? this.batchPoller(name) : this.poller(name);
     });
     await Promise.all([...workers, this.sweeper()]);
+    // A batch that was left behind may still be trying to claim; it must not reach into what comes next.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
   }
 
   async facts(): Promise<JobFacts[]> {
