@@ -75,11 +75,14 @@ class Storm {
     return 1 + Math.floor(this.#random() * most);
   }
 
-  /** A database on which every now and then a call fails, or its answer is lost; never twice in a row. */
-  store(): Store {
-    let last = -2;
+  /**
+   * A database on which every now and then a call fails, or its answer is lost, with at least `gap` calls in between: nobody tries
+   * more than four times, and who does several things at once must not meet that many faults with one of them.
+   */
+  store(gap: number): Store {
+    let last = -gap;
     const faulty = faultyD1(env.DB, ({ index }) => {
-      if (index <= last + 1 || !this.chance(0.08)) return null;
+      if (index <= last + gap || !this.chance(0.08)) return null;
       last = index;
       return this.chance(0.7) ? D1_FAULTS.lost : D1_FAULTS.before;
     });
@@ -117,7 +120,7 @@ class Storm {
   }
 
   async consumer(worker: string): Promise<void> {
-    const store = this.store();
+    const store = this.store(25);
     while (!this.over) {
       const from = this.tick();
       const handler = {
@@ -138,7 +141,7 @@ class Storm {
   }
 
   async poller(worker: string): Promise<void> {
-    const { jobs } = new Connection(this.store(), { workerId: worker });
+    const { jobs } = new Connection(this.store(1), { workerId: worker });
     while (!this.over) {
       const from = this.tick();
       const job = await jobs.dequeue();
@@ -151,7 +154,7 @@ class Storm {
   }
 
   async batchPoller(worker: string): Promise<void> {
-    const { jobs } = new Connection(this.store(), { workerId: worker });
+    const { jobs } = new Connection(this.store(1), { workerId: worker });
     while (!this.over) {
       const from = this.tick();
       const taken = await jobs.dequeueMany(this.upTo(8));
