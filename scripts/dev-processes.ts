@@ -71,7 +71,7 @@ export class DevProcesses {
       ...(leaseMs === undefined ? [] : [`--var=LEASE_MS:${leaseMs}`]),
     ]);
     this.#service = service;
-    await this.#answered(service, this.serviceUrl);
+    await this.#answered(service, `${this.serviceUrl}/readyz`);
   }
 
   /** Resolves when the app answers and reaches the service. */
@@ -80,7 +80,7 @@ export class DevProcesses {
       `--persist-to=${join(this.#scratchDir, "app-state")}`,
     ]);
     this.#app = app;
-    await this.#answered(app, this.appUrl);
+    await this.#answered(app, `${this.appUrl}/health`);
   }
 
   /** What the cron does every minute: `wrangler dev` never fires one by itself. False when the service is away. */
@@ -206,7 +206,7 @@ export class DevProcesses {
     for (;;) {
       if (this.stopped) throw new Complaint("stopped");
       const signal = AbortSignal.timeout(5_000);
-      const response = await fetch(`${url}/health`, { signal }).catch(() => null);
+      const response = await fetch(url, { signal }).catch(() => null);
       if (response?.ok === true) return;
       if (response !== null) last = `${response.status} ${await response.text().catch(() => "")}`;
       if (worker.exited) throw new Complaint(`${worker.name} did not start:\n${worker.lastOutput}`);

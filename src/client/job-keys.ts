@@ -15,6 +15,11 @@ export function requireKey(method: string, jobId: string): JobKey {
   return key;
 }
 
+/** Whether we can have made the id. */
+export function isJobId(method: string, jobId: string): boolean {
+  return splitId(requireText(method, jobId)) !== null;
+}
+
 export function jobNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `Job ${id} not found`, { entity: "Job", id });
 }

@@ -24,10 +24,19 @@ import {
   type JobStats,
   ServiceError,
   type SettledJob,
+  type Status,
 } from "../contract/index.ts";
 import { enqueueJobs } from "./enqueue.ts";
-import { checkedChanges, checkedQuery, freeText, instant, invalid, requireList } from "./encode.ts";
-import { idOf, jobNotFound, requireKey } from "./job-keys.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  freeText,
+  instant,
+  invalid,
+  requireList,
+  requireObject,
+} from "./encode.ts";
+import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
 import { type LateResult, recordLateResults } from "./late-results.ts";
 import { toDelivery, toJobRecord } from "./records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
@@ -123,7 +132,8 @@ export class Jobs implements ExtendedJobQueue {
     return rows.map(toDelivery);
   }
 
-  adopt({ jobId, attempt }: Pick<DequeueResult, "jobId" | "attempt">): void {
+  adopt(delivery: Pick<DequeueResult, "jobId" | "attempt">): void {
+    const { jobId, attempt } = requireObject("adopt", delivery);
     requireKey("adopt", jobId);
     if (!Number.isInteger(attempt) || attempt < 0) {
       throw invalid("adopt: attempt must be a whole number", { field: "attempt" });
@@ -223,13 +233,16 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   async completeMany(jobIds: string[]): Promise<SettledJob[]> {
-    const settlings = requireList("completeMany", jobIds).map((jobId) => ({
+    const settlings = [...new Set(requireList("completeMany", jobIds))].map((jobId) => ({
       jobId,
       outcome: { status: "completed" } as const,
     }));
-    return this.#current() === this.#direct
-      ? this.settleMany(settlings)
-      : this.#settleEach(settlings);
+    const settled =
+      this.#current() === this.#direct
+        ? await this.settleMany(settlings)
+        : await this.#settleEach(settlings);
+    const byId = new Map(settled.map((job) => [job.jobId, job]));
+    return jobIds.flatMap((jobId) => byId.get(jobId) ?? []);
   }
 
   /** Settles each for itself, in one round trip, at once. */
@@ -241,9 +254,10 @@ export class Jobs implements ExtendedJobQueue {
         limit: TRANSACTION_CHANGES_MAX,
       });
     }
-    const changes = settlings.map((settling) => this.#settlement("completeMany", settling));
+    const known = settlings.filter(({ jobId }) => isJobId("completeMany", jobId));
+    const changes = known.map((settling) => this.#settlement("completeMany", settling));
     const states = await this.#writeEach(
-      settlings.map(({ jobId }) => jobId),
+      known.map(({ jobId }) => jobId),
       (index, at, attempt) => changes[index]?.(at, attempt),
     );
     const settled = settlings.map(({ jobId }) => ({
@@ -261,18 +275,29 @@ export class Jobs implements ExtendedJobQueue {
   async #settleEach(settlings: readonly Settling[]): Promise<SettledJob[]> {
     const settled: SettledJob[] = [];
     for (const settling of settlings) {
-      const { jobId } = settling;
-      try {
-        await this.#settle("completeMany", settling);
-        settled.push({ jobId, outcome: "settled" });
-      } catch (error) {
-        const code = error instanceof ServiceError ? error.code : null;
-        if (code === "LEASE_LOST") settled.push({ jobId, outcome: "lease-lost" });
-        else if (code === "NOT_FOUND") settled.push({ jobId, outcome: "not-found" });
-        else throw error;
-      }
+      settled.push({ jobId: settling.jobId, outcome: await this.#settleOne(settling) });
     }
     return settled;
+  }
+
+  async #settleOne(settling: Settling): Promise<SettledJob["outcome"]> {
+    try {
+      const over = await this.#isOver(settling.jobId);
+      await this.#settle("completeMany", settling);
+      return over ? "over" : "settled";
+    } catch (error) {
+      const code = error instanceof ServiceError ? error.code : null;
+      if (code === "LEASE_LOST") return "lease-lost";
+      if (code === "NOT_FOUND") return "not-found";
+      throw error;
+    }
+  }
+
+  async #isOver(jobId: string): Promise<boolean> {
+    const unit = this.#current();
+    const query = { q: "job", ...requireKey("completeMany", jobId) } as const;
+    const [job] = await unit.call(() => unit.read([query]));
+    return job !== null && isTerminal(job.status);
   }
 
   /** Renews the leases of these jobs in one round trip. Answers which of them are lost. */
@@ -294,6 +319,7 @@ export class Jobs implements ExtendedJobQueue {
     jobIds: readonly string[],
     changeOf: (index: number, at: number, attempt?: number) => Change | undefined,
   ): Promise<Map<string, SettledState>> {
+    if (jobIds.length === 0) return new Map();
     const at = await this.#direct.now();
     const written = await this.#direct.write({
       changes: checkedChanges(
@@ -397,6 +423,10 @@ export class Jobs implements ExtendedJobQueue {
     });
     return written.applied ? written.results[0] : 0;
   }
+}
+
+function isTerminal(status: Status): boolean {
+  return status === "COMPLETED" || status === "FAILED" || status === "CANCELLED";
 }
 
 type SettledState = JobState & { readonly written: boolean };

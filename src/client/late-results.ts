@@ -32,7 +32,7 @@ export async function recordLateResults(unit: Unit, late: readonly LateResult[])
     );
     const written = await unit.write({ guards: [guard], changes: annotations });
     if (written.applied) continue;
-    await unit.write({ changes: results.map((result) => log(unit.ordinal(now), now, result)) });
+    await unit.write({ changes: results.map((result) => log(now, result)) });
   }
 }
 
@@ -60,13 +60,14 @@ function annotation(ordinal: string, now: number, result: LateResult): Change {
   };
 }
 
-function log(ordinal: string, now: number, result: LateResult): Change {
+function log(now: number, result: LateResult): Change {
   const jobId = joinId(result.workflowRunId, result.ordinal);
   return {
     kind: "createLog",
     row: {
       workflowRunId: result.workflowRunId,
-      ordinal,
+      // The same for the same result, so that a repeat finds it there.
+      ordinal: `${result.ordinal.slice(0, 48)}${result.attempt.toString(36)}${result.outcome.status.slice(0, 1)}`,
       createdAt: now,
       workflowStageId: null,
       level: "WARN",
@@ -89,7 +90,7 @@ function told({ workflowRunId, ordinal, attempt, owner, outcome }: LateResult) {
   }
 }
 
-/** A scope's id holds 1,024 bytes; the value has the whole. */
+/** A scope's id holds 1,024 bytes; the value has the whole. No character is cut in two. */
 function shortened(id: string): string {
-  return id.slice(0, 256);
+  return id.slice(0, 256).replace(/[\ud800-\udbff]$/, "");
 }

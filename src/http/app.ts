@@ -6,6 +6,7 @@ import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
 import { idempotent } from "./idempotency.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
+import { readiness } from "./readiness.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
 import { commits } from "./routes/commits.ts";
 import { jobs } from "./routes/jobs.ts";
@@ -61,6 +62,10 @@ app.use(async (context, next) => {
 app.use(secureHeaders());
 
 app.get("/healthz", (context) => context.json({ status: "ok" }));
+app.get("/readyz", async (context) => {
+  const state = await readiness(context.env);
+  return context.json(state, state.ready ? 200 : 503);
+});
 app.get("/openapi.json", (context) => context.json(document()));
 app.get("/docs", (context) => context.html(DOCS));
 
@@ -103,14 +108,34 @@ app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
   description: "A token whose SHA-256 is in the secret API_TOKENS.",
 });
 
-app.notFound((context) =>
-  problemResponse(context, {
-    code: "NO_SUCH_ROUTE",
-    message: `There is nothing at ${context.req.path}`,
+app.notFound((context) => {
+  const { method, path } = context.req;
+  const allowed = methodsOf(path);
+  if (allowed.length === 0) {
+    return problemResponse(context, {
+      code: "NO_SUCH_ROUTE",
+      message: `There is nothing at ${path}`,
+      details: {},
+    });
+  }
+  const Allow = allowed.join(", ");
+  return problemResponse(context, {
+    code: "METHOD_NOT_ALLOWED",
+    message: `${method} is not for ${path}; ${Allow} is`,
     details: {},
-  }),
-);
+    headers: { Allow },
+  });
+});
 app.onError((error, context) => problemResponse(context, toldOf(error)));
+
+/** The methods that there are at a path. */
+function methodsOf(path: string): string[] {
+  const routes = app.routes.filter(({ method, path: pattern }) => {
+    if (method === "ALL" || pattern.includes("*")) return false;
+    return new RegExp(`^${pattern.replace(/:\w+/g, "[^/]+")}$`).test(path);
+  });
+  return [...new Set(routes.map(({ method }) => method))].toSorted();
+}
 
 let cached: ReturnType<typeof app.getOpenAPI31Document> | null = null;
 

@@ -121,10 +121,18 @@ export function toldOf(error: unknown): Told {
   return { code: "INTERNAL", message: "Unexpected fault", details: {} };
 }
 
+const UNTOLD: Partial<Record<ErrorCode, string>> = {
+  INTERNAL: "Unexpected fault",
+  OVERLOADED: "The service is overloaded; nothing was written",
+  UNAVAILABLE: "The outcome is unknown: it may or may not have been written. A repeat converges",
+};
+
 function toldOfService(error: ServiceError): Told {
-  if (error.code !== "INTERNAL") return error;
-  console.error("wfe-internal", error.message, error.cause);
-  return { code: "INTERNAL", message: "Unexpected fault", details: {} };
+  const message = UNTOLD[error.code];
+  if (message === undefined) return error;
+  // What the database said may show how things look inside.
+  console.error("wfe-fault", error.code, error.message, error.cause);
+  return { code: error.code, message, details: {} };
 }
 
 function isStaleVersion(

@@ -68,6 +68,17 @@ const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "
 const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT ?2`;
 const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM (${READY_KEYED}) UNION ALL SELECT * FROM (${DELAYED})) LIMIT ?2`;
 
+/** PENDING jobs of each index, up to the limit. By a clock that is behind, ready ones may be due later, too. */
+const PENDING = [
+  `"jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL`,
+  `"jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL`,
+  `"jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1`,
+  `"jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" > ?1`,
+].map(
+  (where) =>
+    `SELECT * FROM (SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY ${where} LIMIT ?2)`,
+);
+
 export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Statement {
   return statement(`SELECT count(*) AS "count" FROM (${DUE})`, before, limit);
 }
@@ -84,11 +95,11 @@ export function selectJobStats({ now, failedSince }: QueryOf<"jobStats">): State
   const counted = (index: string, where: string) =>
     `(SELECT count(*) FROM (SELECT 1 FROM "jobs" INDEXED BY "${index}" WHERE ${where} LIMIT ?2))`;
   return statement(
-    `SELECT count(*) AS "due", min("due") AS "oldestDueAt", ` +
-      `${counted("jobs_delayed_idx", `"status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" > ?1`)} AS "delayed", ` +
+    `SELECT min(count(*) FILTER (WHERE "due" <= ?1), ?2) AS "due", min("due") FILTER (WHERE "due" <= ?1) AS "oldestDueAt", ` +
+      `min(count(*) FILTER (WHERE "due" > ?1), ?2) AS "delayed", ` +
       `${counted("jobs_leased_idx", `"status" = 'RUNNING'`)} AS "leased", ` +
       `${counted("jobs_suspended_idx", `"status" = 'SUSPENDED'`)} AS "suspended", ` +
-      `${counted("jobs_failed_idx", `"status" = 'FAILED' AND "completed_at" >= ?3`)} AS "failed" FROM (${DUE})`,
+      `${counted("jobs_failed_idx", `"status" = 'FAILED' AND "completed_at" >= ?3`)} AS "failed" FROM (${PENDING.join(" UNION ALL ")})`,
     now,
     JOB_STATS_MAX,
     failedSince,

@@ -1,0 +1,37 @@
+/** Whether the service can do its work: the database answers and has the tables that this code knows, and the queue is bound. */
+import type { HttpEnv } from "./support.ts";
+
+/** The newest migration that this code needs. */
+export const MIGRATION = "0001_add_dispatch.sql";
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** What is wrong, or "ok", of each. */
+  readonly checks: {
+    readonly database: string;
+    readonly migrations: string;
+    readonly queue: string;
+  };
+}
+
+export async function readiness(env: HttpEnv): Promise<Readiness> {
+  let database = "ok";
+  let migrations = "ok";
+  try {
+    const applied = await env.DB.prepare(`SELECT 1 FROM "d1_migrations" WHERE "name" = ?`)
+      .bind(MIGRATION)
+      .first();
+    if (applied === null) migrations = `${MIGRATION} is not applied`;
+  } catch (error) {
+    // No table of migrations, or no database: the log tells which.
+    console.error("wfe-not-ready", error);
+    database = "does not answer, or has no tables";
+    migrations = "unknown";
+  }
+  // Without a queue jobs wait for those who poll; with a handler that is a mistake.
+  const queue = env.JOBS === undefined && env.HANDLER !== undefined ? "HANDLER without JOBS" : "ok";
+  return {
+    ready: [database, migrations, queue].every((check) => check === "ok"),
+    checks: { database, migrations, queue },
+  };
+}
