@@ -92,7 +92,7 @@ const claimNext = createRoute({
   responses: answers({
     200: {
       description: "The run, now RUNNING; null when none is PENDING.",
-      schema: z.object({ run: runRecord.nullable() }).openapi("ClaimedRun"),
+      schema: z.object({ run: z.union([runRecord, z.null()]) }).openapi("ClaimedRun"),
     },
   }),
 });
