@@ -25,6 +25,8 @@ export interface DevOptions {
   readonly appPort: number;
   /** Overrides the service's own setting. */
   readonly leaseMs?: number;
+  /** The service's secret API_TOKENS; without it, its HTTP API answers nobody. */
+  readonly apiTokens?: string;
 }
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -64,11 +66,12 @@ export class DevProcesses {
 
   /** Resolves when the service answers. */
   async startService(): Promise<void> {
-    const { servicePort, leaseMs } = this.#options;
+    const { servicePort, leaseMs, apiTokens } = this.#options;
     const service = await this.#startDev("the service", ROOT, servicePort, [
       `--config=${SERVICE_CONFIG}`,
       ...this.#persistTo(),
       ...(leaseMs === undefined ? [] : [`--var=LEASE_MS:${leaseMs}`]),
+      ...(apiTokens === undefined ? [] : [`--var=API_TOKENS:${apiTokens}`]),
     ]);
     this.#service = service;
     await this.#answered(service, `${this.serviceUrl}/readyz`);

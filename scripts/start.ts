@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { AppClient, follow } from "./app-client.ts";
 import { DEFAULT_STATE, readArguments, type StartArguments, USAGE } from "./arguments.ts";
+import { devToken } from "./dev-token.ts";
 import { Complaint, DevProcesses, isPortFree } from "./dev-processes.ts";
 import { chooseDisplay } from "./display.ts";
 import { installedReadmes, readDocuments } from "./documents.ts";
@@ -29,10 +30,11 @@ async function start(options: StartArguments): Promise<void> {
   const documents = files.length === 0 ? await installedReadmes() : await readDocuments(files);
   await requirePort(servicePort, "--service-port");
   await requirePort(appPort, "--app-port");
-  const processes = await DevProcesses.create(options);
+  const { token, apiTokens } = await devToken();
+  const processes = await DevProcesses.create({ ...options, apiTokens });
   stopOnSignals(processes);
   try {
-    await run(options, processes, documents);
+    await run(options, processes, documents, token);
   } catch (error) {
     // A signal stops the processes under the feet of whoever waits for them.
     if (!processes.stopped) throw error;
@@ -45,6 +47,7 @@ async function run(
   options: StartArguments,
   processes: DevProcesses,
   documents: Awaited<ReturnType<typeof readDocuments>>,
+  token: string,
 ): Promise<void> {
   say("Applying the migrations to the local database ...");
   await processes.migrate();
@@ -78,13 +81,13 @@ async function run(
   if (progress.runs.some((finished) => finished.status !== "COMPLETED")) process.exitCode = 1;
   const reported = progress.runs.at(-1)?.status === "COMPLETED";
   say(reported ? `\n${await app.report(corpusId)}` : "\nThere is no report.\n");
-  say(whereToLook(options, corpusId));
+  say(whereToLook(options, corpusId, token));
   if (!options.keep) return;
   say("\nBoth Workers keep running. Ctrl-C stops them.");
   await new Promise(() => {});
 }
 
-function whereToLook(options: StartArguments, corpusId: string): string {
+function whereToLook(options: StartArguments, corpusId: string, token: string): string {
   const again = options.keep ? "" : "npm start -- --keep, then ";
   const state = options.stateDir === DEFAULT_STATE ? "" : `--persist-to ${options.stateDir} `;
   const sql = `SELECT workflow_run_id, stage_id, status, duration FROM stages WHERE workflow_run_id LIKE '${corpusId}%'`;
@@ -93,6 +96,7 @@ function whereToLook(options: StartArguments, corpusId: string): string {
     `  All stages  npx wrangler d1 execute DB --local ${state}--command "${sql}"`,
     `  Stranded?   npm run audit${options.stateDir === DEFAULT_STATE ? "" : ` -- --state ${options.stateDir}`}`,
     `  Tables      ${again}${explorer(options)}`,
+    `  HTTP API    ${again}http://localhost:${options.servicePort}/docs, or curl -H "Authorization: Bearer ${token}" http://localhost:${options.servicePort}/v1/jobs/stats`,
     `  One run     ${again}curl http://localhost:${options.appPort}/runs/${corpusId}.01`,
     "  Own files   npm start -- FILE...",
     "  The code    examples/documents/src/pipeline.ts, and docs/contract.md for what it relies on",

@@ -1,0 +1,32 @@
+/**
+ * The token of local development: `.dev.vars` has its hash, for `wrangler dev`, and beside it, in a comment, the token itself, since it
+ * opens nothing but this machine's own database. Made once, and kept.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ROOT } from "./dev-processes.ts";
+
+const FILE = join(ROOT, ".dev.vars");
+const TOKEN = /^# token: (\S+)$/m;
+
+export interface DevToken {
+  readonly token: string;
+  /** The secret API_TOKENS that knows it. */
+  readonly apiTokens: string;
+}
+
+export async function devToken(): Promise<DevToken> {
+  const known = TOKEN.exec(await readFile(FILE, "utf8").catch(() => ""))?.[1];
+  const token = known ?? `dev-${randomBytes(18).toString("base64url")}`;
+  const made = { token, apiTokens: apiTokensOf(token) };
+  if (known === undefined) {
+    await writeFile(FILE, `# token: ${token}\nAPI_TOKENS='${made.apiTokens}'\n`, { mode: 0o600 });
+  }
+  return made;
+}
+
+export function apiTokensOf(token: string): string {
+  const sha256 = createHash("sha256").update(token).digest("hex");
+  return JSON.stringify([{ name: "dev", sha256, scopes: ["admin"] }]);
+}
