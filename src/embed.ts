@@ -6,7 +6,7 @@ import { openStore, type WorkflowEngineEnv } from "./queue/index.ts";
 export * from "./contract/index.ts";
 export { RunCoordinator } from "./coordinator/index.ts";
 export type { DispatchVars, WakeUpQueue, WorkflowEngineEnv } from "./queue/index.ts";
-export { WorkflowEngine } from "./rpc/workflow-engine.ts";
+export { WorkflowEngine, WorkflowReader, WorkflowWorker } from "./rpc/workflow-engine.ts";
 export {
   dispatcher,
   type Dispatcher,

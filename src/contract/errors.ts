@@ -8,6 +8,8 @@
 export const ERROR_CODES = [
   /** A value is malformed or beyond a limit. `details` names the field. Nothing was written. */
   "INVALID_ARGUMENT",
+  /** This binding, or this token, may not do it. Nothing was written. `details`: the change, or the scope. */
+  "FORBIDDEN",
   /** The row that the call names does not exist. */
   "NOT_FOUND",
   /** The key is taken by another row. */

@@ -13,7 +13,6 @@ import {
 /** Codes of the door itself, beside those of the contract. */
 export const HTTP_CODES = [
   "UNAUTHENTICATED",
-  "FORBIDDEN",
   "NO_SUCH_ROUTE",
   "METHOD_NOT_ALLOWED",
   "MALFORMED",

@@ -3,6 +3,8 @@ import { ServiceError } from "../../src/contract/index.ts";
 import { EngineSession, WorkflowEngine } from "../../src/rpc/workflow-engine.ts";
 import * as worker from "../../src/index.ts";
 import type { Store } from "../../src/changes/index.ts";
+import { connect, type WorkflowEngineBinding } from "../../src/client/index.ts";
+import { exports as loopback } from "cloudflare:workers";
 import { service } from "../support/env.ts";
 
 afterEach(() => {
@@ -82,9 +84,62 @@ describe("a session", () => {
   });
 });
 
+describe("the entrypoints that may do less", () => {
+  const named = (name: string) =>
+    connect(
+      (loopback as unknown as Record<string, WorkflowEngineBinding>)[name] as WorkflowEngineBinding,
+    );
+  const run = { workflowId: "w", workflowName: "", workflowType: "", input: 0 };
+
+  it("WorkflowReader reads, and writes nothing", async () => {
+    const { id } = await connect(service).persistence.createRun(run);
+    const { persistence, jobs } = named("WorkflowReader");
+    expect(await persistence.getRun(id)).toMatchObject({ id });
+    expect(await jobs.jobStats()).toMatchObject({ leased: 0 });
+    const before = await persistence.getRunsByStatus("PENDING");
+    for (const write of [
+      () => persistence.createRun(run),
+      () => persistence.withTransaction((tx) => tx.updateRun(id, { totalCost: 1 })),
+      () => jobs.enqueue({ workflowRunId: id, workflowId: "w", stageId: "s" }),
+      () => jobs.dequeue(),
+    ]) {
+      await expect((async () => write())()).rejects.toMatchObject({ code: "FORBIDDEN" });
+    }
+    expect(await persistence.getRunsByStatus("PENDING")).toEqual(before);
+  });
+
+  it("WorkflowWorker leases and settles jobs, and changes no run", async () => {
+    const everything = connect(service);
+    const { id } = await everything.persistence.createRun(run);
+    const jobId = await everything.jobs.enqueue({
+      workflowRunId: id,
+      workflowId: "w",
+      stageId: "s",
+      priority: 99,
+    });
+    const { persistence, jobs } = named("WorkflowWorker");
+    expect(await jobs.dequeue()).toMatchObject({ jobId });
+    await jobs.touchJob(jobId);
+    await persistence.createLog({ workflowRunId: id, level: "INFO", message: "at work" });
+    const update = (async () => persistence.updateRun(id, { status: "COMPLETED" }))();
+    await expect(update).rejects.toMatchObject({
+      code: "FORBIDDEN",
+      details: { change: "updateRun" },
+    });
+    await jobs.complete(jobId);
+    expect(await everything.jobs.getJobsByWorkflowRun(id)).toMatchObject([{ status: "COMPLETED" }]);
+  });
+});
+
 describe("the Worker", () => {
   it("offers the entrypoint, the Durable Object and its handlers", () => {
-    expect(Object.keys(worker).toSorted()).toEqual(["RunCoordinator", "WorkflowEngine", "default"]);
+    expect(Object.keys(worker).toSorted()).toEqual([
+      "RunCoordinator",
+      "WorkflowEngine",
+      "WorkflowReader",
+      "WorkflowWorker",
+      "default",
+    ]);
     expect(Object.keys(worker.default)).toEqual(["fetch", "queue", "scheduled"]);
   });
 });
