@@ -28,6 +28,7 @@ import type {
   StaleJob,
   UnattendedStage,
   JobStatsRow,
+  LogRow,
   OutboxEventRow,
   RunRow,
   StageRow,
@@ -205,6 +206,16 @@ export const query = z.discriminatedUnion("q", [
   }),
   /** Whether any call is recorded under the batch id. */
   z.strictObject({ q: z.literal("aiBatch"), batchId: keyField }),
+  /** Of one kind of the run's rows, by key (ordinal, key or sequence), `limit` of those that come after the given one. */
+  z.strictObject({
+    q: z.literal("page"),
+    of: z.enum(["logs", "artifacts", "outboxEvents", "jobs"]),
+    ...run,
+    /** A key as text; null: from the beginning, or from the end when `descending`. */
+    after: keyField.nullable(),
+    descending: z.boolean(),
+    limit: countField.max(1_000),
+  }),
   z.strictObject({ q: z.literal("stageById"), ...run, stageId: idField, id: recordIdField }),
 ]);
 export type Query = z.infer<typeof query>;
@@ -247,6 +258,7 @@ export interface QueryResults {
   suspendedJobs: JobRow[];
   aiCallTotals: AiCallTotalRow[];
   aiBatch: boolean;
+  page: (LogRow | ArtifactRow | OutboxEventRow | JobRow)[];
 }
 export type QueryOf<K extends Query["q"]> = Extract<Query, { q: K }>;
 export type ResultOf<Q extends Query> = QueryResults[Q["q"]];

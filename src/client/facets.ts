@@ -68,6 +68,7 @@ export function facetOfQuery(query: Query): Facet | null {
     case "suspendedStages":
     case "unpublishedEvents":
     case "deadLetters":
+    case "page":
     case "jobStates":
     case "jobStats":
     case "claimedJobs":

@@ -170,9 +170,12 @@ export class Jobs implements ExtendedJobQueue {
       await this.#write(method, jobId, change);
     } catch (error) {
       if (!(error instanceof ServiceError && error.code === "LEASE_LOST")) throw error;
-      const owner = Number(error.details["actual"]);
+      // As it was when the call began: the same connection may have been given the job again since.
+      const { attempt, actual } = error.details;
       // If it cannot be recorded, that is what the caller is told: repeated, the call comes here again, and nothing is lost.
-      await recordLateResults(this.#direct, [this.#lateResult(settling, owner)]);
+      await recordLateResults(this.#direct, [
+        this.#lateResult(settling, Number(attempt), Number(actual)),
+      ]);
       throw error;
     }
   }
@@ -256,17 +259,25 @@ export class Jobs implements ExtendedJobQueue {
     }
     const known = settlings.filter(({ jobId }) => isJobId("completeMany", jobId));
     const changes = known.map((settling) => this.#settlement("completeMany", settling));
+    const attempts = this.#attemptsOf(settlings.map(({ jobId }) => jobId));
     const states = await this.#writeEach(
       known.map(({ jobId }) => jobId),
-      (index, at, attempt) => changes[index]?.(at, attempt),
+      (index, jobId, at) => changes[index]?.(at, attempts.get(jobId)),
     );
     const settled = settlings.map(({ jobId }) => ({
       jobId,
-      outcome: outcomeOf(states.get(jobId), this.#deliveries.get(jobId)),
+      outcome: outcomeOf(states.get(jobId), attempts.get(jobId)),
     }));
     const late = settlings.filter((_, index) => settled[index]?.outcome === "lease-lost");
     const unrecorded = await this.#recordLate(
-      late.map((settling) => this.#lateResult(settling, states.get(settling.jobId)?.attempt ?? -1)),
+      late.map((settling) => {
+        const { jobId } = settling;
+        return this.#lateResult(
+          settling,
+          attempts.get(jobId) ?? 0,
+          states.get(jobId)?.attempt ?? 0,
+        );
+      }),
     );
     if (unrecorded !== null) console.warn("wfe-late-result-not-recorded", unrecorded);
     return settled;
@@ -304,27 +315,34 @@ export class Jobs implements ExtendedJobQueue {
   async touchMany(jobIds: readonly string[]): Promise<string[]> {
     if (jobIds.length === 0) return [];
     const keys = jobIds.map((jobId) => requireKey("touchMany", jobId));
-    const states = await this.#writeEach(jobIds, (index, at, attempt) => {
+    const attempts = this.#attemptsOf(jobIds);
+    const states = await this.#writeEach(jobIds, (index, jobId, at) => {
       const key = keys[index];
+      const attempt = attempts.get(jobId);
       return key === undefined ? undefined : { kind: "touchJob", ...key, attempt, at };
     });
     return jobIds.filter((jobId) => {
       const state = states.get(jobId);
-      return state?.status !== "RUNNING" || state.attempt !== this.#deliveries.get(jobId);
+      return state?.status !== "RUNNING" || state.attempt !== attempts.get(jobId);
     });
+  }
+
+  /** The attempts that the connection has of these jobs now. It may be given others while a call is under way. */
+  #attemptsOf(jobIds: readonly string[]): Map<string, number | undefined> {
+    return new Map(jobIds.map((jobId) => [jobId, this.#deliveries.get(jobId)]));
   }
 
   /** One fenced change a job, in one commit. Answers the jobs as they are afterwards, and whether this call wrote them. */
   async #writeEach(
     jobIds: readonly string[],
-    changeOf: (index: number, at: number, attempt?: number) => Change | undefined,
+    changeOf: (index: number, jobId: string, at: number) => Change | undefined,
   ): Promise<Map<string, SettledState>> {
     if (jobIds.length === 0) return new Map();
     const at = await this.#direct.now();
     const written = await this.#direct.write({
       changes: checkedChanges(
         "completeMany",
-        jobIds.flatMap((jobId, index) => changeOf(index, at, this.#deliveries.get(jobId)) ?? []),
+        jobIds.flatMap((jobId, index) => changeOf(index, jobId, at) ?? []),
       ),
       reads: () => [
         {
@@ -344,8 +362,7 @@ export class Jobs implements ExtendedJobQueue {
     );
   }
 
-  #lateResult({ jobId, outcome }: Settling, owner: number): LateResult {
-    const attempt = this.#deliveries.get(jobId) ?? 0;
+  #lateResult({ jobId, outcome }: Settling, attempt: number, owner: number): LateResult {
     return { ...requireKey("settle", jobId), attempt, owner, outcome, workerId: this.#workerId };
   }
 

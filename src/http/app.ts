@@ -11,6 +11,7 @@ import { aiCalls } from "./routes/ai-calls.ts";
 import { commits } from "./routes/commits.ts";
 import { jobs } from "./routes/jobs.ts";
 import { outbox } from "./routes/outbox.ts";
+import { pages } from "./routes/pages.ts";
 import { records } from "./routes/records.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
@@ -95,6 +96,7 @@ app.use("/v1/*", idempotent);
 
 const api = app
   .route("/v1", commits)
+  .route("/v1", pages)
   .route("/v1", runs)
   .route("/v1", stages)
   .route("/v1", records)

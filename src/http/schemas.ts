@@ -172,6 +172,18 @@ export const createLog = z
   .strict()
   .openapi("CreateLog", { example: { workflowRunId: "run-1", level: "INFO", message: "Fetched" } });
 
+export const logRecord = z
+  .object({
+    id: z.string(),
+    createdAt: instant,
+    workflowRunId: z.string().openapi({ example: "run-1" }),
+    workflowStageId: z.string().nullable(),
+    level: z.enum(["DEBUG", "INFO", "WARN", "ERROR"]),
+    message: z.string(),
+    metadata: json,
+  })
+  .openapi("Log");
+
 export const artifactRecord = z
   .object({
     id: z.string(),

@@ -1,5 +1,5 @@
 /** What every route is made of: who may call it, how its body is read, and what it answers. */
-import { OpenAPIHono, z } from "@hono/zod-openapi";
+import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import { JSON_DEPTH_MAX, type Store } from "../changes/index.ts";
 import type { Backend } from "../contract/index.ts";

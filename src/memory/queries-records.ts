@@ -10,8 +10,9 @@ import {
   type OutboxEventRow,
   PAGE_ROWS,
   type QueryOf,
+  type QueryResults,
 } from "../changes/index.ts";
-import { byNumber, byText, type Compare, inTurn } from "./order.ts";
+import { byNumber, byText, type Compare, compareUtf8, inTurn } from "./order.ts";
 import type { State } from "./state.ts";
 
 /** Waiting events that one look at the outbox considers: what bounds its cost. */
@@ -112,4 +113,23 @@ export function waitingEvents(state: State, { limit }: QueryOf<"waitingEvents">)
     ({ publishedAt, dlqAt }) => publishedAt === null && dlqAt === null,
   );
   return Math.min(waiting.length, limit);
+}
+
+const KEYS = {
+  logs: "ordinal",
+  artifacts: "key",
+  outboxEvents: "sequence",
+  jobs: "ordinal",
+} as const;
+
+export function page(state: State, query: QueryOf<"page">): QueryResults["page"] {
+  const { of, workflowRunId, after, descending: backwards, limit } = query;
+  const keyOf = (row: object) => String(Reflect.get(row, KEYS[of]));
+  const compare = (a: string, b: string) =>
+    of === "outboxEvents" ? Number(a) - Number(b) : compareUtf8(a, b);
+  const rows: QueryResults["page"] = [...state[of].part(workflowRunId).values()];
+  return rows
+    .toSorted((a, b) => compare(keyOf(a), keyOf(b)) * (backwards ? -1 : 1))
+    .filter((row) => after === null || compare(keyOf(row), after) * (backwards ? -1 : 1) > 0)
+    .slice(0, limit);
 }

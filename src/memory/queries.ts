@@ -17,6 +17,7 @@ import {
   annotations,
   artifacts,
   deadLetters,
+  page,
   unpublishedEvents,
   waitingEvents,
 } from "./queries-records.ts";
@@ -79,6 +80,7 @@ const ANSWERS: Answers = {
   staleJobs,
   suspendedJobs,
   aiCallTotals,
+  page,
   aiBatch: (state, { batchId }) => state.aiCalls.part(batchId).size > 0,
 };
 

@@ -102,13 +102,13 @@ function acknowledge(messages: readonly WakeUpDelivery[]): void {
   for (const message of messages) attempted(() => message.ack());
 }
 
-/** For each message by itself: one that cannot be acked keeps none of the others. */
-function attempted(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
+/** For each message by itself: one that cannot be acked keeps none of the others. Of a stub, the call is a promise, and may reject. */
+function attempted(call: () => unknown): void {
+  new Promise((resolve) => {
+    resolve(call());
+  }).catch((error: unknown) => {
     console.warn("wfe-message-not-answered", error);
-  }
+  });
 }
 
 function nothing(permits: number, claimed = 0): ConsumedBatch {

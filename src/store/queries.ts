@@ -27,6 +27,7 @@ import {
   selectOutboxTail,
   selectUnpublishedEvents,
 } from "./outbox.ts";
+import { selectPage } from "./pages.ts";
 import {
   countWaitingRuns,
   selectPendingRuns,
@@ -120,6 +121,8 @@ export function queryStatement(query: Query): Statement {
       return selectAiCallTotals(query);
     case "aiBatch":
       return selectAiBatch(query);
+    case "page":
+      return selectPage(query);
   }
 }
 
@@ -166,6 +169,7 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "jobStates":
     case "claimedJobs":
     case "unattendedStages":
+    case "page":
     case "audit":
     case "unhandledFailures":
     case "staleJobs":

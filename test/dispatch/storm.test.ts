@@ -207,7 +207,7 @@ class Storm {
     return rows.map((row) => ({
       job: joinId(String(row["workflow_run_id"]), String(row["ordinal"])),
       priority: Number(row["priority"]),
-      concurrencyKey: row["concurrency_key"] === null ? null : String(row["concurrency_key"]),
+      concurrencyKey: row["concurrency_key"] as string | null,
       concurrencyLimit: Number(row["concurrency_limit"] ?? 1),
       status: String(row["status"]),
       attempt: Number(row["attempt"]),

@@ -374,7 +374,7 @@ describe("a handler's further duties", () => {
 });
 
 describe("the dispatcher", () => {
-  const ctx = { waitUntil: (_promise: Promise<unknown>) => {} };
+  const ctx = { waitUntil: () => {} };
 
   it("logs one line of figures a tick", async () => {
     const log = vi.spyOn(console, "log").mockImplementation(() => {});

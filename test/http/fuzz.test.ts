@@ -46,7 +46,7 @@ async function operations(): Promise<Operation[]> {
       };
       const answers = Object.entries(responses).map(([status, { content }]) => {
         const schema = Object.values(content ?? {})[0]?.schema;
-        return [status, schema === undefined ? null : z.fromJSONSchema(schema as never)] as const;
+        return [status, schema === undefined ? null : z.fromJSONSchema(schema)] as const;
       });
       const body = requestBody?.content["application/json"]?.schema ?? null;
       found.push({
@@ -96,8 +96,8 @@ class Fuzzer {
   /** Ids that were seen in answers, so that some are found. */
   readonly ids = new Set<string>(["run"]);
 
-  constructor(random: () => number) {
-    this.#random = random;
+  constructor(next: () => number) {
+    this.#random = next;
   }
 
   of<T>(items: readonly T[]): T {

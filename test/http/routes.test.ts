@@ -214,3 +214,78 @@ describe("other records over HTTP", () => {
     expect(await (await call("GET", "/v1/audit")).json()).toEqual({ findings: [] });
   });
 });
+
+describe("a list over HTTP", () => {
+  interface Page {
+    readonly items: readonly Record<string, unknown>[];
+    readonly nextCursor: string | null;
+  }
+
+  async function walk(
+    path: string,
+    between: () => Promise<unknown>,
+  ): Promise<Record<string, unknown>[]> {
+    const items: Record<string, unknown>[] = [];
+    let cursor: string | null = null;
+    do {
+      const next: string = cursor === null ? "" : `&cursor=${cursor}`;
+      const page: Page = await (await call("GET", `${path}${next}`)).json<Page>();
+      items.push(...page.items);
+      cursor = page.nextCursor;
+      await between();
+    } while (cursor !== null);
+    return items;
+  }
+
+  it("shows each row once, in order, though rows arrive while it is walked", async () => {
+    await call("POST", "/v1/runs", RUN);
+    const { persistence, jobs } = embed(env);
+    for (let n = 0; n < 7; n += 1) {
+      await persistence.createLog({ workflowRunId: "run", level: "INFO", message: `${n}` });
+    }
+    const late = () =>
+      persistence.createLog({ workflowRunId: "run", level: "WARN", message: "late" });
+    const backwards = await walk("/v1/runs/run/logs?limit=2&order=desc", late);
+    expect(backwards.map(({ message }) => message)).toEqual(["6", "5", "4", "3", "2", "1", "0"]);
+    const forwards = await walk("/v1/runs/run/logs?limit=3", async () => {});
+    expect(forwards.map(({ message }) => message)).toEqual([
+      "0",
+      "1",
+      "2",
+      "3",
+      "4",
+      "5",
+      "6",
+      "late",
+      "late",
+      "late",
+      "late",
+    ]);
+
+    const event = { eventType: "e", payload: 0, causationId: "", occurredAt: new Date(0) };
+    await persistence.appendOutboxEvents(
+      Array.from({ length: 12 }, () => ({ ...event, workflowRunId: "run" })),
+    );
+    const events = await walk("/v1/runs/run/outbox-events?limit=5", async () => {});
+    expect(events.map(({ sequence }) => sequence)).toEqual(
+      Array.from({ length: 12 }, (_, n) => n + 1),
+    );
+
+    const ids = await jobs.enqueueParallel(
+      Array.from({ length: 5 }, () => ({ workflowRunId: "run", workflowId: "w", stageId: "s" })),
+    );
+    const listed = await walk("/v1/runs/run/jobs?limit=2", async () => {});
+    expect(listed.map(({ id }) => id)).toEqual(ids);
+    const pending = await walk("/v1/runs?status=PENDING", async () => {});
+    expect(pending).toMatchObject([{ id: "run" }]);
+  });
+
+  it.each(["x", "e30", "%22", "IjEi!!", btoa("[1]")])(
+    "refuses the cursor %s, which it has not given",
+    async (cursor) => {
+      const answer = await call("GET", `/v1/runs/run/logs?cursor=${encodeURIComponent(cursor)}`);
+      expect(answer.status).toBe(422);
+      expect(await answer.json()).toMatchObject({ details: { field: "cursor" } });
+    },
+  );
+});

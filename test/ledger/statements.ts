@@ -320,6 +320,18 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   expired: [{ q: "expired", keysBefore: AT, commitsBefore: AT }],
   audit: [{ q: "audit", now: AT, limit: 100 }],
   unhandledFailures: [{ q: "unhandledFailures", since: AT - 1_000, limit: 100 }],
+  page: (["logs", "artifacts", "outboxEvents", "jobs"] as const).flatMap((of) =>
+    [null, "1"].flatMap((after) =>
+      [false, true].map((descending) => ({
+        q: "page" as const,
+        of,
+        ...run,
+        after,
+        descending,
+        limit: 100,
+      })),
+    ),
+  ),
   resumableJobs: [{ q: "resumableJobs", now: AT, limit: 100 }],
   waitingEvents: [{ q: "waitingEvents", limit: 100 }],
   cancelledJobs: [{ q: "cancelledJobs", ...run, commitId: COMMIT_ID }],

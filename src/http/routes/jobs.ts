@@ -3,7 +3,7 @@
  * whatever settles it, and a later attempt's work is safe from you.
  */
 import { createRoute, z } from "@hono/zod-openapi";
-import { delivery, enqueueJobs, inputInstant, jobRecord, toWireRecord } from "../schemas.ts";
+import { delivery, enqueueJobs, inputInstant } from "../schemas.ts";
 import { answers, done, given, jsonBody, newRouter, secured } from "../support.ts";
 
 const job = z.object({ jobId: z.string().openapi({ example: "run-1/0mwwqfjev0000gow" }) });
@@ -159,22 +159,6 @@ const touch = createRoute({
     ),
   },
   responses: done("Renewed; nothing if it is not RUNNING."),
-});
-
-const ofRun = createRoute({
-  method: "get",
-  path: "/runs/{runId}/jobs",
-  operationId: "getJobsByWorkflowRun",
-  tags,
-  summary: "A run's jobs, in the order in which they were enqueued",
-  ...secured("read"),
-  request: { params: run },
-  responses: answers({
-    200: {
-      description: "The jobs.",
-      schema: z.object({ jobs: z.array(jobRecord) }).openapi("Jobs"),
-    },
-  }),
 });
 
 const cancel = createRoute({
@@ -333,11 +317,6 @@ export const jobs = newRouter()
     adopt(context.var.backend.jobs, jobId, context.req.valid("json").attempt);
     await context.var.backend.jobs.touchJob(jobId);
     return context.body(null, 204);
-  })
-  .openapi(ofRun, async (context) => {
-    const { runId } = context.req.valid("param");
-    const found = await context.var.backend.jobs.getJobsByWorkflowRun(runId);
-    return context.json({ jobs: found.map(toWireRecord) }, 200);
   })
   .openapi(cancel, async (context) => {
     const { runId } = context.req.valid("param");

@@ -2,7 +2,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import {
   annotationRecord,
-  artifactRecord,
   createAnnotations,
   createLog,
   inputInstant,
@@ -76,22 +75,6 @@ const deleteArtifact = createRoute({
   ...secured("write"),
   request: { params: keyed },
   responses: done("Deleted."),
-});
-
-const listArtifacts = createRoute({
-  method: "get",
-  path: "/runs/{runId}/artifacts",
-  operationId: "listArtifacts",
-  tags: ["artifacts"],
-  summary: "A run's artifacts, by key",
-  ...secured("read"),
-  request: { params: run },
-  responses: answers({
-    200: {
-      description: "The artifacts.",
-      schema: z.object({ artifacts: z.array(artifactRecord) }).openapi("Artifacts"),
-    },
-  }),
 });
 
 const putOutput = createRoute({
@@ -181,11 +164,6 @@ export const records = newRouter()
   .openapi(postLog, async (context) => {
     await context.var.backend.persistence.createLog(given(context.req.valid("json")));
     return context.body(null, 204);
-  })
-  .openapi(listArtifacts, async (context) => {
-    const { runId } = context.req.valid("param");
-    const found = await context.var.backend.persistence.listArtifacts(runId);
-    return context.json({ artifacts: found.map(toWireRecord) }, 200);
   })
   .openapi(putArtifact, async (context) => {
     const { runId: workflowRunId, key } = context.req.valid("param");

@@ -13,7 +13,7 @@ import {
   secured,
 } from "../support.ts";
 
-const id = z.object({ runId: z.string().openapi({ example: "run-1" }) });
+const runKey = z.object({ runId: z.string().openapi({ example: "run-1" }) });
 const tags = ["runs"];
 
 const post = createRoute({
@@ -35,7 +35,7 @@ const get = createRoute({
   summary: "Read a run",
   description: "The ETag is its version: send it as If-Match with an update.",
   ...secured("read"),
-  request: { params: id },
+  request: { params: runKey },
   responses: answers({ 200: { description: "The run.", schema: runRecord } }),
 });
 
@@ -46,7 +46,7 @@ const getStatus = createRoute({
   tags,
   summary: "Read a run's status alone",
   ...secured("read"),
-  request: { params: id },
+  request: { params: runKey },
   responses: answers({
     200: { description: "The status.", schema: z.object({ status }).openapi("RunStatus") },
   }),
@@ -61,7 +61,7 @@ const patch = createRoute({
   description:
     "What is left out stays; null clears. With If-Match, 412 tells the stored version when it is another. Any update, an empty one too, adds one to the version.",
   ...secured("write"),
-  request: { params: id, ...jsonBody(updateRun) },
+  request: { params: runKey, ...jsonBody(updateRun) },
   responses: done("Updated."),
 });
 
@@ -73,7 +73,7 @@ const claim = createRoute({
   summary: "Make a PENDING run RUNNING",
   description: "Of any number of racing callers exactly one is told true.",
   ...secured("work"),
-  request: { params: id },
+  request: { params: runKey },
   responses: answers({
     200: {
       description: "Whether this call claimed it.",
