@@ -167,7 +167,7 @@ export const query = z.discriminatedUnion("q", [
   /**
    * Rows that are not finished and that nothing will make progress, the first `limit`, in no particular order.
    * - run: RUNNING or SUSPENDED, with neither a stage nor a job that is live.
-   * - stage, of a run that is not finished, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt; PENDING, and no
+   * - stage, of such a run, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt; PENDING, and no
    *   stage of an earlier group is live.
    *   If the stage's last job is FAILED, only from AUDIT_FAILURE_MS after it failed.
    * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt.

@@ -173,9 +173,8 @@ export class Jobs implements ExtendedJobQueue {
       // As it was when the call began: the same connection may have been given the job again since.
       const { attempt, actual } = error.details;
       // If it cannot be recorded, that is what the caller is told: repeated, the call comes here again, and nothing is lost.
-      await recordLateResults(this.#direct, [
-        this.#lateResult(settling, Number(attempt), Number(actual)),
-      ]);
+      const result = this.#lateResult(settling, Number(attempt), Number(actual));
+      await recordLateResults(this.#direct, [result]);
       throw error;
     }
   }
@@ -242,14 +241,24 @@ export class Jobs implements ExtendedJobQueue {
     }));
     const settled =
       this.#current() === this.#direct
-        ? await this.settleMany(settlings)
+        ? await this.#settleAtOnce(settlings)
         : await this.#settleEach(settlings);
     const byId = new Map(settled.map((job) => [job.jobId, job]));
     return jobIds.flatMap((jobId) => byId.get(jobId) ?? []);
   }
 
-  /** Settles each for itself, in one round trip, at once. */
+  /** Settles each for itself, in one round trip, at once. A late result that cannot be recorded is reported, and no fault. */
   async settleMany(settlings: readonly Settling[]): Promise<SettledJob[]> {
+    return this.#settleAtOnce(settlings, (error) => {
+      console.warn("wfe-late-result-not-recorded", error);
+    });
+  }
+
+  /** A late result that cannot be recorded is a fault, unless it is `forgiven`: repeated, the call comes to it again. */
+  async #settleAtOnce(
+    settlings: readonly Settling[],
+    forgiven?: (error: unknown) => void,
+  ): Promise<SettledJob[]> {
     if (settlings.length === 0) return [];
     if (settlings.length > TRANSACTION_CHANGES_MAX) {
       throw invalid(`At most ${TRANSACTION_CHANGES_MAX} jobs are settled at once`, {
@@ -269,17 +278,16 @@ export class Jobs implements ExtendedJobQueue {
       outcome: outcomeOf(states.get(jobId), attempts.get(jobId)),
     }));
     const late = settlings.filter((_, index) => settled[index]?.outcome === "lease-lost");
-    const unrecorded = await this.#recordLate(
-      late.map((settling) => {
-        const { jobId } = settling;
-        return this.#lateResult(
-          settling,
-          attempts.get(jobId) ?? 0,
-          states.get(jobId)?.attempt ?? 0,
-        );
-      }),
-    );
-    if (unrecorded !== null) console.warn("wfe-late-result-not-recorded", unrecorded);
+    const results = late.map((settling) => {
+      const { jobId } = settling;
+      return this.#lateResult(settling, attempts.get(jobId) ?? 0, states.get(jobId)?.attempt ?? 0);
+    });
+    try {
+      await recordLateResults(this.#direct, results);
+    } catch (error) {
+      if (forgiven === undefined) throw error;
+      forgiven(error);
+    }
     return settled;
   }
 
@@ -364,16 +372,6 @@ export class Jobs implements ExtendedJobQueue {
 
   #lateResult({ jobId, outcome }: Settling, attempt: number, owner: number): LateResult {
     return { ...requireKey("settle", jobId), attempt, owner, outcome, workerId: this.#workerId };
-  }
-
-  /** Outside any transaction: the one that wanted to settle is not going to land. Null, or why it could not be written. */
-  async #recordLate(late: readonly LateResult[]): Promise<unknown> {
-    try {
-      await recordLateResults(this.#direct, late);
-      return null;
-    } catch (error) {
-      return error;
-    }
   }
 
   async jobStats(): Promise<JobStats> {

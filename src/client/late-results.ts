@@ -19,8 +19,15 @@ export interface LateResult {
 
 const KEY = "job.late-result";
 
-/** Each late result is kept once, however often it is reported. */
-export async function recordLateResults(unit: Unit, late: readonly LateResult[]): Promise<void> {
+/**
+ * Each late result is kept once, however often it is reported. Where an earlier attempt is the owner, nothing is late: a transaction
+ * has read the job before this delivery.
+ */
+export async function recordLateResults(
+  unit: Unit,
+  reported: readonly LateResult[],
+): Promise<void> {
+  const late = reported.filter(({ attempt, owner }) => owner > attempt);
   for (const results of Map.groupBy(late, (result) => result.workflowRunId).values()) {
     const [first] = results;
     if (first === undefined) continue;

@@ -103,9 +103,9 @@ function acknowledge(messages: readonly WakeUpDelivery[]): void {
 }
 
 /** For each message by itself: one that cannot be acked keeps none of the others. Of a stub, the call is a promise, and may reject. */
-function attempted(call: () => unknown): void {
+function attempted(answer: () => unknown): void {
   new Promise((resolve) => {
-    resolve(call());
+    resolve(answer());
   }).catch((error: unknown) => {
     console.warn("wfe-message-not-answered", error);
   });

@@ -1,7 +1,11 @@
 /** Calls of every method of the contract, as data. */
 import fc from "fast-check";
 import { JOB_ERROR_BYTES_MAX } from "../../src/changes/index.ts";
-import type { AICallLogger, JobQueue, WorkflowPersistence } from "../../src/contract/index.ts";
+import type {
+  AICallLogger,
+  ExtendedJobQueue,
+  WorkflowPersistence,
+} from "../../src/contract/index.ts";
 import {
   aJob,
   aKey,
@@ -32,6 +36,7 @@ import {
   parameters,
   priority,
   RUN_IDS,
+  seldom,
   runId,
   shape,
   status,
@@ -51,7 +56,7 @@ type Persistence = Exclude<keyof WorkflowPersistence, "withTransaction">;
 type Arguments = fc.Arbitrary<unknown[]>;
 
 export type Interface = "persistence" | "jobs" | "aiCalls";
-export type Method = Persistence | keyof JobQueue | keyof AICallLogger;
+export type Method = Persistence | keyof ExtendedJobQueue | keyof AICallLogger;
 
 export interface Call {
   readonly on: Interface;
@@ -140,14 +145,24 @@ const event = shape({
   occurredAt: aDate,
 });
 
-const job = shape({
+const plainJob = shape({
   workflowRunId: aRun,
   workflowId: must(idField.good, idField.bad),
   stageId: aStageId,
   priority: may(priority, wholeBad),
   payload: may(object, of([], "text", { a: 10n })),
   scheduledFor: may(instant, instantBad),
+  maxAttempts: may(of(1, 2, 3, null, 1_000), of(0, 1.5, 1_001, "3")),
+  dedupeKey: may(mostly(of("d", "d", "\u{1f600}"), of("", null, undefined)), of(NUL, 5)),
 });
+/** Its limit goes with a key, and with nothing else. */
+const concurrency = shape({
+  concurrencyKey: must(of("c", "c", "c", "", "\u{1f600}"), of(NUL, 5, null)),
+  concurrencyLimit: may(of(1, 2, 3, null, undefined), of(0, -1, 1.5, "2")),
+});
+const job = fc
+  .tuple(plainJob, seldom(concurrency, 1))
+  .map(([members, limited]) => ({ ...members, ...limited }));
 
 const aiCall = shape({
   topic: must(topic, of(NUL, 5)),
@@ -297,11 +312,17 @@ const PERSISTENCE: Readonly<Record<Persistence, Arguments>> = {
   releaseIdempotencyKey: parameters(aKey, commandType),
 };
 
-const JOBS: Readonly<Record<keyof JobQueue, Arguments>> = {
+const JOBS: Readonly<Record<keyof ExtendedJobQueue, Arguments>> = {
   enqueue: parameters(must(job, nothing)),
   enqueueParallel: parameters(must(fc.array(job, few), noList)),
   dequeue: parameters(),
+  dequeueMany: parameters(must(of(1, 1, 2, 3, 100), of(0, 101, 1.5, "1", null))),
   complete: parameters(aJob),
+  completeMany: parameters(must(fc.array(aJob.good, { maxLength: 4 }), noList)),
+  adopt: parameters(
+    must(shape({ jobId: aJob, attempt: must(of(0, 1, 1, 2, 3), of(-1, 0.5, "1", null)) }), nothing),
+  ),
+  jobStats: parameters(),
   suspend: parameters(aJob, aDate),
   fail: parameters(
     aJob,

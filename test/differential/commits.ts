@@ -278,7 +278,7 @@ export const attempts: fc.Arbitrary<readonly Attempt[]> = fc
   .tuple(
     initial,
     fc.oneof(
-      { weight: 0, arbitrary: sequenceOf(attempt) },
+      { weight: 4, arbitrary: sequenceOf(attempt) },
       { weight: 1, arbitrary: sequenceOf(jobsAttempt) },
     ),
   )

@@ -4,17 +4,21 @@
  */
 import { COMMIT_ID_CHARS } from "../../src/changes/index.ts";
 
-/** An ordinal, wherever it occurs: alone, or in the id of a record, or in a message that quotes one. */
-const ORDINAL = /(?<![0-9a-z])[0-9a-z]{22}(?![0-9a-z])/g;
+/**
+ * An ordinal, wherever it occurs: alone, or in the id of a record, or in a message that quotes one. The log of a late result has
+ * that of its job, with the attempt and the outcome behind it.
+ */
+const ORDINAL = /(?<![0-9a-z])[0-9a-z]{22}(?=(?:\d+[csf])?(?![0-9a-z]))/g;
 const COMMIT = new RegExp(`[0-9a-z]{${COMMIT_ID_CHARS}}`, "g");
-/** Text beyond this length is our own filling, without ids in it. */
+/** What comes after so much is our own filling, without ids in it. */
 const LENGTH_WITH_IDS = 8_000;
 
 /** The ids in a text, and what is around them. `commits` columns hold nothing but ids. */
 function taken(text: string, column: string): { ids: readonly string[]; rest: string } {
-  if (text.length > LENGTH_WITH_IDS) return { ids: [], rest: text };
   const pattern = column === "commits" ? COMMIT : ORDINAL;
-  return { ids: text.match(pattern) ?? [], rest: text.replaceAll(pattern, "\0") };
+  const start = text.slice(0, LENGTH_WITH_IDS);
+  const rest = start.replaceAll(pattern, "\0") + text.slice(LENGTH_WITH_IDS);
+  return { ids: start.match(pattern) ?? [], rest };
 }
 
 export class Pairs {

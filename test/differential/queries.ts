@@ -86,8 +86,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     keys: fc.array(fc.record(jobKey), { maxLength: 6 }),
     now: instant,
   }),
-  // Not before anything: a job that was made ready, and of which an earlier clock says that it is not yet due, is neither.
-  jobStats: asking("jobStats", { now: of(100, 1_000_000), failedSince: instant }),
+  jobStats: asking("jobStats", { now: instant, failedSince: instant }),
   claimedJobs: asking("claimedJobs", { at: instant, commitId: of(CURRENT) }),
   overdueJobs: asking("overdueJobs", { before: instant, limit }),
   unattendedStages: asking("unattendedStages", { before: of(10, 50, 100), limit }),
@@ -108,6 +107,29 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     after: nullable(fc.record({ topic: of("a", "a.b", "\ufffd"), modelKey: of("m", "n") })),
   }),
   aiBatch: asking("aiBatch", { batchId: of("", "b") }),
+  page: fc.oneof(
+    asking("page", {
+      of: of("logs", "jobs"),
+      workflowRunId,
+      after: nullable(jobKey.ordinal),
+      descending: fc.boolean(),
+      limit,
+    }),
+    asking("page", {
+      of: of("artifacts"),
+      workflowRunId,
+      after: nullable(key),
+      descending: fc.boolean(),
+      limit,
+    }),
+    asking("page", {
+      of: of("outboxEvents"),
+      workflowRunId,
+      after: nullable(of("0", "1", "2", "10")),
+      descending: fc.boolean(),
+      limit,
+    }),
+  ),
   stageById: fc.oneof(
     asking("stageById", { workflowRunId, stageId, id: recordId }),
     asking("stageById", { workflowRunId: of("r"), stageId: of("a"), id: recordId }),

@@ -156,7 +156,7 @@ export const jobRow = fc.record({
   workerId: nullable(of("w")),
   lockedAt: nullable(instant),
   startedAt: nullable(instant),
-  completedAt: of(null),
+  completedAt: nullable(instant),
   attempt: of(0, 1, 3),
   maxAttempts: of(3),
   lastError: nullable(shortText),

@@ -31,6 +31,7 @@ const MAKERS: readonly Method[] = [
   "enqueueParallel",
   "dequeue",
   "dequeue",
+  "dequeueMany",
 ];
 
 function callsAmong(methods: readonly Method[]): fc.Arbitrary<Call> {
@@ -44,6 +45,7 @@ function callsAmong(methods: readonly Method[]): fc.Arbitrary<Call> {
 /** Takes no argument, so that nothing but the database can make it fail. */
 const WITHOUT_ARGUMENTS: readonly Method[] = [
   "dequeue",
+  "jobStats",
   "getSuspendedJobsReadyToPoll",
   "claimNextPendingRun",
 ];
@@ -66,6 +68,10 @@ const aCall = (call: fc.Arbitrary<Call>, outage = false): fc.Arbitrary<CallPart>
  */
 const NOT_TOGETHER: readonly Method[] = [
   "dequeue",
+  "dequeueMany",
+  "completeMany",
+  "adopt",
+  "jobStats",
   "releaseStaleJobs",
   "getSuspendedJobsReadyToPoll",
   "claimNextPendingRun",
@@ -132,6 +138,8 @@ const ACROSS_RUNS: readonly Method[] = [
 /** Acts at once, even inside a transaction that is taken back. */
 export const OUTSIDE: readonly Method[] = [
   "dequeue",
+  "dequeueMany",
+  "jobStats",
   "releaseStaleJobs",
   "getSuspendedJobsReadyToPoll",
   "logCall",
@@ -141,6 +149,8 @@ export const OUTSIDE: readonly Method[] = [
 ];
 /** With a stale version it looks twice, and somebody may come in between. */
 const LOOKS_TWICE: readonly Method[] = ["updateStageByRunAndStageId"];
+/** Changes what a connection may settle from then on, in one world at once and in the other in its turn. */
+const OF_A_CONNECTION: readonly Method[] = ["adopt"];
 /** Its reports cannot be told apart from another's. */
 const UNTRACEABLE: readonly Method[] = ["logCall"];
 
@@ -160,7 +170,8 @@ const CONTESTS: readonly (readonly Method[])[] = [
   ["acquireIdempotencyKey", "completeIdempotencyKey", "releaseIdempotencyKey"],
   ["enqueue", "cancelByRun", "complete", "fail", "touchJob", "getJobsByWorkflowRun", "dequeue"],
   ["releaseStaleJobs", "dequeue", "fail", "suspend", "getSuspendedJobsReadyToPoll"],
-  except(LOOKS_TWICE, UNTRACEABLE),
+  ["enqueue", "dequeueMany", "completeMany", "fail", "suspend", "cancelByRun", "jobStats"],
+  except(LOOKS_TWICE, UNTRACEABLE, OF_A_CONNECTION),
 ];
 
 /** What a transaction does that does one thing: its calls bear on each other. */
@@ -213,14 +224,28 @@ function transactionAmong(methods: readonly Method[]): fc.Arbitrary<TransactionP
 /** Makes something whose place among equals is decided when it is called for, not when it lands. */
 const ORDERED: readonly Method[] = ["createRun", "enqueue", "enqueueParallel"];
 /** Takes the first of equals. */
-const TAKES_FIRST: readonly Method[] = ["dequeue", "claimNextPendingRun"];
+const TAKES_FIRST: readonly Method[] = ["dequeue", "dequeueMany", "claimNextPendingRun"];
 
 function methodsOf(part: Part): readonly Method[] {
   return part.kind === "call" ? [part.call.method] : part.calls.map(({ call }) => call.method);
 }
 
+/** Settles the attempt that its connection has when it is called, not when it lands. */
+const FENCED: readonly Method[] = ["complete", "completeMany", "suspend", "fail", "touchJob"];
+const GIVES_ATTEMPTS: readonly Method[] = ["dequeue", "dequeueMany"];
+
+/** Whether one connection is given a job while it may be settling an earlier attempt of it. */
+function overtakesItself(parts: readonly Part[]): boolean {
+  const calls = (own: number, wanted: readonly Method[]) =>
+    parts
+      .filter((part) => part.connection === own)
+      .some((part) => methodsOf(part).some((name) => wanted.includes(name)));
+  return [0, 1].some((own) => calls(own, GIVES_ATTEMPTS) && calls(own, FENCED));
+}
+
 /** At most one maker beside what takes the first. */
 function decidable(parts: readonly Part[]): boolean {
+  if (overtakesItself(parts)) return false;
   const methods = parts.map(methodsOf);
   const makers = methods.filter((names) => names.some((name) => ORDERED.includes(name)));
   return makers.length < 2 || !methods.flat().some((name) => TAKES_FIRST.includes(name));

@@ -30,9 +30,9 @@ const FAST_CHECK_SEED: number | null = null;
 const FAST_CHECK_PATH: string | null = null;
 const SEEDS = [1] as const;
 /** Sequences of each seed. */
-const NUM_RUNS = 200;
+const NUM_RUNS = 50;
 /** Further seeds are tried while there is a kind that has not been met. */
-const SEEDS_MAX = 3;
+const SEEDS_MAX = 12;
 /** Bounds the search for a smaller sequence that fails. */
 const TIME_LIMIT_MS = 60_000;
 
@@ -68,7 +68,7 @@ describe("Random commits", () => {
       const totals = ["applied", "refused", "failed"].map((name) => `${name} ${met.get(name)}`);
       console.log(`${totals.join(", ")}; ${EXPECTED.length} kinds of things to meet`);
       // Seen again, one failure need not show all the rest.
-      if (FAST_CHECK_SEED === null) if(0) expect(missing(met)).toEqual([]);
+      if (FAST_CHECK_SEED === null) expect(missing(met)).toEqual([]);
     },
     2 * TIME_LIMIT_MS,
   );
@@ -146,7 +146,7 @@ function inOrder(outcome: Outcome, { reads }: Commit): Outcome {
       ? result.toSorted((a, b) => compareUtf8(JSON.stringify(a), JSON.stringify(b)))
       : result,
   );
-  return { ...outcome, results: results as typeof outcome.results };
+  return { ...outcome, results };
 }
 
 /** The commit, with what stood for a large text, for a token or for its own id put in. */

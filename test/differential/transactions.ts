@@ -9,7 +9,7 @@ import { differenceOfAnswers } from "./outcomes.ts";
 import { Pairs } from "./pairs.ts";
 import { type Performed, performWithout, type TransactionPart } from "./perform.ts";
 import { replayed, type Taken } from "./together.ts";
-import { type Row, type Tables, TABLES } from "./world.ts";
+import { type Row, type Tables, withoutLateResults } from "./world.ts";
 
 /** Where the transaction differs from its calls without it; null when nowhere. */
 export async function differenceFromCalls(
@@ -74,11 +74,4 @@ function withoutCommits(tables: Tables): Record<string, readonly Row[]> {
       rows.map(({ commits: _, ...row }) => row),
     ]),
   );
-}
-
-/** What a call came too late to record is kept outside the transaction, whatever becomes of that one. */
-function withoutLateResults(tables: Tables): Record<string, readonly Row[]> {
-  const late = (row: Row) =>
-    row["key"] === "job.late-result" || String(row["message"]).startsWith("A late result");
-  return Object.fromEntries(TABLES.map((name) => [name, tables[name].filter((row) => !late(row))]));
 }

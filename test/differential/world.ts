@@ -167,6 +167,15 @@ function sorted<Name extends TableName>(
   return placed.map(({ row }) => row as unknown as Row);
 }
 
+/** What a call came too late to record is kept outside its transaction, whatever becomes of that one. */
+export function withoutLateResults(tables: Tables): Tables {
+  const late = (row: Row) =>
+    row["key"] === "job.late-result" || String(row["message"]).startsWith("A late result");
+  return Object.fromEntries(
+    TABLES.map((name) => [name, tables[name].filter((row) => !late(row))]),
+  ) as unknown as Tables;
+}
+
 const KEYS: Readonly<Record<TableName, string>> = {
   runs: `"id"`,
   stages: `"workflow_run_id", "stage_id"`,

@@ -231,7 +231,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "jobs.enqueue (concurrencyKey)": { roundTrips: 1, rowsRead: 1, rowsWritten: 2 },
   "jobs.dequeueMany (1)": { roundTrips: 1, rowsRead: 15, rowsWritten: 2 },
   "jobs.dequeueMany (25)": { roundTrips: 1, rowsRead: 207, rowsWritten: 50 },
-  "jobs.dequeueMany (1, of a concurrencyKey)": { roundTrips: 1, rowsRead: 20, rowsWritten: 3 },
+  "jobs.dequeueMany (1, of a concurrencyKey)": { roundTrips: 1, rowsRead: 27, rowsWritten: 3 },
   "jobs.resumeAndDequeue (25)": { roundTrips: 1, rowsRead: 212, rowsWritten: 52 },
   "jobs.completeMany (1)": { roundTrips: 1, rowsRead: 7, rowsWritten: 1 },
   "jobs.completeMany (25)": { roundTrips: 1, rowsRead: 175, rowsWritten: 25 },

@@ -36,6 +36,26 @@ describe("enqueueJob", () => {
   it("inserts the row", () => {
     expect(aState(aJob()).jobs.get("run", "o1")).toEqual({ ...aJob().row, commits: id("a") });
   });
+
+  it("inserts nothing while a live job of any run has its dedupe key", () => {
+    const live = ["PENDING", "RUNNING", "SUSPENDED"];
+    const kept = STATUSES.filter((status) => {
+      const holder = aJob({ workflowRunId: "other", status, dedupeKey: "k" });
+      return aState(holder, aJob({ dedupeKey: "k" })).jobs.get("run", "o1") === undefined;
+    });
+    expect(kept).toEqual(live);
+  });
+
+  it("inserts a job that is over, and one with another key or none, whoever is live", () => {
+    const state = aState(
+      aJob({ dedupeKey: "k" }),
+      aJob({ ordinal: "o2", dedupeKey: "k", status: "CANCELLED" }),
+      aJob({ ordinal: "o3", dedupeKey: "K" }),
+      aJob({ ordinal: "o4" }),
+      aJob({ ordinal: "o5" }),
+    );
+    expect([...state.jobs.all()]).toHaveLength(5);
+  });
 });
 
 function claimed(state: State, at = 30): string[] {
@@ -90,6 +110,95 @@ describe("claimJobs", () => {
     const claim: Change = { kind: "claimJobs", workerId: null, limit: 1, at: 30 };
     applyChanges(state, [claim, claim, claim], id("b"));
     expect([...state.jobs.all()].map((job) => job.status)).toEqual(["RUNNING", "RUNNING"]);
+  });
+});
+
+/** The jobs that a claim of so many takes, in their order. */
+function claimedOf(limit: number, ...changes: Change[]): string[] {
+  const state = aState(...changes);
+  applyChanges(state, [{ kind: "claimJobs", workerId: "w", limit, at: 30 }], id("b"));
+  return [...state.jobs.all()]
+    .filter((job) => job.commits.startsWith(id("b")))
+    .map((job) => job.ordinal)
+    .toSorted();
+}
+
+function keyed(ordinal: string, concurrencyLimit: number | null, row: Partial<NewJobRow> = {}) {
+  return aJob({ ordinal, concurrencyKey: "k", concurrencyLimit, ...row });
+}
+
+describe("claimJobs of several", () => {
+  it("takes the best of them, as many as are wanted", () => {
+    const jobs = ["o1", "o2", "o3", "o4"].map((ordinal, n) => aJob({ ordinal, priority: n % 3 }));
+    expect(claimedOf(0, ...jobs)).toEqual([]);
+    expect(claimedOf(2, ...jobs)).toEqual(["o2", "o3"]);
+    expect(claimedOf(9, ...jobs)).toEqual(["o1", "o2", "o3", "o4"]);
+  });
+
+  it("takes of a concurrency key what there is room for, and one where no limit is told", () => {
+    const jobs = ["o1", "o2", "o3"].map((ordinal) => keyed(ordinal, 2));
+    expect(claimedOf(9, ...jobs)).toEqual(["o1", "o2"]);
+    expect(claimedOf(9, ...jobs, keyed("r", 2, { status: "RUNNING" }))).toEqual(["o1"]);
+    expect(claimedOf(9, keyed("o1", null), keyed("o2", null))).toEqual(["o1"]);
+    const others = ["SUSPENDED", "COMPLETED", "FAILED"] as const;
+    const over = others.map((status) => keyed(status, 1, { status }));
+    expect(claimedOf(9, ...over, keyed("o1", 1))).toEqual(["o1"]);
+  });
+
+  it("holds up the jobs of a key behind one that has no room, and no others", () => {
+    const running = keyed("r", 3, { status: "RUNNING" });
+    const jobs = [keyed("o1", 3), keyed("o2", 1), keyed("o3", 9), aJob({ ordinal: "o4" })];
+    expect(claimedOf(9, running, ...jobs)).toEqual(["o1", "o4"]);
+    expect(claimedOf(1, running, ...jobs)).toEqual(["o1"]);
+    expect(claimedOf(1, running, keyed("o2", 1), keyed("o3", 9), aJob({ ordinal: "o4" }))).toEqual([
+      "o4",
+    ]);
+  });
+});
+
+describe("resumeJobs", () => {
+  const suspended = (ordinal: string, nextPollAt: number | null) =>
+    aJob({ ordinal, status: "SUSPENDED", nextPollAt, attempt: 1 });
+
+  it("makes the longest due PENDING, with an attempt more", () => {
+    const state = aState(suspended("o1", 20), suspended("o2", 10), suspended("o3", 30));
+    applyChanges(state, [{ kind: "resumeJobs", limit: 2, at: 30 }], id("b"));
+    expect(state.jobs.get("run", "o2")).toEqual({
+      ...suspended("o2", 10).row,
+      status: "PENDING",
+      maxAttempts: 4,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+    expect([...state.jobs.all()].map(({ status }) => status)).toEqual([
+      "PENDING",
+      "PENDING",
+      "SUSPENDED",
+    ]);
+  });
+
+  it("leaves alone what is not due, has no instant, or is not suspended", () => {
+    const state = aState(suspended("o1", 31), suspended("o2", null), aJob({ ordinal: "o3" }));
+    const before = contentOf(state);
+    applyChanges(state, [{ kind: "resumeJobs", limit: 9, at: 30 }], id("b"));
+    expect(contentOf(state)).toEqual(before);
+  });
+});
+
+describe("a fence", () => {
+  it("keeps every change from a job that another attempt has", () => {
+    const changes: Change[] = [
+      { kind: "completeJob", ...jobKey, at: 30 },
+      { kind: "suspendJob", ...jobKey, nextPollAt: 40, at: 30 },
+      { kind: "failJob", ...jobKey, error: "", retry: null, at: 30 },
+      { kind: "touchJob", ...jobKey, at: 30 },
+    ];
+    for (const change of changes) {
+      const written = [0, 1, 2].filter(
+        (attempt) => jobAfter({}, { ...change, attempt } as Change)?.commits !== id("a"),
+      );
+      expect(written, change.kind).toEqual([1]);
+    }
   });
 });
 

@@ -207,6 +207,28 @@ describe("completeIdempotencyKey", () => {
   });
 });
 
+describe("purgeExpired", () => {
+  const aged = (name: string, at: number): Change => ({ ...acquire(at, null), key: name });
+  const purge = (limit: number): Change => ({
+    kind: "purgeExpired",
+    keysBefore: 30,
+    commitsBefore: 30,
+    limit,
+  });
+  const left = (state: State) => [...state.idempotencyKeys.all()].map((row) => row.key).toSorted();
+
+  it("deletes the oldest keys, completed ones too, and none that is young enough", () => {
+    const keys = [aged("a", 29), aged("b", 10), aged("c", 30), { ...complete(20, "1"), key: "d" }];
+    expect(left(aState(...keys, purge(9)))).toEqual(["c"]);
+    expect(left(aState(...keys, purge(2)))).toEqual(["a", "c"]);
+  });
+
+  it("deletes with the last of them all that are as old", () => {
+    const keys = ["a", "b", "c"].map((name) => aged(name, 10));
+    expect(left(aState(...keys, aged("d", 11), purge(2)))).toEqual(["d"]);
+  });
+});
+
 describe("releaseIdempotencyKey", () => {
   it("deletes a key in progress", () => {
     expect(keyOf(aState(acquire(10, null), release))).toBeUndefined();

@@ -24,6 +24,7 @@ const SUBJECTS = {
   job: { on: "job", ...run, ordinal: "o1" },
 } as const;
 
+const STATUSES = ["PENDING", "RUNNING", "SUSPENDED", "COMPLETED", "FAILED", "CANCELLED"] as const;
 const present = { is: "present" } as const;
 const absent = { is: "absent" } as const;
 
@@ -128,6 +129,20 @@ describe("a guard on the tail of the outbox", () => {
   it("holds for 0 when the run has no event", () => {
     expect(found({ on: "outboxTail", workflowRunId: "x", sequence: 0 })).toBeNull();
     expect(found({ on: "outboxTail", workflowRunId: "x", sequence: 1 })).toBe(0);
+  });
+});
+
+describe("a guard on a dedupe key", () => {
+  const guard = { on: "dedupeKey", dedupeKey: "k" } as const;
+
+  it("holds while no live job of any run has the key", () => {
+    const held = STATUSES.filter((status) => {
+      const jobs = [aJob({ status, dedupeKey: "k" }), aJob({ ordinal: "o2", dedupeKey: "K" })];
+      return found(guard, aState(...jobs)) === null;
+    });
+    expect(held).toEqual(["COMPLETED", "FAILED", "CANCELLED"]);
+    expect(found(guard, aState(aJob({ workflowRunId: "other", dedupeKey: "k" })))).toBe(0);
+    expect(found(guard, aState(aJob()))).toBeNull();
   });
 });
 

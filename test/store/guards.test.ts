@@ -19,7 +19,7 @@ const ROWS: readonly Change[] = [
   anEvent(),
   anEvent(),
   { kind: "acquireIdempotencyKey", key: "key", commandType: "c", at: 1, staleBefore: null },
-  aJob({ attempt: 2 }),
+  aJob({ attempt: 2, dedupeKey: "live" }),
 ];
 
 beforeAll(async () => {
@@ -113,6 +113,7 @@ const HOLDING: readonly [string, Guard][] = [
   ["a job that is absent", job(absent, "o2")],
   ["a job that is unchanged", job(unchanged(FIRST))],
   ["a job of this attempt", job({ is: "attempt", attempt: 2 })],
+  ["a dedupe key that no live job has", { on: "dedupeKey", dedupeKey: "free" }],
   ["a list of stages", list("stages", `${FIRST},${OTHER}`)],
   ["a list of the stages of one status", list("stages", FIRST, "COMPLETED")],
   ["an empty list of stages", list("stages", "", "FAILED")],
@@ -125,6 +126,7 @@ const HOLDING: readonly [string, Guard][] = [
 
 /** Each with what it finds: the version or the attempt, 0 for what has neither, -1 for a missing row. */
 const FAILING: readonly [string, Guard, number][] = [
+  ["a dedupe key that a live job has", { on: "dedupeKey", dedupeKey: "live" }, 0],
   ["a run that is absent", run(present, "none"), -1],
   ["a run that is present", run(absent), 3],
   ["a run that changed", run(unchanged(OTHER)), 3],

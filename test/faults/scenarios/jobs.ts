@@ -1,7 +1,17 @@
+import { Jobs } from "../../../src/client/jobs.ts";
+import type { Backend } from "../../../src/contract/index.ts";
 import { MINUTE_MS, NOW } from "../support/time.ts";
 import type { Scenario } from "./scenario.ts";
 
 const JOB = { workflowRunId: "active", workflowId: "report", stageId: "deliver" };
+
+/** With what only the queue's consumer and the sweep call. */
+function ofConsumer({ jobs }: Backend): Jobs {
+  if (jobs instanceof Jobs) return jobs;
+  throw new Error("Not a connection of ours");
+}
+
+const COMPLETED = { status: "completed" } as const;
 
 export const jobScenarios: readonly Scenario[] = [
   {
@@ -14,6 +24,79 @@ export const jobScenarios: readonly Scenario[] = [
     call: ({ jobs }) =>
       jobs.enqueueParallel([JOB, { ...JOB, scheduledFor: new Date(NOW + MINUTE_MS) }]),
     repeat: { adds: "a job has no key of its caller's" },
+  },
+  {
+    method: "jobs.enqueue",
+    title: "with a dedupe key",
+    call: ({ jobs }) => jobs.enqueue({ ...JOB, dedupeKey: "once" }),
+    repeat: "the same",
+  },
+  {
+    method: "jobs.enqueueParallel",
+    title: "with a dedupe key that a live job has",
+    prepare: (_backend, _world, other) => other.jobs.enqueue({ ...JOB, dedupeKey: "once" }),
+    call: ({ jobs }) => jobs.enqueueParallel([{ ...JOB, dedupeKey: "once" }]),
+    repeat: "the same",
+  },
+  {
+    method: "jobs.dequeueMany",
+    call: ({ jobs }) => jobs.dequeueMany(1),
+    repeat: { adds: "it leases the next jobs; the first ones' leases end by themselves" },
+  },
+  {
+    method: "jobs.resumeAndDequeue",
+    call: (backend) => ofConsumer(backend).resumeAndDequeue(1),
+    repeat: { adds: "it leases the next jobs; the first ones' leases end by themselves" },
+  },
+  {
+    method: "jobs.completeMany",
+    prepare: ({ jobs }) => jobs.dequeue(),
+    call: async ({ jobs }, world) => {
+      const { ready, leased, completed } = world.jobs;
+      const settled = await jobs.completeMany([ready, completed, leased, "active/unknown"]);
+      return settled.map(({ outcome }) => outcome);
+    },
+    repeat: { answers: ["over", "over", "over", "not-found"] },
+  },
+  {
+    method: "jobs.completeMany",
+    title: "of a delivery that is over",
+    prepare: async ({ jobs }, _world, other) => {
+      await jobs.dequeue();
+      await other.jobs.releaseStaleJobs(-1);
+      while ((await other.jobs.dequeue()) !== null);
+    },
+    call: ({ jobs }, world) => jobs.completeMany([world.jobs.ready]),
+    repeat: "the same",
+  },
+  {
+    method: "jobs.settleMany",
+    call: async (backend, world) => {
+      const { ready, leased } = world.jobs;
+      const settled = await ofConsumer(backend).settleMany([
+        { jobId: ready, outcome: COMPLETED },
+        { jobId: leased, outcome: { status: "failed", error: "No model" } },
+      ]);
+      return settled.map(({ outcome }) => outcome);
+    },
+    repeat: { answers: ["over", "settled"] },
+  },
+  {
+    method: "jobs.touchMany",
+    prepare: ({ jobs }) => jobs.dequeue(),
+    call: (backend, world) =>
+      ofConsumer(backend).touchMany([world.jobs.ready, world.jobs.completed]),
+    repeat: "the same",
+  },
+  {
+    method: "jobs.jobStats",
+    call: ({ jobs }) => jobs.jobStats(),
+    repeat: "the same",
+  },
+  {
+    method: "jobs.releaseStalePages",
+    call: (backend) => ofConsumer(backend).releaseStalePages(5 * MINUTE_MS, 1),
+    repeat: { answers: 0 },
   },
   {
     method: "jobs.dequeue",

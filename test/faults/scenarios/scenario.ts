@@ -1,14 +1,10 @@
-import type {
-  AICallLogger,
-  Backend,
-  JobQueue,
-  WorkflowPersistence,
-} from "../../../src/contract/index.ts";
+import type { Jobs } from "../../../src/client/jobs.ts";
+import type { AICallLogger, Backend, WorkflowPersistence } from "../../../src/contract/index.ts";
 import type { World } from "../support/world.ts";
 
 export type Method =
   | `persistence.${keyof WorkflowPersistence}`
-  | `jobs.${keyof JobQueue}`
+  | `jobs.${keyof Jobs}`
   | `aiCalls.${keyof AICallLogger}`;
 
 /**
