@@ -1,4 +1,4 @@
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { EnqueueJobInput } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
 import { withoutPauses } from "../faults/support/time.ts";
@@ -9,14 +9,13 @@ import { check, type HistoryEvent } from "./checker.ts";
 import { Storm } from "./storm.ts";
 
 const JOBS = 200;
+/** A storm may be calm by chance: so many are tried. */
+const STORMS_MAX = 5;
 /** To repeat a storm, set its seed here. What the workers race for differs all the same. */
 const SEEDS = [crypto.getRandomValues(new Uint32Array(1))[0] ?? 1];
 
 beforeAll(() => {
   withoutPauses();
-});
-beforeEach(async () => {
-  await emptyDatabase();
 });
 
 /** Jobs of ten runs, of all priorities, some due later. */
@@ -64,47 +63,58 @@ function figures(events: readonly HistoryEvent[]) {
   return new Map([...counted].map(([kind, list]) => [kind, list.length]));
 }
 
-function expectTrouble({ counts, log }: Storm, seed: number): void {
-  const told = `seed ${seed}`;
-  expect(counts.kills, told).toBeGreaterThan(0);
-  expect(counts.expired, told).toBeGreaterThan(0);
-  expect(counts.faults, told).toBeGreaterThan(0);
-  expect(counts.late, told).toBeGreaterThan(0);
-  expect(log.lost, told).toBeGreaterThan(0);
-  expect(log.fenced, told).toBeGreaterThan(0);
+/** The troubles that a storm did not see, of those that it is for. */
+function missed({ counts, log }: Storm): string[] {
   const kinds = figures(log.events);
-  expect(kinds.get("enqueued"), told).toBe(JOBS);
-  expect(kinds.get("released accepted"), told).toBeGreaterThan(0);
-  expect(kinds.get("settled accepted"), told).toBeGreaterThan(JOBS / 2);
+  const seen: Record<string, boolean> = {
+    kills: counts.kills > 0,
+    "expired leases": counts.expired > 0,
+    faults: counts.faults > 0,
+    "calls that came too late": counts.late > 0,
+    "lost answers": log.lost > 0,
+    "fenced calls": log.fenced > 0,
+    "released leases": (kinds.get("released accepted") ?? 0) > 0,
+    "settled jobs": (kinds.get("settled accepted") ?? 0) > JOBS / 2,
+  };
+  return Object.keys(seen).filter((trouble) => seen[trouble] !== true);
+}
+
+/** Checks one storm after another until one of them has seen every trouble: how the workers race is not the seed's to say. */
+async function expectHeld(seed: number, jobsFor: (random: Random) => EnqueueJobInput[]) {
+  let calm: string[] = [];
+  for (let storms = 0; storms < STORMS_MAX; storms += 1) {
+    await emptyDatabase();
+    const random = new Random(seed + storms);
+    const storm = await blown(random, jobsFor(random));
+    expect(check(storm.log.events), `seed ${seed}`).toEqual([]);
+    expect(figures(storm.log.events).get("enqueued"), `seed ${seed}`).toBe(JOBS);
+    await expectRows(seed);
+    calm = missed(storm);
+    if (calm.length === 0) return;
+  }
+  expect(calm, `seed ${seed}`).toEqual([]);
 }
 
 describe("200 jobs in a storm of 20 consumers and pollers that die, lose answers and come too late", () => {
   it.each(SEEDS)(
     "are leased to one at a time, by priority, and each ends once (seed %i)",
     async (seed) => {
-      const random = new Random(seed);
-      const storm = await blown(random, jobsOf(random));
-      expect(check(storm.log.events), `seed ${seed}`).toEqual([]);
-      await expectRows(seed);
-      expectTrouble(storm, seed);
+      await expectHeld(seed, (random) => jobsOf(random));
     },
-    120_000,
+    240_000,
   );
 
   it.each(SEEDS)(
     "are never more of a concurrency key at one time than its limit (seed %i)",
     async (seed) => {
-      const random = new Random(seed + 1);
-      const jobs = jobsOf(random, (index) => {
-        if (index % 2 === 1) return {};
-        const tenant = index % 3;
-        return { concurrencyKey: `tenant-${tenant}`, concurrencyLimit: 2 + 2 * tenant };
-      });
-      const storm = await blown(random, jobs);
-      expect(check(storm.log.events), `seed ${seed}`).toEqual([]);
-      await expectRows(seed);
-      expectTrouble(storm, seed);
+      await expectHeld(seed + STORMS_MAX, (random) =>
+        jobsOf(random, (index) => {
+          if (index % 2 === 1) return {};
+          const tenant = index % 3;
+          return { concurrencyKey: `tenant-${tenant}`, concurrencyLimit: 2 + 2 * tenant };
+        }),
+      );
     },
-    120_000,
+    240_000,
   );
 });
