@@ -10,6 +10,7 @@ import {
   withDeadline,
 } from "../changes/index.ts";
 import { ERROR_CODES, type ErrorCode, type ErrorDetails, ServiceError } from "../contract/index.ts";
+import { RemoteClock } from "./remote-clock.ts";
 
 export interface HttpStoreOptions {
   /** Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. */
@@ -39,8 +40,7 @@ interface Problem {
 export class HttpStore implements Store {
   readonly #url: string;
   readonly #options: HttpStoreOptions;
-  /** What to add to this machine's clock to have the service's. */
-  #clockOffset: Promise<number> | null = null;
+  readonly #clock = new RemoteClock(() => this.#learnOffset());
 
   constructor(options: HttpStoreOptions) {
     this.#options = options;
@@ -48,17 +48,10 @@ export class HttpStore implements Store {
   }
 
   async now(): Promise<number> {
-    this.#clockOffset ??= this.#learnClock();
-    const offset = this.#clockOffset;
-    try {
-      return Date.now() + (await offset);
-    } catch (error) {
-      if (this.#clockOffset === offset) this.#clockOffset = null;
-      throw error;
-    }
+    return this.#clock.now();
   }
 
-  async #learnClock(): Promise<number> {
+  async #learnOffset(): Promise<number> {
     const asked = Date.now();
     const { now } = await this.#call<{ now: number }>("GET", "/time");
     // The clock was read somewhere on the way, most likely in the middle of it.

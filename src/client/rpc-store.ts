@@ -12,6 +12,7 @@ import {
   withDeadline,
 } from "../changes/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
+import { RemoteClock } from "./remote-clock.ts";
 
 /** The session that `WorkflowEngine.open()` answers, as a caller sees it. */
 export interface EngineSessionStub {
@@ -40,25 +41,18 @@ export class RpcStore implements Store {
   readonly #binding: WorkflowEngineBinding;
   #session: Promise<EngineSessionStub> | null = null;
   #callsLeft = 0;
-  /** What to add to this isolate's clock to have the service's; learned with the session. */
-  #clockOffset: Promise<number> | null = null;
+  /** Learned with the first call. */
+  readonly #clock = new RemoteClock(() => this.#learnOffset());
 
   constructor(binding: WorkflowEngineBinding) {
     this.#binding = binding;
   }
 
   async now(): Promise<number> {
-    this.#clockOffset ??= this.#learnClock();
-    const offset = this.#clockOffset;
-    try {
-      return Date.now() + (await offset);
-    } catch (error) {
-      if (this.#clockOffset === offset) this.#clockOffset = null;
-      throw error;
-    }
+    return this.#clock.now();
   }
 
-  async #learnClock(): Promise<number> {
+  async #learnOffset(): Promise<number> {
     return (await this.#call((session) => session.now())) - Date.now();
   }
 

@@ -74,10 +74,10 @@ async function once(
         return;
       }
       context.set("backend", {
-        ...backend,
         persistence: tx,
         jobs: backend.jobs,
         aiCalls: backend.aiCalls,
+        audit: () => backend.audit(),
       });
       await next();
       if (context.res.status >= 400) throw new Refused();

@@ -3,12 +3,7 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import {
-  ERROR_CODES,
-  type ErrorCode,
-  isServiceError,
-  type ServiceError,
-} from "../contract/index.ts";
+import { ERROR_CODES, type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
 
 /** Codes of the door itself, beside those of the contract. */
 export const HTTP_CODES = [
@@ -158,4 +153,8 @@ export function problemResponse(context: Context, told: Told): Response {
     ...(retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) }),
     ...headers,
   });
+}
+
+export function notFound(entity: string, id: string): ServiceError {
+  return new ServiceError("NOT_FOUND", `${entity} ${id} not found`, { entity, id });
 }

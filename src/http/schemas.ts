@@ -3,17 +3,9 @@
  * in has the same limits; a schema here says what shape a thing has.
  */
 import { z } from "@hono/zod-openapi";
+import { artifactTypeField, logLevelField, statusField } from "../changes/fields.ts";
 
-const STATUSES = [
-  "PENDING",
-  "RUNNING",
-  "SUSPENDED",
-  "COMPLETED",
-  "FAILED",
-  "CANCELLED",
-  "SKIPPED",
-] as const;
-export const status = z.enum(STATUSES).openapi({ example: "RUNNING" });
+export const status = z.enum(statusField.options).openapi({ example: "RUNNING" });
 const instant = z.iso.datetime({ offset: true }).openapi({ example: "2026-11-25T12:00:00.000Z" });
 const json = z.unknown().openapi({ description: "Any JSON value.", example: { pages: 3 } });
 /** In an update: left out, the stored value stays; null clears it. */
@@ -21,6 +13,10 @@ const settable = json.optional();
 
 /** Instants as the API has them, for the contract. */
 export const inputInstant = instant.transform((text) => new Date(text));
+
+/** The parts of the paths. */
+export const runKey = z.object({ runId: z.string().openapi({ example: "run-1" }) });
+export const stageKey = runKey.extend({ stageId: z.string().openapi({ example: "fetch" }) });
 
 export const runRecord = z
   .object({
@@ -165,7 +161,7 @@ export const createLog = z
   .object({
     workflowRunId: z.string().optional().openapi({ example: "run-1" }),
     workflowStageId: z.string().optional().openapi({ description: "A stage record's id." }),
-    level: z.enum(["DEBUG", "INFO", "WARN", "ERROR"]),
+    level: z.enum(logLevelField.options),
     message: z.string(),
     metadata: settable,
   })
@@ -178,7 +174,7 @@ export const logRecord = z
     createdAt: instant,
     workflowRunId: z.string().openapi({ example: "run-1" }),
     workflowStageId: z.string().nullable(),
-    level: z.enum(["DEBUG", "INFO", "WARN", "ERROR"]),
+    level: z.enum(logLevelField.options),
     message: z.string(),
     metadata: json,
   })
@@ -192,7 +188,7 @@ export const artifactRecord = z
     workflowRunId: z.string().openapi({ example: "run-1" }),
     workflowStageId: z.string().nullable(),
     key: z.string().openapi({ example: "page.html" }),
-    type: z.enum(["STAGE_OUTPUT", "ARTIFACT", "METADATA"]),
+    type: z.enum(artifactTypeField.options),
     data: json,
     size: z.number(),
     metadata: json,
@@ -202,7 +198,7 @@ export const artifactRecord = z
 export const saveArtifact = z
   .object({
     workflowStageId: z.string().optional().openapi({ description: "A stage record's id." }),
-    type: z.enum(["STAGE_OUTPUT", "ARTIFACT", "METADATA"]),
+    type: z.enum(artifactTypeField.options),
     data: json,
     size: z.number(),
     metadata: settable,

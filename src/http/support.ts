@@ -186,17 +186,17 @@ function requireDepth(text: string): void {
   }
 }
 
-/** The version that `If-Match` asks for; undefined without one. */
-export function expectedVersion(context: Context): number | undefined {
+/** The version that `If-Match` asks for, as a part of an update; nothing without one. */
+export function expectedVersion(context: Context): { expectedVersion?: number } {
   const tag = context.req.header("If-Match");
-  if (tag === undefined || tag === "*") return undefined;
+  if (tag === undefined || tag === "*") return {};
   const version = /^"v(\d{1,15})"$/.exec(tag)?.[1];
   if (version === undefined) {
     throw new HttpFault("INVALID_ARGUMENT", 'If-Match must be an ETag of this API, as in "v3"', {
       field: "If-Match",
     });
   }
-  return Number(version);
+  return { expectedVersion: Number(version) };
 }
 
 export function etag(version: number): string {

@@ -202,6 +202,12 @@ function handlerContext(options: ConsumerOptions, signal: AbortSignal): HandlerC
   return { persistence, jobs, aiCalls, signal };
 }
 
+/** For what is not about one job; undefined for a handler in another Worker. */
+function dutyContext(options: ConsumerOptions): HandlerContext | undefined {
+  if (!options.embedded) return undefined;
+  return handlerContext(options, AbortSignal.timeout(options.settings.handlerTimeoutMs));
+}
+
 interface Settlement {
   readonly consumed: ConsumedBatch;
   readonly settler: Settler;
@@ -241,20 +247,15 @@ async function unlessSettled(
 async function claimRuns(options: ConsumerOptions): Promise<void> {
   const [waiting] = await options.store.read([{ q: "pendingRuns", limit: 1 }]);
   if (waiting.length === 0) return;
-  const { handler, embedded, settings } = options;
-  const context = embedded
-    ? handlerContext(options, AbortSignal.timeout(settings.handlerTimeoutMs))
-    : undefined;
-  await handler?.claimRuns?.(context);
+  const context = dutyContext(options);
+  await options.handler?.claimRuns?.(context);
 }
 
 async function handOverFailures(options: ConsumerOptions): Promise<void> {
-  const { store, handler, embedded, settings } = options;
+  const { store, handler } = options;
   const since = (await store.now()) - FAILURES_HANDED_OVER_MS;
   const [failures] = await store.read([{ q: "unhandledFailures", since, limit: FAILURES_MAX }]);
-  const context = embedded
-    ? handlerContext(options, AbortSignal.timeout(settings.handlerTimeoutMs))
-    : undefined;
+  const context = dutyContext(options);
   // One that cannot be handed over comes again with the next tick, and keeps nobody else waiting.
   for (const { workflowRunId, ordinal, workflowId, stageId, attempt, lastError } of failures) {
     const error = lastError === null ? null : decodeText(lastError);

@@ -3,35 +3,28 @@
  * binding; except that the service is killed in the middle and started again on the same state.
  */
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { CorpusProgress } from "../../examples/documents/src/progress.ts";
 import { AppClient, follow, type PublishedEvent } from "../../scripts/app-client.ts";
-import { DevProcesses, freePort } from "../../scripts/dev-processes.ts";
+import type { DevProcesses } from "../../scripts/dev-processes.ts";
 import { installedReadmes } from "../../scripts/documents.ts";
+import { type Dev, startDev } from "./support.ts";
 
 const DOCUMENT_STAGES = ["parse", "keywords", "check", "report"];
 const CORPUS_STAGES = ["index", "summary"];
 
-let stateDir: string;
+let dev: Dev;
 let processes: DevProcesses;
 let app: AppClient;
 
 beforeAll(async () => {
-  stateDir = await mkdtemp(join(tmpdir(), "workflow-engine-state-"));
-  const [servicePort, appPort] = [await freePort(), await freePort()];
-  processes = await DevProcesses.create({ stateDir, servicePort, appPort, leaseMs: 4_000 });
+  dev = await startDev({ leaseMs: 4_000 }, { app: true });
+  processes = dev.processes;
   app = new AppClient(processes.appUrl);
-  await processes.migrate();
-  await processes.startService();
-  await processes.startApp();
 });
 
 afterAll(async () => {
-  await processes.stop();
-  await rm(stateDir, { recursive: true, force: true });
+  await dev.stop();
 });
 
 describe("the documents example", () => {

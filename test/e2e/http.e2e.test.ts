@@ -1,29 +1,24 @@
 /** The HTTP API of a real `wrangler dev`: the tour of docs/http.md, command by command, and the client over the network. */
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiTokensOf } from "../../scripts/dev-token.ts";
-import { DevProcesses, freePort, ROOT } from "../../scripts/dev-processes.ts";
+import { type DevProcesses, ROOT } from "../../scripts/dev-processes.ts";
 import { connectHttp } from "../../src/client/index.ts";
+import { type Dev, startDev } from "./support.ts";
 
 const TOKEN = "tour-token";
-let stateDir: string;
+let dev: Dev;
 let processes: DevProcesses;
 
 beforeAll(async () => {
-  stateDir = await mkdtemp(join(tmpdir(), "workflow-engine-state-"));
-  const [servicePort, appPort] = [await freePort(), await freePort()];
-  const apiTokens = apiTokensOf(TOKEN);
-  processes = await DevProcesses.create({ stateDir, servicePort, appPort, apiTokens });
-  await processes.migrate();
-  await processes.startService();
+  dev = await startDev({ apiTokens: apiTokensOf(TOKEN) }, { app: false });
+  processes = dev.processes;
 });
 
 afterAll(async () => {
-  await processes.stop();
-  await rm(stateDir, { recursive: true, force: true });
+  await dev.stop();
 });
 
 describe("the tour of docs/http.md", () => {

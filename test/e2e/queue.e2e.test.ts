@@ -5,34 +5,28 @@
  */
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { AppClient, follow } from "../../scripts/app-client.ts";
-import { DevProcesses, freePort, ROOT } from "../../scripts/dev-processes.ts";
+import { type DevProcesses, ROOT } from "../../scripts/dev-processes.ts";
+import { type Dev, startDev } from "./support.ts";
 
 const DOCUMENTS = 25;
 /** Four stages a document, and two for the corpus. */
 const JOBS = DOCUMENTS * 4 + 2;
 
-let stateDir: string;
+let dev: Dev;
 let processes: DevProcesses;
 let app: AppClient;
 
 beforeAll(async () => {
-  stateDir = await mkdtemp(join(tmpdir(), "workflow-engine-state-"));
-  const [servicePort, appPort] = [await freePort(), await freePort()];
-  processes = await DevProcesses.create({ stateDir, servicePort, appPort, leaseMs: 4_000 });
+  dev = await startDev({ leaseMs: 4_000 }, { app: true });
+  processes = dev.processes;
   app = new AppClient(processes.appUrl);
-  await processes.migrate();
-  await processes.startService();
-  await processes.startApp();
 });
 
 afterAll(async () => {
-  await processes.stop();
-  await rm(stateDir, { recursive: true, force: true });
+  await dev.stop();
 });
 
 function documents() {
@@ -98,5 +92,6 @@ async function crashAfter(corpusId: string, completed: number) {
 /** What `npm run audit` prints. */
 function audit(): string {
   const script = join(ROOT, "scripts", "audit.mjs");
-  return spawnSync(process.execPath, [script, "--state", stateDir], { encoding: "utf8" }).stdout;
+  return spawnSync(process.execPath, [script, "--state", dev.stateDir], { encoding: "utf8" })
+    .stdout;
 }

@@ -3,11 +3,10 @@
  * whatever settles it, and a later attempt's work is safe from you.
  */
 import { createRoute, z } from "@hono/zod-openapi";
-import { delivery, enqueueJobs, inputInstant } from "../schemas.ts";
+import { delivery, enqueueJobs, inputInstant, runKey } from "../schemas.ts";
 import { answers, done, given, jsonBody, newRouter, secured } from "../support.ts";
 
 const job = z.object({ jobId: z.string().openapi({ example: "run-1/0mwwqfjev0000gow" }) });
-const run = z.object({ runId: z.string().openapi({ example: "run-1" }) });
 const tags = ["jobs"];
 const attempt = z.int().min(0).optional().openapi({
   description: "The attempt that you were given. Left out: whatever attempt there is.",
@@ -168,7 +167,7 @@ const cancel = createRoute({
   tags,
   summary: "Cancel a run's PENDING and SUSPENDED jobs",
   ...secured("write"),
-  request: { params: run },
+  request: { params: runKey },
   responses: answers({
     200: {
       description: "How many.",

@@ -22,14 +22,13 @@ import {
   artifactRecord,
   jobRecord,
   logRecord,
+  runKey,
   outboxRecord,
   runRecord,
   status,
   toWireRecord,
 } from "../schemas.ts";
 import { answers, newRouter, secured } from "../support.ts";
-
-const run = z.object({ runId: z.string().openapi({ example: "run-1" }) });
 
 const ofRun = <Name extends string, Item extends z.ZodType>(
   name: Name,
@@ -44,7 +43,7 @@ const ofRun = <Name extends string, Item extends z.ZodType>(
     tags: [name === "outbox-events" ? "outbox" : name],
     summary,
     ...secured("read"),
-    request: { params: run, query: pageQuery },
+    request: { params: runKey, query: pageQuery },
     responses: answers({
       200: {
         description: "A page.",

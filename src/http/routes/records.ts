@@ -1,19 +1,19 @@
 /** What a run leaves behind: logs, artifacts, annotations. */
 import { createRoute, z } from "@hono/zod-openapi";
+import { notFound } from "../problem.ts";
 import {
   annotationRecord,
   createAnnotations,
   createLog,
   inputInstant,
+  runKey,
   saveArtifact,
+  stageKey,
   toWireRecord,
 } from "../schemas.ts";
 import { answers, done, given, jsonBody, newRouter, secured } from "../support.ts";
-import { notFound } from "./runs.ts";
 
-const run = z.object({ runId: z.string().openapi({ example: "run-1" }) });
-const keyed = run.extend({ key: z.string().openapi({ example: "page.html" }) });
-const pair = run.extend({ stageId: z.string().openapi({ example: "fetch" }) });
+const keyed = runKey.extend({ key: z.string().openapi({ example: "page.html" }) });
 
 const postLog = createRoute({
   method: "post",
@@ -85,7 +85,7 @@ const putOutput = createRoute({
   summary: "Save a stage's output as an artifact",
   ...secured("write"),
   request: {
-    params: pair,
+    params: stageKey,
     ...jsonBody(
       z
         .object({ workflowType: z.string(), output: z.unknown() })
@@ -108,7 +108,7 @@ const getStageRecordId = createRoute({
   tags: ["artifacts"],
   summary: "The record id that an artifact of the stage refers to",
   ...secured("read"),
-  request: { params: pair },
+  request: { params: stageKey },
   responses: answers({
     200: {
       description: "The id; null when there is no such stage.",
@@ -138,7 +138,7 @@ const listAnnotations = createRoute({
   summary: "A run's annotations, oldest first",
   ...secured("read"),
   request: {
-    params: run,
+    params: runKey,
     query: z.object({
       key: z.string().optional(),
       keyPrefix: z.string().optional(),

@@ -1,7 +1,15 @@
 /** Runs: create, read, update, claim. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { ServiceError } from "../../contract/index.ts";
-import { createRun, inputInstant, runRecord, status, toWireRecord, updateRun } from "../schemas.ts";
+import { notFound } from "../problem.ts";
+import {
+  createRun,
+  inputInstant,
+  runKey,
+  runRecord,
+  status,
+  toWireRecord,
+  updateRun,
+} from "../schemas.ts";
 import {
   answers,
   done,
@@ -13,7 +21,6 @@ import {
   secured,
 } from "../support.ts";
 
-const runKey = z.object({ runId: z.string().openapi({ example: "run-1" }) });
 const tags = ["runs"];
 
 const post = createRoute({
@@ -146,10 +153,9 @@ export const runs = newRouter()
   })
   .openapi(patch, async (context) => {
     const { runId } = context.req.valid("param");
-    const version = expectedVersion(context);
     await context.var.backend.persistence.updateRun(runId, {
       ...given(context.req.valid("json")),
-      ...(version === undefined ? {} : { expectedVersion: version }),
+      ...expectedVersion(context),
     });
     return context.body(null, 204);
   })
@@ -158,7 +164,3 @@ export const runs = newRouter()
     const claimed = await context.var.backend.persistence.claimPendingRun(runId);
     return context.json({ claimed }, 200);
   });
-
-export function notFound(entity: string, id: string): ServiceError {
-  return new ServiceError("NOT_FOUND", `${entity} ${id} not found`, { entity, id });
-}

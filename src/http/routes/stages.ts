@@ -1,8 +1,11 @@
 /** Stages, by their run and stage id, or by their record's id. */
 import { createRoute, z } from "@hono/zod-openapi";
+import { notFound } from "../problem.ts";
 import {
   createStage,
   inputInstant,
+  runKey,
+  stageKey,
   stageRecord,
   status,
   toWireRecord,
@@ -19,10 +22,7 @@ import {
   newRouter,
   secured,
 } from "../support.ts";
-import { notFound } from "./runs.ts";
 
-const run = z.object({ runId: z.string().openapi({ example: "run-1" }) });
-const pair = run.extend({ stageId: z.string().openapi({ example: "fetch" }) });
 const record = z.object({
   id: z.string().openapi({ example: "run-1/fetch/5.0mwwqfjev0000gow" }),
 });
@@ -36,7 +36,7 @@ const post = createRoute({
   tags,
   summary: "Create a stage",
   ...secured("write"),
-  request: { params: run, ...jsonBody(createStage) },
+  request: { params: runKey, ...jsonBody(createStage) },
   responses: answers({ 201: { description: "The stage, version 1.", schema: stageRecord } }),
 });
 
@@ -50,7 +50,7 @@ const getList = createRoute({
     "By execution group, then stage number. `select` answers at most one: the first FAILED one, the first SUSPENDED one whose poll was cleared, the last COMPLETED one (before a group).",
   ...secured("read"),
   request: {
-    params: run,
+    params: runKey,
     query: z.object({
       status: status.optional(),
       order: z.enum(["asc", "desc"]).optional(),
@@ -68,7 +68,7 @@ const get = createRoute({
   tags,
   summary: "Read a stage",
   ...secured("read"),
-  request: { params: pair },
+  request: { params: stageKey },
   responses: answers({ 200: { description: "The stage.", schema: stageRecord } }),
 });
 
@@ -81,7 +81,7 @@ const put = createRoute({
   description:
     "`create` counts when it is absent, `update` when it is present. Two at once both succeed.",
   ...secured("write"),
-  request: { params: pair, ...jsonBody(upsertStage) },
+  request: { params: stageKey, ...jsonBody(upsertStage) },
   responses: answers({
     200: { description: "The stage as it is afterwards.", schema: stageRecord },
   }),
@@ -94,7 +94,7 @@ const patch = createRoute({
   tags,
   summary: "Update a stage",
   ...secured("write"),
-  request: { params: pair, ...jsonBody(updateStage) },
+  request: { params: stageKey, ...jsonBody(updateStage) },
   responses: done("Updated."),
 });
 
@@ -203,10 +203,9 @@ export const stages = newRouter()
   })
   .openapi(patch, async (context) => {
     const { runId, stageId } = context.req.valid("param");
-    const version = expectedVersion(context);
     await context.var.backend.persistence.updateStageByRunAndStageId(runId, stageId, {
       ...given(context.req.valid("json")),
-      ...(version === undefined ? {} : { expectedVersion: version }),
+      ...expectedVersion(context),
     });
     return context.body(null, 204);
   })
@@ -223,10 +222,9 @@ export const stages = newRouter()
   })
   .openapi(patchById, async (context) => {
     const { id } = context.req.valid("param");
-    const version = expectedVersion(context);
     await context.var.backend.persistence.updateStage(id, {
       ...given(context.req.valid("json")),
-      ...(version === undefined ? {} : { expectedVersion: version }),
+      ...expectedVersion(context),
     });
     return context.body(null, 204);
   })
