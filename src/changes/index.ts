@@ -7,5 +7,6 @@ export * from "./json.ts";
 export * from "./limits.ts";
 export * from "./query.ts";
 export * from "./rows.ts";
+export * from "./run-search.ts";
 export * from "./text.ts";
 export * from "./wire.ts";

@@ -33,6 +33,8 @@ export const READ_QUERIES_MAX = 100;
 export const JSON_DEPTH_MAX = 1_000;
 export const ANNOTATIONS_LIST_MAX = 10_000;
 export const ANNOTATIONS_LIST_DEFAULT = 1_000;
+/** An annotation's value, as JSON, by which runs are found. Longer ones are data, not names of anything, and would be in an index. */
+export const ANNOTATION_VALUE_FOUND_MAX = 256;
 export const OUTBOX_PAGE_MAX = 1_000;
 export const OUTBOX_PAGE_DEFAULT = 100;
 /** Times that a transaction's callback is run before CONFLICT. */

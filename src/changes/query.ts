@@ -16,23 +16,25 @@ import {
   wholeField,
 } from "./fields.ts";
 import { ANNOTATIONS_LIST_MAX, OUTBOX_PAGE_MAX, TRANSACTION_CHANGES_MAX } from "./limits.ts";
-import type {
-  AiCallTotalRow,
-  AnnotationRow,
-  ArtifactRow,
-  AuditRow,
-  FailedJob,
-  IdempotencyKeyRow,
-  JobRow,
-  JobState,
-  StaleJob,
-  UnattendedStage,
-  JobStatsRow,
-  LogRow,
-  OutboxEventRow,
-  RunRow,
-  StageRow,
+import {
+  LONG_TEXT,
+  type AiCallTotalRow,
+  type AnnotationRow,
+  type ArtifactRow,
+  type AuditRow,
+  type FailedJob,
+  type IdempotencyKeyRow,
+  type JobRow,
+  type JobState,
+  type StaleJob,
+  type UnattendedStage,
+  type JobStatsRow,
+  type LogRow,
+  type OutboxEventRow,
+  type RunRow,
+  type StageRow,
 } from "./rows.ts";
+import { type RunsPage, runsQuery } from "./run-search.ts";
 
 /** Rows of one page of a list that may be long; the caller asks on after the last row's key. */
 export const PAGE_ROWS = 500;
@@ -55,28 +57,32 @@ export const annotationFilters = z.strictObject({
 export type AnnotationRowFilters = z.infer<typeof annotationFilters>;
 
 const run = { workflowRunId: idField };
+const rowLimit = countField.max(1_000);
+const eventPlace = z.strictObject({ ...run, sequence: countField });
 
 export const query = z.discriminatedUnion("q", [
   z.strictObject({ q: z.literal("run"), id: idField }),
   z.strictObject({ q: z.literal("runStatus"), id: idField }),
-  /** Runs with this status by (priority DESC, ordinal), PAGE_ROWS of them, after the given place. */
-  z.strictObject({
-    q: z.literal("runsByStatus"),
-    status: statusField,
-    after: z.strictObject({ priority: wholeField, ordinal: ordinalField }).nullable(),
-  }),
+  runsQuery,
   /** The first `limit` PENDING runs by (priority DESC, ordinal). */
   z.strictObject({ q: z.literal("pendingRuns"), limit: countField.max(1_000) }),
   /**
    * RUNNING runs with updatedAt <= since and no stage with updatedAt > since, by (updatedAt, ordinal), without those that are
    * not stuck: a SUSPENDED stage with nextPollAt > now; a RUNNING job with lockedAt > since; a PENDING job with nextPollAt > now;
-   * a PENDING job while any RUNNING job of any run has lockedAt > since.
+   * a PENDING job while any RUNNING job of any run has lockedAt > since. The first `limit` after the given place; all of them without.
    */
-  z.strictObject({ q: z.literal("stuckRuns"), since: instantField, now: instantField }),
+  z.strictObject({
+    q: z.literal("stuckRuns"),
+    since: instantField,
+    now: instantField,
+    after: z.strictObject({ updatedAt: instantField, ordinal: ordinalField }).nullish(),
+    limit: rowLimit.optional(),
+  }),
   z.strictObject({ q: z.literal("stage"), ...run, stageId: idField }),
   /**
    * The run's stages by (executionGroup, stageNumber, stageId), all three reversed when `descending`; the first `limit`, all when
-   * null. `beforeGroup`: executionGroup < it. `withoutNextPoll`: only those whose nextPollAt is null.
+   * null. `beforeGroup`: executionGroup < it. `withoutNextPoll`: only those whose nextPollAt is null. Columns in `omit` are answered as
+   * the JSON null.
    */
   z.strictObject({
     q: z.literal("stages"),
@@ -86,21 +92,32 @@ export const query = z.discriminatedUnion("q", [
     withoutNextPoll: z.boolean(),
     descending: z.boolean(),
     limit: countField.nullable(),
+    after: z
+      .strictObject({ executionGroup: wholeField, stageNumber: wholeField, stageId: idField })
+      .nullish(),
+    omit: z.array(z.enum(LONG_TEXT.stages)).optional(),
   }),
-  /** SUSPENDED stages with a nextPollAt <= before, by (nextPollAt, run, stageId), PAGE_ROWS of them, after the given place. */
+  /** SUSPENDED stages with a nextPollAt <= before, by (nextPollAt, run, stageId), `limit` or PAGE_ROWS of them, after the given place. */
   z.strictObject({
     q: z.literal("suspendedStages"),
     before: instantField,
     after: z
       .strictObject({ nextPollAt: instantField, workflowRunId: idField, stageId: idField })
       .nullable(),
+    limit: rowLimit.optional(),
   }),
   z.strictObject({ q: z.literal("artifact"), ...run, key: keyField }),
   z.strictObject({ q: z.literal("hasArtifact"), ...run, key: keyField }),
   /** By key. */
   z.strictObject({ q: z.literal("artifacts"), ...run }),
-  /** By (createdAt, ordinal). */
-  z.strictObject({ q: z.literal("annotations"), ...run, filters: annotationFilters }),
+  /** By (createdAt, ordinal), after the given place. Columns in `omit` are answered as the JSON null. */
+  z.strictObject({
+    q: z.literal("annotations"),
+    ...run,
+    filters: annotationFilters,
+    after: z.strictObject({ createdAt: instantField, ordinal: ordinalField }).nullish(),
+    omit: z.array(z.enum(LONG_TEXT.annotations)).optional(),
+  }),
   z.strictObject({ q: z.literal("outboxEvent"), ...run, sequence: countField }),
   /** The run's highest sequence; 0: none. */
   z.strictObject({ q: z.literal("outboxTail"), ...run }),
@@ -109,8 +126,14 @@ export const query = z.discriminatedUnion("q", [
    * in the order of their ids; answered by (run, sequence). Beyond the first 10,000 that wait, later runs have to wait.
    */
   z.strictObject({ q: z.literal("unpublishedEvents"), limit: countField.max(OUTBOX_READ_MAX) }),
-  /** Events in the DLQ by (dlqAt, run, sequence), the first `limit`. */
-  z.strictObject({ q: z.literal("deadLetters"), limit: countField.max(OUTBOX_READ_MAX) }),
+  /** Events neither published nor in the DLQ by (run, sequence), the first `limit` after the given place. */
+  z.strictObject({ q: z.literal("outboxBacklog"), after: eventPlace.nullable(), limit: rowLimit }),
+  /** Events in the DLQ by (dlqAt, run, sequence), the first `limit` after the given place. */
+  z.strictObject({
+    q: z.literal("deadLetters"),
+    after: eventPlace.extend({ dlqAt: instantField }).nullish(),
+    limit: countField.max(OUTBOX_READ_MAX),
+  }),
   z.strictObject({ q: z.literal("idempotencyKey"), key: keyField, commandType: keyField }),
   z.strictObject({ q: z.literal("job"), ...run, ordinal: ordinalField }),
   /** By ordinal. */
@@ -190,13 +213,14 @@ export const query = z.discriminatedUnion("q", [
     before: instantField,
     limit: countField.max(1_000),
   }),
-  /** SUSPENDED jobs with nextPollAt <= now, by (nextPollAt, run, ordinal), PAGE_ROWS of them, after the given place. */
+  /** SUSPENDED jobs with nextPollAt <= now, by (nextPollAt, run, ordinal), `limit` or PAGE_ROWS of them, after the given place. */
   z.strictObject({
     q: z.literal("suspendedJobs"),
     now: instantField,
     after: z
       .strictObject({ nextPollAt: instantField, workflowRunId: idField, ordinal: ordinalField })
       .nullable(),
+    limit: rowLimit.optional(),
   }),
   /** Totals of every topic that starts with the prefix, by (topic, modelKey), PAGE_ROWS of them, after the given place. */
   z.strictObject({
@@ -215,6 +239,8 @@ export const query = z.discriminatedUnion("q", [
     after: keyField.nullable(),
     descending: z.boolean(),
     limit: countField.max(1_000),
+    /** Long columns that are answered as the JSON null. */
+    omit: z.array(z.enum(["message", "metadata", "data", "payload"])).optional(),
   }),
   z.strictObject({ q: z.literal("stageById"), ...run, stageId: idField, id: recordIdField }),
 ]);
@@ -223,7 +249,7 @@ export type Query = z.infer<typeof query>;
 export interface QueryResults {
   run: RunRow | null;
   runStatus: Status | null;
-  runsByStatus: RunRow[];
+  runs: RunsPage;
   pendingRuns: RunRow[];
   stuckRuns: RunRow[];
   stage: StageRow | null;
@@ -237,6 +263,7 @@ export interface QueryResults {
   outboxEvent: OutboxEventRow | null;
   outboxTail: number;
   unpublishedEvents: OutboxEventRow[];
+  outboxBacklog: OutboxEventRow[];
   deadLetters: OutboxEventRow[];
   idempotencyKey: IdempotencyKeyRow | null;
   job: JobRow | null;

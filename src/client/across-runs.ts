@@ -10,7 +10,9 @@ import {
   type Query,
   type QueryOf,
   type ResultsOf,
+  type RunPlace,
   type RunRow,
+  type RunsPage,
   type StageRow,
 } from "../changes/index.ts";
 import { answer } from "../memory/queries.ts";
@@ -36,8 +38,8 @@ export async function acrossRuns(query: Query, context: AcrossRuns): Promise<Any
   switch (query.q) {
     case "pendingRuns":
       return pendingRuns(query, context);
-    case "runsByStatus":
-      return runsByStatus(query, context);
+    case "runs":
+      return runs(query, context);
     case "stuckRuns":
       return stuckRuns(query, context);
     case "suspendedStages":
@@ -82,23 +84,23 @@ function putHeld(state: State, copy: LocalCopy): void {
   for (const row of copy.local.runs.all()) state.runs.set(row.id, "", row);
 }
 
-async function runsByStatus(
-  query: QueryOf<"runsByStatus">,
-  { copy, read }: AcrossRuns,
-): Promise<RunRow[]> {
-  // The first page answers everything, so there is nothing after it.
-  if (query.after !== null) return [];
+/** All of them in one page. Asked for by status alone, as the contract does. */
+async function runs(query: QueryOf<"runs">, { copy, read }: AcrossRuns): Promise<RunsPage> {
   const state = createState();
-  let after: QueryOf<"runsByStatus">["after"] = null;
-  for (;;) {
-    const [page]: [RunRow[]] = await read([{ ...query, after }]);
-    for (const row of page) putUnlessHeld(state, copy, row);
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE_ROWS) break;
-    after = { priority: last.priority, ordinal: last.ordinal };
-  }
+  let after: RunPlace | null = query.after;
+  do {
+    const [page]: [RunsPage] = await read([{ ...query, after }]);
+    for (const row of page.rows) putUnlessHeld(state, copy, row);
+    after = page.next;
+  } while (after !== null);
   putHeld(state, copy);
-  return [...state.runs.all()].filter((row) => row.status === query.status);
+  const rows: RunRow[] = [];
+  do {
+    const page: RunsPage = answer(state, { ...query, after });
+    rows.push(...page.rows);
+    after = page.next;
+  } while (after !== null);
+  return { rows, next: null };
 }
 
 async function stuckRuns(

@@ -62,11 +62,12 @@ export function facetOfQuery(query: Query): Facet | null {
     case "jobs":
     case "cancelledJobs":
       return { of: "jobs", workflowRunId: query.workflowRunId };
-    case "runsByStatus":
+    case "runs":
     case "pendingRuns":
     case "stuckRuns":
     case "suspendedStages":
     case "unpublishedEvents":
+    case "outboxBacklog":
     case "deadLetters":
     case "page":
     case "jobStates":

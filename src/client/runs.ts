@@ -4,7 +4,10 @@ import {
   encodeNullableJson,
   PAGE_ROWS,
   PRIORITY_DEFAULT,
+  type QueryOf,
+  type RunPlace,
   type RunRow,
+  type RunsPage,
 } from "../changes/index.ts";
 import {
   type CreateRunInput,
@@ -138,17 +141,19 @@ export async function getRunsByStatus(
   status: WorkflowStatus,
 ): Promise<WorkflowRunRecord[]> {
   const rows: RunRow[] = [];
-  for (;;) {
-    const last = rows.at(-1);
-    const after = last === undefined ? null : { priority: last.priority, ordinal: last.ordinal };
-    const [page] = await unit.read([
-      checkedQuery("getRunsByStatus", { q: "runsByStatus", status, after }),
-    ]);
-    rows.push(...page);
-    if (page.length < PAGE_ROWS) break;
-  }
-  // The index serves claims, by priority; the contract lists by age.
-  rows.sort((a, b) => a.createdAt - b.createdAt || (a.ordinal < b.ordinal ? -1 : 1));
+  let after: RunPlace | null = null;
+  do {
+    const asked: QueryOf<"runs"> = checkedQuery("getRunsByStatus", {
+      q: "runs",
+      filters: { status },
+      after,
+      descending: false,
+      limit: PAGE_ROWS,
+    });
+    const [page]: [RunsPage] = await unit.read([asked]);
+    rows.push(...page.rows);
+    after = page.next;
+  } while (after !== null);
   return rows.map(toRunRecord);
 }
 

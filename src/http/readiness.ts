@@ -2,7 +2,7 @@
 import type { HttpEnv } from "./support.ts";
 
 /** The newest migration that this code needs. */
-export const MIGRATION = "0001_add_dispatch.sql";
+export const MIGRATION = "0002_search_runs.sql";
 
 export interface Readiness {
   readonly ready: boolean;

@@ -134,13 +134,14 @@ const byPoll: Compare<Pick<JobRow, "nextPollAt" | "workflowRunId" | "ordinal">> 
   byKey,
 );
 
-export function suspendedJobs(state: State, { now, after }: QueryOf<"suspendedJobs">): JobRow[] {
+export function suspendedJobs(state: State, query: QueryOf<"suspendedJobs">): JobRow[] {
+  const { now, after, limit = PAGE_ROWS } = query;
   return [...state.jobs.all()]
     .filter((job) => job.status === "SUSPENDED")
     .filter((job) => job.nextPollAt !== null && job.nextPollAt <= now)
     .filter((job) => after === null || byPoll(job, after) > 0)
     .toSorted(byPoll)
-    .slice(0, PAGE_ROWS);
+    .slice(0, limit);
 }
 
 export function resumableJobs(state: State, { now, limit }: QueryOf<"resumableJobs">): number {

@@ -13,7 +13,7 @@ import {
   type QueryResults,
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, compareUtf8, inTurn } from "./order.ts";
-import type { State } from "./state.ts";
+import { type State, without } from "./state.ts";
 
 /** Waiting events that one look at the outbox considers: what bounds its cost. */
 const WAITING_CONSIDERED = 10_000;
@@ -22,16 +22,18 @@ export function artifacts(state: State, query: QueryOf<"artifacts">): ArtifactRo
   return [...state.artifacts.part(query.workflowRunId).values()].toSorted(byText((row) => row.key));
 }
 
-const byAge: Compare<AnnotationRow> = inTurn(
+const byAge: Compare<Pick<AnnotationRow, "createdAt" | "ordinal">> = inTurn(
   byNumber((row) => row.createdAt),
   byText((row) => row.ordinal),
 );
 
 export function annotations(state: State, query: QueryOf<"annotations">): AnnotationRow[] {
-  return [...state.annotations.part(query.workflowRunId).values()]
-    .filter((row) => passes(row, query.filters))
+  const { workflowRunId, filters, after = null, omit } = query;
+  return [...state.annotations.part(workflowRunId).values()]
+    .filter((row) => passes(row, filters) && (after === null || byAge(row, after) > 0))
     .toSorted(byAge)
-    .slice(0, query.filters.limit);
+    .slice(0, filters.limit)
+    .map((row) => without(row, omit));
 }
 
 function passes(row: AnnotationRow, filters: AnnotationRowFilters): boolean {
@@ -55,7 +57,7 @@ function matches<T>(value: T, filter: T | undefined): boolean {
   return filter === undefined || value === filter;
 }
 
-const bySequence: Compare<OutboxEventRow> = inTurn(
+const bySequence: Compare<Pick<OutboxEventRow, "workflowRunId" | "sequence">> = inTurn(
   byText((event) => event.workflowRunId),
   byNumber((event) => event.sequence),
 );
@@ -82,15 +84,28 @@ export function unpublishedEvents(
     .toSorted(bySequence);
 }
 
-export function deadLetters(state: State, { limit }: QueryOf<"deadLetters">): OutboxEventRow[] {
+export function outboxBacklog(
+  state: State,
+  { after, limit }: QueryOf<"outboxBacklog">,
+): OutboxEventRow[] {
   return [...state.outboxEvents.all()]
-    .filter((event) => event.dlqAt !== null)
-    .toSorted(
-      inTurn(
-        byNumber((event) => event.dlqAt ?? 0),
-        bySequence,
-      ),
-    )
+    .filter((event) => event.publishedAt === null && event.dlqAt === null)
+    .filter((event) => after === null || bySequence(event, after) > 0)
+    .toSorted(bySequence)
+    .slice(0, limit);
+}
+
+const byDeath: Compare<Pick<OutboxEventRow, "dlqAt" | "workflowRunId" | "sequence">> = inTurn(
+  byNumber((event) => event.dlqAt ?? 0),
+  byText((event) => event.workflowRunId),
+  byNumber((event) => event.sequence),
+);
+
+export function deadLetters(state: State, query: QueryOf<"deadLetters">): OutboxEventRow[] {
+  const { after = null, limit } = query;
+  return [...state.outboxEvents.all()]
+    .filter((event) => event.dlqAt !== null && (after === null || byDeath(event, after) > 0))
+    .toSorted(byDeath)
     .slice(0, limit);
 }
 
@@ -123,7 +138,8 @@ const KEYS = {
 } as const;
 
 export function page(state: State, query: QueryOf<"page">): QueryResults["page"] {
-  const { of, workflowRunId, after, descending: backwards, limit } = query;
+  const { of, workflowRunId, after, descending: backwards, limit, omit } = query;
+  const inRow = (row: object) => omit?.filter((name) => name in row);
   const keyOf = (row: object) => String(Reflect.get(row, KEYS[of]));
   const compare = (a: string, b: string) =>
     of === "outboxEvents" ? Number(a) - Number(b) : compareUtf8(a, b);
@@ -131,5 +147,6 @@ export function page(state: State, query: QueryOf<"page">): QueryResults["page"]
   return rows
     .toSorted((a, b) => compare(keyOf(a), keyOf(b)) * (backwards ? -1 : 1))
     .filter((row) => after === null || compare(keyOf(row), after) * (backwards ? -1 : 1) > 0)
-    .slice(0, limit);
+    .slice(0, limit)
+    .map((row) => without(row, inRow(row)));
 }

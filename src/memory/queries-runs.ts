@@ -12,7 +12,7 @@ import {
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, descending, firstBy, inTurn } from "./order.ts";
 import { isLive } from "./queries-jobs.ts";
-import type { State } from "./state.ts";
+import { type State, without } from "./state.ts";
 
 const byPriority: Compare<Pick<RunRow, "priority" | "ordinal">> = inTurn(
   descending(byNumber((row) => row.priority)),
@@ -21,15 +21,6 @@ const byPriority: Compare<Pick<RunRow, "priority" | "ordinal">> = inTurn(
 
 const byId: Compare<RunRow> = byText((run) => run.id);
 
-export function runsByStatus(state: State, query: QueryOf<"runsByStatus">): RunRow[] {
-  const { after } = query;
-  return [...state.runs.all()]
-    .filter((run) => run.status === query.status)
-    .filter((run) => after === null || byPriority(run, after) > 0)
-    .toSorted(inTurn(byPriority, byId))
-    .slice(0, PAGE_ROWS);
-}
-
 export function pendingRuns(state: State, { limit }: QueryOf<"pendingRuns">): RunRow[] {
   return [...state.runs.all()]
     .filter((run) => run.status === "PENDING")
@@ -37,8 +28,13 @@ export function pendingRuns(state: State, { limit }: QueryOf<"pendingRuns">): Ru
     .slice(0, limit);
 }
 
+const byLastUpdate: Compare<Pick<RunRow, "updatedAt" | "ordinal">> = inTurn(
+  byNumber((run) => run.updatedAt),
+  byText((run) => run.ordinal),
+);
+
 export function stuckRuns(state: State, query: QueryOf<"stuckRuns">): RunRow[] {
-  const { since, now } = query;
+  const { since, now, after = null, limit } = query;
   const isLeased = (job: JobRow): boolean =>
     job.status === "RUNNING" && job.lockedAt !== null && job.lockedAt > since;
   const isLater = (at: number | null): boolean => at !== null && at > now;
@@ -59,29 +55,29 @@ export function stuckRuns(state: State, query: QueryOf<"stuckRuns">): RunRow[] {
       )
     );
   };
-  return [...state.runs.all()].filter(isStuck).toSorted(
-    inTurn(
-      byNumber((run) => run.updatedAt),
-      byText((run) => run.ordinal),
-      byId,
-    ),
-  );
+  return [...state.runs.all()]
+    .filter((run) => isStuck(run) && (after === null || byLastUpdate(run, after) > 0))
+    .toSorted(inTurn(byLastUpdate, byId))
+    .slice(0, limit);
 }
 
-const byPosition: Compare<StageRow> = inTurn(
+const byPosition: Compare<Pick<StageRow, "executionGroup" | "stageNumber" | "stageId">> = inTurn(
   byNumber((stage) => stage.executionGroup),
   byNumber((stage) => stage.stageNumber),
   byText((stage) => stage.stageId),
 );
 
 export function stages(state: State, query: QueryOf<"stages">): StageRow[] {
-  const { status, beforeGroup, withoutNextPoll, descending: reversed, limit } = query;
+  const { status, beforeGroup, withoutNextPoll, limit, after = null } = query;
+  const order = query.descending ? descending(byPosition) : byPosition;
   return [...state.stages.part(query.workflowRunId).values()]
     .filter((stage) => status === null || stage.status === status)
     .filter((stage) => beforeGroup === null || stage.executionGroup < beforeGroup)
     .filter((stage) => !withoutNextPoll || stage.nextPollAt === null)
-    .toSorted(reversed ? descending(byPosition) : byPosition)
-    .slice(0, limit ?? undefined);
+    .filter((stage) => after === null || order(stage, after) > 0)
+    .toSorted(order)
+    .slice(0, limit ?? undefined)
+    .map((stage) => without(stage, query.omit));
 }
 
 export function stageById(state: State, query: QueryOf<"stageById">): StageRow | null {
@@ -96,13 +92,13 @@ const byStagePoll: Compare<Pick<StageRow, "nextPollAt" | "workflowRunId" | "stag
 );
 
 export function suspendedStages(state: State, query: QueryOf<"suspendedStages">): StageRow[] {
-  const { before, after } = query;
+  const { before, after, limit = PAGE_ROWS } = query;
   return [...state.stages.all()]
     .filter((stage) => stage.status === "SUSPENDED")
     .filter((stage) => stage.nextPollAt !== null && stage.nextPollAt <= before)
     .filter((stage) => after === null || byStagePoll(stage, after) > 0)
     .toSorted(byStagePoll)
-    .slice(0, PAGE_ROWS);
+    .slice(0, limit);
 }
 
 /** SUSPENDED stages that one query looks at. */

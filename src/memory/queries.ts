@@ -17,6 +17,7 @@ import {
   annotations,
   artifacts,
   deadLetters,
+  outboxBacklog,
   page,
   unpublishedEvents,
   waitingEvents,
@@ -24,7 +25,6 @@ import {
 import {
   audit,
   pendingRuns,
-  runsByStatus,
   stageById,
   stages,
   stuckRuns,
@@ -33,6 +33,7 @@ import {
   unhandledFailures,
   waitingRuns,
 } from "./queries-runs.ts";
+import { runs } from "./run-search.ts";
 import { lastOutboxEvent, type State } from "./state.ts";
 
 type Answers = {
@@ -42,7 +43,7 @@ type Answers = {
 const ANSWERS: Answers = {
   run: (state, { id }) => state.runs.get(id, "") ?? null,
   runStatus: (state, { id }) => state.runs.get(id, "")?.status ?? null,
-  runsByStatus,
+  runs,
   pendingRuns,
   stuckRuns,
   stage: (state, { workflowRunId, stageId }) => state.stages.get(workflowRunId, stageId) ?? null,
@@ -58,6 +59,7 @@ const ANSWERS: Answers = {
     state.outboxEvents.get(workflowRunId, String(sequence)) ?? null,
   outboxTail: (state, { workflowRunId }) => lastOutboxEvent(state, workflowRunId)?.sequence ?? 0,
   unpublishedEvents,
+  outboxBacklog,
   deadLetters,
   idempotencyKey: (state, { key, commandType }) =>
     state.idempotencyKeys.get(key, commandType) ?? null,

@@ -113,3 +113,10 @@ export function lastOutboxEvent(state: State, workflowRunId: string): OutboxEven
   }
   return last;
 }
+
+/** A row, with the columns to omit as the JSON null. */
+export function without<Row extends object>(row: Row, omit: readonly string[] = []): Row {
+  return omit.length === 0
+    ? row
+    : { ...row, ...Object.fromEntries(omit.map((name) => [name, "null"])) };
+}

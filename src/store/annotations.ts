@@ -1,12 +1,20 @@
 /** Annotations: the SQL of their queries and changes. */
-import type { ChangeOf, QueryOf } from "../changes/index.ts";
+import { type ChangeOf, isFindable, type QueryOf } from "../changes/index.ts";
 import { annotations } from "./schema.ts";
-import { insertRows, type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
+import {
+  insertRows,
+  type Param,
+  propertiesOf,
+  selectList,
+  sourcesOf,
+  type Statement,
+} from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(annotations))} FROM "annotations"`;
+const PROPERTIES = propertiesOf(annotations);
 const NEW_ROW = propertiesOf(annotations, "commits");
 
-export function selectAnnotations({ workflowRunId, filters }: QueryOf<"annotations">): Statement {
+export function selectAnnotations(query: QueryOf<"annotations">): Statement {
+  const { workflowRunId, filters, after } = query;
   const params: Param[] = [workflowRunId];
   let where = `"workflow_run_id" = ?`;
   const and = (condition: string, ...values: Param[]) => {
@@ -25,8 +33,11 @@ export function selectAnnotations({ workflowRunId, filters }: QueryOf<"annotatio
   if (filters.attempt !== undefined) and(`"attempt" = ?`, filters.attempt);
   if (filters.since !== undefined) and(`"created_at" >= ?`, filters.since);
   if (filters.until !== undefined) and(`"created_at" <= ?`, filters.until);
+  if (after !== undefined && after !== null) {
+    and(`("created_at", "ordinal") > (?, ?)`, after.createdAt, after.ordinal);
+  }
   return {
-    sql: `${SELECT} WHERE ${where} ORDER BY "created_at", "ordinal" LIMIT ?`,
+    sql: `SELECT ${selectList(PROPERTIES, undefined, query.omit)} FROM "annotations" WHERE ${where} ORDER BY "created_at", "ordinal" LIMIT ?`,
     params: [...params, filters.limit],
   };
 }
@@ -35,11 +46,21 @@ export function appendAnnotations(
   changes: readonly ChangeOf<"appendAnnotation">[],
   commitId: string,
 ) {
-  return insertRows(
-    `"annotations"`,
-    changes.map((change) => change.row),
-    NEW_ROW,
-    commitId,
-    "ON CONFLICT DO NOTHING",
-  );
+  const rows = changes.map((change) => change.row);
+  return [
+    ...insertRows(`"annotations"`, rows, NEW_ROW, commitId, "ON CONFLICT DO NOTHING"),
+    ...findRunsBy(rows.filter(({ value }) => isFindable(value))),
+  ];
+}
+
+/** After the annotations, and from what is stored: one that was there already, under its idempotency key, has another value perhaps. */
+function findRunsBy(rows: readonly ChangeOf<"appendAnnotation">["row"][]): Statement[] {
+  return sourcesOf(rows, ["workflowRunId", "ordinal"]).map(({ sql, params }) => ({
+    sql:
+      `INSERT INTO "annotated_runs" ("key", "value", "created_at", "ordinal", "workflow_run_id") ` +
+      `SELECT stored."key", stored."value", "runs"."created_at", "runs"."ordinal", "runs"."id" FROM ${sql} ` +
+      `CROSS JOIN "annotations" AS stored ON stored."workflow_run_id" = src."workflow_run_id" AND stored."ordinal" = src."ordinal" ` +
+      `CROSS JOIN "runs" ON "runs"."id" = stored."workflow_run_id" WHERE true ON CONFLICT DO NOTHING`,
+    params,
+  }));
 }

@@ -122,8 +122,9 @@ export function selectStaleJobs(query: QueryOf<"staleJobs">): Statement {
   );
 }
 
-export function selectSuspendedJobs({ now, after }: QueryOf<"suspendedJobs">): Statement {
-  const order = `ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ${PAGE_ROWS}`;
+export function selectSuspendedJobs(query: QueryOf<"suspendedJobs">): Statement {
+  const { now, after, limit = PAGE_ROWS } = query;
+  const order = `ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ${limit}`;
   const suspended = `${SELECT} INDEXED BY "jobs_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ?`;
   return after === null
     ? statement(`${suspended} ${order}`, now)

@@ -55,10 +55,21 @@ export function countWaitingEvents({ limit }: QueryOf<"waitingEvents">): Stateme
   );
 }
 
-export function selectDeadLetters(query: QueryOf<"deadLetters">): Statement {
+export function selectOutboxBacklog({ after, limit }: QueryOf<"outboxBacklog">): Statement {
+  const place = after === null ? "" : ` AND ("workflow_run_id", "sequence") > (?, ?)`;
   return statement(
-    `${SELECT} INDEXED BY "outbox_events_dlq_idx" WHERE "dlq_at" IS NOT NULL ORDER BY "dlq_at", "workflow_run_id", "sequence" LIMIT ?`,
-    query.limit,
+    `${SELECT} INDEXED BY "outbox_events_waiting_idx" WHERE "published_at" IS NULL AND "dlq_at" IS NULL${place} ORDER BY "workflow_run_id", "sequence" LIMIT ?`,
+    ...(after === null ? [] : [after.workflowRunId, after.sequence]),
+    limit,
+  );
+}
+
+export function selectDeadLetters({ after = null, limit }: QueryOf<"deadLetters">): Statement {
+  const place = after === null ? "" : ` AND ("dlq_at", "workflow_run_id", "sequence") > (?, ?, ?)`;
+  return statement(
+    `${SELECT} INDEXED BY "outbox_events_dlq_idx" WHERE "dlq_at" IS NOT NULL${place} ORDER BY "dlq_at", "workflow_run_id", "sequence" LIMIT ?`,
+    ...(after === null ? [] : [after.dlqAt, after.workflowRunId, after.sequence]),
+    limit,
   );
 }
 

@@ -11,7 +11,7 @@ const TABLES = {
 } as const;
 
 export function selectPage(query: QueryOf<"page">): Statement {
-  const { of, workflowRunId, after, descending, limit } = query;
+  const { of, workflowRunId, after, descending, limit, omit } = query;
   const { table, key, properties } = TABLES[of];
   const params: Param[] = [workflowRunId];
   let where = `"workflow_run_id" = ?`;
@@ -20,7 +20,7 @@ export function selectPage(query: QueryOf<"page">): Statement {
     params.push(after);
   }
   return {
-    sql: `SELECT ${selectList(properties)} FROM "${table}" WHERE ${where} ORDER BY ${column(key)}${descending ? " DESC" : ""} LIMIT ?`,
+    sql: `SELECT ${selectList(properties, undefined, omit)} FROM "${table}" WHERE ${where} ORDER BY ${column(key)}${descending ? " DESC" : ""} LIMIT ?`,
     params: [...params, limit],
   };
 }

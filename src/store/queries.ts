@@ -23,6 +23,7 @@ import {
 import {
   countWaitingEvents,
   selectDeadLetters,
+  selectOutboxBacklog,
   selectOutboxEvent,
   selectOutboxTail,
   selectUnpublishedEvents,
@@ -32,10 +33,10 @@ import {
   countWaitingRuns,
   selectPendingRuns,
   selectRun,
-  selectRunsByStatus,
   selectRunStatus,
   selectStuckRuns,
 } from "./runs.ts";
+import { selectRuns, toRunsPage } from "./run-search.ts";
 import {
   selectStage,
   selectStageById,
@@ -51,8 +52,8 @@ export function queryStatement(query: Query): Statement {
       return selectRun(query);
     case "runStatus":
       return selectRunStatus(query);
-    case "runsByStatus":
-      return selectRunsByStatus(query);
+    case "runs":
+      return selectRuns(query);
     case "pendingRuns":
       return selectPendingRuns(query);
     case "stuckRuns":
@@ -79,6 +80,8 @@ export function queryStatement(query: Query): Statement {
       return selectOutboxTail(query);
     case "unpublishedEvents":
       return selectUnpublishedEvents(query);
+    case "outboxBacklog":
+      return selectOutboxBacklog(query);
     case "deadLetters":
       return selectDeadLetters(query);
     case "idempotencyKey":
@@ -142,6 +145,8 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "liveJob":
     case "jobStats":
       return (rows[0] ?? null) as RunRow | null;
+    case "runs":
+      return toRunsPage(query, rows);
     case "hasArtifact":
     case "aiBatch":
       return rows.length > 0;
@@ -156,7 +161,6 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "waitingRuns":
     case "expired":
       return Number(rows[0]?.["count"]);
-    case "runsByStatus":
     case "pendingRuns":
     case "stuckRuns":
     case "stages":
@@ -164,6 +168,7 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "artifacts":
     case "annotations":
     case "unpublishedEvents":
+    case "outboxBacklog":
     case "deadLetters":
     case "jobs":
     case "jobStates":

@@ -1,11 +1,11 @@
 /** Runs: the SQL of their queries and changes. */
 import type { ChangeOf, QueryOf } from "../changes/index.ts";
-import { PAGE_ROWS } from "../changes/index.ts";
 import { runs } from "./schema.ts";
 import {
   column,
   groupBy,
   insertRows,
+  type Param,
   propertiesOf,
   remembering,
   selectList,
@@ -26,41 +26,23 @@ export function selectRunStatus(query: QueryOf<"runStatus">): Statement {
   return statement(`SELECT "status" FROM "runs" WHERE "id" = ?`, query.id);
 }
 
-export function selectRunsByStatus(query: QueryOf<"runsByStatus">): Statement {
-  // Written out, so that the range after a place is a seek in runs_status_idx, not a filter.
-  return query.after === null
-    ? statement(
-        `${SELECT} WHERE "status" = ? ORDER BY "priority" DESC, "ordinal" LIMIT ${PAGE_ROWS}`,
-        query.status,
-      )
-    : statement(
-        `SELECT * FROM (` +
-          `SELECT * FROM (${SELECT} WHERE "status" = ?1 AND "priority" = ?2 AND "ordinal" > ?3 ORDER BY "ordinal" LIMIT ${PAGE_ROWS}) ` +
-          `UNION ALL ` +
-          `SELECT * FROM (${SELECT} WHERE "status" = ?1 AND "priority" < ?2 ORDER BY "priority" DESC, "ordinal" LIMIT ${PAGE_ROWS})` +
-          `) LIMIT ${PAGE_ROWS}`,
-        query.status,
-        query.after.priority,
-        query.after.ordinal,
-      );
-}
-
 export function selectPendingRuns(query: QueryOf<"pendingRuns">): Statement {
   return statement(
-    `${SELECT} WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?`,
+    `${SELECT} INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?`,
     query.limit,
   );
 }
 
 export function countWaitingRuns({ before, limit }: QueryOf<"waitingRuns">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT "updated_at" FROM "runs" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?) WHERE "updated_at" <= ?`,
+    `SELECT count(*) AS "count" FROM (SELECT "updated_at" FROM "runs" INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?) WHERE "updated_at" <= ?`,
     limit,
     before,
   );
 }
 
-export function selectStuckRuns({ since, now }: QueryOf<"stuckRuns">): Statement {
+export function selectStuckRuns(query: QueryOf<"stuckRuns">): Statement {
+  const { since, now, after, limit } = query;
   // One condition per table, with OR inside: D1 then has no way to it but by the run. Alone, each could be looked up in an
   // index of all live rows, which is what D1 does once it has statistics from a quiet hour.
   const stage =
@@ -70,13 +52,18 @@ export function selectStuckRuns({ since, now }: QueryOf<"stuckRuns">): Statement
   const job =
     `("jobs"."status" = 'RUNNING' AND "jobs"."locked_at" > ?1) ` +
     `OR ("jobs"."status" = 'PENDING' AND ("jobs"."next_poll_at" > ?2 OR ${backlog}))`;
+  const params: Param[] = [since, now];
+  let place = "";
+  if (after !== undefined && after !== null) {
+    place = ` AND ("updated_at", "ordinal") > (?3, ?4)`;
+    params.push(after.updatedAt, after.ordinal);
+  }
   return statement(
-    `${SELECT} WHERE "status" = 'RUNNING' AND "updated_at" <= ?1 ` +
+    `${SELECT} WHERE "status" = 'RUNNING' AND "updated_at" <= ?1${place} ` +
       `AND NOT EXISTS (SELECT 1 FROM "stages" WHERE "stages"."workflow_run_id" = "runs"."id" AND (${stage})) ` +
       `AND NOT EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = "runs"."id" AND (${job})) ` +
-      `ORDER BY "updated_at", "ordinal"`,
-    since,
-    now,
+      `ORDER BY "updated_at", "ordinal"${limit === undefined ? "" : ` LIMIT ${limit}`}`,
+    ...params,
   );
 }
 

@@ -66,7 +66,13 @@ export const runs = sqliteTable(
     commits: text("commits").notNull(),
   },
   (table) => [
-    index("runs_status_idx").on(table.status, sql`${table.priority} DESC`, table.ordinal),
+    index("runs_pending_idx")
+      .on(sql`${table.priority} DESC`, table.ordinal)
+      .where(sql`"status" = 'PENDING'`),
+    index("runs_status_idx").on(table.status, table.createdAt, table.ordinal),
+    index("runs_workflow_idx").on(table.workflowId, table.createdAt, table.ordinal),
+    index("runs_type_idx").on(table.workflowType, table.createdAt, table.ordinal),
+    index("runs_name_idx").on(table.workflowName, table.createdAt, table.ordinal),
     rowFits("runs"),
     knownStatus("runs"),
   ],
@@ -174,6 +180,26 @@ export const annotations = sqliteTable(
       .on(table.workflowRunId, table.key, table.idempotencyKey)
       .where(sql`"idempotency_key" IS NOT NULL`),
     rowFits("annotations"),
+  ],
+);
+
+/**
+ * Which runs have an annotation of this key and value, with a run's own createdAt and ordinal, so that they are found in the order of their
+ * age. A row stands for all equal annotations of the run; values that are too long to be looked for have none.
+ */
+export const annotatedRuns = sqliteTable(
+  "annotated_runs",
+  {
+    key: text("key").notNull(),
+    value: text("value").notNull(),
+    createdAt: integer("created_at").notNull(),
+    ordinal: text("ordinal").notNull(),
+    workflowRunId: text("workflow_run_id").notNull(),
+  },
+  (table) => [
+    primaryKey({
+      columns: [table.key, table.value, table.createdAt, table.ordinal, table.workflowRunId],
+    }),
   ],
 );
 
@@ -333,6 +359,7 @@ export const tables = {
   logs,
   artifacts,
   annotations,
+  annotatedRuns,
   outboxEvents,
   idempotencyKeys,
   jobs,

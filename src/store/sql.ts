@@ -50,10 +50,16 @@ export function propertiesOf<T extends SQLiteTable, Except extends string = neve
   );
 }
 
-/** A SELECT's list that answers rows with the properties' own names. */
-export function selectList(names: readonly string[], alias?: string): string {
+/** A SELECT's list that answers rows with the properties' own names; those to omit as the JSON null. */
+export function selectList(
+  names: readonly string[],
+  alias?: string,
+  omit: readonly string[] = [],
+): string {
   const prefix = alias === undefined ? "" : `${alias}.`;
-  return names.map((name) => `${prefix}${column(name)} AS "${name}"`).join(", ");
+  return names
+    .map((name) => `${omit.includes(name) ? "'null'" : prefix + column(name)} AS "${name}"`)
+    .join(", ");
 }
 
 export function sourcesOf<Row extends object>(

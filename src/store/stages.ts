@@ -14,7 +14,8 @@ import {
   statement,
 } from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(stages))} FROM "stages"`;
+const PROPERTIES = propertiesOf(stages);
+const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "stages"`;
 const NEW_ROW = propertiesOf(stages, "commits");
 
 export function selectStage(query: QueryOf<"stage">): Statement {
@@ -46,8 +47,13 @@ export function selectStages(query: QueryOf<"stages">): Statement {
     params.push(query.beforeGroup);
   }
   if (query.withoutNextPoll) where += ` AND "next_poll_at" IS NULL`;
+  if (query.after !== undefined && query.after !== null) {
+    const { executionGroup, stageNumber, stageId } = query.after;
+    where += ` AND ("execution_group", "stage_number", "stage_id") ${query.descending ? "<" : ">"} (?, ?, ?)`;
+    params.push(executionGroup, stageNumber, stageId);
+  }
   const direction = query.descending ? " DESC" : "";
-  let sql = `${SELECT} WHERE ${where} ORDER BY "execution_group"${direction}, "stage_number"${direction}, "stage_id"${direction}`;
+  let sql = `SELECT ${selectList(PROPERTIES, undefined, query.omit)} FROM "stages" WHERE ${where} ORDER BY "execution_group"${direction}, "stage_number"${direction}, "stage_id"${direction}`;
   if (query.limit !== null) {
     sql += " LIMIT ?";
     params.push(query.limit);
@@ -55,8 +61,9 @@ export function selectStages(query: QueryOf<"stages">): Statement {
   return { sql, params };
 }
 
-export function selectSuspendedStages({ before, after }: QueryOf<"suspendedStages">): Statement {
-  const order = `ORDER BY "next_poll_at", "workflow_run_id", "stage_id" LIMIT ${PAGE_ROWS}`;
+export function selectSuspendedStages(query: QueryOf<"suspendedStages">): Statement {
+  const { before, after, limit = PAGE_ROWS } = query;
+  const order = `ORDER BY "next_poll_at", "workflow_run_id", "stage_id" LIMIT ${limit}`;
   const suspended = `${SELECT} INDEXED BY "stages_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL AND "next_poll_at" <= ?`;
   return after === null
     ? statement(`${suspended} ${order}`, before)

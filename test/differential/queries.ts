@@ -16,6 +16,7 @@ import {
   recordId,
   stageId,
   status,
+  text,
   whole,
   workflowRunId,
 } from "./rows.ts";
@@ -26,6 +27,28 @@ function asking<Q extends Query["q"], T extends object>(
 ): fc.Arbitrary<T & { q: Q }> {
   return fc.record(members).map((values) => ({ ...(values as T), q: name }));
 }
+
+/** As {@link asking}; half of the time without what pages and lists may do without. */
+function optionally<Q extends Query["q"], T extends object>(
+  name: Q,
+  members: { [M in keyof T]: fc.Arbitrary<T[M]> },
+): fc.Arbitrary<QueryOf<Q>> {
+  const optional = new Set(OPTIONAL[name]);
+  return fc.tuple(asking(name, members), fc.boolean()).map(([query, paged]) => {
+    const entries = Object.entries(query).filter(([member]) => paged || !optional.has(member));
+    return Object.fromEntries(entries) as unknown as QueryOf<Q>;
+  });
+}
+
+const OPTIONAL: { readonly [Q in Query["q"]]?: readonly string[] } = {
+  runs: ["omit"],
+  stuckRuns: ["after", "limit"],
+  stages: ["after", "omit"],
+  suspendedStages: ["limit"],
+  annotations: ["after", "omit"],
+  deadLetters: ["after"],
+  suspendedJobs: ["limit"],
+};
 
 const limit = of(0, 1, 2, 5, 100);
 const keyPrefix = of("", "k", "K", "%", "\u{1f600}");
@@ -45,39 +68,69 @@ const filters = fc.record(
   { requiredKeys: ["limit"] },
 );
 
+const runFilters = fc.record(
+  {
+    status,
+    workflowId: of("w", "w2"),
+    workflowType: of("t", ""),
+    nameContains: of("w", "W", "ä", "Ä", "_", "%"),
+    annotation: fc.record({ key, value: text }),
+    createdFrom: instant,
+    createdBefore: instant,
+  },
+  { requiredKeys: [] },
+);
+
 export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } = {
   run: asking("run", { id: workflowRunId }),
   runStatus: asking("runStatus", { id: workflowRunId }),
-  runsByStatus: asking("runsByStatus", {
-    status,
-    after: nullable(fc.record({ priority: of(1, 5, 9), ordinal })),
+  runs: optionally("runs", {
+    filters: runFilters,
+    after: nullable(fc.record({ createdAt: instant, ordinal })),
+    descending: fc.boolean(),
+    limit: of(1, 2, 5, 100),
+    omit: of<["input", "output"][]>(["input", "output"]),
   }),
   pendingRuns: asking("pendingRuns", { limit }),
-  stuckRuns: asking("stuckRuns", { since: of(10, 20, 50, 100), now: instant }),
+  stuckRuns: optionally("stuckRuns", {
+    since: of(10, 20, 50, 100),
+    now: instant,
+    after: nullable(fc.record({ updatedAt: instant, ordinal })),
+    limit,
+  }),
   stage: asking("stage", { workflowRunId, stageId }),
-  stages: asking("stages", {
+  stages: optionally("stages", {
     workflowRunId,
     status: nullable(status),
     beforeGroup: nullable(whole),
     withoutNextPoll: fc.boolean(),
     descending: fc.boolean(),
     limit: nullable(limit),
+    after: nullable(fc.record({ executionGroup: whole, stageNumber: whole, stageId })),
+    omit: of<["inputData", "errorMessage"][]>(["inputData", "errorMessage"]),
   }),
-  suspendedStages: asking("suspendedStages", {
+  suspendedStages: optionally("suspendedStages", {
     before: of(10, 50, 100),
     after: nullable(fc.record({ nextPollAt: instant, workflowRunId, stageId })),
+    limit,
   }),
   artifact: asking("artifact", { workflowRunId, key }),
   hasArtifact: asking("hasArtifact", { workflowRunId, key }),
   artifacts: asking("artifacts", { workflowRunId }),
-  annotations: asking("annotations", {
+  annotations: optionally("annotations", {
     workflowRunId,
     filters: fc.oneof(fc.record({ keyPrefix, limit }), filters),
+    after: nullable(fc.record({ createdAt: instant, ordinal })),
+    omit: of<["value"][]>(["value"]),
   }),
   outboxEvent: asking("outboxEvent", event),
   outboxTail: asking("outboxTail", { workflowRunId }),
   unpublishedEvents: asking("unpublishedEvents", { limit }),
-  deadLetters: asking("deadLetters", { limit }),
+  outboxBacklog: asking("outboxBacklog", { after: nullable(fc.record(event)), limit }),
+  deadLetters: optionally("deadLetters", {
+    after: nullable(fc.record({ ...event, dlqAt: instant })),
+    limit,
+  }),
   idempotencyKey: asking("idempotencyKey", idempotencyKey),
   job: asking("job", jobKey),
   jobs: asking("jobs", { workflowRunId }),
@@ -98,9 +151,10 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   waitingEvents: asking("waitingEvents", { limit }),
   cancelledJobs: asking("cancelledJobs", { workflowRunId, commitId: of(CURRENT, commitId(2)) }),
   staleJobs: asking("staleJobs", { before: instant, limit }),
-  suspendedJobs: asking("suspendedJobs", {
+  suspendedJobs: optionally("suspendedJobs", {
     now: of(10, 50, 100),
     after: nullable(fc.record({ nextPollAt: instant, workflowRunId, ordinal })),
+    limit,
   }),
   aiCallTotals: asking("aiCallTotals", {
     prefix: of("", "a", "a.", "A", "\u{1f600}", "\ufffd", "\u{10ffff}"),

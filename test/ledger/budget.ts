@@ -16,7 +16,13 @@ export interface Budget {
 }
 
 export const BUDGET: Readonly<Record<string, Budget>> = {
-  createRun: { roundTrips: 1, rowsRead: 1, rowsWritten: 2, aim: { rowsWritten: 2 } },
+  createRun: {
+    roundTrips: 1,
+    rowsRead: 1,
+    rowsWritten: 6,
+    aim: { rowsWritten: 2 },
+    note: "Runs are found by status, workflow, type and name, and by priority while PENDING: an index each.",
+  },
   "updateRun (cost)": { roundTrips: 1, rowsRead: 4, rowsWritten: 1 },
   "updateRun (status)": { roundTrips: 1, rowsRead: 5, rowsWritten: 2 },
   getRun: { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },
@@ -98,19 +104,21 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   listArtifacts: { roundTrips: 1, rowsRead: 3, rowsWritten: 0 },
   getStageIdForArtifact: { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },
   saveStageOutput: { roundTrips: 1, rowsRead: 2, rowsWritten: 1 },
-  "appendAnnotations (1)": { roundTrips: 1, rowsRead: 1, rowsWritten: 1, aim: { rowsWritten: 2 } },
+  "appendAnnotations (1)": { roundTrips: 1, rowsRead: 3, rowsWritten: 2, aim: { rowsWritten: 2 } },
   "appendAnnotations (1, idempotent)": {
     roundTrips: 1,
-    rowsRead: 1,
-    rowsWritten: 2,
+    rowsRead: 3,
+    rowsWritten: 3,
     aim: { rowsWritten: 2 },
+    note: "The run is found by the annotation's key and value.",
   },
   "appendAnnotations (10)": {
     roundTrips: 1,
-    rowsRead: 11,
-    rowsWritten: 10,
+    rowsRead: 41,
+    rowsWritten: 20,
     aim: { rowsWritten: 20 },
   },
+  "appendAnnotations (1, as before)": { roundTrips: 1, rowsRead: 3, rowsWritten: 1 },
   listAnnotations: { roundTrips: 1, rowsRead: 7, rowsWritten: 0 },
   "appendOutboxEvents (1)": {
     roundTrips: 1,
@@ -243,13 +251,13 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   audit: { roundTrips: 1, rowsRead: 39, rowsWritten: 0 },
   "sweep (idle)": {
     roundTrips: 8,
-    rowsRead: 11,
+    rowsRead: 12,
     rowsWritten: 0,
     aim: { roundTrips: 10, rowsWritten: 0 },
   },
   "sweep (busy)": {
     roundTrips: 11,
-    rowsRead: 50,
+    rowsRead: 49,
     rowsWritten: 6,
     note: "A step is a look, and a commit where there is something to do; each for itself, so that none stops another.",
   },
@@ -282,8 +290,8 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   },
   "a whole stage": {
     roundTrips: 19,
-    rowsRead: 157,
-    rowsWritten: 25,
+    rowsRead: 159,
+    rowsWritten: 26,
     coordinated: 2,
     note: "What an engine calls, one after the other.",
   },

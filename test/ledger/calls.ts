@@ -123,11 +123,12 @@ const RECORDS: readonly Call[] = [
   on("saveStageOutput", (p) => p.saveStageOutput(RUN, "report", "analyse", { pages: 9 })),
   on("appendAnnotations (1)", (p) => p.appendAnnotations([annotation("more")])),
   on("appendAnnotations (1, idempotent)", (p) =>
-    p.appendAnnotations([{ ...annotation("more"), idempotencyKey: "more" }]),
+    p.appendAnnotations([{ ...annotation("more"), value: 2, idempotencyKey: "more" }]),
   ),
   on("appendAnnotations (10)", (p) =>
-    p.appendAnnotations(Array.from({ length: 10 }, () => annotation("more"))),
+    p.appendAnnotations(Array.from({ length: 10 }, (_, n) => ({ ...annotation("ten"), value: n }))),
   ),
+  on("appendAnnotations (1, as before)", (p) => p.appendAnnotations([annotation("note")])),
   on("listAnnotations", (p) => p.listAnnotations(RUN)),
 ];
 

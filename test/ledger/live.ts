@@ -195,7 +195,13 @@ const TABLES: readonly (readonly [table: string, owner: string])[] = [
 ];
 const isLive = (owner: string) => `"${owner}" >= 'live' AND "${owner}" < 'livf'`;
 
+/** They are in the order of the runs' age behind each key and value: the live ones come last. */
+const deleteAnnotated =
+  `DELETE FROM "annotated_runs" WHERE "key" IN ('note', 'stage', 'once', 'more', 'ten', 'pages') ` +
+  `AND "value" IN ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9') AND "created_at" >= ${NOW}`;
+
 const deletions = [
+  deleteAnnotated,
   ...TABLES.map(([table, owner]) => `DELETE FROM "${table}" WHERE ${isLive(owner)}`),
   `DELETE FROM "ai_calls" WHERE "batch_id" = ''`,
   `DELETE FROM "commits"`,

@@ -13,6 +13,7 @@ export const ROWS_PER_FINISHED_RUN = {
   logs: 1,
   artifacts: 1,
   annotations: 2,
+  annotated_runs: 1,
   outbox_events: 3,
   idempotency_keys: 1,
   jobs: 2,
@@ -55,6 +56,7 @@ const STATEMENTS = [
    SELECT id, 'output', ordinal, at, at, 'ARTIFACT', '{"pages":9}', 11, commits FROM run`,
   `INSERT INTO "annotations" ("workflow_run_id", "ordinal", "created_at", "attempt", "scope", "key", "value", "idempotency_key", "commits")
    SELECT id, printf('%021d%d', n, i), at, 0, 'run', 'note', '1', 'once-' || i, commits FROM run CROSS JOIN two`,
+  `INSERT INTO "annotated_runs" ("key", "value", "created_at", "ordinal", "workflow_run_id") SELECT 'note', '1', at, ordinal, id FROM run`,
   `INSERT INTO "outbox_events" ("workflow_run_id", "sequence", "event_type", "payload", "causation_id", "occurred_at", "published_at", "retry_count", "commits")
    SELECT id, i, 'stage:completed', '{}', 'cause', at, at, 0, commits FROM run CROSS JOIN three`,
   `INSERT INTO "idempotency_keys" ("key", "command_type", "created_at", "state", "acquired_at", "result", "commits")

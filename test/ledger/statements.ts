@@ -2,7 +2,7 @@
  * Every statement that the store can send: each query with and without what is optional, each guard, each change alone
  * (bound value by value) and with others of its kind (unfolded from JSON), and what settles a lost answer.
  */
-import type { Change, ChangeKind, Commit, Guard, Query } from "../../src/changes/index.ts";
+import type { Change, ChangeKind, Commit, Guard, Query, QueryOf } from "../../src/changes/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/queries.ts";
 import { settleStatements } from "../../src/store/settlement.ts";
@@ -266,21 +266,53 @@ const stages = {
   limit: null,
 } as const;
 
+/** Each filter as the one that leads, alone and with others. */
+const RUN_FILTERS: readonly QueryOf<"runs">["filters"][] = [
+  {},
+  { createdFrom: AT, createdBefore: AT },
+  { status: "RUNNING" },
+  { workflowId: "report" },
+  { workflowType: "report" },
+  { nameContains: "Rep" },
+  { annotation: { key: "key", value: "1" } },
+  { status: "FAILED", workflowId: "report" },
+  { status: "COMPLETED", workflowId: "report", workflowType: "report", nameContains: "Rep" },
+  { workflowType: "report", status: "COMPLETED", createdFrom: AT },
+  { annotation: { key: "key", value: "1" }, status: "COMPLETED", nameContains: "Rep" },
+];
+
 const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[] } = {
   run: [{ q: "run", id: "run" }],
   runStatus: [{ q: "runStatus", id: "run" }],
-  runsByStatus: [
-    { q: "runsByStatus", status: "RUNNING", after: null },
-    { q: "runsByStatus", status: "RUNNING", after: { priority: 5, ordinal: ORDINAL } },
-  ],
+  runs: RUN_FILTERS.flatMap((filters) =>
+    [null, { createdAt: AT, ordinal: ORDINAL }].flatMap((after) =>
+      [false, true].map((descending) => ({
+        q: "runs" as const,
+        filters,
+        after,
+        descending,
+        limit: 100,
+      })),
+    ),
+  ),
   pendingRuns: [{ q: "pendingRuns", limit: 10 }],
-  stuckRuns: [{ q: "stuckRuns", since: AT, now: AT }],
+  stuckRuns: [
+    { q: "stuckRuns", since: AT, now: AT },
+    {
+      q: "stuckRuns",
+      since: AT,
+      now: AT,
+      after: { updatedAt: AT, ordinal: ORDINAL },
+      limit: 100,
+    },
+  ],
   stage: [{ q: "stage", ...run, stageId: "stage" }],
   stageById: [{ q: "stageById", ...run, stageId: "stage", id: "run/stage/3.0" }],
   stages: [
     stages,
     { ...stages, status: "COMPLETED", beforeGroup: 3, descending: true, limit: 1 },
     { ...stages, status: "SUSPENDED", withoutNextPoll: true, limit: 1 },
+    { ...stages, after: { executionGroup: 1, stageNumber: 1, stageId: "stage" }, limit: 100 },
   ],
   suspendedStages: [
     { q: "suspendedStages", before: AT, after: null },
@@ -291,6 +323,12 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   artifacts: [{ q: "artifacts", ...run }],
   annotations: [
     { q: "annotations", ...run, filters: { limit: 1_000 } },
+    {
+      q: "annotations",
+      ...run,
+      filters: { limit: 100 },
+      after: { createdAt: AT, ordinal: ORDINAL },
+    },
     { q: "annotations", ...run, filters: { key: "key", since: AT, until: AT, limit: 1_000 } },
     {
       q: "annotations",
@@ -306,7 +344,14 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   outboxEvent: [{ q: "outboxEvent", ...event }],
   outboxTail: [{ q: "outboxTail", ...run }],
   unpublishedEvents: [{ q: "unpublishedEvents", limit: 100 }],
-  deadLetters: [{ q: "deadLetters", limit: 100 }],
+  outboxBacklog: [
+    { q: "outboxBacklog", after: null, limit: 100 },
+    { q: "outboxBacklog", after: event, limit: 100 },
+  ],
+  deadLetters: [
+    { q: "deadLetters", limit: 100 },
+    { q: "deadLetters", after: { ...event, dlqAt: AT }, limit: 100 },
+  ],
   idempotencyKey: [{ q: "idempotencyKey", ...key }],
   job: [{ q: "job", ...job }],
   jobs: [{ q: "jobs", ...run }],

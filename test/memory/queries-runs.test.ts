@@ -31,33 +31,6 @@ const priorities: Change[] = [
   aRun({ id: "e", status: "RUNNING" }),
 ];
 
-describe("runsByStatus", () => {
-  const query = { q: "runsByStatus", status: "PENDING", after: null } as const;
-
-  function ids(changes: Change[], after: QueryOf<"runsByStatus">["after"] = null) {
-    return answer(aState(...changes), { ...query, after }).map((run) => run.id);
-  }
-
-  it("answers by priority, the highest first, then by ordinal", () => {
-    expect(ids(priorities)).toEqual(["c", "b", "d", "a"]);
-  });
-
-  it("goes on after a place, whether a run is there or not", () => {
-    expect(ids(priorities, { priority: 9, ordinal: "o2" })).toEqual(["b", "d", "a"]);
-    expect(ids(priorities, { priority: 9, ordinal: "o3" })).toEqual(["d", "a"]);
-    expect(ids(priorities, { priority: 7, ordinal: "o1" })).toEqual(["d", "a"]);
-    expect(ids(priorities, { priority: 1, ordinal: "o1" })).toEqual([]);
-  });
-
-  it("answers one page", () => {
-    const many = Array.from({ length: PAGE_ROWS + 1 }, (_, index) =>
-      aRun({ id: `r${index}`, ordinal: String(index).padStart(4, "0") }),
-    );
-    expect(ids(many)).toEqual(many.slice(0, PAGE_ROWS).map(({ row }) => row.id));
-    expect(ids(many, { priority: 5, ordinal: "0499" })).toEqual(["r500"]);
-  });
-});
-
 describe("pendingRuns", () => {
   it("answers the first PENDING ones by priority, then ordinal", () => {
     const state = aState(...priorities);

@@ -1,0 +1,82 @@
+/** Looks for runs. `changes/run-search.ts` tells what is answered, and which runs are looked at. Pure. */
+import {
+  isFindable,
+  leadingFilter,
+  lowerAscii,
+  type QueryOf,
+  remainingFilters,
+  RUN_NAMES_MAX,
+  type RunFilters,
+  type RunPlace,
+  type RunRow,
+  RUNS_LOOKED_AT,
+  type RunsPage,
+} from "../changes/index.ts";
+import { byNumber, byText, type Compare, descending, inTurn } from "./order.ts";
+import { type State, without } from "./state.ts";
+
+const byAge: Compare<RunPlace> = inTurn(
+  byNumber((row) => row.createdAt),
+  byText((row) => row.ordinal),
+);
+
+const byId: Compare<RunRow> = byText((run) => run.id);
+
+export function runs(state: State, query: QueryOf<"runs">): RunsPage {
+  const { after, limit } = query;
+  const order = query.descending ? descending(byAge) : byAge;
+  const { leading, remaining } = wayThrough(state, query.filters);
+  const walk = [...state.runs.all()]
+    .filter((run) => isInRange(run, query.filters) && fits(state, run, leading))
+    .filter((run) => after === null || order(run, after) > 0)
+    .toSorted(inTurn(order, query.descending ? descending(byId) : byId));
+  const looked = remaining === null ? walk : walk.slice(0, RUNS_LOOKED_AT);
+  const rows = looked.filter((run) => fits(state, run, remaining ?? {})).slice(0, limit);
+  const last = rows.length === limit ? rows.at(-1) : remaining && looked[RUNS_LOOKED_AT - 1];
+  return {
+    rows: rows.map((row) => without(row, query.omit)),
+    next: last ? { createdAt: last.createdAt, ordinal: last.ordinal } : null,
+  };
+}
+
+interface Way {
+  readonly leading: RunFilters;
+  /** Null: whatever the leading filter gives is answered. */
+  readonly remaining: RunFilters | null;
+}
+
+function wayThrough(state: State, filters: RunFilters): Way {
+  const leading = leadingFilter(filters);
+  if (leading === "none") return { leading: {}, remaining: null };
+  if (leading !== "nameContains") {
+    return { leading: { [leading]: filters[leading] }, remaining: remainingFilters(filters) };
+  }
+  const byName = { nameContains: filters.nameContains };
+  const names = new Set([...state.runs.all()].map((run) => run.workflowName));
+  return names.size <= RUN_NAMES_MAX
+    ? { leading: byName, remaining: null }
+    : { leading: {}, remaining: byName };
+}
+
+function isInRange(run: RunRow, { createdFrom, createdBefore }: RunFilters): boolean {
+  return (
+    (createdFrom === undefined || run.createdAt >= createdFrom) &&
+    (createdBefore === undefined || run.createdAt < createdBefore)
+  );
+}
+
+function fits(state: State, run: RunRow, filters: RunFilters): boolean {
+  const { status, workflowId, workflowType, nameContains, annotation } = filters;
+  return (
+    (status === undefined || run.status === status) &&
+    (workflowId === undefined || run.workflowId === workflowId) &&
+    (workflowType === undefined || run.workflowType === workflowType) &&
+    (nameContains === undefined ||
+      lowerAscii(run.workflowName).includes(lowerAscii(nameContains))) &&
+    (annotation === undefined ||
+      [...state.annotations.part(run.id).values()].some(
+        ({ key, value }) =>
+          key === annotation.key && value === annotation.value && isFindable(value),
+      ))
+  );
+}

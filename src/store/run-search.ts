@@ -1,0 +1,183 @@
+/** The SQL that looks for runs. `changes/run-search.ts` tells what it answers, and what bounds its cost. */
+import {
+  leadingFilter,
+  type QueryOf,
+  remainingFilters,
+  RUN_NAMES_MAX,
+  type RunFilters,
+  type RunRow,
+  RUNS_LOOKED_AT,
+  type RunsPage,
+} from "../changes/index.ts";
+import { runs } from "./schema.ts";
+import { type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
+
+const PROPERTIES = propertiesOf(runs);
+const STATUSES = `["PENDING","RUNNING","SUSPENDED","COMPLETED","FAILED","CANCELLED","SKIPPED"]`;
+
+type RunsQuery = QueryOf<"runs">;
+
+/** Parameters by number, since some stand in a statement more than once. */
+class Params {
+  readonly values: Param[] = [];
+
+  add(value: Param): string {
+    this.values.push(value);
+    return `?${this.values.length}`;
+  }
+}
+
+/** A walk along an index: which rows, in which order, at most how many. */
+interface Walk {
+  readonly query: RunsQuery;
+  readonly params: Params;
+  /** Of created_at and ordinal, or of their copies beside an annotation. */
+  readonly range: string;
+  readonly order: string;
+  readonly most: string;
+}
+
+export function selectRuns(query: RunsQuery): Statement {
+  const { filters } = query;
+  const params = new Params();
+  const remaining = remainingFilters(filters);
+  const leading = leadingFilter(filters);
+  const bounded = remaining !== null || leading === "nameContains";
+  const most = params.add(bounded ? RUNS_LOOKED_AT : query.limit);
+  const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
+  const columns = selectList(PROPERTIES, "runs", query.omit);
+  switch (leading) {
+    case "status":
+    case "workflowId":
+    case "workflowType": {
+      const along = alongRuns(walk, leading, params.add(filters[leading] ?? ""));
+      if (remaining !== null) return judged(walk, along, remaining);
+      return { sql: `SELECT ${columns}, 1 AS "answered" ${along}`, params: params.values };
+    }
+    case "annotation":
+      return judged(walk, alongAnnotated(walk), remaining);
+    case "nameContains":
+      return judged(walk, amongNames(walk), { nameContains: filters.nameContains });
+    case "none":
+      return judged(walk, alongAll(walk), null);
+  }
+}
+
+function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "order"> {
+  const { after, descending, filters } = query;
+  const { createdFrom, createdBefore } = filters;
+  let range = "";
+  if (createdFrom !== undefined) range += ` AND "created_at" >= ${params.add(createdFrom)}`;
+  if (createdBefore !== undefined) range += ` AND "created_at" < ${params.add(createdBefore)}`;
+  if (after !== null) {
+    const place = `(${params.add(after.createdAt)}, ${params.add(after.ordinal)})`;
+    range += ` AND ("created_at", "ordinal") ${descending ? "<" : ">"} ${place}`;
+  }
+  const direction = descending ? " DESC" : "";
+  return { range, order: `"created_at"${direction}, "ordinal"${direction}, "id"${direction}` };
+}
+
+const INDEXES = {
+  status: ["status", "runs_status_idx"],
+  workflowId: ["workflow_id", "runs_workflow_idx"],
+  workflowType: ["workflow_type", "runs_type_idx"],
+  workflowName: ["workflow_name", "runs_name_idx"],
+} as const;
+
+/** FROM, with the runs whose column is `value`, a parameter or a column of what it is joined with. */
+function alongRuns({ range, order, most }: Walk, by: keyof typeof INDEXES, value: string): string {
+  const [column, index] = INDEXES[by];
+  return `FROM "runs" INDEXED BY "${index}" WHERE "${column}" = ${value}${range} ORDER BY ${order} LIMIT ${most}`;
+}
+
+const PLACE = `"id", "created_at", "ordinal"`;
+
+function alongAnnotated({ query, params, range, order, most }: Walk): string {
+  const { key = "", value = "" } = query.filters.annotation ?? {};
+  return `FROM (SELECT *, "workflow_run_id" AS "id" FROM "annotated_runs") WHERE "key" = ${params.add(key)} AND "value" = ${params.add(value)}${range} ORDER BY ${order} LIMIT ${most}`;
+}
+
+/** The first of each part, merged: a function over the rows of a part is the one lateral join that SQLite has. */
+function merged(walk: Walk, parts: string, by: keyof typeof INDEXES, condition: string): string {
+  const { order, most } = walk;
+  const ofPart = `SELECT json_group_array(json_array(${PLACE})) FROM (SELECT ${PLACE} ${alongRuns(walk, by, "part.value")})`;
+  return (
+    `FROM (SELECT item.value ->> 0 AS "id", item.value ->> 1 AS "created_at", item.value ->> 2 AS "ordinal" ` +
+    `FROM ${parts} AS part JOIN json_each((${ofPart})) AS item WHERE ${condition} ORDER BY ${order} LIMIT ${most})`
+  );
+}
+
+function alongAll(walk: Walk, condition = "true"): string {
+  return merged(walk, `json_each('${STATUSES}')`, "status", condition);
+}
+
+const NEXT_NAME = `SELECT "workflow_name" FROM "runs" INDEXED BY "runs_name_idx"`;
+/** The distinct names, one seek each; NULL behind the last. */
+const NAMES =
+  `names("value") AS (SELECT (${NEXT_NAME} ORDER BY "workflow_name" LIMIT 1) UNION ALL ` +
+  `SELECT (${NEXT_NAME} WHERE "workflow_name" > names."value" ORDER BY "workflow_name" LIMIT 1) FROM names WHERE names."value" IS NOT NULL LIMIT ${RUN_NAMES_MAX + 2})`;
+const FEW = `(SELECT count("value") FROM names) <= ${RUN_NAMES_MAX}`;
+
+/** Among few names those are taken that contain the text; among many the runs are walked, and each is asked for its name. */
+function amongNames(walk: Walk): string {
+  const text = walk.params.add(walk.query.filters.nameContains ?? "");
+  const contains = `${FEW} AND part."value" IS NOT NULL AND instr(lower(part."value"), lower(${text})) > 0`;
+  const ofNames = merged(walk, "names", "workflowName", contains);
+  return `FROM (SELECT * ${ofNames} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
+}
+
+/**
+ * The runs of the walk that satisfy the conditions, the first `limit`; and the last run that was looked at if the walk went as far as it
+ * may, so that a page can tell where to go on.
+ */
+function judged(
+  { query, params, order, most }: Walk,
+  along: string,
+  conditions: RunFilters | null,
+) {
+  const limit = params.add(query.limit);
+  const leading = leadingFilter(query.filters);
+  return {
+    sql:
+      `WITH RECURSIVE ${leading === "nameContains" ? `${NAMES}, ` : ""}` +
+      `looked AS (SELECT *, row_number() OVER (ORDER BY ${order}) AS "n" FROM (SELECT ${PLACE} ${along})), ` +
+      `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions ?? {}, params)} AS "fits" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
+      `counted AS (SELECT *, "fits" AND sum("fits") OVER (ORDER BY "n") <= ${limit} AS "answered" FROM judged) ` +
+      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" FROM counted CROSS JOIN "runs" ON "runs"."id" = counted."id" ` +
+      `WHERE "answered" OR "n" = ${most} ORDER BY "n"`,
+    params: params.values,
+  };
+}
+
+function conditionsOf(filters: RunFilters, params: Params): string {
+  const { status, workflowId, workflowType, nameContains } = filters;
+  const conditions: string[] = [];
+  const equal = (column: string, value: string | undefined) => {
+    if (value !== undefined) conditions.push(`"runs"."${column}" = ${params.add(value)}`);
+  };
+  equal("status", status);
+  equal("workflow_id", workflowId);
+  equal("workflow_type", workflowType);
+  if (nameContains !== undefined) {
+    conditions.push(`instr(lower("runs"."workflow_name"), lower(${params.add(nameContains)})) > 0`);
+  }
+  return conditions.length === 0 ? "1" : `(${conditions.join(" AND ")})`;
+}
+
+/** The page: the runs that are answered; `next` from the last of them, or from the last that was looked at. */
+export function toRunsPage(
+  { limit }: RunsQuery,
+  found: readonly Record<string, unknown>[],
+): RunsPage {
+  const rows: RunRow[] = [];
+  for (const { answered, n: _n, ...row } of found) {
+    // The statement selects exactly the columns of a run's row.
+    if (answered === 1) rows.push(row as unknown as RunRow);
+  }
+  const lastLooked = found.at(-1)?.["n"] === RUNS_LOOKED_AT ? found.at(-1) : undefined;
+  const last = rows.length === limit ? rows.at(-1) : (lastLooked as RunRow | undefined);
+  return {
+    rows,
+    next: last === undefined ? null : { createdAt: last.createdAt, ordinal: last.ordinal },
+  };
+}
