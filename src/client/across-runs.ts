@@ -39,7 +39,7 @@ export async function acrossRuns(query: Query, context: AcrossRuns): Promise<Any
     case "pendingRuns":
       return pendingRuns(query, context);
     case "runs":
-      return runs(query, context);
+      return matchingRuns(query, context);
     case "stuckRuns":
       return stuckRuns(query, context);
     case "suspendedStages":
@@ -85,7 +85,7 @@ function putHeld(state: State, copy: LocalCopy): void {
 }
 
 /** All of them in one page. Asked for by status alone, as the contract does. */
-async function runs(query: QueryOf<"runs">, { copy, read }: AcrossRuns): Promise<RunsPage> {
+async function matchingRuns(query: QueryOf<"runs">, { copy, read }: AcrossRuns): Promise<RunsPage> {
   const state = createState();
   let after: RunPlace | null = query.after;
   do {

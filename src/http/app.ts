@@ -11,7 +11,8 @@ import { aiCalls } from "./routes/ai-calls.ts";
 import { commits } from "./routes/commits.ts";
 import { jobs } from "./routes/jobs.ts";
 import { outbox } from "./routes/outbox.ts";
-import { pages } from "./routes/pages.ts";
+import { lists } from "./routes/lists.ts";
+import { listsOfRun } from "./routes/lists-of-run.ts";
 import { records } from "./routes/records.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
@@ -96,7 +97,8 @@ app.use("/v1/*", idempotent);
 
 const api = app
   .route("/v1", commits)
-  .route("/v1", pages)
+  .route("/v1", lists)
+  .route("/v1", listsOfRun)
   .route("/v1", runs)
   .route("/v1", stages)
   .route("/v1", records)

@@ -333,6 +333,15 @@ export const jobRecord = z
   })
   .openapi("Job");
 
+export const suspendedJob = z
+  .object({
+    id: z.string().openapi({ example: "run-1/0mwwqfjev0000gow" }),
+    jobId: z.string().openapi({ description: "The same." }),
+    stageId: z.string().openapi({ example: "fetch" }),
+    workflowRunId: z.string().openapi({ example: "run-1" }),
+  })
+  .openapi("SuspendedJob");
+
 export const enqueueJobs = z
   .object({
     jobs: z

@@ -36,7 +36,7 @@ import {
   selectRunStatus,
   selectStuckRuns,
 } from "./runs.ts";
-import { selectRuns, toRunsPage } from "./run-search.ts";
+import { type FoundRun, selectRuns, toRunsPage } from "./run-search.ts";
 import {
   selectStage,
   selectStageById,
@@ -146,7 +146,7 @@ export function answerFrom(query: Query, rows: readonly Record<string, unknown>[
     case "jobStats":
       return (rows[0] ?? null) as RunRow | null;
     case "runs":
-      return toRunsPage(query, rows);
+      return toRunsPage(query, rows as unknown as FoundRun[]);
     case "hasArtifact":
     case "aiBatch":
       return rows.length > 0;

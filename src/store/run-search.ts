@@ -164,18 +164,22 @@ function conditionsOf(filters: RunFilters, params: Params): string {
   return conditions.length === 0 ? "1" : `(${conditions.join(" AND ")})`;
 }
 
+/** A row of {@link selectRuns}. */
+export interface FoundRun extends RunRow {
+  /** 1, or 0 for the last run that was looked at. */
+  readonly answered: number;
+  /** Its place among those that were looked at, from 1; absent where all of them are answered. */
+  readonly n?: number;
+}
+
 /** The page: the runs that are answered; `next` from the last of them, or from the last that was looked at. */
-export function toRunsPage(
-  { limit }: RunsQuery,
-  found: readonly Record<string, unknown>[],
-): RunsPage {
-  const rows: RunRow[] = [];
-  for (const { answered, n: _n, ...row } of found) {
-    // The statement selects exactly the columns of a run's row.
-    if (answered === 1) rows.push(row as unknown as RunRow);
-  }
-  const lastLooked = found.at(-1)?.["n"] === RUNS_LOOKED_AT ? found.at(-1) : undefined;
-  const last = rows.length === limit ? rows.at(-1) : (lastLooked as RunRow | undefined);
+export function toRunsPage({ limit }: RunsQuery, found: readonly FoundRun[]): RunsPage {
+  const rows = found
+    .filter(({ answered }) => answered === 1)
+    .map(({ answered: _answered, n: _n, ...row }): RunRow => row);
+  const lookedAt = found.at(-1);
+  const stopped = lookedAt?.n === RUNS_LOOKED_AT ? lookedAt : undefined;
+  const last = rows.length === limit ? rows.at(-1) : stopped;
   return {
     rows,
     next: last === undefined ? null : { createdAt: last.createdAt, ordinal: last.ordinal },

@@ -226,7 +226,7 @@ describe("requests at random", () => {
       const operation =
         count % 6 === 0
           ? all.find(({ method, path }) => method === "POST" && path === "/v1/runs")
-          : all[count % all.length];
+          : all[(count - Math.ceil(count / 6)) % all.length];
       if (operation === undefined) throw new Error("no operation");
       const before = await everything();
       const request = fuzzer.request(operation);

@@ -70,10 +70,10 @@ describe("a stage over HTTP", () => {
     expect((await call("PATCH", byId, update, { "If-Match": '"v2"' })).status).toBe(204);
     const due = await call("GET", "/v1/stages/suspended?before=2026-01-01T00:00:00Z");
     expect(await due.json()).toMatchObject({
-      stages: [{ stageId: "s", nextPollAt: update.nextPollAt }],
+      items: [{ stageId: "s", nextPollAt: update.nextPollAt }],
     });
     const none = await call("GET", "/v1/runs/run/stages?select=first-failed");
-    expect(await none.json()).toEqual({ stages: [] });
+    expect(await none.json()).toEqual({ items: [], nextCursor: null });
     expect((await call("DELETE", byId)).status).toBe(204);
     expect((await call("GET", byId)).status).toBe(404);
   });
@@ -161,7 +161,7 @@ describe("other records over HTTP", () => {
     const annotations = [{ workflowRunId: "run", scope: "run", key: "k", value: "v" }];
     expect((await call("POST", "/v1/annotations", { annotations })).status).toBe(204);
     const listed = await call("GET", "/v1/runs/run/annotations?keyPrefix=k");
-    expect(await listed.json()).toMatchObject({ annotations: [{ key: "k", value: "v" }] });
+    expect(await listed.json()).toMatchObject({ items: [{ key: "k", value: "v" }] });
     const log = { workflowRunId: "run", level: "INFO", message: "hello" };
     expect((await call("POST", "/v1/logs", log)).status).toBe(204);
     const event = {
@@ -173,7 +173,7 @@ describe("other records over HTTP", () => {
     };
     expect((await call("POST", "/v1/outbox-events", { events: [event, event] })).status).toBe(204);
     const waiting = await (
-      await call("GET", "/v1/outbox-events?limit=1")
+      await call("GET", "/v1/outbox-events/next?limit=1")
     ).json<{ events: { id: string }[] }>();
     expect(waiting.events).toMatchObject([{ id: "run/1", sequence: 1 }]);
     expect((await call("POST", "/v1/outbox-events/publish", { ids: ["run/1"] })).status).toBe(204);

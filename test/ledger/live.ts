@@ -187,6 +187,7 @@ const TABLES: readonly (readonly [table: string, owner: string])[] = [
   ["idempotency_keys", "key"],
   ["jobs", "workflow_run_id"],
   ["outbox_events", "workflow_run_id"],
+  ["annotated_runs", "workflow_run_id"],
   ["annotations", "workflow_run_id"],
   ["artifacts", "workflow_run_id"],
   ["logs", "workflow_run_id"],
@@ -201,8 +202,9 @@ const deleteAnnotated =
   `AND "value" IN ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9') AND "created_at" >= ${NOW}`;
 
 const deletions = [
-  deleteAnnotated,
-  ...TABLES.map(([table, owner]) => `DELETE FROM "${table}" WHERE ${isLive(owner)}`),
+  ...TABLES.map(([table, owner]) =>
+    table === "annotated_runs" ? deleteAnnotated : `DELETE FROM "${table}" WHERE ${isLive(owner)}`,
+  ),
   `DELETE FROM "ai_calls" WHERE "batch_id" = ''`,
   `DELETE FROM "commits"`,
 ];

@@ -176,27 +176,6 @@ const cancel = createRoute({
   }),
 });
 
-const suspended = createRoute({
-  method: "get",
-  path: "/jobs/suspended",
-  operationId: "getSuspendedJobsReadyToPoll",
-  tags,
-  summary: "SUSPENDED jobs that are due",
-  ...secured("read"),
-  responses: answers({
-    200: {
-      description: "The jobs.",
-      schema: z
-        .object({
-          jobs: z.array(
-            z.object({ jobId: z.string(), stageId: z.string(), workflowRunId: z.string() }),
-          ),
-        })
-        .openapi("SuspendedJobs"),
-    },
-  }),
-});
-
 const release = createRoute({
   method: "post",
   path: "/jobs/release-stale",
@@ -287,9 +266,6 @@ export const jobs = newRouter()
     const released = await context.var.backend.jobs.releaseStaleJobs(staleThresholdMs);
     return context.json({ released }, 200);
   })
-  .openapi(suspended, async (context) =>
-    context.json({ jobs: await context.var.backend.jobs.getSuspendedJobsReadyToPoll() }, 200),
-  )
   .openapi(stats, async (context) => context.json(await context.var.backend.jobs.jobStats(), 200))
   .openapi(complete, async (context) => {
     const { jobId } = context.req.valid("param");

@@ -23,13 +23,14 @@ const post = createRoute({
   responses: done("Appended."),
 });
 
-const list = createRoute({
+const next = createRoute({
   method: "get",
-  path: "/outbox-events",
+  path: "/outbox-events/next",
   operationId: "getUnpublishedOutboxEvents",
   tags,
-  summary: "Events that are neither published nor in the DLQ",
-  description: "By run, then sequence. When more wait than fit, every run gets its turn.",
+  summary: "The next events to publish",
+  description:
+    "Neither published nor in the DLQ. By run, then sequence; when more wait than fit, every run gets its turn. Publish them, tell it, ask again: `GET /v1/outbox-events` is the list.",
   ...secured("read"),
   request: { query: z.object({ limit: z.coerce.number().int().min(0).max(1_000).optional() }) },
   responses: answers({
@@ -173,7 +174,7 @@ export const outbox = newRouter()
     );
     return context.body(null, 204);
   })
-  .openapi(list, async (context) => {
+  .openapi(next, async (context) => {
     const { limit } = context.req.valid("query");
     const events = await context.var.backend.persistence.getUnpublishedOutboxEvents(limit);
     return context.json({ events: events.map(toWireRecord) }, 200);

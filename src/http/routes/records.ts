@@ -1,16 +1,7 @@
 /** What a run leaves behind: logs, artifacts, annotations. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { notFound } from "../problem.ts";
-import {
-  annotationRecord,
-  createAnnotations,
-  createLog,
-  inputInstant,
-  runKey,
-  saveArtifact,
-  stageKey,
-  toWireRecord,
-} from "../schemas.ts";
+import { createAnnotations, createLog, runKey, saveArtifact, stageKey } from "../schemas.ts";
 import { answers, done, given, jsonBody, newRouter, secured } from "../support.ts";
 
 const keyed = runKey.extend({ key: z.string().openapi({ example: "page.html" }) });
@@ -130,36 +121,6 @@ const postAnnotations = createRoute({
   responses: done("Appended."),
 });
 
-const listAnnotations = createRoute({
-  method: "get",
-  path: "/runs/{runId}/annotations",
-  operationId: "listAnnotations",
-  tags: ["annotations"],
-  summary: "A run's annotations, oldest first",
-  ...secured("read"),
-  request: {
-    params: runKey,
-    query: z.object({
-      key: z.string().optional(),
-      keyPrefix: z.string().optional(),
-      scope: z.string().optional(),
-      scopeId: z.string().optional(),
-      actorId: z.string().optional(),
-      actorKind: z.string().optional(),
-      attempt: z.coerce.number().int().optional(),
-      since: inputInstant.optional(),
-      until: inputInstant.optional(),
-      limit: z.coerce.number().int().min(0).max(10_000).optional(),
-    }),
-  },
-  responses: answers({
-    200: {
-      description: "The annotations.",
-      schema: z.object({ annotations: z.array(annotationRecord) }).openapi("Annotations"),
-    },
-  }),
-});
-
 export const records = newRouter()
   .openapi(postLog, async (context) => {
     await context.var.backend.persistence.createLog(given(context.req.valid("json")));
@@ -218,10 +179,4 @@ export const records = newRouter()
       })),
     );
     return context.body(null, 204);
-  })
-  .openapi(listAnnotations, async (context) => {
-    const { runId } = context.req.valid("param");
-    const filters = given(context.req.valid("query"));
-    const found = await context.var.backend.persistence.listAnnotations(runId, filters);
-    return context.json({ annotations: found.map(toWireRecord) }, 200);
   });

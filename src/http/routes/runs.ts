@@ -1,15 +1,7 @@
 /** Runs: create, read, update, claim. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { notFound } from "../problem.ts";
-import {
-  createRun,
-  inputInstant,
-  runKey,
-  runRecord,
-  status,
-  toWireRecord,
-  updateRun,
-} from "../schemas.ts";
+import { createRun, runKey, runRecord, status, toWireRecord, updateRun } from "../schemas.ts";
 import {
   answers,
   done,
@@ -104,22 +96,6 @@ const claimNext = createRoute({
   }),
 });
 
-const stuck = createRoute({
-  method: "get",
-  path: "/runs/stuck",
-  operationId: "getStuckRuns",
-  tags,
-  summary: "RUNNING runs that nothing has happened to since an instant",
-  ...secured("read"),
-  request: { query: z.object({ since: inputInstant }) },
-  responses: answers({
-    200: {
-      description: "Longest without an update first.",
-      schema: z.object({ runs: z.array(runRecord) }).openapi("StuckRuns"),
-    },
-  }),
-});
-
 export const runs = newRouter()
   .openapi(post, async (context) => {
     // Zod takes a member of any type for one that may be left out.
@@ -133,11 +109,6 @@ export const runs = newRouter()
   .openapi(claimNext, async (context) => {
     const run = await context.var.backend.persistence.claimNextPendingRun();
     return context.json({ run: run === null ? null : toWireRecord(run) }, 200);
-  })
-  .openapi(stuck, async (context) => {
-    const { since } = context.req.valid("query");
-    const found = await context.var.backend.persistence.getStuckRuns(since);
-    return context.json({ runs: found.map(toWireRecord) }, 200);
   })
   .openapi(get, async (context) => {
     const { runId } = context.req.valid("param");

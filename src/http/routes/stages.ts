@@ -3,11 +3,9 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { notFound } from "../problem.ts";
 import {
   createStage,
-  inputInstant,
   runKey,
   stageKey,
   stageRecord,
-  status,
   toWireRecord,
   updateStage,
   upsertStage,
@@ -27,7 +25,6 @@ const record = z.object({
   id: z.string().openapi({ example: "run-1/fetch/5.0mwwqfjev0000gow" }),
 });
 const tags = ["stages"];
-const list = z.object({ stages: z.array(stageRecord) });
 
 const post = createRoute({
   method: "post",
@@ -38,27 +35,6 @@ const post = createRoute({
   ...secured("write"),
   request: { params: runKey, ...jsonBody(createStage) },
   responses: answers({ 201: { description: "The stage, version 1.", schema: stageRecord } }),
-});
-
-const getList = createRoute({
-  method: "get",
-  path: "/runs/{runId}/stages",
-  operationId: "getStagesByRun",
-  tags,
-  summary: "A run's stages",
-  description:
-    "By execution group, then stage number. `select` answers at most one: the first FAILED one, the first SUSPENDED one whose poll was cleared, the last COMPLETED one (before a group).",
-  ...secured("read"),
-  request: {
-    params: runKey,
-    query: z.object({
-      status: status.optional(),
-      order: z.enum(["asc", "desc"]).optional(),
-      select: z.enum(["first-failed", "first-ready-to-resume", "last-completed"]).optional(),
-      beforeGroup: z.coerce.number().int().optional(),
-    }),
-  },
-  responses: answers({ 200: { description: "The stages.", schema: list.openapi("Stages") } }),
 });
 
 const get = createRoute({
@@ -132,19 +108,6 @@ const remove = createRoute({
   responses: done("Deleted."),
 });
 
-const suspended = createRoute({
-  method: "get",
-  path: "/stages/suspended",
-  operationId: "getSuspendedStages",
-  tags,
-  summary: "SUSPENDED stages of all runs whose poll is due",
-  ...secured("read"),
-  request: { query: z.object({ before: inputInstant }) },
-  responses: answers({
-    200: { description: "In the order of their polls.", schema: list.openapi("SuspendedStages") },
-  }),
-});
-
 export const stages = newRouter()
   .openapi(post, async (context) => {
     const { runId } = context.req.valid("param");
@@ -156,33 +119,6 @@ export const stages = newRouter()
       Location: `/v1/runs/${encodeURIComponent(runId)}/stages/${encodeURIComponent(stage.stageId)}`,
       ETag: etag(stage.version),
     });
-  })
-  .openapi(getList, async (context) => {
-    const { runId } = context.req.valid("param");
-    const { select, beforeGroup, status: only, order } = context.req.valid("query");
-    const { persistence } = context.var.backend;
-    const selected = async () => {
-      switch (select) {
-        case "first-failed":
-          return persistence.getFirstFailedStage(runId);
-        case "first-ready-to-resume":
-          return persistence.getFirstSuspendedStageReadyToResume(runId);
-        case "last-completed":
-          return beforeGroup === undefined
-            ? persistence.getLastCompletedStage(runId)
-            : persistence.getLastCompletedStageBefore(runId, beforeGroup);
-        case undefined:
-          return undefined;
-      }
-    };
-    const one = await selected();
-    const found =
-      one === undefined
-        ? await persistence.getStagesByRun(runId, given({ status: only, orderBy: order }))
-        : one === null
-          ? []
-          : [one];
-    return context.json({ stages: found.map(toWireRecord) }, 200);
   })
   .openapi(get, async (context) => {
     const { runId, stageId } = context.req.valid("param");
@@ -208,11 +144,6 @@ export const stages = newRouter()
       ...expectedVersion(context),
     });
     return context.body(null, 204);
-  })
-  .openapi(suspended, async (context) => {
-    const { before } = context.req.valid("query");
-    const found = await context.var.backend.persistence.getSuspendedStages(before);
-    return context.json({ stages: found.map(toWireRecord) }, 200);
   })
   .openapi(getById, async (context) => {
     const { id } = context.req.valid("param");

@@ -1,0 +1,127 @@
+/**
+ * Lists: pages by key, and which fields of a row are wanted. A cursor names the last row that was seen, so that pages stay right while
+ * rows arrive and go. To the caller a cursor is opaque.
+ */
+import { z } from "@hono/zod-openapi";
+import { HttpFault } from "./problem.ts";
+
+const LIMIT_DEFAULT = 100;
+const LIMIT_MAX = 1_000;
+
+const limit = z.coerce.number().int().min(1).max(LIMIT_MAX).default(LIMIT_DEFAULT).openapi({
+  description: "Rows of a page, at most.",
+  example: 100,
+});
+const cursor = z.string().min(1).max(10_000).optional().openapi({
+  description: "What an earlier page gave as `nextCursor`.",
+});
+export const order = (first: "asc" | "desc") =>
+  z.enum(["asc", "desc"]).default(first).openapi({ example: first });
+
+/** The names of a record's fields, separated by commas. What is not wanted is not read from the database either. */
+function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
+  const names = Object.keys(record.shape);
+  return z
+    .string()
+    .transform((text, context) => {
+      const wanted = text.split(",").map((name) => name.trim());
+      const unknown = wanted.find((name) => !names.includes(name));
+      if (unknown !== undefined) {
+        const message = `there is no field ${JSON.stringify(unknown)}; there are ${names.join(", ")}`;
+        context.addIssue({ code: "custom", message });
+      }
+      return new Set(["id", ...wanted]);
+    })
+    .optional()
+    .openapi({
+      type: "string",
+      description:
+        "The fields that are wanted, separated by commas, such as `id,status`; the id is always there. Without: all.",
+    });
+}
+
+/** The parameters of every list of such records. */
+export function listQuery<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
+  return z.object({ limit, cursor, fields: fieldsOf(record) });
+}
+
+/** A page of a list. Each item has its id, and all other fields unless `fields` says otherwise. */
+export function pageOf<Shape extends z.ZodRawShape & { id: z.ZodString }>(
+  name: string,
+  record: z.ZodObject<Shape>,
+) {
+  const item = record.partial().extend({ id: record.shape.id }).openapi(`${name}Item`);
+  return z
+    .object({
+      items: z.array(item),
+      nextCursor: z.string().nullable().openapi({
+        description: "The cursor of the next page; null on the last one.",
+        example: null,
+      }),
+    })
+    .openapi(`${name}Page`);
+}
+
+/** Of a table's long columns those that are not wanted: they are left out of the answer, so nobody needs to read them. */
+export function omitted<Name extends string>(
+  longColumns: readonly Name[],
+  fields: ReadonlySet<string> | undefined,
+): Name[] {
+  return fields === undefined ? [] : longColumns.filter((name) => !fields.has(name));
+}
+
+/** The record with the fields that are wanted. */
+export function pick<T extends { readonly id: string }>(
+  record: T,
+  fields: ReadonlySet<string> | undefined,
+): Partial<T> & Pick<T, "id"> {
+  if (fields === undefined) return record;
+  const { id, ...rest } = record;
+  const entries = Object.entries(rest).filter(([name]) => fields.has(name));
+  // Members of T, under their own names.
+  return { id, ...Object.fromEntries(entries) } as Partial<T> & Pick<T, "id">;
+}
+
+/** The cursor of a place; null at the end. */
+export function cursorOf(place: unknown): string | null {
+  if (place === null) return null;
+  const bytes = new TextEncoder().encode(JSON.stringify(place));
+  const binary = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+/** The place after a page's last row; null when the page was not full. */
+export function placeAfter<Row, Place>(
+  rows: readonly Row[],
+  full: number,
+  place: (row: Row) => Place,
+): Place | null {
+  const last = rows.at(-1);
+  return last === undefined || rows.length < full ? null : place(last);
+}
+
+/** @throws INVALID_ARGUMENT for anything but a cursor of ours. */
+export function placeOf<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
+  if (text === undefined) return null;
+  try {
+    const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+    const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+    return schema.parse(
+      JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)),
+    );
+  } catch {
+    throw new HttpFault("INVALID_ARGUMENT", "cursor: not one that this list has given", {
+      field: "cursor",
+    });
+  }
+}
+
+/** A page's answer: records of a row each, with the fields that are wanted. */
+export function page<Row, Item extends { readonly id: string }>(
+  rows: readonly Row[],
+  toItem: (row: Row) => Item,
+  fields: ReadonlySet<string> | undefined,
+  next: unknown,
+): { items: (Partial<Item> & Pick<Item, "id">)[]; nextCursor: string | null } {
+  return { items: rows.map((row) => pick(toItem(row), fields)), nextCursor: cursorOf(next) };
+}

@@ -1,0 +1,195 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { embed } from "../../src/embed.ts";
+import { aRun, aStage } from "../../src/testing/conformance/support.ts";
+import { emptyDatabase } from "../support/database.ts";
+import { env } from "../support/env.ts";
+import { call } from "./support.ts";
+
+type Item = Record<string, unknown> & { id: string };
+interface Page {
+  items: Item[];
+  nextCursor: string | null;
+}
+
+const DUE = new Date("2026-01-01T00:00:00Z");
+const LATER = "2100-01-01T00:00:00Z";
+
+async function list(path: string, parameters: Record<string, string> = {}): Promise<Page> {
+  const answer = await call("GET", `${path}?${new URLSearchParams(parameters)}`);
+  expect(answer.status, await answer.clone().text()).toBe(200);
+  return answer.json<Page>();
+}
+
+/** All items, a page of `limit` after the other. */
+async function walk(path: string, parameters: Record<string, string> = {}): Promise<Item[]> {
+  const items: Item[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Page = await list(path, { ...parameters, ...(cursor === null ? {} : { cursor }) });
+    items.push(...page.items);
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return items;
+}
+
+/** Three rows of everything that is listed. */
+async function threeOfEach(): Promise<void> {
+  const { persistence, jobs } = embed(env);
+  for (const n of [1, 2, 3]) {
+    const run = { ...aRun(), id: `run-${n}`, input: { large: "x" }, metadata: { n } };
+    await persistence.createRun(run);
+    const stage = aStage("run-1", { stageId: `stage-${n}`, stageNumber: n });
+    const { id } = await persistence.createStage({ ...stage, executionGroup: 1 });
+    await persistence.updateStage(id, { status: "SUSPENDED", nextPollAt: DUE, outputData: { n } });
+    await persistence.createLog({ workflowRunId: "run-1", level: "INFO", message: `log ${n}` });
+    const artifact = { workflowRunId: "run-1", key: `key-${n}`, type: "ARTIFACT" as const };
+    await persistence.saveArtifact({ ...artifact, data: { n }, size: 1 });
+    const annotation = { workflowRunId: "run-1", scope: "run", key: "n" };
+    await persistence.appendAnnotations([{ ...annotation, value: n, payload: { n } }]);
+    const event = { eventType: "e", payload: { n }, causationId: "c", occurredAt: DUE };
+    await persistence.appendOutboxEvents([{ ...event, workflowRunId: "run-1" }]);
+    await persistence.appendOutboxEvents([{ ...event, workflowRunId: "run-2" }]);
+    await persistence.moveOutboxEventToDLQ(`run-2/${n}`);
+    await jobs.enqueue({ workflowRunId: "run-1", workflowId: "w", stageId: `stage-${n}` });
+    const job = await jobs.dequeue();
+    await jobs.suspend(job?.jobId ?? "", DUE);
+    await persistence.updateRun(`run-${n}`, { status: "RUNNING" });
+  }
+}
+
+const LISTS: readonly (readonly [string, Record<string, string>])[] = [
+  ["/v1/runs", {}],
+  ["/v1/runs", { status: "RUNNING", order: "asc" }],
+  ["/v1/runs/stuck", { since: LATER }],
+  ["/v1/runs/run-1/stages", {}],
+  ["/v1/runs/run-1/stages", { order: "desc", status: "SUSPENDED" }],
+  ["/v1/runs/run-1/logs", {}],
+  ["/v1/runs/run-1/artifacts", { order: "desc" }],
+  ["/v1/runs/run-1/annotations", { keyPrefix: "n" }],
+  ["/v1/runs/run-1/outbox-events", {}],
+  ["/v1/runs/run-1/jobs", {}],
+  ["/v1/stages/suspended", { before: LATER }],
+  ["/v1/jobs/suspended", {}],
+  ["/v1/outbox-events", {}],
+  ["/v1/outbox-events", { state: "dead-letter" }],
+];
+
+interface Operation {
+  readonly parameters?: readonly { readonly name: string }[];
+}
+
+beforeEach(async () => {
+  await emptyDatabase();
+});
+
+describe("every list", () => {
+  it("of the document is here, and takes a limit, a cursor and fields", async () => {
+    const document = await (
+      await call("GET", "/openapi.json")
+    ).json<{
+      paths: Record<string, { get?: Operation }>;
+    }>();
+    const listed = Object.entries(document.paths).filter(([, { get }]) =>
+      JSON.stringify(get ?? {}).includes("Page"),
+    );
+    for (const [path, { get }] of listed) {
+      const names = (get?.parameters ?? []).map(({ name }) => name);
+      expect(names, path).toEqual(expect.arrayContaining(["limit", "cursor", "fields"]));
+    }
+    const here = LISTS.map(([path]) => path.replace("/run-1/", "/{runId}/"));
+    expect([...new Set(here)].toSorted()).toEqual(listed.map(([path]) => path).toSorted());
+  });
+
+  it("answers each row once, in pages of any size, with the fields that are wanted", async () => {
+    await threeOfEach();
+    for (const [path, parameters] of LISTS) {
+      const all = await list(path, parameters);
+      // A stuck run has no job that anyone may yet take; run-1 waits for its polls.
+      expect(all.items.length, path).toBe(3);
+      expect(all.nextCursor, path).toBeNull();
+      for (const limit of ["1", "2", "3"]) {
+        expect(await walk(path, { ...parameters, limit }), path).toEqual(all.items);
+      }
+      const [first] = await walk(path, { ...parameters, fields: "workflowRunId,id" }).catch(() =>
+        walk(path, { ...parameters, fields: "status" }),
+      );
+      const names = Object.keys(first ?? {});
+      expect(names.length, path).toBe(2);
+      expect(all.items[0]).toMatchObject(first ?? {});
+    }
+  });
+
+  it("refuses a field that there is not, and says which there are", async () => {
+    for (const [path, parameters] of LISTS) {
+      const query = new URLSearchParams({ ...parameters, fields: "id,constructor" });
+      const answer = await call("GET", `${path}?${query}`);
+      expect(answer.status).toBe(422);
+      expect(await answer.json()).toMatchObject({
+        detail: expect.stringContaining(`"constructor"; there are id, `) as string,
+        details: { field: "fields" },
+      });
+    }
+  });
+});
+
+describe("runs", () => {
+  beforeEach(async () => {
+    const { persistence } = embed(env);
+    for (const [id, workflowId, workflowName] of [
+      ["a", "digest", "Daily Digest"],
+      ["b", "digest", "50% of it"],
+      ["c", "invoice", "Invoice"],
+    ] as const) {
+      await persistence.createRun({ ...aRun(), id, workflowId, workflowName, workflowType: id });
+    }
+    await persistence.updateRun("b", { status: "FAILED" });
+    const annotation = { scope: "run", key: "model" };
+    await persistence.appendAnnotations([
+      { ...annotation, workflowRunId: "a", value: "small" },
+      { ...annotation, workflowRunId: "b", value: 5 },
+      { ...annotation, workflowRunId: "c", value: "5" },
+    ]);
+  });
+
+  it.each([
+    [{}, "c b a"],
+    [{ order: "asc" }, "a b c"],
+    [{ status: "FAILED" }, "b"],
+    [{ status: "COMPLETED" }, ""],
+    [{ workflowId: "digest" }, "b a"],
+    [{ workflowType: "c" }, "c"],
+    [{ name: "DIGEST" }, "a"],
+    [{ name: "%" }, "b"],
+    [{ name: "_" }, ""],
+    [{ annotationKey: "model", annotationValue: "small" }, "a"],
+    [{ annotationKey: "model", annotationValue: '"small"' }, "a"],
+    [{ annotationKey: "model", annotationValue: "5" }, "b"],
+    [{ annotationKey: "model", annotationValue: '"5"' }, "c"],
+    [{ annotationKey: "mode", annotationValue: "small" }, ""],
+    [{ createdFrom: "2000-01-01T00:00:00Z", workflowId: "digest", name: "digest" }, "a"],
+    [{ createdBefore: "2000-01-01T00:00:00Z" }, ""],
+  ])("are found by %j", async (parameters, ids) => {
+    const found = await walk("/v1/runs", { ...parameters, limit: "1" });
+    expect(found.map(({ id }) => id).join(" ")).toBe(ids);
+  });
+
+  it.each([
+    [{ annotationKey: "model" }, "annotationValue"],
+    [{ annotationValue: "small" }, "annotationKey"],
+    [{ annotationKey: "model", annotationValue: "x".repeat(255) }, "annotationValue"],
+    [{ status: "LOST" }, "status"],
+    [{ name: "" }, "name"],
+    [{ createdFrom: "yesterday" }, "createdFrom"],
+    [{ order: "newest" }, "order"],
+    [{ limit: "1001" }, "limit"],
+  ])("are not looked for by %j: %s is told", async (parameters, field) => {
+    const answer = await call("GET", `/v1/runs?${new URLSearchParams(parameters)}`);
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toMatchObject({ details: { field } });
+  });
+
+  it("are listed without what is large: it is not even read", async () => {
+    const [first] = (await list("/v1/runs", { fields: "status,metadata" })).items;
+    expect(first).toEqual({ id: "c", status: "PENDING", metadata: null });
+  });
+});
