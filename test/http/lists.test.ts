@@ -15,7 +15,7 @@ const DUE = new Date("2026-01-01T00:00:00Z");
 const LATER = "2100-01-01T00:00:00Z";
 
 async function list(path: string, parameters: Record<string, string> = {}): Promise<Page> {
-  const answer = await call("GET", `${path}?${new URLSearchParams(parameters)}`);
+  const answer = await call("GET", `${path}?${new URLSearchParams(parameters).toString()}`);
   expect(answer.status, await answer.clone().text()).toBe(200);
   return answer.json<Page>();
 }
@@ -122,7 +122,7 @@ describe("every list", () => {
   it("refuses a field that there is not, and says which there are", async () => {
     for (const [path, parameters] of LISTS) {
       const query = new URLSearchParams({ ...parameters, fields: "id,constructor" });
-      const answer = await call("GET", `${path}?${query}`);
+      const answer = await call("GET", `${path}?${query.toString()}`);
       expect(answer.status).toBe(422);
       expect(await answer.json()).toMatchObject({
         detail: expect.stringContaining(`"constructor"; there are id, `) as string,
@@ -183,7 +183,7 @@ describe("runs", () => {
     [{ order: "newest" }, "order"],
     [{ limit: "1001" }, "limit"],
   ])("are not looked for by %j: %s is told", async (parameters, field) => {
-    const answer = await call("GET", `/v1/runs?${new URLSearchParams(parameters)}`);
+    const answer = await call("GET", `/v1/runs?${new URLSearchParams(parameters).toString()}`);
     expect(answer.status).toBe(422);
     expect(await answer.json()).toMatchObject({ details: { field } });
   });
