@@ -7,17 +7,30 @@ import { HttpFault } from "./problem.ts";
 
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
+/** Of a list by text: the row after which it goes on is in it. */
+const CURSOR_EXAMPLE = "IjBtd3dxZmpldjAwMDBnb3ci";
 
 export const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(LIMIT_DEFAULT),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(LIMIT_MAX)
+    .default(LIMIT_DEFAULT)
+    .openapi({ description: "Rows of a page, at most.", example: LIMIT_DEFAULT }),
   cursor: z.string().max(10_000).optional().openapi({
-    description: "What an earlier page gave as `nextCursor`.",
+    description: "What an earlier page gave as `nextCursor`. Left out: the first page.",
+    example: CURSOR_EXAMPLE,
   }),
-  order: z.enum(["asc", "desc"]).default("asc"),
+  order: z.enum(["asc", "desc"]).default("asc").openapi({
+    description: "`desc`: the other way round.",
+    example: "asc",
+  }),
 });
 
 export const nextCursor = z.string().nullable().openapi({
   description: "The cursor of the next page; null on the last one.",
+  example: CURSOR_EXAMPLE,
 });
 
 /** The cursor after a page; null when the page was not full. */

@@ -1,5 +1,5 @@
 /** Lists that page: runs by status, and a run's logs, artifacts, outbox events and jobs. */
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import {
   type ArtifactRow,
   decodeNullableJson,
@@ -18,25 +18,39 @@ import {
   toRunRecord,
 } from "../../client/records.ts";
 import { cursorAfter, keyOf, nextCursor, pageQuery } from "../paging.ts";
+import { answers, operation } from "../operation.ts";
 import {
+  ARTIFACT,
   artifactRecord,
+  EVENT,
+  JOB,
   jobRecord,
+  LOG,
   logRecord,
-  runKey,
   outboxRecord,
+  RUN,
+  runKey,
   runRecord,
   status,
   toWireRecord,
-} from "../schemas.ts";
-import { answers, newRouter, secured } from "../support.ts";
+} from "../schemas/index.ts";
+import { newRouter, secured } from "../support.ts";
 
-const ofRun = <Name extends string, Item extends z.ZodType>(
+const COMPONENTS = {
+  logs: "PageOfLogs",
+  artifacts: "PageOfArtifacts",
+  "outbox-events": "PageOfOutboxEvents",
+  jobs: "PageOfJobs",
+} as const;
+
+const ofRun = <Name extends keyof typeof COMPONENTS, Item extends z.ZodType>(
   name: Name,
   operationId: string,
   summary: string,
   item: Item,
+  example: NoInfer<z.output<Item>>,
 ) =>
-  createRoute({
+  operation({
     method: "get",
     path: `/runs/{runId}/${name}`,
     operationId,
@@ -47,29 +61,36 @@ const ofRun = <Name extends string, Item extends z.ZodType>(
     responses: answers({
       200: {
         description: "A page.",
-        schema: z
-          .object({ items: z.array(item), nextCursor })
-          .openapi(`Page of ${name}`.replaceAll(" ", "")),
+        schema: z.object({ items: z.array(item), nextCursor }).openapi(COMPONENTS[name]),
+        example: { items: [example], nextCursor: null },
       },
     }),
   });
 
-const logs = ofRun("logs", "listLogs", "A run's logs, oldest first", logRecord);
-const artifacts = ofRun("artifacts", "listArtifacts", "A run's artifacts, by key", artifactRecord);
+const logs = ofRun("logs", "listLogs", "A run's logs, oldest first", logRecord, LOG);
+const artifacts = ofRun(
+  "artifacts",
+  "listArtifacts",
+  "A run's artifacts, by key",
+  artifactRecord,
+  ARTIFACT,
+);
 const events = ofRun(
   "outbox-events",
   "listOutboxEvents",
   "A run's outbox events, by sequence",
   outboxRecord,
+  EVENT,
 );
 const jobs = ofRun(
   "jobs",
   "getJobsByWorkflowRun",
   "A run's jobs, in the order in which they were enqueued",
   jobRecord,
+  JOB,
 );
 
-const listRuns = createRoute({
+const listRuns = operation({
   method: "get",
   path: "/runs",
   operationId: "getRunsByStatus",
@@ -83,6 +104,7 @@ const listRuns = createRoute({
     200: {
       description: `A page of up to ${PAGE_ROWS} runs.`,
       schema: z.object({ items: z.array(runRecord), nextCursor }).openapi("PageOfRuns"),
+      example: { items: [RUN], nextCursor: null },
     },
   }),
 });
