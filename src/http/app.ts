@@ -4,6 +4,7 @@ import { secureHeaders } from "hono/secure-headers";
 import { newCommitId } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
+import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
 import { idempotent } from "./idempotency.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
@@ -18,28 +19,6 @@ import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
 import { type AppEnv, boundedBody, newRouter } from "./support.ts";
 import { authenticate } from "./tokens.ts";
-
-const DOCUMENT = {
-  openapi: "3.1.0",
-  info: {
-    title: "workflow-engine-cloudflare",
-    version: "1.0.0",
-    description:
-      "Multi-stage workflows on Cloudflare with no server: runs, stages, jobs, outbox and more in D1, with real transactions.",
-    license: { name: "MIT", identifier: "MIT" },
-  },
-  servers: [{ url: "/", description: "This deployment" }],
-};
-
-/** Scalar, the reader of the OpenAPI document. */
-const DOCS = `<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>workflow-engine-cloudflare API</title></head>
-<body>
-<script id="api-reference" data-url="/openapi.json"></script>
-<script src="https://cdn.jsdelivr.net/npm/@scalar/api-reference@1"></script>
-</body>
-</html>`;
 
 const app = newRouter();
 
@@ -69,7 +48,7 @@ app.get("/readyz", async (context) => {
   return context.json(state, state.ready ? 200 : 503);
 });
 app.get("/openapi.json", (context) => context.json(document()));
-app.get("/docs", (context) => context.html(DOCS));
+app.get("/docs", (context) => context.html(DOCS_PAGE));
 
 app.use("/v1/*", async (context, next) => {
   const origins = (context.env.CORS_ORIGINS ?? "").split(",").map((origin) => origin.trim());
@@ -84,7 +63,7 @@ app.use("/v1/*", async (context, next) => {
   context.set("caller", caller);
   const limited = await env.RATE_LIMITER?.limit({ key: caller.name });
   if (limited?.success === false) {
-    throw new HttpFault("RATE_LIMITED", "Too many requests", {}, { "Retry-After": "10" });
+    throw new HttpFault("RATE_LIMITED", "Too many requests");
   }
   const waitUntil = (promise: Promise<unknown>) => context.executionCtx.waitUntil(promise);
   const store = openStore(env, { waitUntil });
@@ -106,11 +85,7 @@ const api = app
   .route("/v1", jobs)
   .route("/v1", aiCalls);
 
-app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
-  type: "http",
-  scheme: "bearer",
-  description: "A token whose SHA-256 is in the secret API_TOKENS.",
-});
+describeComponents(app);
 
 app.notFound((context) => {
   const { method, path } = context.req;
@@ -141,10 +116,10 @@ function methodsOf(path: string): string[] {
   return [...new Set(routes.map(({ method }) => method))].toSorted();
 }
 
-let cached: ReturnType<typeof app.getOpenAPI31Document> | null = null;
+let cached: ReturnType<typeof documentOf> | null = null;
 
 function document() {
-  cached ??= app.getOpenAPI31Document(DOCUMENT);
+  cached ??= documentOf(app);
   return cached;
 }
 

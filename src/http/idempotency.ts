@@ -27,6 +27,11 @@ type Kept = z.infer<typeof kept>;
 /** The headers of an answer that belong to it. */
 const KEPT_HEADERS = ["Content-Type", "ETag", "Location"];
 
+/** Whether a request may have an `Idempotency-Key`. */
+export function takesKey(method: string, path: string): boolean {
+  return method === "POST" && !NAMED_THEMSELVES.has(path) && !AT_ONCE.has(path);
+}
+
 export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
   const key = context.req.header("Idempotency-Key");
   const { method, path } = context.req;

@@ -8,15 +8,22 @@ import { HttpFault } from "./problem.ts";
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
 
+/** Of a list by text: the row after which it goes on is in it. */
+const CURSOR_EXAMPLE = "IjBtd3dxZmpldjAwMDBnb3ci";
+
 const limit = z.coerce.number().int().min(1).max(LIMIT_MAX).default(LIMIT_DEFAULT).openapi({
   description: "Rows of a page, at most.",
   example: 100,
 });
 const cursor = z.string().min(1).max(10_000).optional().openapi({
-  description: "What an earlier page gave as `nextCursor`.",
+  description: "What an earlier page gave as `nextCursor`. Left out: the first page.",
+  example: CURSOR_EXAMPLE,
 });
 export const order = (first: "asc" | "desc") =>
-  z.enum(["asc", "desc"]).default(first).openapi({ example: first });
+  z.enum(["asc", "desc"]).default(first).openapi({
+    description: "`asc`: in the list's order; `desc`: the other way round.",
+    example: first,
+  });
 
 /** The names of a record's fields, separated by commas. What is not wanted is not read from the database either. */
 function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
@@ -36,7 +43,8 @@ function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
     .openapi({
       type: "string",
       description:
-        "The fields that are wanted, separated by commas, such as `id,status`; the id is always there. Without: all.",
+        "The fields that are wanted, separated by commas; the id is always there. Left out: all.",
+      example: names.slice(0, 2).join(","),
     });
 }
 
@@ -56,10 +64,15 @@ export function pageOf<Shape extends z.ZodRawShape & { id: z.ZodString }>(
       items: z.array(item),
       nextCursor: z.string().nullable().openapi({
         description: "The cursor of the next page; null on the last one.",
-        example: null,
+        example: CURSOR_EXAMPLE,
       }),
     })
     .openapi(`${name}Page`);
+}
+
+/** An example of a page. */
+export function onePage<Item>(item: Item): { items: Item[]; nextCursor: null } {
+  return { items: [item], nextCursor: null };
 }
 
 /** Of a table's long columns those that are not wanted: they are left out of the answer, so nobody needs to read them. */

@@ -2,74 +2,67 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { ERROR_CODES, type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
+import { BESIDE_OPERATIONS, HTTP_CODES, kindOf, type ProblemCode } from "./problem-kinds.ts";
 
-/** Codes of the door itself, beside those of the contract. */
-export const HTTP_CODES = [
-  "UNAUTHENTICATED",
-  "NO_SUCH_ROUTE",
-  "METHOD_NOT_ALLOWED",
-  "MALFORMED",
-  "UNSUPPORTED_MEDIA_TYPE",
-  "RATE_LIMITED",
-  "NOT_CONFIGURED",
-  "GUARD_FAILED",
-  "IDEMPOTENCY_KEY_IN_USE",
-] as const;
-export type ProblemCode = ErrorCode | (typeof HTTP_CODES)[number];
+type Details = Record<string, string | number | boolean | null>;
+
+const PROBLEM_CODES: readonly ProblemCode[] = [...ERROR_CODES, ...HTTP_CODES];
+/** Those that operations answer. */
+export const ANSWERED_CODES = PROBLEM_CODES.filter(
+  (code) => !BESIDE_OPERATIONS.some((beside) => beside === code),
+);
+const REQUEST_ID_EXAMPLE = "0mwwqfjeva1b2c3d4e";
+
+/** The codes with their statuses and meanings, as the document shows them. */
+const MEANINGS = PROBLEM_CODES.map((code) => {
+  const { status, when } = kindOf(code);
+  return `- \`${code}\` (${status}): ${when}`;
+});
 
 export const problemSchema = z
   .object({
-    type: z.string().openapi({ example: "urn:workflow-engine:error:NOT_FOUND" }),
-    title: z.string().openapi({ example: "Not found" }),
-    status: z.int().openapi({ example: 404 }),
-    detail: z.string().openapi({ example: "Run run-1 not found" }),
-    code: z.enum([...ERROR_CODES, ...HTTP_CODES]).openapi({ example: "NOT_FOUND" }),
+    type: z.string().openapi({
+      description: "The code as a URN.",
+      example: "urn:workflow-engine:error:NOT_FOUND",
+    }),
+    title: z.string().openapi({ description: "The code in words.", example: "Not found" }),
+    status: z.int().openapi({ description: "The status of the answer.", example: 404 }),
+    detail: z.string().openapi({
+      description: "What went wrong this time, for people.",
+      example: "WorkflowRun run-1 not found",
+    }),
+    code: z.enum([...ERROR_CODES, ...HTTP_CODES]).openapi({
+      description: `What went wrong, for programs.\n\n${MEANINGS.join("\n")}`,
+      example: "NOT_FOUND",
+    }),
     details: z
       .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
       .openapi({
         description: "What the code is about: the field, the limit, the entity, the versions.",
         example: { entity: "WorkflowRun", id: "run-1" },
       }),
-    requestId: z.string().openapi({ example: "0mwwqfjev0000gow" }),
+    requestId: z.string().openapi({
+      description: "The same as `X-Request-Id`. The service's log has it.",
+      example: REQUEST_ID_EXAMPLE,
+    }),
   })
-  .openapi("Problem");
-export type Problem = z.infer<typeof problemSchema>;
-
-const STATUSES: Readonly<Record<ProblemCode, readonly [ContentfulStatusCode, string]>> = {
-  INVALID_ARGUMENT: [422, "A value is not acceptable"],
-  NOT_FOUND: [404, "Not found"],
-  ALREADY_EXISTS: [409, "Exists already"],
-  STALE_VERSION: [412, "Not the expected version"],
-  LEASE_LOST: [409, "A later attempt owns the job"],
-  CONFLICT: [409, "Others kept writing the same"],
-  PAYLOAD_TOO_LARGE: [413, "Too large"],
-  OVERLOADED: [503, "Overloaded; nothing was written"],
-  UNAVAILABLE: [503, "The outcome is unknown"],
-  INTERNAL: [500, "A bug"],
-  UNAUTHENTICATED: [401, "No valid token"],
-  FORBIDDEN: [403, "The token lacks a scope"],
-  NO_SUCH_ROUTE: [404, "No such resource"],
-  METHOD_NOT_ALLOWED: [405, "Not with this method"],
-  MALFORMED: [400, "The body is not JSON"],
-  UNSUPPORTED_MEDIA_TYPE: [415, "The body must be JSON"],
-  RATE_LIMITED: [429, "Too many requests"],
-  NOT_CONFIGURED: [503, "The HTTP API has no tokens"],
-  GUARD_FAILED: [412, "A guard did not hold"],
-  IDEMPOTENCY_KEY_IN_USE: [409, "The first request with this key is under way"],
-};
+  .openapi("Problem", {
+    description: "What went wrong (RFC 9457).",
+    // The others are shown with the operations that answer them.
+    examples: BESIDE_OPERATIONS.map(exampleOf),
+  });
 
 /** A fault of the door, thrown by its middleware and answered in one place. */
 export class HttpFault extends Error {
   override readonly name = "HttpFault";
   readonly code: ProblemCode;
-  readonly details: Problem["details"];
+  readonly details: Details;
   readonly headers: Readonly<Record<string, string>>;
   constructor(
     code: ProblemCode,
     message: string,
-    details: Problem["details"] = {},
+    details: Details = {},
     headers: Readonly<Record<string, string>> = {},
   ) {
     super(message);
@@ -79,18 +72,10 @@ export class HttpFault extends Error {
   }
 }
 
-/** Seconds after which a repeat may succeed. */
-const RETRY_AFTER: Partial<Record<ProblemCode, number>> = {
-  OVERLOADED: 2,
-  UNAVAILABLE: 1,
-  CONFLICT: 1,
-  IDEMPOTENCY_KEY_IN_USE: 1,
-};
-
 interface Told {
   readonly code: ProblemCode;
   readonly message: string;
-  readonly details: Problem["details"];
+  readonly details: Details;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -136,23 +121,26 @@ function isStaleVersion(
 }
 
 export function problemResponse(context: Context, told: Told): Response {
-  const { code, message, details, headers = {} } = told;
-  const [status, title] = STATUSES[code];
-  const retryAfter = RETRY_AFTER[code];
-  const problem: Problem = {
-    type: `urn:workflow-engine:error:${code}`,
-    title,
-    status,
-    detail: message,
-    code,
-    details: { ...details },
-    requestId: String(context.get("requestId") ?? ""),
-  };
+  const { code, headers = {} } = told;
+  const { status, retryAfter } = kindOf(code);
+  const problem = problemOf(told, String(context.get("requestId") ?? ""));
   return context.body(JSON.stringify(problem), status, {
     "Content-Type": "application/problem+json",
     ...(retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) }),
     ...headers,
   });
+}
+
+/** A problem of this code, as the document shows it. */
+export function exampleOf(code: ProblemCode) {
+  const { detail, details } = kindOf(code).example;
+  return problemOf({ code, message: detail, details }, REQUEST_ID_EXAMPLE);
+}
+
+function problemOf({ code, message, details }: Told, requestId: string) {
+  const { status, title } = kindOf(code);
+  const type = `urn:workflow-engine:error:${code}`;
+  return { type, title, status, detail: message, code, details: { ...details }, requestId };
 }
 
 export function notFound(entity: string, id: string): ServiceError {

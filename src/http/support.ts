@@ -1,10 +1,10 @@
-/** What every route is made of: who may call it, how its body is read, and what it answers. */
-import { OpenAPIHono, type z } from "@hono/zod-openapi";
+/** What every route is made of: who may call it, and how its body is read. */
+import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import { JSON_DEPTH_MAX, type Store } from "../changes/index.ts";
 import type { Backend } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
-import { HttpFault, problemResponse, problemSchema } from "./problem.ts";
+import { HttpFault, problemResponse } from "./problem.ts";
 import { type Caller, requireScope, type Scope } from "./tokens.ts";
 
 /** https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/ */
@@ -56,61 +56,19 @@ export function secured(scope: Scope) {
   return { security: [{ bearer: [scope] }], middleware };
 }
 
-export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
-  return { body: { required: true, content: { "application/json": { schema } } } };
-}
-
-const problem = (description: string) => ({
-  description,
-  content: { "application/problem+json": { schema: problemSchema } },
-});
-
-const PROBLEMS = {
-  400: problem("The body is not JSON (MALFORMED)."),
-  401: problem("No valid token (UNAUTHENTICATED)."),
-  403: problem("The token lacks the scope (FORBIDDEN)."),
-  404: problem("There is no such row (NOT_FOUND)."),
-  409: problem("ALREADY_EXISTS, LEASE_LOST, CONFLICT, or IDEMPOTENCY_KEY_IN_USE."),
-  412: problem("STALE_VERSION with the stored version, or GUARD_FAILED with the guard."),
-  413: problem("The body, or a row, would be too large (PAYLOAD_TOO_LARGE)."),
-  415: problem("The body is not declared as JSON (UNSUPPORTED_MEDIA_TYPE)."),
-  422: problem("A value is not acceptable (INVALID_ARGUMENT): `details.field` names it."),
-  429: problem("Too many requests of this token (RATE_LIMITED)."),
-  500: problem("A bug (INTERNAL)."),
-  503: problem(
-    "OVERLOADED: nothing was written. UNAVAILABLE: nobody knows. NOT_CONFIGURED: no tokens.",
-  ),
-} as const;
-
-/** The success that a route answers, and all the problems that any route may. */
-export function answers<Status extends 200 | 201 | 202, Schema extends z.ZodType>(
-  success: Readonly<Record<Status, { readonly description: string; readonly schema: Schema }>>,
-): {
-  [S in Status]: { description: string; content: { "application/json": { schema: Schema } } };
-} & typeof PROBLEMS;
-export function answers(
-  success: Readonly<Record<number, { readonly description: string; readonly schema: z.ZodType }>>,
-): unknown {
-  const described = Object.entries(success).map(([status, { description, schema }]) => [
-    status,
-    { description, content: { "application/json": { schema } } },
-  ]);
-  return { ...Object.fromEntries(described), ...PROBLEMS };
-}
-
-/** Nothing to tell but that it is done. */
-export function done(description: string) {
-  return { 204: { description }, ...PROBLEMS } as const;
-}
-
 /** A request's body, in bytes. A commit holds 16 Mi characters, of up to six bytes each as JSON. */
 const BODY_BYTES_MAX = { commit: 100_000_000, other: 4_000_000 } as const;
 const COMMIT_PATHS = new Set(["/v1/commits", "/v1/settlements", "/v1/queries"]);
 
+/** Whether a request with this method may have a body. */
+export function hasBody(method: string): boolean {
+  return method !== "GET" && method !== "HEAD" && method !== "DELETE";
+}
+
 /** Reads the body once, within its limits, before anybody parses it. */
 export const boundedBody: MiddlewareHandler<AppEnv> = async (context, next) => {
   const { req } = context;
-  if (req.method === "GET" || req.method === "HEAD" || req.method === "DELETE") return next();
+  if (!hasBody(req.method)) return next();
   const limit = COMMIT_PATHS.has(req.path) ? BODY_BYTES_MAX.commit : BODY_BYTES_MAX.other;
   const declared = Number(req.header("Content-Length") ?? 0);
   if (declared > limit) throw tooLong(declared, limit);

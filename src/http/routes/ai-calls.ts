@@ -1,12 +1,13 @@
 /** The ledger of AI calls. */
-import { createRoute, z } from "@hono/zod-openapi";
-import { aiCall } from "../schemas.ts";
-import { answers, done, given, jsonBody, newRouter, secured } from "../support.ts";
+import { z } from "@hono/zod-openapi";
+import { answers, done, jsonBody, operation } from "../operation.ts";
+import { AI_CALL, aiCall, integer, dollars, flag, text } from "../schemas/index.ts";
+import { given, newRouter, secured } from "../support.ts";
 
 const tags = ["AI calls"];
-const batch = z.object({ batchId: z.string().openapi({ example: "batch-1" }) });
+const batch = z.object({ batchId: text("The batch's id, as its maker names it.", "batch-1") });
 
-const post = createRoute({
+const post = operation({
   method: "post",
   path: "/ai-calls",
   operationId: "logCall",
@@ -14,11 +15,11 @@ const post = createRoute({
   summary: "Record an AI call",
   description: "Taken down after the answer. What could not be recorded is in the service's log.",
   ...secured("write"),
-  request: jsonBody(aiCall),
+  request: jsonBody(aiCall, AI_CALL),
   responses: done("Taken."),
 });
 
-const putBatch = createRoute({
+const putBatch = operation({
   method: "put",
   path: "/ai-batches/{batchId}",
   operationId: "logBatchResults",
@@ -31,13 +32,14 @@ const putBatch = createRoute({
       z
         .object({ results: z.array(aiCall).max(1_000) })
         .strict()
-        .openapi("AIBatch", { example: { results: [] } }),
+        .openapi("AIBatch"),
+      { results: [AI_CALL] },
     ),
   },
   responses: done("Recorded, now or before."),
 });
 
-const getBatch = createRoute({
+const getBatch = operation({
   method: "get",
   path: "/ai-batches/{batchId}",
   operationId: "isRecorded",
@@ -48,39 +50,51 @@ const getBatch = createRoute({
   responses: answers({
     200: {
       description: "Whether.",
-      schema: z.object({ recorded: z.boolean() }).openapi("Recorded"),
+      schema: z.object({ recorded: flag("Whether they are.") }).openapi("Recorded"),
+      example: { recorded: true },
     },
   }),
 });
 
-const stats = createRoute({
+const stats = operation({
   method: "get",
   path: "/ai-stats",
   operationId: "getStats",
   tags,
   summary: "Calls, tokens and cost of every topic that starts with a text",
   ...secured("read"),
-  request: { query: z.object({ topicPrefix: z.string().openapi({ example: "workflow.run-1" }) }) },
+  request: {
+    query: z.object({ topicPrefix: text("What the topics start with.", "workflow.run-1") }),
+  },
   responses: answers({
     200: {
       description: "The sums.",
       schema: z
         .object({
-          totalCalls: z.int(),
-          totalInputTokens: z.int(),
-          totalOutputTokens: z.int(),
-          totalCost: z.number(),
-          perModel: z.record(
-            z.string(),
-            z.object({
-              calls: z.int(),
-              inputTokens: z.int(),
-              outputTokens: z.int(),
-              cost: z.number(),
-            }),
-          ),
+          totalCalls: integer("Calls.", 1),
+          totalInputTokens: integer("Tokens of their prompts.", 10),
+          totalOutputTokens: integer("Tokens of their answers.", 20),
+          totalCost: dollars,
+          perModel: z
+            .record(
+              z.string(),
+              z.object({
+                calls: integer("Calls.", 1),
+                inputTokens: integer("Tokens of their prompts.", 10),
+                outputTokens: integer("Tokens of their answers.", 20),
+                cost: dollars,
+              }),
+            )
+            .openapi({ description: "The same of each model, by its `modelKey`." }),
         })
         .openapi("AIStats"),
+      example: {
+        totalCalls: 1,
+        totalInputTokens: 10,
+        totalOutputTokens: 20,
+        totalCost: 0.01,
+        perModel: { small: { calls: 1, inputTokens: 10, outputTokens: 20, cost: 0.01 } },
+      },
     },
   }),
 });

@@ -2,10 +2,17 @@
  * The store as it is: commits and queries as data. A client in any language has real transactions through these: it reads,
  * decides, and commits guards and changes, whole or not at all.
  */
-import { createRoute, z } from "@hono/zod-openapi";
-import type { AnyResult, Commit, CommitOutcome } from "../../changes/index.ts";
+import { z } from "@hono/zod-openapi";
+import {
+  type AnyResult,
+  type Commit,
+  type CommitOutcome,
+  READ_QUERIES_MAX,
+} from "../../changes/index.ts";
 import { validCommit, validQueries } from "../../rpc/validation.ts";
-import { answers, jsonBody, newRouter, secured } from "../support.ts";
+import { answers, jsonBody, operation } from "../operation.ts";
+import { integer } from "../schemas/index.ts";
+import { newRouter, secured } from "../support.ts";
 import { HttpFault } from "../problem.ts";
 import { requireScope, type Scope } from "../tokens.ts";
 
@@ -23,24 +30,18 @@ const commitBody = z
       .array(plain)
       .openapi({ description: "Queries, answered in the instant of the commit." }),
   })
-  .openapi("Commit", {
-    example: {
-      id: "0mwwqfjeva1b2c3d4e",
-      guards: [{ on: "run", id: "run-1", expect: { is: "version", version: 3 } }],
-      changes: [
-        {
-          kind: "updateRun",
-          id: "run-1",
-          set: { status: "COMPLETED" },
-          at: 1795600000000,
-          bump: 1,
-        },
-      ],
-      reads: [{ q: "run", id: "run-1" }],
-    },
-  });
+  .openapi("Commit");
+const COMMIT = {
+  id: "0mwwqfjeva1b2c3d4e",
+  guards: [{ on: "run", id: "run-1", expect: { is: "version", version: 3 } }],
+  changes: [
+    { kind: "updateRun", id: "run-1", set: { status: "COMPLETED" }, at: 1795600000000, bump: 1 },
+  ],
+  reads: [{ q: "runStatus", id: "run-1" }],
+};
+const result = z.unknown().openapi({ description: "As its query says; null for no row." });
 
-const postCommit = createRoute({
+const postCommit = operation({
   method: "post",
   path: "/commits",
   operationId: "commit",
@@ -49,16 +50,18 @@ const postCommit = createRoute({
   description:
     "Needs the scope write; work for changes of leases; admin for purgeExpired. 412 GUARD_FAILED tells which guard did not hold, and what was found: nothing was written then. 503 UNAVAILABLE means that nobody knows: ask for the settlement.",
   ...secured("write"),
-  request: jsonBody(commitBody),
+  request: jsonBody(commitBody, COMMIT),
   responses: answers({
     200: {
       description: "Applied. The answers to `reads`, in their order.",
-      schema: z.object({ results: z.array(z.unknown()) }).openapi("CommitResults"),
+      schema: z.object({ results: z.array(result) }).openapi("CommitResults"),
+      example: { results: ["COMPLETED"] },
     },
   }),
+  problems: ["GUARD_FAILED"],
 });
 
-const postSettlement = createRoute({
+const postSettlement = operation({
   method: "post",
   path: "/settlements",
   operationId: "settle",
@@ -67,18 +70,21 @@ const postSettlement = createRoute({
   description:
     "Final: `fenced` means that it was not applied and never will be, not even if it is still under way; it may be tried again under a new id. `unknown`: its row was written too often since to tell.",
   ...secured("write"),
-  request: jsonBody(commitBody),
+  request: jsonBody(commitBody, COMMIT),
   responses: answers({
     200: {
       description: "The finding.",
       schema: z
-        .object({ settlement: z.enum(["applied", "fenced", "unknown"]) })
+        .object({
+          settlement: z.enum(["applied", "fenced", "unknown"]).openapi({ example: "applied" }),
+        })
         .openapi("Settlement"),
+      example: { settlement: "applied" },
     },
   }),
 });
 
-const postQueries = createRoute({
+const postQueries = operation({
   method: "post",
   path: "/queries",
   operationId: "query",
@@ -87,18 +93,24 @@ const postQueries = createRoute({
   ...secured("read"),
   request: jsonBody(
     z
-      .object({ queries: z.array(plain) })
-      .openapi("Queries", { example: { queries: [{ q: "run", id: "run-1" }] } }),
+      .object({
+        queries: z.array(plain).openapi({
+          description: `At most ${READ_QUERIES_MAX}, each with its name in \`q\`.`,
+        }),
+      })
+      .openapi("Queries"),
+    { queries: [{ q: "runStatus", id: "run-1" }] },
   ),
   responses: answers({
     200: {
       description: "The answers, in the order of the queries.",
-      schema: z.object({ results: z.array(z.unknown()) }).openapi("QueryResults"),
+      schema: z.object({ results: z.array(result) }).openapi("QueryResults"),
+      example: { results: ["RUNNING"] },
     },
   }),
 });
 
-const getTime = createRoute({
+const getTime = operation({
   method: "get",
   path: "/time",
   operationId: "time",
@@ -108,7 +120,8 @@ const getTime = createRoute({
   responses: answers({
     200: {
       description: "Milliseconds since 1970. Commits are stamped with it.",
-      schema: z.object({ now: z.int() }).openapi("Time"),
+      schema: z.object({ now: integer("Milliseconds since 1970.", 1795600000000) }).openapi("Time"),
+      example: { now: 1795600000000 },
     },
   }),
 });

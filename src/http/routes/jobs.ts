@@ -2,34 +2,52 @@
  * Jobs. A request is a connection of its own, so the lease travels with the job: send the `attempt` that you were given with
  * whatever settles it, and a later attempt's work is safe from you.
  */
-import { createRoute, z } from "@hono/zod-openapi";
-import { delivery, enqueueJobs, inputInstant, runKey } from "../schemas.ts";
-import { answers, done, given, jsonBody, newRouter, secured } from "../support.ts";
+import { z } from "@hono/zod-openapi";
+import { JOB_ERROR_BYTES_MAX, STALE_LEASE_MS_DEFAULT } from "../../changes/index.ts";
+import { answers, done, jsonBody, operation } from "../operation.ts";
+import {
+  integer,
+  delivery,
+  enqueueJobs,
+  inputInstant,
+  INSTANT,
+  JOB_ID,
+  jobIdField,
+  milliseconds,
+  recordId,
+  runIdField,
+  runKey,
+  text,
+} from "../schemas/index.ts";
+import { given, newRouter, secured } from "../support.ts";
 
-const job = z.object({ jobId: z.string().openapi({ example: "run-1/0mwwqfjev0000gow" }) });
+const job = z.object({ jobId: jobIdField });
 const tags = ["jobs"];
 const attempt = z.int().min(0).optional().openapi({
   description: "The attempt that you were given. Left out: whatever attempt there is.",
   example: 1,
 });
 
-const post = createRoute({
+const post = operation({
   method: "post",
   path: "/jobs",
   operationId: "enqueue",
   tags,
   summary: "Enqueue jobs, all or none",
   ...secured("write"),
-  request: jsonBody(enqueueJobs),
+  request: jsonBody(enqueueJobs, {
+    jobs: [{ workflowRunId: "run-1", workflowId: "digest", stageId: "fetch" }],
+  }),
   responses: answers({
     201: {
       description: "Their ids, in their order; for a dedupe key that is held, the holder's.",
-      schema: z.object({ jobIds: z.array(z.string()) }).openapi("JobIds"),
+      schema: z.object({ jobIds: z.array(jobIdField) }).openapi("JobIds"),
+      example: { jobIds: [JOB_ID] },
     },
   }),
 });
 
-const dequeue = createRoute({
+const dequeue = operation({
   method: "post",
   path: "/jobs/dequeue",
   operationId: "dequeue",
@@ -38,19 +56,39 @@ const dequeue = createRoute({
   ...secured("work"),
   request: jsonBody(
     z
-      .object({ count: z.int().min(1).max(100).default(1) })
+      .object({
+        count: z.int().min(1).max(100).default(1).openapi({
+          description: "At most so many.",
+          example: 10,
+        }),
+      })
       .strict()
-      .openapi("Dequeue", { example: { count: 10 } }),
+      .openapi("Dequeue"),
+    { count: 10 },
   ),
   responses: answers({
     200: {
       description: "The leases; none when nothing is due.",
       schema: z.object({ jobs: z.array(delivery) }).openapi("Deliveries"),
+      example: {
+        jobs: [
+          {
+            jobId: JOB_ID,
+            workflowRunId: "run-1",
+            workflowId: "digest",
+            stageId: "fetch",
+            priority: 5,
+            attempt: 1,
+            maxAttempts: 3,
+            payload: {},
+          },
+        ],
+      },
     },
   }),
 });
 
-const completeMany = createRoute({
+const completeMany = operation({
   method: "post",
   path: "/jobs/complete",
   operationId: "completeMany",
@@ -60,12 +98,11 @@ const completeMany = createRoute({
   request: jsonBody(
     z
       .object({
-        jobs: z.array(z.object({ jobId: z.string(), attempt }).strict()).max(1_000),
+        jobs: z.array(z.object({ jobId: jobIdField, attempt }).strict()).max(1_000),
       })
       .strict()
-      .openapi("CompleteJobs", {
-        example: { jobs: [{ jobId: "run-1/0mwwqfjev0000gow", attempt: 1 }] },
-      }),
+      .openapi("CompleteJobs"),
+    { jobs: [{ jobId: JOB_ID, attempt: 1 }] },
   ),
   responses: answers({
     200: {
@@ -74,17 +111,22 @@ const completeMany = createRoute({
         .object({
           jobs: z.array(
             z.object({
-              jobId: z.string(),
-              outcome: z.enum(["settled", "over", "lease-lost", "not-found"]),
+              jobId: jobIdField,
+              outcome: z.enum(["settled", "over", "lease-lost", "not-found"]).openapi({
+                description:
+                  "`settled`: by this call; `over`: before; `lease-lost`: a later attempt owns it.",
+                example: "settled",
+              }),
             }),
           ),
         })
         .openapi("SettledJobs"),
+      example: { jobs: [{ jobId: JOB_ID, outcome: "settled" }] },
     },
   }),
 });
 
-const complete = createRoute({
+const complete = operation({
   method: "post",
   path: "/jobs/{jobId}/complete",
   operationId: "complete",
@@ -93,17 +135,13 @@ const complete = createRoute({
   ...secured("work"),
   request: {
     params: job,
-    ...jsonBody(
-      z
-        .object({ attempt })
-        .strict()
-        .openapi("CompleteJob", { example: { attempt: 1 } }),
-    ),
+    ...jsonBody(z.object({ attempt }).strict().openapi("CompleteJob"), { attempt: 1 }),
   },
   responses: done("Completed, or over before."),
+  problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
-const suspend = createRoute({
+const suspend = operation({
   method: "post",
   path: "/jobs/{jobId}/suspend",
   operationId: "suspend",
@@ -114,15 +152,17 @@ const suspend = createRoute({
     params: job,
     ...jsonBody(
       z
-        .object({ nextPollAt: inputInstant, attempt })
+        .object({ nextPollAt: inputInstant("When it is due again."), attempt })
         .strict()
-        .openapi("SuspendJob", { example: { nextPollAt: "2026-11-25T12:00:00.000Z", attempt: 1 } }),
+        .openapi("SuspendJob"),
+      { nextPollAt: INSTANT, attempt: 1 },
     ),
   },
   responses: done("Suspended, or over before."),
+  problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
-const fail = createRoute({
+const fail = operation({
   method: "post",
   path: "/jobs/{jobId}/fail",
   operationId: "fail",
@@ -133,15 +173,24 @@ const fail = createRoute({
     params: job,
     ...jsonBody(
       z
-        .object({ error: z.string(), shouldRetry: z.boolean().default(false), attempt })
+        .object({
+          error: text(`Why it failed. At most ${JOB_ERROR_BYTES_MAX} bytes.`, "timeout"),
+          shouldRetry: z.boolean().default(false).openapi({
+            description: "Whether another attempt may succeed.",
+            example: true,
+          }),
+          attempt,
+        })
         .strict()
-        .openapi("FailJob", { example: { error: "timeout", shouldRetry: true, attempt: 1 } }),
+        .openapi("FailJob"),
+      { error: "timeout", shouldRetry: true, attempt: 1 },
     ),
   },
   responses: done("PENDING again after a pause, or FAILED; or over before."),
+  problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
-const touch = createRoute({
+const touch = operation({
   method: "post",
   path: "/jobs/{jobId}/touch",
   operationId: "touchJob",
@@ -150,17 +199,13 @@ const touch = createRoute({
   ...secured("work"),
   request: {
     params: job,
-    ...jsonBody(
-      z
-        .object({ attempt })
-        .strict()
-        .openapi("TouchJob", { example: { attempt: 1 } }),
-    ),
+    ...jsonBody(z.object({ attempt }).strict().openapi("TouchJob"), { attempt: 1 }),
   },
   responses: done("Renewed; nothing if it is not RUNNING."),
+  problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
-const cancel = createRoute({
+const cancel = operation({
   method: "post",
   path: "/runs/{runId}/jobs/cancel",
   operationId: "cancelByRun",
@@ -171,12 +216,13 @@ const cancel = createRoute({
   responses: answers({
     200: {
       description: "How many.",
-      schema: z.object({ cancelled: z.int() }).openapi("Cancelled"),
+      schema: z.object({ cancelled: integer("Jobs that were cancelled.", 1) }).openapi("Cancelled"),
+      example: { cancelled: 1 },
     },
   }),
 });
 
-const release = createRoute({
+const release = operation({
   method: "post",
   path: "/jobs/release-stale",
   operationId: "releaseStaleJobs",
@@ -185,16 +231,26 @@ const release = createRoute({
   ...secured("admin"),
   request: jsonBody(
     z
-      .object({ staleThresholdMs: z.number().min(0).default(300_000) })
+      .object({
+        staleThresholdMs: z.number().min(0).default(STALE_LEASE_MS_DEFAULT).openapi({
+          description: "In milliseconds.",
+          example: STALE_LEASE_MS_DEFAULT,
+        }),
+      })
       .strict()
-      .openapi("ReleaseStaleJobs", { example: { staleThresholdMs: 300000 } }),
+      .openapi("ReleaseStaleJobs"),
+    { staleThresholdMs: STALE_LEASE_MS_DEFAULT },
   ),
   responses: answers({
-    200: { description: "How many.", schema: z.object({ released: z.int() }).openapi("Released") },
+    200: {
+      description: "How many.",
+      schema: z.object({ released: integer("Leases that were ended.", 1) }).openapi("Released"),
+      example: { released: 1 },
+    },
   }),
 });
 
-const stats = createRoute({
+const stats = operation({
   method: "get",
   path: "/jobs/stats",
   operationId: "jobStats",
@@ -206,19 +262,20 @@ const stats = createRoute({
       description: "Counts stop at 10,000.",
       schema: z
         .object({
-          due: z.int(),
-          delayed: z.int(),
-          leased: z.int(),
-          suspended: z.int(),
-          failed: z.int().openapi({ description: "Within 24 hours." }),
-          oldestDueMs: z.number().nullable(),
+          due: integer("PENDING, and could be leased now.", 3),
+          delayed: integer("PENDING until a later instant.", 1),
+          leased: integer("RUNNING.", 2),
+          suspended: integer("SUSPENDED.", 0),
+          failed: integer("FAILED within 24 hours.", 0),
+          oldestDueMs: milliseconds("For how long the oldest has been due.").nullable(),
         })
         .openapi("JobStats"),
+      example: { due: 3, delayed: 1, leased: 2, suspended: 0, failed: 0, oldestDueMs: 1_500 },
     },
   }),
 });
 
-const audit = createRoute({
+const audit = operation({
   method: "get",
   path: "/audit",
   operationId: "audit",
@@ -233,15 +290,19 @@ const audit = createRoute({
         .object({
           findings: z.array(
             z.object({
-              entity: z.enum(["run", "stage", "job"]),
-              id: z.string(),
-              workflowRunId: z.string(),
-              status: z.string(),
-              problem: z.string(),
+              entity: z.enum(["run", "stage", "job"]).openapi({
+                description: "What kind of row it is.",
+                example: "job",
+              }),
+              id: recordId("The row's id.", JOB_ID),
+              workflowRunId: runIdField,
+              status: text("The row's status.", "RUNNING"),
+              problem: text("Why nothing will make it progress.", "a job of a missing run"),
             }),
           ),
         })
         .openapi("Audit"),
+      example: { findings: [] },
     },
   }),
 });

@@ -1,5 +1,5 @@
 /** Lists of what a run has: stages, logs, artifacts, annotations, outbox events, jobs. */
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import {
   ANNOTATIONS_LIST_MAX,
   type ArtifactRow,
@@ -20,22 +20,39 @@ import {
   toOutboxRecord,
   toStageRecord,
 } from "../../client/records.ts";
-import { listQuery, omitted, order, page, pageOf, placeAfter, placeOf } from "../listing.ts";
 import {
+  listQuery,
+  omitted,
+  onePage,
+  order,
+  page,
+  pageOf,
+  placeAfter,
+  placeOf,
+} from "../listing.ts";
+import { answers, operation } from "../operation.ts";
+import {
+  ANNOTATION,
   annotationRecord,
+  ARTIFACT,
   artifactRecord,
+  EVENT,
   inputInstant,
+  JOB,
   jobRecord,
+  LOG,
   logRecord,
   outboxRecord,
   runKey,
+  STAGE,
   stageRecord,
   status,
+  text,
   toWireRecord,
-} from "../schemas.ts";
-import { answers, newRouter, secured } from "../support.ts";
+} from "../schemas/index.ts";
+import { newRouter, secured } from "../support.ts";
 
-const stages = createRoute({
+const stages = operation({
   method: "get",
   path: "/runs/{runId}/stages",
   operationId: "getStagesByRun",
@@ -49,16 +66,26 @@ const stages = createRoute({
     query: listQuery(stageRecord).extend({
       status: status.optional(),
       order: order("asc"),
-      select: z.enum(["first-failed", "first-ready-to-resume", "last-completed"]).optional(),
-      beforeGroup: z.coerce.number().int().optional(),
+      select: z
+        .enum(["first-failed", "first-ready-to-resume", "last-completed"])
+        .optional()
+        .openapi({ description: "One of the list alone.", example: "first-failed" }),
+      beforeGroup: z.coerce.number().int().optional().openapi({
+        description: "With `last-completed`: of the execution groups before this one.",
+        example: 2,
+      }),
     }),
   },
   responses: answers({
-    200: { description: "A page of stages.", schema: pageOf("Stage", stageRecord) },
+    200: {
+      description: "A page of stages.",
+      schema: pageOf("Stage", stageRecord),
+      example: onePage(STAGE),
+    },
   }),
 });
 
-const annotations = createRoute({
+const annotations = operation({
   method: "get",
   path: "/runs/{runId}/annotations",
   operationId: "listAnnotations",
@@ -70,23 +97,31 @@ const annotations = createRoute({
   request: {
     params: runKey,
     query: listQuery(annotationRecord).extend({
-      key: z.string().optional(),
-      keyPrefix: z.string().optional(),
-      scope: z.string().optional(),
-      scopeId: z.string().optional(),
-      actorId: z.string().optional(),
-      actorKind: z.string().optional(),
-      attempt: z.coerce.number().int().optional(),
-      since: inputInstant.optional(),
-      until: inputInstant.optional(),
+      key: text("With this key.", "decision.model").optional(),
+      keyPrefix: text("With a key that starts with this.", "decision.").optional(),
+      scope: text("Of this scope.", "run").optional(),
+      scopeId: text("Of this one of the scope.", "call-1").optional(),
+      actorId: text("By this actor.", "planner").optional(),
+      actorKind: text("By an actor of this kind.", "agent").optional(),
+      attempt: z.coerce
+        .number()
+        .int()
+        .optional()
+        .openapi({ description: "Of this attempt of a stage.", example: 0 }),
+      since: inputInstant("Created at this instant or later.").optional(),
+      until: inputInstant("Created at this instant or earlier.").optional(),
     }),
   },
   responses: answers({
-    200: { description: "A page of annotations.", schema: pageOf("Annotation", annotationRecord) },
+    200: {
+      description: "A page of annotations.",
+      schema: pageOf("Annotation", annotationRecord),
+      example: onePage(ANNOTATION),
+    },
   }),
 });
 
-const logs = createRoute({
+const logs = operation({
   method: "get",
   path: "/runs/{runId}/logs",
   operationId: "listLogs",
@@ -94,10 +129,16 @@ const logs = createRoute({
   summary: "A run's logs, oldest first",
   ...secured("read"),
   request: { params: runKey, query: listQuery(logRecord).extend({ order: order("asc") }) },
-  responses: answers({ 200: { description: "A page of logs.", schema: pageOf("Log", logRecord) } }),
+  responses: answers({
+    200: {
+      description: "A page of logs.",
+      schema: pageOf("Log", logRecord),
+      example: onePage(LOG),
+    },
+  }),
 });
 
-const artifacts = createRoute({
+const artifacts = operation({
   method: "get",
   path: "/runs/{runId}/artifacts",
   operationId: "listArtifacts",
@@ -106,11 +147,15 @@ const artifacts = createRoute({
   ...secured("read"),
   request: { params: runKey, query: listQuery(artifactRecord).extend({ order: order("asc") }) },
   responses: answers({
-    200: { description: "A page of artifacts.", schema: pageOf("Artifact", artifactRecord) },
+    200: {
+      description: "A page of artifacts.",
+      schema: pageOf("Artifact", artifactRecord),
+      example: onePage(ARTIFACT),
+    },
   }),
 });
 
-const outboxEvents = createRoute({
+const outboxEvents = operation({
   method: "get",
   path: "/runs/{runId}/outbox-events",
   operationId: "listOutboxEvents",
@@ -119,11 +164,15 @@ const outboxEvents = createRoute({
   ...secured("read"),
   request: { params: runKey, query: listQuery(outboxRecord).extend({ order: order("asc") }) },
   responses: answers({
-    200: { description: "A page of events.", schema: pageOf("OutboxEvent", outboxRecord) },
+    200: {
+      description: "A page of events.",
+      schema: pageOf("OutboxEvent", outboxRecord),
+      example: onePage(EVENT),
+    },
   }),
 });
 
-const jobs = createRoute({
+const jobs = operation({
   method: "get",
   path: "/runs/{runId}/jobs",
   operationId: "getJobsByWorkflowRun",
@@ -131,7 +180,13 @@ const jobs = createRoute({
   summary: "A run's jobs, in the order in which they were enqueued",
   ...secured("read"),
   request: { params: runKey, query: listQuery(jobRecord).extend({ order: order("asc") }) },
-  responses: answers({ 200: { description: "A page of jobs.", schema: pageOf("Job", jobRecord) } }),
+  responses: answers({
+    200: {
+      description: "A page of jobs.",
+      schema: pageOf("Job", jobRecord),
+      example: onePage(JOB),
+    },
+  }),
 });
 
 interface PageInput {

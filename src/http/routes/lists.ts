@@ -1,5 +1,5 @@
 /** Lists across runs: the search for runs, and what is stuck, suspended, or waiting to be published. */
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import {
   ANNOTATION_VALUE_FOUND_MAX,
   encodeJson,
@@ -10,22 +10,37 @@ import {
   type RunFilters,
 } from "../../changes/index.ts";
 import { toOutboxRecord, toRunRecord, toStageRecord } from "../../client/records.ts";
-import { listQuery, omitted, order, page, pageOf, placeAfter, placeOf } from "../listing.ts";
+import {
+  listQuery,
+  omitted,
+  onePage,
+  order,
+  page,
+  pageOf,
+  placeAfter,
+  placeOf,
+} from "../listing.ts";
+import { answers, operation } from "../operation.ts";
 import { HttpFault } from "../problem.ts";
 import {
+  EVENT,
   inputInstant,
   outboxRecord,
+  RUN,
   runRecord,
+  STAGE,
   stageRecord,
   status,
+  SUSPENDED_JOB,
   suspendedJob,
+  text,
   toWireRecord,
-} from "../schemas.ts";
-import { answers, given, newRouter, secured } from "../support.ts";
+} from "../schemas/index.ts";
+import { given, newRouter, secured } from "../support.ts";
 
 const ordinal = z.string().regex(/^[0-9a-z]{1,64}$/);
 
-const listRuns = createRoute({
+const listRuns = operation({
   method: "get",
   path: "/runs",
   operationId: "listRuns",
@@ -37,8 +52,8 @@ const listRuns = createRoute({
   request: {
     query: listQuery(runRecord).extend({
       status: status.optional(),
-      workflowId: z.string().min(1).optional(),
-      workflowType: z.string().optional(),
+      workflowId: text("Of this workflow.", "digest").optional(),
+      workflowType: text("Of workflows of this type.", "digest").optional(),
       name: z.string().min(1).optional().openapi({
         description:
           "Text that the workflow's name contains; A to Z count as a to z. Nothing in it is a wildcard.",
@@ -55,15 +70,21 @@ const listRuns = createRoute({
           description: `The value as JSON, of at most ${ANNOTATION_VALUE_FOUND_MAX} bytes; what is not JSON is taken for a string.`,
           example: "small",
         }),
-      createdFrom: inputInstant.optional(),
-      createdBefore: inputInstant.optional(),
+      createdFrom: inputInstant("Created at this instant or later.").optional(),
+      createdBefore: inputInstant("Created before this instant.").optional(),
       order: order("desc"),
     }),
   },
-  responses: answers({ 200: { description: "A page of runs.", schema: pageOf("Run", runRecord) } }),
+  responses: answers({
+    200: {
+      description: "A page of runs.",
+      schema: pageOf("Run", runRecord),
+      example: onePage(RUN),
+    },
+  }),
 });
 
-const stuckRuns = createRoute({
+const stuckRuns = operation({
   method: "get",
   path: "/runs/stuck",
   operationId: "getStuckRuns",
@@ -71,13 +92,21 @@ const stuckRuns = createRoute({
   summary: "RUNNING runs that nothing has happened to since an instant",
   description: "Longest without an update first.",
   ...secured("read"),
-  request: { query: listQuery(runRecord).extend({ since: inputInstant }) },
+  request: {
+    query: listQuery(runRecord).extend({
+      since: inputInstant("Nothing has happened to them since."),
+    }),
+  },
   responses: answers({
-    200: { description: "A page of runs.", schema: pageOf("StuckRun", runRecord) },
+    200: {
+      description: "A page of runs.",
+      schema: pageOf("StuckRun", runRecord),
+      example: onePage({ ...RUN, status: "RUNNING" as const }),
+    },
   }),
 });
 
-const suspendedStages = createRoute({
+const suspendedStages = operation({
   method: "get",
   path: "/stages/suspended",
   operationId: "getSuspendedStages",
@@ -85,13 +114,21 @@ const suspendedStages = createRoute({
   summary: "SUSPENDED stages of all runs whose poll is due",
   description: "In the order of their polls.",
   ...secured("read"),
-  request: { query: listQuery(stageRecord).extend({ before: inputInstant }) },
+  request: {
+    query: listQuery(stageRecord).extend({
+      before: inputInstant("Due at this instant or earlier."),
+    }),
+  },
   responses: answers({
-    200: { description: "A page of stages.", schema: pageOf("SuspendedStage", stageRecord) },
+    200: {
+      description: "A page of stages.",
+      schema: pageOf("SuspendedStage", stageRecord),
+      example: onePage({ ...STAGE, status: "SUSPENDED" as const }),
+    },
   }),
 });
 
-const suspendedJobs = createRoute({
+const suspendedJobs = operation({
   method: "get",
   path: "/jobs/suspended",
   operationId: "getSuspendedJobsReadyToPoll",
@@ -101,11 +138,15 @@ const suspendedJobs = createRoute({
   ...secured("read"),
   request: { query: listQuery(suspendedJob) },
   responses: answers({
-    200: { description: "A page of jobs.", schema: pageOf("SuspendedJob", suspendedJob) },
+    200: {
+      description: "A page of jobs.",
+      schema: pageOf("SuspendedJob", suspendedJob),
+      example: onePage(SUSPENDED_JOB),
+    },
   }),
 });
 
-const outboxEvents = createRoute({
+const outboxEvents = operation({
   method: "get",
   path: "/outbox-events",
   operationId: "listOutboxBacklog",
@@ -116,11 +157,18 @@ const outboxEvents = createRoute({
   ...secured("read"),
   request: {
     query: listQuery(outboxRecord).extend({
-      state: z.enum(["waiting", "dead-letter"]).default("waiting"),
+      state: z
+        .enum(["waiting", "dead-letter"])
+        .default("waiting")
+        .openapi({ description: "Which of them.", example: "waiting" }),
     }),
   },
   responses: answers({
-    200: { description: "A page of events.", schema: pageOf("BacklogEvent", outboxRecord) },
+    200: {
+      description: "A page of events.",
+      schema: pageOf("BacklogEvent", outboxRecord),
+      example: onePage(EVENT),
+    },
   }),
 });
 
@@ -130,26 +178,26 @@ interface Annotated {
 }
 
 /** The annotation that is looked for, its value as it is stored. */
-function annotationOf({ annotationKey: key, annotationValue: text }: Annotated) {
-  if (key === undefined && text === undefined) return undefined;
-  if (key === undefined || text === undefined) {
+function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) {
+  if (key === undefined && told === undefined) return undefined;
+  if (key === undefined || told === undefined) {
     const field = key === undefined ? "annotationKey" : "annotationValue";
     const message = `${field}: an annotation is looked for by its key and its value`;
     throw new HttpFault("INVALID_ARGUMENT", message, { field });
   }
-  const value = encodeJson(jsonOrText(text), "annotationValue");
+  const value = encodeJson(jsonOrText(told), "annotationValue");
   if (isFindable(value)) return { key, value };
   const limit = ANNOTATION_VALUE_FOUND_MAX;
   const message = `annotationValue: runs are found by values of at most ${limit} bytes of JSON`;
   throw new HttpFault("INVALID_ARGUMENT", message, { field: "annotationValue", limit });
 }
 
-function jsonOrText(text: string): unknown {
+function jsonOrText(told: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(told);
   } catch {
     // Not JSON, so it is the text of a string, as documented.
-    return text;
+    return told;
   }
 }
 

@@ -1,17 +1,32 @@
 /** Outbox events and idempotency keys. */
-import { createRoute, z } from "@hono/zod-openapi";
-import { createOutboxEvents, inputInstant, outboxRecord, toWireRecord } from "../schemas.ts";
-import { answers, done, given, jsonBody, newRouter, secured } from "../support.ts";
+import { z } from "@hono/zod-openapi";
+import { OUTBOX_PAGE_DEFAULT, OUTBOX_PAGE_MAX } from "../../changes/index.ts";
+import { answers, done, jsonBody, operation } from "../operation.ts";
+import {
+  integer,
+  createOutboxEvents,
+  EVENT,
+  eventId,
+  inputInstant,
+  INSTANT,
+  json,
+  outboxRecord,
+  settable,
+  text,
+  toWireRecord,
+} from "../schemas/index.ts";
+import { given, newRouter, secured } from "../support.ts";
 
-const event = z.object({ id: z.string().openapi({ example: "run-1/1" }) });
+const event = z.object({ id: eventId });
 const tags = ["outbox"];
 const keyTags = ["idempotency keys"];
 const idempotencyKey = {
-  key: z.string().openapi({ example: "order-1" }),
-  commandType: z.string().openapi({ example: "run.create" }),
+  key: text("The key.", "order-1"),
+  commandType: text("What is done under it: keys of different types do not meet.", "run.create"),
 };
+const KEY = { key: "order-1", commandType: "run.create" };
 
-const post = createRoute({
+const post = operation({
   method: "post",
   path: "/outbox-events",
   operationId: "appendOutboxEvents",
@@ -19,29 +34,53 @@ const post = createRoute({
   summary: "Append events",
   description: "Of each run they get the next sequences: 1, 2, 3, ..., in the order of commits.",
   ...secured("write"),
-  request: jsonBody(createOutboxEvents),
+  request: jsonBody(createOutboxEvents, {
+    events: [
+      {
+        workflowRunId: "run-1",
+        eventType: "stage.completed",
+        payload: { stageId: "fetch" },
+        causationId: "command-1",
+        occurredAt: INSTANT,
+      },
+    ],
+  }),
   responses: done("Appended."),
 });
 
-const next = createRoute({
+const next = operation({
   method: "get",
   path: "/outbox-events/next",
   operationId: "getUnpublishedOutboxEvents",
   tags,
   summary: "The next events to publish",
   description:
-    "Neither published nor in the DLQ. By run, then sequence; when more wait than fit, every run gets its turn. Publish them, tell it, ask again: `GET /v1/outbox-events` is the list.",
+    "Neither published nor in the DLQ. By run, then sequence; when more wait than fit, every run gets its turn. Publish them, say so, ask again: `GET /v1/outbox-events` is the list.",
   ...secured("read"),
-  request: { query: z.object({ limit: z.coerce.number().int().min(0).max(1_000).optional() }) },
+  request: {
+    query: z.object({
+      limit: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(OUTBOX_PAGE_MAX)
+        .optional()
+        .openapi({
+          description: `At most so many; default: ${OUTBOX_PAGE_DEFAULT}.`,
+          example: 100,
+        }),
+    }),
+  },
   responses: answers({
     200: {
       description: "The events.",
       schema: z.object({ events: z.array(outboxRecord) }).openapi("OutboxEvents"),
+      example: { events: [EVENT] },
     },
   }),
 });
 
-const publish = createRoute({
+const publish = operation({
   method: "post",
   path: "/outbox-events/publish",
   operationId: "markOutboxEventsPublished",
@@ -50,14 +89,15 @@ const publish = createRoute({
   ...secured("write"),
   request: jsonBody(
     z
-      .object({ ids: z.array(z.string()).max(1_000) })
+      .object({ ids: z.array(eventId).max(1_000) })
       .strict()
-      .openapi("EventIds", { example: { ids: ["run-1/1"] } }),
+      .openapi("EventIds"),
+    { ids: ["run-1/1"] },
   ),
   responses: done("Noted. Unknown ids are ignored."),
 });
 
-const countRetry = createRoute({
+const countRetry = operation({
   method: "post",
   path: "/outbox-events/{id}/retry-count",
   operationId: "incrementOutboxRetryCount",
@@ -68,12 +108,14 @@ const countRetry = createRoute({
   responses: answers({
     200: {
       description: "The count.",
-      schema: z.object({ retryCount: z.int() }).openapi("RetryCount"),
+      schema: z.object({ retryCount: integer("Failures so far.", 1) }).openapi("RetryCount"),
+      example: { retryCount: 1 },
     },
   }),
+  problems: ["NOT_FOUND"],
 });
 
-const deadLetter = createRoute({
+const deadLetter = operation({
   method: "post",
   path: "/outbox-events/{id}/dead-letter",
   operationId: "moveOutboxEventToDLQ",
@@ -82,9 +124,10 @@ const deadLetter = createRoute({
   ...secured("write"),
   request: { params: event },
   responses: done("Moved, unless it is published."),
+  problems: ["NOT_FOUND"],
 });
 
-const replay = createRoute({
+const replay = operation({
   method: "post",
   path: "/outbox-events/replay",
   operationId: "replayDLQEvents",
@@ -93,16 +136,26 @@ const replay = createRoute({
   ...secured("write"),
   request: jsonBody(
     z
-      .object({ maxEvents: z.int().min(0).max(1_000) })
+      .object({
+        maxEvents: z.int().min(0).max(1_000).openapi({
+          description: "At most so many.",
+          example: 100,
+        }),
+      })
       .strict()
-      .openapi("Replay", { example: { maxEvents: 100 } }),
+      .openapi("Replay"),
+    { maxEvents: 100 },
   ),
   responses: answers({
-    200: { description: "How many.", schema: z.object({ replayed: z.int() }).openapi("Replayed") },
+    200: {
+      description: "How many.",
+      schema: z.object({ replayed: integer("Events put back.", 1) }).openapi("Replayed"),
+      example: { replayed: 1 },
+    },
   }),
 });
 
-const acquire = createRoute({
+const acquire = operation({
   method: "post",
   path: "/idempotency-keys/acquire",
   operationId: "acquireIdempotencyKey",
@@ -113,26 +166,32 @@ const acquire = createRoute({
     z
       .object({
         ...idempotencyKey,
-        now: inputInstant.optional(),
-        staleInProgressAfterMs: z.number().min(0).optional(),
+        now: inputInstant("Instead of the service's clock.").optional(),
+        staleInProgressAfterMs: z.number().min(0).optional().openapi({
+          description:
+            "A key in progress for so many milliseconds may be taken over. Left out: never.",
+          example: 60_000,
+        }),
       })
       .strict()
-      .openapi("AcquireKey", { example: { key: "order-1", commandType: "run.create" } }),
+      .openapi("AcquireKey"),
+    KEY,
   ),
   responses: answers({
     200: {
       description: "`acquired`: yours; `in_progress`: another's; `replay`: done, with its result.",
       schema: z
         .object({
-          status: z.enum(["acquired", "in_progress", "replay"]),
-          result: z.unknown().optional(),
+          status: z.enum(["acquired", "in_progress", "replay"]).openapi({ example: "replay" }),
+          result: settable("Of `replay`: what was stored.", { id: "run-1" }),
         })
         .openapi("AcquiredKey"),
+      example: { status: "replay", result: { id: "run-1" } },
     },
   }),
 });
 
-const complete = createRoute({
+const complete = operation({
   method: "post",
   path: "/idempotency-keys/complete",
   operationId: "completeIdempotencyKey",
@@ -141,28 +200,25 @@ const complete = createRoute({
   ...secured("write"),
   request: jsonBody(
     z
-      .object({ ...idempotencyKey, result: z.unknown() })
+      .object({
+        ...idempotencyKey,
+        result: json("What later callers are answered.", { id: "run-1" }),
+      })
       .strict()
-      .openapi("CompleteKey", {
-        example: { key: "order-1", commandType: "run.create", result: { id: "run-1" } },
-      }),
+      .openapi("CompleteKey"),
+    { ...KEY, result: { id: "run-1" } },
   ),
   responses: done("Stored."),
 });
 
-const release = createRoute({
+const release = operation({
   method: "post",
   path: "/idempotency-keys/release",
   operationId: "releaseIdempotencyKey",
   tags: keyTags,
   summary: "Give a key back that is in progress",
   ...secured("write"),
-  request: jsonBody(
-    z
-      .object(idempotencyKey)
-      .strict()
-      .openapi("ReleaseKey", { example: { key: "order-1", commandType: "run.create" } }),
-  ),
+  request: jsonBody(z.object(idempotencyKey).strict().openapi("ReleaseKey"), KEY),
   responses: done("Released, unless it is completed."),
 });
 

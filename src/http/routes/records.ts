@@ -1,34 +1,52 @@
 /** What a run leaves behind: logs, artifacts, annotations. */
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import { notFound } from "../problem.ts";
-import { createAnnotations, createLog, runKey, saveArtifact, stageKey } from "../schemas.ts";
-import { answers, done, given, jsonBody, newRouter, secured } from "../support.ts";
+import { answers, done, jsonBody, operation } from "../operation.ts";
+import {
+  artifactKey,
+  createAnnotations,
+  createLog,
+  flag,
+  json,
+  runKey,
+  saveArtifact,
+  STAGE_RECORD_ID,
+  stageKey,
+  stageRecordId,
+  text,
+} from "../schemas/index.ts";
+import { given, newRouter, secured } from "../support.ts";
 
-const keyed = runKey.extend({ key: z.string().openapi({ example: "page.html" }) });
+const keyed = runKey.extend({ key: artifactKey });
 
-const postLog = createRoute({
+const postLog = operation({
   method: "post",
   path: "/logs",
   operationId: "createLog",
   tags: ["logs"],
   summary: "Write a log line",
   ...secured("write"),
-  request: jsonBody(createLog),
+  request: jsonBody(createLog, { workflowRunId: "run-1", level: "INFO", message: "Fetched" }),
   responses: done("Written."),
+  problems: ["NOT_FOUND"],
 });
 
-const putArtifact = createRoute({
+const putArtifact = operation({
   method: "put",
   path: "/runs/{runId}/artifacts/{key}",
   operationId: "saveArtifact",
   tags: ["artifacts"],
   summary: "Save an artifact, or replace it",
   ...secured("write"),
-  request: { params: keyed, ...jsonBody(saveArtifact) },
+  request: {
+    params: keyed,
+    ...jsonBody(saveArtifact, { type: "ARTIFACT", data: "<html>", size: 6 }),
+  },
   responses: done("Saved."),
+  problems: ["NOT_FOUND"],
 });
 
-const getArtifact = createRoute({
+const getArtifact = operation({
   method: "get",
   path: "/runs/{runId}/artifacts/{key}",
   operationId: "loadArtifact",
@@ -39,12 +57,14 @@ const getArtifact = createRoute({
   responses: answers({
     200: {
       description: "The data.",
-      schema: z.object({ data: z.unknown() }).openapi("ArtifactData"),
+      schema: z.object({ data: json("What was saved.", "<html>") }).openapi("ArtifactData"),
+      example: { data: "<html>" },
     },
   }),
+  problems: ["NOT_FOUND"],
 });
 
-const hasArtifact = createRoute({
+const hasArtifact = operation({
   method: "get",
   path: "/runs/{runId}/artifacts/{key}/exists",
   operationId: "hasArtifact",
@@ -53,11 +73,15 @@ const hasArtifact = createRoute({
   ...secured("read"),
   request: { params: keyed },
   responses: answers({
-    200: { description: "Whether.", schema: z.object({ exists: z.boolean() }).openapi("Exists") },
+    200: {
+      description: "Whether.",
+      schema: z.object({ exists: flag("Whether there is one.") }).openapi("Exists"),
+      example: { exists: true },
+    },
   }),
 });
 
-const deleteArtifact = createRoute({
+const deleteArtifact = operation({
   method: "delete",
   path: "/runs/{runId}/artifacts/{key}",
   operationId: "deleteArtifact",
@@ -66,9 +90,10 @@ const deleteArtifact = createRoute({
   ...secured("write"),
   request: { params: keyed },
   responses: done("Deleted."),
+  problems: ["NOT_FOUND"],
 });
 
-const putOutput = createRoute({
+const putOutput = operation({
   method: "put",
   path: "/runs/{runId}/stages/{stageId}/output",
   operationId: "saveStageOutput",
@@ -79,20 +104,26 @@ const putOutput = createRoute({
     params: stageKey,
     ...jsonBody(
       z
-        .object({ workflowType: z.string(), output: z.unknown() })
+        .object({
+          workflowType: text("The run's workflow type.", "digest"),
+          output: json("What the stage came to."),
+        })
         .strict()
-        .openapi("StageOutput", { example: { workflowType: "digest", output: { pages: 3 } } }),
+        .openapi("StageOutput"),
+      { workflowType: "digest", output: { pages: 3 } },
     ),
   },
   responses: answers({
     200: {
       description: "The artifact's key.",
-      schema: z.object({ key: z.string() }).openapi("ArtifactKey"),
+      schema: z.object({ key: artifactKey }).openapi("ArtifactKey"),
+      example: { key: "workflow-v2/digest/run-1/fetch/output.json" },
     },
   }),
+  problems: ["NOT_FOUND"],
 });
 
-const getStageRecordId = createRoute({
+const getStageRecordId = operation({
   method: "get",
   path: "/runs/{runId}/stages/{stageId}/record-id",
   operationId: "getStageIdForArtifact",
@@ -103,12 +134,13 @@ const getStageRecordId = createRoute({
   responses: answers({
     200: {
       description: "The id; null when there is no such stage.",
-      schema: z.object({ id: z.string().nullable() }).openapi("StageRecordId"),
+      schema: z.object({ id: stageRecordId.nullable() }).openapi("StageRecordId"),
+      example: { id: STAGE_RECORD_ID },
     },
   }),
 });
 
-const postAnnotations = createRoute({
+const postAnnotations = operation({
   method: "post",
   path: "/annotations",
   operationId: "appendAnnotations",
@@ -117,8 +149,11 @@ const postAnnotations = createRoute({
   description:
     "Rows of one run with the same key and the same idempotency key are one row: the first write wins.",
   ...secured("write"),
-  request: jsonBody(createAnnotations),
+  request: jsonBody(createAnnotations, {
+    annotations: [{ workflowRunId: "run-1", scope: "run", key: "decision.model", value: "small" }],
+  }),
   responses: done("Appended."),
+  problems: ["NOT_FOUND"],
 });
 
 export const records = newRouter()

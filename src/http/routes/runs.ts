@@ -1,32 +1,48 @@
 /** Runs: create, read, update, claim. */
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import { notFound } from "../problem.ts";
-import { createRun, runKey, runRecord, status, toWireRecord, updateRun } from "../schemas.ts";
+import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
-  answers,
-  done,
-  etag,
-  expectedVersion,
-  given,
-  jsonBody,
-  newRouter,
-  secured,
-} from "../support.ts";
+  createRun,
+  flag,
+  INSTANT,
+  RUN,
+  runKey,
+  runRecord,
+  status,
+  toWireRecord,
+  updateRun,
+} from "../schemas/index.ts";
+import { etag, expectedVersion, given, newRouter, secured } from "../support.ts";
 
 const tags = ["runs"];
 
-const post = createRoute({
+const post = operation({
   method: "post",
   path: "/runs",
   operationId: "createRun",
   tags,
   summary: "Create a run",
   ...secured("write"),
-  request: jsonBody(createRun),
-  responses: answers({ 201: { description: "The run, PENDING, version 1.", schema: runRecord } }),
+  request: jsonBody(createRun, {
+    id: "run-1",
+    workflowId: "digest",
+    workflowName: "Digest",
+    workflowType: "digest",
+    input: { url: "https://example.com/" },
+  }),
+  responses: answers({
+    201: {
+      description: "The run, PENDING, version 1.",
+      schema: runRecord,
+      example: RUN,
+      headers: ["ETag", "Location"],
+    },
+  }),
+  problems: ["ALREADY_EXISTS"],
 });
 
-const get = createRoute({
+const get = operation({
   method: "get",
   path: "/runs/{runId}",
   operationId: "getRun",
@@ -35,10 +51,13 @@ const get = createRoute({
   description: "The ETag is its version: send it as If-Match with an update.",
   ...secured("read"),
   request: { params: runKey },
-  responses: answers({ 200: { description: "The run.", schema: runRecord } }),
+  responses: answers({
+    200: { description: "The run.", schema: runRecord, example: RUN, headers: ["ETag"] },
+  }),
+  problems: ["NOT_FOUND"],
 });
 
-const getStatus = createRoute({
+const getStatus = operation({
   method: "get",
   path: "/runs/{runId}/status",
   operationId: "getRunStatus",
@@ -47,11 +66,16 @@ const getStatus = createRoute({
   ...secured("read"),
   request: { params: runKey },
   responses: answers({
-    200: { description: "The status.", schema: z.object({ status }).openapi("RunStatus") },
+    200: {
+      description: "The status.",
+      schema: z.object({ status }).openapi("RunStatus"),
+      example: { status: "RUNNING" },
+    },
   }),
+  problems: ["NOT_FOUND"],
 });
 
-const patch = createRoute({
+const patch = operation({
   method: "patch",
   path: "/runs/{runId}",
   operationId: "updateRun",
@@ -60,11 +84,15 @@ const patch = createRoute({
   description:
     "What is left out stays; null clears. With If-Match, 412 tells the stored version when it is another. Any update, an empty one too, adds one to the version.",
   ...secured("write"),
-  request: { params: runKey, ...jsonBody(updateRun) },
+  request: {
+    params: runKey,
+    ...jsonBody(updateRun, { status: "COMPLETED", output: { pages: 3 } }),
+  },
   responses: done("Updated."),
+  problems: ["NOT_FOUND", "STALE_VERSION"],
 });
 
-const claim = createRoute({
+const claim = operation({
   method: "post",
   path: "/runs/{runId}/claim",
   operationId: "claimPendingRun",
@@ -76,12 +104,15 @@ const claim = createRoute({
   responses: answers({
     200: {
       description: "Whether this call claimed it.",
-      schema: z.object({ claimed: z.boolean() }).openapi("Claimed"),
+      schema: z
+        .object({ claimed: flag("Of racing callers, one is told true.") })
+        .openapi("Claimed"),
+      example: { claimed: true },
     },
   }),
 });
 
-const claimNext = createRoute({
+const claimNext = operation({
   method: "post",
   path: "/runs/claim",
   operationId: "claimNextPendingRun",
@@ -92,6 +123,7 @@ const claimNext = createRoute({
     200: {
       description: "The run, now RUNNING; null when none is PENDING.",
       schema: z.object({ run: z.union([runRecord, z.null()]) }).openapi("ClaimedRun"),
+      example: { run: { ...RUN, status: "RUNNING", version: 2, startedAt: INSTANT } },
     },
   }),
 });

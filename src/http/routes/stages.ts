@@ -1,43 +1,52 @@
 /** Stages, by their run and stage id, or by their record's id. */
-import { createRoute, z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
 import { notFound } from "../problem.ts";
+import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
   createStage,
   runKey,
+  STAGE,
   stageKey,
   stageRecord,
+  stageRecordId,
   toWireRecord,
   updateStage,
   upsertStage,
-} from "../schemas.ts";
-import {
-  answers,
-  done,
-  etag,
-  expectedVersion,
-  given,
-  jsonBody,
-  newRouter,
-  secured,
-} from "../support.ts";
+} from "../schemas/index.ts";
+import { etag, expectedVersion, given, newRouter, secured } from "../support.ts";
 
-const record = z.object({
-  id: z.string().openapi({ example: "run-1/fetch/5.0mwwqfjev0000gow" }),
-});
+const record = z.object({ id: stageRecordId });
+const UPDATE = { status: "COMPLETED", outputData: { pages: 3 } } as const;
 const tags = ["stages"];
 
-const post = createRoute({
+const post = operation({
   method: "post",
   path: "/runs/{runId}/stages",
   operationId: "createStage",
   tags,
   summary: "Create a stage",
   ...secured("write"),
-  request: { params: runKey, ...jsonBody(createStage) },
-  responses: answers({ 201: { description: "The stage, version 1.", schema: stageRecord } }),
+  request: {
+    params: runKey,
+    ...jsonBody(createStage, {
+      stageId: "fetch",
+      stageName: "Fetch",
+      stageNumber: 1,
+      executionGroup: 1,
+    }),
+  },
+  responses: answers({
+    201: {
+      description: "The stage, version 1.",
+      schema: stageRecord,
+      example: STAGE,
+      headers: ["ETag", "Location"],
+    },
+  }),
+  problems: ["NOT_FOUND", "ALREADY_EXISTS"],
 });
 
-const get = createRoute({
+const get = operation({
   method: "get",
   path: "/runs/{runId}/stages/{stageId}",
   operationId: "getStage",
@@ -45,10 +54,13 @@ const get = createRoute({
   summary: "Read a stage",
   ...secured("read"),
   request: { params: stageKey },
-  responses: answers({ 200: { description: "The stage.", schema: stageRecord } }),
+  responses: answers({
+    200: { description: "The stage.", schema: stageRecord, example: STAGE, headers: ["ETag"] },
+  }),
+  problems: ["NOT_FOUND"],
 });
 
-const put = createRoute({
+const put = operation({
   method: "put",
   path: "/runs/{runId}/stages/{stageId}",
   operationId: "upsertStage",
@@ -57,24 +69,37 @@ const put = createRoute({
   description:
     "`create` counts when it is absent, `update` when it is present. Two at once both succeed.",
   ...secured("write"),
-  request: { params: stageKey, ...jsonBody(upsertStage) },
+  request: {
+    params: stageKey,
+    ...jsonBody(upsertStage, {
+      create: { stageName: "Fetch", stageNumber: 1, executionGroup: 1 },
+      update: { status: "RUNNING" },
+    }),
+  },
   responses: answers({
-    200: { description: "The stage as it is afterwards.", schema: stageRecord },
+    200: {
+      description: "The stage as it is afterwards.",
+      schema: stageRecord,
+      example: { ...STAGE, status: "RUNNING", version: 2 },
+      headers: ["ETag"],
+    },
   }),
+  problems: ["NOT_FOUND"],
 });
 
-const patch = createRoute({
+const patch = operation({
   method: "patch",
   path: "/runs/{runId}/stages/{stageId}",
   operationId: "updateStageByRunAndStageId",
   tags,
   summary: "Update a stage",
   ...secured("write"),
-  request: { params: stageKey, ...jsonBody(updateStage) },
+  request: { params: stageKey, ...jsonBody(updateStage, UPDATE) },
   responses: done("Updated."),
+  problems: ["NOT_FOUND", "STALE_VERSION"],
 });
 
-const getById = createRoute({
+const getById = operation({
   method: "get",
   path: "/stages/{id}",
   operationId: "getStageById",
@@ -82,21 +107,25 @@ const getById = createRoute({
   summary: "Read a stage by its record's id",
   ...secured("read"),
   request: { params: record },
-  responses: answers({ 200: { description: "The stage.", schema: stageRecord } }),
+  responses: answers({
+    200: { description: "The stage.", schema: stageRecord, example: STAGE, headers: ["ETag"] },
+  }),
+  problems: ["NOT_FOUND"],
 });
 
-const patchById = createRoute({
+const patchById = operation({
   method: "patch",
   path: "/stages/{id}",
   operationId: "updateStage",
   tags,
   summary: "Update a stage by its record's id",
   ...secured("write"),
-  request: { params: record, ...jsonBody(updateStage) },
+  request: { params: record, ...jsonBody(updateStage, UPDATE) },
   responses: done("Updated."),
+  problems: ["NOT_FOUND", "STALE_VERSION"],
 });
 
-const remove = createRoute({
+const remove = operation({
   method: "delete",
   path: "/stages/{id}",
   operationId: "deleteStage",
@@ -106,6 +135,7 @@ const remove = createRoute({
   ...secured("write"),
   request: { params: record },
   responses: done("Deleted."),
+  problems: ["NOT_FOUND"],
 });
 
 export const stages = newRouter()

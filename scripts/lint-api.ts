@@ -1,0 +1,41 @@
+/** Lints the OpenAPI document that the service answers with: `npm run lint:api`. The rules are in redocly.yaml. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+// The routes come with what they call, down to the Durable Object, whose base class only workerd has. To be described nothing is
+// ever called, so an empty one does.
+const PLATFORM = "cloudflare:workers";
+const STAND_IN = "data:text/javascript,export class DurableObject {}";
+registerHooks({
+  resolve: (specifier, context, next) =>
+    specifier === PLATFORM
+      ? { url: STAND_IN, format: "module", shortCircuit: true }
+      : next(specifier, context),
+});
+
+// By a name that the compiler does not follow: these scripts are checked with the types of Node, the service with those of Workers.
+const service = new URL("../src/http/", import.meta.url).href;
+const { app } = (await import(`${service}app.ts`)) as { app: unknown };
+const { documentOf } = (await import(`${service}document.ts`)) as {
+  documentOf(routed: unknown): unknown;
+};
+
+const folder = mkdtempSync(join(tmpdir(), "openapi-"));
+try {
+  const file = join(folder, "openapi.json");
+  writeFileSync(file, JSON.stringify(documentOf(app), null, 2));
+  const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+  const redocly = path("../node_modules/@redocly/cli/bin/cli.js");
+  const options = ["--config", path("../redocly.yaml"), "--lint-config", "error"];
+  const { status } = spawnSync(process.execPath, [redocly, "lint", file, ...options], {
+    stdio: "inherit",
+    env: { ...process.env, REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true" },
+  });
+  process.exitCode = status ?? 1;
+} finally {
+  rmSync(folder, { recursive: true });
+}

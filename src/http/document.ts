@@ -1,0 +1,69 @@
+/** The OpenAPI document, made from the routes, and the page that shows it. */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { HEADERS, PARAMETERS } from "./operation.ts";
+import { exampleOf, ANSWERED_CODES } from "./problem.ts";
+import { kindOf } from "./problem-kinds.ts";
+import type { AppEnv } from "./support.ts";
+
+const ABOUT = `Multi-stage workflows on Cloudflare with no server: runs, stages, jobs, outbox and more in D1, with real transactions.
+
+Each operation names the scope that its token needs; \`admin\` includes the others, and \`write\` includes \`read\`. Faults are problem
+details (RFC 9457); the schema \`Problem\` lists their codes. Lists page by \`cursor\`.`;
+
+const DOCUMENT = {
+  openapi: "3.1.0",
+  info: {
+    title: "workflow-engine-cloudflare",
+    version: "1.0.0",
+    description: ABOUT,
+    license: { name: "MIT", identifier: "MIT" },
+  },
+  servers: [{ url: "/", description: "This deployment" }],
+  tags: [
+    { name: "runs", description: "One execution of a workflow each." },
+    { name: "stages", description: "The steps of runs." },
+    { name: "jobs", description: "Stages that wait for somebody to work on them; leases." },
+    { name: "logs", description: "What runs and stages say while they work." },
+    { name: "artifacts", description: "What stages make, by key." },
+    { name: "annotations", description: "What is known of a run, a stage or a call; append-only." },
+    { name: "outbox", description: "Events that are to be published, in the order of commits." },
+    { name: "idempotency keys", description: "For commands of your own that must happen once." },
+    { name: "AI calls", description: "The ledger of calls of models, and what they cost." },
+    { name: "commits", description: "Transactions: guards and changes as data." },
+    { name: "operations", description: "For those who run the service." },
+  ],
+};
+
+/** Scalar, the reader of the OpenAPI document: this version, and later ones that change nothing. */
+export const DOCS_PAGE = `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>workflow-engine-cloudflare API</title></head>
+<body>
+<script id="api-reference" data-url="/openapi.json"></script>
+<script src="https://cdn.jsdelivr.net/npm/@scalar/api-reference@1"></script>
+</body>
+</html>`;
+
+/** Registers what the operations refer to by name. */
+export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<AppEnv>): void {
+  registry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+    description: "A token whose SHA-256 is in the secret API_TOKENS.",
+  });
+  for (const [name, header] of Object.entries(HEADERS)) {
+    registry.registerComponent("headers", name, header);
+  }
+  for (const [name, parameter] of Object.entries(PARAMETERS)) {
+    registry.registerComponent("parameters", name, parameter);
+  }
+  for (const code of ANSWERED_CODES) {
+    const { title: summary } = kindOf(code);
+    registry.registerComponent("examples", code, { summary, value: exampleOf(code) });
+  }
+}
+
+/** The document of all that is routed in the app. */
+export function documentOf(app: OpenAPIHono<AppEnv>) {
+  return app.getOpenAPI31Document(DOCUMENT);
+}

@@ -1,0 +1,193 @@
+/**
+ * How a route tells what it answers. Of the problems it declares only those that are about its rows; what any request may meet,
+ * and what comes of its method, its body and its parameters, is added here, as are the headers.
+ */
+import { createRoute, type RouteConfig, type z } from "@hono/zod-openapi";
+import { takesKey } from "./idempotency.ts";
+import { problemSchema } from "./problem.ts";
+import { kindOf, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
+import { hasBody } from "./support.ts";
+
+const header = (description: string, example: string) => ({
+  description,
+  schema: { type: "string" as const },
+  example,
+});
+
+/** The headers of answers, as components of the document. */
+export const HEADERS = {
+  ETag: header("The record's version. Send it as `If-Match` with an update.", '"v3"'),
+  "Idempotent-Replayed": header(
+    "`true` where an earlier request with this `Idempotency-Key` had the effect, and this is its answer.",
+    "true",
+  ),
+  Location: header("The path of what was created.", "/v1/runs/run-1"),
+  "Retry-After": header("Seconds after which a repeat may succeed.", "1"),
+  "WWW-Authenticate": header("How to ask.", "Bearer"),
+  "X-Request-Id": header("Names the request in the service's log.", "0mwwqfjeva1b2c3d4e"),
+} as const;
+type HeaderName = keyof typeof HEADERS;
+
+/** The headers of requests, as components of the document. What they mean is checked where they are read. */
+export const PARAMETERS = {
+  IfMatch: {
+    name: "If-Match",
+    in: "header" as const,
+    description: "The ETag of the version that the update is meant for; left out or `*`: any.",
+    schema: { type: "string" as const },
+    example: '"v3"',
+  },
+  IdempotencyKey: {
+    name: "Idempotency-Key",
+    in: "header" as const,
+    description:
+      "Of the caller's making, up to about 2,000 bytes. The request has its effect once for 30 days, however often it is sent.",
+    schema: { type: "string" as const },
+    example: "order-1",
+  },
+} as const;
+
+const references = (names: readonly HeaderName[]) =>
+  Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+
+type Headers = Readonly<Record<string, { readonly $ref: string }>>;
+interface Answer {
+  readonly description: string;
+  readonly headers?: Headers;
+  readonly content?: Readonly<Record<string, { readonly schema: z.ZodType; example?: unknown }>>;
+}
+
+/** A body as JSON, with an example that the compiler has checked. */
+export function jsonBody<Schema extends z.ZodType>(
+  schema: Schema,
+  example: NoInfer<z.input<Schema>>,
+) {
+  return { body: { required: true, content: { "application/json": { schema, example } } } };
+}
+
+interface Success<Schema extends z.ZodType> {
+  readonly description: string;
+  readonly schema: Schema;
+  readonly example: NoInfer<z.output<Schema>>;
+  readonly headers?: readonly HeaderName[];
+}
+
+/** The success that a route answers. */
+export function answers<Status extends 200 | 201 | 202, Schema extends z.ZodType>(
+  success: Readonly<Record<Status, Success<Schema>>>,
+): {
+  [S in Status]: { description: string; content: { "application/json": { schema: Schema } } };
+};
+export function answers(success: Readonly<Record<number, Success<z.ZodType>>>): unknown {
+  const told = Object.entries(success).map(([status, value]) => {
+    const { description, schema, example, headers = [] } = value;
+    const content = { "application/json": { schema, example } };
+    return [status, { description, headers: references(headers), content }];
+  });
+  return Object.fromEntries(told);
+}
+
+/** Nothing to tell but that it is done. */
+export function done(description: string) {
+  return { 204: { description } } as const;
+}
+
+/** Problems that any request to any operation may meet. */
+const ALWAYS = [
+  "UNAUTHENTICATED",
+  "FORBIDDEN",
+  "RATE_LIMITED",
+  "INTERNAL",
+  "OVERLOADED",
+  "UNAVAILABLE",
+  "NOT_CONFIGURED",
+] as const satisfies readonly ProblemCode[];
+
+/** Problems that an operation declares: they come of what it does to its rows. */
+export type DeclaredProblem =
+  | "NOT_FOUND"
+  | "ALREADY_EXISTS"
+  | "LEASE_LOST"
+  | "GUARD_FAILED"
+  /** Also says that the operation honours `If-Match`. */
+  | "STALE_VERSION";
+
+type Declared<Path extends string> = Omit<RouteConfig, "path" | "responses" | "parameters"> & {
+  readonly path: Path;
+  readonly summary: string;
+  readonly operationId: string;
+  readonly responses: Readonly<Record<number, Answer>>;
+  readonly problems?: readonly DeclaredProblem[];
+};
+
+/** What the types of handlers and clients know of problems: each may come. */
+type ProblemAnswers = {
+  readonly [Status in ProblemStatus]: {
+    readonly description: string;
+    readonly content: { readonly "application/problem+json": { schema: typeof problemSchema } };
+  };
+};
+
+/** A route, with all that it may answer. */
+export function operation<Path extends string, const Route extends Declared<Path>>(
+  declared: Route,
+): ReturnType<typeof createRoute<Path, Route>> & { readonly responses: ProblemAnswers };
+export function operation<Path extends string>(declared: Declared<Path>): unknown {
+  const { problems = [], responses, ...route } = declared;
+  const method = route.method.toUpperCase();
+  const codes = new Set<ProblemCode>([...ALWAYS, ...problems]);
+  if (route.request !== undefined) codes.add("INVALID_ARGUMENT");
+  if (hasBody(method)) {
+    for (const code of ["MALFORMED", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"] as const)
+      codes.add(code);
+    // A body that nobody reads is measured as well.
+    codes.add("INVALID_ARGUMENT");
+  }
+  const parameters: { readonly $ref: string }[] = [];
+  const headers: HeaderName[] = ["X-Request-Id"];
+  if (problems.includes("STALE_VERSION")) {
+    parameters.push({ $ref: "#/components/parameters/IfMatch" });
+  }
+  if (takesKey(method, `/v1${route.path}`)) {
+    codes.add("IDEMPOTENCY_KEY_IN_USE");
+    parameters.push({ $ref: "#/components/parameters/IdempotencyKey" });
+    headers.push("Idempotent-Replayed");
+  }
+  return createRoute({
+    ...route,
+    parameters,
+    responses: { ...withHeaders(responses, references(headers)), ...problemAnswers(codes) },
+  });
+}
+
+function withHeaders(responses: Readonly<Record<number, Answer>>, added: Headers) {
+  const told = Object.entries(responses).map(([status, response]) => [
+    status,
+    { ...response, headers: { ...response.headers, ...added } },
+  ]);
+  return Object.fromEntries(told);
+}
+
+function problemAnswers(codes: ReadonlySet<ProblemCode>) {
+  const statuses = [...new Set([...codes].map((code) => kindOf(code).status))];
+  const told = statuses.map((status) => {
+    const own = [...codes].filter((code) => kindOf(code).status === status);
+    return [status, problemAnswer(own)];
+  });
+  return Object.fromEntries(told);
+}
+
+/** One status, with an example of every code that it may stand for. */
+function problemAnswer(codes: readonly ProblemCode[]) {
+  const headers: HeaderName[] = ["X-Request-Id"];
+  if (codes.includes("UNAUTHENTICATED")) headers.push("WWW-Authenticate");
+  if (codes.some((code) => kindOf(code).retryAfter !== undefined)) headers.push("Retry-After");
+  const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]);
+  return {
+    description: codes.map((code) => `\`${code}\`: ${kindOf(code).when}`).join("\n\n"),
+    headers: references(headers),
+    content: {
+      "application/problem+json": { schema: problemSchema, examples: Object.fromEntries(examples) },
+    },
+  };
+}

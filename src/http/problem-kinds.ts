@@ -1,0 +1,205 @@
+/** Every problem that the door may answer, told once: what answers it and what documents it read it here. */
+import type { ErrorCode } from "../contract/index.ts";
+
+/** Codes of the door itself, beside those of the contract. */
+export const HTTP_CODES = [
+  "UNAUTHENTICATED",
+  "NO_SUCH_ROUTE",
+  "METHOD_NOT_ALLOWED",
+  "MALFORMED",
+  "UNSUPPORTED_MEDIA_TYPE",
+  "RATE_LIMITED",
+  "NOT_CONFIGURED",
+  "GUARD_FAILED",
+  "IDEMPOTENCY_KEY_IN_USE",
+] as const;
+export type ProblemCode = ErrorCode | (typeof HTTP_CODES)[number];
+
+interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+  /** When it is answered, and what that means. */
+  readonly when: string;
+  /** Seconds after which a repeat may succeed. */
+  readonly retryAfter?: number;
+  readonly example: {
+    readonly detail: string;
+    readonly details: Readonly<Record<string, string | number | boolean | null>>;
+  };
+}
+
+export const PROBLEM_KINDS = {
+  INVALID_ARGUMENT: {
+    status: 422,
+    title: "A value is not acceptable",
+    when: "A value is not acceptable; `details.field` names it. Nothing was written.",
+    example: {
+      detail: "limit: Too big: expected number to be <=1000",
+      details: { field: "limit" },
+    },
+  },
+  NOT_FOUND: {
+    status: 404,
+    title: "Not found",
+    when: "There is no such row; `details` names it.",
+    example: {
+      detail: "WorkflowRun run-1 not found",
+      details: { entity: "WorkflowRun", id: "run-1" },
+    },
+  },
+  ALREADY_EXISTS: {
+    status: 409,
+    title: "Exists already",
+    when: "Another row has the key. Nothing was written.",
+    example: {
+      detail: "WorkflowRun run-1 exists already",
+      details: { entity: "WorkflowRun", id: "run-1" },
+    },
+  },
+  STALE_VERSION: {
+    status: 412,
+    title: "Not the expected version",
+    when: "The stored version is not the one of `If-Match`; `details.actual` is, or -1 when the row is gone. Nothing was written.",
+    example: {
+      detail: "Stale version on WorkflowRun run-1: expected 7, got 8",
+      details: { entity: "WorkflowRun", id: "run-1", expected: 7, actual: 8 },
+    },
+  },
+  LEASE_LOST: {
+    status: 409,
+    title: "A later attempt owns the job",
+    when: "A later attempt owns the job: its work is safe from this one. Nothing was written.",
+    example: {
+      detail: "complete: attempt 1 of job run-1/0mwwqfjev0000gow is over, attempt 2 owns it",
+      details: { id: "run-1/0mwwqfjev0000gow", attempt: 1, actual: 2 },
+    },
+  },
+  CONFLICT: {
+    status: 409,
+    title: "Others kept writing the same",
+    when: "Others kept writing what a transaction had read. Nothing was written.",
+    retryAfter: 1,
+    example: {
+      detail: "Others kept writing what the transaction had read; it was run 25 times",
+      details: {},
+    },
+  },
+  PAYLOAD_TOO_LARGE: {
+    status: 413,
+    title: "Too large",
+    when: "The body, or a row that it makes, would be too large; `details` tells the limit in bytes. Nothing was written.",
+    example: {
+      detail: "The body has more than 4000000 bytes",
+      details: { field: "body", size: 5_000_000, limit: 4_000_000 },
+    },
+  },
+  OVERLOADED: {
+    status: 503,
+    title: "Overloaded; nothing was written",
+    when: "The service is overloaded. Nothing was written: send it again later.",
+    retryAfter: 2,
+    example: { detail: "The service is overloaded; nothing was written", details: {} },
+  },
+  UNAVAILABLE: {
+    status: 503,
+    title: "The outcome is unknown",
+    when: "Nobody knows whether it was written. A repeat converges.",
+    retryAfter: 1,
+    example: {
+      detail: "The outcome is unknown: it may or may not have been written. A repeat converges",
+      details: {},
+    },
+  },
+  INTERNAL: {
+    status: 500,
+    title: "A bug",
+    when: "A bug; the log has its cause, by the request's id.",
+    example: { detail: "Unexpected fault", details: {} },
+  },
+  UNAUTHENTICATED: {
+    status: 401,
+    title: "No valid token",
+    when: "There is no token, or it is unknown or has expired.",
+    example: { detail: "A bearer token is needed", details: {} },
+  },
+  FORBIDDEN: {
+    status: 403,
+    title: "The token lacks a scope",
+    when: "The token lacks the scope that `details` names.",
+    example: { detail: "The token ci lacks the scope work", details: { scope: "work" } },
+  },
+  NO_SUCH_ROUTE: {
+    status: 404,
+    title: "No such resource",
+    when: "No operation has this path.",
+    example: { detail: "There is nothing at /v1/nothing", details: {} },
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    title: "Not with this method",
+    when: "No operation of this path has this method; the header `Allow` names those that there are.",
+    example: { detail: "DELETE is not for /v1/runs/run-1; GET, PATCH is", details: {} },
+  },
+  MALFORMED: {
+    status: 400,
+    title: "The body is not JSON",
+    when: "The body is not JSON in UTF-8.",
+    example: { detail: "The body is not JSON", details: {} },
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    title: "The body must be JSON",
+    when: "The body is not declared as `application/json`.",
+    example: { detail: "Content-Type must be application/json", details: {} },
+  },
+  RATE_LIMITED: {
+    status: 429,
+    title: "Too many requests",
+    when: "This token has sent too many requests.",
+    retryAfter: 10,
+    example: { detail: "Too many requests", details: {} },
+  },
+  NOT_CONFIGURED: {
+    status: 503,
+    title: "The HTTP API has no tokens",
+    when: "The service knows no tokens yet; `detail` tells its operator what to do.",
+    example: {
+      detail:
+        "The HTTP API has no tokens. Set the secret API_TOKENS, a JSON list of { name, sha256, scopes }: npx wrangler secret put API_TOKENS (docs/http.md).",
+      details: {},
+    },
+  },
+  GUARD_FAILED: {
+    status: 412,
+    title: "A guard did not hold",
+    when: "A guard did not hold; `details` tells which, and what was found. Nothing was written.",
+    example: { detail: "Guard 0 did not hold", details: { guard: 0, actual: 4 } },
+  },
+  IDEMPOTENCY_KEY_IN_USE: {
+    status: 409,
+    title: "The first request with this key is under way",
+    when: "A request with this `Idempotency-Key` is under way: send it again.",
+    retryAfter: 1,
+    example: {
+      detail: "The first request with this Idempotency-Key is under way",
+      details: {},
+    },
+  },
+} as const satisfies Readonly<Record<ProblemCode, ProblemKind>>;
+
+/**
+ * Codes that no operation answers: two answer what is no operation, and CONFLICT is the client's, whose transactions give up at
+ * last.
+ */
+export const BESIDE_OPERATIONS = [
+  "NO_SUCH_ROUTE",
+  "METHOD_NOT_ALLOWED",
+  "CONFLICT",
+] as const satisfies readonly ProblemCode[];
+
+export type ProblemStatus = (typeof PROBLEM_KINDS)[ProblemCode]["status"];
+
+/** The same, where it does not matter which code it is. */
+export function kindOf(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
+  return PROBLEM_KINDS[code];
+}

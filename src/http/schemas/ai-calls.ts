@@ -1,0 +1,34 @@
+/** The ledger of AI calls. */
+import { z } from "@hono/zod-openapi";
+import { integer, dollars, settable, text } from "./common.ts";
+
+export const aiCall = z
+  .object({
+    topic: text(
+      "What it was for; sums are taken over topics that start alike.",
+      "workflow.run-1.summarize",
+    ),
+    callType: text("The kind of the call.", "text"),
+    modelKey: text("The model, as the caller names it.", "small"),
+    modelId: text("The model, as its maker names it.", "small-1"),
+    prompt: text("What was asked.", "Summarize"),
+    response: text("What was answered.", "Done"),
+    inputTokens: integer("Tokens of the prompt.", 10),
+    outputTokens: integer("Tokens of the answer.", 20),
+    cost: dollars,
+    metadata: settable("What belongs to the call."),
+  })
+  .strict()
+  .openapi("AICall");
+
+export const AI_CALL: z.input<typeof aiCall> = {
+  topic: "workflow.run-1.summarize",
+  callType: "text",
+  modelKey: "small",
+  modelId: "small-1",
+  prompt: "Summarize",
+  response: "Done",
+  inputTokens: 10,
+  outputTokens: 20,
+  cost: 0.01,
+};

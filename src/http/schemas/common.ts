@@ -1,0 +1,83 @@
+/** What the schemas of several resources are made of. Examples tell one story: the run `run-1` of the workflow `digest`. */
+import { z } from "@hono/zod-openapi";
+import { statusField } from "../../changes/fields.ts";
+import { ID_BYTES_MAX, RECORD_ID_BYTES_MAX } from "../../changes/index.ts";
+
+const id = (description: string, example: string) =>
+  z.string().openapi({ description: `${description} At most ${ID_BYTES_MAX} bytes.`, example });
+
+export const runIdField = id("The run's id.", "run-1");
+export const stageIdField = id("The stage's id in its workflow.", "fetch");
+export const workflowIdField = id("The workflow's id.", "digest");
+
+/** An id that the service made of a run's id and more. */
+export const recordId = (description: string, example: string) =>
+  z.string().openapi({
+    description: `${description} Opaque, at most ${RECORD_ID_BYTES_MAX} bytes.`,
+    example,
+  });
+export const STAGE_RECORD_ID = "run-1/fetch/5.0mwwqfjev0000gow";
+export const stageRecordId = recordId(
+  "The id of a stage's record, as a stage has it in `id`.",
+  STAGE_RECORD_ID,
+);
+export const JOB_ID = "run-1/0mwwqfjev0000gow";
+export const jobIdField = recordId("The job's id.", JOB_ID);
+
+export const status = z.enum(statusField.options).openapi({
+  description: "Of runs, stages and jobs alike. Only stages are `SKIPPED`.",
+  example: "RUNNING",
+});
+
+/** The instant of all examples. */
+export const INSTANT = "2026-11-25T12:00:00.000Z";
+export const instant = (description: string) =>
+  z.iso.datetime({ offset: true }).openapi({ description, example: INSTANT });
+/** An instant as the API has it, for the contract. */
+export const inputInstant = (description: string) =>
+  instant(description).transform((text) => new Date(text));
+
+export const createdAt = instant("When it was created, by the service's clock.");
+export const updatedAt = instant("When it was last changed, by the service's clock.");
+export const version = z.int().openapi({
+  description: "Starts at 1; every update adds one. The ETag has it.",
+  example: 1,
+});
+
+export const milliseconds = (description: string) =>
+  z.number().openapi({ description: `${description} In milliseconds.`, example: 1_500 });
+export const text = (description: string, example: string) =>
+  z.string().openapi({ description, example });
+export const flag = (description: string) => z.boolean().openapi({ description, example: true });
+export const integer = (description: string, example: number) =>
+  z.int().openapi({ description, example });
+export const dollars = z.number().openapi({
+  description: "What it cost. The service only adds up: the unit is yours, US dollars as a rule.",
+  example: 0.01,
+});
+
+export const json = (description: string, example: unknown = { pages: 3 }) =>
+  z.unknown().openapi({ description: `${description} Any JSON value.`, example });
+/** In an update: left out, the stored value stays; null clears it. */
+export const settable = (description: string, example?: unknown) =>
+  json(description, example).optional();
+export const jsonObject = (description: string, example: Readonly<Record<string, unknown>>) =>
+  z.record(z.string(), z.unknown()).openapi({ description, example });
+
+/** The parts of the paths. */
+export const runKey = z.object({ runId: runIdField });
+export const stageKey = runKey.extend({ stageId: stageIdField });
+
+/** A record as JSON has it: its instants are text. */
+export type Wire<T> = {
+  [K in keyof T]: T[K] extends Date ? string : T[K] extends Date | null ? string | null : T[K];
+};
+
+export function toWireRecord<T extends object>(record: T): Wire<T> {
+  const entries = Object.entries(record).map(([name, value]) => [
+    name,
+    value instanceof Date ? value.toISOString() : value,
+  ]);
+  // The mapped type says member by member what the entries are.
+  return Object.fromEntries(entries) as Wire<T>;
+}

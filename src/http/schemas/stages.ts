@@ -1,0 +1,139 @@
+/** Stages. */
+import { z } from "@hono/zod-openapi";
+import {
+  integer,
+  createdAt,
+  inputInstant,
+  instant,
+  INSTANT,
+  json,
+  milliseconds,
+  runIdField,
+  settable,
+  STAGE_RECORD_ID,
+  stageIdField,
+  stageRecordId,
+  status,
+  text,
+  updatedAt,
+  version,
+} from "./common.ts";
+
+const ABOUT = {
+  attempt: "Counts reruns: 0 for the original execution.",
+  startedAt: "When work on it began.",
+  completedAt: "When it came to its end.",
+  duration: "How long it took.",
+  inputData: "What it works on.",
+  outputData: "What it came to.",
+  config: "What it is configured with.",
+  suspendedState: "What it needs to go on after a suspension.",
+  resumeData: "What it was given to go on with.",
+  nextPollAt: "When to look whether a suspended stage can go on; null: when someone says so.",
+  pollInterval: "Between two such looks.",
+  maxWaitUntil: "Until when it may be suspended.",
+  metrics: "What was measured.",
+  embeddingInfo: "What is known of its embeddings.",
+  errorMessage: "Why it failed.",
+} as const;
+const named = {
+  stageName: text("The stage's name, for people.", "Fetch"),
+  stageNumber: integer("Its place in the workflow.", 1),
+  executionGroup: integer("Stages of one group may run at the same time.", 1),
+};
+const attempt = integer(ABOUT.attempt, 0);
+
+export const stageRecord = z
+  .object({
+    id: stageRecordId,
+    createdAt,
+    updatedAt,
+    version,
+    workflowRunId: runIdField,
+    stageId: stageIdField,
+    ...named,
+    attempt,
+    status,
+    startedAt: instant(ABOUT.startedAt).nullable(),
+    completedAt: instant(ABOUT.completedAt).nullable(),
+    duration: milliseconds(ABOUT.duration).nullable(),
+    inputData: json(ABOUT.inputData),
+    outputData: json(ABOUT.outputData),
+    config: json(ABOUT.config),
+    suspendedState: json(ABOUT.suspendedState),
+    resumeData: json(ABOUT.resumeData),
+    nextPollAt: instant(ABOUT.nextPollAt).nullable(),
+    pollInterval: milliseconds(ABOUT.pollInterval).nullable(),
+    maxWaitUntil: instant(ABOUT.maxWaitUntil).nullable(),
+    metrics: json(ABOUT.metrics),
+    embeddingInfo: json(ABOUT.embeddingInfo),
+    errorMessage: text(ABOUT.errorMessage, "timeout").nullable(),
+  })
+  .openapi("Stage");
+
+export const STAGE: z.output<typeof stageRecord> = {
+  id: STAGE_RECORD_ID,
+  createdAt: INSTANT,
+  updatedAt: INSTANT,
+  version: 1,
+  workflowRunId: "run-1",
+  stageId: "fetch",
+  stageName: "Fetch",
+  stageNumber: 1,
+  executionGroup: 1,
+  attempt: 0,
+  status: "PENDING",
+  startedAt: null,
+  completedAt: null,
+  duration: null,
+  inputData: null,
+  outputData: null,
+  config: null,
+  suspendedState: null,
+  resumeData: null,
+  nextPollAt: null,
+  pollInterval: null,
+  maxWaitUntil: null,
+  metrics: null,
+  embeddingInfo: null,
+  errorMessage: null,
+};
+
+const newStage = {
+  ...named,
+  attempt: attempt.optional(),
+  status: status.optional(),
+  startedAt: inputInstant(ABOUT.startedAt).optional(),
+  config: settable(ABOUT.config),
+  inputData: settable(ABOUT.inputData),
+};
+
+export const createStage = z
+  .object({ stageId: stageIdField, ...newStage })
+  .strict()
+  .openapi("CreateStage");
+
+export const updateStage = z
+  .object({
+    status: status.optional(),
+    startedAt: inputInstant(ABOUT.startedAt).optional(),
+    completedAt: inputInstant(ABOUT.completedAt).optional(),
+    duration: milliseconds(ABOUT.duration).optional(),
+    outputData: settable(ABOUT.outputData),
+    config: settable(ABOUT.config),
+    suspendedState: settable(ABOUT.suspendedState),
+    resumeData: settable(ABOUT.resumeData),
+    nextPollAt: inputInstant(ABOUT.nextPollAt).nullable().optional(),
+    pollInterval: milliseconds(ABOUT.pollInterval).optional(),
+    maxWaitUntil: inputInstant(ABOUT.maxWaitUntil).optional(),
+    metrics: settable(ABOUT.metrics),
+    embeddingInfo: settable(ABOUT.embeddingInfo),
+    errorMessage: text(ABOUT.errorMessage, "timeout").optional(),
+  })
+  .strict()
+  .openapi("UpdateStage");
+
+export const upsertStage = z
+  .object({ create: z.object(newStage).strict(), update: updateStage })
+  .strict()
+  .openapi("UpsertStage");
