@@ -3,10 +3,10 @@
  * stumble (no 5xx), every answer is one that the document knows, and whatever is refused leaves no trace.
  */
 import { describe, expect, it } from "vitest";
-import * as z from "zod";
 import { tables, snakeCase } from "../../src/store/schema.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
+import { type Operation, operations, type Schema, theDocument } from "./document.ts";
 import { ADMIN, send, URL_OF_SERVICE } from "./support.ts";
 
 /** Set it to what a failure printed to see it again. */
@@ -14,64 +14,6 @@ const SEED: number | null = null;
 const REQUESTS = 5_000;
 /** The tables are emptied now and then, so that looking at them stays cheap. */
 const EMPTIED_EVERY = 250;
-
-type Schema = Readonly<Record<string, unknown>>;
-interface Document {
-  readonly components: { readonly schemas: Record<string, Schema> };
-  readonly paths: Record<string, Record<string, unknown>>;
-}
-interface Operation {
-  readonly method: string;
-  readonly path: string;
-  readonly parameters: readonly { name: string; in: string; required?: boolean; schema: Schema }[];
-  readonly body: Schema | null;
-  readonly answers: ReadonlyMap<string, z.ZodType | null>;
-}
-
-async function operations(): Promise<Operation[]> {
-  const response = await send(new Request(`${URL_OF_SERVICE}/openapi.json`));
-  const { components, paths } = await response.json<Document>();
-  const { schemas } = components;
-  const found: Operation[] = [];
-  for (const [path, methods] of Object.entries(paths)) {
-    for (const [method, operation] of Object.entries(methods)) {
-      const {
-        parameters = [],
-        requestBody,
-        responses,
-      } = resolved(operation, schemas) as {
-        parameters?: Operation["parameters"];
-        requestBody?: { content: Record<string, { schema: Schema }> };
-        responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
-      };
-      const answers = Object.entries(responses).map(([status, { content }]) => {
-        const schema = Object.values(content ?? {})[0]?.schema;
-        return [status, schema === undefined ? null : z.fromJSONSchema(schema)] as const;
-      });
-      const body = requestBody?.content["application/json"]?.schema ?? null;
-      found.push({
-        method: method.toUpperCase(),
-        path,
-        parameters,
-        body,
-        answers: new Map(answers),
-      });
-    }
-  }
-  return found;
-}
-
-/** Without references. No schema of ours contains itself. */
-function resolved(value: unknown, schemas: Record<string, Schema>): unknown {
-  if (Array.isArray(value)) return value.map((item) => resolved(item, schemas));
-  if (typeof value !== "object" || value === null) return value;
-  const reference = Reflect.get(value, "$ref") as unknown;
-  if (typeof reference === "string")
-    return resolved(schemas[reference.split("/").at(-1) ?? ""], schemas);
-  return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [name, resolved(item, schemas)]),
-  );
-}
 
 const TEXTS = [
   "",
@@ -191,7 +133,8 @@ class Fuzzer {
     if (body !== null)
       headers["Content-Type"] = this.chance(0.02) ? "text/plain" : "application/json";
     const url = `${URL_OF_SERVICE}${target}${query.size === 0 ? "" : `?${query.toString()}`}`;
-    const payload = body === null ? {} : { body: JSON.stringify(this.value(body, wrong)) ?? "" };
+    const payload =
+      body === null ? {} : { body: JSON.stringify(this.value(body.schema, wrong)) ?? "" };
     return new Request(url, { method, headers, ...payload });
   }
 }
@@ -216,7 +159,7 @@ async function everything(): Promise<string> {
 describe("requests at random", () => {
   it("are answered as the OpenAPI document says, and leave nothing behind when they are refused", async () => {
     const seed = SEED ?? Math.floor(Math.random() * 2 ** 31);
-    const all = await operations();
+    const all = operations(await theDocument());
     expect(all.length).toBeGreaterThan(45);
     const fuzzer = new Fuzzer(random(seed));
     const seen = new Map<string, Set<number>>();
@@ -235,11 +178,15 @@ describe("requests at random", () => {
       const text = await response.text();
       const told = `${shown}\n${response.status} ${text}`;
       expect(response.status, told).toBeLessThan(500);
-      const schema = operation.answers.get(String(response.status));
-      expect(schema, told).toBeDefined();
-      const parsed = schema?.safeParse(text === "" ? undefined : JSON.parse(text));
+      const answer = operation.answers.get(response.status);
+      expect(answer, told).toBeDefined();
+      const parsed = answer?.schema?.safeParse(text === "" ? undefined : JSON.parse(text));
       expect(parsed?.success ?? text === "", `${told}\n${parsed?.error?.message}`).toBe(true);
-      if (response.status >= 400) expect(await everything(), told).toBe(before);
+      if (response.status >= 400) {
+        const { code } = JSON.parse(text) as { code: string };
+        expect(Object.keys(answer?.examples ?? {}), told).toContain(code);
+        expect(await everything(), told).toBe(before);
+      }
       for (const [, id] of text.matchAll(/"(?:id|jobId)":"([^"\\]{1,200})"/g))
         if (id !== undefined) fuzzer.ids.add(id);
       if (fuzzer.ids.size > 40) fuzzer.ids.delete([...fuzzer.ids][1] ?? "");

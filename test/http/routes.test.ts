@@ -98,6 +98,24 @@ describe("a job over HTTP", () => {
     const settled = await call("POST", "/v1/jobs/complete", { jobs: [{ jobId, attempt: 2 }] });
     expect(await settled.json()).toEqual({ jobs: [{ jobId, outcome: "settled" }] });
   });
+
+  it("is completed beside others that there are not", async () => {
+    const jobs = [{ workflowRunId: "run", workflowId: "w", stageId: "s" }];
+    const {
+      jobIds: [jobId = ""],
+    } = await (await call("POST", "/v1/jobs", { jobs })).json<{ jobIds: string[] }>();
+    await call("POST", "/v1/jobs/dequeue", {});
+    const wanted = ["nobody", "run/nobody", jobId].map((id) => ({ jobId: id, attempt: 1 }));
+    const answer = await call("POST", "/v1/jobs/complete", { jobs: wanted });
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toEqual({
+      jobs: [
+        { jobId: "nobody", outcome: "not-found" },
+        { jobId: "run/nobody", outcome: "not-found" },
+        { jobId, outcome: "settled" },
+      ],
+    });
+  });
 });
 
 describe("Idempotency-Key", () => {

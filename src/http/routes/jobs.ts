@@ -4,6 +4,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { JOB_ERROR_BYTES_MAX, STALE_LEASE_MS_DEFAULT } from "../../changes/index.ts";
+import { isJobId } from "../../client/job-keys.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
   integer,
@@ -319,7 +320,10 @@ export const jobs = newRouter()
   .openapi(completeMany, async (context) => {
     const { jobs: wanted } = context.req.valid("json");
     const queue = context.var.backend.jobs;
-    for (const item of wanted) adopt(queue, item.jobId, item.attempt);
+    // Each for itself: an id that is none is answered beside the others.
+    for (const { jobId, attempt: own } of wanted) {
+      if (isJobId("completeMany", jobId)) adopt(queue, jobId, own);
+    }
     return context.json({ jobs: await queue.completeMany(wanted.map(({ jobId }) => jobId)) }, 200);
   })
   .openapi(release, async (context) => {

@@ -1,0 +1,221 @@
+/** The OpenAPI document is complete, and true: whoever sends its examples is answered as it says. */
+import { beforeEach, describe, expect, it } from "vitest";
+import * as z from "zod";
+import { BESIDE_OPERATIONS, PROBLEM_KINDS } from "../../src/http/problem-kinds.ts";
+import { embed } from "../../src/embed.ts";
+import { emptyDatabase } from "../support/database.ts";
+import { env } from "../support/env.ts";
+import { type Operation, operations, resolved, theDocument } from "./document.ts";
+import { ADMIN, call, send, URL_OF_SERVICE } from "./support.ts";
+
+const document = await theDocument();
+const all = operations(document);
+const named = all.map((operation) => [operation.id, operation] as const);
+
+function problemsOf(operation: Operation): Map<string, unknown> {
+  const found = new Map<string, unknown>();
+  for (const { examples } of operation.answers.values()) {
+    for (const [code, { value }] of Object.entries(examples)) found.set(code, value);
+  }
+  return found;
+}
+
+/** The request that the examples make; `ids` stand in for those of the path. */
+async function sendExample(
+  operation: Operation,
+  headers: Record<string, string> = {},
+  ids: Readonly<Record<string, string>> = {},
+) {
+  const query = new URLSearchParams();
+  let path = operation.path;
+  for (const { name, in: place, required, schema } of operation.parameters) {
+    const example = ids[name] ?? String(schema["example"]);
+    if (place === "path") path = path.replace(`{${name}}`, encodeURIComponent(example));
+    // The cursor of another list would be refused.
+    if (place === "query" && required === true) query.set(name, example);
+  }
+  const search = query.size === 0 ? "" : `?${query.toString()}`;
+  return call(operation.method, path + search, operation.body?.example, headers);
+}
+
+const codeOf = async (response: Response) => (await response.json<{ code: string }>()).code;
+const withProblem = (code: string) =>
+  named.filter(([, operation]) => problemsOf(operation).has(code));
+const withoutProblem = (code: string) =>
+  named.filter(([, operation]) => !problemsOf(operation).has(code));
+
+describe("every operation of the document", () => {
+  it.each(named)("%s has a summary and a tag that is described", (_id, { summary, tags }) => {
+    expect(summary).not.toBe("");
+    expect(tags).toHaveLength(1);
+    expect(document.tags.map(({ name }) => name)).toContain(tags[0]);
+  });
+
+  it.each(named)("%s has examples of its parameters and its body that fit", (_id, operation) => {
+    for (const { schema, name } of operation.parameters.filter(
+      ({ in: place }) => place !== "header",
+    )) {
+      expect(schema["example"], name).toBeDefined();
+      expect(z.fromJSONSchema(schema).safeParse(schema["example"]).error, name).toBeUndefined();
+    }
+    if (operation.body === null) return;
+    const { schema, example } = operation.body;
+    expect(example).toBeDefined();
+    expect(z.fromJSONSchema(schema).safeParse(example).error).toBeUndefined();
+  });
+
+  it.each(named)("%s has an example of its success that fits", (_id, { answers }) => {
+    const successes = [...answers].filter(([status]) => status < 300);
+    expect(successes).toHaveLength(1);
+    for (const [status, { schema, example }] of successes) {
+      if (status === 204) continue;
+      expect(example).toBeDefined();
+      expect(schema?.safeParse(example).error).toBeUndefined();
+    }
+  });
+
+  it.each(named)("%s has an example of each of its problems", (_id, { answers }) => {
+    for (const [status, { schema, examples }] of answers) {
+      if (status < 300) continue;
+      const values = Object.entries(examples);
+      expect(values.length).toBeGreaterThan(0);
+      for (const [code, { value }] of values) {
+        expect(schema?.safeParse(value).error).toBeUndefined();
+        expect(value).toMatchObject({ code, status });
+      }
+    }
+  });
+});
+
+describe("every code of a problem", () => {
+  const answered = new Set(all.flatMap((operation) => [...problemsOf(operation).keys()]));
+
+  it.each(Object.keys(PROBLEM_KINDS))("%s is shown where it is answered", (code) => {
+    const shown = resolved(document, document.components.schemas["Problem"]) as {
+      examples: { code: string }[];
+    };
+    const beside = BESIDE_OPERATIONS.some((other) => other === code);
+    expect(answered.has(code)).toBe(!beside);
+    expect(shown.examples.some((example) => example.code === code)).toBe(beside);
+  });
+});
+
+describe("on an empty database the request that the examples make", () => {
+  beforeEach(async () => {
+    await emptyDatabase();
+  });
+
+  // A commit's guards find nothing either.
+  const missing = (code: string) => code === "NOT_FOUND" || code === "GUARD_FAILED";
+  const needing = named.filter(([, operation]) => [...problemsOf(operation).keys()].some(missing));
+  const others = named.filter((one) => !needing.includes(one));
+
+  it.each(needing)("for %s finds nothing, as the document says", async (_id, operation) => {
+    const response = await sendExample(operation, {}, { id: "nobody", jobId: "nobody" });
+    expect([404, 412]).toContain(response.status);
+    expect(problemsOf(operation).has(await codeOf(response))).toBe(true);
+  });
+
+  it.each(others)("for %s succeeds, as the document says", async (_id, operation) => {
+    const response = await sendExample(operation);
+    const text = await response.text();
+    expect(response.status, text).toBeLessThan(300);
+    const answer = operation.answers.get(response.status);
+    expect(answer, text).toBeDefined();
+    if (text !== "") expect(answer?.schema?.safeParse(JSON.parse(text)).error).toBeUndefined();
+    for (const name of answer?.headers ?? []) {
+      if (name !== "Idempotent-Replayed") expect(response.headers.get(name), name).not.toBeNull();
+    }
+  });
+});
+
+describe("with the run, the stage, the job and the event of the examples", () => {
+  beforeEach(async () => {
+    await emptyDatabase();
+    for (const id of ["createRun", "createStage", "enqueue", "appendOutboxEvents"]) {
+      const made = await sendExample(all.find((operation) => operation.id === id) as Operation);
+      expect(made.status).toBeLessThan(300);
+    }
+  });
+
+  it.each(withProblem("ALREADY_EXISTS"))("%s finds that it exists", async (_id, operation) => {
+    const response = await sendExample(operation);
+    expect([response.status, await codeOf(response)]).toEqual([409, "ALREADY_EXISTS"]);
+  });
+
+  it.each(withProblem("STALE_VERSION"))("%s honours If-Match", async (_id, operation) => {
+    const response = await sendExample(operation, { "If-Match": '"v7"' });
+    expect([response.status, await codeOf(response)]).toEqual([412, "STALE_VERSION"]);
+    expect(operation.headers).toContain("If-Match");
+  });
+
+  it.each(withoutProblem("STALE_VERSION"))("%s does not know If-Match", async (_id, operation) => {
+    const response = await sendExample(operation, { "If-Match": '"v7"' });
+    expect(await response.text()).not.toContain("STALE_VERSION");
+    expect(operation.headers).not.toContain("If-Match");
+  });
+});
+
+describe("with a job that was delivered twice", () => {
+  let jobId = "";
+  beforeEach(async () => {
+    await emptyDatabase();
+    const { jobs } = embed(env);
+    const job = { workflowRunId: "run-1", workflowId: "digest", stageId: "fetch" };
+    jobId = await jobs.enqueue(job);
+    await jobs.dequeue();
+    await jobs.releaseStaleJobs(-1);
+    expect(await jobs.dequeue()).toMatchObject({ jobId, attempt: 2 });
+  });
+
+  it.each(withProblem("LEASE_LOST"))(
+    "%s of the first attempt is too late",
+    async (_id, operation) => {
+      const response = await sendExample(operation, {}, { jobId });
+      expect([response.status, await codeOf(response)]).toEqual([409, "LEASE_LOST"]);
+    },
+  );
+});
+
+describe("Idempotency-Key", () => {
+  const headers = { "Idempotency-Key": "order-1" };
+  const takes = ({ headers: known }: Operation) => known.includes("Idempotency-Key");
+  beforeEach(async () => {
+    await emptyDatabase();
+  });
+
+  it.each(
+    named.filter(([, operation]) => takes(operation) && !problemsOf(operation).has("NOT_FOUND")),
+  )("has the answer of %s replayed", async (_id, operation) => {
+    const first = await sendExample(operation, headers);
+    const again = await sendExample(operation, headers);
+    expect(again.headers.get("Idempotent-Replayed")).toBe("true");
+    expect([again.status, await again.text()]).toEqual([first.status, await first.text()]);
+    expect(operation.answers.get(again.status)?.headers).toContain("Idempotent-Replayed");
+  });
+
+  it.each(named.filter(([, operation]) => !takes(operation)))(
+    "is nothing to %s, or refused",
+    async (_id, operation) => {
+      const response = await sendExample(operation, headers);
+      const again = await sendExample(operation, headers);
+      expect([response, again].map((answer) => answer.headers.get("Idempotent-Replayed"))).toEqual([
+        null,
+        null,
+      ]);
+      expect(problemsOf(operation).has("IDEMPOTENCY_KEY_IN_USE")).toBe(false);
+    },
+  );
+});
+
+describe("a body that is no JSON", () => {
+  it.each(named)("is refused by %s if the document says so", async (_id, operation) => {
+    const { method } = operation;
+    const path = operation.path.replaceAll(/[{}]/g, "");
+    const headers = { Authorization: `Bearer ${ADMIN}`, "Content-Type": "application/json" };
+    const body = method === "GET" ? {} : { body: "{" };
+    const response = await send(new Request(URL_OF_SERVICE + path, { method, headers, ...body }));
+    await response.text();
+    expect(response.status === 400).toBe(problemsOf(operation).has("MALFORMED"));
+  });
+});
