@@ -4,6 +4,8 @@ import { secureHeaders } from "hono/secure-headers";
 import { newCommitId } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
+import { ACCESS_HEADER } from "./access.ts";
+import { callerOf, corsOrigins } from "./callers.ts";
 import { idempotent } from "./idempotency.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
@@ -16,7 +18,6 @@ import { records } from "./routes/records.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
 import { type AppEnv, boundedBody, newRouter } from "./support.ts";
-import { authenticate } from "./tokens.ts";
 
 const DOCUMENT = {
   openapi: "3.1.0",
@@ -71,15 +72,14 @@ app.get("/openapi.json", (context) => context.json(document()));
 app.get("/docs", (context) => context.html(DOCS));
 
 app.use("/v1/*", async (context, next) => {
-  const origins = (context.env.CORS_ORIGINS ?? "").split(",").map((origin) => origin.trim());
-  const allowed = origins.filter((origin) => origin !== "");
+  const allowed = corsOrigins(context.env);
   if (allowed.length === 0) return next();
   const exposeHeaders = ["ETag", "Location", "Retry-After", "X-Request-Id"];
   return cors({ origin: allowed, exposeHeaders, maxAge: 600 })(context, next);
 });
 app.use("/v1/*", async (context, next) => {
   const { env, req } = context;
-  const caller = await authenticate(env.API_TOKENS, req.header("Authorization"), Date.now());
+  const caller = await callerOf(env, req.raw, req.header("Authorization"), Date.now());
   context.set("caller", caller);
   const limited = await env.RATE_LIMITER?.limit({ key: caller.name });
   if (limited?.success === false) {
@@ -108,6 +108,13 @@ app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
   type: "http",
   scheme: "bearer",
   description: "A token whose SHA-256 is in the secret API_TOKENS.",
+});
+app.openAPIRegistry.registerComponent("securitySchemes", "access", {
+  type: "apiKey",
+  in: "header",
+  name: ACCESS_HEADER,
+  description:
+    "The JWT that Cloudflare Access adds to what it lets through, where it is configured.",
 });
 
 app.notFound((context) => {

@@ -5,6 +5,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import * as z from "zod";
 import { KEY_BYTES_MAX, utf8Length } from "../changes/index.ts";
+import { digestOf } from "./digest.ts";
 import { HttpFault } from "./problem.ts";
 import type { AppEnv } from "./support.ts";
 
@@ -58,7 +59,7 @@ async function once(
   next: () => Promise<void>,
   { key, commandType }: { readonly key: string; readonly commandType: string },
 ): Promise<Response | undefined> {
-  const request = await fingerprint(context.var.bodyText ?? "");
+  const request = await digestOf(context.var.bodyText ?? "");
   const { backend } = context.var;
   let runs = 0;
   let replay: Kept | null = null;
@@ -121,9 +122,4 @@ function replayed({ request, status, headers, body }: Kept, now: string): Respon
     );
   }
   return new Response(body, { status, headers: { ...headers, "Idempotent-Replayed": "true" } });
-}
-
-async function fingerprint(body: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -16,6 +16,8 @@ export const HTTP_CODES = [
   "NOT_CONFIGURED",
   "GUARD_FAILED",
   "IDEMPOTENCY_KEY_IN_USE",
+  "FOREIGN_ORIGIN",
+  "KEYS_UNAVAILABLE",
 ] as const;
 export type ProblemCode = ErrorCode | (typeof HTTP_CODES)[number];
 
@@ -55,9 +57,11 @@ const STATUSES: Readonly<Record<ProblemCode, readonly [ContentfulStatusCode, str
   MALFORMED: [400, "The body is not JSON"],
   UNSUPPORTED_MEDIA_TYPE: [415, "The body must be JSON"],
   RATE_LIMITED: [429, "Too many requests"],
-  NOT_CONFIGURED: [503, "The HTTP API has no tokens"],
+  NOT_CONFIGURED: [503, "The HTTP API is not configured"],
   GUARD_FAILED: [412, "A guard did not hold"],
   IDEMPOTENCY_KEY_IN_USE: [409, "The first request with this key is under way"],
+  FOREIGN_ORIGIN: [403, "Not from another origin"],
+  KEYS_UNAVAILABLE: [503, "The caller could not be checked; nothing was done"],
 };
 
 /** A fault of the door, thrown by its middleware and answered in one place. */
@@ -85,6 +89,7 @@ const RETRY_AFTER: Partial<Record<ProblemCode, number>> = {
   UNAVAILABLE: 1,
   CONFLICT: 1,
   IDEMPOTENCY_KEY_IN_USE: 1,
+  KEYS_UNAVAILABLE: 2,
 };
 
 interface Told {

@@ -4,6 +4,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { JSON_DEPTH_MAX, type Store } from "../changes/index.ts";
 import type { Backend } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
+import type { AccessEnv } from "./access.ts";
 import { HttpFault, problemResponse, problemSchema } from "./problem.ts";
 import { type Caller, requireScope, type Scope } from "./tokens.ts";
 
@@ -12,7 +13,7 @@ export interface RateLimiter {
   limit(options: { key: string }): Promise<{ readonly success: boolean }>;
 }
 
-export interface HttpEnv extends WorkflowEngineEnv {
+export interface HttpEnv extends WorkflowEngineEnv, AccessEnv {
   /** A secret: see {@link authenticate}. */
   readonly API_TOKENS?: string;
   /** Origins that browsers may call from, separated by commas; absent: none. */
@@ -53,7 +54,7 @@ export function secured(scope: Scope) {
     requireScope(context.var.caller, scope);
     await next();
   };
-  return { security: [{ bearer: [scope] }], middleware };
+  return { security: [{ bearer: [scope] }, { access: [scope] }], middleware };
 }
 
 export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
@@ -67,8 +68,10 @@ const problem = (description: string) => ({
 
 const PROBLEMS = {
   400: problem("The body is not JSON (MALFORMED)."),
-  401: problem("No valid token (UNAUTHENTICATED)."),
-  403: problem("The token lacks the scope (FORBIDDEN)."),
+  401: problem("No valid token, and no valid assertion of Cloudflare Access (UNAUTHENTICATED)."),
+  403: problem(
+    "The caller lacks the scope (FORBIDDEN), or comes from another origin (FOREIGN_ORIGIN).",
+  ),
   404: problem("There is no such row (NOT_FOUND)."),
   409: problem("ALREADY_EXISTS, LEASE_LOST, CONFLICT, or IDEMPOTENCY_KEY_IN_USE."),
   412: problem("STALE_VERSION with the stored version, or GUARD_FAILED with the guard."),
@@ -78,7 +81,7 @@ const PROBLEMS = {
   429: problem("Too many requests of this token (RATE_LIMITED)."),
   500: problem("A bug (INTERNAL)."),
   503: problem(
-    "OVERLOADED: nothing was written. UNAVAILABLE: nobody knows. NOT_CONFIGURED: no tokens.",
+    "OVERLOADED, KEYS_UNAVAILABLE: nothing was written. UNAVAILABLE: nobody knows. NOT_CONFIGURED: no tokens.",
   ),
 } as const;
 
