@@ -2,7 +2,7 @@
 import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import { JSON_DEPTH_MAX, type Store } from "../changes/index.ts";
-import type { Backend } from "../contract/index.ts";
+import type { Backend, CreateAICallInput } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
 import type { AccessEnv } from "./access.ts";
 import { HttpFault, problemResponse, problemSchema } from "./problem.ts";
@@ -28,6 +28,8 @@ export interface AppEnv {
     caller: Caller;
     store: Store;
     backend: Backend;
+    /** Records an AI call with the request's Idempotency-Key. */
+    recordAiCall?: (call: CreateAICallInput) => Promise<void>;
     /** The request's body, read once; undefined where there can be none. */
     bodyText?: string;
   };
