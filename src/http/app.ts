@@ -7,6 +7,7 @@ import { openStore } from "../queue/index.ts";
 import { ACCESS_HEADER } from "./access.ts";
 import { callerOf, corsOrigins } from "./callers.ts";
 import { idempotent } from "./idempotency.ts";
+import { logLine } from "./log-line.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
@@ -51,15 +52,9 @@ app.use(async (context, next) => {
   const { method, path } = context.req;
   const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
   const { status } = context.res;
-  const line = {
-    event: "wfe-http",
-    requestId: context.var.requestId,
-    method,
-    path,
-    status,
-    caller,
-  };
-  console.log(JSON.stringify({ ...line, ms: Date.now() - started }));
+  const { requestId } = context.var;
+  const ms = Date.now() - started;
+  console.log(logLine({ event: "wfe-http", requestId, method, path, status, caller, ms }));
 });
 app.use(secureHeaders());
 

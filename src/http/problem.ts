@@ -17,6 +17,7 @@ export const HTTP_CODES = [
   "GUARD_FAILED",
   "IDEMPOTENCY_KEY_IN_USE",
   "FOREIGN_ORIGIN",
+  "REQUEST_TIMEOUT",
   "KEYS_UNAVAILABLE",
 ] as const;
 export type ProblemCode = ErrorCode | (typeof HTTP_CODES)[number];
@@ -60,6 +61,7 @@ const STATUSES: Readonly<Record<ProblemCode, readonly [ContentfulStatusCode, str
   NOT_CONFIGURED: [503, "The HTTP API is not configured"],
   GUARD_FAILED: [412, "A guard did not hold"],
   IDEMPOTENCY_KEY_IN_USE: [409, "The first request with this key is under way"],
+  REQUEST_TIMEOUT: [408, "The body took too long"],
   FOREIGN_ORIGIN: [403, "Not from another origin"],
   KEYS_UNAVAILABLE: [503, "The caller could not be checked; nothing was done"],
 };

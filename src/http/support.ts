@@ -5,6 +5,7 @@ import { JSON_DEPTH_MAX, type Store } from "../changes/index.ts";
 import type { Backend, CreateAICallInput } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
 import type { AccessEnv } from "./access.ts";
+import { boundedText, tooLong } from "./body-text.ts";
 import { HttpFault, problemResponse, problemSchema } from "./problem.ts";
 import { type Caller, requireScope, type Scope } from "./tokens.ts";
 
@@ -35,16 +36,22 @@ export interface AppEnv {
   };
 }
 
+/** How much of a request an answer repeats. */
+const ECHO_LENGTH_MAX = 500;
+
 export function newRouter() {
   return new OpenAPIHono<AppEnv>({
     defaultHook(result, context) {
       if (result.success) return undefined;
       const issue = result.error.issues[0];
-      const field = (issue?.path ?? []).map(String).join(".");
+      const path = (issue?.path ?? []).map(String).join(".");
+      // Names and values of the request are in both, as long as they like.
+      const field = path === "" ? result.target : path.slice(0, ECHO_LENGTH_MAX);
+      const what = (issue?.message ?? "is invalid").slice(0, ECHO_LENGTH_MAX);
       return problemResponse(context, {
         code: "INVALID_ARGUMENT",
-        message: `${field === "" ? result.target : field}: ${issue?.message ?? "is invalid"}`,
-        details: { field: field === "" ? result.target : field },
+        message: `${field}: ${what}`,
+        details: { field },
       });
     },
   });
@@ -75,6 +82,7 @@ const PROBLEMS = {
     "The caller lacks the scope (FORBIDDEN), or comes from another origin (FOREIGN_ORIGIN).",
   ),
   404: problem("There is no such row (NOT_FOUND)."),
+  408: problem("The body took too long to come (REQUEST_TIMEOUT): nothing was done."),
   409: problem("ALREADY_EXISTS, LEASE_LOST, CONFLICT, or IDEMPOTENCY_KEY_IN_USE."),
   412: problem("STALE_VERSION with the stored version, or GUARD_FAILED with the guard."),
   413: problem("The body, or a row, would be too large (PAYLOAD_TOO_LARGE)."),
@@ -137,32 +145,6 @@ function parsed(text: string): unknown {
     return JSON.parse(text);
   } catch {
     throw new HttpFault("MALFORMED", "The body is not JSON");
-  }
-}
-
-function tooLong(size: number, limit: number): HttpFault {
-  return new HttpFault("PAYLOAD_TOO_LARGE", `The body has more than ${limit} bytes`, {
-    field: "body",
-    size,
-    limit,
-  });
-}
-
-async function boundedText(request: Request, limit: number): Promise<string> {
-  if (request.body === null) return "";
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
-  let size = 0;
-  let text = "";
-  try {
-    for await (const chunk of request.body) {
-      size += chunk.byteLength;
-      if (size > limit) throw tooLong(size, limit);
-      text += decoder.decode(chunk, { stream: true });
-    }
-    return text + decoder.decode();
-  } catch (error) {
-    if (error instanceof TypeError) throw new HttpFault("MALFORMED", "The body is not UTF-8");
-    throw error;
   }
 }
 

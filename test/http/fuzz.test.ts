@@ -4,9 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { tables, snakeCase } from "../../src/store/schema.ts";
-import { emptyDatabase } from "../support/database.ts";
-import { env } from "../support/env.ts";
+import { emptyDatabase, everything } from "../support/database.ts";
 import { ADMIN, send, URL_OF_SERVICE } from "./support.ts";
 
 /** Set it to what a failure printed to see it again. */
@@ -202,15 +200,6 @@ function random(seed: number): () => number {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
     return (state >>> 0) / 4_294_967_296;
   };
-}
-
-/** Every row of every table. */
-async function everything(): Promise<string> {
-  const names = Object.keys(tables).map(snakeCase);
-  const results = await env.DB.batch(
-    names.map((name) => env.DB.prepare(`SELECT * FROM "${name}"`)),
-  );
-  return JSON.stringify(results.map(({ results: rows }) => rows));
 }
 
 describe("requests at random", () => {
