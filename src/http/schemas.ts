@@ -8,6 +8,13 @@ import { artifactTypeField, logLevelField, statusField } from "../changes/fields
 export const status = z.enum(statusField.options).openapi({ example: "RUNNING" });
 const instant = z.iso.datetime({ offset: true }).openapi({ example: "2026-11-25T12:00:00.000Z" });
 const json = z.unknown().openapi({ description: "Any JSON value.", example: { pages: 3 } });
+/** Any members, "__proto__" among them, which a record would drop without a word. */
+const jsonObject = z
+  .custom<Record<string, unknown>>(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+    "expected an object",
+  )
+  .openapi({ type: "object", additionalProperties: {} });
 /** In an update: left out, the stored value stays; null clears it. */
 const settable = json.optional();
 
@@ -50,7 +57,7 @@ export const createRun = z
     input: json,
     config: settable,
     priority: z.int().optional().openapi({ example: 5 }),
-    metadata: z.record(z.string(), z.unknown()).optional(),
+    metadata: jsonObject.optional(),
   })
   .strict()
   .openapi("CreateRun", {
@@ -343,7 +350,7 @@ export const enqueueJobs = z
             workflowId: z.string(),
             stageId: z.string(),
             priority: z.int().optional(),
-            payload: z.record(z.string(), z.unknown()).optional(),
+            payload: jsonObject.optional(),
             scheduledFor: inputInstant.optional(),
             maxAttempts: z.int().optional(),
             dedupeKey: z.string().optional(),
