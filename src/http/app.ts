@@ -32,13 +32,13 @@ const DOCUMENT = {
   servers: [{ url: "/", description: "This deployment" }],
 };
 
-/** Scalar, the reader of the OpenAPI document. */
+/** Scalar, the reader of the OpenAPI document. By its hash: to Cloudflare Access, what runs in this page is whoever looks at it. */
 const DOCS = `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>workflow-engine-cloudflare API</title></head>
 <body>
 <script id="api-reference" data-url="/openapi.json"></script>
-<script src="https://cdn.jsdelivr.net/npm/@scalar/api-reference@1"></script>
+<script src="https://cdn.jsdelivr.net/npm/@scalar/api-reference@1.72.1/dist/browser/standalone.js" integrity="sha384-U11tb2XnKvmwt8RlTvnwUnYgrN+ur4Xyh9htLhjajWNR/Oyl5AX5DEz00qRmlrmK" crossorigin="anonymous"></script>
 </body>
 </html>`;
 

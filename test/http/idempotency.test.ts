@@ -188,14 +188,14 @@ function withoutKeys(rows: string): string {
 }
 
 describe("an Idempotency-Key", () => {
-  it.each([
-    ["", 422],
-    [" ", 422],
-    ["k\u00e9", 422],
-    ["x".repeat(2_100), 422],
-    ["x".repeat(2_000), 201],
-    [`a "quoted" key / with #%&`, 201],
-  ])("%.30j is answered %i", async (key, status) => {
+  it.each<[string, string, number]>([
+    ["that is empty", "", 422],
+    ["of a space", " ", 422],
+    ["with a letter beyond ASCII", "k\u00e9", 422],
+    ["of 2,100 characters", "x".repeat(2_100), 422],
+    ["of 2,000 characters", "x".repeat(2_000), 201],
+    ["with all sorts of signs", `a "quoted" key / with #%&`, 201],
+  ])("%s is answered as it should be", async (_what, key, status) => {
     await emptyDatabase();
     const answer = await post("/v1/runs", JSON.stringify(RUN), { key });
     expect(answer.status).toBe(status);
