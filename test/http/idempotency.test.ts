@@ -246,67 +246,68 @@ function awayAfterAnswer(): D1FaultPlan {
   };
 }
 
-describe.each(["dequeue", "commit", "logCall"])(
-  "%s when D1 goes away in between",
-  (operationId) => {
-    const path = posts().find((each) => each.operationId === operationId)?.path ?? "";
+describe.each<[string, number]>([
+  ["dequeue", 200],
+  ["commit", 200],
+  ["logCall", 204],
+  ["createRun", 201],
+])("%s when D1 goes away in between", (operationId, status) => {
+  const path = posts().find((each) => each.operationId === operationId)?.path ?? "";
 
-    it("and nobody knows has acted once all the same, and a repeat answers what it did", async () => {
-      const reported = vi.spyOn(console, "error").mockImplementation(() => {});
-      const { target, body } = await prepared(operationId, path);
-      const d1 = faultyD1(env.DB);
-      d1.restart(awayAfterActing());
-      const lost = await post(target, body, { DB: d1.db });
-      expect(JSON.parse(lost.text)).toMatchObject({ status: 503, code: "UNAVAILABLE" });
-      expect(reported).toHaveBeenCalled();
-      const acted = withoutKeys(await everything());
-      const again = await post(target, body);
-      expect([again.status, again.replayed]).toEqual([
-        operationId === "logCall" ? 204 : 200,
-        "true",
-      ]);
-      const third = await post(target, body);
-      expect(third).toEqual(again);
-      expect(withoutKeys(await everything())).toBe(acted);
-    });
+  it("and nobody knows has acted once all the same, and a repeat answers what it did", async () => {
+    const reported = vi.spyOn(console, "error").mockImplementation(() => {});
+    const { target, body } = await prepared(operationId, path);
+    const d1 = faultyD1(env.DB);
+    d1.restart(awayAfterActing());
+    const lost = await post(target, body, { DB: d1.db });
+    expect(JSON.parse(lost.text)).toMatchObject({ status: 503, code: "UNAVAILABLE" });
+    expect(reported).toHaveBeenCalled();
+    const acted = withoutKeys(await everything());
+    const again = await post(target, body);
+    expect([again.status, again.replayed]).toEqual([status, "true"]);
+    const third = await post(target, body);
+    expect(third).toEqual(again);
+    expect(withoutKeys(await everything())).toBe(acted);
+  });
 
-    it("and turned it away has not acted, and a repeat acts", async () => {
-      const { target, body } = await prepared(operationId, path);
-      const d1 = faultyD1(env.DB);
-      d1.restart(({ statements }) =>
-        statements.some((sql) => sql.startsWith('INSERT INTO "idempotency_keys"'))
-          ? D1_FAULTS.overloaded
-          : null,
-      );
-      vi.spyOn(console, "error").mockImplementation(() => {});
-      const before = await everything();
-      const turnedAway = await post(target, body, { DB: d1.db });
-      expect(JSON.parse(turnedAway.text)).toMatchObject({ status: 503, code: "OVERLOADED" });
-      expect(await everything()).toBe(before);
-      expect((await post(target, body)).replayed).toBeNull();
-      expect(await everything()).not.toBe(before);
-    });
+  it("and turned it away has not acted, and a repeat acts", async () => {
+    const { target, body } = await prepared(operationId, path);
+    const d1 = faultyD1(env.DB);
+    d1.restart(({ statements }) =>
+      statements.some((sql) => sql.startsWith('INSERT INTO "idempotency_keys"'))
+        ? D1_FAULTS.overloaded
+        : null,
+    );
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    const before = await everything();
+    const turnedAway = await post(target, body, { DB: d1.db });
+    expect(JSON.parse(turnedAway.text)).toMatchObject({ status: 503, code: "OVERLOADED" });
+    expect(await everything()).toBe(before);
+    expect((await post(target, body)).replayed).toBeNull();
+    expect(await everything()).not.toBe(before);
+  });
 
-    it("by many at once is done once", async () => {
-      const { target, body } = await prepared(operationId, path);
-      const one = async () => {
-        for (;;) {
-          const answer = await post(target, body);
-          if (answer.status !== 409) return answer;
-        }
-      };
-      const answers = await Promise.all(Array.from({ length: 5 }, one));
-      expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
-      expect(answers.filter(({ replayed }) => replayed === null)).toHaveLength(1);
-      const { jobs, aiCalls } = embed(env);
-      const leased = (await jobs.getJobsByWorkflowRun("run")).filter(
-        ({ status }) => status === "RUNNING",
-      );
-      expect(leased).toHaveLength(operationId === "dequeue" ? 2 : 1);
-      expect((await aiCalls.getStats("")).totalCalls).toBe(operationId === "logCall" ? 1 : 0);
-    });
-  },
-);
+  it("by many at once is done once", async () => {
+    const { target, body } = await prepared(operationId, path);
+    const one = async () => {
+      for (;;) {
+        const answer = await post(target, body);
+        if (answer.status !== 409) return answer;
+      }
+    };
+    const answers = await Promise.all(Array.from({ length: 5 }, one));
+    expect(new Set(answers.map((answer) => `${answer.status} ${answer.text}`)).size).toBe(1);
+    expect(answers.filter(({ replayed }) => replayed === null)).toHaveLength(1);
+    const { persistence, jobs, aiCalls } = embed(env);
+    const runs = await persistence.getRunsByStatus("PENDING");
+    expect(runs).toHaveLength(operationId === "createRun" ? 2 : 1);
+    const leased = (await jobs.getJobsByWorkflowRun("run")).filter(
+      (each) => each.status === "RUNNING",
+    );
+    expect(leased).toHaveLength(operationId === "dequeue" ? 2 : 1);
+    expect((await aiCalls.getStats("")).totalCalls).toBe(operationId === "logCall" ? 1 : 0);
+  });
+});
 
 // The answer to an AI call is known before, so one commit does all.
 describe.each(["dequeue", "commit"])("%s whose answer was given but not kept", (operationId) => {
