@@ -16,7 +16,7 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   logCall(call: CreateAICallInput): void {
-    const pending: Promise<void> = this.#record(call)
+    const pending: Promise<void> = this.record(call)
       .catch((error: unknown) => {
         // The contract gives a failed call nowhere else to go.
         console.error("An AI call was not recorded", error);
@@ -36,7 +36,8 @@ export class AICalls implements FlushableAICallLogger {
     await Promise.all(this.#pending);
   }
 
-  async #record(call: CreateAICallInput): Promise<void> {
+  /** As logCall, and tells how it went. */
+  async record(call: CreateAICallInput): Promise<void> {
     const now = await this.#unit.now();
     const row = {
       ...encodeCall(requireObject("logCall", call)),

@@ -160,7 +160,8 @@ function turnedAway(response: Response): number | null {
 
 /** For an answer that is not the service's own: a proxy's, or the platform's. */
 function codeOf(status: number): ErrorCode {
-  if (status === 429) return "OVERLOADED";
+  // Nothing was done.
+  if (status === 429 || status === 408) return "OVERLOADED";
   return status >= 500 ? "UNAVAILABLE" : "INVALID_ARGUMENT";
 }
 

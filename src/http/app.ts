@@ -5,7 +5,9 @@ import { newCommitId } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
 import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
+import { callerOf, corsOrigins } from "./callers.ts";
 import { idempotent } from "./idempotency.ts";
+import { logLine } from "./log-line.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
@@ -18,7 +20,6 @@ import { records } from "./routes/records.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
 import { type AppEnv, boundedBody, newRouter } from "./support.ts";
-import { authenticate } from "./tokens.ts";
 
 const app = newRouter();
 
@@ -30,15 +31,9 @@ app.use(async (context, next) => {
   const { method, path } = context.req;
   const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
   const { status } = context.res;
-  const line = {
-    event: "wfe-http",
-    requestId: context.var.requestId,
-    method,
-    path,
-    status,
-    caller,
-  };
-  console.log(JSON.stringify({ ...line, ms: Date.now() - started }));
+  const { requestId } = context.var;
+  const ms = Date.now() - started;
+  console.log(logLine({ event: "wfe-http", requestId, method, path, status, caller, ms }));
 });
 app.use(secureHeaders());
 
@@ -51,15 +46,14 @@ app.get("/openapi.json", (context) => context.json(document()));
 app.get("/docs", (context) => context.html(DOCS_PAGE));
 
 app.use("/v1/*", async (context, next) => {
-  const origins = (context.env.CORS_ORIGINS ?? "").split(",").map((origin) => origin.trim());
-  const allowed = origins.filter((origin) => origin !== "");
+  const allowed = corsOrigins(context.env);
   if (allowed.length === 0) return next();
   const exposeHeaders = ["ETag", "Location", "Retry-After", "X-Request-Id"];
   return cors({ origin: allowed, exposeHeaders, maxAge: 600 })(context, next);
 });
 app.use("/v1/*", async (context, next) => {
   const { env, req } = context;
-  const caller = await authenticate(env.API_TOKENS, req.header("Authorization"), Date.now());
+  const caller = await callerOf(env, req.raw, req.header("Authorization"), Date.now());
   context.set("caller", caller);
   const limited = await env.RATE_LIMITER?.limit({ key: caller.name });
   if (limited?.success === false) {

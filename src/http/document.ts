@@ -1,5 +1,6 @@
 /** The OpenAPI document, made from the routes, and the page that shows it. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { ACCESS_HEADER } from "./access.ts";
 import { HEADERS, PARAMETERS } from "./operation.ts";
 import { exampleOf, ANSWERED_CODES } from "./problem.ts";
 import { kindOf } from "./problem-kinds.ts";
@@ -50,6 +51,13 @@ export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<Ap
     type: "http",
     scheme: "bearer",
     description: "A token whose SHA-256 is in the secret API_TOKENS.",
+  });
+  registry.registerComponent("securitySchemes", "access", {
+    type: "apiKey",
+    in: "header",
+    name: ACCESS_HEADER,
+    description:
+      "The JWT that Cloudflare Access adds to what it lets through, where it is configured.",
   });
   for (const [name, header] of Object.entries(HEADERS)) {
     registry.registerComponent("headers", name, header);

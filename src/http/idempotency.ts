@@ -1,69 +1,62 @@
 /**
  * `Idempotency-Key`: a POST with one has its effect once, however often it is sent. The request's work, its key and its answer are one
- * transaction, so there is no instant at which one of them is there without the others.
+ * transaction, so there is no instant at which one of them is there without the others. What acts outside of transactions is in
+ * `at-once.ts`.
  */
 import type { Context, MiddlewareHandler } from "hono";
-import * as z from "zod";
 import { KEY_BYTES_MAX, utf8Length } from "../changes/index.ts";
+import { actOnce, AT_ONCE } from "./at-once.ts";
+import { digestOf } from "./digest.ts";
+import {
+  ANSWER_BYTES_MAX,
+  answerOf,
+  inUse,
+  type Kept,
+  keptOf,
+  type KeyedRequest,
+  replayed,
+} from "./kept-answers.ts";
 import { HttpFault } from "./problem.ts";
 import type { AppEnv } from "./support.ts";
 
-/** These name what they do themselves: a commit has an id, and a query changes nothing. */
-const NAMED_THEMSELVES = new Set(["/v1/commits", "/v1/settlements", "/v1/queries"]);
-/** What acts at once, outside of any transaction: leases are facts, not plans. */
-const AT_ONCE = new Set(["/v1/jobs/dequeue", "/v1/jobs/release-stale", "/v1/ai-calls"]);
-/** Beside the row's other columns; 1,900,000 bytes fit into a row. */
-const ANSWER_BYTES_MAX = 1_800_000;
-
-const kept = z.object({
-  /** SHA-256 of the request's body: a key that comes back with another body is a mistake. */
-  request: z.string(),
-  status: z.int(),
-  headers: z.record(z.string(), z.string()),
-  body: z.string().nullable(),
-});
-type Kept = z.infer<typeof kept>;
-
-/** The headers of an answer that belong to it. */
-const KEPT_HEADERS = ["Content-Type", "ETag", "Location"];
+/** These change nothing, however often they are asked: a settlement is final, a query only reads. */
+const WITHOUT_EFFECT = new Set(["/v1/settlements", "/v1/queries"]);
 
 /** Whether a request may have an `Idempotency-Key`. */
 export function takesKey(method: string, path: string): boolean {
-  return method === "POST" && !NAMED_THEMSELVES.has(path) && !AT_ONCE.has(path);
+  return method === "POST" && !WITHOUT_EFFECT.has(path);
 }
 
 export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
   const key = context.req.header("Idempotency-Key");
   const { method, path } = context.req;
-  if (key === undefined || method !== "POST" || NAMED_THEMSELVES.has(path)) return next();
-  const scoped = `${context.var.caller.name}/${key}`;
-  if (key === "" || utf8Length(scoped) > KEY_BYTES_MAX) {
-    throw new HttpFault("INVALID_ARGUMENT", "Idempotency-Key must have 1 to about 2,000 bytes", {
-      field: "Idempotency-Key",
-      limit: KEY_BYTES_MAX,
-    });
+  if (key === undefined || !takesKey(method, path)) return next();
+  // Encoded, so that no name and key come to the same as another name and key.
+  const scoped = `${encodeURIComponent(context.var.caller.name.toWellFormed())}/${key}`;
+  if (
+    !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(key) ||
+    utf8Length(scoped) > KEY_BYTES_MAX
+  ) {
+    const message = "Idempotency-Key must have 1 to about 2,000 characters of ASCII";
+    const details = { field: "Idempotency-Key", limit: KEY_BYTES_MAX };
+    throw new HttpFault("INVALID_ARGUMENT", message, details);
   }
-  if (AT_ONCE.has(path)) {
-    throw new HttpFault(
-      "INVALID_ARGUMENT",
-      `POST ${path} takes no Idempotency-Key: it acts at once`,
-      {
-        field: "Idempotency-Key",
-      },
-    );
-  }
-  return once(context, next, { key: scoped, commandType: `POST ${path}` });
+  const request = await digestOf(context.var.bodyText ?? "");
+  const keyed = { key: scoped, commandType: `POST ${path}`, request };
+  const atOnce = AT_ONCE.get(path);
+  return atOnce === undefined
+    ? inTransaction(context, next, keyed)
+    : actOnce(context, next, keyed, atOnce);
 };
 
 /** Thrown to take everything back: the request has been refused. */
 class Refused extends Error {}
 
-async function once(
+async function inTransaction(
   context: Context<AppEnv>,
   next: () => Promise<void>,
-  { key, commandType }: { readonly key: string; readonly commandType: string },
+  { key, commandType, request }: KeyedRequest,
 ): Promise<Response | undefined> {
-  const request = await fingerprint(context.var.bodyText ?? "");
   const { backend } = context.var;
   let runs = 0;
   let replay: Kept | null = null;
@@ -75,7 +68,7 @@ async function once(
       const acquired = await tx.acquireIdempotencyKey(key, commandType);
       if (acquired.status === "in_progress") throw inUse();
       if (acquired.status === "replay") {
-        replay = kept.parse(acquired.result);
+        replay = keptOf(acquired.result);
         return;
       }
       context.set("backend", {
@@ -86,7 +79,7 @@ async function once(
       });
       await next();
       if (context.res.status >= 400) throw new Refused();
-      await tx.completeIdempotencyKey(key, commandType, await answerOf(context.res, request));
+      await tx.completeIdempotencyKey(key, commandType, await smallAnswer(context.res, request));
     });
   } catch (error) {
     // The answer says why.
@@ -96,39 +89,11 @@ async function once(
   return replay === null ? undefined : replayed(replay, request);
 }
 
-function inUse(): HttpFault {
-  const message = "The first request with this Idempotency-Key is under way";
-  return new HttpFault("IDEMPOTENCY_KEY_IN_USE", message);
-}
-
-async function answerOf(response: Response, request: string): Promise<Kept> {
-  const body = response.body === null ? null : await response.clone().text();
-  const size = body === null ? 0 : utf8Length(body);
-  if (size > ANSWER_BYTES_MAX) {
-    const message =
-      "The answer is too large to be kept for the Idempotency-Key; nothing was written";
-    const details = { field: "Idempotency-Key", size, limit: ANSWER_BYTES_MAX };
-    throw new HttpFault("PAYLOAD_TOO_LARGE", message, details);
-  }
-  const headers = KEPT_HEADERS.flatMap((name) => {
-    const value = response.headers.get(name);
-    return value === null ? [] : [[name, value] as const];
-  });
-  return { request, status: response.status, headers: Object.fromEntries(headers), body };
-}
-
-function replayed({ request, status, headers, body }: Kept, now: string): Response {
-  if (request !== now) {
-    throw new HttpFault(
-      "INVALID_ARGUMENT",
-      "This Idempotency-Key was used for a request with another body",
-      { field: "Idempotency-Key" },
-    );
-  }
-  return new Response(body, { status, headers: { ...headers, "Idempotent-Replayed": "true" } });
-}
-
-async function fingerprint(body: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+async function smallAnswer(response: Response, request: string): Promise<Kept> {
+  const answer = await answerOf(response, request);
+  const size = utf8Length(answer.body ?? "");
+  if (size <= ANSWER_BYTES_MAX) return answer;
+  const message = "The answer is too large to be kept for the Idempotency-Key; nothing was written";
+  const details = { field: "Idempotency-Key", size, limit: ANSWER_BYTES_MAX };
+  throw new HttpFault("PAYLOAD_TOO_LARGE", message, details);
 }

@@ -96,11 +96,13 @@ export function done(description: string) {
 const ALWAYS = [
   "UNAUTHENTICATED",
   "FORBIDDEN",
+  "FOREIGN_ORIGIN",
   "RATE_LIMITED",
   "INTERNAL",
   "OVERLOADED",
   "UNAVAILABLE",
   "NOT_CONFIGURED",
+  "KEYS_UNAVAILABLE",
 ] as const satisfies readonly ProblemCode[];
 
 /** Problems that an operation declares: they come of what it does to its rows. */
@@ -138,7 +140,12 @@ export function operation<Path extends string>(declared: Declared<Path>): unknow
   const codes = new Set<ProblemCode>([...ALWAYS, ...problems]);
   if (route.request !== undefined) codes.add("INVALID_ARGUMENT");
   if (hasBody(method)) {
-    for (const code of ["MALFORMED", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"] as const)
+    for (const code of [
+      "MALFORMED",
+      "PAYLOAD_TOO_LARGE",
+      "REQUEST_TIMEOUT",
+      "UNSUPPORTED_MEDIA_TYPE",
+    ] as const)
       codes.add(code);
     // A body that nobody reads is measured as well.
     codes.add("INVALID_ARGUMENT");

@@ -12,6 +12,9 @@ export const HTTP_CODES = [
   "NOT_CONFIGURED",
   "GUARD_FAILED",
   "IDEMPOTENCY_KEY_IN_USE",
+  "FOREIGN_ORIGIN",
+  "REQUEST_TIMEOUT",
+  "KEYS_UNAVAILABLE",
 ] as const;
 export type ProblemCode = ErrorCode | (typeof HTTP_CODES)[number];
 
@@ -119,13 +122,13 @@ export const PROBLEM_KINDS = {
   UNAUTHENTICATED: {
     status: 401,
     title: "No valid token",
-    when: "There is no token, or it is unknown or has expired.",
+    when: "There is neither a valid token nor a valid assertion of Cloudflare Access.",
     example: { detail: "A bearer token is needed", details: {} },
   },
   FORBIDDEN: {
     status: 403,
-    title: "The token lacks a scope",
-    when: "The token lacks the scope that `details` names.",
+    title: "The caller lacks a scope",
+    when: "The caller lacks the scope that `details` names.",
     example: { detail: "The token ci lacks the scope work", details: { scope: "work" } },
   },
   NO_SUCH_ROUTE: {
@@ -161,7 +164,7 @@ export const PROBLEM_KINDS = {
   },
   NOT_CONFIGURED: {
     status: 503,
-    title: "The HTTP API has no tokens",
+    title: "The HTTP API is not configured",
     when: "The service knows no tokens yet; `detail` tells its operator what to do.",
     example: {
       detail:
@@ -184,6 +187,29 @@ export const PROBLEM_KINDS = {
       detail: "The first request with this Idempotency-Key is under way",
       details: {},
     },
+  },
+  FOREIGN_ORIGIN: {
+    status: 403,
+    title: "Not from another origin",
+    when: "Cloudflare Access knows the browser, but a page of another origin sends the request. Nothing was done.",
+    example: {
+      detail:
+        "Requests of https://example.org are not taken from who signs in with Cloudflare Access",
+      details: {},
+    },
+  },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    title: "The body took too long",
+    when: "The body took too long to come. Nothing was done.",
+    example: { detail: "The body has not come within 30000 ms", details: { limit: 30_000 } },
+  },
+  KEYS_UNAVAILABLE: {
+    status: 503,
+    title: "The caller could not be checked; nothing was done",
+    when: "The keys of Cloudflare Access cannot be had, so nobody knows who asks. Nothing was done.",
+    retryAfter: 2,
+    example: { detail: "The keys of Cloudflare Access cannot be fetched", details: {} },
   },
 } as const satisfies Readonly<Record<ProblemCode, ProblemKind>>;
 

@@ -2,8 +2,10 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import { JSON_DEPTH_MAX, type Store } from "../changes/index.ts";
-import type { Backend } from "../contract/index.ts";
+import type { Backend, CreateAICallInput } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
+import type { AccessEnv } from "./access.ts";
+import { boundedText, tooLong } from "./body-text.ts";
 import { HttpFault, problemResponse } from "./problem.ts";
 import { type Caller, requireScope, type Scope } from "./tokens.ts";
 
@@ -12,7 +14,7 @@ export interface RateLimiter {
   limit(options: { key: string }): Promise<{ readonly success: boolean }>;
 }
 
-export interface HttpEnv extends WorkflowEngineEnv {
+export interface HttpEnv extends WorkflowEngineEnv, AccessEnv {
   /** A secret: see {@link authenticate}. */
   readonly API_TOKENS?: string;
   /** Origins that browsers may call from, separated by commas; absent: none. */
@@ -27,21 +29,29 @@ export interface AppEnv {
     caller: Caller;
     store: Store;
     backend: Backend;
+    /** Records an AI call with the request's Idempotency-Key. */
+    recordAiCall?: (call: CreateAICallInput) => Promise<void>;
     /** The request's body, read once; undefined where there can be none. */
     bodyText?: string;
   };
 }
+
+/** How much of a request an answer repeats. */
+const ECHO_LENGTH_MAX = 500;
 
 export function newRouter() {
   return new OpenAPIHono<AppEnv>({
     defaultHook(result, context) {
       if (result.success) return undefined;
       const issue = result.error.issues[0];
-      const field = (issue?.path ?? []).map(String).join(".");
+      const path = (issue?.path ?? []).map(String).join(".");
+      // Names and values of the request are in both, as long as they like.
+      const field = path === "" ? result.target : path.slice(0, ECHO_LENGTH_MAX);
+      const what = (issue?.message ?? "is invalid").slice(0, ECHO_LENGTH_MAX);
       return problemResponse(context, {
         code: "INVALID_ARGUMENT",
-        message: `${field === "" ? result.target : field}: ${issue?.message ?? "is invalid"}`,
-        details: { field: field === "" ? result.target : field },
+        message: `${field}: ${what}`,
+        details: { field },
       });
     },
   });
@@ -53,7 +63,7 @@ export function secured(scope: Scope) {
     requireScope(context.var.caller, scope);
     await next();
   };
-  return { security: [{ bearer: [scope] }], middleware };
+  return { security: [{ bearer: [scope] }, { access: [scope] }], middleware };
 }
 
 /** A request's body, in bytes. A commit holds 16 Mi characters, of up to six bytes each as JSON. */
@@ -90,32 +100,6 @@ function parsed(text: string): unknown {
     return JSON.parse(text);
   } catch {
     throw new HttpFault("MALFORMED", "The body is not JSON");
-  }
-}
-
-function tooLong(size: number, limit: number): HttpFault {
-  return new HttpFault("PAYLOAD_TOO_LARGE", `The body has more than ${limit} bytes`, {
-    field: "body",
-    size,
-    limit,
-  });
-}
-
-async function boundedText(request: Request, limit: number): Promise<string> {
-  if (request.body === null) return "";
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
-  let size = 0;
-  let text = "";
-  try {
-    for await (const chunk of request.body) {
-      size += chunk.byteLength;
-      if (size > limit) throw tooLong(size, limit);
-      text += decoder.decode(chunk, { stream: true });
-    }
-    return text + decoder.decode();
-  } catch (error) {
-    if (error instanceof TypeError) throw new HttpFault("MALFORMED", "The body is not UTF-8");
-    throw error;
   }
 }
 

@@ -13,7 +13,11 @@ const tokens = z
   .array(
     z.strictObject({
       /** Tells in the access log who it was. */
-      name: z.string().min(1).max(64),
+      name: z
+        .string()
+        .min(1)
+        .max(64)
+        .refine((name) => !name.startsWith("access:"), "names of Cloudflare Access begin so"),
       /** Hex of the SHA-256 of the token. */
       sha256: z.string().regex(/^[0-9a-f]{64}$/),
       scopes: z.array(z.enum(SCOPES)).min(1),
@@ -30,7 +34,7 @@ export interface Caller {
 }
 
 const HOW =
-  "Set the secret API_TOKENS, a JSON list of { name, sha256, scopes }: npx wrangler secret put API_TOKENS (docs/http.md).";
+  "Set the secret API_TOKENS, a JSON list of { name, sha256, scopes }: npx wrangler secret put API_TOKENS; or the variables ACCESS_TEAM_DOMAIN and ACCESS_AUD, for Cloudflare Access (docs/http.md).";
 
 /**
  * The caller whose token this is.
@@ -74,14 +78,15 @@ function parse(secret: string | undefined): z.infer<typeof tokens> {
   throw new HttpFault("NOT_CONFIGURED", `${where}: ${issue?.message}. ${HOW}`);
 }
 
-function withImplied(scopes: readonly Scope[]): Set<Scope> {
+/** With those that they include. */
+export function withImplied(scopes: readonly Scope[]): Set<Scope> {
   const all = new Set(scopes);
   if (all.has("admin")) for (const scope of SCOPES) all.add(scope);
   if (all.has("write")) all.add("read");
   return all;
 }
 
-function unauthenticated(message: string): HttpFault {
+export function unauthenticated(message: string): HttpFault {
   return new HttpFault("UNAUTHENTICATED", message, {}, { "WWW-Authenticate": "Bearer" });
 }
 

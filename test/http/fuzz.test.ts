@@ -3,10 +3,8 @@
  * stumble (no 5xx), every answer is one that the document knows, and whatever is refused leaves no trace.
  */
 import { describe, expect, it } from "vitest";
-import { tables, snakeCase } from "../../src/store/schema.ts";
-import { emptyDatabase } from "../support/database.ts";
-import { env } from "../support/env.ts";
 import { type Operation, operations, type Schema, theDocument } from "./document.ts";
+import { emptyDatabase, everything } from "../support/database.ts";
 import { ADMIN, send, URL_OF_SERVICE } from "./support.ts";
 
 /** Set it to what a failure printed to see it again. */
@@ -145,15 +143,6 @@ function random(seed: number): () => number {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
     return (state >>> 0) / 4_294_967_296;
   };
-}
-
-/** Every row of every table. */
-async function everything(): Promise<string> {
-  const names = Object.keys(tables).map(snakeCase);
-  const results = await env.DB.batch(
-    names.map((name) => env.DB.prepare(`SELECT * FROM "${name}"`)),
-  );
-  return JSON.stringify(results.map(({ results: rows }) => rows));
 }
 
 describe("requests at random", () => {

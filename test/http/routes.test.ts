@@ -159,10 +159,6 @@ describe("Idempotency-Key", () => {
     expect(other.status).toBe(422);
     expect(await embed(env).persistence.getRun("other")).toBeNull();
   });
-
-  it("is refused where the effect is outside of any transaction", async () => {
-    expect((await call("POST", "/v1/jobs/dequeue", {}, headers)).status).toBe(422);
-  });
 });
 
 describe("other records over HTTP", () => {

@@ -17,19 +17,24 @@ export interface TokenInput {
   readonly token: string;
   readonly scopes: readonly Scope[];
   readonly expires?: string;
+  /** Default: one that tells nothing of the token. */
+  readonly name?: string;
 }
 
-/** The secret API_TOKENS with these tokens, named after themselves. */
+const nameOf = async (token: string) => `caller-${(await sha256(token)).slice(0, 8)}`;
+
+/** The secret API_TOKENS with these tokens. */
 export async function secretOf(...inputs: readonly TokenInput[]): Promise<string> {
   const list = inputs.map(async ({ token, ...rest }) => ({
-    name: token,
+    name: await nameOf(token),
     sha256: await sha256(token),
     ...rest,
   }));
   return JSON.stringify(await Promise.all(list));
 }
 
-export const ADMIN = "admin-token";
+export const ADMIN = "secret-of-the-admin";
+export const NAME_OF_ADMIN = await nameOf(ADMIN);
 export const API_TOKENS = await secretOf({ token: ADMIN, scopes: ["admin"] });
 
 export async function send(request: Request, overrides: Partial<HttpEnv> = {}): Promise<Response> {

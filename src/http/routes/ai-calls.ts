@@ -13,7 +13,8 @@ const post = operation({
   operationId: "logCall",
   tags,
   summary: "Record an AI call",
-  description: "Taken down after the answer. What could not be recorded is in the service's log.",
+  description:
+    "Taken down after the answer, and what could not be recorded is in the service's log; with an Idempotency-Key before it.",
   ...secured("write"),
   request: jsonBody(aiCall, AI_CALL),
   responses: done("Taken."),
@@ -101,7 +102,10 @@ const stats = operation({
 
 export const aiCalls = newRouter()
   .openapi(post, async (context) => {
-    context.var.backend.aiCalls.logCall(given(context.req.valid("json")));
+    const call = given(context.req.valid("json"));
+    const { backend, recordAiCall } = context.var;
+    if (recordAiCall === undefined) backend.aiCalls.logCall(call);
+    else await recordAiCall(call);
     return context.body(null, 204);
   })
   .openapi(putBatch, async (context) => {

@@ -61,8 +61,14 @@ export const json = (description: string, example: unknown = { pages: 3 }) =>
 /** In an update: left out, the stored value stays; null clears it. */
 export const settable = (description: string, example?: unknown) =>
   json(description, example).optional();
+/** Any members, "__proto__" among them, which a record would drop without a word. */
 export const jsonObject = (description: string, example: Readonly<Record<string, unknown>>) =>
-  z.record(z.string(), z.unknown()).openapi({ description, example });
+  z
+    .custom<Record<string, unknown>>(
+      (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+      "expected an object",
+    )
+    .openapi({ type: "object", additionalProperties: {}, description, example });
 
 /** The parts of the paths. */
 export const runKey = z.object({ runId: runIdField });

@@ -1,0 +1,142 @@
+/**
+ * Cloudflare Access: what comes through it carries a JWT, in a header of its own, that says who it is. Whoever it lets in has the
+ * scopes that are configured for all.
+ */
+import { errors, type JWTPayload, jwtVerify } from "jose";
+import { AccessKeys } from "./access-keys.ts";
+import { digestOf } from "./digest.ts";
+import { HttpFault } from "./problem.ts";
+import { type Caller, type Scope, SCOPES, unauthenticated, withImplied } from "./tokens.ts";
+
+export const ACCESS_HEADER = "Cf-Access-Jwt-Assertion";
+/** A header of more is no assertion of theirs. */
+const ASSERTION_LENGTH_MAX = 16_384;
+/** Of a caller's name, as the access log shows it. */
+const NAME_LENGTH_MAX = 128;
+
+export interface AccessEnv {
+  /** As in "acme.cloudflareaccess.com". */
+  readonly ACCESS_TEAM_DOMAIN?: string;
+  /** The AUD tag of the Access application. */
+  readonly ACCESS_AUD?: string;
+  /** Scopes of those whom Access lets in, separated by commas; absent: read. */
+  readonly ACCESS_SCOPES?: string;
+}
+
+export interface AccessSettings {
+  readonly team: string;
+  readonly audience: string;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+/**
+ * Null where Access is not configured.
+ * @throws NOT_CONFIGURED that names the variable, where it is by half.
+ */
+export function accessSettings(env: AccessEnv): AccessSettings | null {
+  const { ACCESS_TEAM_DOMAIN: team = "", ACCESS_AUD: audience = "" } = env;
+  if (team === "" && audience === "") return null;
+  if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(team)) {
+    throw wrong("ACCESS_TEAM_DOMAIN must be the team's domain, as in acme.cloudflareaccess.com");
+  }
+  if (audience === "") throw wrong("ACCESS_AUD must be the application's AUD tag");
+  return { team, audience, scopes: scopesOf(env.ACCESS_SCOPES ?? "read") };
+}
+
+function scopesOf(list: string): Set<Scope> {
+  const scopes = list.split(",").map((name) => {
+    const scope = SCOPES.find((known) => known === name.trim());
+    if (scope === undefined) throw wrong(`ACCESS_SCOPES may hold ${SCOPES.join(", ")}`);
+    return scope;
+  });
+  return withImplied(scopes);
+}
+
+function wrong(message: string): HttpFault {
+  return new HttpFault("NOT_CONFIGURED", `${message} (docs/http.md)`);
+}
+
+const keysOfTeams = new Map<string, AccessKeys>();
+
+/** The isolate's keys of a team. */
+export function keysOf(team: string): AccessKeys {
+  const keys = keysOfTeams.get(team) ?? new AccessKeys(team);
+  keysOfTeams.set(team, keys);
+  return keys;
+}
+
+/**
+ * The caller whom Access has let in.
+ * @throws UNAUTHENTICATED that says what is wrong with the assertion, and never what is in it; KEYS_UNAVAILABLE.
+ */
+export async function authenticateAccess(
+  { team, audience, scopes }: AccessSettings,
+  assertion: string,
+  now: number,
+  keys: AccessKeys = keysOf(team),
+): Promise<Caller> {
+  if (assertion.length > ASSERTION_LENGTH_MAX) throw refused("is too long");
+  try {
+    const { payload } = await jwtVerify(
+      assertion,
+      async ({ kid = "" }) => {
+        const key = await keys.find(kid, now);
+        if (key === null) throw refused("is signed with a key that the team does not have");
+        return key;
+      },
+      {
+        algorithms: ["RS256"],
+        issuer: `https://${team}`,
+        audience,
+        requiredClaims: ["exp"],
+        currentDate: new Date(now),
+      },
+    );
+    return { name: await nameOf(payload), scopes };
+  } catch (error) {
+    // The causes hold the claims, so they are neither told nor logged.
+    if (error instanceof errors.JOSEError) throw refused(whatIsWrong(error));
+    throw error;
+  }
+}
+
+function refused(what: string): HttpFault {
+  return unauthenticated(`The assertion of Cloudflare Access ${what}`);
+}
+
+function whatIsWrong(error: errors.JOSEError): string {
+  if (error instanceof errors.JWTExpired) return "has expired";
+  if (error instanceof errors.JWTClaimValidationFailed) return whatIsWrongWith(error.claim);
+  if (error instanceof errors.JOSEAlgNotAllowed) return "is not signed with RS256";
+  if (error instanceof errors.JWSSignatureVerificationFailed) return "has a wrong signature";
+  return "is no JWT that can be read";
+}
+
+function whatIsWrongWith(claim: string): string {
+  switch (claim) {
+    case "aud":
+      return "is for another application";
+    case "iss":
+      return "is of another team";
+    case "nbf":
+      return "is not valid yet";
+    default:
+      return "lacks a claim, or has a wrong one";
+  }
+}
+
+/** A person's address, or a service token's id. */
+async function nameOf({ email, common_name: serviceToken }: JWTPayload): Promise<string> {
+  for (const claimed of [email, serviceToken]) {
+    if (typeof claimed === "string" && claimed !== "") return `access:${await shown(claimed)}`;
+  }
+  throw refused("names nobody");
+}
+
+/** One short line. Callers who differ keep different names: idempotency keys and rate limits are by name. */
+async function shown(claimed: string): Promise<string> {
+  const line = claimed.toWellFormed().replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "");
+  const name = line.slice(0, NAME_LENGTH_MAX).toWellFormed();
+  if (name === claimed && !name.includes("#")) return name;
+  return `${name}#${(await digestOf(claimed)).slice(0, 16)}`;
+}

@@ -1,0 +1,82 @@
+/** The text of a request's body, within its limit and in time. */
+import { HttpFault } from "./problem.ts";
+
+/** How long a body may take. */
+const BODY_MS = 30_000;
+/** A long body has a millisecond more for so many bytes that have come: a line may be slow, but not idle. */
+const BYTES_PER_MS = 50;
+
+export function tooLong(size: number, limit: number): HttpFault {
+  const details = { field: "body", size, limit };
+  return new HttpFault("PAYLOAD_TOO_LARGE", `The body has more than ${limit} bytes`, details);
+}
+
+/**
+ * The body as text; "" without one.
+ * @throws PAYLOAD_TOO_LARGE; REQUEST_TIMEOUT; MALFORMED for what is not UTF-8, or broke off.
+ */
+export async function boundedText(request: Request, limit: number): Promise<string> {
+  if (request.body === null) return "";
+  const reader = request.body.getReader();
+  try {
+    return await textOf(reader, limit);
+  } catch (error) {
+    // Nobody waits for the rest, which may never come.
+    reader.cancel().catch((cause: unknown) => {
+      console.warn("wfe-body-not-cancelled", cause);
+    });
+    throw error;
+  }
+}
+
+async function textOf(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  limit: number,
+): Promise<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  const started = Date.now();
+  let size = 0;
+  let text = "";
+  for (;;) {
+    const chunk = await inTime(reader, started + BODY_MS + size / BYTES_PER_MS - Date.now());
+    size += chunk?.byteLength ?? 0;
+    if (size > limit) throw tooLong(size, limit);
+    text += decoded(decoder, chunk);
+    if (chunk === undefined) return text;
+  }
+}
+
+/** The next piece; undefined after the last. */
+async function inTime(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  ms: number,
+): Promise<Uint8Array | undefined> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const message = "The body took too long to come; nothing was done";
+    reject(new HttpFault("REQUEST_TIMEOUT", message));
+  }, ms);
+  try {
+    const { value } = await Promise.race([whole(reader.read()), late]);
+    return value;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function whole<T>(read: Promise<T>): Promise<T> {
+  try {
+    return await read;
+  } catch (error) {
+    console.warn("wfe-body-broke-off", error);
+    throw new HttpFault("MALFORMED", "The body broke off");
+  }
+}
+
+function decoded(decoder: TextDecoder, chunk: Uint8Array | undefined): string {
+  try {
+    return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
+  } catch {
+    throw new HttpFault("MALFORMED", "The body is not UTF-8");
+  }
+}

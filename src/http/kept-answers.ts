@@ -1,0 +1,66 @@
+/** Answers that are kept under an `Idempotency-Key`, to be given again. */
+import * as z from "zod";
+import { HttpFault } from "./problem.ts";
+
+/** A request with a key. */
+export interface KeyedRequest {
+  readonly key: string;
+  readonly commandType: string;
+  /** SHA-256 of its body: a key that comes back with another body is a mistake. */
+  readonly request: string;
+}
+
+const kept = z.object({
+  request: z.string(),
+  status: z.int(),
+  headers: z.record(z.string(), z.string()),
+  body: z.string().nullable(),
+});
+export type Kept = z.infer<typeof kept>;
+
+/** Beside the row's other columns; 1,900,000 bytes fit into a row. */
+export const ANSWER_BYTES_MAX = 1_800_000;
+
+/** The headers of an answer that belong to it. */
+const KEPT_HEADERS = ["Content-Type", "ETag", "Location"];
+
+/** @throws INVALID_ARGUMENT for what was kept under the key by others. */
+export function keptAs<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const message = "This Idempotency-Key is used for something else";
+  throw new HttpFault("INVALID_ARGUMENT", message, { field: "Idempotency-Key" });
+}
+
+export function keptOf(value: unknown): Kept {
+  return keptAs(kept, value);
+}
+
+export async function answerOf(response: Response, request: string): Promise<Kept> {
+  const body = response.body === null ? null : await response.clone().text();
+  const headers = KEPT_HEADERS.flatMap((name) => {
+    const value = response.headers.get(name);
+    return value === null ? [] : [[name, value] as const];
+  });
+  return { request, status: response.status, headers: Object.fromEntries(headers), body };
+}
+
+/** @throws INVALID_ARGUMENT for another request than the one that was answered. */
+export function requireSame(request: string, now: string): void {
+  if (request === now) return;
+  throw new HttpFault(
+    "INVALID_ARGUMENT",
+    "This Idempotency-Key was used for a request with another body",
+    { field: "Idempotency-Key" },
+  );
+}
+
+export function replayed({ request, status, headers, body }: Kept, now: string): Response {
+  requireSame(request, now);
+  return new Response(body, { status, headers: { ...headers, "Idempotent-Replayed": "true" } });
+}
+
+export function inUse(): HttpFault {
+  const message = "The first request with this Idempotency-Key is under way";
+  return new HttpFault("IDEMPOTENCY_KEY_IN_USE", message);
+}
