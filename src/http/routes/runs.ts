@@ -137,7 +137,7 @@ const stuck = operation({
   summary: "RUNNING runs that nothing has happened to since an instant",
   ...secured("read"),
   request: {
-    query: z.object({ since: inputInstant("Runs whose last update is older are stuck.") }),
+    query: z.object({ since: inputInstant("Nothing has happened to them after this instant.") }),
   },
   responses: answers({
     200: {
