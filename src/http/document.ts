@@ -35,13 +35,16 @@ const DOCUMENT = {
   ],
 };
 
-/** Scalar, the reader of the OpenAPI document: this version, and later ones that change nothing. */
+/**
+ * Scalar, the reader of the OpenAPI document. What it is given may hold tokens, so it is one version, of these bytes: `openssl dgst
+ * -sha384 -binary dist/browser/standalone.js | base64` of the package.
+ */
 export const DOCS_PAGE = `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>workflow-engine-cloudflare API</title></head>
 <body>
 <script id="api-reference" data-url="/openapi.json"></script>
-<script src="https://cdn.jsdelivr.net/npm/@scalar/api-reference@1"></script>
+<script src="https://cdn.jsdelivr.net/npm/@scalar/api-reference@1.72.1/dist/browser/standalone.js" integrity="sha384-U11tb2XnKvmwt8RlTvnwUnYgrN+ur4Xyh9htLhjajWNR/Oyl5AX5DEz00qRmlrmK" crossorigin="anonymous"></script>
 </body>
 </html>`;
 

@@ -87,6 +87,19 @@ describe("every operation of the document", () => {
   });
 });
 
+describe("the page that shows the document", () => {
+  it("loads one version of its reader, of known bytes, and nothing that its headers forbid", async () => {
+    const response = await send(new Request(`${URL_OF_SERVICE}/docs`));
+    const scripts = [...(await response.text()).matchAll(/<script src="([^"]*)"([^>]*)>/g)];
+    expect(scripts).toHaveLength(1);
+    const [[, source = "", attributes = ""] = []] = scripts;
+    expect(source).toMatch(/@\d+\.\d+\.\d+\//);
+    expect(attributes).toMatch(/ integrity="sha384-[A-Za-z0-9+/]{64}" crossorigin="anonymous"/);
+    expect(response.headers.get("Content-Security-Policy")).toBeNull();
+    expect(response.headers.get("Cross-Origin-Embedder-Policy")).toBeNull();
+  });
+});
+
 describe("every code of a problem", () => {
   const answered = new Set(all.flatMap((operation) => [...problemsOf(operation).keys()]));
 

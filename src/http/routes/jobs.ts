@@ -293,12 +293,12 @@ const audit = operation({
             z.object({
               entity: z.enum(["run", "stage", "job"]).openapi({
                 description: "What kind of row it is.",
-                example: "job",
+                example: "run",
               }),
-              id: recordId("The row's id.", JOB_ID),
+              id: recordId("The row's id.", "run-1"),
               workflowRunId: runIdField,
               status: text("The row's status.", "RUNNING"),
-              problem: text("Why nothing will make it progress.", "a job of a missing run"),
+              problem: text("Why nothing will make it progress.", "run-without-work"),
             }),
           ),
         })

@@ -49,7 +49,7 @@ export const jobRecord = z
     priority,
     workerId: text("Who has, or had, the lease.", "worker-1").nullable(),
     lockedAt: instant("When the lease was taken or last renewed.").nullable(),
-    startedAt: instant("When it was first leased.").nullable(),
+    startedAt: instant("When it was last leased.").nullable(),
     completedAt: instant("When it came to its end.").nullable(),
     attempt: integer("Deliveries so far: every lease adds one.", 0),
     maxAttempts,

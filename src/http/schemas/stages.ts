@@ -29,7 +29,7 @@ const ABOUT = {
   config: "What it is configured with.",
   suspendedState: "What it needs to go on after a suspension.",
   resumeData: "What it was given to go on with.",
-  nextPollAt: "When to look whether a suspended stage can go on; null: when someone says so.",
+  nextPollAt: "When to look whether a suspended stage can go on; cleared once it can.",
   pollInterval: "Between two such looks.",
   maxWaitUntil: "Until when it may be suspended.",
   metrics: "What was measured.",
