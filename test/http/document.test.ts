@@ -192,20 +192,23 @@ describe("with a job that was delivered twice", () => {
 
 describe("Idempotency-Key", () => {
   const headers = { "Idempotency-Key": "order-1" };
+  const needsRows = (operation: Operation) =>
+    ["NOT_FOUND", "GUARD_FAILED"].some((code) => problemsOf(operation).has(code));
   const takes = ({ headers: known }: Operation) => known.includes("Idempotency-Key");
   beforeEach(async () => {
     await emptyDatabase();
   });
 
-  it.each(
-    named.filter(([, operation]) => takes(operation) && !problemsOf(operation).has("NOT_FOUND")),
-  )("has the answer of %s replayed", async (_id, operation) => {
-    const first = await sendExample(operation, headers);
-    const again = await sendExample(operation, headers);
-    expect(again.headers.get("Idempotent-Replayed")).toBe("true");
-    expect([again.status, await again.text()]).toEqual([first.status, await first.text()]);
-    expect(operation.answers.get(again.status)?.headers).toContain("Idempotent-Replayed");
-  });
+  it.each(named.filter(([, operation]) => takes(operation) && !needsRows(operation)))(
+    "has the answer of %s replayed",
+    async (_id, operation) => {
+      const first = await sendExample(operation, headers);
+      const again = await sendExample(operation, headers);
+      expect(again.headers.get("Idempotent-Replayed")).toBe("true");
+      expect([again.status, await again.text()]).toEqual([first.status, await first.text()]);
+      expect(operation.answers.get(again.status)?.headers).toContain("Idempotent-Replayed");
+    },
+  );
 
   it.each(named.filter(([, operation]) => !takes(operation)))(
     "is nothing to %s, or refused",

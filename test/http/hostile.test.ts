@@ -172,7 +172,7 @@ describe("what is a wildcard in SQL", () => {
     );
     const query = `keyPrefix=${encodeURIComponent(name)}`;
     const listed = await ask("GET", `/v1/runs/run/annotations?${query}`);
-    expect(await listed.json()).toMatchObject({ annotations: [{ key: `${name}.1` }] });
+    expect(await listed.json()).toMatchObject({ items: [{ key: `${name}.1` }] });
   });
 
   it.each(NAMES)("is a letter in the prefix of topics: %s", async (name) => {
@@ -196,7 +196,10 @@ describe("what is a wildcard in SQL", () => {
     await embed(env).persistence.createRun({ id: "other", ...RUN });
     const path = `/v1/runs/${encodeURIComponent(id)}`;
     expect((await ask("GET", path)).status).toBe(404);
-    expect(await (await ask("GET", `${path}/stages`)).json()).toEqual({ stages: [] });
+    expect(await (await ask("GET", `${path}/stages`)).json()).toEqual({
+      items: [],
+      nextCursor: null,
+    });
     expect(await (await ask("GET", `${path}/logs`)).json()).toMatchObject({ items: [] });
   });
 });
