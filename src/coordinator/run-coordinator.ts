@@ -70,6 +70,11 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     socket.close(1008, "This end only listens to ping");
   }
 
+  /** Answers at once; the platform alone would take its time. */
+  override webSocketClose(socket: WebSocket): void {
+    socket.close(1000);
+  }
+
   async #claim(commit: Commit): Promise<CommitOutcome> {
     this.#claimsArrived += 1;
     const ticket = this.#claimsArrived;
