@@ -6,9 +6,6 @@ export const WATCH_PROTOCOL = "workflow-engine";
 export const RESUME = 4000;
 /** Said now and then to who asks for it: D1 has been asked, and all that there was has been sent. */
 export const ALIVE = "alive";
-/** The status of a coordinator that has as many sockets as it can look after. */
-export const FULL = 503;
-
 export interface Watch {
   /** Events with a higher sequence are sent. */
   readonly after: number;

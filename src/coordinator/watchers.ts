@@ -6,7 +6,7 @@
 import * as z from "zod";
 import { toOutboxRecord } from "../changes/index.ts";
 import type { D1Store } from "../store/index.ts";
-import { ALIVE, FULL, RESUME, WATCH_PROTOCOL, watchOf } from "./watch-protocol.ts";
+import { ALIVE, RESUME, WATCH_PROTOCOL, watchOf } from "./watch-protocol.ts";
 
 /** Events read at a time. An event may have 1.9 MB, and an object has 128 MB. */
 const PAGE = 16;
@@ -53,7 +53,7 @@ export class Watchers {
     const watch = watchOf(request);
     if (watch === null) return new Response("A watch begins with watchRequest", { status: 400 });
     if (this.#ctx.getWebSockets().length >= SOCKETS_MAX) {
-      return new Response("Too many watch this run", { status: FULL });
+      return new Response("Too many watch this run", { status: 503 });
     }
     const { 0: theirs, 1: socket } = new WebSocketPair();
     this.#ctx.acceptWebSocket(socket);

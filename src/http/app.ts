@@ -9,6 +9,7 @@ import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
 import { commits } from "./routes/commits.ts";
+import { events } from "./routes/events.ts";
 import { jobs } from "./routes/jobs.ts";
 import { outbox } from "./routes/outbox.ts";
 import { pages } from "./routes/pages.ts";
@@ -17,6 +18,7 @@ import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
 import { type AppEnv, boundedBody, newRouter } from "./support.ts";
 import { authenticate } from "./tokens.ts";
+import { authorizationOf } from "./websocket.ts";
 
 const DOCUMENT = {
   openapi: "3.1.0",
@@ -79,7 +81,7 @@ app.use("/v1/*", async (context, next) => {
 });
 app.use("/v1/*", async (context, next) => {
   const { env, req } = context;
-  const caller = await authenticate(env.API_TOKENS, req.header("Authorization"), Date.now());
+  const caller = await authenticate(env.API_TOKENS, authorizationOf(req), Date.now());
   context.set("caller", caller);
   const limited = await env.RATE_LIMITER?.limit({ key: caller.name });
   if (limited?.success === false) {
@@ -101,6 +103,7 @@ const api = app
   .route("/v1", stages)
   .route("/v1", records)
   .route("/v1", outbox)
+  .route("/v1", events)
   .route("/v1", jobs)
   .route("/v1", aiCalls);
 

@@ -204,6 +204,13 @@ function random(seed: number): () => number {
   };
 }
 
+/** The answer's text. A stream has no end, and what is in it is told elsewhere: it is let go. */
+async function textOf(response: Response): Promise<string> {
+  if (response.headers.get("Content-Type") !== "text/event-stream") return response.text();
+  await response.body?.cancel();
+  return '""';
+}
+
 /** Every row of every table. */
 async function everything(): Promise<string> {
   const names = Object.keys(tables).map(snakeCase);
@@ -226,13 +233,13 @@ describe("requests at random", () => {
       const operation =
         count % 6 === 0
           ? all.find(({ method, path }) => method === "POST" && path === "/v1/runs")
-          : all[count % all.length];
+          : all[(count - Math.ceil(count / 6)) % all.length];
       if (operation === undefined) throw new Error("no operation");
       const before = await everything();
       const request = fuzzer.request(operation);
       const shown = `seed ${seed}, request ${count}: ${request.method} ${request.url} ${await request.clone().text()}`;
       const response = await send(request);
-      const text = await response.text();
+      const text = await textOf(response);
       const told = `${shown}\n${response.status} ${text}`;
       expect(response.status, told).toBeLessThan(500);
       const schema = operation.answers.get(String(response.status));
