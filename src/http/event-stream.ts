@@ -55,8 +55,9 @@ async function* framesOf(
     const feed = await Feed.open(open, after, stopping);
     for await (const message of feed.messages()) {
       if (message !== null) failures = 0;
-      if (message === null) yield ": keep-alive\n\n";
-      else if (message !== ALIVE) {
+      // Also what notices that the reader has gone: nothing can be written to it any more.
+      if (message === null || message === ALIVE) yield ": keep-alive\n\n";
+      else {
         after = numbered.parse(JSON.parse(message)).sequence;
         yield `id: ${after}\ndata: ${message}\n\n`;
       }

@@ -246,7 +246,9 @@ describe("requests at random", () => {
       expect(schema, told).toBeDefined();
       const parsed = schema?.safeParse(text === "" ? undefined : JSON.parse(text));
       expect(parsed?.success ?? text === "", `${told}\n${parsed?.error?.message}`).toBe(true);
-      if (response.status >= 400) expect(await everything(), told).toBe(before);
+      // A result that comes too late is refused, and kept as an annotation.
+      const leavesTrace = response.status < 400 || text.includes('"code":"LEASE_LOST"');
+      if (!leavesTrace) expect(await everything(), told).toBe(before);
       for (const [, id] of text.matchAll(/"(?:id|jobId)":"([^"\\]{1,200})"/g))
         if (id !== undefined) fuzzer.ids.add(id);
       if (fuzzer.ids.size > 40) fuzzer.ids.delete([...fuzzer.ids][1] ?? "");
