@@ -5,6 +5,7 @@ export * from "./guard.ts";
 export * from "./ids.ts";
 export * from "./json.ts";
 export * from "./limits.ts";
+export * from "./outbox-record.ts";
 export * from "./query.ts";
 export * from "./rows.ts";
 export * from "./run-search.ts";

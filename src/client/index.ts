@@ -13,6 +13,7 @@ export type { ConnectionOptions } from "./connection.ts";
 export type { HttpStoreOptions } from "./http-store.ts";
 export type { RetryOptions } from "./retry.ts";
 export type { EngineSessionStub, WorkflowEngineBinding } from "./rpc-store.ts";
+export { watchEvents, type WatchOptions } from "./watch.ts";
 
 /**
  * Opens a connection to the service behind a binding to its entrypoint `WorkflowEngine`. Make one per request: it

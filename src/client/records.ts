@@ -7,19 +7,19 @@ import {
   decodeText,
   joinId,
   type JobRow,
-  type OutboxEventRow,
   type RunRow,
   type StageRow,
 } from "../changes/index.ts";
 import type {
   DequeueResult,
   JobRecord,
-  OutboxRecord,
   WorkflowAnnotationRecord,
   WorkflowArtifactRecord,
   WorkflowRunRecord,
   WorkflowStageRecord,
 } from "../contract/index.ts";
+
+export { toOutboxRecord } from "../changes/index.ts";
 
 function date(instant: number | null): Date | null {
   return instant === null ? null : new Date(instant);
@@ -109,21 +109,6 @@ export function toAnnotationRecord(row: AnnotationRow): WorkflowAnnotationRecord
     value: decodeJson(row.value),
     payload: decodeNullableJson(row.payload),
     idempotencyKey: row.idempotencyKey,
-  };
-}
-
-export function toOutboxRecord(row: OutboxEventRow): OutboxRecord {
-  return {
-    id: joinId(row.workflowRunId, row.sequence),
-    workflowRunId: row.workflowRunId,
-    sequence: row.sequence,
-    eventType: row.eventType,
-    payload: decodeJson(row.payload),
-    causationId: row.causationId,
-    occurredAt: new Date(row.occurredAt),
-    publishedAt: date(row.publishedAt),
-    retryCount: row.retryCount,
-    dlqAt: date(row.dlqAt),
   };
 }
 

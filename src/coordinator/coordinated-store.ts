@@ -11,11 +11,15 @@ import {
 } from "../changes/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import type { D1Store } from "../store/index.ts";
-import { coordinatedRun } from "./routing.ts";
+import { coordinatedRun, runsWithEvents } from "./routing.ts";
 
 /** A coordinator's stub, as far as it is used. */
 export interface CoordinatorStub {
   attempt(commit: Commit | ReadableStream): Promise<Envelope<CommitOutcome>>;
+  /** Tells those who watch the run of events that came another way. Missing: they are found a little later. */
+  notify?(): Promise<void>;
+  /** Takes a WebSocket of someone who watches the run. Missing: nobody can watch. */
+  fetch?(request: Request): Promise<Response>;
 }
 
 export interface CoordinatorNamespace {
@@ -27,15 +31,31 @@ const DEADLINE_MS = 40_000;
 /** After a coordinator failed, its run's commits go straight to D1 for so long. They lose nothing but order. */
 const BYPASS_MS = 10_000;
 const BYPASSED_MAX = 1_000;
+/** A coordinator that does not take a hint so soon will find out by itself. */
+const NOTIFY_DEADLINE_MS = 1_000;
+/** Of the runs with events in one commit, so many are told of. An invocation may call 32 others. */
+const NOTIFIED_MAX = 10;
+
+export interface CoordinatedStoreOptions {
+  /** Keeps the invocation alive while coordinators are told of events. Without it, a commit's caller waits for that. */
+  readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
+}
 
 export class CoordinatedStore implements Store {
   readonly #direct: D1Store;
   readonly #runs: CoordinatorNamespace;
   readonly #bypassedUntil = new Map<string, number>();
 
-  constructor(direct: D1Store, runs: CoordinatorNamespace) {
+  readonly #waitUntil: CoordinatedStoreOptions["waitUntil"];
+
+  constructor(
+    direct: D1Store,
+    runs: CoordinatorNamespace,
+    { waitUntil }: CoordinatedStoreOptions = {},
+  ) {
     this.#direct = direct;
     this.#runs = runs;
+    this.#waitUntil = waitUntil;
   }
 
   async now(): Promise<number> {
@@ -49,7 +69,9 @@ export class CoordinatedStore implements Store {
   async attempt(commit: Commit): Promise<CommitOutcome> {
     const run = coordinatedRun(commit);
     if (run === null || (this.#bypassedUntil.get(run) ?? 0) > Date.now()) {
-      return this.#direct.attempt(commit);
+      const outcome = await this.#direct.attempt(commit);
+      if (outcome.applied) await this.#notifyAll(commit);
+      return outcome;
     }
     let envelope: Envelope<CommitOutcome>;
     try {
@@ -70,6 +92,27 @@ export class CoordinatedStore implements Store {
   }
 
   async settle(commit: Commit): Promise<Settlement> {
-    return this.#direct.settle(commit);
+    const settlement = await this.#direct.settle(commit);
+    if (settlement === "applied") await this.#notifyAll(commit);
+    return settlement;
+  }
+
+  /** The coordinators of the runs that got events are told of them, if that is possible: the commit has landed, whatever comes of this. */
+  async #notifyAll(commit: Commit): Promise<void> {
+    const runs = runsWithEvents(commit).slice(0, NOTIFIED_MAX);
+    if (runs.length === 0) return;
+    const told = Promise.all(runs.map((run) => this.#notify(run)));
+    if (this.#waitUntil === undefined) await told;
+    else this.#waitUntil(told);
+  }
+
+  async #notify(run: string): Promise<void> {
+    try {
+      const told = this.#runs.getByName(run).notify?.();
+      if (told !== undefined) await withDeadline(told, NOTIFY_DEADLINE_MS, "The coordinator");
+    } catch (error) {
+      const failure = error instanceof Error ? error.message : String(error);
+      console.warn(JSON.stringify({ event: "wfe-notify-failed", run, failure }));
+    }
   }
 }

@@ -19,12 +19,14 @@ function claimedRun({ guards, changes }: Commit): string | null {
 export function coordinatedRun(commit: Commit): string | null {
   const claimed = claimedRun(commit);
   if (claimed !== null) return claimed;
-  let run: string | null = null;
-  for (const change of commit.changes) {
-    if (change.kind !== "appendOutboxEvent") continue;
-    const { workflowRunId } = change.row;
-    if (run !== null && run !== workflowRunId) return null;
-    run = workflowRunId;
-  }
-  return run;
+  const [run = null, ...others] = runsWithEvents(commit);
+  return others.length === 0 ? run : null;
+}
+
+/** The runs that get outbox events. */
+export function runsWithEvents({ changes }: Commit): string[] {
+  const runs = changes.flatMap((change) =>
+    change.kind === "appendOutboxEvent" ? [change.row.workflowRunId] : [],
+  );
+  return [...new Set(runs)];
 }

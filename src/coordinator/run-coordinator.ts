@@ -2,13 +2,15 @@
  * The coordinator: a Durable Object per run that lines up what competes on the run, so that claims and outbox
  * events meet D1 one after the other. It is there for order and speed only. Every guarantee is in the
  * commit's own guards, in D1: a coordinator may vanish, or exist twice, at any instant.
- * It stores nothing and starts with nothing to rebuild.
+ * It also has the WebSockets of those who watch the run, and sends them its events as they come (see {@link Watchers}).
+ * It stores nothing but an alarm while somebody watches, and starts with nothing to rebuild: the platform keeps the sockets.
  */
 import { DurableObject } from "cloudflare:workers";
 import { type Commit, type CommitOutcome, fromWire } from "../changes/index.ts";
 import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
 import { D1Store } from "../store/index.ts";
-import { isClaim } from "./routing.ts";
+import { isClaim, runsWithEvents } from "./routing.ts";
+import { Watchers } from "./watchers.ts";
 
 export interface CoordinatorEnv {
   readonly DB: D1Database;
@@ -22,6 +24,7 @@ const LOST: CommitOutcome = { applied: false, violation: { guard: 0, actual: 0 }
 
 export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   readonly #store: D1Store;
+  readonly #watchers: Watchers;
   #last: Promise<void> = Promise.resolve();
   #claimsArrived = 0;
   /** Claims up to this one had arrived before D1 was asked and found the run claimed, or claimed it. */
@@ -30,14 +33,46 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   constructor(state: DurableObjectState, env: CoordinatorEnv) {
     super(state, env);
     this.#store = new D1Store(env.DB);
+    this.#watchers = new Watchers(state, this.#store);
   }
 
   /** One attempt at a commit, after those that came before. As `Store.attempt`, in an envelope. */
   async attempt(sent: Commit | ReadableStream): Promise<Envelope<CommitOutcome>> {
     return toEnvelope(async () => {
       const commit = await fromWire(sent);
-      return isClaim(commit) ? this.#claim(commit) : this.#inTurn(commit);
+      if (isClaim(commit)) return this.#claim(commit);
+      try {
+        return await this.#inTurn(commit);
+      } finally {
+        // Also after an attempt that failed: what it wrote may have landed all the same.
+        if (runsWithEvents(commit).length > 0) this.#watchers.tell();
+      }
     });
+  }
+
+  /** There may be new events, by a commit that did not come this way. */
+  async notify(): Promise<void> {
+    this.#watchers.tell();
+  }
+
+  /** Takes the WebSocket of someone who watches the run: see {@link watchRequest}. */
+  override async fetch(request: Request): Promise<Response> {
+    return this.#watchers.accept(request);
+  }
+
+  /** Finds what nobody told of, as long as somebody watches. */
+  override async alarm(): Promise<void> {
+    await this.#watchers.lookAgain();
+  }
+
+  /** Who watches has nothing to say; "ping" is answered by the platform. */
+  override webSocketMessage(socket: WebSocket): void {
+    socket.close(1008, "This end only listens to ping");
+  }
+
+  /** Answers at once; the platform alone would take its time. */
+  override webSocketClose(socket: WebSocket): void {
+    socket.close(1000);
   }
 
   async #claim(commit: Commit): Promise<CommitOutcome> {

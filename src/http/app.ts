@@ -12,6 +12,7 @@ import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
 import { commits } from "./routes/commits.ts";
+import { events } from "./routes/events.ts";
 import { jobs } from "./routes/jobs.ts";
 import { outbox } from "./routes/outbox.ts";
 import { lists } from "./routes/lists.ts";
@@ -20,6 +21,7 @@ import { records } from "./routes/records.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
 import { type AppEnv, boundedBody, newRouter } from "./support.ts";
+import { authorizationOf } from "./websocket.ts";
 
 const app = newRouter();
 
@@ -53,7 +55,7 @@ app.use("/v1/*", async (context, next) => {
 });
 app.use("/v1/*", async (context, next) => {
   const { env, req } = context;
-  const caller = await callerOf(env, req.raw, req.header("Authorization"), Date.now());
+  const caller = await callerOf(env, req.raw, authorizationOf(req), Date.now());
   context.set("caller", caller);
   const limited = await env.RATE_LIMITER?.limit({ key: caller.name });
   if (limited?.success === false) {
@@ -76,6 +78,7 @@ const api = app
   .route("/v1", stages)
   .route("/v1", records)
   .route("/v1", outbox)
+  .route("/v1", events)
   .route("/v1", jobs)
   .route("/v1", aiCalls);
 

@@ -30,7 +30,7 @@ export function wakerOf(env: WorkflowEngineEnv, wakes?: boolean): Waker | null {
 export interface OpenStoreOptions {
   /** Milliseconds; default `Date.now`. */
   readonly now?: (() => number) | undefined;
-  /** Keeps the invocation alive while wake-ups are sent. Without it, a commit's caller waits for that. */
+  /** Keeps the invocation alive while wake-ups are sent, and those who watch are told of events. Without it, a commit's caller waits for that. */
   readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
   /** Whether wake-ups are sent; default: {@link wakerOf} decides. */
   readonly wakes?: boolean | undefined;
@@ -38,7 +38,7 @@ export interface OpenStoreOptions {
 
 export function openStore(env: WorkflowEngineEnv, options: OpenStoreOptions = {}): Store {
   const direct = new D1Store(env.DB, options.now === undefined ? {} : { now: options.now });
-  const store = new CoordinatedStore(direct, env.RUNS);
+  const store = new CoordinatedStore(direct, env.RUNS, { waitUntil: options.waitUntil });
   const waker = wakerOf(env, options.wakes);
   return waker === null ? store : new WakingStore(store, waker, options.waitUntil);
 }

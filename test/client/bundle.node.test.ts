@@ -3,7 +3,7 @@ import { build, type Metafile } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
 
 /** Before compression. Most of it is zod. */
-const MINIFIED_BYTES_MAX = 200_000;
+const MINIFIED_BYTES_MAX = 215_000;
 
 interface Bundle {
   readonly text: string;
@@ -60,8 +60,8 @@ describe("the client's bundle", () => {
     client = await bundle("src/client/index.ts");
   });
 
-  it("holds zod and no other package: no drizzle, no Hono", () => {
-    expect(packagesOf(client.modules)).toEqual(["zod"]);
+  it("holds zod, a parser of event streams and no other package: no drizzle, no Hono", () => {
+    expect(packagesOf(client.modules)).toEqual(["eventsource-parser", "zod"]);
   });
 
   it("holds nothing of the store, the coordinator, the service or the tests", () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiTokensOf } from "../../scripts/dev-token.ts";
 import { type DevProcesses, ROOT } from "../../scripts/dev-processes.ts";
-import { connectHttp } from "../../src/client/index.ts";
+import { connectHttp, watchEvents } from "../../src/client/index.ts";
 import { type Dev, startDev } from "./support.ts";
 
 const TOKEN = "tour-token";
@@ -64,5 +64,51 @@ describe("the client over the network", () => {
     const signal = AbortSignal.abort(new Error("enough"));
     const aborted = connectHttp({ url: processes.serviceUrl, token: TOKEN, signal });
     await expect(aborted.persistence.getRun("x")).rejects.toThrow("enough");
+  });
+});
+
+describe("a run's events over the network", () => {
+  const append = (runId: string, payload: unknown) =>
+    connectHttp({ url: processes.serviceUrl, token: TOKEN }).persistence.appendOutboxEvents([
+      { workflowRunId: runId, eventType: "e", payload, causationId: "c", occurredAt: new Date() },
+    ]);
+
+  it("come over a WebSocket, which gets its token as a browser can send it, the largest too", async () => {
+    const url = `${processes.serviceUrl.replace("http", "ws")}/v1/runs/socket/events?after=0`;
+    const token = Buffer.from(TOKEN).toString("base64url");
+    const socket = new WebSocket(url, ["workflow-engine", `bearer.${token}`]);
+    const messages: string[] = [];
+    const both = Promise.withResolvers<void>();
+    socket.addEventListener("message", ({ data }) => {
+      messages.push(String(data));
+      if (messages.length === 2) both.resolve();
+    });
+    socket.addEventListener("close", ({ code }) => both.reject(new Error(`closed: ${code}`)));
+    await append("socket", "small");
+    await append("socket", "x".repeat(1_800_000));
+    await both.promise;
+    expect(socket.protocol).toBe("workflow-engine");
+    const events = messages.map(
+      (text) => JSON.parse(text) as { sequence: number; payload: string },
+    );
+    expect(events.map(({ sequence, payload }) => [sequence, payload.length])).toEqual([
+      [1, 5],
+      [2, 1_800_000],
+    ]);
+    socket.close();
+  });
+
+  it("go on after the service was stopped and started again, as a deployment does, with no gap", async () => {
+    const watching = watchEvents({ url: processes.serviceUrl, token: TOKEN, runId: "stream" });
+    const next = async () => (await watching.next()).value?.sequence;
+    await append("stream", 1);
+    await append("stream", 2);
+    expect([await next(), await next()]).toEqual([1, 2]);
+    const third = next();
+    await processes.stopService();
+    await processes.startService();
+    for (const n of [3, 4, 5]) await append("stream", n);
+    expect([await third, await next(), await next()]).toEqual([3, 4, 5]);
+    await watching.return();
   });
 });

@@ -145,6 +145,13 @@ function random(seed: number): () => number {
   };
 }
 
+/** The answer's text. A stream has no end, and what is in it is told elsewhere: it is let go. */
+async function textOf(response: Response): Promise<string> {
+  if (response.headers.get("Content-Type") !== "text/event-stream") return response.text();
+  await response.body?.cancel();
+  return '""';
+}
+
 describe("requests at random", () => {
   it("are answered as the OpenAPI document says, and leave nothing behind when they are refused", async () => {
     const seed = SEED ?? Math.floor(Math.random() * 2 ** 31);
@@ -164,7 +171,7 @@ describe("requests at random", () => {
       const request = fuzzer.request(operation);
       const shown = `seed ${seed}, request ${count}: ${request.method} ${request.url} ${await request.clone().text()}`;
       const response = await send(request);
-      const text = await response.text();
+      const text = await textOf(response);
       const told = `${shown}\n${response.status} ${text}`;
       expect(response.status, told).toBeLessThan(500);
       const answer = operation.answers.get(response.status);
@@ -174,7 +181,8 @@ describe("requests at random", () => {
       if (response.status >= 400) {
         const { code } = JSON.parse(text) as { code: string };
         expect(Object.keys(answer?.examples ?? {}), told).toContain(code);
-        expect(await everything(), told).toBe(before);
+        // A result that comes too late is refused, and kept as an annotation.
+        if (code !== "LEASE_LOST") expect(await everything(), told).toBe(before);
       }
       for (const [, id] of text.matchAll(/"(?:id|jobId)":"([^"\\]{1,200})"/g))
         if (id !== undefined) fuzzer.ids.add(id);

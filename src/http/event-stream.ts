@@ -1,0 +1,140 @@
+/**
+ * A run's events as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The coordinator's WebSocket may close at any
+ * time: it is reset, deployed, or has carried as much as it carries. Then the stream connects again after the last event that it
+ * has passed on, and its reader notices nothing. What waits for a slow reader is no more than one connection carries.
+ */
+import * as z from "zod";
+import { ALIVE, RESUME } from "../queue/index.ts";
+
+/** Opens a WebSocket on which the events after a sequence come. */
+export type Opener = (after: number) => Promise<WebSocket>;
+
+/** How soon an EventSource connects again when the stream has ended. Milliseconds. */
+const RETRY_MS = 1_000;
+const KEEP_ALIVE_MS = 15_000;
+/** A coordinator says every 30 s that it is alive; its alarm may be late by a minute. */
+const SILENCE_MAX_MS = 100_000;
+/** Each is a Worker invocation, of the 32 that a request may cause. Then the stream ends, and its reader connects again. */
+const CONNECTIONS_MAX = 20;
+/** Connections in a row that brought nothing. */
+const FAILURES_MAX = 5;
+const PAUSE_MS = 100;
+
+const numbered = z.object({ sequence: z.int() });
+
+/** The frames of a run's events after a sequence. Nothing is opened before they are read. */
+export function eventStream(open: Opener, after: number): ReadableStream<Uint8Array> {
+  const stopping = new AbortController();
+  const frames = framesOf(open, after, stopping.signal);
+  const encoder = new TextEncoder();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { value, done } = await frames.next();
+        if (done === true) controller.close();
+        else controller.enqueue(encoder.encode(value));
+      },
+      async cancel() {
+        stopping.abort();
+        await frames.return();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function* framesOf(
+  open: Opener,
+  begin: number,
+  stopping: AbortSignal,
+): AsyncGenerator<string, void, void> {
+  yield `retry: ${RETRY_MS}\n\n`;
+  let after = begin;
+  let failures = 0;
+  for (let connections = 0; connections < CONNECTIONS_MAX; connections += 1) {
+    const feed = await Feed.open(open, after, stopping);
+    for await (const message of feed.messages()) {
+      if (message !== null) failures = 0;
+      // Also what notices that the reader has gone: nothing can be written to it any more.
+      if (message === null || message === ALIVE) yield ": keep-alive\n\n";
+      else {
+        after = numbered.parse(JSON.parse(message)).sequence;
+        yield `id: ${after}\ndata: ${message}\n\n`;
+      }
+    }
+    if (stopping.aborted || failures >= FAILURES_MAX) return;
+    if (feed.code === RESUME) continue;
+    await scheduler.wait(PAUSE_MS * 2 ** failures, { signal: stopping }).catch(() => undefined);
+    failures += 1;
+  }
+}
+
+/** What comes over one WebSocket, in order. */
+class Feed {
+  /** The code with which it was closed; null while it is open. */
+  code: number | null = null;
+  readonly #socket: WebSocket | null;
+  readonly #messages: string[] = [];
+  /** True: a message has come, or it was closed. False: none has for a while. */
+  #changed = Promise.withResolvers<boolean>();
+
+  /** One that could not be opened is closed from the beginning; the log says why. */
+  static async open(open: Opener, after: number, stopping: AbortSignal): Promise<Feed> {
+    try {
+      return new Feed(await open(after), stopping);
+    } catch (error) {
+      console.warn("wfe-watch-refused", error);
+      return new Feed(null, stopping);
+    }
+  }
+
+  private constructor(socket: WebSocket | null, stopping: AbortSignal) {
+    this.#socket = socket;
+    if (socket === null) this.#end(1006);
+    socket?.addEventListener("message", ({ data }) => {
+      this.#messages.push(String(data));
+      this.#changed.resolve(true);
+    });
+    socket?.addEventListener("close", ({ code }) => this.#end(code));
+    socket?.addEventListener("error", () => this.#end(1006));
+    if (stopping.aborted) this.#end(1000);
+    stopping.addEventListener("abort", () => this.#end(1000));
+    socket?.accept();
+  }
+
+  #end(code: number): void {
+    this.code ??= code;
+    this.#changed.resolve(true);
+  }
+
+  /** All messages, and null when none has come for a while; until it is closed, or silent for too long. */
+  async *messages(): AsyncGenerator<string | null, void, void> {
+    let heard = Date.now();
+    try {
+      while (Date.now() - heard < SILENCE_MAX_MS) {
+        const message = this.#messages.shift();
+        if (message !== undefined) {
+          heard = Date.now();
+          yield message;
+        } else if (this.code !== null) {
+          return;
+        } else if (!(await this.#change())) {
+          yield null;
+        }
+      }
+    } finally {
+      if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close(1000);
+    }
+  }
+
+  /** Whether anything has changed within the time after which a reader is told that the stream is alive. */
+  async #change(): Promise<boolean> {
+    const timer = setTimeout(() => this.#changed.resolve(false), KEEP_ALIVE_MS);
+    try {
+      return await this.#changed.promise;
+    } finally {
+      clearTimeout(timer);
+      this.#changed = Promise.withResolvers<boolean>();
+    }
+  }
+}

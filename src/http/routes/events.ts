@@ -1,0 +1,83 @@
+/** A run's events as they happen: server-sent events, or a WebSocket. */
+import { z } from "@hono/zod-openapi";
+import type { HonoRequest } from "hono";
+import { idField } from "../../changes/fields.ts";
+import { openWatch, WATCH_PROTOCOL } from "../../queue/index.ts";
+import { eventStream } from "../event-stream.ts";
+import { HttpFault } from "../problem.ts";
+import { operation } from "../operation.ts";
+import { EVENT, runKey } from "../schemas/index.ts";
+import { newRouter, secured } from "../support.ts";
+import { asksForProtocol, isUpgrade, requireOrigin } from "../websocket.ts";
+
+const position = z.string().regex(/^\d{1,15}$/, "must be a sequence: 0, 1, 2, ...");
+
+const watch = operation({
+  method: "get",
+  path: "/runs/{runId}/events",
+  operationId: "watchRun",
+  tags: ["outbox"],
+  summary: "A run's outbox events as they happen",
+  description: [
+    "First those that there are, then each as it is committed, in the order of their sequences, without gap or repetition. As server-sent events: the `id` is the sequence, the `data` the event.",
+    "With `Upgrade: websocket`, as a WebSocket on which each message is an event; after close code 4000, and after any other, connect again from the last sequence.",
+    "A run that does not exist yet has no events yet.",
+  ].join("\n\n"),
+  ...secured("read"),
+  request: {
+    params: runKey,
+    query: z.object({
+      after: position.optional().openapi({
+        description:
+          "The sequence after which to begin. Default 0: with the first event. The header Last-Event-ID, which an EventSource sends when it connects again, goes first.",
+        example: "17",
+      }),
+    }),
+  },
+  responses: {
+    101: { description: "The WebSocket." },
+    200: {
+      description: "The stream. It ends now and then; connect again with Last-Event-ID.",
+      content: {
+        "text/event-stream": {
+          schema: z.string(),
+          example: `id: ${EVENT.sequence}\ndata: ${JSON.stringify(EVENT)}\n\n`,
+        },
+      },
+    },
+  },
+});
+
+export const events = newRouter().openapi(watch, async (context) => {
+  const { req, env } = context;
+  const { runId } = req.valid("param");
+  if (!idField.safeParse(runId).success) throw unacceptable("runId", "not an id of a run");
+  const begin = lastEventId(req) ?? Number(req.valid("query").after ?? 0);
+  if (isUpgrade(req)) {
+    requireOrigin(context);
+    const protocol = asksForProtocol(req);
+    const webSocket = await openWatch(env, runId, { after: begin, alive: false, protocol });
+    const headers = protocol ? { "Sec-WebSocket-Protocol": WATCH_PROTOCOL } : {};
+    return new Response(null, { status: 101, webSocket, headers });
+  }
+  const open = (after: number) => openWatch(env, runId, { after, alive: true, protocol: false });
+  return context.body(eventStream(open, begin), 200, {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    // Proxies are not to collect it.
+    "X-Accel-Buffering": "no",
+  });
+});
+
+/** What the reader has got. Null: it does not say. An EventSource that has got nothing yet may send it empty. */
+function lastEventId(request: HonoRequest): number | null {
+  const id = request.header("Last-Event-ID") ?? "";
+  if (id === "") return null;
+  const parsed = position.safeParse(id);
+  if (parsed.success) return Number(parsed.data);
+  throw unacceptable("Last-Event-ID", "must be a sequence: 0, 1, 2, ...");
+}
+
+function unacceptable(field: string, what: string): HttpFault {
+  return new HttpFault("INVALID_ARGUMENT", `${field}: ${what}`, { field });
+}

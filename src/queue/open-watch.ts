@@ -1,0 +1,31 @@
+/** A watch over a run's events, by a Worker's bindings. */
+import { ServiceError } from "../contract/index.ts";
+import { type Watch, watchRequest } from "../coordinator/index.ts";
+import type { WorkflowEngineEnv } from "./open-store.ts";
+
+export { ALIVE, RESUME, WATCH_PROTOCOL } from "../coordinator/index.ts";
+
+/**
+ * The WebSocket on which the run's coordinator sends its events; not accepted yet.
+ * @throws OVERLOADED when the coordinator does not take it.
+ */
+export async function openWatch(
+  env: Pick<WorkflowEngineEnv, "RUNS">,
+  runId: string,
+  watch: Watch,
+): Promise<WebSocket> {
+  let response: Response | undefined;
+  try {
+    response = await env.RUNS.getByName(runId).fetch?.(watchRequest(watch));
+  } catch (error) {
+    throw refused(runId, error);
+  }
+  if (response === undefined) throw refused(runId, "it cannot be watched");
+  const { status, webSocket } = response;
+  if (webSocket !== null) return webSocket;
+  throw refused(runId, `${status} ${await response.text()}`);
+}
+
+function refused(runId: string, cause: unknown): ServiceError {
+  return new ServiceError("OVERLOADED", `The coordinator of run ${runId} is away`, {}, cause);
+}

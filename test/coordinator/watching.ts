@@ -1,0 +1,73 @@
+/** Watching a run for tests: a WebSocket to its coordinator, and what came over it. */
+import type { Watch } from "../../src/coordinator/watch-protocol.ts";
+import { watchRequest } from "../../src/coordinator/index.ts";
+import { env } from "../support/env.ts";
+
+export interface WatchedEvent {
+  readonly sequence: number;
+  readonly eventType: string;
+  readonly payload: unknown;
+}
+
+type Fetcher = (request: Request) => Promise<Response>;
+
+export class Watching {
+  readonly socket: WebSocket;
+  readonly texts: string[] = [];
+  /** The code with which it was closed. */
+  closed: number | null = null;
+  #changed = Promise.withResolvers<void>();
+
+  /** Opens a watch on the run's real coordinator, or on the one that is given. */
+  static async open(
+    runId: string,
+    watch: Partial<Watch> = {},
+    fetch: Fetcher = (request) => env.RUNS.getByName(runId).fetch(request),
+  ): Promise<Watching> {
+    const request = watchRequest({ after: 0, alive: false, protocol: false, ...watch });
+    const { status, webSocket } = await fetch(request);
+    if (webSocket === null) throw new Error(`no WebSocket: ${status}`);
+    return new Watching(webSocket);
+  }
+
+  constructor(socket: WebSocket) {
+    this.socket = socket;
+    const tell = () => {
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers<void>();
+    };
+    socket.addEventListener("message", ({ data }) => {
+      this.texts.push(String(data));
+      tell();
+    });
+    socket.addEventListener("close", ({ code }) => {
+      this.closed = code;
+      tell();
+    });
+    socket.addEventListener("error", () => {
+      this.closed ??= 1006;
+      tell();
+    });
+    socket.accept();
+  }
+
+  get events(): WatchedEvent[] {
+    return this.texts.flatMap((text) =>
+      text.startsWith("{") ? [JSON.parse(text) as WatchedEvent] : [],
+    );
+  }
+
+  get sequences(): number[] {
+    return this.events.map(({ sequence }) => sequence);
+  }
+
+  /** Resolves as soon as it is so; the test's own time limit says that it never is. */
+  async until(holds: (watching: Watching) => boolean): Promise<void> {
+    while (!holds(this)) await this.#changed.promise;
+  }
+
+  /** Resolves when so many events have come, or the socket was closed. */
+  async untilEvents(count: number): Promise<void> {
+    await this.until(({ events, closed }) => events.length >= count || closed !== null);
+  }
+}

@@ -1,0 +1,145 @@
+import { createExecutionContext } from "cloudflare:test";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { embed } from "../../src/embed.ts";
+import { app } from "../../src/http/app.ts";
+import { anEvent, upTo } from "../../src/testing/conformance/support.ts";
+import { Watching } from "../coordinator/watching.ts";
+import { emptyDatabase } from "../support/database.ts";
+import { env } from "../support/env.ts";
+import { ADMIN, API_TOKENS, URL_OF_SERVICE } from "./support.ts";
+
+/** A run of its own for each test: its coordinator has no sockets yet. */
+let RUN = "";
+
+beforeEach(async () => {
+  await emptyDatabase();
+  RUN = crypto.randomUUID();
+});
+
+const BEARER = { Authorization: `Bearer ${ADMIN}` };
+
+async function open(headers: Record<string, string>, query = ""): Promise<Response> {
+  const request = new Request(`${URL_OF_SERVICE}/v1/runs/${RUN}/events${query}`, {
+    headers: { Upgrade: "websocket", ...headers },
+  });
+  const bindings = { ...env, API_TOKENS, CORS_ORIGINS: "https://console.example" };
+  return app.fetch(request, bindings, createExecutionContext());
+}
+
+async function watching(headers: Record<string, string>, query = ""): Promise<Watching> {
+  const { webSocket } = await open(headers, query);
+  if (webSocket === null) throw new Error("no WebSocket");
+  return new Watching(webSocket);
+}
+
+const append = (...types: readonly string[]) =>
+  embed(env).persistence.appendOutboxEvents(types.map((eventType) => anEvent(RUN, { eventType })));
+
+function base64Url(text: string): string {
+  return btoa(text).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+describe("a run's events over a WebSocket", () => {
+  it("are what the list of them has, those that there are and those that come", async () => {
+    await append("a", "b");
+    const watch = await watching(BEARER);
+    await watch.untilEvents(2);
+    await append("c");
+    await watch.untilEvents(3);
+    const page = await app.fetch(
+      new Request(`${URL_OF_SERVICE}/v1/runs/${RUN}/outbox-events`, { headers: BEARER }),
+      { ...env, API_TOKENS },
+      createExecutionContext(),
+    );
+    const { items } = await page.json<{ items: unknown[] }>();
+    expect(watch.texts).toEqual(items.map((item) => JSON.stringify(item)));
+  });
+
+  it("go on after the position that the query or the header names", async () => {
+    await append("a", "b", "c");
+    for (const [headers, query, first] of [
+      [{}, "?after=1", 2],
+      [{ "Last-Event-ID": "2" }, "", 3],
+    ] as const) {
+      const watch = await watching({ ...BEARER, ...headers }, query);
+      await watch.untilEvents(1);
+      expect(watch.sequences[0]).toBe(first);
+    }
+  });
+
+  it("need no header: the token may come as a subprotocol, and is not what is answered", async () => {
+    await append("a");
+    const protocols = `workflow-engine, bearer.${base64Url(ADMIN)}`;
+    const response = await open({ "Sec-WebSocket-Protocol": protocols });
+    expect(response.status).toBe(101);
+    expect(response.headers.get("Sec-WebSocket-Protocol")).toBe("workflow-engine");
+    if (response.webSocket === null) throw new Error("no WebSocket");
+    const watch = new Watching(response.webSocket);
+    await watch.untilEvents(1);
+    expect(watch.sequences).toEqual([1]);
+  });
+
+  it("are for those who have a token", async () => {
+    for (const protocol of [
+      "workflow-engine",
+      `bearer.${base64Url("wrong")}`,
+      "bearer.%",
+      "bearer.",
+    ]) {
+      expect((await open({ "Sec-WebSocket-Protocol": protocol })).status).toBe(401);
+    }
+    // Where a header can be sent, a subprotocol says nothing.
+    const protocol = `bearer.${base64Url(ADMIN)}`;
+    const request = new Request(`${URL_OF_SERVICE}/v1/time`, {
+      headers: { "Sec-WebSocket-Protocol": protocol },
+    });
+    const response = await app.fetch(request, { ...env, API_TOKENS }, createExecutionContext());
+    expect(response.status).toBe(401);
+  });
+
+  it("are not for pages of other origins", async () => {
+    const from = async (Origin: string) => (await open({ ...BEARER, Origin })).status;
+    expect(await from("https://elsewhere.example")).toBe(403);
+    expect(await from("null")).toBe(403);
+    expect(await from("https://console.example")).toBe(101);
+    expect(await from(URL_OF_SERVICE)).toBe(101);
+  });
+
+  it("need a position that is a sequence", async () => {
+    const response = await open(BEARER, "?after=x");
+    expect(response.status).toBe(422);
+    expect(await response.json()).toMatchObject({ details: { field: "after" } });
+  });
+
+  it("are refused, to come again, when the coordinator is away", async () => {
+    const fault = vi.spyOn(console, "error").mockReturnValue();
+    const away = { getByName: () => ({ attempt: () => Promise.reject(new Error("away")) }) };
+    const response = await app.fetch(
+      new Request(`${URL_OF_SERVICE}/v1/runs/${RUN}/events`, {
+        headers: { Upgrade: "websocket", ...BEARER },
+      }),
+      { ...env, API_TOKENS, RUNS: away },
+      createExecutionContext(),
+    );
+    fault.mockRestore();
+    expect(response.status).toBe(503);
+    expect(response.headers.get("Retry-After")).not.toBeNull();
+  });
+
+  it("are logged without the token, with one line", async () => {
+    const log = vi.spyOn(console, "log").mockReturnValue();
+    await open({ "Sec-WebSocket-Protocol": `workflow-engine, bearer.${base64Url(ADMIN)}` });
+    const lines = log.mock.calls.map(([line]) => String(line));
+    log.mockRestore();
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ status: 101, caller: ADMIN });
+    expect(lines[0]).not.toContain(base64Url(ADMIN));
+  });
+
+  it("come to many at once, each of them in order", async () => {
+    const all = await Promise.all(upTo(8).map(() => watching(BEARER)));
+    await Promise.all(upTo(30).map((n) => append(String(n))));
+    await Promise.all(all.map((one) => one.untilEvents(30)));
+    for (const one of all) expect(one.sequences).toEqual(upTo(30));
+  });
+});
