@@ -16,7 +16,7 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   logCall(call: CreateAICallInput): void {
-    const pending: Promise<void> = this.record(call)
+    const pending: Promise<void> = recordAiCall(this.#unit, call)
       .catch((error: unknown) => {
         // The contract gives a failed call nowhere else to go.
         console.error("An AI call was not recorded", error);
@@ -34,20 +34,6 @@ export class AICalls implements FlushableAICallLogger {
 
   async flush(): Promise<void> {
     await Promise.all(this.#pending);
-  }
-
-  /** As logCall, and tells how it went. */
-  async record(call: CreateAICallInput): Promise<void> {
-    const now = await this.#unit.now();
-    const row = {
-      ...encodeCall(requireObject("logCall", call)),
-      batchId: "",
-      ordinal: this.#unit.ordinal(now),
-      createdAt: now,
-    };
-    await this.#unit.write({
-      changes: checkedChanges("logCall", [{ kind: "recordAiCall", row }]),
-    });
   }
 
   /**
@@ -99,6 +85,18 @@ export class AICalls implements FlushableAICallLogger {
       if (page.length < PAGE_ROWS) return statsOf(totals);
     }
   }
+}
+
+/** As logCall, and tells how it went. */
+export async function recordAiCall(unit: Unit, call: CreateAICallInput): Promise<void> {
+  const now = await unit.now();
+  const row = {
+    ...encodeCall(requireObject("logCall", call)),
+    batchId: "",
+    ordinal: unit.ordinal(now),
+    createdAt: now,
+  };
+  await unit.write({ changes: checkedChanges("logCall", [{ kind: "recordAiCall", row }]) });
 }
 
 function encodeCall(call: CreateAICallInput) {

@@ -14,7 +14,7 @@ import {
   tokenOf,
   utf8Length,
 } from "../changes/index.ts";
-import { AICalls } from "../client/ai-calls.ts";
+import { recordAiCall } from "../client/ai-calls.ts";
 import { Connection } from "../client/connection.ts";
 import { DirectUnit } from "../client/direct.ts";
 import { toDelivery } from "../client/records.ts";
@@ -115,10 +115,10 @@ export async function actOnce(
   const carried = way.carried(keyed, at);
   const carrying = carried === null ? null : new CarryingStore(store, keyed, at, carried);
   if (carrying !== null) {
-    const calls = new AICalls(new DirectUnit(carrying));
+    const direct = new DirectUnit(carrying);
     context.set("store", carrying);
     context.set("backend", new Connection(carrying, { workerId: caller.name }));
-    context.set("recordAiCall", async (call) => calls.record(call));
+    context.set("recordAiCall", async (call) => recordAiCall(direct, call));
   }
   await next();
   if (context.res.status >= 400 || (carrying !== null && way.again === null)) return undefined;

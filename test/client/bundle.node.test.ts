@@ -106,10 +106,10 @@ describe("the in-memory backend's bundle", () => {
 });
 
 describe("the Worker's bundle", () => {
-  it("holds drizzle and Hono, so that these would be found", async () => {
+  it("holds drizzle, Hono and jose, so that these would be found", async () => {
     const worker = await bundle("src/index.ts");
     const packages = ["@asteasolutions/zod-to-openapi", "@hono/zod-openapi", "@hono/zod-validator"];
-    expect(packagesOf(worker.modules)).toEqual([...packages, "drizzle-orm", "hono", "zod"]);
+    expect(packagesOf(worker.modules)).toEqual([...packages, "drizzle-orm", "hono", "jose", "zod"]);
     expect(worker.imports).toContain("cloudflare:workers");
     expect(worker.text).toContain("INSERT INTO ");
   });
