@@ -42,10 +42,12 @@ export function corsOrigins({ CORS_ORIGINS = "" }: CallersEnv): string[] {
 }
 
 /**
- * Access knows browsers by a cookie, which they send along whichever page has made them ask. What acts, and what opens a socket, must
- * therefore come from a page of ours. No browser leaves the origin out of a request to another one.
+ * Access knows browsers by a cookie, which they send along whichever page has made them ask. What acts, and what opens a socket, for
+ * which browsers do not ask for CORS, must therefore come from a page of ours, or of CORS_ORIGINS. No browser leaves the origin out of
+ * a request to another one.
+ * @throws FOREIGN_ORIGIN
  */
-function requireOwnOrigin(env: CallersEnv, request: Request): void {
+export function requireOwnOrigin(env: CallersEnv, request: Request): void {
   const reads = request.method === "GET" || request.method === "HEAD";
   if (reads && request.headers.get("Upgrade") === null) return;
   const origin = request.headers.get("Origin");

@@ -79,6 +79,7 @@ const NEEDS: Readonly<Record<Scope, readonly string[]>> = {
     "loadArtifact",
     "query",
     "time",
+    "watchRun",
   ],
   write: [
     "acquireIdempotencyKey",

@@ -68,3 +68,10 @@ export function connectInProcess(options: Partial<HttpConnectionOptions> = {}) {
     ...options,
   });
 }
+
+/** The response; of a stream, which has no end, its head alone. */
+export async function ended(response: Response): Promise<Response> {
+  if (response.headers.get("Content-Type") !== "text/event-stream") return response;
+  await response.body?.cancel();
+  return new Response(null, response);
+}

@@ -1,7 +1,7 @@
 /** Requests whose answers and log lines are looked at: no token is in any of them, and each line of the access log is one. */
 import { afterEach, beforeEach, expect, vi } from "vitest";
 import type { HttpEnv } from "../../src/http/support.ts";
-import { ADMIN, send as sendUnwatched, URL_OF_SERVICE } from "./support.ts";
+import { ADMIN, ended, send as sendUnwatched, URL_OF_SERVICE } from "./support.ts";
 
 /** Every token of these tests begins so, and nothing else does. */
 const TOKEN = /secret-/;
@@ -45,7 +45,7 @@ export function accessLog(): Record<string, unknown>[] {
 }
 
 export async function send(request: Request, overrides: Partial<HttpEnv> = {}): Promise<Response> {
-  const response = await sendUnwatched(request, overrides);
+  const response = await ended(await sendUnwatched(request, overrides));
   const headers = JSON.stringify([...response.headers]);
   answers.push(`${headers} ${await response.clone().text()}`);
   return response;

@@ -6,7 +6,7 @@ import { anEvent, upTo } from "../../src/testing/conformance/support.ts";
 import { Watching } from "../coordinator/watching.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
-import { ADMIN, API_TOKENS, URL_OF_SERVICE } from "./support.ts";
+import { ADMIN, NAME_OF_ADMIN, API_TOKENS, URL_OF_SERVICE } from "./support.ts";
 
 /** A run of its own for each test: its coordinator has no sockets yet. */
 let RUN = "";
@@ -132,7 +132,7 @@ describe("a run's events over a WebSocket", () => {
     const lines = log.mock.calls.map(([line]) => String(line));
     log.mockRestore();
     expect(lines).toHaveLength(1);
-    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ status: 101, caller: ADMIN });
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ status: 101, caller: NAME_OF_ADMIN });
     expect(lines[0]).not.toContain(base64Url(ADMIN));
   });
 

@@ -3,12 +3,13 @@ import { z } from "@hono/zod-openapi";
 import type { HonoRequest } from "hono";
 import { idField } from "../../changes/fields.ts";
 import { openWatch, WATCH_PROTOCOL } from "../../queue/index.ts";
+import { requireOwnOrigin } from "../callers.ts";
 import { eventStream } from "../event-stream.ts";
 import { HttpFault } from "../problem.ts";
 import { operation } from "../operation.ts";
 import { EVENT, runKey } from "../schemas/index.ts";
 import { newRouter, secured } from "../support.ts";
-import { asksForProtocol, isUpgrade, requireOrigin } from "../websocket.ts";
+import { asksForProtocol, isUpgrade } from "../websocket.ts";
 
 const position = z.string().regex(/^\d{1,15}$/, "must be a sequence: 0, 1, 2, ...");
 
@@ -54,7 +55,7 @@ export const events = newRouter().openapi(watch, async (context) => {
   if (!idField.safeParse(runId).success) throw unacceptable("runId", "not an id of a run");
   const begin = lastEventId(req) ?? Number(req.valid("query").after ?? 0);
   if (isUpgrade(req)) {
-    requireOrigin(context);
+    requireOwnOrigin(env, req.raw);
     const protocol = asksForProtocol(req);
     const webSocket = await openWatch(env, runId, { after: begin, alive: false, protocol });
     const headers = protocol ? { "Sec-WebSocket-Protocol": WATCH_PROTOCOL } : {};
