@@ -111,12 +111,12 @@ class Feed {
   async *messages(): AsyncGenerator<string | null, void, void> {
     let heard = Date.now();
     try {
-      while (Date.now() - heard < SILENCE_MAX_MS) {
+      for (;;) {
         const message = this.#messages.shift();
         if (message !== undefined) {
           heard = Date.now();
           yield message;
-        } else if (this.code !== null) {
+        } else if (this.code !== null || Date.now() - heard >= SILENCE_MAX_MS) {
           return;
         } else if (!(await this.#change())) {
           yield null;

@@ -22,6 +22,9 @@ import { env } from "../support/env.ts";
 import { anAppend, aCommit, outcomeOf } from "./support.ts";
 import { Watching } from "./watching.ts";
 
+/** Shorter than it takes an alarm to come by itself: what arrives has been told of. */
+vi.setConfig({ testTimeout: 25_000 });
+
 /** A run of its own for each test: its coordinator has no sockets yet. */
 let RUN = "";
 
@@ -171,6 +174,19 @@ describe("one connection", () => {
       state.getWebSockets().filter(({ readyState }) => readyState === WebSocket.OPEN),
     );
     expect(open).toEqual([]);
+  });
+});
+
+describe("a coordinator", () => {
+  it("takes a thousand sockets, and another when one has gone", async () => {
+    const all = await Promise.all(upTo(1_000).map(() => Watching.open(RUN)));
+    await expect(Watching.open(RUN)).rejects.toThrow("503");
+    all[0]?.socket.close(1000);
+    await all[0]?.until(({ closed }) => closed !== null);
+    const late = await Watching.open(RUN);
+    await append("a");
+    await Promise.all([...all.slice(1), late].map((one) => one.untilEvents(1)));
+    expect(late.sequences).toEqual([1]);
   });
 });
 

@@ -3,7 +3,7 @@ import {
   createExecutionContext,
   runInDurableObject,
 } from "cloudflare:test";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type OutboxRecord, watchEvents, type WatchOptions } from "../../src/client/index.ts";
 import { embed } from "../../src/embed.ts";
 import { app } from "../../src/http/app.ts";
@@ -14,6 +14,9 @@ import { eventsOf } from "../coordinator/support.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { ADMIN, API_TOKENS, secretOf, URL_OF_SERVICE } from "./support.ts";
+
+/** Shorter than it takes an alarm to come by itself: what arrives has been told of. */
+vi.setConfig({ testTimeout: 25_000 });
 
 /** A run of its own for each test: its coordinator has no sockets yet. */
 let RUN = "";

@@ -8,6 +8,9 @@ import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { ADMIN, NAME_OF_ADMIN, API_TOKENS, URL_OF_SERVICE } from "./support.ts";
 
+/** Shorter than it takes an alarm to come by itself: what arrives has been told of. */
+vi.setConfig({ testTimeout: 25_000 });
+
 /** A run of its own for each test: its coordinator has no sockets yet. */
 let RUN = "";
 
