@@ -54,12 +54,14 @@ export function selectRuns(query: RunsQuery): Statement {
       if (remaining !== null) return judged(walk, along, remaining);
       return { sql: `SELECT ${columns}, 1 AS "answered" ${along}`, params: params.values };
     }
-    case "annotation":
-      return judged(walk, alongAnnotated(walk), remaining);
+    case "annotation": {
+      const along = alongAnnotated(walk);
+      return remaining === null ? looked(walk, along) : judged(walk, along, remaining);
+    }
     case "nameContains":
       return judged(walk, amongNames(walk), { nameContains: filters.nameContains });
     case "none":
-      return judged(walk, alongAll(walk), null);
+      return looked(walk, alongAll(walk));
   }
 }
 
@@ -118,11 +120,24 @@ const NAMES =
   `SELECT (${NEXT_NAME} WHERE "workflow_name" > names."value" ORDER BY "workflow_name" LIMIT 1) FROM names WHERE names."value" IS NOT NULL LIMIT ${RUN_NAMES_MAX + 2})`;
 const FEW = `(SELECT count("value") FROM names) <= ${RUN_NAMES_MAX}`;
 
+/** The runs of the walk, all of them. */
+function looked({ query, params, order }: Walk, along: string): Statement {
+  const inOrder = order.replaceAll(/"\w+"/g, (column) => `looked.${column}`);
+  return {
+    sql:
+      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, 1 AS "answered" FROM (SELECT ${PLACE} ${along}) AS looked ` +
+      `CROSS JOIN "runs" ON "runs"."id" = looked."id" ORDER BY ${inOrder}`,
+    params: params.values,
+  };
+}
+
 /** Among few names those are taken that contain the text; among many the runs are walked, and each is asked for its name. */
 function amongNames(walk: Walk): string {
-  const text = walk.params.add(walk.query.filters.nameContains ?? "");
+  const { params, query } = walk;
+  const text = params.add(query.filters.nameContains ?? "");
+  const page = { ...walk, most: params.add(query.limit) };
   const contains = `${FEW} AND part."value" IS NOT NULL AND instr(lower(part."value"), lower(${text})) > 0`;
-  const ofNames = merged(walk, "names", "workflowName", contains);
+  const ofNames = merged(page, "names", "workflowName", contains);
   return `FROM (SELECT * ${ofNames} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
 }
 
@@ -130,18 +145,14 @@ function amongNames(walk: Walk): string {
  * The runs of the walk that satisfy the conditions, the first `limit`; and the last run that was looked at if the walk went as far as it
  * may, so that a page can tell where to go on.
  */
-function judged(
-  { query, params, order, most }: Walk,
-  along: string,
-  conditions: RunFilters | null,
-) {
+function judged({ query, params, order, most }: Walk, along: string, conditions: RunFilters) {
   const limit = params.add(query.limit);
   const leading = leadingFilter(query.filters);
   return {
     sql:
       `WITH RECURSIVE ${leading === "nameContains" ? `${NAMES}, ` : ""}` +
       `looked AS (SELECT *, row_number() OVER (ORDER BY ${order}) AS "n" FROM (SELECT ${PLACE} ${along})), ` +
-      `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions ?? {}, params)} AS "fits" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
+      `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions, params)} AS "fits" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
       `counted AS (SELECT *, "fits" AND sum("fits") OVER (ORDER BY "n") <= ${limit} AS "answered" FROM judged) ` +
       `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" FROM counted CROSS JOIN "runs" ON "runs"."id" = counted."id" ` +
       `WHERE "answered" OR "n" = ${most} ORDER BY "n"`,

@@ -295,4 +295,96 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
     coordinated: 2,
     note: "What an engine calls, one after the other.",
   },
+  "GET /runs": {
+    roundTrips: 1,
+    rowsRead: 144,
+    rowsWritten: 0,
+  },
+  "GET /runs (createdFrom)": {
+    roundTrips: 1,
+    rowsRead: 62,
+    rowsWritten: 0,
+  },
+  "GET /runs (status)": {
+    roundTrips: 1,
+    rowsRead: 10,
+    rowsWritten: 0,
+  },
+  "GET /runs (workflowId)": {
+    roundTrips: 1,
+    rowsRead: 10,
+    rowsWritten: 0,
+  },
+  "GET /runs (workflowType)": {
+    roundTrips: 1,
+    rowsRead: 10,
+    rowsWritten: 0,
+  },
+  "GET /runs (name)": {
+    roundTrips: 1,
+    rowsRead: 142,
+    rowsWritten: 0,
+  },
+  "GET /runs (annotation)": {
+    roundTrips: 1,
+    rowsRead: 20,
+    rowsWritten: 0,
+  },
+  "GET /runs (workflowId, name: none)": {
+    roundTrips: 1,
+    rowsRead: 7004,
+    rowsWritten: 0,
+  },
+  "GET /runs/{runId}/logs": {
+    roundTrips: 1,
+    rowsRead: 3,
+    rowsWritten: 0,
+  },
+  "GET /runs/{runId}/outbox-events": {
+    roundTrips: 1,
+    rowsRead: 6,
+    rowsWritten: 0,
+  },
+  "GET /outbox-events": {
+    roundTrips: 1,
+    rowsRead: 3,
+    rowsWritten: 0,
+  },
+  "GET /outbox-events (dead-letter)": {
+    roundTrips: 1,
+    rowsRead: 1,
+    rowsWritten: 0,
+  },
+  "POST /commits": {
+    roundTrips: 1,
+    rowsRead: 5,
+    rowsWritten: 1,
+  },
+  "POST /settlements": {
+    roundTrips: 1,
+    rowsRead: 4,
+    rowsWritten: 1,
+  },
+  "POST /queries": {
+    roundTrips: 1,
+    rowsRead: 1,
+    rowsWritten: 0,
+  },
+  "GET /time": {
+    roundTrips: 0,
+    rowsRead: 0,
+    rowsWritten: 0,
+  },
+  "POST /runs (Idempotency-Key)": {
+    roundTrips: 3,
+    rowsRead: 2,
+    rowsWritten: 9,
+    note: "It looks for the key and the run, then writes the run, the key and the answer in one commit.",
+  },
+  "POST /jobs/dequeue (Idempotency-Key)": {
+    roundTrips: 3,
+    rowsRead: 16,
+    rowsWritten: 5,
+    note: "It looks for the key; the claim takes the key along; the answer is kept after it.",
+  },
 };

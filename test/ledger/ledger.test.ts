@@ -3,6 +3,7 @@ import costs from "../../docs/cost.md?raw";
 import { AICalls } from "../../src/client/ai-calls.ts";
 import { Jobs } from "../../src/client/jobs.ts";
 import { Persistence } from "../../src/client/persistence.ts";
+import { app } from "../../src/http/app.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { DISPATCH } from "./dispatch.ts";
@@ -22,14 +23,27 @@ import { ALLOWED_SCANS, badSteps, type Plan, plansOf } from "./plans.ts";
 import { type Figures, Recorder } from "./recorder.ts";
 import { ledgerLines, tableRow } from "./report.ts";
 import { addFinishedRuns, ROWS_PER_FINISHED_RUN } from "./seed.ts";
+import { ROUTES } from "./routes.ts";
 import { possibleStatements } from "./statements.ts";
 import { TRANSACTIONS, WHOLE_STAGE } from "./transactions.ts";
 
 const SIZES = [0, 1_000, 100_000] as const;
 const LARGEST = Math.max(...SIZES);
-const ALL: readonly Call[] = [...CALLS, ...DISPATCH, ...TRANSACTIONS, WHOLE_STAGE];
+/** What has figures of its own; the other routes cost what a call of these does. */
+const ALL: readonly Call[] = [
+  ...CALLS,
+  ...DISPATCH,
+  ...TRANSACTIONS,
+  WHOLE_STAGE,
+  ...ROUTES.filter(({ as }) => as === null),
+];
+/** A page of theirs is only full where there are finished runs. */
+const FILL = new Set(ROUTES.filter(({ fills }) => fills).map(({ name }) => name));
 /** Totals of AI calls in one page. */
 const PAGE = 500;
+
+/** docs/cost.md, without what aligns its tables. */
+const told = costs.replaceAll(/ +/g, " ");
 
 const recorder = new Recorder(env.DB);
 const ledger = new Map<string, Figures[]>();
@@ -47,7 +61,7 @@ async function measure(world: World, { before, call }: Call): Promise<Figures> {
 async function measureAll(): Promise<void> {
   const world = await populate(recorder);
   await keepLive(env.DB);
-  for (const call of ALL) {
+  for (const call of new Set([...ALL, ...ROUTES])) {
     const figures = await measure(world, call);
     ledger.set(call.name, [...(ledger.get(call.name) ?? []), figures]);
   }
@@ -137,15 +151,39 @@ describe.each(ALL)("$name", ({ name }) => {
   });
 
   it("costs the same however many runs are finished", () => {
-    const [first, ...others] = ledger.get(name) ?? [];
-    expect(others).toEqual(SIZES.map(() => first));
+    const [empty, ...figures] = ledger.get(name) ?? [];
+    const [first, ...others] = FILL.has(name) ? figures : [empty, ...figures];
+    expect(others.length).toBeGreaterThan(1);
+    expect(others).toEqual(others.map(() => first));
   });
 
   it("is told in docs/cost.md", () => {
-    const [figures] = ledger.get(name) ?? [];
+    const figures = ledger.get(name)?.at(-1);
     const row = figures === undefined ? name : tableRow(name, figures);
-    expect(costs.replaceAll(/ +/g, " ")).toContain(row);
+    expect(told).toContain(row);
   });
+});
+
+describe("HTTP", () => {
+  it("has a figure for every operation of the document but the stream of events", () => {
+    const { paths = {} } = app.getOpenAPI31Document({
+      openapi: "3.1.0",
+      info: { title: "", version: "" },
+    });
+    const operations = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace("/v1", "")}`),
+    );
+    const measured = new Set(ROUTES.map(({ operation }) => operation));
+    expect([...measured, "GET /runs/{runId}/events"].toSorted()).toEqual(operations.toSorted());
+  });
+
+  it.each(ROUTES.filter(({ as }) => as !== null))(
+    "adds nothing to what $as costs, for $name",
+    ({ name, as }) => {
+      expect(ledger.get(name)).toEqual(ledger.get(as ?? ""));
+      expect(told).toContain(`| \`${name}\` | \`${as}\` |`);
+    },
+  );
 });
 
 describe("statistics of AI calls", () => {

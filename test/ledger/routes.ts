@@ -2,7 +2,7 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { vi } from "vitest";
 import { app } from "../../src/http/app.ts";
-import { ADMIN, API_TOKENS } from "../http/support.ts";
+import { ADMIN, secretOf } from "../http/support.ts";
 import type { Call } from "./calls.ts";
 import {
   aiCall,
@@ -31,6 +31,7 @@ export interface RouteCall extends Call {
 }
 
 interface Asked {
+  /** JSON, or what makes it of the world's ids. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly as?: string;
@@ -39,6 +40,8 @@ interface Asked {
 }
 
 const segment = encodeURIComponent;
+/** Idempotency keys begin with their owner's name, and rows of this name are live rows. */
+const API_TOKENS = await secretOf({ token: ADMIN, name: "live", scopes: ["admin"] });
 
 /** `path`: with the world's ids; `operation`: as the document has it, with what tells its calls apart in parentheses. */
 function route(
@@ -54,15 +57,16 @@ function route(
     fills,
     ...(before === undefined ? {} : { before }),
     call: async (world) => {
+      const content: unknown = typeof body === "function" ? body(world) : body;
       const target = typeof path === "string" ? path : path(world);
       const request = new Request(`https://engine.example/v1${target}`, {
         method,
         headers: {
           Authorization: `Bearer ${ADMIN}`,
-          ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+          ...(content === undefined ? {} : { "Content-Type": "application/json" }),
           ...headers,
         },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(content === undefined ? {} : { body: JSON.stringify(content) }),
       });
       const context = createExecutionContext();
       vi.setSystemTime(NOW);
@@ -194,8 +198,8 @@ const AS_THE_CONTRACT: readonly RouteCall[] = [
   route("POST /jobs", "/jobs", { body: { jobs: [job("new")] }, as: "jobs.enqueue" }),
   route("POST /jobs/dequeue", "/jobs/dequeue", { body: { count: 1 }, as: "jobs.dequeue" }),
   route("POST /jobs/complete", "/jobs/complete", {
-    body: { jobs: [] },
-    as: "jobs.adopt",
+    body: ({ leased: jobId }: World) => ({ jobs: [{ jobId, attempt: 1 }] }),
+    as: "jobs.completeMany (1)",
   }),
   route("POST /jobs/{jobId}/complete", leased("complete"), { body: {}, as: "jobs.complete" }),
   route("POST /jobs/{jobId}/suspend", leased("suspend"), {
@@ -230,11 +234,11 @@ const created = new URLSearchParams({ createdFrom: new Date(NOW - 60_000).toISOS
 /** Those that have figures of their own. */
 const OF_THEIR_OWN: readonly RouteCall[] = [
   route("GET /runs", "/runs?limit=10", { fills: true }),
-  route("GET /runs (createdFrom)", `/runs?limit=10&${created.toString()}`),
+  route("GET /runs (createdFrom)", `/runs?limit=10&${created.toString()}`, { fills: true }),
   route("GET /runs (status)", "/runs?limit=10&status=PENDING"),
   route("GET /runs (workflowId)", "/runs?limit=10&workflowId=report"),
   route("GET /runs (workflowType)", "/runs?limit=10&workflowType=report"),
-  route("GET /runs (name)", "/runs?limit=10&name=epo"),
+  route("GET /runs (name)", "/runs?limit=10&name=epo", { fills: true }),
   route("GET /runs (annotation)", "/runs?limit=10&annotationKey=note&annotationValue=1", {
     fills: true,
   }),
