@@ -238,17 +238,20 @@ describe("commits that do not go through the run's coordinator", () => {
 
   it("because it failed are told to it, settled ones and those that pass it by", async () => {
     const watching = await Watching.open(RUN);
-    const { connection, failed } = storeOver((real) => ({
+    const { connection, attempts } = storeOver((real) => ({
       attempt: async (commit) => {
         await new D1Store(env.DB).attempt(commit as Commit);
         throw new Error("Durable Object reset because its code was updated.");
       },
       notify: () => real.notify(),
     }));
-    for (const _ of upTo(2)) await connection.persistence.appendOutboxEvents([anEvent(RUN)]);
+    await connection.persistence.appendOutboxEvents([anEvent(RUN)]);
+    await watching.untilEvents(1);
+    await connection.persistence.appendOutboxEvents([anEvent(RUN)]);
     await watching.untilEvents(2);
     expect(watching.sequences).toEqual([1, 2]);
-    expect(failed()).toBe(1);
+    // The first was settled; the second did not go to the coordinator.
+    expect(attempts()).toBe(1);
   });
 
   it("land all the same when it cannot be told, or is of a version that cannot be told", async () => {
@@ -348,6 +351,22 @@ describe("D1", () => {
     });
   });
 
+  it("is asked again for what lands while it answers", async () => {
+    await inCoordinator(async (coordinator, faulty) => {
+      const watching = await Watching.open(RUN, {}, (request) => coordinator.fetch(request));
+      await coordinator.attempt(anAppend(RUN));
+      await watching.untilEvents(1);
+      faulty.restart(({ index }) => (index === 1 ? { kind: "hang" } : null));
+      await coordinator.attempt(anAppend(RUN));
+      await vi.waitUntil(() => faulty.calls[1]?.ran);
+      await coordinator.attempt(anAppend(RUN));
+      expect(faulty.calls).toHaveLength(3);
+      await faulty.release();
+      await watching.untilEvents(3);
+      expect(watching.sequences).toEqual([1, 2, 3]);
+    });
+  });
+
   it("is asked again when it fails, and nothing is lost or doubled", async () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     await inCoordinator(async (coordinator, faulty) => {
@@ -396,5 +415,5 @@ function storeOver(
     },
   };
   const store = new CoordinatedStore(new D1Store(env.DB), runs, { waitUntil });
-  return { connection: new Connection(store), failed: () => attempts };
+  return { connection: new Connection(store), attempts: () => attempts };
 }
