@@ -3,21 +3,16 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { ERROR_CODES, type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
+import {
+  ERROR_CODES,
+  type ErrorCode,
+  HTTP_CODES,
+  type HttpCode,
+  isServiceError,
+  ServiceError,
+} from "../contract/index.ts";
 
-/** Codes of the door itself, beside those of the contract. */
-export const HTTP_CODES = [
-  "UNAUTHENTICATED",
-  "NO_SUCH_ROUTE",
-  "METHOD_NOT_ALLOWED",
-  "MALFORMED",
-  "UNSUPPORTED_MEDIA_TYPE",
-  "RATE_LIMITED",
-  "NOT_CONFIGURED",
-  "GUARD_FAILED",
-  "IDEMPOTENCY_KEY_IN_USE",
-] as const;
-export type ProblemCode = ErrorCode | (typeof HTTP_CODES)[number];
+export type ProblemCode = ErrorCode | HttpCode;
 
 export const problemSchema = z
   .object({
