@@ -96,13 +96,10 @@ async function whole(response: Response): Promise<Answer> {
 
 /** Waits, unless the signal aborts: then its reason is thrown at once. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const waited = async () =>
-    new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-    });
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
   try {
-    await unlessAborted(signal, waited);
+    await unlessAborted(signal, async () => over);
   } finally {
     clearTimeout(timer);
   }
