@@ -178,4 +178,30 @@ describe("a browser's connection", () => {
     expect(refusals).toMatchObject([REFUSED, REFUSED]);
     expect(await stored().jobs.getJobsByWorkflowRun("run")).toEqual([]);
   });
+
+  it("may read what the service says, also of a refusal, where its origin is configured", async () => {
+    const CORS_ORIGINS = "https://app.example";
+    const responses: Response[] = [];
+    const connect = (token: string) =>
+      connectHttp({
+        url: URL_OF_SERVICE,
+        token,
+        fetch: async (request) => {
+          request.headers.set("Origin", CORS_ORIGINS);
+          const response = await send(request, { CORS_ORIGINS });
+          responses.push(response.clone());
+          return response;
+        },
+      });
+    await connect(ADMIN).persistence.createRun(RUN);
+    const stranger = connect("wrong").persistence.getRun("run");
+    await expect(stranger).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    const told = responses.map(({ status, headers }) => [
+      status,
+      headers.get("Access-Control-Allow-Origin"),
+      headers.get("Access-Control-Expose-Headers")?.includes("Retry-After"),
+    ]);
+    expect(told.map(([status]) => status)).toEqual([200, 200, 401]);
+    for (const [, ...rest] of told) expect(rest).toEqual([CORS_ORIGINS, true]);
+  });
 });
