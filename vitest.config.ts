@@ -7,7 +7,10 @@ const source = (path: string) => fileURLToPath(new URL("src/", import.meta.url))
 const resolve = {
   alias: [
     { find: /^workflow-engine-cloudflare$/, replacement: source("embed.ts") },
-    { find: /^workflow-engine-cloudflare\/(client|testing)$/, replacement: source("$1/index.ts") },
+    {
+      find: /^workflow-engine-cloudflare\/(client|http|testing)$/,
+      replacement: source("$1/index.ts"),
+    },
   ],
 };
 

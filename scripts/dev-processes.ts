@@ -25,6 +25,8 @@ export interface DevOptions {
   readonly appPort: number;
   /** Overrides the service's own setting. */
   readonly leaseMs?: number;
+  /** The service's wrangler.toml. Default: the example's, which has the example as its handler. */
+  readonly config?: string;
   /** The service's secret API_TOKENS; without it, its HTTP API answers nobody. */
   readonly apiTokens?: string;
 }
@@ -66,9 +68,9 @@ export class DevProcesses {
 
   /** Resolves when the service answers. */
   async startService(): Promise<void> {
-    const { servicePort, leaseMs, apiTokens } = this.#options;
+    const { servicePort, leaseMs, apiTokens, config = SERVICE_CONFIG } = this.#options;
     const service = await this.#startDev("the service", ROOT, servicePort, [
-      `--config=${SERVICE_CONFIG}`,
+      `--config=${config}`,
       ...this.#persistTo(),
       ...(leaseMs === undefined ? [] : [`--var=LEASE_MS:${leaseMs}`]),
       ...(apiTokens === undefined ? [] : [`--var=API_TOKENS:${apiTokens}`]),

@@ -14,7 +14,7 @@ import {
   type Store,
   TRANSACTION_CHANGES_MAX,
 } from "../changes/index.ts";
-import { isServiceError, ServiceError } from "../contract/index.ts";
+import { type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
 import { requireRoom } from "./encode.ts";
 import type { Unit, Write, Written } from "./unit.ts";
 
@@ -128,22 +128,32 @@ export async function trying<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Repeats what is harmless to repeat while a lost answer is looked for. */
+/**
+ * Repeats what is harmless to repeat while a lost answer is looked for. Whatever refuses that, be it a token that has expired meanwhile or
+ * something on the way that answers in the service's place, says nothing of the commit.
+ */
 async function findingOut<T>(call: () => Promise<T>): Promise<T> {
-  return trying(() => mayHaveWritten(call));
+  const codes = [...TURNED_AWAY, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"] as const;
+  return trying(() => mayHaveWritten(call, codes));
 }
 
-async function mayHaveWritten<T>(call: () => Promise<T>): Promise<T> {
+async function mayHaveWritten<T>(
+  call: () => Promise<T>,
+  codes: readonly ErrorCode[] = TURNED_AWAY,
+): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    throw asUnknown(error);
+    throw asUnknown(error, codes);
   }
 }
 
+/** Who is turned away before anything is done. A token may expire, or be taken away, between two calls. */
+const TURNED_AWAY = ["OVERLOADED", "UNAUTHENTICATED", "FORBIDDEN"] as const;
+
 /** Where something may have been written before, being turned away does not mean that nothing was. */
-function asUnknown(error: unknown): unknown {
-  if (!isServiceError(error) || error.code !== "OVERLOADED") return error;
+function asUnknown(error: unknown, codes: readonly ErrorCode[] = TURNED_AWAY): unknown {
+  if (!isServiceError(error) || !codes.includes(error.code)) return error;
   return new ServiceError("UNAVAILABLE", `The outcome is unknown: ${error.message}`, {}, error);
 }
 

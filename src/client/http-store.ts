@@ -1,50 +1,43 @@
 /** The store behind the HTTP API. */
-import {
-  type AnyResult,
-  type Commit,
-  type CommitOutcome,
-  type Query,
-  type ResultsOf,
-  type Settlement,
-  type Store,
-  withDeadline,
+import type {
+  AnyResult,
+  Commit,
+  CommitOutcome,
+  Query,
+  ResultsOf,
+  Settlement,
+  Store,
 } from "../changes/index.ts";
-import { ERROR_CODES, type ErrorCode, type ErrorDetails, ServiceError } from "../contract/index.ts";
+import { ServiceError } from "../contract/index.ts";
+import {
+  type Answer,
+  bearerToken,
+  exchange,
+  type HttpStoreOptions,
+  pause,
+  serviceUrl,
+} from "./http-exchange.ts";
+import { faultOf, GuardFailed, waitMs } from "./http-faults.ts";
 import { RemoteClock } from "./remote-clock.ts";
 
-export interface HttpStoreOptions {
-  /** Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. */
-  readonly url: string;
-  /** A bearer token of the service's, with the scopes that the calls need. */
-  readonly token: string;
-  /** Default: the platform's. */
-  readonly fetch?: (request: Request) => Promise<Response>;
-  /** Aborts whatever is under way, and every later call. */
-  readonly signal?: AbortSignal;
-}
+export type { HttpStoreOptions } from "./http-exchange.ts";
 
-/** Longer than the service waits for a coordinator, and that for D1. */
-const DEADLINE_MS = 60_000;
-/** The longest that a `Retry-After` is honoured. */
-const RETRY_AFTER_MAX_MS = 30_000;
-/** Requests of one call that the service turned away before it did anything. */
+/** Requests of one call that were turned away before anything was done. */
 const TRIES_MAX = 4;
 
-/** What the service says of a fault: RFC 9457 with our code. */
-interface Problem {
-  readonly code?: unknown;
-  readonly detail?: unknown;
-  readonly details?: unknown;
-}
+type Members = Readonly<Record<string, unknown>>;
 
 export class HttpStore implements Store {
   readonly #url: string;
+  readonly #token: string;
   readonly #options: HttpStoreOptions;
   readonly #clock = new RemoteClock(() => this.#learnOffset());
 
+  /** @throws INVALID_ARGUMENT for a url or a token that cannot be one. */
   constructor(options: HttpStoreOptions) {
     this.#options = options;
-    this.#url = `${options.url.replace(/\/+$/, "")}/v1`;
+    this.#url = `${serviceUrl(options.url)}/v1`;
+    this.#token = bearerToken(options.token);
   }
 
   async now(): Promise<number> {
@@ -53,21 +46,22 @@ export class HttpStore implements Store {
 
   async #learnOffset(): Promise<number> {
     const asked = Date.now();
-    const { now } = await this.#call<{ now: number }>("GET", "/time");
+    const { now } = await this.#call("GET", "/time");
+    if (typeof now !== "number") throw unexpected("GET /time");
     // The clock was read somewhere on the way, most likely in the middle of it.
     return now - Math.round((asked + Date.now()) / 2);
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    const { results } = await this.#call<{ results: unknown }>("POST", "/queries", { queries });
+    const { results } = await this.#call("POST", "/queries", { queries });
     // The service answers in the order of the queries.
-    return results as ResultsOf<Qs>;
+    return listOf(results, queries.length, "POST /queries") as unknown as ResultsOf<Qs>;
   }
 
   async attempt(commit: Commit): Promise<CommitOutcome> {
     try {
-      const { results } = await this.#call<{ results: AnyResult[] }>("POST", "/commits", commit);
-      return { applied: true, results };
+      const { results } = await this.#call("POST", "/commits", commit);
+      return { applied: true, results: listOf(results, commit.reads.length, "POST /commits") };
     } catch (error) {
       if (!(error instanceof GuardFailed)) throw error;
       return { applied: false, violation: error.violation };
@@ -75,101 +69,53 @@ export class HttpStore implements Store {
   }
 
   async settle(commit: Commit): Promise<Settlement> {
-    type Found = { settlement: Settlement };
-    return (await this.#call<Found>("POST", "/settlements", commit)).settlement;
+    const { settlement } = await this.#call("POST", "/settlements", commit);
+    const known = (["applied", "fenced", "unknown"] as const).find((one) => one === settlement);
+    if (known === undefined) throw unexpected("POST /settlements");
+    return known;
   }
 
-  /** Repeats only what the service has turned away before it did anything. */
-  async #call<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
-    for (let tries = 1; ; tries += 1) {
-      const response = await this.#send(method, path, body);
-      if (response.ok) return (await this.#read(response)) as T;
-      const waitMs = turnedAway(response);
-      if (waitMs === null || tries >= TRIES_MAX) throw await this.#fault(response);
-      await response.body?.cancel();
-      await this.#pause(waitMs);
-    }
-  }
-
-  /** What is thrown by the network leaves open whether the request arrived. */
-  async #send(method: string, path: string, body: unknown): Promise<Response> {
-    const { token, signal, fetch: send = (request) => fetch(request) } = this.#options;
-    signal?.throwIfAborted();
-    const request = new Request(this.#url + path, {
-      method,
-      headers: {
-        Authorization: `Bearer ${token}`,
-        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    try {
-      return await withDeadline(send(request), DEADLINE_MS, "The service");
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw unavailable(error);
-    }
-  }
-
-  async #read(response: Response): Promise<unknown> {
-    try {
-      return await response.json();
-    } catch (error) {
-      this.#options.signal?.throwIfAborted();
-      throw unavailable(error);
-    }
-  }
-
-  async #fault(response: Response): Promise<Error> {
-    const problem = (await response.json().catch(() => null)) as Problem | null;
-    const message = typeof problem?.detail === "string" ? problem.detail : response.statusText;
-    const details = detailsOf(problem?.details);
-    if (problem?.code === "GUARD_FAILED") return new GuardFailed(message, details);
-    const known = ERROR_CODES.find((code) => code === problem?.code);
-    return new ServiceError(known ?? codeOf(response.status), message, details);
-  }
-
-  async #pause(ms: number): Promise<void> {
+  /** Repeats only what was turned away before anything was done. */
+  async #call(method: "GET" | "POST", path: string, body?: object): Promise<Members> {
+    const init = this.#init(method, body);
     const { signal } = this.#options;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      signal?.addEventListener("abort", () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
-    signal?.throwIfAborted();
+    for (let tries = 1; ; tries += 1) {
+      const answer = await exchange(this.#url + path, init, this.#options);
+      if (answer.ok) return membersOf(answer, `${method} ${path}`);
+      const fault = faultOf(answer);
+      if (fault instanceof GuardFailed || fault.code !== "OVERLOADED" || tries >= TRIES_MAX) {
+        throw fault;
+      }
+      await pause(waitMs(answer, tries), signal);
+    }
+  }
+
+  #init(method: string, body: object | undefined): RequestInit {
+    const Authorization = `Bearer ${this.#token}`;
+    if (body === undefined) return { method, headers: { Authorization } };
+    const headers = { Authorization, "Content-Type": "application/json" };
+    return { method, headers, body: JSON.stringify(body) };
   }
 }
 
-class GuardFailed extends Error {
-  readonly violation: { readonly guard: number; readonly actual: number };
-  constructor(message: string, details: ErrorDetails) {
-    super(message);
-    this.violation = { guard: Number(details["guard"]), actual: Number(details["actual"]) };
+/** A success that is not the service's, or breaks off, leaves open what the service did. */
+function membersOf({ text }: Answer, what: string): Members {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw unexpected(what, error);
   }
+  if (typeof value !== "object" || value === null) throw unexpected(what);
+  return { ...value };
 }
 
-/** How long to wait after an answer that says that nothing was done; null for any other. */
-function turnedAway(response: Response): number | null {
-  if (response.status !== 429) return null;
-  const seconds = Number(response.headers.get("Retry-After") ?? "1");
-  return Math.min((Number.isFinite(seconds) ? seconds : 1) * 1_000, RETRY_AFTER_MAX_MS);
+function listOf(results: unknown, length: number, what: string): AnyResult[] {
+  if (!Array.isArray(results) || results.length !== length) throw unexpected(what);
+  return results as AnyResult[];
 }
 
-/** For an answer that is not the service's own: a proxy's, or the platform's. */
-function codeOf(status: number): ErrorCode {
-  // Nothing was done.
-  if (status === 429 || status === 408) return "OVERLOADED";
-  return status >= 500 ? "UNAVAILABLE" : "INVALID_ARGUMENT";
-}
-
-function detailsOf(details: unknown): ErrorDetails {
-  return typeof details === "object" && details !== null ? (details as ErrorDetails) : {};
-}
-
-function unavailable(error: unknown): ServiceError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new ServiceError("UNAVAILABLE", `The service did not answer: ${reason}`, {}, error);
+function unexpected(what: string, cause?: unknown): ServiceError {
+  const message = `${what}: the answer is not the service's, or not the whole of it`;
+  return new ServiceError("UNAVAILABLE", message, {}, cause);
 }

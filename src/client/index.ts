@@ -5,11 +5,12 @@
  */
 import type { Backend } from "../contract/index.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
-import { HttpStore, type HttpStoreOptions } from "./http-store.ts";
+import { type HttpConnectionOptions, openHttp } from "./http-connection.ts";
 import { RpcStore, type WorkflowEngineBinding } from "./rpc-store.ts";
 
 export * from "../contract/index.ts";
 export type { ConnectionOptions } from "./connection.ts";
+export type { HttpConnectionOptions } from "./http-connection.ts";
 export type { HttpStoreOptions } from "./http-store.ts";
 export type { RetryOptions } from "./retry.ts";
 export type { EngineSessionStub, WorkflowEngineBinding } from "./rpc-store.ts";
@@ -23,24 +24,12 @@ export function connect(binding: WorkflowEngineBinding, options: ConnectionOptio
   return new Connection(new RpcStore(binding), options);
 }
 
-export interface HttpConnectionOptions extends HttpStoreOptions, ConnectionOptions {}
-
 /**
  * Opens a connection to the service over its HTTP API, from anywhere: the same contract, transactions included, since a commit is
- * data. It keeps nothing open; make as many as you like.
+ * data. It keeps nothing open; make as many as you like. Browsers get the one of `browser.ts`, whose jobs cannot join a transaction.
+ * @throws INVALID_ARGUMENT for a url or a token that cannot be one.
  */
-export function connectHttp({
-  url,
-  token,
-  fetch,
-  signal,
-  ...options
-}: HttpConnectionOptions): Backend {
-  const store = new HttpStore({
-    url,
-    token,
-    ...(fetch === undefined ? {} : { fetch }),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  return new Connection(store, options);
+export function connectHttp(options: HttpConnectionOptions): Backend {
+  const { store, options: others } = openHttp(options);
+  return new Connection(store, others);
 }

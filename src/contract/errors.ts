@@ -8,6 +8,8 @@
 export const ERROR_CODES = [
   /** A value is malformed or beyond a limit. `details` names the field. Nothing was written. */
   "INVALID_ARGUMENT",
+  /** The service does not know the token, or was given no tokens to know. Nothing was written. */
+  "UNAUTHENTICATED",
   /** This binding, or this token, may not do it. Nothing was written. `details`: the change, or the scope. */
   "FORBIDDEN",
   /** The row that the call names does not exist. */

@@ -1,22 +1,7 @@
 /** Every problem that the door may answer, told once: what answers it and what documents it read it here. */
-import type { ErrorCode } from "../contract/index.ts";
+import type { ErrorCode, HttpCode } from "../contract/index.ts";
 
-/** Codes of the door itself, beside those of the contract. */
-export const HTTP_CODES = [
-  "UNAUTHENTICATED",
-  "NO_SUCH_ROUTE",
-  "METHOD_NOT_ALLOWED",
-  "MALFORMED",
-  "UNSUPPORTED_MEDIA_TYPE",
-  "RATE_LIMITED",
-  "NOT_CONFIGURED",
-  "GUARD_FAILED",
-  "IDEMPOTENCY_KEY_IN_USE",
-  "FOREIGN_ORIGIN",
-  "REQUEST_TIMEOUT",
-  "KEYS_UNAVAILABLE",
-] as const;
-export type ProblemCode = ErrorCode | (typeof HTTP_CODES)[number];
+export type ProblemCode = ErrorCode | HttpCode;
 
 interface ProblemKind {
   readonly status: number;

@@ -2,9 +2,16 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
-import { ERROR_CODES, type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
-import { BESIDE_OPERATIONS, HTTP_CODES, kindOf, type ProblemCode } from "./problem-kinds.ts";
+import {
+  ERROR_CODES,
+  type ErrorCode,
+  HTTP_CODES,
+  isServiceError,
+  ServiceError,
+} from "../contract/index.ts";
+import { BESIDE_OPERATIONS, kindOf, type ProblemCode } from "./problem-kinds.ts";
 
+export type { ProblemCode };
 type Details = Record<string, string | number | boolean | null>;
 
 const PROBLEM_CODES: readonly ProblemCode[] = [...ERROR_CODES, ...HTTP_CODES];
@@ -52,6 +59,8 @@ export const problemSchema = z
     // The others are shown with the operations that answer them.
     examples: BESIDE_OPERATIONS.map(exampleOf),
   });
+
+export type Problem = z.infer<typeof problemSchema>;
 
 /** A fault of the door, thrown by its middleware and answered in one place. */
 export class HttpFault extends Error {

@@ -57,7 +57,7 @@ describe("the client over the network", () => {
     expect(await persistence.getRun("gone")).toBeNull();
     const stranger = connectHttp({ url: processes.serviceUrl, token: "wrong" });
     await expect(stranger.persistence.getRun("x")).rejects.toMatchObject({
-      code: "INVALID_ARGUMENT",
+      code: "UNAUTHENTICATED",
     });
     const nobody = connectHttp({ url: "http://127.0.0.1:9", token: TOKEN });
     await expect(nobody.persistence.getRun("x")).rejects.toMatchObject({ code: "UNAVAILABLE" });

@@ -41,7 +41,8 @@ export type {
   ConformanceOptions,
 } from "./harness.ts";
 
-const AREAS: Readonly<Record<string, Area>> = {
+/** All of it, in this order. */
+export const AREAS: Readonly<Record<string, Area>> = {
   runs,
   "claims of runs": runClaims,
   "stuck runs": stuckRuns,

@@ -1,0 +1,26 @@
+/**
+ * The call chain where nothing follows it. All that is known is whether a transaction is open: if none is, code belongs to none; if one
+ * is, it may be its callback or something that has nothing to do with it.
+ */
+import type { CallChain } from "./call-chain.ts";
+
+export class BrowserChain<Transaction extends object> implements CallChain<Transaction> {
+  #open = 0;
+
+  async whole<T>(body: () => Promise<T>): Promise<T> {
+    this.#open += 1;
+    try {
+      return await body();
+    } finally {
+      this.#open -= 1;
+    }
+  }
+
+  within<T>(_transaction: Transaction, callback: () => Promise<T>): Promise<T> {
+    return callback();
+  }
+
+  current(): null | "unknown" {
+    return this.#open === 0 ? null : "unknown";
+  }
+}

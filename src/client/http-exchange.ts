@@ -1,0 +1,125 @@
+/** One request to the service, and its whole answer. */
+import { withDeadline } from "../changes/index.ts";
+import { isServiceError, ServiceError } from "../contract/index.ts";
+import { invalid } from "./encode.ts";
+
+export interface HttpStoreOptions {
+  /**
+   * Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. It may have a path, where something in front of the
+   * service takes that off.
+   */
+  readonly url: string;
+  /** A bearer token of the service's, with the scopes that the calls need. */
+  readonly token: string;
+  /** Default: the platform's. */
+  readonly fetch?: (request: Request) => Promise<Response>;
+  /** Aborts whatever is under way, and every later call. */
+  readonly signal?: AbortSignal;
+}
+
+/** What came back, whoever sent it. */
+export interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: Headers;
+  /** It points elsewhere. Nobody has followed it. */
+  readonly redirects: boolean;
+  readonly text: string;
+}
+
+/** Longer than the service waits for a coordinator, and that for D1. */
+const DEADLINE_MS = 60_000;
+
+/**
+ * The service's url, without a slash at its end.
+ * @throws INVALID_ARGUMENT unless it is a whole one of http or https, without credentials, query and fragment.
+ */
+export function serviceUrl(url: string): string {
+  const parsed = typeof url === "string" ? URL.parse(url) : null;
+  const http = parsed?.protocol === "https:" || parsed?.protocol === "http:";
+  if (parsed === null || !http) {
+    throw invalid("url must be that of the service, as in https://engine.example", {
+      field: "url",
+    });
+  }
+  if (`${parsed.username}${parsed.password}${parsed.search}${parsed.hash}` !== "") {
+    throw invalid("url must have no user, password, query or fragment", { field: "url" });
+  }
+  return parsed.origin + parsed.pathname.replace(/\/+$/, "");
+}
+
+/** @throws INVALID_ARGUMENT, which does not tell it, unless it can be sent. */
+export function bearerToken(token: string): string {
+  if (typeof token === "string" && /^[\x21-\x7e]+$/.test(token)) return token;
+  throw invalid("token must be a text of visible ASCII characters, and not empty", {
+    field: "token",
+  });
+}
+
+/**
+ * Sends the request and reads the whole answer, within a minute.
+ * @throws the signal's reason as soon as it aborts; UNAVAILABLE for what the network throws, which leaves open whether the request arrived.
+ */
+export async function exchange(
+  url: string,
+  init: RequestInit,
+  { fetch: send = (request) => fetch(request), signal }: HttpStoreOptions,
+): Promise<Answer> {
+  signal?.throwIfAborted();
+  const controller = new AbortController();
+  try {
+    // A redirect is not followed: what is sent, and the token with it, is for the service alone.
+    const request = new Request(url, { ...init, redirect: "manual", signal: controller.signal });
+    return await withDeadline(
+      unlessAborted(signal, async () => whole(await send(request))),
+      DEADLINE_MS,
+      "The service",
+    );
+  } catch (error) {
+    // Nobody waits for the rest of it any more.
+    controller.abort(error);
+    signal?.throwIfAborted();
+    if (isServiceError(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ServiceError("UNAVAILABLE", `The service did not answer: ${reason}`, {}, error);
+  }
+}
+
+async function whole(response: Response): Promise<Answer> {
+  const { ok, status, statusText, headers } = response;
+  // Browsers hide where it points to, and have a type for it that the types of Workers do not know.
+  const type: string = response.type;
+  const redirects = type === "opaqueredirect" || (status >= 300 && status < 400);
+  return { ok, status, statusText, headers, redirects, text: await response.text() };
+}
+
+/** Waits, unless the signal aborts: then its reason is thrown at once. */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  try {
+    await unlessAborted(signal, async () => over);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Whatever the work does about it, an abort ends the waiting for it. Leaves nothing behind at the signal, which may live for long. */
+async function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return work();
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = () => {
+    reject(signal.reason);
+  };
+  signal.addEventListener("abort", stop);
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

@@ -1,0 +1,155 @@
+/** What an answer that is no success means in the words of the contract. */
+import {
+  ERROR_CODES,
+  type ErrorCode,
+  type ErrorDetails,
+  HTTP_CODES,
+  type HttpCode,
+  ServiceError,
+} from "../contract/index.ts";
+import type { Answer } from "./http-exchange.ts";
+
+/** The longest that a `Retry-After` is honoured. */
+const RETRY_AFTER_MAX_MS = 30_000;
+/** The first pause where none is asked for; then twice that, ... */
+const PAUSE_MS = 500;
+
+/** What a commit's guard met. No fault: the transaction runs again. */
+export class GuardFailed extends Error {
+  readonly violation: { readonly guard: number; readonly actual: number };
+  constructor(message: string, details: ErrorDetails) {
+    super(message);
+    this.violation = { guard: Number(details["guard"]), actual: Number(details["actual"]) };
+  }
+}
+
+/** Codes of the door. None of them has written anything. */
+const CODES_OF_THE_DOOR: Readonly<Record<Exclude<HttpCode, "GUARD_FAILED">, ErrorCode>> = {
+  // The url is not that of the service, or the service is older than this client.
+  NO_SUCH_ROUTE: "INVALID_ARGUMENT",
+  METHOD_NOT_ALLOWED: "INVALID_ARGUMENT",
+  RATE_LIMITED: "OVERLOADED",
+  // It knows no token, so it does not know this one. Waiting does not help, and nothing is in doubt.
+  NOT_CONFIGURED: "UNAUTHENTICATED",
+  // What this client sends is JSON, and has no idempotency key: it, or something on the way, has a bug.
+  MALFORMED: "INTERNAL",
+  UNSUPPORTED_MEDIA_TYPE: "INTERNAL",
+  IDEMPOTENCY_KEY_IN_USE: "INTERNAL",
+  FOREIGN_ORIGIN: "FORBIDDEN",
+  // Nothing was done; it may be again.
+  REQUEST_TIMEOUT: "OVERLOADED",
+  KEYS_UNAVAILABLE: "OVERLOADED",
+};
+
+/** What the service says of a fault: RFC 9457 with our code. */
+interface Problem {
+  readonly code: ErrorCode | HttpCode;
+  readonly detail: string;
+  readonly details: ErrorDetails;
+}
+
+export function faultOf(answer: Answer): ServiceError | GuardFailed {
+  if (answer.redirects) return redirected(answer);
+  const problem = problemOf(answer.text);
+  if (problem === null) return strange(answer);
+  const { code, detail, details } = problem;
+  if (code === "GUARD_FAILED") return new GuardFailed(detail, details);
+  if (isErrorCode(code)) return new ServiceError(code, detail, details);
+  return new ServiceError(CODES_OF_THE_DOOR[code], `${code}: ${detail}`, details);
+}
+
+function isErrorCode(code: ErrorCode | HttpCode): code is ErrorCode {
+  return ERROR_CODES.some((known) => known === code);
+}
+
+/** Null unless it is one of the service's, with a code that this client knows. */
+function problemOf(text: string): Problem | null {
+  const value = parsed(text);
+  if (typeof value !== "object" || value === null) return null;
+  const members: Readonly<Record<string, unknown>> = { ...value };
+  const code = [...ERROR_CODES, ...HTTP_CODES].find((known) => known === members["code"]);
+  if (code === undefined) return null;
+  const { detail, details } = members;
+  return { code, detail: typeof detail === "string" ? detail : code, details: plain(details) };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // A page of somebody else's.
+    return null;
+  }
+}
+
+function plain(details: unknown): ErrorDetails {
+  if (typeof details !== "object" || details === null) return {};
+  const told: Record<string, string | number | boolean | null> = {};
+  for (const [name, value] of Object.entries(details)) {
+    if (value === null || ["string", "number", "boolean"].includes(typeof value)) {
+      told[name] = value;
+    }
+  }
+  return told;
+}
+
+function redirected({ headers, status }: Answer): ServiceError {
+  const place = headers.get("Location") ?? "another place";
+  return new ServiceError(
+    "INVALID_ARGUMENT",
+    `url redirects to ${place} (${status}). Nothing was sent there; give the url that answers itself`,
+    { field: "url" },
+  );
+}
+
+/** Of somebody between us and the service, or of one that is newer than this client. */
+function strange({ status, statusText, headers }: Answer): ServiceError {
+  const type = headers.get("Content-Type") ?? "no type";
+  const what = `${status} ${statusText}`.trim();
+  return new ServiceError(codeOf(status), `Not an answer of the service: ${what} (${type})`);
+}
+
+function codeOf(status: number): ErrorCode {
+  switch (status) {
+    case 401:
+      return "UNAUTHENTICATED";
+    case 403:
+      return "FORBIDDEN";
+    case 413:
+      return "PAYLOAD_TOO_LARGE";
+    case 429:
+      return "OVERLOADED";
+    // Given up in the middle: the service may have had it all.
+    case 408:
+    case 499:
+      return "UNAVAILABLE";
+    default:
+      return status >= 400 && status < 500 ? "INVALID_ARGUMENT" : "UNAVAILABLE";
+  }
+}
+
+/**
+ * How long to wait before what was turned away is sent again: as `Retry-After` asks, in seconds or until an instant, at most 30 s; else longer
+ * each time. A fifth longer at random, so that those who were turned away together do not come back together.
+ */
+export function waitMs({ headers }: Answer, tries: number): number {
+  const asked = retryAfterMs(headers) ?? PAUSE_MS * 2 ** (tries - 1);
+  return Math.min(asked, RETRY_AFTER_MAX_MS) * (1 + Math.random() / 5);
+}
+
+function retryAfterMs(headers: Headers): number | null {
+  const value = headers.get("Retry-After")?.trim() ?? "";
+  if (/^\d+$/.test(value)) return Number(value) * 1_000;
+  const until = httpDate(value);
+  if (until === null) return null;
+  // By the clock of whoever says it, if that is told.
+  const now = httpDate(headers.get("Date") ?? "") ?? Date.now();
+  return Math.max(0, until - now);
+}
+
+/** https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7, in the form that may be sent. */
+function httpDate(value: string): number | null {
+  return /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(value)
+    ? Date.parse(value)
+    : null;
+}

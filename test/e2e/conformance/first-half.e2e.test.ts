@@ -1,0 +1,3 @@
+import { describeHalf } from "./network.ts";
+
+describeHalf(0);

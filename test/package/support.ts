@@ -1,0 +1,84 @@
+/** The package as npm would publish it, unpacked where a consumer has it. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+export const NAME = "workflow-engine-cloudflare";
+/** What npm would install beside it, and what its README asks for. */
+const INSTALLED = [
+  "@cloudflare/workers-types",
+  "@hono/zod-openapi",
+  "@hono/zod-validator",
+  "@asteasolutions/zod-to-openapi",
+  "drizzle-orm",
+  "eventsource-parser",
+  "hono",
+  "jose",
+  "zod",
+];
+
+/** Runs a command in a folder, to its end. */
+export function run(cwd: string, command: string, ...args: string[]) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8" });
+  if (error !== undefined) throw error;
+  return { status, output: `${stdout}${stderr}` };
+}
+
+/** A command that is installed here. */
+export function bin(name: string): string {
+  return join(ROOT, "node_modules", ".bin", name);
+}
+
+export class Consumer {
+  readonly folder = mkdtempSync(join(tmpdir(), "workflow-engine-consumer-"));
+  readonly package = join(this.folder, "node_modules", NAME);
+
+  /** Builds and packs the package, and installs it with what it needs, without the network. */
+  constructor() {
+    const packed = run(ROOT, "npm", "pack", "--pack-destination", this.folder);
+    if (packed.status !== 0) throw new Error(packed.output);
+    const [tarball = ""] = readdirSync(this.folder).filter((name) => name.endsWith(".tgz"));
+    mkdirSync(this.package, { recursive: true });
+    const unpacking = ["-xzf", tarball, "--strip-components=1", "-C", join("node_modules", NAME)];
+    const unpacked = run(this.folder, "tar", ...unpacking);
+    if (unpacked.status !== 0) throw new Error(unpacked.output);
+    for (const name of INSTALLED) {
+      const place = join(this.folder, "node_modules", name);
+      mkdirSync(dirname(place), { recursive: true });
+      symlinkSync(join(ROOT, "node_modules", name), place, "junction");
+    }
+    this.write("package.json", JSON.stringify({ private: true, type: "module" }));
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(join(this.folder, name), text);
+  }
+
+  /** What a strict `tsc` says of these files, each by its text. Nothing when they are in order. */
+  typecheck(files: Readonly<Record<string, string>>, options: object = {}): string {
+    for (const [name, text] of Object.entries(files)) this.write(name, text);
+    const compilerOptions = {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      noPropertyAccessFromIndexSignature: true,
+      verbatimModuleSyntax: true,
+      // The package's own declarations are checked, too.
+      skipLibCheck: false,
+      target: "es2024",
+      module: "esnext",
+      moduleResolution: "bundler",
+      noEmit: true,
+      ...options,
+    };
+    this.write("tsconfig.json", JSON.stringify({ compilerOptions, files: Object.keys(files) }));
+    return run(this.folder, bin("tsc"), "-p", ".").output;
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
