@@ -81,12 +81,23 @@ const runFilters = fc.record(
   { requiredKeys: [] },
 );
 
+const oneRunFilter = fc.oneof(
+  fc.record({ status }),
+  fc.record({ workflowId: of("w", "w2") }),
+  fc.record({ workflowType: of("t", "") }),
+  fc.record({ nameContains: of("w", "W", "_") }),
+  fc.record({ annotation: fc.record({ key, value: text }) }),
+  fc.record({ createdFrom: instant }),
+);
+/** A place to go on from would leave most lists, which are short, empty. */
+const sometimes = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: null, freq: 1 });
+
 export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } = {
   run: asking("run", { id: workflowRunId }),
   runStatus: asking("runStatus", { id: workflowRunId }),
   runs: optionally("runs", {
-    filters: runFilters,
-    after: nullable(fc.record({ createdAt: instant, ordinal })),
+    filters: fc.oneof(of({}), oneRunFilter, oneRunFilter, runFilters),
+    after: sometimes(fc.record({ createdAt: instant, ordinal })),
     descending: fc.boolean(),
     limit: of(1, 2, 5, 100),
     omit: of<["input", "output"][]>(["input", "output"]),
@@ -126,7 +137,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   outboxEvent: asking("outboxEvent", event),
   outboxTail: asking("outboxTail", { workflowRunId }),
   unpublishedEvents: asking("unpublishedEvents", { limit }),
-  outboxBacklog: asking("outboxBacklog", { after: nullable(fc.record(event)), limit }),
+  outboxBacklog: asking("outboxBacklog", { after: sometimes(fc.record(event)), limit }),
   deadLetters: optionally("deadLetters", {
     after: nullable(fc.record({ ...event, dlqAt: instant })),
     limit,

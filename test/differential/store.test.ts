@@ -202,7 +202,9 @@ function note(met: Met, { guards, changes, reads }: Commit, outcome: Outcome): v
   for (const change of changes) count(`change ${change.kind}`);
   for (const [index, query] of reads.entries()) {
     const result = outcome.results[index];
-    const empty = !result || (Array.isArray(result) && result.length === 0);
+    const rows =
+      typeof result === "object" && result !== null && "rows" in result ? result.rows : result;
+    const empty = !rows || (Array.isArray(rows) && rows.length === 0);
     if (!empty) count(`query ${query.q} with an answer`);
   }
 }

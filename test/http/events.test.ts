@@ -315,7 +315,7 @@ describe("watchEvents", () => {
   it("throws what is refused, and tries again what is not", async () => {
     await expect(watch({ token: "wrong" }).next()).rejects.toMatchObject({
       name: "ServiceError",
-      code: "INVALID_ARGUMENT",
+      code: "UNAUTHENTICATED",
     });
     await append("a");
     const answers = [

@@ -93,7 +93,7 @@ describe("one tick", () => {
     leases: /"jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < \?/,
     jobs: /count\(\*\).*"jobs_suspended_idx"/,
     stages: /"stages_suspended_idx"/,
-    runs: /count\(\*\).*FROM "runs" WHERE "status" = 'PENDING'/,
+    runs: /count\(\*\).*"runs_pending_idx" WHERE "status" = 'PENDING'/,
     failures: /"jobs_failed_idx"/,
     permits: /count\(\*\).*"jobs_ready_keyed_idx"/,
     outbox: /count\(\*\).*"outbox_events/,
