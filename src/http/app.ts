@@ -11,13 +11,16 @@ import { logLine } from "./log-line.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
+import { annotations } from "./routes/annotations.ts";
+import { artifacts } from "./routes/artifacts.ts";
+import { audit } from "./routes/audit.ts";
 import { commits } from "./routes/commits.ts";
 import { events } from "./routes/events.ts";
+import { idempotencyKeys } from "./routes/idempotency-keys.ts";
+import { jobLeases } from "./routes/job-leases.ts";
 import { jobs } from "./routes/jobs.ts";
+import { logs } from "./routes/logs.ts";
 import { outbox } from "./routes/outbox.ts";
-import { lists } from "./routes/lists.ts";
-import { listsOfRun } from "./routes/lists-of-run.ts";
-import { records } from "./routes/records.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
 import { type AppEnv, boundedBody, newRouter } from "./support.ts";
@@ -72,15 +75,18 @@ app.use("/v1/*", idempotent);
 
 const api = app
   .route("/v1", commits)
-  .route("/v1", lists)
-  .route("/v1", listsOfRun)
   .route("/v1", runs)
   .route("/v1", stages)
-  .route("/v1", records)
+  .route("/v1", logs)
+  .route("/v1", artifacts)
+  .route("/v1", annotations)
   .route("/v1", outbox)
   .route("/v1", events)
+  .route("/v1", idempotencyKeys)
   .route("/v1", jobs)
-  .route("/v1", aiCalls);
+  .route("/v1", jobLeases)
+  .route("/v1", aiCalls)
+  .route("/v1", audit);
 
 describeComponents(app);
 

@@ -3,6 +3,14 @@
  * rows arrive and go. To the caller a cursor is opaque.
  */
 import { z } from "@hono/zod-openapi";
+import {
+  type ArtifactRow,
+  type JobRow,
+  type LogRow,
+  LONG_TEXT,
+  type OutboxEventRow,
+  type Store,
+} from "../changes/index.ts";
 import { HttpFault } from "./problem.ts";
 
 const LIMIT_DEFAULT = 100;
@@ -137,4 +145,46 @@ export function page<Row, Item extends { readonly id: string }>(
   next: unknown,
 ): { items: (Partial<Item> & Pick<Item, "id">)[]; nextCursor: string | null } {
   return { items: rows.map((row) => pick(toItem(row), fields)), nextCursor: cursorOf(next) };
+}
+
+/** An ordinal, as a part of a place. */
+export const ordinalText = z.string().regex(/^[0-9a-z]{1,64}$/);
+
+const anyKey = z.string();
+const sequenceKey = z.string().regex(/^\d{1,15}$/);
+
+interface PageInput {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+  readonly order: "asc" | "desc";
+  readonly fields?: ReadonlySet<string> | undefined;
+}
+
+interface RowsOfRun {
+  logs: LogRow;
+  artifacts: ArtifactRow;
+  outboxEvents: OutboxEventRow;
+  jobs: JobRow;
+}
+
+/** A page of what a run has, by its key. */
+export async function pageOfRun<Of extends keyof RowsOfRun>(
+  store: Store,
+  of: Of,
+  workflowRunId: string,
+  { limit: rows, cursor: text, order: direction, fields }: PageInput,
+): Promise<RowsOfRun[Of][]> {
+  const [found] = await store.read([
+    {
+      q: "page",
+      of,
+      workflowRunId,
+      after: placeOf(text, of === "outboxEvents" ? sequenceKey : anyKey),
+      descending: direction === "desc",
+      limit: rows,
+      omit: omitted(LONG_TEXT[of], fields),
+    },
+  ]);
+  // Rows of the kind that was asked for.
+  return found as unknown as RowsOfRun[Of][];
 }

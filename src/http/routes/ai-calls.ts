@@ -1,7 +1,7 @@
 /** The ledger of AI calls. */
 import { z } from "@hono/zod-openapi";
 import { answers, done, jsonBody, operation } from "../operation.ts";
-import { AI_CALL, aiCall, integer, dollars, flag, text } from "../schemas/index.ts";
+import { AI_CALL, aiCall, dollars, flag, integer, text } from "../schemas/index.ts";
 import { given, newRouter, secured } from "../support.ts";
 
 const tags = ["AI calls"];

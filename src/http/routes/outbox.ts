@@ -1,30 +1,75 @@
-/** Outbox events and idempotency keys. */
+/** Outbox events. */
 import { z } from "@hono/zod-openapi";
-import { OUTBOX_PAGE_DEFAULT, OUTBOX_PAGE_MAX } from "../../changes/index.ts";
+import { OUTBOX_PAGE_DEFAULT, OUTBOX_PAGE_MAX, type OutboxEventRow } from "../../changes/index.ts";
+import { toOutboxRecord } from "../../client/records.ts";
+import {
+  listQuery,
+  onePage,
+  order,
+  page,
+  pageOf,
+  pageOfRun,
+  placeAfter,
+  placeOf,
+} from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
-  integer,
   createOutboxEvents,
   EVENT,
   eventId,
-  inputInstant,
   INSTANT,
-  json,
+  integer,
   outboxRecord,
-  settable,
-  text,
+  runKey,
   toWireRecord,
 } from "../schemas/index.ts";
-import { given, newRouter, secured } from "../support.ts";
+import { newRouter, secured } from "../support.ts";
 
 const event = z.object({ id: eventId });
 const tags = ["outbox"];
-const keyTags = ["idempotency keys"];
-const idempotencyKey = {
-  key: text("The key.", "order-1"),
-  commandType: text("What is done under it: keys of different types do not meet.", "run.create"),
-};
-const KEY = { key: "order-1", commandType: "run.create" };
+
+const backlog = operation({
+  method: "get",
+  path: "/outbox-events",
+  operationId: "listOutboxBacklog",
+  tags,
+  summary: "Events of all runs that wait to be published, or have given up",
+  description:
+    "`waiting`: neither published nor in the DLQ, by run, then sequence. `dead-letter`: in the DLQ, the longest first. To publish, `GET /v1/outbox-events/next` is fair.",
+  ...secured("read"),
+  request: {
+    query: listQuery(outboxRecord).extend({
+      state: z
+        .enum(["waiting", "dead-letter"])
+        .default("waiting")
+        .openapi({ description: "Which of them.", example: "waiting" }),
+    }),
+  },
+  responses: answers({
+    200: {
+      description: "A page of events.",
+      schema: pageOf("BacklogEvent", outboxRecord),
+      example: onePage(EVENT),
+    },
+  }),
+});
+
+const eventsOfRun = operation({
+  method: "get",
+  path: "/runs/{runId}/outbox-events",
+  operationId: "listOutboxEvents",
+  tags,
+  summary: "A run's outbox events, by sequence",
+  ...secured("read"),
+  request: { params: runKey, query: listQuery(outboxRecord).extend({ order: order("asc") }) },
+  responses: answers({
+    200: {
+      description: "A page of events.",
+      schema: pageOf("OutboxEvent", outboxRecord),
+      example: onePage(EVENT),
+    },
+  }),
+});
 
 const post = operation({
   method: "post",
@@ -48,7 +93,7 @@ const post = operation({
   responses: done("Appended."),
 });
 
-const next = operation({
+const nextEvents = operation({
   method: "get",
   path: "/outbox-events/next",
   operationId: "getUnpublishedOutboxEvents",
@@ -97,6 +142,34 @@ const publish = operation({
   responses: done("Noted. Unknown ids are ignored."),
 });
 
+const replay = operation({
+  method: "post",
+  path: "/outbox-events/replay",
+  operationId: "replayDLQEvents",
+  tags,
+  summary: "Put events back from the DLQ, the longest waiting first",
+  ...secured("write"),
+  request: jsonBody(
+    z
+      .object({
+        maxEvents: z.int().min(0).max(1_000).openapi({
+          description: "At most so many.",
+          example: 100,
+        }),
+      })
+      .strict()
+      .openapi("Replay"),
+    { maxEvents: 100 },
+  ),
+  responses: answers({
+    200: {
+      description: "How many.",
+      schema: z.object({ replayed: integer("Events put back.", 1) }).openapi("Replayed"),
+      example: { replayed: 1 },
+    },
+  }),
+});
+
 const countRetry = operation({
   method: "post",
   path: "/outbox-events/{id}/retry-count",
@@ -127,102 +200,38 @@ const deadLetter = operation({
   problems: ["NOT_FOUND"],
 });
 
-const replay = operation({
-  method: "post",
-  path: "/outbox-events/replay",
-  operationId: "replayDLQEvents",
-  tags,
-  summary: "Put events back from the DLQ, the longest waiting first",
-  ...secured("write"),
-  request: jsonBody(
-    z
-      .object({
-        maxEvents: z.int().min(0).max(1_000).openapi({
-          description: "At most so many.",
-          example: 100,
-        }),
-      })
-      .strict()
-      .openapi("Replay"),
-    { maxEvents: 100 },
-  ),
-  responses: answers({
-    200: {
-      description: "How many.",
-      schema: z.object({ replayed: integer("Events put back.", 1) }).openapi("Replayed"),
-      example: { replayed: 1 },
-    },
-  }),
-});
-
-const acquire = operation({
-  method: "post",
-  path: "/idempotency-keys/acquire",
-  operationId: "acquireIdempotencyKey",
-  tags: keyTags,
-  summary: "Acquire a key, or learn what became of it",
-  ...secured("write"),
-  request: jsonBody(
-    z
-      .object({
-        ...idempotencyKey,
-        now: inputInstant("Instead of the service's clock.").optional(),
-        staleInProgressAfterMs: z.number().min(0).optional().openapi({
-          description:
-            "A key in progress for so many milliseconds may be taken over. Left out: never.",
-          example: 60_000,
-        }),
-      })
-      .strict()
-      .openapi("AcquireKey"),
-    KEY,
-  ),
-  responses: answers({
-    200: {
-      description: "`acquired`: yours; `in_progress`: another's; `replay`: done, with its result.",
-      schema: z
-        .object({
-          status: z.enum(["acquired", "in_progress", "replay"]).openapi({ example: "replay" }),
-          result: settable("Of `replay`: what was stored.", { id: "run-1" }),
-        })
-        .openapi("AcquiredKey"),
-      example: { status: "replay", result: { id: "run-1" } },
-    },
-  }),
-});
-
-const complete = operation({
-  method: "post",
-  path: "/idempotency-keys/complete",
-  operationId: "completeIdempotencyKey",
-  tags: keyTags,
-  summary: "Store the result that later callers are answered",
-  ...secured("write"),
-  request: jsonBody(
-    z
-      .object({
-        ...idempotencyKey,
-        result: json("What later callers are answered.", { id: "run-1" }),
-      })
-      .strict()
-      .openapi("CompleteKey"),
-    { ...KEY, result: { id: "run-1" } },
-  ),
-  responses: done("Stored."),
-});
-
-const release = operation({
-  method: "post",
-  path: "/idempotency-keys/release",
-  operationId: "releaseIdempotencyKey",
-  tags: keyTags,
-  summary: "Give a key back that is in progress",
-  ...secured("write"),
-  request: jsonBody(z.object(idempotencyKey).strict().openapi("ReleaseKey"), KEY),
-  responses: done("Released, unless it is completed."),
-});
-
 export const outbox = newRouter()
+  .openapi(backlog, async (context) => {
+    const { limit, cursor, fields, state } = context.req.valid("query");
+    const { store } = context.var;
+    const place = z.object({ workflowRunId: z.string().min(1), sequence: z.int().min(0) });
+    const toItem = (row: OutboxEventRow) => toWireRecord(toOutboxRecord(row));
+    if (state === "waiting") {
+      const after = placeOf(cursor, place);
+      const [rows] = await store.read([{ q: "outboxBacklog", after, limit }]);
+      const next = placeAfter(rows, limit, ({ workflowRunId, sequence }) => ({
+        workflowRunId,
+        sequence,
+      }));
+      return context.json(page(rows, toItem, fields, next), 200);
+    }
+    const after = placeOf(cursor, place.extend({ dlqAt: z.int() }));
+    const [rows] = await store.read([{ q: "deadLetters", after, limit }]);
+    const next = placeAfter(rows, limit, ({ workflowRunId, sequence, dlqAt }) => ({
+      workflowRunId,
+      sequence,
+      dlqAt: dlqAt ?? 0,
+    }));
+    return context.json(page(rows, toItem, fields, next), 200);
+  })
+  .openapi(eventsOfRun, async (context) => {
+    const input = context.req.valid("query");
+    const { runId } = context.req.valid("param");
+    const rows = await pageOfRun(context.var.store, "outboxEvents", runId, input);
+    const next = placeAfter(rows, input.limit, ({ sequence }) => String(sequence));
+    const toItem = (row: OutboxEventRow) => toWireRecord(toOutboxRecord(row));
+    return context.json(page(rows, toItem, input.fields, next), 200);
+  })
   .openapi(post, async (context) => {
     const { events } = context.req.valid("json");
     await context.var.backend.persistence.appendOutboxEvents(
@@ -230,7 +239,7 @@ export const outbox = newRouter()
     );
     return context.body(null, 204);
   })
-  .openapi(next, async (context) => {
+  .openapi(nextEvents, async (context) => {
     const { limit } = context.req.valid("query");
     const events = await context.var.backend.persistence.getUnpublishedOutboxEvents(limit);
     return context.json({ events: events.map(toWireRecord) }, 200);
@@ -252,21 +261,5 @@ export const outbox = newRouter()
   })
   .openapi(deadLetter, async (context) => {
     await context.var.backend.persistence.moveOutboxEventToDLQ(context.req.valid("param").id);
-    return context.body(null, 204);
-  })
-  .openapi(acquire, async (context) => {
-    const { key, commandType, ...options } = context.req.valid("json");
-    const { persistence } = context.var.backend;
-    const acquired = await persistence.acquireIdempotencyKey(key, commandType, given(options));
-    return context.json(acquired, 200);
-  })
-  .openapi(complete, async (context) => {
-    const { key, commandType, result } = context.req.valid("json");
-    await context.var.backend.persistence.completeIdempotencyKey(key, commandType, result);
-    return context.body(null, 204);
-  })
-  .openapi(release, async (context) => {
-    const { key, commandType } = context.req.valid("json");
-    await context.var.backend.persistence.releaseIdempotencyKey(key, commandType);
     return context.body(null, 204);
   });

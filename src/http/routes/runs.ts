@@ -1,21 +1,108 @@
 /** Runs: create, read, update, claim. */
 import { z } from "@hono/zod-openapi";
-import { notFound } from "../problem.ts";
+import {
+  ANNOTATION_VALUE_FOUND_MAX,
+  encodeJson,
+  isFindable,
+  LONG_TEXT,
+  type RunFilters,
+} from "../../changes/index.ts";
+import { toRunRecord } from "../../client/records.ts";
+import {
+  listQuery,
+  omitted,
+  onePage,
+  order,
+  ordinalText,
+  page,
+  pageOf,
+  placeAfter,
+  placeOf,
+} from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
+import { HttpFault, notFound } from "../problem.ts";
 import {
   createRun,
   flag,
+  inputInstant,
   INSTANT,
   RUN,
   runKey,
   runRecord,
   status,
+  text,
   toWireRecord,
   updateRun,
 } from "../schemas/index.ts";
 import { etag, expectedVersion, given, newRouter, secured } from "../support.ts";
 
 const tags = ["runs"];
+
+const listRuns = operation({
+  method: "get",
+  path: "/runs",
+  operationId: "listRuns",
+  tags,
+  summary: "Find runs: by status, workflow, age, text in the name, an annotation",
+  description:
+    "All filters that are given must hold. Newest first. A page looks at 1,000 runs at most, so with several filters it may come back short, or empty: go on while there is a `nextCursor`.",
+  ...secured("read"),
+  request: {
+    query: listQuery(runRecord).extend({
+      status: status.optional(),
+      workflowId: text("Of this workflow.", "digest").optional(),
+      workflowType: text("Of workflows of this type.", "digest").optional(),
+      name: z.string().min(1).optional().openapi({
+        description:
+          "Text that the workflow's name contains; A to Z count as a to z. Nothing in it is a wildcard.",
+        example: "digest",
+      }),
+      annotationKey: z.string().optional().openapi({
+        description: "With `annotationValue`: runs that have such an annotation.",
+        example: "decision.model",
+      }),
+      annotationValue: z
+        .string()
+        .optional()
+        .openapi({
+          description: `The value as JSON, of at most ${ANNOTATION_VALUE_FOUND_MAX} bytes; what is not JSON is taken for a string.`,
+          example: "small",
+        }),
+      createdFrom: inputInstant("Created at this instant or later.").optional(),
+      createdBefore: inputInstant("Created before this instant.").optional(),
+      order: order("desc"),
+    }),
+  },
+  responses: answers({
+    200: {
+      description: "A page of runs.",
+      schema: pageOf("Run", runRecord),
+      example: onePage(RUN),
+    },
+  }),
+});
+
+const stuckRuns = operation({
+  method: "get",
+  path: "/runs/stuck",
+  operationId: "getStuckRuns",
+  tags,
+  summary: "RUNNING runs that nothing has happened to since an instant",
+  description: "Longest without an update first.",
+  ...secured("read"),
+  request: {
+    query: listQuery(runRecord).extend({
+      since: inputInstant("Nothing has happened to them since."),
+    }),
+  },
+  responses: answers({
+    200: {
+      description: "A page of runs.",
+      schema: pageOf("StuckRun", runRecord),
+      example: onePage({ ...RUN, status: "RUNNING" as const }),
+    },
+  }),
+});
 
 const post = operation({
   method: "post",
@@ -40,6 +127,22 @@ const post = operation({
     },
   }),
   problems: ["ALREADY_EXISTS"],
+});
+
+const claimNext = operation({
+  method: "post",
+  path: "/runs/claim",
+  operationId: "claimNextPendingRun",
+  tags,
+  summary: "Claim the best PENDING run: highest priority, then oldest",
+  ...secured("work"),
+  responses: answers({
+    200: {
+      description: "The run, now RUNNING; null when none is PENDING.",
+      schema: z.object({ run: z.union([runRecord, z.null()]) }).openapi("ClaimedRun"),
+      example: { run: { ...RUN, status: "RUNNING", version: 2, startedAt: INSTANT } },
+    },
+  }),
 });
 
 const get = operation({
@@ -112,23 +215,49 @@ const claim = operation({
   }),
 });
 
-const claimNext = operation({
-  method: "post",
-  path: "/runs/claim",
-  operationId: "claimNextPendingRun",
-  tags,
-  summary: "Claim the best PENDING run: highest priority, then oldest",
-  ...secured("work"),
-  responses: answers({
-    200: {
-      description: "The run, now RUNNING; null when none is PENDING.",
-      schema: z.object({ run: z.union([runRecord, z.null()]) }).openapi("ClaimedRun"),
-      example: { run: { ...RUN, status: "RUNNING", version: 2, startedAt: INSTANT } },
-    },
-  }),
-});
-
 export const runs = newRouter()
+  .openapi(listRuns, async (context) => {
+    const query = context.req.valid("query");
+    const { limit, cursor, fields, workflowId, workflowType, name } = query;
+    const filters: RunFilters = given({
+      status: query.status,
+      workflowId,
+      workflowType,
+      nameContains: name,
+      annotation: annotationOf(query),
+      createdFrom: query.createdFrom?.getTime(),
+      createdBefore: query.createdBefore?.getTime(),
+    });
+    const [found] = await context.var.store.read([
+      {
+        q: "runs",
+        filters,
+        after: placeOf(cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
+        descending: query.order === "desc",
+        limit,
+        omit: omitted(LONG_TEXT.runs, fields),
+      },
+    ]);
+    const toItem = (row: (typeof found.rows)[number]) => toWireRecord(toRunRecord(row));
+    return context.json(page(found.rows, toItem, fields, found.next), 200);
+  })
+  .openapi(stuckRuns, async (context) => {
+    const { limit, cursor, fields, since } = context.req.valid("query");
+    const { store } = context.var;
+    const after = placeOf(cursor, z.object({ updatedAt: z.int(), ordinal: ordinalText }));
+    const now = await store.now();
+    const [rows] = await store.read([
+      { q: "stuckRuns", since: since.getTime(), now, after, limit },
+    ]);
+    const next = placeAfter(rows, limit, (row) => ({
+      updatedAt: row.updatedAt,
+      ordinal: row.ordinal,
+    }));
+    return context.json(
+      page(rows, (row) => toWireRecord(toRunRecord(row)), fields, next),
+      200,
+    );
+  })
   .openapi(post, async (context) => {
     // Zod takes a member of any type for one that may be left out.
     const { input = null, ...body } = context.req.valid("json");
@@ -167,3 +296,32 @@ export const runs = newRouter()
     const claimed = await context.var.backend.persistence.claimPendingRun(runId);
     return context.json({ claimed }, 200);
   });
+
+interface Annotated {
+  readonly annotationKey?: string | undefined;
+  readonly annotationValue?: string | undefined;
+}
+
+/** The annotation that is looked for, its value as it is stored. */
+function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) {
+  if (key === undefined && told === undefined) return undefined;
+  if (key === undefined || told === undefined) {
+    const field = key === undefined ? "annotationKey" : "annotationValue";
+    const message = `${field}: an annotation is looked for by its key and its value`;
+    throw new HttpFault("INVALID_ARGUMENT", message, { field });
+  }
+  const value = encodeJson(jsonOrText(told), "annotationValue");
+  if (isFindable(value)) return { key, value };
+  const limit = ANNOTATION_VALUE_FOUND_MAX;
+  const message = `annotationValue: runs are found by values of at most ${limit} bytes of JSON`;
+  throw new HttpFault("INVALID_ARGUMENT", message, { field: "annotationValue", limit });
+}
+
+function jsonOrText(told: string): unknown {
+  try {
+    return JSON.parse(told);
+  } catch {
+    // Not JSON, so it is the text of a string, as documented.
+    return told;
+  }
+}

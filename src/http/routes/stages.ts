@@ -1,14 +1,29 @@
 /** Stages, by their run and stage id, or by their record's id. */
 import { z } from "@hono/zod-openapi";
-import { notFound } from "../problem.ts";
+import { LONG_TEXT } from "../../changes/index.ts";
+import { toStageRecord } from "../../client/records.ts";
+import { type WorkflowPersistence } from "../../contract/index.ts";
+import {
+  listQuery,
+  omitted,
+  onePage,
+  order,
+  page,
+  pageOf,
+  placeAfter,
+  placeOf,
+} from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
+import { notFound } from "../problem.ts";
 import {
   createStage,
+  inputInstant,
   runKey,
   STAGE,
   stageKey,
   stageRecord,
   stageRecordId,
+  status,
   toWireRecord,
   updateStage,
   upsertStage,
@@ -18,6 +33,61 @@ import { etag, expectedVersion, given, newRouter, secured } from "../support.ts"
 const record = z.object({ id: stageRecordId });
 const UPDATE = { status: "COMPLETED", outputData: { pages: 3 } } as const;
 const tags = ["stages"];
+
+const suspendedStages = operation({
+  method: "get",
+  path: "/stages/suspended",
+  operationId: "getSuspendedStages",
+  tags,
+  summary: "SUSPENDED stages of all runs whose poll is due",
+  description: "In the order of their polls.",
+  ...secured("read"),
+  request: {
+    query: listQuery(stageRecord).extend({
+      before: inputInstant("Due at this instant or earlier."),
+    }),
+  },
+  responses: answers({
+    200: {
+      description: "A page of stages.",
+      schema: pageOf("SuspendedStage", stageRecord),
+      example: onePage({ ...STAGE, status: "SUSPENDED" as const }),
+    },
+  }),
+});
+
+const stagesOfRun = operation({
+  method: "get",
+  path: "/runs/{runId}/stages",
+  operationId: "getStagesByRun",
+  tags,
+  summary: "A run's stages",
+  description:
+    "By execution group, then stage number. `select` answers at most one: the first FAILED one, the first SUSPENDED one whose poll was cleared, the last COMPLETED one (before a group).",
+  ...secured("read"),
+  request: {
+    params: runKey,
+    query: listQuery(stageRecord).extend({
+      status: status.optional(),
+      order: order("asc"),
+      select: z
+        .enum(["first-failed", "first-ready-to-resume", "last-completed"])
+        .optional()
+        .openapi({ description: "One of the list alone.", example: "first-failed" }),
+      beforeGroup: z.coerce.number().int().optional().openapi({
+        description: "With `last-completed`: of the execution groups before this one.",
+        example: 2,
+      }),
+    }),
+  },
+  responses: answers({
+    200: {
+      description: "A page of stages.",
+      schema: pageOf("Stage", stageRecord),
+      example: onePage(STAGE),
+    },
+  }),
+});
 
 const post = operation({
   method: "post",
@@ -139,6 +209,60 @@ const remove = operation({
 });
 
 export const stages = newRouter()
+  .openapi(suspendedStages, async (context) => {
+    const { limit, cursor, fields, before } = context.req.valid("query");
+    const place = z.object({
+      nextPollAt: z.int(),
+      workflowRunId: z.string().min(1),
+      stageId: z.string().min(1),
+    });
+    const after = placeOf(cursor, place);
+    const [rows] = await context.var.store.read([
+      { q: "suspendedStages", before: before.getTime(), after, limit },
+    ]);
+    const next = placeAfter(rows, limit, ({ nextPollAt, workflowRunId, stageId }) => ({
+      nextPollAt: nextPollAt ?? 0,
+      workflowRunId,
+      stageId,
+    }));
+    return context.json(
+      page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
+      200,
+    );
+  })
+  .openapi(stagesOfRun, async (context) => {
+    const { runId: workflowRunId } = context.req.valid("param");
+    const query = context.req.valid("query");
+    const { select, beforeGroup, limit, fields } = query;
+    const { persistence } = context.var.backend;
+    if (select !== undefined) {
+      const found = await selected(persistence, workflowRunId, select, beforeGroup);
+      return context.json(page(found, toWireRecord, fields, null), 200);
+    }
+    const place = z.object({ executionGroup: z.int(), stageNumber: z.int(), stageId: z.string() });
+    const [rows] = await context.var.store.read([
+      {
+        q: "stages",
+        workflowRunId,
+        status: query.status ?? null,
+        beforeGroup: beforeGroup ?? null,
+        withoutNextPoll: false,
+        descending: query.order === "desc",
+        limit,
+        after: placeOf(query.cursor, place),
+        omit: omitted(LONG_TEXT.stages, fields),
+      },
+    ]);
+    const next = placeAfter(rows, limit, ({ executionGroup, stageNumber, stageId }) => ({
+      executionGroup,
+      stageNumber,
+      stageId,
+    }));
+    return context.json(
+      page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
+      200,
+    );
+  })
   .openapi(post, async (context) => {
     const { runId } = context.req.valid("param");
     const stage = await context.var.backend.persistence.createStage({
@@ -193,3 +317,33 @@ export const stages = newRouter()
     await context.var.backend.persistence.deleteStage(context.req.valid("param").id);
     return context.body(null, 204);
   });
+
+type Select = "first-failed" | "first-ready-to-resume" | "last-completed";
+
+async function selected(
+  persistence: WorkflowPersistence,
+  runId: string,
+  select: Select,
+  beforeGroup: number | undefined,
+) {
+  const found = await one(persistence, runId, select, beforeGroup);
+  return found === null ? [] : [found];
+}
+
+async function one(
+  persistence: WorkflowPersistence,
+  runId: string,
+  select: Select,
+  beforeGroup: number | undefined,
+) {
+  switch (select) {
+    case "first-failed":
+      return persistence.getFirstFailedStage(runId);
+    case "first-ready-to-resume":
+      return persistence.getFirstSuspendedStageReadyToResume(runId);
+    case "last-completed":
+      return beforeGroup === undefined
+        ? persistence.getLastCompletedStage(runId)
+        : persistence.getLastCompletedStageBefore(runId, beforeGroup);
+  }
+}

@@ -1,11 +1,14 @@
-/** What a run leaves behind: logs, artifacts, annotations. */
+/** Artifacts, and the outputs of stages, which are artifacts. */
 import { z } from "@hono/zod-openapi";
-import { notFound } from "../problem.ts";
+import { type ArtifactRow } from "../../changes/index.ts";
+import { toArtifactRecord } from "../../client/records.ts";
+import { listQuery, onePage, order, page, pageOf, pageOfRun, placeAfter } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
+import { notFound } from "../problem.ts";
 import {
+  ARTIFACT,
   artifactKey,
-  createAnnotations,
-  createLog,
+  artifactRecord,
   flag,
   json,
   runKey,
@@ -14,22 +17,11 @@ import {
   stageKey,
   stageRecordId,
   text,
+  toWireRecord,
 } from "../schemas/index.ts";
 import { given, newRouter, secured } from "../support.ts";
 
 const keyed = runKey.extend({ key: artifactKey });
-
-const postLog = operation({
-  method: "post",
-  path: "/logs",
-  operationId: "createLog",
-  tags: ["logs"],
-  summary: "Write a log line",
-  ...secured("write"),
-  request: jsonBody(createLog, { workflowRunId: "run-1", level: "INFO", message: "Fetched" }),
-  responses: done("Written."),
-  problems: ["NOT_FOUND"],
-});
 
 const putArtifact = operation({
   method: "put",
@@ -140,27 +132,24 @@ const getStageRecordId = operation({
   }),
 });
 
-const postAnnotations = operation({
-  method: "post",
-  path: "/annotations",
-  operationId: "appendAnnotations",
-  tags: ["annotations"],
-  summary: "Append annotations",
-  description:
-    "Rows of one run with the same key and the same idempotency key are one row: the first write wins.",
-  ...secured("write"),
-  request: jsonBody(createAnnotations, {
-    annotations: [{ workflowRunId: "run-1", scope: "run", key: "decision.model", value: "small" }],
+const artifactsOfRun = operation({
+  method: "get",
+  path: "/runs/{runId}/artifacts",
+  operationId: "listArtifacts",
+  tags: ["artifacts"],
+  summary: "A run's artifacts, by key",
+  ...secured("read"),
+  request: { params: runKey, query: listQuery(artifactRecord).extend({ order: order("asc") }) },
+  responses: answers({
+    200: {
+      description: "A page of artifacts.",
+      schema: pageOf("Artifact", artifactRecord),
+      example: onePage(ARTIFACT),
+    },
   }),
-  responses: done("Appended."),
-  problems: ["NOT_FOUND"],
 });
 
-export const records = newRouter()
-  .openapi(postLog, async (context) => {
-    await context.var.backend.persistence.createLog(given(context.req.valid("json")));
-    return context.body(null, 204);
-  })
+export const artifacts = newRouter()
   .openapi(putArtifact, async (context) => {
     const { runId: workflowRunId, key } = context.req.valid("param");
     const { data, ...rest } = context.req.valid("json");
@@ -204,14 +193,11 @@ export const records = newRouter()
     const id = await context.var.backend.persistence.getStageIdForArtifact(runId, stageId);
     return context.json({ id }, 200);
   })
-  .openapi(postAnnotations, async (context) => {
-    const { annotations } = context.req.valid("json");
-    await context.var.backend.persistence.appendAnnotations(
-      annotations.map(({ value = null, actor, ...rest }) => ({
-        ...given(rest),
-        value,
-        ...(actor === undefined ? {} : { actor: given(actor) }),
-      })),
-    );
-    return context.body(null, 204);
+  .openapi(artifactsOfRun, async (context) => {
+    const input = context.req.valid("query");
+    const { runId } = context.req.valid("param");
+    const rows = await pageOfRun(context.var.store, "artifacts", runId, input);
+    const next = placeAfter(rows, input.limit, ({ key }) => key);
+    const toItem = (row: ArtifactRow) => toWireRecord(toArtifactRecord(row));
+    return context.json(page(rows, toItem, input.fields, next), 200);
   });

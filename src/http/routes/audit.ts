@@ -1,0 +1,41 @@
+/** What is stranded. */
+import { z } from "@hono/zod-openapi";
+import { answers, operation } from "../operation.ts";
+import { recordId, runIdField, text } from "../schemas/index.ts";
+import { newRouter, secured } from "../support.ts";
+
+const get = operation({
+  method: "get",
+  path: "/audit",
+  operationId: "audit",
+  tags: ["operations"],
+  summary: "Rows that are not finished and that nothing will make progress",
+  description: "Expected: none.",
+  ...secured("read"),
+  responses: answers({
+    200: {
+      description: "The findings.",
+      schema: z
+        .object({
+          findings: z.array(
+            z.object({
+              entity: z.enum(["run", "stage", "job"]).openapi({
+                description: "What kind of row it is.",
+                example: "run",
+              }),
+              id: recordId("The row's id.", "run-1"),
+              workflowRunId: runIdField,
+              status: text("The row's status.", "RUNNING"),
+              problem: text("Why nothing will make it progress.", "run-without-work"),
+            }),
+          ),
+        })
+        .openapi("Audit"),
+      example: { findings: [] },
+    },
+  }),
+});
+
+export const audit = newRouter().openapi(get, async (context) =>
+  context.json({ findings: await context.var.backend.audit() }, 200),
+);

@@ -1,0 +1,97 @@
+/** Idempotency keys, for commands of the caller's own. */
+import { z } from "@hono/zod-openapi";
+import { answers, done, jsonBody, operation } from "../operation.ts";
+import { inputInstant, json, settable, text } from "../schemas/index.ts";
+import { given, newRouter, secured } from "../support.ts";
+
+const tags = ["idempotency keys"];
+const idempotencyKey = {
+  key: text("The key.", "order-1"),
+  commandType: text("What is done under it: keys of different types do not meet.", "run.create"),
+};
+const KEY = { key: "order-1", commandType: "run.create" };
+
+const acquire = operation({
+  method: "post",
+  path: "/idempotency-keys/acquire",
+  operationId: "acquireIdempotencyKey",
+  tags,
+  summary: "Acquire a key, or learn what became of it",
+  ...secured("write"),
+  request: jsonBody(
+    z
+      .object({
+        ...idempotencyKey,
+        now: inputInstant("Instead of the service's clock.").optional(),
+        staleInProgressAfterMs: z.number().min(0).optional().openapi({
+          description:
+            "A key in progress for so many milliseconds may be taken over. Left out: never.",
+          example: 60_000,
+        }),
+      })
+      .strict()
+      .openapi("AcquireKey"),
+    KEY,
+  ),
+  responses: answers({
+    200: {
+      description: "`acquired`: yours; `in_progress`: another's; `replay`: done, with its result.",
+      schema: z
+        .object({
+          status: z.enum(["acquired", "in_progress", "replay"]).openapi({ example: "replay" }),
+          result: settable("Of `replay`: what was stored.", { id: "run-1" }),
+        })
+        .openapi("AcquiredKey"),
+      example: { status: "replay", result: { id: "run-1" } },
+    },
+  }),
+});
+
+const complete = operation({
+  method: "post",
+  path: "/idempotency-keys/complete",
+  operationId: "completeIdempotencyKey",
+  tags,
+  summary: "Store the result that later callers are answered",
+  ...secured("write"),
+  request: jsonBody(
+    z
+      .object({
+        ...idempotencyKey,
+        result: json("What later callers are answered.", { id: "run-1" }),
+      })
+      .strict()
+      .openapi("CompleteKey"),
+    { ...KEY, result: { id: "run-1" } },
+  ),
+  responses: done("Stored."),
+});
+
+const release = operation({
+  method: "post",
+  path: "/idempotency-keys/release",
+  operationId: "releaseIdempotencyKey",
+  tags,
+  summary: "Give a key back that is in progress",
+  ...secured("write"),
+  request: jsonBody(z.object(idempotencyKey).strict().openapi("ReleaseKey"), KEY),
+  responses: done("Released, unless it is completed."),
+});
+
+export const idempotencyKeys = newRouter()
+  .openapi(acquire, async (context) => {
+    const { key, commandType, ...options } = context.req.valid("json");
+    const { persistence } = context.var.backend;
+    const acquired = await persistence.acquireIdempotencyKey(key, commandType, given(options));
+    return context.json(acquired, 200);
+  })
+  .openapi(complete, async (context) => {
+    const { key, commandType, result } = context.req.valid("json");
+    await context.var.backend.persistence.completeIdempotencyKey(key, commandType, result);
+    return context.body(null, 204);
+  })
+  .openapi(release, async (context) => {
+    const { key, commandType } = context.req.valid("json");
+    await context.var.backend.persistence.releaseIdempotencyKey(key, commandType);
+    return context.body(null, 204);
+  });

@@ -1,0 +1,265 @@
+/**
+ * Jobs. A request is a connection of its own, so the lease travels with the job: send the `attempt` that you were given with
+ * whatever settles it, and a later attempt's work is safe from you.
+ */
+import { z } from "@hono/zod-openapi";
+import { JOB_ERROR_BYTES_MAX, STALE_LEASE_MS_DEFAULT } from "../../changes/index.ts";
+import { isJobId } from "../../client/job-keys.ts";
+import { answers, done, jsonBody, operation } from "../operation.ts";
+import {
+  delivery,
+  inputInstant,
+  INSTANT,
+  integer,
+  JOB_ID,
+  jobIdField,
+  text,
+} from "../schemas/index.ts";
+import { newRouter, secured } from "../support.ts";
+
+const job = z.object({ jobId: jobIdField });
+const tags = ["jobs"];
+const attempt = z.int().min(0).optional().openapi({
+  description: "The attempt that you were given. Left out: whatever attempt there is.",
+  example: 1,
+});
+
+const dequeue = operation({
+  method: "post",
+  path: "/jobs/dequeue",
+  operationId: "dequeue",
+  tags,
+  summary: "Lease the best due jobs: highest priority, then oldest",
+  ...secured("work"),
+  request: jsonBody(
+    z
+      .object({
+        count: z.int().min(1).max(100).default(1).openapi({
+          description: "At most so many.",
+          example: 10,
+        }),
+      })
+      .strict()
+      .openapi("Dequeue"),
+    { count: 10 },
+  ),
+  responses: answers({
+    200: {
+      description: "The leases; none when nothing is due.",
+      schema: z.object({ jobs: z.array(delivery) }).openapi("Deliveries"),
+      example: {
+        jobs: [
+          {
+            jobId: JOB_ID,
+            workflowRunId: "run-1",
+            workflowId: "digest",
+            stageId: "fetch",
+            priority: 5,
+            attempt: 1,
+            maxAttempts: 3,
+            payload: {},
+          },
+        ],
+      },
+    },
+  }),
+});
+
+const completeMany = operation({
+  method: "post",
+  path: "/jobs/complete",
+  operationId: "completeMany",
+  tags,
+  summary: "Complete several jobs, each for itself",
+  ...secured("work"),
+  request: jsonBody(
+    z
+      .object({
+        jobs: z.array(z.object({ jobId: jobIdField, attempt }).strict()).max(1_000),
+      })
+      .strict()
+      .openapi("CompleteJobs"),
+    { jobs: [{ jobId: JOB_ID, attempt: 1 }] },
+  ),
+  responses: answers({
+    200: {
+      description: "What became of each, in their order.",
+      schema: z
+        .object({
+          jobs: z.array(
+            z.object({
+              jobId: jobIdField,
+              outcome: z.enum(["settled", "over", "lease-lost", "not-found"]).openapi({
+                description:
+                  "`settled`: by this call; `over`: before; `lease-lost`: a later attempt owns it.",
+                example: "settled",
+              }),
+            }),
+          ),
+        })
+        .openapi("SettledJobs"),
+      example: { jobs: [{ jobId: JOB_ID, outcome: "settled" }] },
+    },
+  }),
+});
+
+const release = operation({
+  method: "post",
+  path: "/jobs/release-stale",
+  operationId: "releaseStaleJobs",
+  tags,
+  summary: "End leases that were not renewed for so long",
+  ...secured("admin"),
+  request: jsonBody(
+    z
+      .object({
+        staleThresholdMs: z.number().min(0).default(STALE_LEASE_MS_DEFAULT).openapi({
+          description: "In milliseconds.",
+          example: STALE_LEASE_MS_DEFAULT,
+        }),
+      })
+      .strict()
+      .openapi("ReleaseStaleJobs"),
+    { staleThresholdMs: STALE_LEASE_MS_DEFAULT },
+  ),
+  responses: answers({
+    200: {
+      description: "How many.",
+      schema: z.object({ released: integer("Leases that were ended.", 1) }).openapi("Released"),
+      example: { released: 1 },
+    },
+  }),
+});
+
+const complete = operation({
+  method: "post",
+  path: "/jobs/{jobId}/complete",
+  operationId: "complete",
+  tags,
+  summary: "Complete a job",
+  ...secured("work"),
+  request: {
+    params: job,
+    ...jsonBody(z.object({ attempt }).strict().openapi("CompleteJob"), { attempt: 1 }),
+  },
+  responses: done("Completed, or over before."),
+  problems: ["NOT_FOUND", "LEASE_LOST"],
+});
+
+const suspend = operation({
+  method: "post",
+  path: "/jobs/{jobId}/suspend",
+  operationId: "suspend",
+  tags,
+  summary: "Suspend a job until an instant",
+  ...secured("work"),
+  request: {
+    params: job,
+    ...jsonBody(
+      z
+        .object({ nextPollAt: inputInstant("When it is due again."), attempt })
+        .strict()
+        .openapi("SuspendJob"),
+      { nextPollAt: INSTANT, attempt: 1 },
+    ),
+  },
+  responses: done("Suspended, or over before."),
+  problems: ["NOT_FOUND", "LEASE_LOST"],
+});
+
+const fail = operation({
+  method: "post",
+  path: "/jobs/{jobId}/fail",
+  operationId: "fail",
+  tags,
+  summary: "Fail a job, to be tried again or for good",
+  ...secured("work"),
+  request: {
+    params: job,
+    ...jsonBody(
+      z
+        .object({
+          error: text(`Why it failed. At most ${JOB_ERROR_BYTES_MAX} bytes.`, "timeout"),
+          shouldRetry: z.boolean().default(false).openapi({
+            description: "Whether another attempt may succeed.",
+            example: true,
+          }),
+          attempt,
+        })
+        .strict()
+        .openapi("FailJob"),
+      { error: "timeout", shouldRetry: true, attempt: 1 },
+    ),
+  },
+  responses: done("PENDING again after a pause, or FAILED; or over before."),
+  problems: ["NOT_FOUND", "LEASE_LOST"],
+});
+
+const touch = operation({
+  method: "post",
+  path: "/jobs/{jobId}/touch",
+  operationId: "touchJob",
+  tags,
+  summary: "Renew a lease",
+  ...secured("work"),
+  request: {
+    params: job,
+    ...jsonBody(z.object({ attempt }).strict().openapi("TouchJob"), { attempt: 1 }),
+  },
+  responses: done("Renewed; nothing if it is not RUNNING."),
+  problems: ["NOT_FOUND", "LEASE_LOST"],
+});
+
+export const jobLeases = newRouter()
+  .openapi(dequeue, async (context) => {
+    const { count } = context.req.valid("json");
+    return context.json({ jobs: await context.var.backend.jobs.dequeueMany(count) }, 200);
+  })
+  .openapi(completeMany, async (context) => {
+    const { jobs: wanted } = context.req.valid("json");
+    const queue = context.var.backend.jobs;
+    // Each for itself: an id that is none is answered beside the others.
+    for (const { jobId, attempt: own } of wanted) {
+      if (isJobId("completeMany", jobId)) adopt(queue, jobId, own);
+    }
+    return context.json({ jobs: await queue.completeMany(wanted.map(({ jobId }) => jobId)) }, 200);
+  })
+  .openapi(release, async (context) => {
+    const { staleThresholdMs } = context.req.valid("json");
+    const released = await context.var.backend.jobs.releaseStaleJobs(staleThresholdMs);
+    return context.json({ released }, 200);
+  })
+  .openapi(complete, async (context) => {
+    const { jobId } = context.req.valid("param");
+    adopt(context.var.backend.jobs, jobId, context.req.valid("json").attempt);
+    await context.var.backend.jobs.complete(jobId);
+    return context.body(null, 204);
+  })
+  .openapi(suspend, async (context) => {
+    const { jobId } = context.req.valid("param");
+    const body = context.req.valid("json");
+    adopt(context.var.backend.jobs, jobId, body.attempt);
+    await context.var.backend.jobs.suspend(jobId, body.nextPollAt);
+    return context.body(null, 204);
+  })
+  .openapi(fail, async (context) => {
+    const { jobId } = context.req.valid("param");
+    const body = context.req.valid("json");
+    adopt(context.var.backend.jobs, jobId, body.attempt);
+    await context.var.backend.jobs.fail(jobId, body.error, body.shouldRetry);
+    return context.body(null, 204);
+  })
+  .openapi(touch, async (context) => {
+    const { jobId } = context.req.valid("param");
+    adopt(context.var.backend.jobs, jobId, context.req.valid("json").attempt);
+    await context.var.backend.jobs.touchJob(jobId);
+    return context.body(null, 204);
+  });
+
+interface Adopting {
+  adopt(delivery: { jobId: string; attempt: number }): void;
+}
+
+function adopt(queue: Adopting, jobId: string, own: number | undefined): void {
+  if (own !== undefined) queue.adopt({ jobId, attempt: own });
+}
