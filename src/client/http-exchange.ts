@@ -81,12 +81,18 @@ export async function exchange(
     controller.abort(error);
     signal?.throwIfAborted();
     if (isServiceError(error)) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ServiceError("UNAVAILABLE", `The service did not answer: ${reason}`, {}, error);
+    throw unanswered(error);
   }
 }
 
-async function whole(response: Response): Promise<Answer> {
+/** What the network throws leaves open whether the request arrived. */
+export function unanswered(cause: unknown): ServiceError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ServiceError("UNAVAILABLE", `The service did not answer: ${reason}`, {}, cause);
+}
+
+/** The answer with all of its text. */
+export async function whole(response: Response): Promise<Answer> {
   const { ok, status, statusText, headers } = response;
   // Browsers hide where it points to, and have a type for it that the types of Workers do not know.
   const type: string = response.type;

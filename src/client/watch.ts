@@ -1,7 +1,9 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
 import * as z from "zod";
-import { ERROR_CODES, type OutboxRecord, ServiceError } from "../contract/index.ts";
+import type { OutboxRecord } from "../contract/index.ts";
+import { bearerToken, pause, serviceUrl, unanswered, whole } from "./http-exchange.ts";
+import { faultOf, waitMs } from "./http-faults.ts";
 
 export interface WatchOptions {
   /** Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. */
@@ -19,9 +21,8 @@ export interface WatchOptions {
 
 /** The service says every 15 s that it is there. */
 const SILENCE_MAX_MS = 60_000;
-/** The pause before connecting again, when the last connection was a good one. Each failure doubles it. */
+/** The pause before connecting again, when the last connection was a good one. */
 const PAUSE_MS = 500;
-const PAUSE_MAX_MS = 30_000;
 /** Failures in a row before it is given up. */
 const FAILURES_MAX = 10;
 
@@ -62,19 +63,19 @@ export async function* watchEvents(
         after = record.sequence;
         yield record;
       }
-      await pause(PAUSE_MS, signal);
+      await rest(PAUSE_MS, signal);
     } else {
       failures += 1;
       if (failures >= FAILURES_MAX) throw answer.fault;
-      const backoffMs = Math.min(PAUSE_MS * 2 ** failures, PAUSE_MAX_MS);
-      await pause(answer.retryAfterMs ?? backoffMs * (1 + Math.random() / 5), signal);
+      await rest(waitMs(answer.headers, failures), signal);
     }
   }
 }
 
 interface Failure {
-  readonly fault: ServiceError;
-  readonly retryAfterMs: number | null;
+  readonly fault: Error;
+  /** Of the answer; null where there was none. */
+  readonly headers: Headers | null;
 }
 
 /** The stream, or why there is none this time. */
@@ -83,47 +84,22 @@ async function ask(
   after: number,
 ): Promise<ReadableStream<Uint8Array> | Failure> {
   const path = `/v1/runs/${encodeURIComponent(runId)}/events?after=${after}`;
-  const request = new Request(url.replace(/\/+$/, "") + path, {
-    headers: { Authorization: `Bearer ${token}`, Accept: "text/event-stream" },
+  const request = new Request(serviceUrl(url) + path, {
+    headers: { Authorization: `Bearer ${bearerToken(token)}`, Accept: "text/event-stream" },
+    redirect: "manual",
     ...(signal === undefined ? {} : { signal }),
   });
   let response: Response;
   try {
     response = await send(request);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const message = `The service did not answer: ${reason}`;
-    return { fault: new ServiceError("UNAVAILABLE", message, {}, error), retryAfterMs: null };
+    return { fault: unanswered(error), headers: null };
   }
   if (response.ok && response.body !== null) return response.body;
-  const fault = await faultOf(response);
+  const answer = await whole(response);
+  const fault = faultOf(answer);
   if (response.status < 500 && response.status !== 429) throw fault;
-  const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
-  const retryAfterMs = Number.isFinite(seconds) ? Math.min(seconds * 1_000, PAUSE_MAX_MS) : null;
-  return { fault, retryAfterMs };
-}
-
-const problem = z.object({
-  code: z.enum(ERROR_CODES).optional().catch(undefined),
-  detail: z.string(),
-  details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
-});
-
-async function faultOf(response: Response): Promise<ServiceError> {
-  const text = await response.text().catch(() => "");
-  const { data } = problem.safeParse(parsed(text));
-  const fallback = response.status >= 500 ? "UNAVAILABLE" : "INVALID_ARGUMENT";
-  const code = data?.code ?? (response.status === 429 ? "OVERLOADED" : fallback);
-  return new ServiceError(code, data?.detail ?? `HTTP ${response.status}`, data?.details ?? {});
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // A proxy's answer, not the service's; the status says what is to be said.
-    return null;
-  }
+  return { fault, headers: response.headers };
 }
 
 /** The data of each event until the stream ends: by itself, by its network, by its silence, or by `signal`. */
@@ -166,11 +142,11 @@ async function withinSilence<T>(
   }
 }
 
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  const { promise: over, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal?.addEventListener("abort", () => resolve());
-  if (signal?.aborted === true) resolve();
-  await over;
-  clearTimeout(timer);
+/** Ends early when the signal aborts, which the loop sees. */
+async function rest(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await pause(ms, signal);
+  } catch (error) {
+    if (signal?.aborted !== true) throw error;
+  }
 }
