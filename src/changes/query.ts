@@ -1,6 +1,7 @@
 /**
  * A read as data. What each answers is told here once, for `store/` and `memory/` alike.
- * Queries that are asked together see one snapshot.
+ * Queries that are asked together see one snapshot. A list with `bytesMax` ends where the rows before have so many bytes of long text, or
+ * more; what is in `omit` is not counted. Its first row is always there.
  */
 import * as z from "zod";
 import type { Status } from "../contract/index.ts";
@@ -96,6 +97,7 @@ export const query = z.discriminatedUnion("q", [
       .strictObject({ executionGroup: wholeField, stageNumber: wholeField, stageId: idField })
       .nullish(),
     omit: z.array(z.enum(LONG_TEXT.stages)).optional(),
+    bytesMax: countField.min(1).optional(),
   }),
   /** SUSPENDED stages with a nextPollAt <= before, by (nextPollAt, run, stageId), `limit` or PAGE_ROWS of them, after the given place. */
   z.strictObject({
@@ -117,6 +119,7 @@ export const query = z.discriminatedUnion("q", [
     filters: annotationFilters,
     after: z.strictObject({ createdAt: instantField, ordinal: ordinalField }).nullish(),
     omit: z.array(z.enum(LONG_TEXT.annotations)).optional(),
+    bytesMax: countField.min(1).optional(),
   }),
   z.strictObject({ q: z.literal("outboxEvent"), ...run, sequence: countField }),
   /** The run's highest sequence; 0: none. */
@@ -241,6 +244,7 @@ export const query = z.discriminatedUnion("q", [
     limit: countField.max(1_000),
     /** Long columns that are answered as the JSON null. */
     omit: z.array(z.enum(["message", "metadata", "data", "payload"])).optional(),
+    bytesMax: countField.min(1).optional(),
   }),
   z.strictObject({ q: z.literal("stageById"), ...run, stageId: idField, id: recordIdField }),
 ]);

@@ -313,3 +313,30 @@ export function measureRow(
   }
   return { size, field };
 }
+
+/** Bytes of a row's long text, but for the columns in `omit`. */
+export function longTextOf(
+  table: LongTextTable,
+  row: object,
+  omit: readonly string[] = [],
+): number {
+  const kept = Object.entries(row).filter(([name]) => !omit.includes(name));
+  return measureRow(table, Object.fromEntries(kept)).size;
+}
+
+/** The first of the rows of a table, up to where those before have `bytesMax` bytes of long text or more. */
+export function withinBytes<Row extends object>(
+  table: LongTextTable,
+  rows: readonly Row[],
+  { omit, bytesMax }: { omit?: readonly string[] | undefined; bytesMax?: number | undefined },
+): Row[] {
+  if (bytesMax === undefined) return [...rows];
+  let before = 0;
+  const kept: Row[] = [];
+  for (const row of rows) {
+    if (before >= bytesMax) break;
+    before += longTextOf(table, row, omit);
+    kept.push(row);
+  }
+  return kept;
+}

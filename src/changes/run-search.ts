@@ -66,6 +66,7 @@ export const runsQuery = z.strictObject({
   descending: z.boolean(),
   limit: countField.min(1).max(RUNS_LOOKED_AT),
   omit: z.array(z.enum(LONG_TEXT.runs)).optional(),
+  bytesMax: countField.min(1).optional(),
 });
 
 export interface RunsPage {

@@ -8,7 +8,10 @@ import {
   type JobRow,
   type LogRow,
   LONG_TEXT,
+  longTextOf,
+  type LongTextTable,
   type OutboxEventRow,
+  PAGE_BYTES_MAX,
   type Store,
 } from "../changes/index.ts";
 import { HttpFault } from "./problem.ts";
@@ -111,14 +114,27 @@ export function cursorOf(place: unknown): string | null {
   return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 }
 
+/** What fills a page: so many rows, or, of a table with long text, so many bytes of it. */
+interface Full {
+  readonly rows: number;
+  readonly table?: LongTextTable;
+  readonly fields?: ReadonlySet<string> | undefined;
+}
+
 /** The place after a page's last row; null when the page was not full. */
-export function placeAfter<Row, Place>(
-  rows: readonly Row[],
-  full: number,
+export function placeAfter<Row extends object, Place>(
+  found: readonly Row[],
+  { rows, table, fields }: Full,
   place: (row: Row) => Place,
 ): Place | null {
-  const last = rows.at(-1);
-  return last === undefined || rows.length < full ? null : place(last);
+  const last = found.at(-1);
+  if (last === undefined) return null;
+  if (found.length >= rows) return place(last);
+  if (table === undefined) return null;
+  const omit = omitted(LONG_TEXT[table], fields);
+  let bytes = 0;
+  for (const row of found) bytes += longTextOf(table, row, omit);
+  return bytes >= PAGE_BYTES_MAX ? place(last) : null;
 }
 
 /** @throws INVALID_ARGUMENT for anything but a cursor of ours. */
@@ -183,6 +199,7 @@ export async function pageOfRun<Of extends keyof RowsOfRun>(
       descending: direction === "desc",
       limit: rows,
       omit: omitted(LONG_TEXT[of], fields),
+      bytesMax: PAGE_BYTES_MAX,
     },
   ]);
   // Rows of the kind that was asked for.

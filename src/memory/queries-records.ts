@@ -11,6 +11,7 @@ import {
   PAGE_ROWS,
   type QueryOf,
   type QueryResults,
+  withinBytes,
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, compareUtf8, inTurn } from "./order.ts";
 import { type State, without } from "./state.ts";
@@ -29,11 +30,11 @@ const byAge: Compare<Pick<AnnotationRow, "createdAt" | "ordinal">> = inTurn(
 
 export function annotations(state: State, query: QueryOf<"annotations">): AnnotationRow[] {
   const { workflowRunId, filters, after = null, omit } = query;
-  return [...state.annotations.part(workflowRunId).values()]
+  const listed = [...state.annotations.part(workflowRunId).values()]
     .filter((row) => passes(row, filters) && (after === null || byAge(row, after) > 0))
     .toSorted(byAge)
-    .slice(0, filters.limit)
-    .map((row) => without(row, omit));
+    .slice(0, filters.limit);
+  return withinBytes("annotations", listed, query).map((row) => without(row, omit));
 }
 
 function passes(row: AnnotationRow, filters: AnnotationRowFilters): boolean {
@@ -144,9 +145,9 @@ export function page(state: State, query: QueryOf<"page">): QueryResults["page"]
   const compare = (a: string, b: string) =>
     of === "outboxEvents" ? Number(a) - Number(b) : compareUtf8(a, b);
   const rows: QueryResults["page"] = [...state[of].part(workflowRunId).values()];
-  return rows
+  const listed = rows
     .toSorted((a, b) => compare(keyOf(a), keyOf(b)) * (backwards ? -1 : 1))
     .filter((row) => after === null || compare(keyOf(row), after) * (backwards ? -1 : 1) > 0)
-    .slice(0, limit)
-    .map((row) => without(row, inRow(row)));
+    .slice(0, limit);
+  return withinBytes(of, listed, query).map((row) => without(row, inRow(row)));
 }

@@ -9,6 +9,7 @@ import {
   type RunRow,
   type StageRow,
   type UnattendedStage,
+  withinBytes,
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, descending, firstBy, inTurn } from "./order.ts";
 import { isLive } from "./queries-jobs.ts";
@@ -70,14 +71,14 @@ const byPosition: Compare<Pick<StageRow, "executionGroup" | "stageNumber" | "sta
 export function stages(state: State, query: QueryOf<"stages">): StageRow[] {
   const { status, beforeGroup, withoutNextPoll, limit, after = null } = query;
   const order = query.descending ? descending(byPosition) : byPosition;
-  return [...state.stages.part(query.workflowRunId).values()]
+  const listed = [...state.stages.part(query.workflowRunId).values()]
     .filter((stage) => status === null || stage.status === status)
     .filter((stage) => beforeGroup === null || stage.executionGroup < beforeGroup)
     .filter((stage) => !withoutNextPoll || stage.nextPollAt === null)
     .filter((stage) => after === null || order(stage, after) > 0)
     .toSorted(order)
-    .slice(0, limit ?? undefined)
-    .map((stage) => without(stage, query.omit));
+    .slice(0, limit ?? undefined);
+  return withinBytes("stages", listed, query).map((stage) => without(stage, query.omit));
 }
 
 export function stageById(state: State, query: QueryOf<"stageById">): StageRow | null {

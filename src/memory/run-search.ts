@@ -2,6 +2,7 @@
 import {
   isFindable,
   leadingFilter,
+  longTextOf,
   lowerAscii,
   type QueryOf,
   remainingFilters,
@@ -11,6 +12,7 @@ import {
   type RunRow,
   RUNS_LOOKED_AT,
   type RunsPage,
+  withinBytes,
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "./order.ts";
 import { type State, without } from "./state.ts";
@@ -31,12 +33,20 @@ export function runs(state: State, query: QueryOf<"runs">): RunsPage {
     .filter((run) => after === null || order(run, after) > 0)
     .toSorted(inTurn(order, query.descending ? descending(byId) : byId));
   const looked = remaining === null ? walk : walk.slice(0, RUNS_LOOKED_AT);
-  const rows = looked.filter((run) => fits(state, run, remaining ?? {})).slice(0, limit);
-  const last = rows.length === limit ? rows.at(-1) : remaining && looked[RUNS_LOOKED_AT - 1];
+  const fitting = looked.filter((run) => fits(state, run, remaining ?? {})).slice(0, limit);
+  const rows = withinBytes("runs", fitting, query);
+  const full = rows.length === limit || isFull(rows, query);
+  const last = full ? rows.at(-1) : remaining && looked[RUNS_LOOKED_AT - 1];
   return {
     rows: rows.map((row) => without(row, query.omit)),
     next: last ? { createdAt: last.createdAt, ordinal: last.ordinal } : null,
   };
+}
+
+function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: QueryOf<"runs">): boolean {
+  let bytes = 0;
+  for (const row of rows) bytes += longTextOf("runs", row, omit);
+  return rows.length > 0 && bytes >= bytesMax;
 }
 
 interface Way {

@@ -3,9 +3,9 @@ import { type ChangeOf, isFindable, type QueryOf } from "../changes/index.ts";
 import { annotations } from "./schema.ts";
 import {
   insertRows,
+  listOfRun,
   type Param,
   propertiesOf,
-  selectList,
   sourcesOf,
   type Statement,
 } from "./sql.ts";
@@ -36,10 +36,18 @@ export function selectAnnotations(query: QueryOf<"annotations">): Statement {
   if (after !== undefined && after !== null) {
     and(`("created_at", "ordinal") > (?, ?)`, after.createdAt, after.ordinal);
   }
-  return {
-    sql: `SELECT ${selectList(PROPERTIES, undefined, query.omit)} FROM "annotations" WHERE ${where} ORDER BY "created_at", "ordinal" LIMIT ?`,
-    params: [...params, filters.limit],
-  };
+  return listOfRun({
+    table: "annotations",
+    properties: PROPERTIES,
+    key: "ordinal",
+    order: ["createdAt", "ordinal"],
+    descending: false,
+    where,
+    params,
+    limit: filters.limit,
+    omit: query.omit,
+    bytesMax: query.bytesMax,
+  });
 }
 
 export function appendAnnotations(

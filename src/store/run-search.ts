@@ -1,6 +1,7 @@
 /** The SQL that looks for runs. `changes/run-search.ts` tells what it answers, and what bounds its cost. */
 import {
   leadingFilter,
+  longTextOf,
   type QueryOf,
   remainingFilters,
   RUN_NAMES_MAX,
@@ -10,7 +11,7 @@ import {
   type RunsPage,
 } from "../changes/index.ts";
 import { runs } from "./schema.ts";
-import { type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
+import { longTextSql, type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
 const STATUSES = `["PENDING","RUNNING","SUSPENDED","COMPLETED","FAILED","CANCELLED","SKIPPED"]`;
@@ -52,6 +53,7 @@ export function selectRuns(query: RunsQuery): Statement {
     case "workflowType": {
       const along = alongRuns(walk, leading, params.add(filters[leading] ?? ""));
       if (remaining !== null) return judged(walk, along, remaining);
+      if (bytesOf(query) !== null) return looked(walk, along);
       return { sql: `SELECT ${columns}, 1 AS "answered" ${along}`, params: params.values };
     }
     case "annotation": {
@@ -123,12 +125,27 @@ const FEW = `(SELECT count("value") FROM names) <= ${RUN_NAMES_MAX}`;
 /** The runs of the walk, all of them. */
 function looked({ query, params, order }: Walk, along: string): Statement {
   const inOrder = order.replaceAll(/"\w+"/g, (column) => `looked.${column}`);
+  const bytes = bytesOf(query);
+  const sized = `SELECT looked.*, ${bytes ?? "0"} AS "bytes" FROM (SELECT ${PLACE} ${along}) AS looked CROSS JOIN "runs" ON "runs"."id" = looked."id"`;
+  const rows =
+    bytes === null
+      ? `SELECT ${PLACE} ${along}`
+      : `SELECT * FROM (SELECT *, sum("bytes") OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) WHERE ${withinSql(query, params)}`;
   return {
     sql:
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, 1 AS "answered" FROM (SELECT ${PLACE} ${along}) AS looked ` +
+      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, 1 AS "answered" FROM (${rows}) AS looked ` +
       `CROSS JOIN "runs" ON "runs"."id" = looked."id" ORDER BY ${inOrder}`,
     params: params.values,
   };
+}
+
+/** The SQL of what a run adds to a page's bytes; null where nobody counts them. */
+function bytesOf({ bytesMax, omit }: RunsQuery): string | null {
+  return bytesMax === undefined ? null : longTextSql("runs", omit, "runs");
+}
+
+function withinSql({ bytesMax = 0 }: RunsQuery, params: Params): string {
+  return `"before" < ${params.add(bytesMax)}`;
 }
 
 /** Among few names those are taken that contain the text; among many the runs are walked, and each is asked for its name. */
@@ -148,13 +165,16 @@ function amongNames(walk: Walk): string {
 function judged({ query, params, order, most }: Walk, along: string, conditions: RunFilters) {
   const limit = params.add(query.limit);
   const leading = leadingFilter(query.filters);
+  const bytes = bytesOf(query);
+  const within = bytes === null ? "" : ` AND ${withinSql(query, params)}`;
   return {
     sql:
       `WITH RECURSIVE ${leading === "nameContains" ? `${NAMES}, ` : ""}` +
       `looked AS (SELECT *, row_number() OVER (ORDER BY ${order}) AS "n" FROM (SELECT ${PLACE} ${along})), ` +
-      `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions, params)} AS "fits" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
-      `counted AS (SELECT *, "fits" AND sum("fits") OVER (ORDER BY "n") <= ${limit} AS "answered" FROM judged) ` +
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" FROM counted CROSS JOIN "runs" ON "runs"."id" = counted."id" ` +
+      `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions, params)} AS "fits", ${bytes ?? "0"} AS "bytes" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
+      `counted AS (SELECT *, sum("fits") OVER (ORDER BY "n") AS "nth", sum("fits" * "bytes") OVER (ORDER BY "n") - "fits" * "bytes" AS "before" FROM judged), ` +
+      `chosen AS (SELECT *, "fits" AND "nth" <= ${limit}${within} AS "answered" FROM counted) ` +
+      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
       `WHERE "answered" OR "n" = ${most} ORDER BY "n"`,
     params: params.values,
   };
@@ -184,13 +204,16 @@ export interface FoundRun extends RunRow {
 }
 
 /** The page: the runs that are answered; `next` from the last of them, or from the last that was looked at. */
-export function toRunsPage({ limit }: RunsQuery, found: readonly FoundRun[]): RunsPage {
+export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPage {
+  const { limit, omit, bytesMax = Infinity } = query;
   const rows = found
     .filter(({ answered }) => answered === 1)
     .map(({ answered: _answered, n: _n, ...row }): RunRow => row);
   const lookedAt = found.at(-1);
   const stopped = lookedAt?.n === RUNS_LOOKED_AT ? lookedAt : undefined;
-  const last = rows.length === limit ? rows.at(-1) : stopped;
+  let bytes = 0;
+  for (const row of rows) bytes += longTextOf("runs", row, omit);
+  const last = rows.length === limit || bytes >= bytesMax ? (rows.at(-1) ?? stopped) : stopped;
   return {
     rows,
     next: last === undefined ? null : { createdAt: last.createdAt, ordinal: last.ordinal },

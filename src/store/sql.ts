@@ -7,7 +7,13 @@
  */
 import { getTableColumns } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
-import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, utf8Length } from "../changes/index.ts";
+import {
+  COMMIT_ID_CHARS,
+  COMMITS_REMEMBERED,
+  LONG_TEXT,
+  type LongTextTable,
+  utf8Length,
+} from "../changes/index.ts";
 import { snakeCase } from "./schema.ts";
 
 /** Numbers bind as REAL; the columns' affinity makes them integers again. */
@@ -133,6 +139,58 @@ export function remembering(commitId: string, old: string): Statement {
 /** The SQL of a row's token. */
 export function tokenSql(commits: string): string {
   return `substr(${commits}, 1, ${COMMIT_ID_CHARS})`;
+}
+
+/** The SQL of a row's bytes of long text, but for the columns in `omit`; null when none is left to count. */
+export function longTextSql(
+  table: LongTextTable,
+  omit: readonly string[] = [],
+  alias?: string,
+): string | null {
+  const prefix = alias === undefined ? "" : `${alias}.`;
+  const names = LONG_TEXT[table].filter((name) => !omit.includes(name));
+  // The length of a text is told without reading it.
+  const sizes = names.map((name) => `ifnull(octet_length(${prefix}${column(name)}), 0)`);
+  return sizes.length === 0 ? null : sizes.join(" + ");
+}
+
+export interface ListOfRun {
+  readonly table: LongTextTable;
+  readonly properties: readonly string[];
+  /** The second part of the primary key, behind the run. */
+  readonly key: string;
+  /** Columns in the order of the list, the key last. */
+  readonly order: readonly string[];
+  readonly descending: boolean;
+  readonly where: string;
+  /** The first is the run's id. */
+  readonly params: readonly Param[];
+  /** Null: all. */
+  readonly limit: number | null;
+  readonly omit?: readonly string[] | undefined;
+  readonly bytesMax?: number | undefined;
+}
+
+/** Rows of a run. With `bytesMax` their sizes are looked at first, and only what is answered is read. */
+export function listOfRun(list: ListOfRun): Statement {
+  const { table, properties, key, order, where, params, limit, omit, bytesMax } = list;
+  const name = `"${snakeCase(table)}"`;
+  const inOrder = (prefix: string) =>
+    order.map((each) => `${prefix}${column(each)}${list.descending ? " DESC" : ""}`).join(", ");
+  const rest = `FROM ${name} WHERE ${where} ORDER BY ${inOrder("")}${limit === null ? "" : " LIMIT ?"}`;
+  const given = [...params, ...(limit === null ? [] : [limit])];
+  const bytes = bytesMax === undefined ? null : longTextSql(table, omit);
+  if (bytes === null || bytesMax === undefined) {
+    return { sql: `SELECT ${selectList(properties, undefined, omit)} ${rest}`, params: given };
+  }
+  const sized = `SELECT ${columns(order)}, ${bytes} AS "bytes" ${rest}`;
+  return {
+    sql:
+      `SELECT ${selectList(properties, "whole", omit)} FROM (SELECT *, sum("bytes") OVER (ORDER BY ${inOrder("")} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) AS sized ` +
+      `CROSS JOIN ${name} AS whole ON whole."workflow_run_id" = ? AND whole.${column(key)} = sized.${column(key)} ` +
+      `WHERE sized."before" < ? ORDER BY ${inOrder("sized.")}`,
+    params: [...given, params[0] ?? "", bytesMax],
+  };
 }
 
 /** The members of `items` by the key that `keyOf` gives, groups and members in the order of appearance. */

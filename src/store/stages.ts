@@ -6,6 +6,7 @@ import { stages } from "./schema.ts";
 import {
   column,
   insertRows,
+  listOfRun,
   type Param,
   propertiesOf,
   remembering,
@@ -52,13 +53,18 @@ export function selectStages(query: QueryOf<"stages">): Statement {
     where += ` AND ("execution_group", "stage_number", "stage_id") ${query.descending ? "<" : ">"} (?, ?, ?)`;
     params.push(executionGroup, stageNumber, stageId);
   }
-  const direction = query.descending ? " DESC" : "";
-  let sql = `SELECT ${selectList(PROPERTIES, undefined, query.omit)} FROM "stages" WHERE ${where} ORDER BY "execution_group"${direction}, "stage_number"${direction}, "stage_id"${direction}`;
-  if (query.limit !== null) {
-    sql += " LIMIT ?";
-    params.push(query.limit);
-  }
-  return { sql, params };
+  return listOfRun({
+    table: "stages",
+    properties: PROPERTIES,
+    key: "stageId",
+    order: ["executionGroup", "stageNumber", "stageId"],
+    descending: query.descending,
+    where,
+    params,
+    limit: query.limit,
+    omit: query.omit,
+    bytesMax: query.bytesMax,
+  });
 }
 
 export function selectSuspendedStages(query: QueryOf<"suspendedStages">): Statement {

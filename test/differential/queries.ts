@@ -41,15 +41,17 @@ function optionally<Q extends Query["q"], T extends object>(
 }
 
 const OPTIONAL: { readonly [Q in Query["q"]]?: readonly string[] } = {
-  runs: ["omit"],
+  runs: ["omit", "bytesMax"],
   stuckRuns: ["after", "limit"],
-  stages: ["after", "omit"],
+  stages: ["after", "omit", "bytesMax"],
   suspendedStages: ["limit"],
-  annotations: ["after", "omit"],
+  annotations: ["after", "omit", "bytesMax"],
+  page: ["omit", "bytesMax"],
   deadLetters: ["after"],
   suspendedJobs: ["limit"],
 };
 
+const bytesMax = of(1, 3, 5, 1_000_000);
 const limit = of(0, 1, 2, 5, 100);
 const keyPrefix = of("", "k", "K", "%", "\u{1f600}");
 const filters = fc.record(
@@ -101,6 +103,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     descending: fc.boolean(),
     limit: of(1, 2, 5, 100),
     omit: of<["input", "output"][]>(["input", "output"]),
+    bytesMax,
   }),
   pendingRuns: asking("pendingRuns", { limit }),
   stuckRuns: optionally("stuckRuns", {
@@ -119,6 +122,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     limit: nullable(limit),
     after: nullable(fc.record({ executionGroup: whole, stageNumber: whole, stageId })),
     omit: of<["inputData", "errorMessage"][]>(["inputData", "errorMessage"]),
+    bytesMax,
   }),
   suspendedStages: optionally("suspendedStages", {
     before: of(10, 50, 100),
@@ -133,6 +137,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     filters: fc.oneof(fc.record({ keyPrefix, limit }), filters),
     after: nullable(fc.record({ createdAt: instant, ordinal })),
     omit: of<["value"][]>(["value"]),
+    bytesMax,
   }),
   outboxEvent: asking("outboxEvent", event),
   outboxTail: asking("outboxTail", { workflowRunId }),
@@ -173,26 +178,32 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   }),
   aiBatch: asking("aiBatch", { batchId: of("", "b") }),
   page: fc.oneof(
-    asking("page", {
+    optionally("page", {
       of: of("logs", "jobs"),
       workflowRunId,
       after: nullable(jobKey.ordinal),
       descending: fc.boolean(),
       limit,
+      omit: of<["payload", "metadata"][]>(["payload", "metadata"]),
+      bytesMax,
     }),
-    asking("page", {
+    optionally("page", {
       of: of("artifacts"),
       workflowRunId,
       after: nullable(key),
       descending: fc.boolean(),
       limit,
+      omit: of<["payload", "metadata"][]>(["payload", "metadata"]),
+      bytesMax,
     }),
-    asking("page", {
+    optionally("page", {
       of: of("outboxEvents"),
       workflowRunId,
       after: nullable(of("0", "1", "2", "10")),
       descending: fc.boolean(),
       limit,
+      omit: of<["payload", "metadata"][]>(["payload", "metadata"]),
+      bytesMax,
     }),
   ),
   stageById: fc.oneof(

@@ -132,6 +132,41 @@ describe("every list", () => {
   });
 });
 
+describe("a page of large rows", () => {
+  const large = "x".repeat(1_800_000);
+
+  it("comes back short, and goes on from there; without what is large it is whole", async () => {
+    const { persistence } = embed(env);
+    for (let n = 1; n <= 6; n += 1) {
+      await persistence.createRun({ ...aRun(), id: `run-${n}`, input: large });
+      const artifact = { workflowRunId: "run-1", type: "ARTIFACT" as const, size: 1 };
+      await persistence.saveArtifact({ ...artifact, key: `key-${n}`, data: large });
+      await persistence.appendAnnotations([
+        { workflowRunId: "run-1", scope: "run", key: `key-${n}`, value: large },
+      ]);
+      const stage = aStage("run-1", { stageId: `stage-${n}`, stageNumber: n });
+      await persistence.createStage({ ...stage, inputData: large });
+    }
+    const lists = [
+      ["/v1/runs", {}],
+      ["/v1/runs", { status: "PENDING", name: aRun().workflowName, order: "asc" }],
+      ["/v1/runs/run-1/artifacts", { order: "desc" }],
+      ["/v1/runs/run-1/annotations", {}],
+      ["/v1/runs/run-1/stages", {}],
+    ] as const;
+    for (const [path, parameters] of lists) {
+      const first = await list(path, parameters);
+      expect(first.items, path).toHaveLength(5);
+      const rest = await list(path, { ...parameters, cursor: first.nextCursor ?? "" });
+      expect(rest.items, path).toHaveLength(1);
+      const ids = [...first.items, ...rest.items].map(({ id }) => id);
+      expect(new Set(ids).size, path).toBe(6);
+      const whole = await list(path, { ...parameters, fields: "id" });
+      expect(whole, path).toEqual({ items: ids.map((id) => ({ id })), nextCursor: null });
+    }
+  });
+});
+
 describe("runs", () => {
   beforeEach(async () => {
     const { persistence } = embed(env);

@@ -297,27 +297,27 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   },
   "GET /runs": {
     roundTrips: 1,
-    rowsRead: 144,
+    rowsRead: 185,
     rowsWritten: 0,
   },
   "GET /runs (createdFrom)": {
     roundTrips: 1,
-    rowsRead: 62,
+    rowsRead: 103,
     rowsWritten: 0,
   },
   "GET /runs (status)": {
     roundTrips: 1,
-    rowsRead: 10,
+    rowsRead: 61,
     rowsWritten: 0,
   },
   "GET /runs (workflowId)": {
     roundTrips: 1,
-    rowsRead: 10,
+    rowsRead: 61,
     rowsWritten: 0,
   },
   "GET /runs (workflowType)": {
     roundTrips: 1,
-    rowsRead: 10,
+    rowsRead: 61,
     rowsWritten: 0,
   },
   "GET /runs (name)": {
@@ -327,7 +327,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   },
   "GET /runs (annotation)": {
     roundTrips: 1,
-    rowsRead: 20,
+    rowsRead: 61,
     rowsWritten: 0,
   },
   "GET /runs (workflowId, name: none)": {
@@ -335,14 +335,34 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
     rowsRead: 7004,
     rowsWritten: 0,
   },
+  "GET /runs/{runId}/stages": {
+    roundTrips: 1,
+    rowsRead: 32,
+    rowsWritten: 0,
+  },
+  "GET /runs/{runId}/artifacts": {
+    roundTrips: 1,
+    rowsRead: 12,
+    rowsWritten: 0,
+  },
+  "GET /runs/{runId}/annotations": {
+    roundTrips: 1,
+    rowsRead: 20,
+    rowsWritten: 0,
+  },
+  "GET /runs/{runId}/jobs": {
+    roundTrips: 1,
+    rowsRead: 22,
+    rowsWritten: 0,
+  },
   "GET /runs/{runId}/logs": {
     roundTrips: 1,
-    rowsRead: 3,
+    rowsRead: 12,
     rowsWritten: 0,
   },
   "GET /runs/{runId}/outbox-events": {
     roundTrips: 1,
-    rowsRead: 6,
+    rowsRead: 27,
     rowsWritten: 0,
   },
   "GET /outbox-events": {

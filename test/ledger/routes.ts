@@ -115,7 +115,6 @@ const AS_THE_CONTRACT: readonly RouteCall[] = [
     as: "getStuckRuns",
   }),
   route("POST /runs/{runId}/stages", `${ofRun}/stages`, { body: newStage, as: "createStage" }),
-  route("GET /runs/{runId}/stages", `${ofRun}/stages`, { as: "getStagesByRun" }),
   route("GET /runs/{runId}/stages (select)", `${ofRun}/stages?select=first-failed`, {
     as: "getFirstFailedStage",
   }),
@@ -154,7 +153,6 @@ const AS_THE_CONTRACT: readonly RouteCall[] = [
   route("DELETE /runs/{runId}/artifacts/{key}", `${ofRun}/artifacts/output`, {
     as: "deleteArtifact (just written)",
   }),
-  route("GET /runs/{runId}/artifacts", `${ofRun}/artifacts`, { as: "listArtifacts" }),
   route("GET /runs/{runId}/stages/{stageId}/record-id", `${ofRun}/stages/analyse/record-id`, {
     as: "getStageIdForArtifact",
   }),
@@ -166,7 +164,6 @@ const AS_THE_CONTRACT: readonly RouteCall[] = [
     body: { annotations: [annotation("more")] },
     as: "appendAnnotations (1)",
   }),
-  route("GET /runs/{runId}/annotations", `${ofRun}/annotations`, { as: "listAnnotations" }),
   route("POST /outbox-events", "/outbox-events", { body: events, as: "appendOutboxEvents (1)" }),
   route("GET /outbox-events/next", "/outbox-events/next", { as: "getUnpublishedOutboxEvents" }),
   route("POST /outbox-events/publish", "/outbox-events/publish", {
@@ -211,7 +208,6 @@ const AS_THE_CONTRACT: readonly RouteCall[] = [
     as: "jobs.fail (retries)",
   }),
   route("POST /jobs/{jobId}/touch", leased("touch"), { body: {}, as: "jobs.touchJob" }),
-  route("GET /runs/{runId}/jobs", `${ofRun}/jobs`, { as: "jobs.getJobsByWorkflowRun" }),
   route("GET /jobs/suspended", "/jobs/suspended", { as: "jobs.getSuspendedJobsReadyToPoll" }),
   route("POST /jobs/release-stale", "/jobs/release-stale", {
     body: {},
@@ -245,6 +241,10 @@ const OF_THEIR_OWN: readonly RouteCall[] = [
   route("GET /runs (workflowId, name: none)", "/runs?workflowId=report&name=nobody", {
     fills: true,
   }),
+  route("GET /runs/{runId}/stages", `${ofRun}/stages`),
+  route("GET /runs/{runId}/artifacts", `${ofRun}/artifacts`),
+  route("GET /runs/{runId}/annotations", `${ofRun}/annotations`),
+  route("GET /runs/{runId}/jobs", `${ofRun}/jobs`),
   route("GET /runs/{runId}/logs", `${ofRun}/logs`),
   route("GET /runs/{runId}/outbox-events", `${ofRun}/outbox-events`),
   route("GET /outbox-events", "/outbox-events"),

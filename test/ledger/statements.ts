@@ -286,13 +286,16 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   runStatus: [{ q: "runStatus", id: "run" }],
   runs: RUN_FILTERS.flatMap((filters) =>
     [null, { createdAt: AT, ordinal: ORDINAL }].flatMap((after) =>
-      [false, true].map((descending) => ({
-        q: "runs" as const,
-        filters,
-        after,
-        descending,
-        limit: 100,
-      })),
+      [false, true].flatMap((descending) =>
+        [{}, { bytesMax: 1_000 }].map((bounds) => ({
+          q: "runs" as const,
+          filters,
+          after,
+          descending,
+          limit: 100,
+          ...bounds,
+        })),
+      ),
     ),
   ),
   pendingRuns: [{ q: "pendingRuns", limit: 10 }],
@@ -313,6 +316,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
     { ...stages, status: "COMPLETED", beforeGroup: 3, descending: true, limit: 1 },
     { ...stages, status: "SUSPENDED", withoutNextPoll: true, limit: 1 },
     { ...stages, after: { executionGroup: 1, stageNumber: 1, stageId: "stage" }, limit: 100 },
+    { ...stages, limit: 100, bytesMax: 1_000 },
   ],
   suspendedStages: [
     { q: "suspendedStages", before: AT, after: null },
@@ -328,6 +332,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
       ...run,
       filters: { limit: 100 },
       after: { createdAt: AT, ordinal: ORDINAL },
+      bytesMax: 1_000,
     },
     { q: "annotations", ...run, filters: { key: "key", since: AT, until: AT, limit: 1_000 } },
     {
@@ -367,14 +372,17 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   unhandledFailures: [{ q: "unhandledFailures", since: AT - 1_000, limit: 100 }],
   page: (["logs", "artifacts", "outboxEvents", "jobs"] as const).flatMap((of) =>
     [null, "1"].flatMap((after) =>
-      [false, true].map((descending) => ({
-        q: "page" as const,
-        of,
-        ...run,
-        after,
-        descending,
-        limit: 100,
-      })),
+      [false, true].flatMap((descending) =>
+        [{}, { bytesMax: 1_000 }].map((bounds) => ({
+          q: "page" as const,
+          of,
+          ...run,
+          after,
+          descending,
+          limit: 100,
+          ...bounds,
+        })),
+      ),
     ),
   ),
   resumableJobs: [{ q: "resumableJobs", now: AT, limit: 100 }],

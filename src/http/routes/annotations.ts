@@ -1,6 +1,6 @@
 /** Annotations. */
 import { z } from "@hono/zod-openapi";
-import { ANNOTATIONS_LIST_MAX, LONG_TEXT } from "../../changes/index.ts";
+import { ANNOTATIONS_LIST_MAX, LONG_TEXT, PAGE_BYTES_MAX } from "../../changes/index.ts";
 import { toAnnotationRecord } from "../../client/records.ts";
 import {
   listQuery,
@@ -104,9 +104,14 @@ export const annotations = newRouter()
         },
         after: placeOf(cursor, place),
         omit: omitted(LONG_TEXT.annotations, fields),
+        bytesMax: PAGE_BYTES_MAX,
       },
     ]);
-    const next = placeAfter(rows, limit, ({ createdAt, ordinal }) => ({ createdAt, ordinal }));
+    const next = placeAfter(
+      rows,
+      { rows: limit, table: "annotations", fields },
+      ({ createdAt, ordinal }) => ({ createdAt, ordinal }),
+    );
     const toItem = (row: (typeof rows)[number]) => toWireRecord(toAnnotationRecord(row));
     return context.json(page(rows, toItem, fields, next), 200);
   });

@@ -197,7 +197,11 @@ export const artifacts = newRouter()
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
     const rows = await pageOfRun(context.var.store, "artifacts", runId, input);
-    const next = placeAfter(rows, input.limit, ({ key }) => key);
+    const next = placeAfter(
+      rows,
+      { rows: input.limit, table: "artifacts", fields: input.fields },
+      ({ key }) => key,
+    );
     const toItem = (row: ArtifactRow) => toWireRecord(toArtifactRecord(row));
     return context.json(page(rows, toItem, input.fields, next), 200);
   });

@@ -139,7 +139,7 @@ export const jobs = newRouter()
     const now = await store.now();
     const after = placeOf(cursor, place);
     const [rows] = await store.read([{ q: "suspendedJobs", now, after, limit }]);
-    const next = placeAfter(rows, limit, (row) => ({
+    const next = placeAfter(rows, { rows: limit }, (row) => ({
       nextPollAt: row.nextPollAt ?? 0,
       workflowRunId: row.workflowRunId,
       ordinal: row.ordinal,
@@ -154,7 +154,11 @@ export const jobs = newRouter()
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
     const rows = await pageOfRun(context.var.store, "jobs", runId, input);
-    const next = placeAfter(rows, input.limit, ({ ordinal }) => ordinal);
+    const next = placeAfter(
+      rows,
+      { rows: input.limit, table: "jobs", fields: input.fields },
+      ({ ordinal }) => ordinal,
+    );
     const toItem = (row: JobRow) => toWireRecord(toJobRecord(row));
     return context.json(page(rows, toItem, input.fields, next), 200);
   })

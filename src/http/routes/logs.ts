@@ -43,7 +43,11 @@ export const logs = newRouter()
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
     const rows = await pageOfRun(context.var.store, "logs", runId, input);
-    const next = placeAfter(rows, input.limit, ({ ordinal }) => ordinal);
+    const next = placeAfter(
+      rows,
+      { rows: input.limit, table: "logs", fields: input.fields },
+      ({ ordinal }) => ordinal,
+    );
     return context.json(page(rows, toLog, input.fields, next), 200);
   });
 

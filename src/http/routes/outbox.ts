@@ -209,7 +209,7 @@ export const outbox = newRouter()
     if (state === "waiting") {
       const after = placeOf(cursor, place);
       const [rows] = await store.read([{ q: "outboxBacklog", after, limit }]);
-      const next = placeAfter(rows, limit, ({ workflowRunId, sequence }) => ({
+      const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence }) => ({
         workflowRunId,
         sequence,
       }));
@@ -217,7 +217,7 @@ export const outbox = newRouter()
     }
     const after = placeOf(cursor, place.extend({ dlqAt: z.int() }));
     const [rows] = await store.read([{ q: "deadLetters", after, limit }]);
-    const next = placeAfter(rows, limit, ({ workflowRunId, sequence, dlqAt }) => ({
+    const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence, dlqAt }) => ({
       workflowRunId,
       sequence,
       dlqAt: dlqAt ?? 0,
@@ -228,7 +228,11 @@ export const outbox = newRouter()
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
     const rows = await pageOfRun(context.var.store, "outboxEvents", runId, input);
-    const next = placeAfter(rows, input.limit, ({ sequence }) => String(sequence));
+    const next = placeAfter(
+      rows,
+      { rows: input.limit, table: "outboxEvents", fields: input.fields },
+      ({ sequence }) => String(sequence),
+    );
     const toItem = (row: OutboxEventRow) => toWireRecord(toOutboxRecord(row));
     return context.json(page(rows, toItem, input.fields, next), 200);
   })

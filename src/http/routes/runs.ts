@@ -5,6 +5,7 @@ import {
   encodeJson,
   isFindable,
   LONG_TEXT,
+  PAGE_BYTES_MAX,
   type RunFilters,
 } from "../../changes/index.ts";
 import { toRunRecord } from "../../client/records.ts";
@@ -236,6 +237,7 @@ export const runs = newRouter()
         descending: query.order === "desc",
         limit,
         omit: omitted(LONG_TEXT.runs, fields),
+        bytesMax: PAGE_BYTES_MAX,
       },
     ]);
     const toItem = (row: (typeof found.rows)[number]) => toWireRecord(toRunRecord(row));
@@ -249,7 +251,7 @@ export const runs = newRouter()
     const [rows] = await store.read([
       { q: "stuckRuns", since: since.getTime(), now, after, limit },
     ]);
-    const next = placeAfter(rows, limit, (row) => ({
+    const next = placeAfter(rows, { rows: limit }, (row) => ({
       updatedAt: row.updatedAt,
       ordinal: row.ordinal,
     }));

@@ -1,6 +1,6 @@
 /** Stages, by their run and stage id, or by their record's id. */
 import { z } from "@hono/zod-openapi";
-import { LONG_TEXT } from "../../changes/index.ts";
+import { LONG_TEXT, PAGE_BYTES_MAX } from "../../changes/index.ts";
 import { toStageRecord } from "../../client/records.ts";
 import { type WorkflowPersistence } from "../../contract/index.ts";
 import {
@@ -220,7 +220,7 @@ export const stages = newRouter()
     const [rows] = await context.var.store.read([
       { q: "suspendedStages", before: before.getTime(), after, limit },
     ]);
-    const next = placeAfter(rows, limit, ({ nextPollAt, workflowRunId, stageId }) => ({
+    const next = placeAfter(rows, { rows: limit }, ({ nextPollAt, workflowRunId, stageId }) => ({
       nextPollAt: nextPollAt ?? 0,
       workflowRunId,
       stageId,
@@ -251,13 +251,18 @@ export const stages = newRouter()
         limit,
         after: placeOf(query.cursor, place),
         omit: omitted(LONG_TEXT.stages, fields),
+        bytesMax: PAGE_BYTES_MAX,
       },
     ]);
-    const next = placeAfter(rows, limit, ({ executionGroup, stageNumber, stageId }) => ({
-      executionGroup,
-      stageNumber,
-      stageId,
-    }));
+    const next = placeAfter(
+      rows,
+      { rows: limit, table: "stages", fields },
+      ({ executionGroup, stageNumber, stageId }) => ({
+        executionGroup,
+        stageNumber,
+        stageId,
+      }),
+    );
     return context.json(
       page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
       200,
