@@ -6,7 +6,8 @@ import { errors, type JWTPayload, jwtVerify } from "jose";
 import { AccessKeys } from "./access-keys.ts";
 import { digestOf } from "./digest.ts";
 import { HttpFault } from "./problem.ts";
-import { type Caller, type Scope, SCOPES, unauthenticated, withImplied } from "./tokens.ts";
+import { type Scope, SCOPES } from "./scopes.ts";
+import { type Caller, unauthenticated, withImplied } from "./tokens.ts";
 
 export const ACCESS_HEADER = "Cf-Access-Jwt-Assertion";
 /** A header of more is no assertion of theirs. */

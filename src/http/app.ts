@@ -47,14 +47,16 @@ app.get("/readyz", async (context) => {
   const state = await readiness(context.env);
   return context.json(state, state.ready ? 200 : 503);
 });
+app.get("/", (context) => context.redirect("/docs"));
 app.get("/openapi.json", (context) => context.json(document()));
 app.get("/docs", (context) => context.html(DOCS_PAGE));
 
 app.use("/v1/*", async (context, next) => {
   const allowed = corsOrigins(context.env);
   if (allowed.length === 0) return next();
-  const exposeHeaders = ["ETag", "Location", "Retry-After", "X-Request-Id"];
-  return cors({ origin: allowed, exposeHeaders, maxAge: 600 })(context, next);
+  const exposeHeaders = ["ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-Id"];
+  const allowMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+  return cors({ origin: allowed, allowMethods, exposeHeaders, maxAge: 600 })(context, next);
 });
 app.use("/v1/*", async (context, next) => {
   const { env, req } = context;

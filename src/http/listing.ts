@@ -61,7 +61,7 @@ function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
 
 /** The parameters of every list of such records. */
 export function listQuery<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
-  return z.object({ limit, cursor, fields: fieldsOf(record) });
+  return z.strictObject({ limit, cursor, fields: fieldsOf(record) });
 }
 
 /** A page of a list. Each item has its id, and all other fields unless `fields` says otherwise. */

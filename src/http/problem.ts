@@ -115,11 +115,17 @@ const UNTOLD: Partial<Record<ErrorCode, string>> = {
   UNAVAILABLE: "The outcome is unknown: it may or may not have been written. A repeat converges",
 };
 
+const NO_TABLES =
+  "The database lacks tables of this version: apply the migrations, npx wrangler d1 migrations apply DB (--local or --remote).";
+
 function toldOfService(error: ServiceError): Told {
   const message = UNTOLD[error.code];
   if (message === undefined) return error;
   // What the database said may show how things look inside.
   console.error("wfe-fault", error.code, error.message, error.cause);
+  if (error.code === "INTERNAL" && /\bno such (?:table|column|index)\b/.test(error.message)) {
+    return { code: "NOT_CONFIGURED", message: NO_TABLES, details: {} };
+  }
   return { code: error.code, message, details: {} };
 }
 

@@ -11,6 +11,8 @@ export interface Readiness {
     readonly database: string;
     readonly migrations: string;
     readonly queue: string;
+    /** Whether callers are let in over HTTP: told, and no part of being ready, since other Workers need no token. */
+    readonly api: string;
   };
 }
 
@@ -25,13 +27,16 @@ export async function readiness(env: HttpEnv): Promise<Readiness> {
   } catch (error) {
     // No table of migrations, or no database: the log tells which.
     console.error("wfe-not-ready", error);
-    database = "does not answer, or has no tables";
+    database =
+      "does not answer, or has no tables: npx wrangler d1 migrations apply DB (--local or --remote)";
     migrations = "unknown";
   }
   // Without a queue jobs wait for those who poll; with a handler that is a mistake.
   const queue = env.JOBS === undefined && env.HANDLER !== undefined ? "HANDLER without JOBS" : "ok";
+  const open = [env.API_TOKENS, env.ACCESS_TEAM_DOMAIN].some((value) => (value ?? "") !== "");
+  const api = open ? "ok" : "closed: neither API_TOKENS nor Cloudflare Access";
   return {
     ready: [database, migrations, queue].every((check) => check === "ok"),
-    checks: { database, migrations, queue },
+    checks: { database, migrations, queue, api },
   };
 }

@@ -7,7 +7,8 @@ import type { WorkflowEngineEnv } from "../queue/index.ts";
 import type { AccessEnv } from "./access.ts";
 import { boundedText, tooLong } from "./body-text.ts";
 import { HttpFault, problemResponse } from "./problem.ts";
-import { type Caller, requireScope, type Scope } from "./tokens.ts";
+import type { Scope } from "./scopes.ts";
+import { type Caller, requireScope } from "./tokens.ts";
 
 /** https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/ */
 export interface RateLimiter {
@@ -44,10 +45,13 @@ export function newRouter() {
     defaultHook(result, context) {
       if (result.success) return undefined;
       const issue = result.error.issues[0];
-      const path = (issue?.path ?? []).map(String).join(".");
+      const unknown = issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
+      const path = [...(issue?.path ?? []), ...unknown].map(String).join(".");
+      const place = result.target === "json" ? "body" : result.target;
       // Names and values of the request are in both, as long as they like.
-      const field = path === "" ? result.target : path.slice(0, ECHO_LENGTH_MAX);
-      const what = (issue?.message ?? "is invalid").slice(0, ECHO_LENGTH_MAX);
+      const field = path === "" ? place : path.slice(0, ECHO_LENGTH_MAX);
+      const message = unknown.length > 0 ? `the ${place} has no such member` : issue?.message;
+      const what = (message ?? "is invalid").slice(0, ECHO_LENGTH_MAX);
       return problemResponse(context, {
         code: "INVALID_ARGUMENT",
         message: `${field}: ${what}`,
@@ -84,7 +88,12 @@ export const boundedBody: MiddlewareHandler<AppEnv> = async (context, next) => {
   if (declared > limit) throw tooLong(declared, limit);
   const text = await boundedText(req.raw, limit);
   context.set("bodyText", text);
-  if (text === "") return next();
+  if (text === "") {
+    // Whoever asks again whether there is a body finds that there is none, and not a stream that was read.
+    req.bodyCache.arrayBuffer = new ArrayBuffer(0);
+    req.bodyCache.text = "";
+    return next();
+  }
   const type = (req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
   if (type !== "application/json") {
     throw new HttpFault("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json");

@@ -4,10 +4,7 @@
  */
 import * as z from "zod";
 import { HttpFault } from "./problem.ts";
-
-/** `admin` includes the others; `write` includes `read`. */
-export const SCOPES = ["read", "write", "work", "admin"] as const;
-export type Scope = (typeof SCOPES)[number];
+import { type Scope, SCOPES } from "./scopes.ts";
 
 const tokens = z
   .array(
@@ -34,7 +31,7 @@ export interface Caller {
 }
 
 const HOW =
-  "Set the secret API_TOKENS, a JSON list of { name, sha256, scopes }: npx wrangler secret put API_TOKENS; or the variables ACCESS_TEAM_DOMAIN and ACCESS_AUD, for Cloudflare Access (docs/http.md).";
+  "Set the secret API_TOKENS, a JSON list of { name, sha256, scopes }: npx wrangler secret put API_TOKENS, or in .dev.vars for wrangler dev; or the variables ACCESS_TEAM_DOMAIN and ACCESS_AUD, for Cloudflare Access (docs/http.md).";
 
 /**
  * The caller whose token this is.

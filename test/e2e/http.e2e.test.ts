@@ -13,7 +13,9 @@ let dev: Dev;
 let processes: DevProcesses;
 
 beforeAll(async () => {
-  dev = await startDev({ apiTokens: apiTokensOf(TOKEN) }, { app: false });
+  // As the page starts it: without a handler, which would take the jobs.
+  const config = join(ROOT, "wrangler.toml");
+  dev = await startDev({ apiTokens: apiTokensOf(TOKEN), config }, { app: false });
   processes = dev.processes;
 });
 
@@ -55,6 +57,10 @@ describe("the client over the network", () => {
     });
     await expect(failed).rejects.toThrow(RangeError);
     expect(await persistence.getRun("gone")).toBeNull();
+    const headers = { Authorization: `Bearer ${TOKEN}` };
+    const dequeue = `${processes.serviceUrl}/v1/jobs/dequeue`;
+    const nothing = await fetch(dequeue, { method: "POST", headers });
+    expect([nothing.status, await nothing.json()]).toEqual([200, { jobs: [] }]);
     const stranger = connectHttp({ url: processes.serviceUrl, token: "wrong" });
     await expect(stranger.persistence.getRun("x")).rejects.toMatchObject({
       code: "UNAUTHENTICATED",

@@ -1,5 +1,6 @@
 /** `npm start` as a newcomer meets it: what it prints, what it refuses, and what it leaves behind. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -121,3 +122,32 @@ async function occupy(port: number): Promise<Server> {
   await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   return server;
 }
+
+describe("npm run token", () => {
+  const token = (...args: string[]) =>
+    spawnSync(process.execPath, [join(ROOT, "scripts", "token.mjs"), ...args], {
+      encoding: "utf8",
+    });
+
+  it("makes a token, and the entry that knows it", () => {
+    const { stdout, status } = token("--name", "ci", "--scopes", "read,work");
+    expect(status).toBe(0);
+    const made = /^token: (\S+)$/m.exec(stdout)?.[1] ?? "";
+    expect(made).toMatch(/^[\w-]{32}$/);
+    expect(JSON.parse(/^entry of API_TOKENS: (.+)$/m.exec(stdout)?.[1] ?? "")).toEqual({
+      name: "ci",
+      sha256: createHash("sha256").update(made).digest("hex"),
+      scopes: ["read", "work"],
+    });
+  });
+
+  it.each([
+    [["--scopes", "all"], 'There is no scope "all"'],
+    [["--expires", "2027-01-01"], "--expires must be an instant"],
+    [["--bogus"], "Unknown option '--bogus'"],
+  ])("refuses %j and says why", (args, why) => {
+    const { stderr, status } = token(...args);
+    expect(status).toBe(1);
+    expect(stderr).toContain(why);
+  });
+});

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { embed } from "../../src/embed.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
-import { call } from "./support.ts";
+import { ADMIN, call, send, URL_OF_SERVICE } from "./support.ts";
 
 const RUN = { id: "run", workflowId: "w", workflowName: "W", workflowType: "w", input: { a: 1 } };
 const STAGE = { stageId: "s", stageName: "S", stageNumber: 1, executionGroup: 1 };
@@ -302,4 +302,73 @@ describe("a list over HTTP", () => {
       expect(await answer.json()).toMatchObject({ details: { field: "cursor" } });
     },
   );
+});
+
+describe("a request that says too little, or too much", () => {
+  const authorization = { Authorization: `Bearer ${ADMIN}` };
+
+  it.each(["/v1/runs/claim", "/v1/jobs/dequeue", "/v1/jobs/release-stale"])(
+    "does without a body where POST %s needs none",
+    async (path) => {
+      for (const headers of [authorization, { ...authorization, "Idempotency-Key": "k" }]) {
+        const answer = await send(new Request(URL_OF_SERVICE + path, { method: "POST", headers }));
+        expect(answer.status, await answer.clone().text()).toBe(200);
+      }
+    },
+  );
+
+  it.each([
+    "/v1/runs",
+    "/v1/commits",
+    "/v1/queries",
+    "/v1/logs",
+    "/v1/ai-calls",
+    "/v1/jobs",
+    "/v1/jobs/complete",
+    "/v1/outbox-events/replay",
+    "/v1/idempotency-keys/acquire",
+  ])("without the body that POST %s needs is told what is missing", async (path) => {
+    for (const headers of [authorization, { ...authorization, "Idempotency-Key": "k" }]) {
+      const answer = await send(new Request(URL_OF_SERVICE + path, { method: "POST", headers }));
+      expect(answer.status).toBe(422);
+      expect(await answer.json()).toMatchObject({
+        details: { field: expect.any(String) as string },
+      });
+    }
+  });
+
+  it("with a parameter that there is not is refused: a mistyped filter would find everything", async () => {
+    const answer = await call("GET", "/v1/runs?statu=PENDING");
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toMatchObject({
+      detail: "statu: the query has no such member",
+      details: { field: "statu" },
+    });
+  });
+
+  it("with a member that there is not is refused", async () => {
+    const answer = await call("POST", "/v1/jobs/dequeue", { count: 1, workerId: "me" });
+    expect(await answer.json()).toMatchObject({
+      detail: "workerId: the body has no such member",
+      details: { field: "workerId" },
+    });
+  });
+});
+
+describe("a database without tables", () => {
+  it("is told of with what to do, and is no bug", async () => {
+    const lacking = {
+      prepare: (sql: string) => env.DB.prepare(sql.replaceAll('"runs"', '"runs_of_yesterday"')),
+      batch: (statements: D1PreparedStatement[]) => env.DB.batch(statements),
+    } as unknown as D1Database;
+    const request = new Request(`${URL_OF_SERVICE}/v1/runs/run`, {
+      headers: { Authorization: `Bearer ${ADMIN}` },
+    });
+    const answer = await send(request, { DB: lacking });
+    expect(answer.status).toBe(503);
+    expect(await answer.json()).toMatchObject({
+      code: "NOT_CONFIGURED",
+      detail: expect.stringContaining("npx wrangler d1 migrations apply DB") as string,
+    });
+  });
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { app } from "../../src/http/app.ts";
 import { MIGRATION } from "../../src/http/readiness.ts";
-import { SCOPES, type Scope } from "../../src/http/tokens.ts";
+import { SCOPES, type Scope } from "../../src/http/scopes.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { ADMIN, NAME_OF_ADMIN, secretOf, URL_OF_SERVICE } from "./support.ts";

@@ -65,7 +65,7 @@ const stats = operation({
   summary: "Calls, tokens and cost of every topic that starts with a text",
   ...secured("read"),
   request: {
-    query: z.object({ topicPrefix: text("What the topics start with.", "workflow.run-1") }),
+    query: z.strictObject({ topicPrefix: text("What the topics start with.", "workflow.run-1") }),
   },
   responses: answers({
     200: {

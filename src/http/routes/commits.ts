@@ -14,7 +14,8 @@ import { answers, jsonBody, operation } from "../operation.ts";
 import { integer } from "../schemas/index.ts";
 import { newRouter, secured } from "../support.ts";
 import { HttpFault } from "../problem.ts";
-import { requireScope, type Scope } from "../tokens.ts";
+import type { Scope } from "../scopes.ts";
+import { requireScope } from "../tokens.ts";
 
 const plain = z.record(z.string(), z.unknown());
 const commitBody = z

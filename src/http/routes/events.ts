@@ -27,7 +27,7 @@ const watch = operation({
   ...secured("read"),
   request: {
     params: runKey,
-    query: z.object({
+    query: z.strictObject({
       after: position.optional().openapi({
         description:
           "The sequence after which to begin. Default 0: with the first event. The header Last-Event-ID, which an EventSource sends when it connects again, goes first.",

@@ -103,7 +103,7 @@ const nextEvents = operation({
     "Neither published nor in the DLQ. By run, then sequence; when more wait than fit, every run gets its turn. Publish them, say so, ask again: `GET /v1/outbox-events` is the list.",
   ...secured("read"),
   request: {
-    query: z.object({
+    query: z.strictObject({
       limit: z.coerce
         .number()
         .int()

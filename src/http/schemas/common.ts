@@ -32,7 +32,12 @@ export const status = z.enum(statusField.options).openapi({
 /** The instant of all examples. */
 export const INSTANT = "2026-11-25T12:00:00.000Z";
 export const instant = (description: string) =>
-  z.iso.datetime({ offset: true }).openapi({ description, example: INSTANT });
+  z.iso
+    .datetime({
+      offset: true,
+      error: `must be an instant of ISO 8601 with its zone, as in ${INSTANT}`,
+    })
+    .openapi({ description, example: INSTANT });
 /** An instant as the API has it, for the contract. */
 export const inputInstant = (description: string) =>
   instant(description).transform((text) => new Date(text));

@@ -1,0 +1,63 @@
+/** `npm run token`: makes a bearer token, and the entry of API_TOKENS that knows it. */
+import { createHash, randomBytes } from "node:crypto";
+import { parseArgs } from "node:util";
+import { SCOPES } from "../src/http/scopes.ts";
+import { Complaint } from "./dev-processes.ts";
+import { devToken } from "./dev-token.ts";
+
+const USAGE = `Usage: npm run token -- [options]
+
+Prints a new token, and its entry for the list in the secret API_TOKENS.
+
+  --name NAME           who it is for; default api
+  --scopes SCOPES       of ${SCOPES.join(", ")}, separated by commas; default read
+  --expires INSTANT     as in 2027-01-01T00:00:00Z; default never
+  --dev                 the token of local development instead: makes .dev.vars, unless it is there
+  --help                print this`;
+
+function entryOf(token: string, { name, scopes, expires }: Record<string, string | undefined>) {
+  const wanted = (scopes ?? "read").split(",").map((scope) => scope.trim());
+  const unknown = wanted.find((scope) => !SCOPES.some((known) => known === scope));
+  if (unknown !== undefined) {
+    throw new Complaint(`There is no scope "${unknown}"; there are ${SCOPES.join(", ")}.`);
+  }
+  if (expires !== undefined && !/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z$/.test(expires)) {
+    throw new Complaint("--expires must be an instant as in 2027-01-01T00:00:00Z.");
+  }
+  const sha256 = createHash("sha256").update(token).digest("hex");
+  return {
+    name: name ?? "api",
+    sha256,
+    scopes: wanted,
+    ...(expires === undefined ? {} : { expires }),
+  };
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      name: { type: "string" },
+      scopes: { type: "string" },
+      expires: { type: "string" },
+      dev: { type: "boolean" },
+      help: { type: "boolean" },
+    },
+  });
+  if (values.help === true) return console.log(USAGE);
+  if (values.dev === true) {
+    return console.log(`token: ${(await devToken()).token}\n.dev.vars knows it.`);
+  }
+  const { name, scopes, expires } = values;
+  const token = randomBytes(24).toString("base64url");
+  const entry = entryOf(token, { name, scopes, expires });
+  console.log(`token: ${token}\nentry of API_TOKENS: ${JSON.stringify(entry)}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  const told = error instanceof Complaint || error instanceof TypeError;
+  if (!told) throw error;
+  console.error(`${error.message}\n\n${USAGE}`);
+  process.exitCode = 1;
+}
