@@ -8,6 +8,7 @@ import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
 import { callerOf, corsOrigins } from "./callers.ts";
 import { idempotent } from "./idempotency.ts";
 import { logLine } from "./log-line.ts";
+import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
@@ -50,7 +51,7 @@ app.get("/docs", (context) => context.html(DOCS_PAGE));
 app.use("/v1/*", async (context, next) => {
   const allowed = corsOrigins(context.env);
   if (allowed.length === 0) return next();
-  const exposeHeaders = ["ETag", "Location", "Retry-After", "X-Request-Id"];
+  const exposeHeaders = Object.keys(HEADERS);
   return cors({ origin: allowed, exposeHeaders, maxAge: 600 })(context, next);
 });
 app.use("/v1/*", async (context, next) => {
