@@ -332,6 +332,37 @@ function commitOf(id: string): string {
   return JSON.stringify({ id: newCommitId(Date.now()), guards: [], changes, reads: [] });
 }
 
+describe("an answer that another request with the key has kept first", () => {
+  it("is given instead, to browsers as well", async () => {
+    const { target, body = "" } = await prepared("dequeue", "/v1/jobs/dequeue");
+    const headers = {
+      Authorization: `Bearer ${ADMIN}`,
+      "Content-Type": "application/json",
+      "Idempotency-Key": KEY,
+      Origin: "https://app.example",
+    };
+    const d1 = faultyD1(env.DB);
+    let writes = 0;
+    d1.restart(({ statements }) => {
+      if (statements.some((sql) => sql.startsWith('INSERT INTO "idempotency_keys"'))) writes += 1;
+      return writes > 1 ? D1_FAULTS.stall : null;
+    });
+    const first = send(new Request(URL_OF_SERVICE + target, { method: "POST", headers, body }), {
+      API_TOKENS: TWO_TOKENS,
+      CORS_ORIGINS: "https://app.example",
+      DB: d1.db,
+    });
+    await vi.waitUntil(() => writes > 1);
+    const second = await post(target, body);
+    d1.restart();
+    await d1.release();
+    const answer = await first;
+    expect([await answer.text(), second.replayed]).toEqual([second.text, "true"]);
+    expect(answer.headers.get("Idempotent-Replayed")).toBe("true");
+    expect(answer.headers.get("Access-Control-Allow-Origin")).toBe("https://app.example");
+  });
+});
+
 describe("what a dequeue with a key has leased", () => {
   it("is told again only as far as it is still leased, when the answer was not kept", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
