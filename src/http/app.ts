@@ -6,7 +6,6 @@ import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
 import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
 import { callerOf, corsOrigins } from "./callers.ts";
-import { idempotent } from "./idempotency.ts";
 import { logLine } from "./log-line.ts";
 import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
@@ -69,7 +68,6 @@ app.use("/v1/*", async (context, next) => {
   await next();
 });
 app.use("/v1/*", boundedBody);
-app.use("/v1/*", idempotent);
 
 const api = app
   .route("/v1", commits)

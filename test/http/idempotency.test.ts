@@ -216,6 +216,18 @@ describe("an Idempotency-Key", () => {
     expect(other.text).not.toBe(one.text);
   });
 
+  it("answers nobody who may not ask, not even under the name of who has asked", async () => {
+    await world();
+    const tokens = await secretOf(
+      { token: "worker", name: "same", scopes: ["work"] },
+      { token: "reader", name: "same", scopes: ["read"] },
+    );
+    const path = "/v1/jobs/dequeue";
+    expect((await post(path, "{}", { tokens, token: "worker" })).status).toBe(200);
+    const replay = await post(path, "{}", { tokens, token: "reader" });
+    expect([replay.status, JSON.parse(replay.text)]).toMatchObject([403, { code: "FORBIDDEN" }]);
+  });
+
   it("under which somebody has kept something else is refused", async () => {
     await emptyDatabase();
     const key = `${NAME_OF_ADMIN}/${KEY}`;
