@@ -42,8 +42,7 @@ export function selectRuns(query: RunsQuery): Statement {
   const params = new Params();
   const remaining = remainingFilters(filters);
   const leading = leadingFilter(filters);
-  const bounded = remaining !== null || leading === "nameContains";
-  const most = params.add(bounded ? RUNS_LOOKED_AT : query.limit);
+  const most = params.add(remaining === null ? query.limit : RUNS_LOOKED_AT);
   const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
   const columns = selectList(PROPERTIES, "runs", query.omit);
   switch (leading) {
@@ -58,8 +57,13 @@ export function selectRuns(query: RunsQuery): Statement {
       const along = alongAnnotated(walk);
       return remaining === null ? looked(walk, along) : judged(walk, along, remaining);
     }
-    case "nameContains":
-      return judged(walk, amongNames(walk), { nameContains: filters.nameContains });
+    case "nameContains": {
+      const text = params.add(filters.nameContains ?? "");
+      const names = namesThatContain(text, most);
+      const byName = { ...walk, most: `(SELECT "most" FROM share)` };
+      const { nameContains } = filters;
+      return judged(byName, amongNames(byName), { nameContains }, `${NAMES}, ${names}, `);
+    }
     case "none":
       return looked(walk, alongAll(walk));
   }
@@ -131,13 +135,17 @@ function looked({ query, params, order }: Walk, along: string): Statement {
   };
 }
 
-/** Among few names those are taken that contain the text; among many the runs are walked, and each is asked for its name. */
+/** Among few names those that contain the text, and how many runs are looked at: {@link runsOfNames}. */
+function namesThatContain(text: string, limit: string): string {
+  return (
+    `found("value") AS (SELECT "value" FROM names WHERE "value" IS NOT NULL AND instr(lower("value"), lower(${text})) > 0 AND ${FEW}), ` +
+    `share("most") AS (SELECT CASE WHEN ${FEW} THEN max(1, min(${limit}, ${RUNS_LOOKED_AT} / max(1, count(*)))) ELSE ${RUNS_LOOKED_AT} END FROM found)`
+  );
+}
+
+/** The runs of few names; among many names the runs are walked, and each is asked for its name. */
 function amongNames(walk: Walk): string {
-  const { params, query } = walk;
-  const text = params.add(query.filters.nameContains ?? "");
-  const page = { ...walk, most: params.add(query.limit) };
-  const contains = `${FEW} AND part."value" IS NOT NULL AND instr(lower(part."value"), lower(${text})) > 0`;
-  const ofNames = merged(page, "names", "workflowName", contains);
+  const ofNames = merged(walk, "found", "workflowName", "true");
   return `FROM (SELECT * ${ofNames} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
 }
 
@@ -145,16 +153,20 @@ function amongNames(walk: Walk): string {
  * The runs of the walk that satisfy the conditions, the first `limit`; and the last run that was looked at if the walk went as far as it
  * may, so that a page can tell where to go on.
  */
-function judged({ query, params, order, most }: Walk, along: string, conditions: RunFilters) {
+function judged(
+  { query, params, order, most }: Walk,
+  along: string,
+  conditions: RunFilters,
+  names = "",
+): Statement {
   const limit = params.add(query.limit);
-  const leading = leadingFilter(query.filters);
   return {
     sql:
-      `WITH RECURSIVE ${leading === "nameContains" ? `${NAMES}, ` : ""}` +
+      `WITH RECURSIVE ${names}` +
       `looked AS (SELECT *, row_number() OVER (ORDER BY ${order}) AS "n" FROM (SELECT ${PLACE} ${along})), ` +
       `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions, params)} AS "fits" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
       `counted AS (SELECT *, "fits" AND sum("fits") OVER (ORDER BY "n") <= ${limit} AS "answered" FROM judged) ` +
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" FROM counted CROSS JOIN "runs" ON "runs"."id" = counted."id" ` +
+      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" = ${most} AS "stopped" FROM counted CROSS JOIN "runs" ON "runs"."id" = counted."id" ` +
       `WHERE "answered" OR "n" = ${most} ORDER BY "n"`,
     params: params.values,
   };
@@ -179,17 +191,16 @@ function conditionsOf(filters: RunFilters, params: Params): string {
 export interface FoundRun extends RunRow {
   /** 1, or 0 for the last run that was looked at. */
   readonly answered: number;
-  /** Its place among those that were looked at, from 1; absent where all of them are answered. */
-  readonly n?: number;
+  /** 1 for the last run of a walk that went as far as it may; absent where all that are looked at are answered. */
+  readonly stopped?: number;
 }
 
 /** The page: the runs that are answered; `next` from the last of them, or from the last that was looked at. */
 export function toRunsPage({ limit }: RunsQuery, found: readonly FoundRun[]): RunsPage {
   const rows = found
     .filter(({ answered }) => answered === 1)
-    .map(({ answered: _answered, n: _n, ...row }): RunRow => row);
-  const lookedAt = found.at(-1);
-  const stopped = lookedAt?.n === RUNS_LOOKED_AT ? lookedAt : undefined;
+    .map(({ answered: _answered, stopped: _stopped, ...row }): RunRow => row);
+  const stopped = found.find((row) => row.stopped === 1);
   const last = rows.length === limit ? rows.at(-1) : stopped;
   return {
     rows,

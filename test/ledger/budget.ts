@@ -322,7 +322,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   },
   "GET /runs (name)": {
     roundTrips: 1,
-    rowsRead: 142,
+    rowsRead: 152,
     rowsWritten: 0,
   },
   "GET /runs (annotation)": {
