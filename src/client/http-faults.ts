@@ -132,7 +132,7 @@ function codeOf(status: number): ErrorCode {
  * How long to wait before what was turned away is sent again: as `Retry-After` asks, in seconds or until an instant, at most 30 s; else longer
  * each time. A fifth longer at random, so that those who were turned away together do not come back together.
  */
-export function waitMs({ headers }: Answer, tries: number): number {
+export function waitMs({ headers }: Pick<Answer, "headers">, tries: number): number {
   const asked = retryAfterMs(headers) ?? PAUSE_MS * 2 ** (tries - 1);
   return Math.min(asked, RETRY_AFTER_MAX_MS) * (1 + Math.random() / 5);
 }

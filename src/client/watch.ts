@@ -1,7 +1,10 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
 import * as z from "zod";
-import { ERROR_CODES, type OutboxRecord, ServiceError } from "../contract/index.ts";
+import { withDeadline } from "../changes/index.ts";
+import { type OutboxRecord, ServiceError } from "../contract/index.ts";
+import { type Answer, answerOf, bearerToken, serviceUrl } from "./http-exchange.ts";
+import { faultOf, GuardFailed, waitMs } from "./http-faults.ts";
 
 export interface WatchOptions {
   /** Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. */
@@ -19,11 +22,12 @@ export interface WatchOptions {
 
 /** The service says every 15 s that it is there. */
 const SILENCE_MAX_MS = 60_000;
-/** The pause before connecting again, when the last connection was a good one. Each failure doubles it. */
+/** The pause before connecting again, when the last connection was a good one. */
 const PAUSE_MS = 500;
-const PAUSE_MAX_MS = 30_000;
 /** Failures in a row before it is given up. */
 const FAILURES_MAX = 10;
+/** What may be otherwise the next time. */
+const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "INTERNAL"]);
 
 const instant = z.iso.datetime().transform((text) => new Date(text));
 const event = z.object({
@@ -42,7 +46,8 @@ const event = z.object({
 /**
  * The run's outbox events: those that there are, then each as it is committed; every one once, in the order of their sequences. It connects again
  * by itself, after the last event it gave, and ends only by `signal`, or when the loop over it is left.
- * @throws ServiceError for a request that is refused (4xx), and UNAVAILABLE when the service cannot be reached ten times in a row.
+ * @throws ServiceError for a request that is refused; and what was the last of ten failures in a row: UNAVAILABLE where the service could
+ * not be reached, or something else answered in its place.
  * @example
  * for await (const { sequence, eventType } of watchEvents({ url, token, runId: "run-1" })) console.log(sequence, eventType);
  */
@@ -66,64 +71,46 @@ export async function* watchEvents(
     } else {
       failures += 1;
       if (failures >= FAILURES_MAX) throw answer.fault;
-      const backoffMs = Math.min(PAUSE_MS * 2 ** failures, PAUSE_MAX_MS);
-      await pause(answer.retryAfterMs ?? backoffMs * (1 + Math.random() / 5), signal);
+      await pause(waitMs(answer, failures), signal);
     }
   }
 }
 
 interface Failure {
-  readonly fault: ServiceError;
-  readonly retryAfterMs: number | null;
+  readonly fault: Error;
+  readonly headers: Headers;
 }
 
-/** The stream, or why there is none this time. */
+/**
+ * The stream, or why there is none this time.
+ * @throws what would be refused the next time as well.
+ */
 async function ask(
   { url, token, runId, signal, fetch: send = (request) => fetch(request) }: WatchOptions,
   after: number,
 ): Promise<ReadableStream<Uint8Array> | Failure> {
   const path = `/v1/runs/${encodeURIComponent(runId)}/events?after=${after}`;
-  const request = new Request(url.replace(/\/+$/, "") + path, {
-    headers: { Authorization: `Bearer ${token}`, Accept: "text/event-stream" },
+  const request = new Request(serviceUrl(url) + path, {
+    headers: { Authorization: `Bearer ${bearerToken(token)}`, Accept: "text/event-stream" },
+    // Not followed: the token is for the service alone.
+    redirect: "manual",
     ...(signal === undefined ? {} : { signal }),
   });
-  let response: Response;
+  let answer: Answer;
   try {
-    response = await send(request);
+    const response = await withDeadline(send(request), SILENCE_MAX_MS, "The service");
+    const type = response.headers.get("Content-Type") ?? "";
+    const streams = response.ok && /^text\/event-stream\b/i.test(type);
+    if (streams && response.body !== null) return response.body;
+    answer = await withDeadline(answerOf(response), SILENCE_MAX_MS, "The service");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const message = `The service did not answer: ${reason}`;
-    return { fault: new ServiceError("UNAVAILABLE", message, {}, error), retryAfterMs: null };
+    return { fault: new ServiceError("UNAVAILABLE", message, {}, error), headers: new Headers() };
   }
-  if (response.ok && response.body !== null) return response.body;
-  const fault = await faultOf(response);
-  if (response.status < 500 && response.status !== 429) throw fault;
-  const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
-  const retryAfterMs = Number.isFinite(seconds) ? Math.min(seconds * 1_000, PAUSE_MAX_MS) : null;
-  return { fault, retryAfterMs };
-}
-
-const problem = z.object({
-  code: z.enum(ERROR_CODES).optional().catch(undefined),
-  detail: z.string(),
-  details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
-});
-
-async function faultOf(response: Response): Promise<ServiceError> {
-  const text = await response.text().catch(() => "");
-  const { data } = problem.safeParse(parsed(text));
-  const fallback = response.status >= 500 ? "UNAVAILABLE" : "INVALID_ARGUMENT";
-  const code = data?.code ?? (response.status === 429 ? "OVERLOADED" : fallback);
-  return new ServiceError(code, data?.detail ?? `HTTP ${response.status}`, data?.details ?? {});
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // A proxy's answer, not the service's; the status says what is to be said.
-    return null;
-  }
+  const fault = faultOf(answer);
+  if (fault instanceof GuardFailed || !PASSING.has(fault.code)) throw fault;
+  return { fault, headers: answer.headers };
 }
 
 /** The data of each event until the stream ends: by itself, by its network, by its silence, or by `signal`. */
