@@ -5,6 +5,7 @@ import {
   remainingFilters,
   RUN_NAMES_MAX,
   type RunFilters,
+  type RunPlace,
   type RunRow,
   RUNS_LOOKED_AT,
   type RunsPage,
@@ -69,12 +70,23 @@ export function selectRuns(query: RunsQuery): Statement {
   }
 }
 
+/**
+ * A walk begins at one place: SQLite takes one lower and one upper bound into an index, and would read whatever is between a second one and
+ * the first. So of the place after which a page begins and the instant at which the range does, only the later in the walk is asked for.
+ */
 function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "order"> {
-  const { after, descending, filters } = query;
-  const { createdFrom, createdBefore } = filters;
+  const { descending, filters } = query;
+  const { createdFrom = -Infinity, createdBefore = Infinity } = filters;
+  const isWithin = ({ createdAt }: RunPlace) =>
+    descending ? createdAt < createdBefore : createdAt >= createdFrom;
+  const after = query.after !== null && isWithin(query.after) ? query.after : null;
   let range = "";
-  if (createdFrom !== undefined) range += ` AND "created_at" >= ${params.add(createdFrom)}`;
-  if (createdBefore !== undefined) range += ` AND "created_at" < ${params.add(createdBefore)}`;
+  if (filters.createdFrom !== undefined && (after === null || descending)) {
+    range += ` AND "created_at" >= ${params.add(createdFrom)}`;
+  }
+  if (filters.createdBefore !== undefined && (after === null || !descending)) {
+    range += ` AND "created_at" < ${params.add(createdBefore)}`;
+  }
   if (after !== null) {
     const place = `(${params.add(after.createdAt)}, ${params.add(after.ordinal)})`;
     range += ` AND ("created_at", "ordinal") ${descending ? "<" : ">"} ${place}`;

@@ -207,8 +207,15 @@ describe("a page looks at a bounded number of runs", () => {
     return { ...change, row: { ...row, workflowId: "one" } };
   }) as ChangeOf<"createRun">[];
 
+  const filled = [
+    ...many,
+    ...many.map((_, n) =>
+      anAnnotation({ workflowRunId: `run-${n}`, key: "model", value: "1", ordinal: `a${n}` }),
+    ),
+  ];
+
   beforeAll(async () => {
-    await fill(many);
+    await fill(filled);
   });
 
   it("comes back short, and goes on from where it stopped", async () => {
@@ -246,7 +253,38 @@ describe("a page looks at a bounded number of runs", () => {
     expect((await walk({ nameContains: "name 7" }, { limit: 50 })).ids).toEqual(
       idsOf((row) => row.workflowName.startsWith("Name 7"), ofFewNames),
     );
-    await fill(many);
+    await fill(filled);
+  });
+
+  it.each<RunFilters>([
+    {},
+    { workflowId: "one" },
+    { nameContains: "Run" },
+    { annotation: { key: "model", value: "1" } },
+  ])("and reads nothing of earlier pages: %j", async (leading) => {
+    const after = { createdAt: 1_400, ordinal: "000000800" };
+    for (const [descending, bound] of [
+      [true, { createdBefore: 1_640 }],
+      [false, { createdFrom: 1_001 }],
+    ] as const) {
+      const { d1: counted, rowsRead } = counting();
+      const query = { q: "runs", after, descending, limit: 10 } as const;
+      const [found] = await counted.read([{ ...query, filters: leading }]);
+      const unbounded = rowsRead();
+      const [within] = await counted.read([{ ...query, filters: { ...leading, ...bound } }]);
+      expect(within).toEqual(found);
+      expect(rowsRead() - unbounded).toBeLessThanOrEqual(unbounded);
+    }
+  });
+
+  it("wherever its range and its place meet", async () => {
+    const filters = { workflowId: "one", createdFrom: 1_100, createdBefore: 1_110 };
+    for (const createdAt of [1_099, 1_100, 1_109, 1_110]) {
+      for (const descending of [true, false]) {
+        const after = { createdAt, ordinal: String((createdAt - 1_000) * 2).padStart(9, "0") };
+        await page(filters, { after, descending });
+      }
+    }
   });
 
   it("and never so when one filter is all there is", async () => {
