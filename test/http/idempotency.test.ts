@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { newCommitId } from "../../src/changes/index.ts";
 import { embed } from "../../src/embed.ts";
 import { app } from "../../src/http/app.ts";
+import { digestOf } from "../../src/http/digest.ts";
 import { D1_FAULTS, type D1FaultPlan, faultyD1 } from "../../src/testing/index.ts";
 import { emptyDatabase, everything } from "../support/database.ts";
 import { env } from "../support/env.ts";
@@ -227,6 +228,30 @@ describe("an Idempotency-Key", () => {
     const replay = await post(path, "{}", { tokens, token: "reader" });
     expect([replay.status, JSON.parse(replay.text)]).toMatchObject([403, { code: "FORBIDDEN" }]);
   });
+
+  it.each([
+    [200, { "Set-Cookie": "a=b" }, "{}"],
+    [200, { ETag: "a\r\nSet-Cookie: a=b" }, "{}"],
+    [200, { "not a name": "" }, "{}"],
+    [204, {}, "{}"],
+    [302, { Location: "https://evil.example" }, null],
+    [101, {}, null],
+    [999, {}, null],
+  ])(
+    "is not answered with what is no answer of ours: %j, %j, %j",
+    async (status, headers, kept) => {
+      await emptyDatabase();
+      const body = JSON.stringify(RUN);
+      const stored = { request: await digestOf(body), status, headers, body: kept };
+      const key = `${NAME_OF_ADMIN}/${KEY}`;
+      await embed(env).persistence.completeIdempotencyKey(key, "POST /v1/runs", stored);
+      const answer = await post("/v1/runs", body);
+      expect([answer.status, JSON.parse(answer.text)]).toMatchObject([
+        422,
+        { details: { field: "Idempotency-Key" } },
+      ]);
+    },
+  );
 
   it("under which somebody has kept something else is refused", async () => {
     await emptyDatabase();
