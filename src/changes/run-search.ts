@@ -18,10 +18,15 @@ import { ANNOTATION_VALUE_FOUND_MAX } from "./limits.ts";
 import { LONG_TEXT, type RunRow } from "./rows.ts";
 import { utf8Length } from "./text.ts";
 
-/** Runs that a page looks at when one filter leads and others remain. */
+/** Runs that a page looks at when one filter leads and others remain, or when several names contain a text. */
 export const RUNS_LOOKED_AT = 1_000;
 /** Distinct names of runs. Up to so many, text is looked for among them; beyond, run by run. */
 export const RUN_NAMES_MAX = 200;
+
+/** Runs of a page of so many names. Each name is asked for as many, so that a page looks at no more of all together. */
+export function runsOfNames(names: number, limit: number): number {
+  return Math.max(1, Math.min(limit, Math.floor(RUNS_LOOKED_AT / Math.max(1, names))));
+}
 
 /** A place in the order of age. */
 const place = z.strictObject({ createdAt: instantField, ordinal: ordinalField });

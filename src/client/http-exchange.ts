@@ -72,7 +72,7 @@ export async function exchange(
     // A redirect is not followed: what is sent, and the token with it, is for the service alone.
     const request = new Request(url, { ...init, redirect: "manual", signal: controller.signal });
     return await withDeadline(
-      unlessAborted(signal, async () => whole(await send(request))),
+      unlessAborted(signal, async () => answerOf(await send(request))),
       DEADLINE_MS,
       "The service",
     );
@@ -92,7 +92,7 @@ export function unanswered(cause: unknown): ServiceError {
 }
 
 /** The answer with all of its text. */
-export async function whole(response: Response): Promise<Answer> {
+export async function answerOf(response: Response): Promise<Answer> {
   const { ok, status, statusText, headers } = response;
   // Browsers hide where it points to, and have a type for it that the types of Workers do not know.
   const type: string = response.type;

@@ -132,8 +132,8 @@ function codeOf(status: number): ErrorCode {
  * How long to wait before what was turned away is sent again: as `Retry-After` asks, in seconds or until an instant, at most 30 s; else longer
  * each time. A fifth longer at random, so that those who were turned away together do not come back together.
  */
-export function waitMs(headers: Headers | null, tries: number): number {
-  const asked = (headers === null ? null : retryAfterMs(headers)) ?? PAUSE_MS * 2 ** (tries - 1);
+export function waitMs({ headers }: Pick<Answer, "headers">, tries: number): number {
+  const asked = retryAfterMs(headers) ?? PAUSE_MS * 2 ** (tries - 1);
   return Math.min(asked, RETRY_AFTER_MAX_MS) * (1 + Math.random() / 5);
 }
 

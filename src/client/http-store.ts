@@ -86,7 +86,7 @@ export class HttpStore implements Store {
       if (fault instanceof GuardFailed || fault.code !== "OVERLOADED" || tries >= TRIES_MAX) {
         throw fault;
       }
-      await pause(waitMs(answer.headers, tries), signal);
+      await pause(waitMs(answer, tries), signal);
     }
   }
 

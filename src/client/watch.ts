@@ -1,9 +1,17 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
 import * as z from "zod";
+import { withDeadline } from "../changes/index.ts";
 import type { OutboxRecord } from "../contract/index.ts";
-import { bearerToken, pause, serviceUrl, unanswered, whole } from "./http-exchange.ts";
-import { faultOf, waitMs } from "./http-faults.ts";
+import {
+  type Answer,
+  answerOf,
+  bearerToken,
+  pause,
+  serviceUrl,
+  unanswered,
+} from "./http-exchange.ts";
+import { faultOf, GuardFailed, waitMs } from "./http-faults.ts";
 
 export interface WatchOptions {
   /** Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. */
@@ -25,6 +33,8 @@ const SILENCE_MAX_MS = 60_000;
 const PAUSE_MS = 500;
 /** Failures in a row before it is given up. */
 const FAILURES_MAX = 10;
+/** What may be otherwise the next time. */
+const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "INTERNAL"]);
 
 const instant = z.iso.datetime().transform((text) => new Date(text));
 const event = z.object({
@@ -43,7 +53,8 @@ const event = z.object({
 /**
  * The run's outbox events: those that there are, then each as it is committed; every one once, in the order of their sequences. It connects again
  * by itself, after the last event it gave, and ends only by `signal`, or when the loop over it is left.
- * @throws ServiceError for a request that is refused (4xx), and UNAVAILABLE when the service cannot be reached ten times in a row.
+ * @throws ServiceError for a request that is refused; and what was the last of ten failures in a row: UNAVAILABLE where the service could
+ * not be reached, or something else answered in its place.
  * @example
  * for await (const { sequence, eventType } of watchEvents({ url, token, runId: "run-1" })) console.log(sequence, eventType);
  */
@@ -67,18 +78,20 @@ export async function* watchEvents(
     } else {
       failures += 1;
       if (failures >= FAILURES_MAX) throw answer.fault;
-      await rest(waitMs(answer.headers, failures), signal);
+      await rest(waitMs(answer, failures), signal);
     }
   }
 }
 
 interface Failure {
   readonly fault: Error;
-  /** Of the answer; null where there was none. */
-  readonly headers: Headers | null;
+  readonly headers: Headers;
 }
 
-/** The stream, or why there is none this time. */
+/**
+ * The stream, or why there is none this time.
+ * @throws what would be refused the next time as well.
+ */
 async function ask(
   { url, token, runId, signal, fetch: send = (request) => fetch(request) }: WatchOptions,
   after: number,
@@ -86,20 +99,23 @@ async function ask(
   const path = `/v1/runs/${encodeURIComponent(runId)}/events?after=${after}`;
   const request = new Request(serviceUrl(url) + path, {
     headers: { Authorization: `Bearer ${bearerToken(token)}`, Accept: "text/event-stream" },
+    // Not followed: the token is for the service alone.
     redirect: "manual",
     ...(signal === undefined ? {} : { signal }),
   });
-  let response: Response;
+  let answer: Answer;
   try {
-    response = await send(request);
+    const response = await withDeadline(send(request), SILENCE_MAX_MS, "The service");
+    const type = response.headers.get("Content-Type") ?? "";
+    const streams = response.ok && /^text\/event-stream\b/i.test(type);
+    if (streams && response.body !== null) return response.body;
+    answer = await withDeadline(answerOf(response), SILENCE_MAX_MS, "The service");
   } catch (error) {
-    return { fault: unanswered(error), headers: null };
+    return { fault: unanswered(error), headers: new Headers() };
   }
-  if (response.ok && response.body !== null) return response.body;
-  const answer = await whole(response);
   const fault = faultOf(answer);
-  if (response.status < 500 && response.status !== 429) throw fault;
-  return { fault, headers: response.headers };
+  if (fault instanceof GuardFailed || !PASSING.has(fault.code)) throw fault;
+  return { fault, headers: answer.headers };
 }
 
 /** The data of each event until the stream ends: by itself, by its network, by its silence, or by `signal`. */

@@ -109,28 +109,36 @@ export class Watchers {
     }
   }
 
-  /** Page by page, until everybody has all. Who is furthest goes first, so that a long history of one keeps nobody else waiting. */
+  /**
+   * Page by page, until everybody has all. Who is furthest goes first, so that a long history of one keeps nobody else waiting; who waits
+   * for a sequence that is still to come is not ahead of anybody.
+   */
   async #sendAll(): Promise<void> {
-    for (;;) {
+    for (let tail = Number.POSITIVE_INFINITY; ;) {
       const places = this.#watchers().map(({ state }) => state.after);
       if (places.length === 0) return;
-      const [furthest, hindmost] = [Math.max(...places), Math.min(...places)];
+      const hindmost = Math.min(...places);
+      const furthest = Math.max(hindmost, ...places.filter((after) => after <= tail));
       if (furthest !== hindmost) await this.#sendPage(furthest);
-      if ((await this.#sendPage(hindmost)) < PAGE) return;
+      const page = await this.#sendPage(hindmost);
+      if (page.length < PAGE) return;
+      ({ tail } = page);
     }
   }
 
-  /** The page after a sequence, to those who have all up to it. Answers how many events it has. */
-  async #sendPage(after: number): Promise<number> {
-    const [found] = await this.#store.read([
+  /** The page after a sequence, to those who have all up to it. Answers how many events it has, and the run's last sequence. */
+  async #sendPage(after: number): Promise<{ length: number; tail: number }> {
+    const workflowRunId = this.#run;
+    const [found, tail] = await this.#store.read([
       {
         q: "page",
         of: "outboxEvents",
-        workflowRunId: this.#run,
+        workflowRunId,
         after: String(after),
         descending: false,
         limit: PAGE,
       },
+      { q: "outboxTail", workflowRunId },
     ]);
     const rows = found.filter((row) => "sequence" in row);
     const messages = rows.map((row) => ({
@@ -140,7 +148,7 @@ export class Watchers {
     for (const watcher of this.#watchers()) {
       if (watcher.state.after >= after) deliver(watcher, messages);
     }
-    return rows.length;
+    return { length: rows.length, tail };
   }
 
   get #run(): string {

@@ -6,8 +6,8 @@ import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
 import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
 import { callerOf, corsOrigins } from "./callers.ts";
-import { idempotent } from "./idempotency.ts";
 import { logLine } from "./log-line.ts";
+import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
@@ -54,7 +54,7 @@ app.get("/docs", (context) => context.html(DOCS_PAGE));
 app.use("/v1/*", async (context, next) => {
   const allowed = corsOrigins(context.env);
   if (allowed.length === 0) return next();
-  const exposeHeaders = ["ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-Id"];
+  const exposeHeaders = Object.keys(HEADERS);
   const allowMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
   return cors({ origin: allowed, allowMethods, exposeHeaders, maxAge: 600 })(context, next);
 });
@@ -73,7 +73,6 @@ app.use("/v1/*", async (context, next) => {
   await next();
 });
 app.use("/v1/*", boundedBody);
-app.use("/v1/*", idempotent);
 
 const api = app
   .route("/v1", commits)

@@ -127,7 +127,7 @@ export async function actOnce(
   // Another request with the key was first to keep its answer, which is the one that counts.
   const kept = await answered(unit, way, { keyed, bodyText });
   if (kept === null) return undefined;
-  context.res = undefined;
+  // In place of our own: what is around this has set headers there, those of CORS among them, which Hono takes along.
   context.res = replayed(kept, keyed.request);
   return undefined;
 }

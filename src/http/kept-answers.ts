@@ -10,19 +10,22 @@ export interface KeyedRequest {
   readonly request: string;
 }
 
-const kept = z.object({
-  request: z.string(),
-  status: z.int(),
-  headers: z.record(z.string(), z.string()),
-  body: z.string().nullable(),
-});
+/** The headers of an answer that belong to it. */
+const KEPT_HEADERS = ["Content-Type", "ETag", "Location"] as const;
+
+/** Of what may be an answer of ours: under the key there may be what somebody has stored who may write. */
+const kept = z
+  .object({
+    request: z.string(),
+    status: z.int().min(200).max(204),
+    headers: z.partialRecord(z.enum(KEPT_HEADERS), z.string().regex(/^[\x20-\x7e]*$/)),
+    body: z.string().nullable(),
+  })
+  .refine(({ status, body }) => status < 204 || body === null);
 export type Kept = z.infer<typeof kept>;
 
 /** Beside the row's other columns; 1,900,000 bytes fit into a row. */
 export const ANSWER_BYTES_MAX = 1_800_000;
-
-/** The headers of an answer that belong to it. */
-const KEPT_HEADERS = ["Content-Type", "ETag", "Location"];
 
 /** @throws INVALID_ARGUMENT for what was kept under the key by others. */
 export function keptAs<T>(schema: z.ZodType<T>, value: unknown): T {

@@ -6,6 +6,7 @@ import { z } from "@hono/zod-openapi";
 import {
   type ArtifactRow,
   type JobRow,
+  KEY_BYTES_MAX,
   type LogRow,
   LONG_TEXT,
   longTextOf,
@@ -19,6 +20,9 @@ import { HttpFault } from "./problem.ts";
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
 
+/** That of the longest artifact key: each of its bytes may be six as JSON, and three of these are four as base64. */
+const CURSOR_LENGTH_MAX = Math.ceil(((6 * KEY_BYTES_MAX + 2) * 4) / 3);
+
 /** Of a list by text: the row after which it goes on is in it. */
 const CURSOR_EXAMPLE = "IjBtd3dxZmpldjAwMDBnb3ci";
 
@@ -26,7 +30,7 @@ const limit = z.coerce.number().int().min(1).max(LIMIT_MAX).default(LIMIT_DEFAUL
   description: "Rows of a page, at most.",
   example: 100,
 });
-const cursor = z.string().min(1).max(10_000).optional().openapi({
+const cursor = z.string().min(1).max(CURSOR_LENGTH_MAX).optional().openapi({
   description: "What an earlier page gave as `nextCursor`. Left out: the first page.",
   example: CURSOR_EXAMPLE,
 });

@@ -6,6 +6,7 @@ import type { Backend, CreateAICallInput } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
 import type { AccessEnv } from "./access.ts";
 import { boundedText, tooLong } from "./body-text.ts";
+import { idempotent } from "./idempotency.ts";
 import { HttpFault, problemResponse } from "./problem.ts";
 import type { Scope } from "./scopes.ts";
 import { type Caller, requireScope } from "./tokens.ts";
@@ -61,11 +62,11 @@ export function newRouter() {
   });
 }
 
-/** The route's part of who may call it. */
+/** The route's part of who may call it. What was answered to an earlier request is for nobody else either. */
 export function secured(scope: Scope) {
   const middleware: MiddlewareHandler<AppEnv> = async (context, next) => {
     requireScope(context.var.caller, scope);
-    await next();
+    return idempotent(context, next);
   };
   return { security: [{ bearer: [scope] }, { access: [scope] }], middleware };
 }

@@ -11,6 +11,7 @@ import {
   type RunPlace,
   type RunRow,
   RUNS_LOOKED_AT,
+  runsOfNames,
   type RunsPage,
   withinBytes,
 } from "../changes/index.ts";
@@ -27,16 +28,16 @@ const byId: Compare<RunRow> = byText((run) => run.id);
 export function runs(state: State, query: QueryOf<"runs">): RunsPage {
   const { after, limit } = query;
   const order = query.descending ? descending(byAge) : byAge;
-  const { leading, remaining } = wayThrough(state, query.filters);
+  const { leading, remaining, most } = wayThrough(state, query);
   const walk = [...state.runs.all()]
     .filter((run) => isInRange(run, query.filters) && fits(state, run, leading))
     .filter((run) => after === null || order(run, after) > 0)
     .toSorted(inTurn(order, query.descending ? descending(byId) : byId));
-  const looked = remaining === null ? walk : walk.slice(0, RUNS_LOOKED_AT);
+  const looked = walk.slice(0, most);
   const fitting = looked.filter((run) => fits(state, run, remaining ?? {})).slice(0, limit);
   const rows = withinBytes("runs", fitting, query);
   const full = rows.length === limit || isFull(rows, query);
-  const last = full ? rows.at(-1) : remaining && looked[RUNS_LOOKED_AT - 1];
+  const last = full ? rows.at(-1) : looked[most - 1];
   return {
     rows: rows.map((row) => without(row, query.omit)),
     next: last ? { createdAt: last.createdAt, ordinal: last.ordinal } : null,
@@ -53,19 +54,27 @@ interface Way {
   readonly leading: RunFilters;
   /** Null: whatever the leading filter gives is answered. */
   readonly remaining: RunFilters | null;
+  /** Runs that are looked at. */
+  readonly most: number;
 }
 
-function wayThrough(state: State, filters: RunFilters): Way {
+function wayThrough(state: State, { filters, limit }: QueryOf<"runs">): Way {
   const leading = leadingFilter(filters);
-  if (leading === "none") return { leading: {}, remaining: null };
+  if (leading === "none") return { leading: {}, remaining: null, most: limit };
   if (leading !== "nameContains") {
-    return { leading: { [leading]: filters[leading] }, remaining: remainingFilters(filters) };
+    const remaining = remainingFilters(filters);
+    const most = remaining === null ? limit : RUNS_LOOKED_AT;
+    return { leading: { [leading]: filters[leading] }, remaining, most };
   }
   const byName = { nameContains: filters.nameContains };
   const names = new Set([...state.runs.all()].map((run) => run.workflowName));
-  return names.size <= RUN_NAMES_MAX
-    ? { leading: byName, remaining: null }
-    : { leading: {}, remaining: byName };
+  if (names.size > RUN_NAMES_MAX) return { leading: {}, remaining: byName, most: RUNS_LOOKED_AT };
+  const found = [...names].filter((name) => contains(name, filters.nameContains));
+  return { leading: byName, remaining: null, most: runsOfNames(found.length, limit) };
+}
+
+function contains(name: string, text = ""): boolean {
+  return lowerAscii(name).includes(lowerAscii(text));
 }
 
 function isInRange(run: RunRow, { createdFrom, createdBefore }: RunFilters): boolean {
@@ -81,8 +90,7 @@ function fits(state: State, run: RunRow, filters: RunFilters): boolean {
     (status === undefined || run.status === status) &&
     (workflowId === undefined || run.workflowId === workflowId) &&
     (workflowType === undefined || run.workflowType === workflowType) &&
-    (nameContains === undefined ||
-      lowerAscii(run.workflowName).includes(lowerAscii(nameContains))) &&
+    contains(run.workflowName, nameContains) &&
     (annotation === undefined ||
       [...state.annotations.part(run.id).values()].some(
         ({ key, value }) =>

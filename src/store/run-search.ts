@@ -6,6 +6,7 @@ import {
   remainingFilters,
   RUN_NAMES_MAX,
   type RunFilters,
+  type RunPlace,
   type RunRow,
   RUNS_LOOKED_AT,
   type RunsPage,
@@ -43,8 +44,7 @@ export function selectRuns(query: RunsQuery): Statement {
   const params = new Params();
   const remaining = remainingFilters(filters);
   const leading = leadingFilter(filters);
-  const bounded = remaining !== null || leading === "nameContains";
-  const most = params.add(bounded ? RUNS_LOOKED_AT : query.limit);
+  const most = params.add(remaining === null ? query.limit : RUNS_LOOKED_AT);
   const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
   const columns = selectList(PROPERTIES, "runs", query.omit);
   switch (leading) {
@@ -60,19 +60,35 @@ export function selectRuns(query: RunsQuery): Statement {
       const along = alongAnnotated(walk);
       return remaining === null ? looked(walk, along) : judged(walk, along, remaining);
     }
-    case "nameContains":
-      return judged(walk, amongNames(walk), { nameContains: filters.nameContains });
+    case "nameContains": {
+      const text = params.add(filters.nameContains ?? "");
+      const names = namesThatContain(text, most);
+      const byName = { ...walk, most: `(SELECT "most" FROM share)` };
+      const { nameContains } = filters;
+      return judged(byName, amongNames(byName), { nameContains }, `${NAMES}, ${names}, `);
+    }
     case "none":
       return looked(walk, alongAll(walk));
   }
 }
 
+/**
+ * A walk begins at one place: SQLite takes one lower and one upper bound into an index, and would read whatever is between a second one and
+ * the first. So of the place after which a page begins and the instant at which the range does, only the later in the walk is asked for.
+ */
 function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "order"> {
-  const { after, descending, filters } = query;
-  const { createdFrom, createdBefore } = filters;
+  const { descending, filters } = query;
+  const { createdFrom = -Infinity, createdBefore = Infinity } = filters;
+  const isWithin = ({ createdAt }: RunPlace) =>
+    descending ? createdAt < createdBefore : createdAt >= createdFrom;
+  const after = query.after !== null && isWithin(query.after) ? query.after : null;
   let range = "";
-  if (createdFrom !== undefined) range += ` AND "created_at" >= ${params.add(createdFrom)}`;
-  if (createdBefore !== undefined) range += ` AND "created_at" < ${params.add(createdBefore)}`;
+  if (filters.createdFrom !== undefined && (after === null || descending)) {
+    range += ` AND "created_at" >= ${params.add(createdFrom)}`;
+  }
+  if (filters.createdBefore !== undefined && (after === null || !descending)) {
+    range += ` AND "created_at" < ${params.add(createdBefore)}`;
+  }
   if (after !== null) {
     const place = `(${params.add(after.createdAt)}, ${params.add(after.ordinal)})`;
     range += ` AND ("created_at", "ordinal") ${descending ? "<" : ">"} ${place}`;
@@ -148,13 +164,17 @@ function withinSql({ bytesMax = 0 }: RunsQuery, params: Params): string {
   return `"before" < ${params.add(bytesMax)}`;
 }
 
-/** Among few names those are taken that contain the text; among many the runs are walked, and each is asked for its name. */
+/** Among few names those that contain the text, and how many runs are looked at: {@link runsOfNames}. */
+function namesThatContain(text: string, limit: string): string {
+  return (
+    `found("value") AS (SELECT "value" FROM names WHERE "value" IS NOT NULL AND instr(lower("value"), lower(${text})) > 0 AND ${FEW}), ` +
+    `share("most") AS (SELECT CASE WHEN ${FEW} THEN max(1, min(${limit}, ${RUNS_LOOKED_AT} / max(1, count(*)))) ELSE ${RUNS_LOOKED_AT} END FROM found)`
+  );
+}
+
+/** The runs of few names; among many names the runs are walked, and each is asked for its name. */
 function amongNames(walk: Walk): string {
-  const { params, query } = walk;
-  const text = params.add(query.filters.nameContains ?? "");
-  const page = { ...walk, most: params.add(query.limit) };
-  const contains = `${FEW} AND part."value" IS NOT NULL AND instr(lower(part."value"), lower(${text})) > 0`;
-  const ofNames = merged(page, "names", "workflowName", contains);
+  const ofNames = merged(walk, "found", "workflowName", "true");
   return `FROM (SELECT * ${ofNames} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
 }
 
@@ -162,19 +182,23 @@ function amongNames(walk: Walk): string {
  * The runs of the walk that satisfy the conditions, the first `limit`; and the last run that was looked at if the walk went as far as it
  * may, so that a page can tell where to go on.
  */
-function judged({ query, params, order, most }: Walk, along: string, conditions: RunFilters) {
+function judged(
+  { query, params, order, most }: Walk,
+  along: string,
+  conditions: RunFilters,
+  names = "",
+): Statement {
   const limit = params.add(query.limit);
-  const leading = leadingFilter(query.filters);
   const bytes = bytesOf(query);
   const within = bytes === null ? "" : ` AND ${withinSql(query, params)}`;
   return {
     sql:
-      `WITH RECURSIVE ${leading === "nameContains" ? `${NAMES}, ` : ""}` +
+      `WITH RECURSIVE ${names}` +
       `looked AS (SELECT *, row_number() OVER (ORDER BY ${order}) AS "n" FROM (SELECT ${PLACE} ${along})), ` +
       `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions, params)} AS "fits", ${bytes ?? "0"} AS "bytes" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
       `counted AS (SELECT *, sum("fits") OVER (ORDER BY "n") AS "nth", sum("fits" * "bytes") OVER (ORDER BY "n") - "fits" * "bytes" AS "before" FROM judged), ` +
       `chosen AS (SELECT *, "fits" AND "nth" <= ${limit}${within} AS "answered" FROM counted) ` +
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
+      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" = ${most} AS "stopped" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
       `WHERE "answered" OR "n" = ${most} ORDER BY "n"`,
     params: params.values,
   };
@@ -199,8 +223,8 @@ function conditionsOf(filters: RunFilters, params: Params): string {
 export interface FoundRun extends RunRow {
   /** 1, or 0 for the last run that was looked at. */
   readonly answered: number;
-  /** Its place among those that were looked at, from 1; absent where all of them are answered. */
-  readonly n?: number;
+  /** 1 for the last run of a walk that went as far as it may; absent where all that are looked at are answered. */
+  readonly stopped?: number;
 }
 
 /** The page: the runs that are answered; `next` from the last of them, or from the last that was looked at. */
@@ -208,12 +232,12 @@ export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPa
   const { limit, omit, bytesMax = Infinity } = query;
   const rows = found
     .filter(({ answered }) => answered === 1)
-    .map(({ answered: _answered, n: _n, ...row }): RunRow => row);
-  const lookedAt = found.at(-1);
-  const stopped = lookedAt?.n === RUNS_LOOKED_AT ? lookedAt : undefined;
+    .map(({ answered: _answered, stopped: _stopped, ...row }): RunRow => row);
+  const stopped = found.find((row) => row.stopped === 1);
   let bytes = 0;
   for (const row of rows) bytes += longTextOf("runs", row, omit);
-  const last = rows.length === limit || bytes >= bytesMax ? (rows.at(-1) ?? stopped) : stopped;
+  const full = rows.length === limit || (rows.length > 0 && bytes >= bytesMax);
+  const last = full ? rows.at(-1) : stopped;
   return {
     rows,
     next: last === undefined ? null : { createdAt: last.createdAt, ordinal: last.ordinal },

@@ -257,7 +257,7 @@ describe("what was turned away", () => {
     (value) => {
       const { headers } = page(429, { "Retry-After": value });
       for (let n = 0; n < 50; n += 1) {
-        const ms = waitMs(headers, 1);
+        const ms = waitMs({ headers }, 1);
         expect(ms).toBeGreaterThanOrEqual(30_000);
         expect(ms).toBeLessThanOrEqual(36_000);
       }

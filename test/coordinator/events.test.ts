@@ -139,6 +139,24 @@ describe("who watches a run", () => {
   });
 });
 
+describe("who has a long history before them", () => {
+  it("keeps nobody waiting, also not when somebody waits for what is still to come", async () => {
+    await append(...upTo(800).map(String));
+    const far = await Watching.open(RUN, { after: 1_000_000 });
+    const near = await Watching.open(RUN, { after: 800 });
+    await append("a");
+    await near.untilEvents(1);
+    // Until nobody looks any more.
+    await scheduler.wait(100);
+    await appendUnheard();
+    const late = await Watching.open(RUN);
+    await near.untilEvents(2);
+    expect(late.sequences.length).toBeLessThan(400);
+    await late.untilEvents(802);
+    expect([near.sequences, late.sequences, far.sequences]).toEqual([[801, 802], upTo(802), []]);
+  });
+});
+
 describe("one connection", () => {
   it("carries a thousand events; who connects again goes on with the next", async () => {
     await append(...upTo(1_000).map(String));

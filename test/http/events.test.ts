@@ -329,6 +329,43 @@ describe("watchEvents", () => {
     await watching.return();
   });
 
+  it("follows no redirect, and says where it points", async () => {
+    const asked: string[] = [];
+    const fetch = async (request: Request) => {
+      asked.push(request.redirect);
+      return new Response("", { status: 302, headers: { Location: "https://login.example/" } });
+    };
+    await expect(watch({ fetch }).next()).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining("https://login.example/") as string,
+    });
+    expect(asked).toEqual(["manual"]);
+  });
+
+  it("gives up when something else answers in the service's place", async () => {
+    let asked = 0;
+    const fetch = async () => {
+      asked += 1;
+      const headers = { "Content-Type": "text/html", "Retry-After": "0" };
+      return new Response("<title>Log in</title>", { headers });
+    };
+    await expect(watch({ fetch }).next()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(asked).toBe(10);
+  });
+
+  it("is refused what cannot be a url or a token, which is not told", async () => {
+    for (const [options, field] of [
+      [{ url: "engine.example" }, "url"],
+      [{ token: "secret\n" }, "token"],
+    ] as const) {
+      const fault: unknown = await watch(options)
+        .next()
+        .catch((error: unknown) => error);
+      expect(fault).toMatchObject({ code: "INVALID_ARGUMENT", details: { field } });
+      expect(String(fault)).not.toContain("secret");
+    }
+  });
+
   it("goes on with a stream that breaks off in the middle of an event", async () => {
     await append("a", "b");
     const whole = await readUntil(await ask(), "id: 2\n");

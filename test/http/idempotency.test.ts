@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { newCommitId } from "../../src/changes/index.ts";
 import { embed } from "../../src/embed.ts";
 import { app } from "../../src/http/app.ts";
+import { digestOf } from "../../src/http/digest.ts";
 import { D1_FAULTS, type D1FaultPlan, faultyD1 } from "../../src/testing/index.ts";
 import { emptyDatabase, everything } from "../support/database.ts";
 import { env } from "../support/env.ts";
@@ -216,6 +217,42 @@ describe("an Idempotency-Key", () => {
     expect(other.text).not.toBe(one.text);
   });
 
+  it("answers nobody who may not ask, not even under the name of who has asked", async () => {
+    await world();
+    const tokens = await secretOf(
+      { token: "worker", name: "same", scopes: ["work"] },
+      { token: "reader", name: "same", scopes: ["read"] },
+    );
+    const path = "/v1/jobs/dequeue";
+    expect((await post(path, "{}", { tokens, token: "worker" })).status).toBe(200);
+    const replay = await post(path, "{}", { tokens, token: "reader" });
+    expect([replay.status, JSON.parse(replay.text)]).toMatchObject([403, { code: "FORBIDDEN" }]);
+  });
+
+  it.each([
+    [200, { "Set-Cookie": "a=b" }, "{}"],
+    [200, { ETag: "a\r\nSet-Cookie: a=b" }, "{}"],
+    [200, { "not a name": "" }, "{}"],
+    [204, {}, "{}"],
+    [302, { Location: "https://evil.example" }, null],
+    [101, {}, null],
+    [999, {}, null],
+  ])(
+    "is not answered with what is no answer of ours: %j, %j, %j",
+    async (status, headers, kept) => {
+      await emptyDatabase();
+      const body = JSON.stringify(RUN);
+      const stored = { request: await digestOf(body), status, headers, body: kept };
+      const key = `${NAME_OF_ADMIN}/${KEY}`;
+      await embed(env).persistence.completeIdempotencyKey(key, "POST /v1/runs", stored);
+      const answer = await post("/v1/runs", body);
+      expect([answer.status, JSON.parse(answer.text)]).toMatchObject([
+        422,
+        { details: { field: "Idempotency-Key" } },
+      ]);
+    },
+  );
+
   it("under which somebody has kept something else is refused", async () => {
     await emptyDatabase();
     const key = `${NAME_OF_ADMIN}/${KEY}`;
@@ -331,6 +368,37 @@ function commitOf(id: string): string {
   const changes = [{ kind: "updateRun", id, set: { totalCost: 1 }, at: 5, bump: 1 }];
   return JSON.stringify({ id: newCommitId(Date.now()), guards: [], changes, reads: [] });
 }
+
+describe("an answer that another request with the key has kept first", () => {
+  it("is given instead, to browsers as well", async () => {
+    const { target, body = "" } = await prepared("dequeue", "/v1/jobs/dequeue");
+    const headers = {
+      Authorization: `Bearer ${ADMIN}`,
+      "Content-Type": "application/json",
+      "Idempotency-Key": KEY,
+      Origin: "https://app.example",
+    };
+    const d1 = faultyD1(env.DB);
+    let writes = 0;
+    d1.restart(({ statements }) => {
+      if (statements.some((sql) => sql.startsWith('INSERT INTO "idempotency_keys"'))) writes += 1;
+      return writes > 1 ? D1_FAULTS.stall : null;
+    });
+    const first = send(new Request(URL_OF_SERVICE + target, { method: "POST", headers, body }), {
+      API_TOKENS: TWO_TOKENS,
+      CORS_ORIGINS: "https://app.example",
+      DB: d1.db,
+    });
+    await vi.waitUntil(() => writes > 1);
+    const second = await post(target, body);
+    d1.restart();
+    await d1.release();
+    const answer = await first;
+    expect([await answer.text(), second.replayed]).toEqual([second.text, "true"]);
+    expect(answer.headers.get("Idempotent-Replayed")).toBe("true");
+    expect(answer.headers.get("Access-Control-Allow-Origin")).toBe("https://app.example");
+  });
+});
 
 describe("what a dequeue with a key has leased", () => {
   it("is told again only as far as it is still leased, when the answer was not kept", async () => {

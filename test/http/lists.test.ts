@@ -119,6 +119,23 @@ describe("every list", () => {
     }
   });
 
+  it("goes on after a row with the longest of keys, whatever is in it", async () => {
+    const { persistence } = embed(env);
+    await persistence.createRun({ ...aRun(), id: "run-1" });
+    const keys = ["\u0001", "\u0002"].map((sign) => sign.repeat(2_048));
+    for (const key of keys) {
+      await persistence.saveArtifact({
+        workflowRunId: "run-1",
+        key,
+        type: "ARTIFACT",
+        data: 1,
+        size: 1,
+      });
+    }
+    const found = await walk("/v1/runs/run-1/artifacts", { limit: "1" });
+    expect(found.map(({ key }) => key)).toEqual(keys);
+  });
+
   it("refuses a field that there is not, and says which there are", async () => {
     for (const [path, parameters] of LISTS) {
       const query = new URLSearchParams({ ...parameters, fields: "id,constructor" });

@@ -312,6 +312,17 @@ describe("an answer", () => {
     },
   );
 
+  it("lets a browser read every header that the document tells of", async () => {
+    const document = await (
+      await send(get("/openapi.json"))
+    ).json<{ components: { headers: Record<string, unknown> } }>();
+    const overrides = { CORS_ORIGINS: "https://app.example" };
+    const { headers } = await ask("GET", "/v1/time", bearer(ADMIN), overrides);
+    expect(headers.get("Access-Control-Expose-Headers")?.split(",").toSorted()).toEqual(
+      Object.keys(document.components.headers).toSorted(),
+    );
+  });
+
   it("is 429 for a token that asks too often", async () => {
     const keys: string[] = [];
     const RATE_LIMITER = {

@@ -300,7 +300,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "GET /runs (status)": { roundTrips: 1, rowsRead: 61, rowsWritten: 0 },
   "GET /runs (workflowId)": { roundTrips: 1, rowsRead: 61, rowsWritten: 0 },
   "GET /runs (workflowType)": { roundTrips: 1, rowsRead: 61, rowsWritten: 0 },
-  "GET /runs (name)": { roundTrips: 1, rowsRead: 142, rowsWritten: 0 },
+  "GET /runs (name)": { roundTrips: 1, rowsRead: 152, rowsWritten: 0 },
   "GET /runs (annotation)": { roundTrips: 1, rowsRead: 61, rowsWritten: 0 },
   "GET /runs (workflowId, name: none)": { roundTrips: 1, rowsRead: 7004, rowsWritten: 0 },
   "GET /runs/{runId}/stages": { roundTrips: 1, rowsRead: 32, rowsWritten: 0 },

@@ -19,7 +19,7 @@ export const ALLOWED_SCANS: readonly AllowedScan[] = [
     because: "the rows of the call itself, unfolded from its parameter; of a merge, its parts",
   },
   {
-    step: /^SCAN (?:src|due|failed|page|keys|best|looked|counted|chosen|sized|names|part|\(subquery-\d+\))$/,
+    step: /^SCAN (?:src|due|failed|page|keys|best|looked|counted|chosen|sized|names|found|share|part|\(subquery-\d+\))$/,
     because: "the result of a subquery, whose own plan is checked as well",
   },
   {

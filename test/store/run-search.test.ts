@@ -12,6 +12,7 @@ import {
 } from "../../src/changes/index.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { D1Store } from "../../src/store/index.ts";
+import { faultyD1 } from "../../src/testing/faulty-d1.ts";
 import { aRun, anAnnotation } from "../memory/support.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
@@ -84,6 +85,15 @@ async function walk(filters: RunFilters, asked: Asked = {}) {
     after = found.next;
   } while (after !== null);
   return { ids, pages };
+}
+
+/** The store, and how many rows D1 has read for it. */
+function counting() {
+  const { db, calls } = faultyD1(env.DB);
+  return {
+    d1: new D1Store(db),
+    rowsRead: () => calls.reduce((sum, call) => sum + call.rowsRead, 0),
+  };
 }
 
 const RUNS = 240;
@@ -197,8 +207,15 @@ describe("a page looks at a bounded number of runs", () => {
     return { ...change, row: { ...row, workflowId: "one" } };
   }) as ChangeOf<"createRun">[];
 
+  const filled = [
+    ...many,
+    ...many.map((_, n) =>
+      anAnnotation({ workflowRunId: `run-${n}`, key: "model", value: "1", ordinal: `a${n}` }),
+    ),
+  ];
+
   beforeAll(async () => {
-    await fill(many);
+    await fill(filled);
   });
 
   it("comes back short, and goes on from where it stopped", async () => {
@@ -216,6 +233,58 @@ describe("a page looks at a bounded number of runs", () => {
     const first = await page({ nameContains: "RUN 1250" });
     expect(first).toEqual({ rows: [], next: { createdAt: 1_499, ordinal: "000000999" } });
     expect((await walk({ nameContains: "RUN 1250" })).ids).toEqual(["run-1250"]);
+  });
+
+  it("also of the runs of several names, all of which contain the text", async () => {
+    const names = 100;
+    const ofFewNames = many.map((_, n) => run(n, `Name ${n % names}`));
+    await fill(ofFewNames);
+    const limit = 1_000;
+    const { d1: counted, rowsRead } = counting();
+    const [first] = await counted.read([
+      { q: "runs", filters: { nameContains: "NAME" }, after: null, descending: true, limit },
+    ]);
+    expect(first.rows).toHaveLength(RUNS_LOOKED_AT / names);
+    expect(rowsRead()).toBeLessThan(7 * RUNS_LOOKED_AT);
+    const ids = ofFewNames.map(({ row }) => row.id);
+    expect((await walk({ nameContains: "name" }, { limit, descending: true })).ids).toEqual(
+      ids.toReversed(),
+    );
+    expect((await walk({ nameContains: "name 7" }, { limit: 50 })).ids).toEqual(
+      idsOf((row) => row.workflowName.startsWith("Name 7"), ofFewNames),
+    );
+    await fill(filled);
+  });
+
+  it.each<RunFilters>([
+    {},
+    { workflowId: "one" },
+    { nameContains: "Run" },
+    { annotation: { key: "model", value: "1" } },
+  ])("and reads nothing of earlier pages: %j", async (leading) => {
+    const after = { createdAt: 1_400, ordinal: "000000800" };
+    for (const [descending, bound] of [
+      [true, { createdBefore: 1_640 }],
+      [false, { createdFrom: 1_001 }],
+    ] as const) {
+      const { d1: counted, rowsRead } = counting();
+      const query = { q: "runs", after, descending, limit: 10 } as const;
+      const [found] = await counted.read([{ ...query, filters: leading }]);
+      const unbounded = rowsRead();
+      const [within] = await counted.read([{ ...query, filters: { ...leading, ...bound } }]);
+      expect(within).toEqual(found);
+      expect(rowsRead() - unbounded).toBeLessThanOrEqual(unbounded);
+    }
+  });
+
+  it("wherever its range and its place meet", async () => {
+    const filters = { workflowId: "one", createdFrom: 1_100, createdBefore: 1_110 };
+    for (const createdAt of [1_099, 1_100, 1_109, 1_110]) {
+      for (const descending of [true, false]) {
+        const after = { createdAt, ordinal: String((createdAt - 1_000) * 2).padStart(9, "0") };
+        await page(filters, { after, descending });
+      }
+    }
   });
 
   it("and never so when one filter is all there is", async () => {

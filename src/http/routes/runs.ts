@@ -46,7 +46,7 @@ const listRuns = operation({
   tags,
   summary: "Find runs: by status, workflow, age, text in the name, an annotation",
   description:
-    "All filters that are given must hold. Newest first. A page looks at 1,000 runs at most, so with several filters it may come back short, or empty: go on while there is a `nextCursor`.",
+    "All filters that are given must hold. Newest first. A page looks at 1,000 runs at most, so with several filters, or text that many names contain, it may come back short, or empty: go on while there is a `nextCursor`.",
   ...secured("read"),
   request: {
     query: listQuery(runRecord).extend({
