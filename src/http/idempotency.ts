@@ -15,6 +15,7 @@ import {
   keptOf,
   type KeyedRequest,
   replayed,
+  typeOf,
 } from "./kept-answers.ts";
 import { HttpFault } from "./problem.ts";
 import type { AppEnv } from "./support.ts";
@@ -42,7 +43,7 @@ export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
     throw new HttpFault("INVALID_ARGUMENT", message, details);
   }
   const request = await digestOf(context.var.bodyText ?? "");
-  const keyed = { key: scoped, commandType: `POST ${path}`, request };
+  const keyed = { key: scoped, commandType: typeOf(method, path), request };
   const atOnce = AT_ONCE.get(path);
   return atOnce === undefined
     ? inTransaction(context, next, keyed)

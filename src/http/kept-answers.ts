@@ -10,6 +10,30 @@ export interface KeyedRequest {
   readonly request: string;
 }
 
+/**
+ * The rows of `Idempotency-Key`s are of these types of commands, which no request may name: one caller's key and answer are not
+ * another's to read, to complete or to block.
+ */
+export function typeOf(method: string, path: string): string {
+  return `${method} ${path}`;
+}
+
+export function isOwnType(commandType: string): boolean {
+  return /^[A-Z]+ \/v1\//.test(commandType);
+}
+
+/** @throws INVALID_ARGUMENT for guards, changes or queries about such rows. */
+export function requireNoneOwn(place: string, members: readonly object[]): void {
+  for (const [index, member] of members.entries()) {
+    const commandType: unknown = Reflect.get(member, "commandType");
+    if (typeof commandType !== "string" || !isOwnType(commandType)) continue;
+    const field = `${place}.${index}.commandType`;
+    throw new HttpFault("INVALID_ARGUMENT", `${field}: ${OWN_TYPE}`, { field });
+  }
+}
+
+export const OWN_TYPE = "is the API's own, for Idempotency-Keys";
+
 /** The headers of an answer that belong to it. */
 const KEPT_HEADERS = ["Content-Type", "ETag", "Location"] as const;
 

@@ -173,7 +173,7 @@ export const ordinalText = z.string().regex(/^[0-9a-z]{1,64}$/);
 const anyKey = z.string();
 const sequenceKey = z.string().regex(/^\d{1,15}$/);
 
-interface PageInput {
+export interface PageInput {
   readonly limit: number;
   readonly cursor?: string | undefined;
   readonly order: "asc" | "desc";

@@ -1,7 +1,7 @@
-import { connectHttp } from "../../src/client/browser.ts";
+import { BrowserChain } from "../../src/client/browser-chain.ts";
+import { ConnectionCore } from "../../src/client/connection-core.ts";
+import { createMemoryStore } from "../../src/memory/store.ts";
 import { describeConformance } from "../../src/testing/index.ts";
-import { ADMIN, send, URL_OF_SERVICE } from "../http/support.ts";
-import { emptyDatabase } from "../support/database.ts";
 
 const JOINS = "jobs that join a transaction without naming it: refused, as nobody can tell whose";
 const NESTS = "withTransaction of the connection inside a callback: refused, tx.withTransaction is";
@@ -33,15 +33,14 @@ const skip: Readonly<Record<string, string>> = {
   "calls of one connection at once do not disturb each other": BESIDE,
 };
 
+/** Over maps: what goes over HTTP is the same as elsewhere, and tried there. */
+const store = createMemoryStore();
+
 describeConformance({
-  name: "over HTTP, from a browser",
-  connect: (options) =>
-    connectHttp({
-      url: URL_OF_SERVICE,
-      token: ADMIN,
-      fetch: (request) => send(request),
-      ...options,
-    }),
-  reset: () => emptyDatabase(),
+  name: "from a browser",
+  connect: (options) => new ConnectionCore(store, options, new BrowserChain()),
+  reset: () => {
+    store.clear();
+  },
   skip,
 });

@@ -3,9 +3,15 @@ import { AREAS } from "../../src/testing/conformance/index.ts";
 import { connectInProcess } from "../http/support.ts";
 import { emptyDatabase } from "../support/database.ts";
 
-/** The areas in which a browser's connection cannot do everything. All others are tried through that one, which is the same but for this. */
-const NOT_FROM_BROWSERS = [
+/**
+ * The areas that ask most of what is between a client and the database: transactions, races, limits, values. All areas pass over the
+ * network, in test/e2e/conformance.
+ */
+const IN_PROCESS = [
+  "values: limits",
+  "values: numbers, instants, text",
   "transactions",
+  "transactions: faults",
   "transactions: own writes to records and jobs",
   "transactions: conflicts",
   "transactions: jobs",
@@ -18,5 +24,5 @@ registerSuite(
     connect: (options) => connectInProcess(options),
     reset: () => emptyDatabase(),
   },
-  Object.fromEntries(Object.entries(AREAS).filter(([name]) => NOT_FROM_BROWSERS.includes(name))),
+  Object.fromEntries(Object.entries(AREAS).filter(([name]) => IN_PROCESS.includes(name))),
 );

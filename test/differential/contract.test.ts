@@ -19,7 +19,7 @@ const FAST_CHECK_SEED: number | null = null;
 const FAST_CHECK_PATH: string | null = null;
 const SEEDS = [1, 2_024] as const;
 /** Sequences of each seed. */
-const NUM_RUNS = 60;
+const NUM_RUNS = 45;
 /** Further seeds are tried while there is an operation that has not both succeeded and failed. */
 const SEEDS_MAX = 10;
 /** Bounds the search for a smaller sequence that fails. */

@@ -42,6 +42,7 @@ async function threeOfEach(): Promise<void> {
     const { id } = await persistence.createStage({ ...stage, executionGroup: 1 });
     await persistence.updateStage(id, { status: "SUSPENDED", nextPollAt: DUE, outputData: { n } });
     await persistence.createLog({ workflowRunId: "run-1", level: "INFO", message: `log ${n}` });
+    await persistence.createLog({ level: "INFO", message: `of no run ${n}` });
     const artifact = { workflowRunId: "run-1", key: `key-${n}`, type: "ARTIFACT" as const };
     await persistence.saveArtifact({ ...artifact, data: { n }, size: 1 });
     const annotation = { workflowRunId: "run-1", scope: "run", key: "n" };
@@ -64,6 +65,7 @@ const LISTS: readonly (readonly [string, Record<string, string>])[] = [
   ["/v1/runs/run-1/stages", {}],
   ["/v1/runs/run-1/stages", { order: "desc", status: "SUSPENDED" }],
   ["/v1/runs/run-1/logs", {}],
+  ["/v1/logs", { order: "desc" }],
   ["/v1/runs/run-1/artifacts", { order: "desc" }],
   ["/v1/runs/run-1/annotations", { keyPrefix: "n" }],
   ["/v1/runs/run-1/outbox-events", {}],

@@ -73,6 +73,7 @@ const NEEDS: Readonly<Record<Scope, readonly string[]>> = {
     "listAnnotations",
     "listArtifacts",
     "listLogs",
+    "listLogsOfNoRun",
     "listOutboxBacklog",
     "listOutboxEvents",
     "listRuns",

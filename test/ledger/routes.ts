@@ -246,6 +246,7 @@ const OF_THEIR_OWN: readonly RouteCall[] = [
   route("GET /runs/{runId}/annotations", `${ofRun}/annotations`),
   route("GET /runs/{runId}/jobs", `${ofRun}/jobs`),
   route("GET /runs/{runId}/logs", `${ofRun}/logs`),
+  route("GET /logs", "/logs"),
   route("GET /runs/{runId}/outbox-events", `${ofRun}/outbox-events`),
   route("GET /outbox-events", "/outbox-events"),
   route("GET /outbox-events (dead-letter)", "/outbox-events?state=dead-letter"),

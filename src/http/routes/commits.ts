@@ -10,6 +10,7 @@ import {
   READ_QUERIES_MAX,
 } from "../../changes/index.ts";
 import { validCommit, validQueries } from "../../rpc/validation.ts";
+import { requireNoneOwn } from "../kept-answers.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import { integer } from "../schemas/index.ts";
 import { newRouter, secured } from "../support.ts";
@@ -151,6 +152,12 @@ function scopesOf({ changes }: Commit): Set<Scope> {
   return scopes;
 }
 
+function requireNoOwnKeys({ guards, changes, reads }: Commit): void {
+  requireNoneOwn("guards", guards);
+  requireNoneOwn("changes", changes);
+  requireNoneOwn("reads", reads);
+}
+
 function resultsOf(outcome: CommitOutcome): AnyResult[] {
   if (outcome.applied) return outcome.results;
   const { guard, actual } = outcome.violation;
@@ -161,15 +168,18 @@ export const commits = newRouter()
   .openapi(postCommit, async (context) => {
     const commit = validCommit(context.req.valid("json"));
     for (const scope of scopesOf(commit)) requireScope(context.var.caller, scope);
+    requireNoOwnKeys(commit);
     const results = resultsOf(await context.var.store.attempt(commit));
     return context.json({ results }, 200);
   })
   .openapi(postSettlement, async (context) => {
     const commit = validCommit(context.req.valid("json"));
+    requireNoOwnKeys(commit);
     return context.json({ settlement: await context.var.store.settle(commit) }, 200);
   })
   .openapi(postQueries, async (context) => {
-    const { queries } = context.req.valid("json");
-    return context.json({ results: await context.var.store.read(validQueries(queries)) }, 200);
+    const queries = validQueries(context.req.valid("json").queries);
+    requireNoneOwn("queries", queries);
+    return context.json({ results: await context.var.store.read(queries) }, 200);
   })
   .openapi(getTime, async (context) => context.json({ now: await context.var.store.now() }, 200));

@@ -1,5 +1,6 @@
 /** Idempotency keys, for commands of the caller's own. */
 import { z } from "@hono/zod-openapi";
+import { isOwnType, OWN_TYPE } from "../kept-answers.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { inputInstant, json, settable, text } from "../schemas/index.ts";
 import { given, newRouter, secured } from "../support.ts";
@@ -7,7 +8,10 @@ import { given, newRouter, secured } from "../support.ts";
 const tags = ["idempotency keys"];
 const idempotencyKey = {
   key: text("The key.", "order-1"),
-  commandType: text("What is done under it: keys of different types do not meet.", "run.create"),
+  commandType: text(
+    "What is done under it: keys of different types do not meet.",
+    "run.create",
+  ).refine((commandType) => !isOwnType(commandType), OWN_TYPE),
 };
 const KEY = { key: "order-1", commandType: "run.create" };
 

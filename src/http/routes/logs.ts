@@ -1,6 +1,21 @@
 /** Logs. The contract only writes them; here they are read. */
-import { decodeNullableJson, decodeText, joinId, type LogRow } from "../../changes/index.ts";
-import { listQuery, onePage, order, page, pageOf, pageOfRun, placeAfter } from "../listing.ts";
+import {
+  decodeNullableJson,
+  decodeText,
+  joinId,
+  type LogRow,
+  type Store,
+} from "../../changes/index.ts";
+import {
+  listQuery,
+  onePage,
+  order,
+  page,
+  type PageInput,
+  pageOf,
+  pageOfRun,
+  placeAfter,
+} from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { createLog, LOG, logRecord, runKey } from "../schemas/index.ts";
 import { given, newRouter, secured } from "../support.ts";
@@ -34,6 +49,26 @@ const logsOfRun = operation({
   }),
 });
 
+/** As they are stored: of the run whose id is empty. */
+const NO_RUN = "";
+
+const logsOfNoRun = operation({
+  method: "get",
+  path: "/logs",
+  operationId: "listLogsOfNoRun",
+  tags: ["logs"],
+  summary: "Logs that belong to no run, oldest first",
+  ...secured("read"),
+  request: { query: listQuery(logRecord).extend({ order: order("asc") }) },
+  responses: answers({
+    200: {
+      description: "A page of logs.",
+      schema: pageOf("LogOfNoRun", logRecord),
+      example: onePage({ ...LOG, id: "/0mwwqfjev0000gow", workflowRunId: null }),
+    },
+  }),
+});
+
 export const logs = newRouter()
   .openapi(postLog, async (context) => {
     await context.var.backend.persistence.createLog(given(context.req.valid("json")));
@@ -42,20 +77,25 @@ export const logs = newRouter()
   .openapi(logsOfRun, async (context) => {
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
-    const rows = await pageOfRun(context.var.store, "logs", runId, input);
-    const next = placeAfter(
-      rows,
-      { rows: input.limit, table: "logs", fields: input.fields },
-      ({ ordinal }) => ordinal,
-    );
-    return context.json(page(rows, toLog, input.fields, next), 200);
+    return context.json(await pageOfLogs(context.var.store, runId, input), 200);
+  })
+  .openapi(logsOfNoRun, async (context) => {
+    const input = context.req.valid("query");
+    return context.json(await pageOfLogs(context.var.store, NO_RUN, input), 200);
   });
+
+async function pageOfLogs(store: Store, runId: string, input: PageInput) {
+  const rows = await pageOfRun(store, "logs", runId, input);
+  const full = { rows: input.limit, table: "logs", fields: input.fields } as const;
+  const next = placeAfter(rows, full, ({ ordinal }) => ordinal);
+  return page(rows, toLog, input.fields, next);
+}
 
 function toLog(row: LogRow) {
   return {
     id: joinId(row.workflowRunId, row.ordinal),
     createdAt: new Date(row.createdAt).toISOString(),
-    workflowRunId: row.workflowRunId,
+    workflowRunId: row.workflowRunId === NO_RUN ? null : row.workflowRunId,
     workflowStageId: row.workflowStageId,
     level: row.level,
     message: decodeText(row.message),

@@ -38,7 +38,7 @@ export const logRecord = z
   .object({
     id: ownId,
     createdAt,
-    workflowRunId: runIdField,
+    workflowRunId: runIdField.nullable(),
     workflowStageId: stageRecordId.nullable(),
     ...log,
     metadata: json(logMetadata),
