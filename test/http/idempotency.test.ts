@@ -253,39 +253,6 @@ describe("an Idempotency-Key", () => {
     },
   );
 
-  it("is nobody else's to acquire, complete, release, guard or read", async () => {
-    await emptyDatabase();
-    const row = { key: `${NAME_OF_ADMIN}/${KEY}`, commandType: "POST /v1/runs" };
-    const id = newCommitId(Date.now());
-    const commit = { id, guards: [], changes: [], reads: [] };
-    const at = Date.now();
-    const change = { kind: "completeIdempotencyKey", ...row, at, result: "{}" };
-    const guard = { on: "idempotencyKey", ...row, expect: { is: "absent" } };
-    const read = { q: "idempotencyKey", ...row };
-    const before = await everything();
-    for (const [path, body] of [
-      ["/v1/idempotency-keys/acquire", row],
-      ["/v1/idempotency-keys/complete", { ...row, result: {} }],
-      ["/v1/idempotency-keys/release", row],
-      ["/v1/commits", { ...commit, changes: [change] }],
-      ["/v1/commits", { ...commit, guards: [guard] }],
-      ["/v1/settlements", { ...commit, changes: [change] }],
-      ["/v1/queries", { queries: [read] }],
-    ] as const) {
-      const request = new Request(URL_OF_SERVICE + path, {
-        method: "POST",
-        headers: { Authorization: `Bearer ${ADMIN}`, "Content-Type": "application/json" },
-        body: JSON.stringify(body),
-      });
-      const answer = await send(request);
-      expect(answer.status, path).toBe(422);
-      expect(await answer.json()).toMatchObject({
-        details: { field: expect.stringMatching(/commandType$/) as string },
-      });
-    }
-    expect(await everything()).toBe(before);
-  });
-
   it("under which somebody has kept something else is refused", async () => {
     await emptyDatabase();
     const key = `${NAME_OF_ADMIN}/${KEY}`;

@@ -308,7 +308,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "GET /runs/{runId}/annotations": { roundTrips: 1, rowsRead: 20, rowsWritten: 0 },
   "GET /runs/{runId}/jobs": { roundTrips: 1, rowsRead: 22, rowsWritten: 0 },
   "GET /runs/{runId}/logs": { roundTrips: 1, rowsRead: 12, rowsWritten: 0 },
-  "GET /logs": { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },
+  "GET /logs": { roundTrips: 1, rowsRead: 2, rowsWritten: 0 },
   "GET /runs/{runId}/outbox-events": { roundTrips: 1, rowsRead: 27, rowsWritten: 0 },
   "GET /outbox-events": { roundTrips: 1, rowsRead: 3, rowsWritten: 0 },
   "GET /outbox-events (dead-letter)": { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },
