@@ -1,4 +1,4 @@
-/** Runs: create, read, update, claim. */
+/** Runs: find, create, read, update, claim. */
 import { z } from "@hono/zod-openapi";
 import {
   ANNOTATION_VALUE_FOUND_MAX,
