@@ -315,13 +315,18 @@ export function measureRow(
 }
 
 /** Bytes of a row's long text, but for the columns in `omit`. */
-export function longTextOf(
-  table: LongTextTable,
-  row: object,
-  omit: readonly string[] = [],
-): number {
+function longTextOf(table: LongTextTable, row: object, omit: readonly string[] = []): number {
   const kept = Object.entries(row).filter(([name]) => !omit.includes(name));
   return measureRow(table, Object.fromEntries(kept)).size;
+}
+
+/** The same of several rows. */
+export function longTextOfAll(
+  table: LongTextTable,
+  rows: readonly object[],
+  omit: readonly string[] = [],
+): number {
+  return rows.reduce<number>((sum, row) => sum + longTextOf(table, row, omit), 0);
 }
 
 /** The first of the rows of a table, up to where those before have `bytesMax` bytes of long text or more. */

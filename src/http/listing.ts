@@ -9,7 +9,7 @@ import {
   KEY_BYTES_MAX,
   type LogRow,
   LONG_TEXT,
-  longTextOf,
+  longTextOfAll,
   type LongTextTable,
   type OutboxEventRow,
   PAGE_BYTES_MAX,
@@ -135,9 +135,7 @@ export function placeAfter<Row extends object, Place>(
   if (last === undefined) return null;
   if (found.length >= rows) return place(last);
   if (table === undefined) return null;
-  const omit = omitted(LONG_TEXT[table], fields);
-  let bytes = 0;
-  for (const row of found) bytes += longTextOf(table, row, omit);
+  const bytes = longTextOfAll(table, found, omitted(LONG_TEXT[table], fields));
   return bytes >= PAGE_BYTES_MAX ? place(last) : null;
 }
 
@@ -187,25 +185,33 @@ interface RowsOfRun {
   jobs: JobRow;
 }
 
-/** A page of what a run has, by its key. */
-export async function pageOfRun<Of extends keyof RowsOfRun>(
+/** A page of what a run has, by its key, as it is answered. */
+export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { readonly id: string }>(
   store: Store,
   of: Of,
   workflowRunId: string,
-  { limit: rows, cursor: text, order: direction, fields }: PageInput,
-): Promise<RowsOfRun[Of][]> {
+  input: PageInput,
+  { key, toItem }: { key: (row: RowsOfRun[Of]) => string; toItem: (row: RowsOfRun[Of]) => Item },
+) {
+  const { fields } = input;
   const [found] = await store.read([
     {
       q: "page",
       of,
       workflowRunId,
-      after: placeOf(text, of === "outboxEvents" ? sequenceKey : anyKey),
-      descending: direction === "desc",
-      limit: rows,
+      after: placeOf(input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
+      descending: input.order === "desc",
+      limit: input.limit,
       omit: omitted(LONG_TEXT[of], fields),
       bytesMax: PAGE_BYTES_MAX,
     },
   ]);
   // Rows of the kind that was asked for.
-  return found as unknown as RowsOfRun[Of][];
+  const rows = found as unknown as RowsOfRun[Of][];
+  return page(
+    rows,
+    toItem,
+    fields,
+    placeAfter(rows, { rows: input.limit, table: of, fields }, key),
+  );
 }

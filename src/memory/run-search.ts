@@ -2,7 +2,7 @@
 import {
   isFindable,
   leadingFilter,
-  longTextOf,
+  longTextOfAll,
   lowerAscii,
   type QueryOf,
   remainingFilters,
@@ -45,9 +45,7 @@ export function runs(state: State, query: QueryOf<"runs">): RunsPage {
 }
 
 function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: QueryOf<"runs">): boolean {
-  let bytes = 0;
-  for (const row of rows) bytes += longTextOf("runs", row, omit);
-  return rows.length > 0 && bytes >= bytesMax;
+  return rows.length > 0 && longTextOfAll("runs", rows, omit) >= bytesMax;
 }
 
 interface Way {

@@ -1,7 +1,7 @@
 /** The SQL that looks for runs. `changes/run-search.ts` tells what it answers, and what bounds its cost. */
 import {
   leadingFilter,
-  longTextOf,
+  longTextOfAll,
   type QueryOf,
   remainingFilters,
   RUN_NAMES_MAX,
@@ -234,8 +234,7 @@ export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPa
     .filter(({ answered }) => answered === 1)
     .map(({ answered: _answered, stopped: _stopped, ...row }): RunRow => row);
   const stopped = found.find((row) => row.stopped === 1);
-  let bytes = 0;
-  for (const row of rows) bytes += longTextOf("runs", row, omit);
+  const bytes = longTextOfAll("runs", rows, omit);
   const full = rows.length === limit || (rows.length > 0 && bytes >= bytesMax);
   const last = full ? rows.at(-1) : stopped;
   return {

@@ -1,8 +1,7 @@
 /** Artifacts, and the outputs of stages, which are artifacts. */
 import { z } from "@hono/zod-openapi";
-import { type ArtifactRow } from "../../changes/index.ts";
 import { toArtifactRecord } from "../../client/records.ts";
-import { listQuery, onePage, order, page, pageOf, pageOfRun, placeAfter } from "../listing.ts";
+import { listQuery, onePage, order, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { notFound } from "../problem.ts";
 import {
@@ -196,12 +195,9 @@ export const artifacts = newRouter()
   .openapi(artifactsOfRun, async (context) => {
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
-    const rows = await pageOfRun(context.var.store, "artifacts", runId, input);
-    const next = placeAfter(
-      rows,
-      { rows: input.limit, table: "artifacts", fields: input.fields },
-      ({ key }) => key,
-    );
-    const toItem = (row: ArtifactRow) => toWireRecord(toArtifactRecord(row));
-    return context.json(page(rows, toItem, input.fields, next), 200);
+    const found = await pageOfRun(context.var.store, "artifacts", runId, input, {
+      key: ({ key }) => key,
+      toItem: (row) => toWireRecord(toArtifactRecord(row)),
+    });
+    return context.json(found, 200);
   });

@@ -1,6 +1,6 @@
 /** Jobs: enqueued, listed, counted, cancelled. Who works them: `job-leases.ts`. */
 import { z } from "@hono/zod-openapi";
-import { type JobRow, joinId } from "../../changes/index.ts";
+import { joinId } from "../../changes/index.ts";
 import { toJobRecord } from "../../client/records.ts";
 import {
   listQuery,
@@ -153,14 +153,11 @@ export const jobs = newRouter()
   .openapi(jobsOfRun, async (context) => {
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
-    const rows = await pageOfRun(context.var.store, "jobs", runId, input);
-    const next = placeAfter(
-      rows,
-      { rows: input.limit, table: "jobs", fields: input.fields },
-      ({ ordinal }) => ordinal,
-    );
-    const toItem = (row: JobRow) => toWireRecord(toJobRecord(row));
-    return context.json(page(rows, toItem, input.fields, next), 200);
+    const found = await pageOfRun(context.var.store, "jobs", runId, input, {
+      key: ({ ordinal }) => ordinal,
+      toItem: (row) => toWireRecord(toJobRecord(row)),
+    });
+    return context.json(found, 200);
   })
   .openapi(post, async (context) => {
     const body = context.req.valid("json").jobs.map((input) => given(input));

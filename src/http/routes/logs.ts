@@ -6,16 +6,7 @@ import {
   type LogRow,
   type Store,
 } from "../../changes/index.ts";
-import {
-  listQuery,
-  onePage,
-  order,
-  page,
-  type PageInput,
-  pageOf,
-  pageOfRun,
-  placeAfter,
-} from "../listing.ts";
+import { listQuery, onePage, order, type PageInput, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { createLog, LOG, logRecord, runKey } from "../schemas/index.ts";
 import { given, newRouter, secured } from "../support.ts";
@@ -84,11 +75,8 @@ export const logs = newRouter()
     return context.json(await pageOfLogs(context.var.store, NO_RUN, input), 200);
   });
 
-async function pageOfLogs(store: Store, runId: string, input: PageInput) {
-  const rows = await pageOfRun(store, "logs", runId, input);
-  const full = { rows: input.limit, table: "logs", fields: input.fields } as const;
-  const next = placeAfter(rows, full, ({ ordinal }) => ordinal);
-  return page(rows, toLog, input.fields, next);
+function pageOfLogs(store: Store, runId: string, input: PageInput) {
+  return pageOfRun(store, "logs", runId, input, { key: ({ ordinal }) => ordinal, toItem: toLog });
 }
 
 function toLog(row: LogRow) {

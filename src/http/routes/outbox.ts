@@ -227,14 +227,11 @@ export const outbox = newRouter()
   .openapi(eventsOfRun, async (context) => {
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
-    const rows = await pageOfRun(context.var.store, "outboxEvents", runId, input);
-    const next = placeAfter(
-      rows,
-      { rows: input.limit, table: "outboxEvents", fields: input.fields },
-      ({ sequence }) => String(sequence),
-    );
-    const toItem = (row: OutboxEventRow) => toWireRecord(toOutboxRecord(row));
-    return context.json(page(rows, toItem, input.fields, next), 200);
+    const found = await pageOfRun(context.var.store, "outboxEvents", runId, input, {
+      key: ({ sequence }) => String(sequence),
+      toItem: (row) => toWireRecord(toOutboxRecord(row)),
+    });
+    return context.json(found, 200);
   })
   .openapi(post, async (context) => {
     const { events } = context.req.valid("json");
