@@ -9,6 +9,7 @@
 import * as z from "zod";
 import {
   artifactTypeField,
+  costField,
   countField,
   idField,
   instantField,
@@ -41,8 +42,8 @@ export const runSet = z.strictObject({
   completedAt: instantField.nullable().optional(),
   duration: numberField.nullable().optional(),
   output: textField.nullable().optional(),
-  totalCost: numberField.optional(),
-  totalTokens: wholeField.optional(),
+  totalCost: costField.optional(),
+  totalTokens: countField.optional(),
 });
 export type RunSet = z.infer<typeof runSet>;
 

@@ -6,7 +6,7 @@
  * it is the tie-break wherever rows of one instant need an order.
  */
 import { ID_BYTES_MAX, RECORD_ID_BYTES_MAX } from "./limits.ts";
-import { isStorable, utf8Length } from "./text.ts";
+import { isPathStep, isStorable, utf8Length } from "./text.ts";
 
 const TIME_CHARS = 9;
 const COUNTER_CHARS = 4;
@@ -62,7 +62,7 @@ export function joinId(workflowRunId: string, ordinal: string | number): string 
 
 /** Whether a row may have this as its run's or stage's id. */
 function isId(text: string): boolean {
-  return text !== "" && isStorable(text) && utf8Length(text) <= ID_BYTES_MAX;
+  return text !== "" && !isPathStep(text) && isStorable(text) && utf8Length(text) <= ID_BYTES_MAX;
 }
 
 /** Takes {@link joinId} apart, or null for an id that we never made. */

@@ -3,6 +3,7 @@ export * from "./commit.ts";
 export * from "./deadline.ts";
 export * from "./guard.ts";
 export * from "./ids.ts";
+export * from "./instant.ts";
 export * from "./json.ts";
 export * from "./limits.ts";
 export * from "./outbox-record.ts";

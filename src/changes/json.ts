@@ -1,5 +1,6 @@
 /** JSON values on their way into and out of a column. Pure. */
 import { ServiceError } from "../contract/index.ts";
+import { findInexactNumber, memberPath } from "./json-numbers.ts";
 import { JSON_DEPTH_MAX, ROW_BYTES_MAX } from "./limits.ts";
 import { utf8Length } from "./text.ts";
 
@@ -20,6 +21,24 @@ export function encodeJson(value: unknown, field: string): string {
 /** As {@link encodeJson}, for a nullable column: null and undefined are both SQL NULL. */
 export function encodeNullableJson(value: unknown, field: string): string | null {
   return value === undefined || value === null ? null : encodeJson(value, field);
+}
+
+/**
+ * The value of a JSON text from outside. As JSON.parse, but a number that would become another one is refused: beyond the range of a
+ * double (1e400, 1e-400), or a whole number that a double cannot hold (9007199254740993). Decimals are rounded to the nearest double.
+ * @param root how the value is called in the path of the culprit; "": its members are called by their own names.
+ * @throws SyntaxError for what is not JSON; INVALID_ARGUMENT with the path as `field`.
+ */
+export function parseJson(text: string, root: string): unknown {
+  const value: unknown = JSON.parse(text);
+  const culprit = findInexactNumber(text);
+  if (culprit === null) return value;
+  const field = shown(culprit.path(root) || "body", PATH_SHOWN_MAX);
+  throw new ServiceError(
+    "INVALID_ARGUMENT",
+    `${field} is the number ${shown(culprit.literal, LITERAL_SHOWN_MAX)}, which a double cannot hold; send it as text`,
+    { field },
+  );
 }
 
 export function decodeJson(text: string): unknown {
@@ -105,10 +124,7 @@ function membersToPlain(
   // No prototype: "__proto__" must become an ordinary member.
   const plain: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const [key, member] of Object.entries(value)) {
-    const path = /^[A-Za-z_$][\w$]*$/.test(key)
-      ? `${field}.${key}`
-      : `${field}[${JSON.stringify(key)}]`;
-    plain[key] = toPlain(member, path, key, ancestors, depth + 1);
+    plain[key] = toPlain(member, memberPath(field, key), key, ancestors, depth + 1);
   }
   return plain;
 }
@@ -121,4 +137,12 @@ function refused(field: string, what: string): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", `${field} holds ${what}, which JSON cannot keep`, {
     field,
   });
+}
+
+/** How much of a request an error repeats. */
+const LITERAL_SHOWN_MAX = 40;
+const PATH_SHOWN_MAX = 500;
+
+function shown(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max)}...`;
 }

@@ -42,6 +42,13 @@ export const OUTBOX_PAGE_DEFAULT = 100;
 /** Times that a transaction's callback is run before CONFLICT. */
 export const TRANSACTION_RUNS_MAX = 25;
 
+/**
+ * Tokens of one AI call, in or out. Sums are kept as 64-bit integers: 900 million such calls fit, and fewer into a database.
+ */
+export const CALL_TOKENS_MAX = 10_000_000_000;
+/** A cost: of an AI call, of a run. Sums of doubles stay finite, however many there are. */
+export const COST_MAX = 1e15;
+
 export const PRIORITY_DEFAULT = 5;
 export const JOB_MAX_ATTEMPTS_DEFAULT = 3;
 /** A lease that was not renewed for so long is over. */

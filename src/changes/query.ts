@@ -13,6 +13,7 @@ import {
   nameField,
   ordinalField,
   recordIdField,
+  runOrNoneField,
   statusField,
   wholeField,
 } from "./fields.ts";
@@ -237,7 +238,8 @@ export const query = z.discriminatedUnion("q", [
   z.strictObject({
     q: z.literal("page"),
     of: z.enum(["logs", "artifacts", "outboxEvents", "jobs"]),
-    ...run,
+    /** "": logs of no run. */
+    workflowRunId: runOrNoneField,
     /** A key as text; null: from the beginning, or from the end when `descending`. */
     after: keyField.nullable(),
     descending: z.boolean(),

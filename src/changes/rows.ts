@@ -9,7 +9,10 @@
 import * as z from "zod";
 import type { AuditProblem, Status } from "../contract/index.ts";
 import {
+  artifactKeyField,
   artifactTypeField,
+  batchOrNoneField,
+  costField,
   countField,
   idField,
   instantField,
@@ -20,8 +23,10 @@ import {
   numberField,
   ordinalField,
   recordIdField,
+  runOrNoneField,
   statusField,
   textField,
+  tokensField,
   wholeField,
 } from "./fields.ts";
 import { COMMIT_ID_CHARS } from "./ids.ts";
@@ -65,8 +70,8 @@ export const newRunRow = z.strictObject({
   input: textField,
   output: textField.nullable(),
   config: textField,
-  totalCost: numberField,
-  totalTokens: wholeField,
+  totalCost: costField,
+  totalTokens: countField,
   priority: wholeField,
   metadata: textField.nullable(),
 });
@@ -105,7 +110,7 @@ export type StageRow = NewStageRow & { commits: string };
 
 export const logRow = z.strictObject({
   /** The run given, or else the stage's run, or else "". */
-  workflowRunId: z.union([idField, z.literal("")]),
+  workflowRunId: runOrNoneField,
   ordinal: ordinalField,
   createdAt: instantField,
   workflowStageId: recordIdField.nullable(),
@@ -117,7 +122,7 @@ export type LogRow = z.infer<typeof logRow>;
 
 export const newArtifactRow = z.strictObject({
   workflowRunId: idField,
-  key: keyField,
+  key: artifactKeyField,
   ordinal: ordinalField,
   createdAt: instantField,
   updatedAt: instantField,
@@ -245,7 +250,7 @@ export type AuditRow = {
 
 export const aiCallRow = z.strictObject({
   /** "" for a call of its own. */
-  batchId: keyField,
+  batchId: batchOrNoneField,
   /** For a call of a batch, derived from its content, so that a repeat is the same row. */
   ordinal: z.string().regex(/^[0-9a-z]{1,80}$/, "must be an ordinal"),
   createdAt: instantField,
@@ -255,9 +260,9 @@ export const aiCallRow = z.strictObject({
   modelId: nameField,
   prompt: textField,
   response: textField,
-  inputTokens: wholeField,
-  outputTokens: wholeField,
-  cost: numberField,
+  inputTokens: tokensField,
+  outputTokens: tokensField,
+  cost: costField,
   metadata: textField.nullable(),
 });
 export type AiCallRow = z.infer<typeof aiCallRow>;

@@ -12,6 +12,11 @@ export function isStorable(text: string): boolean {
   return !text.includes("\0") && text.isWellFormed();
 }
 
+/** Whether this text is a step in a path, and no name: whoever resolves an address takes it out, however it is encoded. */
+export function isPathStep(text: string): boolean {
+  return text === "." || text === "..";
+}
+
 /** Marks text that is stored as JSON. Text that begins with it is stored as JSON too, so decoding is exact. */
 const JSON_MARK = "\u0001";
 

@@ -3,6 +3,7 @@
  * too large for one goes as a stream of its JSON.
  */
 import { ServiceError } from "../contract/index.ts";
+import { parseJson } from "./json.ts";
 
 /** Text that surely fits into one message. */
 const MESSAGE_UNITS_MAX = 7 * 1_024 * 1_024;
@@ -24,7 +25,8 @@ export function toWire<T>(value: T): T | ReadableStream {
 
 /**
  * The opposite of {@link toWire}.
- * @throws UNAVAILABLE when the stream breaks off; SyntaxError when what arrived is not JSON.
+ * @throws UNAVAILABLE when the stream breaks off; SyntaxError when what arrived is not JSON; INVALID_ARGUMENT for a number that a double
+ * cannot hold.
  */
 export async function fromWire<T>(value: T | ReadableStream): Promise<T> {
   if (!(value instanceof ReadableStream)) return value;
@@ -34,5 +36,5 @@ export async function fromWire<T>(value: T | ReadableStream): Promise<T> {
   } catch (error) {
     throw new ServiceError("UNAVAILABLE", "A message broke off", {}, error);
   }
-  return JSON.parse(text) as T;
+  return parseJson(text, "message") as T;
 }

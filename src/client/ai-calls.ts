@@ -2,7 +2,15 @@
 import { type AiCallTotalRow, encodeNullableJson, PAGE_ROWS } from "../changes/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
 import { afterFirstCommit } from "./direct.ts";
-import { checkedChanges, checkedQuery, freeText, requireList, requireObject } from "./encode.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  freeText,
+  invalid,
+  requireList,
+  requireObject,
+  unsignedZero,
+} from "./encode.ts";
 import type { Unit } from "./unit.ts";
 
 export class AICalls implements FlushableAICallLogger {
@@ -42,6 +50,9 @@ export class AICalls implements FlushableAICallLogger {
    */
   async logBatchResults(batchId: string, results: CreateAICallInput[]): Promise<void> {
     checkedQuery("logBatchResults", { q: "aiBatch", batchId });
+    // Calls of their own have no batch, and no path carries what is empty.
+    if (batchId === "")
+      throw invalid("logBatchResults: batchId must not be empty", { field: "batchId" });
     const now = await this.#unit.now();
     const occurrences = new Map<string, number>();
     const changes = [];
@@ -107,9 +118,9 @@ function encodeCall(call: CreateAICallInput) {
     modelId: call.modelId,
     prompt: freeText(call.prompt, "prompt"),
     response: freeText(call.response, "response"),
-    inputTokens: call.inputTokens,
-    outputTokens: call.outputTokens,
-    cost: call.cost,
+    inputTokens: unsignedZero(call.inputTokens),
+    outputTokens: unsignedZero(call.outputTokens),
+    cost: unsignedZero(call.cost),
     metadata: encodeNullableJson(call.metadata, "metadata"),
   };
 }

@@ -19,6 +19,7 @@ import {
   invalid,
   requireList,
   requireObject,
+  unsignedZero,
 } from "./encode.ts";
 import { toAnnotationRecord } from "./records.ts";
 import { distinct, runReference, stageReference } from "./stage-reference.ts";
@@ -53,7 +54,7 @@ function newRow(unit: Unit, now: number, input: CreateAnnotationInput) {
     ordinal: unit.ordinal(now),
     createdAt: now,
     workflowStageRecordId: input.workflowStageRecordId ?? null,
-    attempt: input.attempt ?? 0,
+    attempt: unsignedZero(input.attempt ?? 0),
     scope: input.scope,
     scopeId: input.scopeId ?? null,
     actorKind: input.actor?.kind ?? null,

@@ -5,7 +5,7 @@ import {
   ServiceError,
   type WorkflowArtifactRecord,
 } from "../contract/index.ts";
-import { checkedChanges, checkedQuery, invalid, requireObject } from "./encode.ts";
+import { checkedChanges, checkedQuery, invalid, requireObject, unsignedZero } from "./encode.ts";
 import { toArtifactRecord } from "./records.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import { getStage } from "./stages.ts";
@@ -19,7 +19,7 @@ export async function saveArtifact(unit: Unit, data: SaveArtifactInput): Promise
     workflowStageId: stageId,
     type,
     data: encodeData(data.data),
-    size,
+    size: unsignedZero(size),
     metadata: encodeNullableJson(data.metadata, "metadata"),
   };
   const changes = checkedChanges("saveArtifact", [

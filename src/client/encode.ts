@@ -8,6 +8,8 @@ import {
   textLength,
   COMMIT_UNITS_MAX,
   encodeText,
+  INSTANT_RULE,
+  instantOf,
   type LongTextTable,
   measureRow,
   type Query,
@@ -52,13 +54,19 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, method: string): T {
     .filter((name) => !STRUCTURE.has(name))
     .join(".");
   const params = issue?.code === "custom" ? issue.params : undefined;
-  const limit = params?.["limit"];
+  const limit = limitOf(issue) ?? params?.["limit"];
   const size = params?.["size"];
   throw invalid(`${method}: ${field} ${issue?.message ?? "is invalid"}`.replace("  ", " "), {
     field,
     ...(typeof limit === "number" ? { limit } : {}),
     ...(typeof size === "number" ? { size } : {}),
   });
+}
+
+/** The limit that a number is beyond. */
+function limitOf(issue: z.core.$ZodIssue | undefined): number | undefined {
+  if (issue?.code === "too_big") return Number(issue.maximum);
+  return issue?.code === "too_small" ? Number(issue.minimum) : undefined;
 }
 
 /**
@@ -139,20 +147,13 @@ export function nullableFreeText(value: unknown, field: string): string | null {
   return value === null || value === undefined ? null : freeText(value, field);
 }
 
-/** Date.parse takes much more, "job 7" for instance. */
-const ISO_INSTANT =
-  /^(?:[+-]\d{2})?\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
-
 /**
- * Milliseconds of a Date. ISO strings and milliseconds are taken too, since a Date that went through a
+ * Milliseconds of a Date. A date-time of RFC 3339 and milliseconds are taken too, since a Date that went through a
  * JSON store (a replayed idempotent result, say) comes back as a string.
  */
 export function instant(value: unknown, field: string): number {
-  let time = Number.NaN;
-  if (value instanceof Date) time = value.getTime();
-  else if (typeof value === "number") time = new Date(value).getTime();
-  else if (typeof value === "string" && ISO_INSTANT.test(value)) time = Date.parse(value);
-  if (Number.isNaN(time)) throw invalid(`${field} must be a valid Date`, { field });
+  const time = instantOf(value);
+  if (time === null) throw invalid(`${field} ${INSTANT_RULE}`, { field });
   return time;
 }
 
@@ -167,6 +168,11 @@ export function defined<T extends object>(
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
   };
+}
+
+/** A number as the columns hold it: they know one zero. */
+export function unsignedZero<T>(value: T): T | 0 {
+  return Object.is(value, -0) ? 0 : value;
 }
 
 /** Applies `encode` unless the input is undefined. */

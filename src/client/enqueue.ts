@@ -7,7 +7,14 @@ import {
   PRIORITY_DEFAULT,
 } from "../changes/index.ts";
 import { type EnqueueJobInput, ServiceError } from "../contract/index.ts";
-import { checkedChanges, invalid, nullableInstant, requireList, requireObject } from "./encode.ts";
+import {
+  checkedChanges,
+  invalid,
+  nullableInstant,
+  requireList,
+  requireObject,
+  unsignedZero,
+} from "./encode.ts";
 import { idOf, type JobKey } from "./job-keys.ts";
 import type { Unit } from "./unit.ts";
 
@@ -71,7 +78,7 @@ function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
     workflowId: job.workflowId,
     stageId: job.stageId,
     status: "PENDING" as const,
-    priority: job.priority ?? PRIORITY_DEFAULT,
+    priority: unsignedZero(job.priority ?? PRIORITY_DEFAULT),
     workerId: null,
     lockedAt: null,
     startedAt: null,

@@ -1,5 +1,5 @@
 /** Idempotency keys, over a unit of work. */
-import { decodeNullableJson, encodeJson, tokenOf } from "../changes/index.ts";
+import { decodeNullableJson, encodeJson, nearestInstant, tokenOf } from "../changes/index.ts";
 import type {
   AcquireIdempotencyKeyOptions,
   AcquireIdempotencyKeyResult,
@@ -38,7 +38,7 @@ function staleBeforeOf(at: number, staleAfterMs: number | undefined): number | n
       field: "staleInProgressAfterMs",
     });
   }
-  return Math.floor(Math.min(Math.max(at - staleAfterMs, -8.64e15), 8.64e15));
+  return Math.floor(nearestInstant(at - staleAfterMs));
 }
 
 export async function completeIdempotencyKey(

@@ -25,6 +25,7 @@ import {
   instant,
   nullableInstant,
   requireObject,
+  unsignedZero,
 } from "./encode.ts";
 import { toRunRecord } from "./records.ts";
 import type { Unit } from "./unit.ts";
@@ -64,7 +65,7 @@ export async function createRun(unit: Unit, data: CreateRunInput): Promise<Workf
     config,
     totalCost: 0,
     totalTokens: 0,
-    priority: data.priority ?? PRIORITY_DEFAULT,
+    priority: unsignedZero(data.priority ?? PRIORITY_DEFAULT),
     metadata,
   };
   const changes = checkedChanges("createRun", [{ kind: "createRun", row }]);
@@ -92,10 +93,10 @@ export async function updateRun(
     status: data.status,
     startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
     completedAt: given(data.completedAt, (value) => nullableInstant(value, "completedAt")),
-    duration: data.duration,
+    duration: unsignedZero(data.duration),
     output: given(data.output, (value) => encodeNullableJson(value, "output")),
-    totalCost: data.totalCost,
-    totalTokens: data.totalTokens,
+    totalCost: unsignedZero(data.totalCost),
+    totalTokens: unsignedZero(data.totalTokens),
   });
   const version = checkedVersion("updateRun", data.expectedVersion);
   const at = await unit.now();

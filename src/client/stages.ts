@@ -28,6 +28,7 @@ import {
   nullableInstant,
   requireObject,
   requireText,
+  unsignedZero,
 } from "./encode.ts";
 import { toStageRecord } from "./records.ts";
 import { checkedVersion, runNotFound } from "./runs.ts";
@@ -53,9 +54,9 @@ async function newRow(unit: Unit, data: CreateStageInput) {
     updatedAt: now,
     version: 1,
     stageName: data.stageName,
-    stageNumber: data.stageNumber,
-    executionGroup: data.executionGroup,
-    attempt: data.attempt ?? 0,
+    stageNumber: unsignedZero(data.stageNumber),
+    executionGroup: unsignedZero(data.executionGroup),
+    attempt: unsignedZero(data.attempt ?? 0),
     status: data.status ?? ("PENDING" as const),
     startedAt: nullableInstant(data.startedAt, "startedAt"),
     completedAt: null,
@@ -127,7 +128,7 @@ function setOf(method: string, data: UpdateStageInput): StageSet {
     status: data.status,
     startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
     completedAt: given(data.completedAt, (value) => nullableInstant(value, "completedAt")),
-    duration: data.duration,
+    duration: unsignedZero(data.duration),
     outputData: given(data.outputData, (value) => encodeNullableJson(value, "outputData")),
     config: given(data.config, (value) => encodeNullableJson(value, "config")),
     suspendedState: given(data.suspendedState, (value) =>
@@ -135,7 +136,7 @@ function setOf(method: string, data: UpdateStageInput): StageSet {
     ),
     resumeData: given(data.resumeData, (value) => encodeNullableJson(value, "resumeData")),
     nextPollAt: given(data.nextPollAt, (value) => nullableInstant(value, "nextPollAt")),
-    pollInterval: data.pollInterval,
+    pollInterval: unsignedZero(data.pollInterval),
     maxWaitUntil: given(data.maxWaitUntil, (value) => nullableInstant(value, "maxWaitUntil")),
     metrics: given(data.metrics, (value) => encodeNullableJson(value, "metrics")),
     embeddingInfo: given(data.embeddingInfo, (value) => encodeNullableJson(value, "embeddingInfo")),

@@ -1,5 +1,5 @@
 /** Leases that have expired. */
-import { READ_QUERIES_MAX, type StaleJob, wasWrittenBy } from "../changes/index.ts";
+import { nearestInstant, READ_QUERIES_MAX, type StaleJob, wasWrittenBy } from "../changes/index.ts";
 import { afterFirstCommit } from "./direct.ts";
 import { invalid } from "./encode.ts";
 import type { Unit } from "./unit.ts";
@@ -17,7 +17,7 @@ export async function releaseStaleJobs(
   }
   let unit = direct;
   const at = await unit.now();
-  const staleBefore = Math.ceil(Math.min(Math.max(at - staleThresholdMs, -8.64e15), 8.64e15));
+  const staleBefore = Math.ceil(nearestInstant(at - staleThresholdMs));
   let released = 0;
   for (let page = 0; page < pagesMax; page += 1) {
     const [stale] = await unit.read([

@@ -1,8 +1,9 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
 import * as z from "zod";
-import { withDeadline } from "../changes/index.ts";
-import type { OutboxRecord } from "../contract/index.ts";
+import { isId, parseInstant, withDeadline } from "../changes/index.ts";
+import { type OutboxRecord, ServiceError } from "../contract/index.ts";
+import { invalid } from "./encode.ts";
 import {
   type Answer,
   answerOf,
@@ -36,7 +37,10 @@ const FAILURES_MAX = 10;
 /** What may be otherwise the next time. */
 const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "INTERNAL"]);
 
-const instant = z.iso.datetime().transform((text) => new Date(text));
+const instant = z
+  .string()
+  .refine((text) => parseInstant(text) !== null)
+  .transform((text) => new Date(text));
 const event = z.object({
   id: z.string(),
   workflowRunId: z.string(),
@@ -53,7 +57,7 @@ const event = z.object({
 /**
  * The run's outbox events: those that there are, then each as it is committed; every one once, in the order of their sequences. It connects again
  * by itself, after the last event it gave, and ends only by `signal`, or when the loop over it is left.
- * @throws ServiceError for a request that is refused; and what was the last of ten failures in a row: UNAVAILABLE where the service could
+ * @throws ServiceError: INVALID_ARGUMENT for an id that no run can have; for a request that is refused; and what was the last of ten failures in a row: UNAVAILABLE where the service could
  * not be reached, or something else answered in its place.
  * @example
  * for await (const { sequence, eventType } of watchEvents({ url, token, runId: "run-1" })) console.log(sequence, eventType);
@@ -61,7 +65,8 @@ const event = z.object({
 export async function* watchEvents(
   options: WatchOptions,
 ): AsyncGenerator<OutboxRecord, void, void> {
-  const { signal } = options;
+  const { signal, runId } = options;
+  if (!isId(runId)) throw invalid("watchEvents: runId is not an id of a run", { field: "runId" });
   let after = options.after ?? 0;
   let failures = 0;
   for (;;) {
@@ -70,7 +75,7 @@ export async function* watchEvents(
     if (answer instanceof ReadableStream) {
       failures = 0;
       for await (const data of dataOf(answer, signal)) {
-        const record = event.parse(JSON.parse(data));
+        const record = recordOf(data);
         after = record.sequence;
         yield record;
       }
@@ -80,6 +85,16 @@ export async function* watchEvents(
       if (failures >= FAILURES_MAX) throw answer.fault;
       await rest(waitMs(answer, failures), signal);
     }
+  }
+}
+
+/** @throws UNAVAILABLE for what is no event of the service's. */
+function recordOf(data: string): OutboxRecord {
+  try {
+    return event.parse(JSON.parse(data));
+  } catch (error) {
+    const message = "What came as an event is not the service's, or not the whole of it";
+    throw new ServiceError("UNAVAILABLE", message, {}, error);
   }
 }
 

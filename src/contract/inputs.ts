@@ -26,7 +26,7 @@ export interface CreateRunInput {
 
 export interface UpdateRunInput {
   status?: WorkflowStatus;
-  startedAt?: Date;
+  startedAt?: Date | null;
   completedAt?: Date | null;
   duration?: number | null;
   output?: unknown;
@@ -53,21 +53,21 @@ export interface CreateStageInput {
 
 export interface UpdateStageInput {
   status?: WorkflowStageStatus;
-  startedAt?: Date;
-  completedAt?: Date;
-  duration?: number;
+  startedAt?: Date | null;
+  completedAt?: Date | null;
+  duration?: number | null;
   outputData?: unknown;
   config?: unknown;
   suspendedState?: unknown;
   resumeData?: unknown;
   nextPollAt?: Date | null;
-  pollInterval?: number;
-  maxWaitUntil?: Date;
+  pollInterval?: number | null;
+  maxWaitUntil?: Date | null;
   metrics?: unknown;
   embeddingInfo?: unknown;
   /** Accepted for compatibility; has no storage and is ignored. */
   artifacts?: unknown;
-  errorMessage?: string;
+  errorMessage?: string | null;
   /** Apply only to this version; otherwise `StaleVersionError`. */
   expectedVersion?: number;
 }
@@ -91,7 +91,7 @@ export interface CreateLogInput {
 
 export interface SaveArtifactInput {
   workflowRunId: string;
-  workflowStageId?: string;
+  workflowStageId?: string | null;
   key: string;
   type: ArtifactType;
   data: unknown;
@@ -176,7 +176,8 @@ export interface EnqueueJobInput {
   stageId: string;
   /** Default 5; higher is served first. */
   priority?: number;
-  payload?: Record<string, unknown>;
+  /** Null is the same as none. */
+  payload?: Record<string, unknown> | null;
   /** Not to be dequeued before this instant. */
   scheduledFor?: Date;
   /** Beyond the contract: deliveries before a failure is final. 1 to 1,000; default 3. */

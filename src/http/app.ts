@@ -23,7 +23,7 @@ import { logs } from "./routes/logs.ts";
 import { outbox } from "./routes/outbox.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
-import { type AppEnv, boundedBody, newRouter } from "./support.ts";
+import { type AppEnv, boundedBody, decodablePath, newRouter } from "./support.ts";
 import { authorizationOf } from "./websocket.ts";
 
 const app = newRouter();
@@ -72,7 +72,7 @@ app.use("/v1/*", async (context, next) => {
   context.set("backend", new Connection(store, { workerId: caller.name, waitUntil }));
   await next();
 });
-app.use("/v1/*", boundedBody);
+app.use("/v1/*", decodablePath, boundedBody);
 
 const api = app
   .route("/v1", commits)

@@ -11,6 +11,39 @@ export function tooLong(size: number, limit: number): HttpFault {
   return new HttpFault("PAYLOAD_TOO_LARGE", `The body has more than ${limit} bytes`, details);
 }
 
+/** The request's media type, without its parameters. */
+export function mediaType(request: Request): string {
+  return (request.headers.get("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/**
+ * Whether what comes will be UTF-8, uncompressed, as the request itself says.
+ * @throws UNSUPPORTED_MEDIA_TYPE that tells what is taken.
+ */
+export function requireReadable(request: Request): void {
+  const coding = request.headers.get("Content-Encoding")?.trim().toLowerCase() ?? "";
+  if (coding !== "" && coding !== "identity") {
+    throw new HttpFault(
+      "UNSUPPORTED_MEDIA_TYPE",
+      "Content-Encoding must be identity, or left out: bodies are taken uncompressed",
+      { field: "Content-Encoding" },
+      { "Accept-Encoding": "identity" },
+    );
+  }
+  const [, ...parameters] = (request.headers.get("Content-Type") ?? "").split(";");
+  for (const parameter of parameters) {
+    const [name = "", ...rest] = parameter.split("=");
+    if (name.trim().toLowerCase() !== "charset") continue;
+    const charset = rest.join("=").trim().toLowerCase();
+    if (charset === "utf-8" || charset === '"utf-8"') continue;
+    throw new HttpFault(
+      "UNSUPPORTED_MEDIA_TYPE",
+      "The charset of Content-Type must be utf-8, or left out: JSON is UTF-8",
+      { field: "Content-Type" },
+    );
+  }
+}
+
 /**
  * The body as text; "" without one.
  * @throws PAYLOAD_TOO_LARGE; REQUEST_TIMEOUT; MALFORMED for what is not UTF-8, or broke off.

@@ -15,8 +15,11 @@ import {
   PAGE_BYTES_MAX,
   type Store,
 } from "../changes/index.ts";
+import { checkedQuery } from "../client/encode.ts";
 import { HttpFault } from "./problem.ts";
+import { wholeText } from "./schemas/common.ts";
 
+const NO_CURSOR = "not one that this list has given";
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
 
@@ -26,11 +29,16 @@ const CURSOR_LENGTH_MAX = Math.ceil(((6 * KEY_BYTES_MAX + 2) * 4) / 3);
 /** Of a list by text: the row after which it goes on is in it. */
 const CURSOR_EXAMPLE = "IjBtd3dxZmpldjAwMDBnb3ci";
 
-const limit = z.coerce.number().int().min(1).max(LIMIT_MAX).default(LIMIT_DEFAULT).openapi({
+const limit = wholeText(1, LIMIT_MAX).default(LIMIT_DEFAULT).openapi({
   description: "Rows of a page, at most.",
   example: 100,
 });
-const cursor = z.string().min(1).max(CURSOR_LENGTH_MAX).optional().openapi({
+const base64url = z
+  .string()
+  .min(1)
+  .max(CURSOR_LENGTH_MAX)
+  .regex(/^[A-Za-z0-9_-]*$/, NO_CURSOR);
+const cursor = base64url.optional().openapi({
   description: "What an earlier page gave as `nextCursor`. Left out: the first page.",
   example: CURSOR_EXAMPLE,
 });
@@ -46,7 +54,7 @@ function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
   return z
     .string()
     .transform((text, context) => {
-      const wanted = text.split(",").map((name) => name.trim());
+      const wanted = text.split(",");
       const unknown = wanted.find((name) => !names.includes(name));
       if (unknown !== undefined) {
         const message = `there is no field ${JSON.stringify(unknown)}; there are ${names.join(", ")}`;
@@ -149,7 +157,7 @@ export function placeOf<Place>(text: string | undefined, schema: z.ZodType<Place
       JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)),
     );
   } catch {
-    throw new HttpFault("INVALID_ARGUMENT", "cursor: not one that this list has given", {
+    throw new HttpFault("INVALID_ARGUMENT", `cursor: ${NO_CURSOR}`, {
       field: "cursor",
     });
   }
@@ -169,7 +177,7 @@ export function page<Row, Item extends { readonly id: string }>(
 export const ordinalText = z.string().regex(/^[0-9a-z]{1,64}$/);
 
 const anyKey = z.string();
-const sequenceKey = z.string().regex(/^\d{1,15}$/);
+const sequenceKey = z.string().regex(/^[1-9]\d{0,14}$/);
 
 export interface PageInput {
   readonly limit: number;
@@ -195,7 +203,7 @@ export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { reado
 ) {
   const { fields } = input;
   const [found] = await store.read([
-    {
+    checkedQuery("list", {
       q: "page",
       of,
       workflowRunId,
@@ -204,7 +212,7 @@ export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { reado
       limit: input.limit,
       omit: omitted(LONG_TEXT[of], fields),
       bytesMax: PAGE_BYTES_MAX,
-    },
+    }),
   ]);
   // Rows of the kind that was asked for.
   const rows = found as unknown as RowsOfRun[Of][];

@@ -2,7 +2,7 @@
  * How a route tells what it answers. Of the problems it declares only those that are about its rows; what any request may meet,
  * and what comes of its method, its body and its parameters, is added here, as are the headers.
  */
-import { createRoute, type RouteConfig, type z } from "@hono/zod-openapi";
+import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import { takesKey } from "./idempotency.ts";
 import { problemSchema } from "./problem.ts";
 import { kindOf, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
@@ -97,6 +97,7 @@ const ALWAYS = [
   "UNAUTHENTICATED",
   "FORBIDDEN",
   "FOREIGN_ORIGIN",
+  "INVALID_ARGUMENT",
   "RATE_LIMITED",
   "INTERNAL",
   "OVERLOADED",
@@ -130,15 +131,18 @@ type ProblemAnswers = {
   };
 };
 
+const NO_PARAMETERS = z.strictObject({});
+
 /** A route, with all that it may answer. */
 export function operation<Path extends string, const Route extends Declared<Path>>(
   declared: Route,
 ): ReturnType<typeof createRoute<Path, Route>> & { readonly responses: ProblemAnswers };
 export function operation<Path extends string>(declared: Declared<Path>): unknown {
-  const { problems = [], responses, ...route } = declared;
+  const { problems = [], responses, ...rest } = declared;
+  // An operation without parameters in the query takes none.
+  const route = { ...rest, request: { query: NO_PARAMETERS, ...rest.request } };
   const method = route.method.toUpperCase();
   const codes = new Set<ProblemCode>([...ALWAYS, ...problems]);
-  if (route.request !== undefined) codes.add("INVALID_ARGUMENT");
   if (hasBody(method)) {
     for (const code of [
       "MALFORMED",
@@ -147,8 +151,6 @@ export function operation<Path extends string>(declared: Declared<Path>): unknow
       "UNSUPPORTED_MEDIA_TYPE",
     ] as const)
       codes.add(code);
-    // A body that nobody reads is measured as well.
-    codes.add("INVALID_ARGUMENT");
   }
   const parameters: { readonly $ref: string }[] = [];
   const headers: HeaderName[] = ["X-Request-Id"];

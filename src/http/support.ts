@@ -1,11 +1,11 @@
 /** What every route is made of: who may call it, and how its body is read. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
-import { JSON_DEPTH_MAX, type Store } from "../changes/index.ts";
-import type { Backend, CreateAICallInput } from "../contract/index.ts";
+import { JSON_DEPTH_MAX, parseJson, type Store } from "../changes/index.ts";
+import { type Backend, type CreateAICallInput, isServiceError } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
 import type { AccessEnv } from "./access.ts";
-import { boundedText, tooLong } from "./body-text.ts";
+import { boundedText, mediaType, requireReadable, tooLong } from "./body-text.ts";
 import { idempotent } from "./idempotency.ts";
 import { HttpFault, problemResponse } from "./problem.ts";
 import type { Scope } from "./scopes.ts";
@@ -51,7 +51,13 @@ export function newRouter() {
       const place = result.target === "json" ? "body" : result.target;
       // Names and values of the request are in both, as long as they like.
       const field = path === "" ? place : path.slice(0, ECHO_LENGTH_MAX);
-      const message = unknown.length > 0 ? `the ${place} has no such member` : issue?.message;
+      const repeated = result.target === "query" && (context.req.queries(path)?.length ?? 0) > 1;
+      const message =
+        unknown.length > 0
+          ? `the ${place} has no such member`
+          : repeated
+            ? "is given more than once"
+            : issue?.message;
       const what = (message ?? "is invalid").slice(0, ECHO_LENGTH_MAX);
       return problemResponse(context, {
         code: "INVALID_ARGUMENT",
@@ -84,9 +90,13 @@ export function hasBody(method: string): boolean {
 export const boundedBody: MiddlewareHandler<AppEnv> = async (context, next) => {
   const { req } = context;
   if (!hasBody(req.method)) return next();
+  requireReadable(req.raw);
   const limit = COMMIT_PATHS.has(req.path) ? BODY_BYTES_MAX.commit : BODY_BYTES_MAX.other;
   const declared = Number(req.header("Content-Length") ?? 0);
   if (declared > limit) throw tooLong(declared, limit);
+  const isJson = mediaType(req.raw) === "application/json";
+  // What is declared to be something else is not even read.
+  if (!isJson && declared > 0) throw notJson();
   const text = await boundedText(req.raw, limit);
   context.set("bodyText", text);
   if (text === "") {
@@ -95,20 +105,38 @@ export const boundedBody: MiddlewareHandler<AppEnv> = async (context, next) => {
     req.bodyCache.text = "";
     return next();
   }
-  const type = (req.header("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-  if (type !== "application/json") {
-    throw new HttpFault("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json");
-  }
+  if (!isJson) throw notJson();
   requireDepth(text);
   // What is read from here on is what was measured.
   req.bodyCache.json = Promise.resolve(parsed(text));
   return next();
 };
 
+/** @throws INVALID_ARGUMENT for an address that is no percent-encoded UTF-8: it would be another spelling of another name. */
+export const decodablePath: MiddlewareHandler<AppEnv> = async (context, next) => {
+  const { pathname, search } = new URL(context.req.url);
+  requireDecodable("path", pathname);
+  requireDecodable("query", search);
+  await next();
+};
+
+function requireDecodable(field: string, text: string): void {
+  try {
+    decodeURIComponent(text);
+  } catch {
+    throw new HttpFault("INVALID_ARGUMENT", `The ${field} is not percent-encoded UTF-8`, { field });
+  }
+}
+
+function notJson(): HttpFault {
+  return new HttpFault("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json");
+}
+
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
-  } catch {
+    return parseJson(text, "");
+  } catch (error) {
+    if (isServiceError(error)) throw error;
     throw new HttpFault("MALFORMED", "The body is not JSON");
   }
 }

@@ -1,12 +1,20 @@
 /** What a handler answers, taken from whoever wrote the handler: anything but an outcome is a failure of the job. */
 import * as z from "zod";
-import { encodeText, JOB_ERROR_BYTES_MAX, utf8Length } from "../changes/index.ts";
+import {
+  encodeText,
+  INSTANT_RULE,
+  instantOf,
+  JOB_ERROR_BYTES_MAX,
+  utf8Length,
+} from "../changes/index.ts";
 import type { JobOutcome } from "../contract/index.ts";
 
-const instant = z.union([
-  z.date(),
-  z.number().refine((value) => !Number.isNaN(new Date(value).getTime())),
-]);
+const instant = z.unknown().transform((value, context) => {
+  const time = instantOf(value);
+  if (time !== null) return new Date(time);
+  context.addIssue({ code: "custom", message: INSTANT_RULE });
+  return z.NEVER;
+});
 
 const outcome = z.discriminatedUnion("status", [
   z.object({ status: z.literal("completed") }),

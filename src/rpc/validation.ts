@@ -10,6 +10,7 @@ import {
   LONG_TEXT,
   measureRow,
   type LongTextTable,
+  parseJson,
   type Query,
   query as querySchema,
   READ_QUERIES_MAX,
@@ -17,7 +18,7 @@ import {
   splitStageRecordId,
   tooLarge,
 } from "../changes/index.ts";
-import { ServiceError } from "../contract/index.ts";
+import { isServiceError, ServiceError } from "../contract/index.ts";
 
 const queries = z.array(querySchema).max(READ_QUERIES_MAX);
 
@@ -113,8 +114,9 @@ function requireDecodable(table: LongTextTable, values: Readonly<Record<string, 
     if (typeof text !== "string") continue;
     try {
       if (FREE_TEXT.has(field)) requireString(decodeText(text));
-      else if (json.includes(field)) JSON.parse(text);
+      else if (json.includes(field)) parseJson(text, field);
     } catch (error) {
+      if (isServiceError(error)) throw error;
       throw new ServiceError("INVALID_ARGUMENT", `${field} is not JSON text`, { field }, error);
     }
   }

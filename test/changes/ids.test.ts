@@ -19,10 +19,12 @@ const NOW = Date.UTC(2026, 10, 17);
 const ORDINAL = createOrdinals()(NOW);
 
 /** Ids as callers choose them, of what ours are made of, too. */
-const anId = fc.oneof(
-  fc.string({ unit: "binary", minLength: 1, maxLength: 40 }).filter(isStorable),
-  fc.string({ unit: fc.constantFrom("/", ".", "0", "3", "12", "a", "\u{1f600}"), minLength: 1 }),
-);
+const anId = fc
+  .oneof(
+    fc.string({ unit: "binary", minLength: 1, maxLength: 40 }).filter(isStorable),
+    fc.string({ unit: fc.constantFrom("/", ".", "0", "3", "12", "a", "\u{1f600}"), minLength: 1 }),
+  )
+  .filter((id) => id !== "." && id !== "..");
 const anOrdinal = fc.string({ unit: fc.constantFrom("0", "9", "a", "z"), minLength: 1 });
 
 describe("a stage's record id", () => {
@@ -86,6 +88,8 @@ describe("a stage's record id", () => {
     "run/stage/3.o1\n",
     "r\0n/stage/3.o1",
     "run/\ud83d/3.o1",
+    "../stage/2.o1",
+    "run/./3.o1",
   ])("is not %j", (id) => {
     expect(splitStageRecordId(id)).toBeNull();
   });
@@ -106,12 +110,21 @@ describe("the id of a job, an annotation, a log or an artifact", () => {
     );
   });
 
-  it.each(["", "run", "run/", "/o1", "run/O1", "run/a.b", "run/o1\n", "r\0n/o1", "\ud83d/o1"])(
-    "is not %j",
-    (id) => {
-      expect(splitId(id)).toBeNull();
-    },
-  );
+  it.each([
+    "",
+    "run",
+    "run/",
+    "/o1",
+    "./1",
+    "../o1",
+    "run/O1",
+    "run/a.b",
+    "run/o1\n",
+    "r\0n/o1",
+    "\ud83d/o1",
+  ])("is not %j", (id) => {
+    expect(splitId(id)).toBeNull();
+  });
 
   it("is not longer than its parts may be", () => {
     expect(splitId(`${"x".repeat(ID_BYTES_MAX)}/${"o".repeat(64)}`)).not.toBeNull();

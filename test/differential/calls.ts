@@ -16,6 +16,10 @@ import {
   aStageId,
   aText,
   clearable,
+  cost,
+  costBad,
+  count,
+  countBad,
   idField,
   instant,
   instantBad,
@@ -44,6 +48,8 @@ import {
   storableBad,
   text,
   textBad,
+  tokens,
+  tokensBad,
   topic,
   topicPrefix,
   version,
@@ -91,8 +97,8 @@ const runUpdate = update({
   completedAt: clearable(instant, instantBad),
   duration: clearable(number, numberBad),
   output: clearable(json, jsonBad),
-  totalCost: may(number, of(null, "1")),
-  totalTokens: may(whole, wholeBad),
+  totalCost: may(cost, costBad),
+  totalTokens: may(count, countBad),
 });
 
 const stageUpdate = update({
@@ -171,13 +177,18 @@ const aiCall = shape({
   modelId: aName,
   prompt: aText,
   response: aText,
-  inputTokens: must(mostly(of(0, 1, 2), of(-5, 2 ** 40)), wholeBad),
-  outputTokens: must(mostly(of(0, 1, 2), of(-5, 2 ** 40)), wholeBad),
-  cost: must(mostly(of(0.1, 0.2, 0.3, -0), of(1e16, 5e-324, -1e-7)), numberBad),
+  inputTokens: must(tokens, tokensBad),
+  outputTokens: must(tokens, tokensBad),
+  cost: must(cost, costBad),
   metadata: may(object, objectBad),
 });
 
-const aBatch = must(of("b", "b", "c", "", "\u{1f600}"), of(NUL, 5, null));
+const aBatch = must(of("b", "b", "c", "\u{1f600}"), of("", ".", NUL, 5, null));
+/** Names an artifact in a path. */
+const anArtifactKey = must(
+  aKey.good.filter((key) => key !== ""),
+  mostly(aKey.bad ?? of(NUL), of("", ".", "..")),
+);
 const oneStageOfRun = parameters(aRun, aStageId);
 const commandType = must(mostly(of("c"), of("d", "")), of(NUL, 5));
 
@@ -254,8 +265,8 @@ const PERSISTENCE: Readonly<Record<Persistence, Arguments>> = {
     must(
       shape({
         workflowRunId: aRun,
-        workflowStageId: may(aReference, of("", "nobody", 5)),
-        key: aKey,
+        workflowStageId: may(mostly(aReference, of(null)), of("", "nobody", 5)),
+        key: anArtifactKey,
         type: must(of("STAGE_OUTPUT", "ARTIFACT", "METADATA"), of("OTHER", null)),
         data: must(json, mostly(jsonBad, of(undefined), 3)),
         size: aNumber,

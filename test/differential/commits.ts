@@ -5,6 +5,7 @@ import { GUARDS } from "./guards.ts";
 import { QUERIES } from "./queries.ts";
 import {
   bump,
+  cost,
   event,
   idempotencyKey,
   instant,
@@ -24,7 +25,7 @@ import {
   stageRow,
   stageSet,
   text,
-  whole,
+  tokens,
   workflowRunId,
 } from "./rows.ts";
 
@@ -172,9 +173,9 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
       modelId: of("m"),
       prompt: text,
       response: text,
-      inputTokens: whole,
-      outputTokens: whole,
-      cost: number,
+      inputTokens: tokens,
+      outputTokens: tokens,
+      cost,
       metadata: nullable(text),
     }),
   }),

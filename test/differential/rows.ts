@@ -1,6 +1,6 @@
 /** The rows that random commits write, and the values they are found by: few, so that they meet. */
 import fc from "fast-check";
-import { COMMIT_ID_CHARS } from "../../src/changes/index.ts";
+import { CALL_TOKENS_MAX, COMMIT_ID_CHARS, COST_MAX } from "../../src/changes/index.ts";
 import type { Status } from "../../src/contract/index.ts";
 
 /** Stands for what is found when the commit is attempted: the row's token, or the commit's own id. */
@@ -41,6 +41,9 @@ export const status = of<Status[]>(
 );
 export const number = of(0, 1, 0.1, 0.2, -0, 2.5, 1e16, -3, 5e-324);
 export const whole = of(0, 1, 1, 2, -1);
+export const count = of(0, 1, 1, 2, -0);
+export const tokens = of(0, 1, 2, -0, CALL_TOKENS_MAX);
+export const cost = of(0, -0, 0.1, 0.2, 2.5, 5e-324, COST_MAX);
 export const shortText = of("{}", "1", '"\u00e9"', "it's", "");
 export const text = fc.oneof(
   { weight: 120, arbitrary: shortText },
@@ -68,8 +71,8 @@ export const runSet = fc.record(
     completedAt: nullable(instant),
     duration: nullable(number),
     output: nullable(text),
-    totalCost: number,
-    totalTokens: whole,
+    totalCost: cost,
+    totalTokens: count,
   },
   { requiredKeys: [] },
 );
@@ -111,8 +114,8 @@ export function runRow(id: string) {
     input: text,
     output: nullable(text),
     config: text,
-    totalCost: number,
-    totalTokens: whole,
+    totalCost: cost,
+    totalTokens: count,
     priority: of(5, 5, 1),
     metadata: nullable(text),
   });

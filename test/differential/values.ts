@@ -1,6 +1,12 @@
 /** The values that operations are called with: few, so that they meet, and awkward, so that they bite. */
 import fc from "fast-check";
-import { ROW_BYTES_MAX } from "../../src/changes/index.ts";
+import {
+  CALL_TOKENS_MAX,
+  COST_MAX,
+  INSTANT_MAX,
+  INSTANT_MIN,
+  ROW_BYTES_MAX,
+} from "../../src/changes/index.ts";
 
 /** A value that only the moment of the call can tell: see `resolve` in world.ts. `back` counts from the newest. */
 export type Ref =
@@ -132,14 +138,28 @@ export const instant = fc.oneof(
     arbitrary: of(
       new Date(0),
       new Date(-1),
-      new Date(8.64e15),
-      new Date(-8.64e15),
+      new Date(INSTANT_MAX),
+      new Date(INSTANT_MIN),
       "2023-11-14T22:13:20.001Z",
+      "2023-11-15T00:13:20.0019+02:00",
       1_700_000_000_002,
     ),
   },
 );
-export const instantBad = of(new Date(Number.NaN), "soon", {}, true, Number.NaN, 8.64e15 + 1);
+export const instantBad = of(
+  new Date(Number.NaN),
+  new Date(INSTANT_MAX + 1),
+  new Date(INSTANT_MIN - 1),
+  "soon",
+  "2023-11-14",
+  "2023-11-14T22:13:20",
+  "2023-02-30T00:00:00Z",
+  "9999-12-31T23:59:59-01:00",
+  {},
+  true,
+  Number.NaN,
+  INSTANT_MAX + 1,
+);
 
 export const name = of("n", "", SMILEY, 'name\'s "name"', "__proto__");
 export const aName = must(name, nameBad);
@@ -248,6 +268,12 @@ export const wholeBad = of(1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, "
 export const whole = mostly(of(0, 1, 1, 2), of(-1, -0, MAX, 2 ** 40));
 export const number = of(0, -0, 1, 0.1, 0.2, -2.5, 1e16, 5e-324, 1.7976931348623157e308, -1e-7);
 export const numberBad = of(Number.NaN, Number.POSITIVE_INFINITY, "5", {}, 10n);
+export const count = mostly(of(0, 1, 1, 2), of(-0, MAX, 2 ** 40));
+export const countBad = of(-1, 1.5, Number.NaN, 2 ** 53, "5", null);
+export const tokens = mostly(of(0, 1, 2), of(-0, CALL_TOKENS_MAX));
+export const tokensBad = of(-5, 1.5, Number.NaN, CALL_TOKENS_MAX + 1, "5", null);
+export const cost = mostly(of(0.1, 0.2, 0.3, -0), of(COST_MAX, 5e-324, 1e-7));
+export const costBad = of(-1e-7, Number.NaN, Infinity, 2 * COST_MAX, Number.MAX_VALUE, "5", 10n);
 export const version = mostly(
   of(0, 0, 0, -1, 1).map((plus) => ({ ref: "version", plus })),
   of(undefined, null),

@@ -103,11 +103,56 @@ describe("a body", () => {
   });
 
   it.each([
+    "application/json; charset=utf-16",
+    "application/json;charset=UTF-16LE",
+    'application/json; charset="utf-16"',
+    "application/json; CHARSET = latin1",
+    "application/json; charset=us-ascii",
+    "application/json; charset=",
+    "application/json; charset=utf-8; charset=utf-16",
+  ])("declared as %j is refused: which charset is taken is told", async (type) => {
+    for (const body of [bytes(run("")), new Uint8Array([0xff, 0xfe, 0x7b, 0])]) {
+      const response = await post("/v1/runs", body, { "Content-Type": type });
+      expect(await response.clone().text()).toContain("utf-8");
+      expect(await codeOf(response)).toEqual([415, "UNSUPPORTED_MEDIA_TYPE"]);
+    }
+    expect(await everything()).toBe(before);
+  });
+
+  it.each(["gzip", "br", "deflate", "GZIP", "identity, gzip", "x"])(
+    "with the Content-Encoding %s is refused, whatever it is: which are taken is told",
+    async (encoding) => {
+      const headers = { ...JSON_TYPE, "Content-Encoding": encoding };
+      const zipped = new Blob([run("")]).stream().pipeThrough(new CompressionStream("gzip"));
+      for (const body of [await new Response(zipped).bytes(), bytes(run("")), ""]) {
+        const response = await post("/v1/runs", body, headers);
+        expect(response.headers.get("Accept-Encoding")).toBe("identity");
+        expect(await response.clone().text()).toContain("identity");
+        expect(await codeOf(response)).toEqual([415, "UNSUPPORTED_MEDIA_TYPE"]);
+      }
+      expect(await everything()).toBe(before);
+    },
+  );
+
+  it.each(["", "identity", "Identity"])(
+    "with the Content-Encoding %j is taken",
+    async (encoding) => {
+      const headers = { ...JSON_TYPE, "Content-Encoding": encoding };
+      expect((await post("/v1/runs", run(""), headers)).status).toBe(201);
+    },
+  );
+
+  it("that is declared to be something else is not told to be no UTF-8", async () => {
+    const headers = { "Content-Type": "image/png", "Content-Length": "2" };
+    const response = await post("/v1/runs", new Uint8Array([0x89, 0xff]), headers);
+    expect(await codeOf(response)).toEqual([415, "UNSUPPORTED_MEDIA_TYPE"]);
+  });
+
+  it.each([
     "application/json;charset=utf-8",
     'Application/JSON; Charset="UTF-8"',
     " application/json ",
-    // JSON is UTF-8, whatever somebody declares beside it.
-    "application/json; charset=latin1",
+    "application/json; profile=x; charset=utf-8",
   ])("declared as %j is taken", async (type) => {
     const response = await post("/v1/runs", bytes(run(',"id":"\u00e9"')), { "Content-Type": type });
     expect([response.status, await response.json()]).toMatchObject([201, { id: "\u00e9" }]);

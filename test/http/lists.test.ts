@@ -61,7 +61,7 @@ async function threeOfEach(): Promise<void> {
 const LISTS: readonly (readonly [string, Record<string, string>])[] = [
   ["/v1/runs", {}],
   ["/v1/runs", { status: "RUNNING", order: "asc" }],
-  ["/v1/runs/stuck", { since: LATER }],
+  ["/v1/stuck-runs", { since: LATER }],
   ["/v1/runs/run-1/stages", {}],
   ["/v1/runs/run-1/stages", { order: "desc", status: "SUSPENDED" }],
   ["/v1/runs/run-1/logs", {}],

@@ -111,7 +111,7 @@ const AS_THE_CONTRACT: readonly RouteCall[] = [
     as: "claimPendingRun",
   }),
   route("POST /runs/claim", "/runs/claim", { as: "claimNextPendingRun" }),
-  route("GET /runs/stuck", `/runs/stuck?since=${new Date(NOW - 1_800_000).toISOString()}`, {
+  route("GET /stuck-runs", `/stuck-runs?since=${new Date(NOW - 1_800_000).toISOString()}`, {
     as: "getStuckRuns",
   }),
   route("POST /runs/{runId}/stages", `${ofRun}/stages`, { body: newStage, as: "createStage" }),

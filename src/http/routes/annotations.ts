@@ -1,6 +1,7 @@
 /** Annotations. */
 import { z } from "@hono/zod-openapi";
 import { ANNOTATIONS_LIST_MAX, LONG_TEXT, PAGE_BYTES_MAX } from "../../changes/index.ts";
+import { checkedQuery } from "../../client/encode.ts";
 import { toAnnotationRecord } from "../../client/records.ts";
 import {
   listQuery,
@@ -16,6 +17,7 @@ import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
   ANNOTATION,
   annotationRecord,
+  anyWholeText,
   createAnnotations,
   inputInstant,
   runKey,
@@ -58,9 +60,7 @@ const annotationsOfRun = operation({
       scopeId: text("Of this one of the scope.", "call-1").optional(),
       actorId: text("By this actor.", "planner").optional(),
       actorKind: text("By an actor of this kind.", "agent").optional(),
-      attempt: z.coerce
-        .number()
-        .int()
+      attempt: anyWholeText()
         .optional()
         .openapi({ description: "Of this attempt of a stage.", example: 0 }),
       since: inputInstant("Created at this instant or later.").optional(),
@@ -93,7 +93,7 @@ export const annotations = newRouter()
     const { limit, cursor, fields, since, until, ...filters } = context.req.valid("query");
     const place = z.object({ createdAt: z.int(), ordinal: ordinalText });
     const [rows] = await context.var.store.read([
-      {
+      checkedQuery("listAnnotations", {
         q: "annotations",
         workflowRunId,
         filters: {
@@ -105,7 +105,7 @@ export const annotations = newRouter()
         after: placeOf(cursor, place),
         omit: omitted(LONG_TEXT.annotations, fields),
         bytesMax: PAGE_BYTES_MAX,
-      },
+      }),
     ]);
     const next = placeAfter(
       rows,

@@ -11,7 +11,7 @@ import { EVENT, runKey } from "../schemas/index.ts";
 import { newRouter, secured } from "../support.ts";
 import { asksForProtocol, isUpgrade } from "../websocket.ts";
 
-const position = z.string().regex(/^\d{1,15}$/, "must be a sequence: 0, 1, 2, ...");
+const position = z.string().regex(/^(?:0|[1-9]\d{0,14})$/, "must be a sequence: 0, 1, 2, ...");
 
 const watch = operation({
   method: "get",

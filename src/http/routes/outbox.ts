@@ -22,6 +22,7 @@ import {
   outboxRecord,
   runKey,
   toWireRecord,
+  wholeText,
 } from "../schemas/index.ts";
 import { newRouter, secured } from "../support.ts";
 
@@ -104,11 +105,7 @@ const nextEvents = operation({
   ...secured("read"),
   request: {
     query: z.strictObject({
-      limit: z.coerce
-        .number()
-        .int()
-        .min(0)
-        .max(OUTBOX_PAGE_MAX)
+      limit: wholeText(0, OUTBOX_PAGE_MAX)
         .optional()
         .openapi({
           description: `At most so many; default: ${OUTBOX_PAGE_DEFAULT}.`,

@@ -6,9 +6,12 @@ import {
   isFindable,
   LONG_TEXT,
   PAGE_BYTES_MAX,
+  parseJson,
   type RunFilters,
 } from "../../changes/index.ts";
+import { checkedQuery } from "../../client/encode.ts";
 import { toRunRecord } from "../../client/records.ts";
+import { isServiceError } from "../../contract/index.ts";
 import {
   listQuery,
   omitted,
@@ -85,7 +88,7 @@ const listRuns = operation({
 
 const stuckRuns = operation({
   method: "get",
-  path: "/runs/stuck",
+  path: "/stuck-runs",
   operationId: "getStuckRuns",
   tags,
   summary: "RUNNING runs that nothing has happened to since an instant",
@@ -230,7 +233,7 @@ export const runs = newRouter()
       createdBefore: query.createdBefore?.getTime(),
     });
     const [found] = await context.var.store.read([
-      {
+      checkedQuery("listRuns", {
         q: "runs",
         filters,
         after: placeOf(cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
@@ -238,7 +241,7 @@ export const runs = newRouter()
         limit,
         omit: omitted(LONG_TEXT.runs, fields),
         bytesMax: PAGE_BYTES_MAX,
-      },
+      }),
     ]);
     const toItem = (row: (typeof found.rows)[number]) => toWireRecord(toRunRecord(row));
     return context.json(page(found.rows, toItem, fields, found.next), 200);
@@ -321,8 +324,9 @@ function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) 
 
 function jsonOrText(told: string): unknown {
   try {
-    return JSON.parse(told);
-  } catch {
+    return parseJson(told, "annotationValue");
+  } catch (error) {
+    if (isServiceError(error)) throw error;
     // Not JSON, so it is the text of a string, as documented.
     return told;
   }

@@ -1,6 +1,7 @@
 /** Stages, by their run and stage id, or by their record's id. */
 import { z } from "@hono/zod-openapi";
 import { LONG_TEXT, PAGE_BYTES_MAX } from "../../changes/index.ts";
+import { checkedQuery } from "../../client/encode.ts";
 import { toStageRecord } from "../../client/records.ts";
 import { type WorkflowPersistence } from "../../contract/index.ts";
 import {
@@ -16,6 +17,7 @@ import {
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { notFound } from "../problem.ts";
 import {
+  anyWholeText,
   createStage,
   inputInstant,
   runKey,
@@ -74,7 +76,7 @@ const stagesOfRun = operation({
         .enum(["first-failed", "first-ready-to-resume", "last-completed"])
         .optional()
         .openapi({ description: "One of the list alone.", example: "first-failed" }),
-      beforeGroup: z.coerce.number().int().optional().openapi({
+      beforeGroup: anyWholeText().optional().openapi({
         description: "With `last-completed`: of the execution groups before this one.",
         example: 2,
       }),
@@ -241,7 +243,7 @@ export const stages = newRouter()
     }
     const place = z.object({ executionGroup: z.int(), stageNumber: z.int(), stageId: z.string() });
     const [rows] = await context.var.store.read([
-      {
+      checkedQuery("getStagesByRun", {
         q: "stages",
         workflowRunId,
         status: query.status ?? null,
@@ -252,7 +254,7 @@ export const stages = newRouter()
         after: placeOf(query.cursor, place),
         omit: omitted(LONG_TEXT.stages, fields),
         bytesMax: PAGE_BYTES_MAX,
-      },
+      }),
     ]);
     const next = placeAfter(
       rows,

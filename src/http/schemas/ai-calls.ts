@@ -1,6 +1,7 @@
 /** The ledger of AI calls. */
 import { z } from "@hono/zod-openapi";
-import { integer, dollars, settable, text } from "./common.ts";
+import { CALL_TOKENS_MAX } from "../../changes/index.ts";
+import { cost, count, settable, text } from "./common.ts";
 
 export const aiCall = z
   .object({
@@ -13,9 +14,9 @@ export const aiCall = z
     modelId: text("The model, as its maker names it.", "small-1"),
     prompt: text("What was asked.", "Summarize"),
     response: text("What was answered.", "Done"),
-    inputTokens: integer("Tokens of the prompt.", 10),
-    outputTokens: integer("Tokens of the answer.", 20),
-    cost: dollars,
+    inputTokens: count("Tokens of the prompt.", 10, CALL_TOKENS_MAX),
+    outputTokens: count("Tokens of the answer.", 20, CALL_TOKENS_MAX),
+    cost,
     metadata: settable("What belongs to the call."),
   })
   .strict()

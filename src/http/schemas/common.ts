@@ -1,7 +1,13 @@
 /** What the schemas of several resources are made of. Examples tell one story: the run `run-1` of the workflow `digest`. */
 import { z } from "@hono/zod-openapi";
 import { statusField } from "../../changes/fields.ts";
-import { ID_BYTES_MAX, RECORD_ID_BYTES_MAX } from "../../changes/index.ts";
+import {
+  COST_MAX,
+  ID_BYTES_MAX,
+  INSTANT_RULE,
+  parseInstant,
+  RECORD_ID_BYTES_MAX,
+} from "../../changes/index.ts";
 
 const id = (description: string, example: string) =>
   z.string().openapi({ description: `${description} At most ${ID_BYTES_MAX} bytes.`, example });
@@ -32,15 +38,24 @@ export const status = z.enum(statusField.options).openapi({
 /** The instant of all examples. */
 export const INSTANT = "2026-11-25T12:00:00.000Z";
 export const instant = (description: string) =>
-  z.iso
-    .datetime({
-      offset: true,
-      error: `must be an instant of ISO 8601 with its zone, as in ${INSTANT}`,
-    })
-    .openapi({ description, example: INSTANT });
+  z
+    .string()
+    .refine((text) => parseInstant(text) !== null, INSTANT_RULE)
+    .openapi({ format: "date-time", description, example: INSTANT });
 /** An instant as the API has it, for the contract. */
 export const inputInstant = (description: string) =>
-  instant(description).transform((text) => new Date(text));
+  instant(description).transform((text) => new Date(parseInstant(text) ?? Number.NaN));
+
+/** A whole number as a query has it: its decimal digits and nothing else. */
+export const wholeText = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^(?:0|-?[1-9]\d{0,15})$/, "must be a whole number in decimal digits, as in 12")
+    .transform(Number)
+    .pipe(z.int().min(min).max(max))
+    .openapi({ type: "integer", minimum: min, maximum: max });
+/** Any whole number. */
+export const anyWholeText = () => wholeText(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 
 export const createdAt = instant("When it was created, by the service's clock.");
 export const updatedAt = instant("When it was last changed, by the service's clock.");
@@ -60,6 +75,14 @@ export const dollars = z.number().openapi({
   description: "What it cost. The service only adds up: the unit is yours, US dollars as a rule.",
   example: 0.01,
 });
+
+/** The same, of one call or run, as a request may tell it. */
+export const cost = z.number().min(0).max(COST_MAX).openapi({
+  description: "What it cost. The service only adds up: the unit is yours, US dollars as a rule.",
+  example: 0.01,
+});
+export const count = (description: string, example: number, max = Number.MAX_SAFE_INTEGER) =>
+  z.int().min(0).max(max).openapi({ description, example });
 
 export const json = (description: string, example: unknown = { pages: 3 }) =>
   z.unknown().openapi({ description: `${description} Any JSON value.`, example });

@@ -84,7 +84,7 @@ const newJob = z
   .object({
     ...job,
     priority: priority.optional(),
-    payload: payload.optional(),
+    payload: payload.nullable().optional(),
     scheduledFor: inputInstant("Not before this instant.").optional(),
     maxAttempts: maxAttempts.optional(),
     ...keys,

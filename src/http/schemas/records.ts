@@ -91,7 +91,7 @@ export const ARTIFACT: z.output<typeof artifactRecord> = {
 
 export const saveArtifact = z
   .object({
-    workflowStageId: stageRecordId.optional(),
+    workflowStageId: stageRecordId.nullable().optional(),
     ...artifact,
     metadata: settable(artifactMetadata),
   })

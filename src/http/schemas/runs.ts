@@ -3,6 +3,8 @@ import { z } from "@hono/zod-openapi";
 import { PRIORITY_DEFAULT } from "../../changes/index.ts";
 import {
   integer,
+  cost,
+  count,
   createdAt,
   dollars,
   inputInstant,
@@ -88,12 +90,12 @@ export const createRun = z
 export const updateRun = z
   .object({
     status: status.optional(),
-    startedAt: inputInstant(startedAt).optional(),
+    startedAt: inputInstant(startedAt).nullable().optional(),
     completedAt: inputInstant(completedAt).nullable().optional(),
     duration: milliseconds(duration).nullable().optional(),
     output: settable("What it came to."),
-    totalCost: dollars.optional(),
-    totalTokens: integer(tokens, 30).optional(),
+    totalCost: cost.optional(),
+    totalTokens: count(tokens, 30).optional(),
   })
   .strict()
   .openapi("UpdateRun");

@@ -116,19 +116,19 @@ export const createStage = z
 export const updateStage = z
   .object({
     status: status.optional(),
-    startedAt: inputInstant(ABOUT.startedAt).optional(),
-    completedAt: inputInstant(ABOUT.completedAt).optional(),
-    duration: milliseconds(ABOUT.duration).optional(),
+    startedAt: inputInstant(ABOUT.startedAt).nullable().optional(),
+    completedAt: inputInstant(ABOUT.completedAt).nullable().optional(),
+    duration: milliseconds(ABOUT.duration).nullable().optional(),
     outputData: settable(ABOUT.outputData),
     config: settable(ABOUT.config),
     suspendedState: settable(ABOUT.suspendedState),
     resumeData: settable(ABOUT.resumeData),
     nextPollAt: inputInstant(ABOUT.nextPollAt).nullable().optional(),
-    pollInterval: milliseconds(ABOUT.pollInterval).optional(),
-    maxWaitUntil: inputInstant(ABOUT.maxWaitUntil).optional(),
+    pollInterval: milliseconds(ABOUT.pollInterval).nullable().optional(),
+    maxWaitUntil: inputInstant(ABOUT.maxWaitUntil).nullable().optional(),
     metrics: settable(ABOUT.metrics),
     embeddingInfo: settable(ABOUT.embeddingInfo),
-    errorMessage: text(ABOUT.errorMessage, "timeout").optional(),
+    errorMessage: text(ABOUT.errorMessage, "timeout").nullable().optional(),
   })
   .strict()
   .openapi("UpdateStage");

@@ -22,11 +22,18 @@ const KEY_BYTES = 2_048;
 interface NamedField {
   readonly name: string;
   readonly bytes: number;
+  /** Names a row in a path: not "", "." or "..". */
+  readonly inPath: boolean;
   write(backend: ConformanceBackend, value: string): Promise<unknown>;
 }
 
-function field(name: string, bytes: number, write: NamedField["write"]): NamedField {
-  return { name, bytes, write };
+function field(
+  name: string,
+  bytes: number,
+  write: NamedField["write"],
+  inPath = bytes === ID_BYTES,
+): NamedField {
+  return { name, bytes, inPath, write };
 }
 
 async function annotate(
@@ -52,8 +59,12 @@ const FIELDS: readonly NamedField[] = [
   field("a stage's stageName", NAME_BYTES, async (backend, stageName) =>
     seedStage(backend, (await seedRun(backend)).id, { stageName }),
   ),
-  field("an artifact's key", KEY_BYTES, async (backend, key) =>
-    backend.persistence.saveArtifact(anArtifact((await seedRun(backend)).id, { key })),
+  field(
+    "an artifact's key",
+    KEY_BYTES,
+    async (backend, key) =>
+      backend.persistence.saveArtifact(anArtifact((await seedRun(backend)).id, { key })),
+    true,
   ),
   field("an annotation's key", KEY_BYTES, (backend, key) => annotate(backend, { key })),
   field("an annotation's idempotencyKey", KEY_BYTES, (backend, idempotencyKey) =>
@@ -95,8 +106,11 @@ const FIELDS: readonly NamedField[] = [
       aiCalls.logBatchResults("batch-1", [anAICall({ [name]: value })]),
     ),
   ),
-  field("a batchId", KEY_BYTES, ({ aiCalls }, batchId) =>
-    aiCalls.logBatchResults(batchId, [anAICall()]),
+  field(
+    "a batchId",
+    KEY_BYTES,
+    ({ aiCalls }, batchId) => aiCalls.logBatchResults(batchId, [anAICall()]),
+    true,
   ),
 ];
 
@@ -123,7 +137,9 @@ const ODD_IDS = [
   "1e3",
   "__proto__",
   "constructor",
-  "..",
+  "...",
+  "../run",
+  "%2e%2e",
   "*?[a-z]",
   "żółć",
   "é",
@@ -139,14 +155,16 @@ const ODD_IDS = [
 
 /** Which ids, names and keys are taken. */
 export function names(test: Test): void {
-  for (const { name, bytes, write } of FIELDS) {
-    const least = bytes === ID_BYTES ? 1 : 0;
+  for (const { name, bytes, inPath, write } of FIELDS) {
+    const least = inPath ? 1 : 0;
 
     test(`${name} holds ${least} to ${bytes} bytes of any Unicode but NUL`, async ({ a }) => {
       for (const fitting of ["x".repeat(bytes), "é".repeat(bytes / 2), "🙂".repeat(bytes / 4)]) {
         await write(a, fitting);
       }
-      if (least === 0) await write(a, "");
+      for (const odd of inPath ? ["...", " .", ".. ", "%2e"] : ["", ".", ".."]) {
+        await write(a, odd);
+      }
 
       const refused: Readonly<Record<string, string>> = {
         "one byte too many": "x".repeat(bytes + 1),
@@ -156,7 +174,7 @@ export function names(test: Test): void {
         "a lone surrogate": LONE_SURROGATE,
         "a lone surrogate inside": `a${LONE_SURROGATE}b`,
         "a low surrogate first": "\udc00x",
-        ...(least === 1 ? { nothing: "" } : {}),
+        ...(inPath ? { nothing: "", "one dot": ".", "two dots": ".." } : {}),
       };
       for (const [what, value] of Object.entries(refused)) {
         await expectCode(write(a, value), "INVALID_ARGUMENT", what);

@@ -63,6 +63,62 @@ const FINITE: Readonly<Record<string, Write>> = {
     aiCalls.logBatchResults("batch-1", [anAICall({ cost })]),
 };
 
+/** The greatest of each, and how it is written. */
+const AMOUNTS: Readonly<Record<string, { write: Write; most: number }>> = {
+  "a run's totalCost": {
+    most: 1e15,
+    write: (backend, totalCost) => updateRunWith(backend, { totalCost }),
+  },
+  "a run's totalTokens": {
+    most: Number.MAX_SAFE_INTEGER,
+    write: (backend, totalTokens) => updateRunWith(backend, { totalTokens }),
+  },
+  "an AI call's cost": {
+    most: 1e15,
+    write: ({ aiCalls }, cost) => aiCalls.logBatchResults("batch-1", [anAICall({ cost })]),
+  },
+  "an AI call's inputTokens": {
+    most: 10_000_000_000,
+    write: ({ aiCalls }, inputTokens) =>
+      aiCalls.logBatchResults("batch-1", [anAICall({ inputTokens })]),
+  },
+  "an AI call's outputTokens": {
+    most: 10_000_000_000,
+    write: ({ aiCalls }, outputTokens) =>
+      aiCalls.logBatchResults("batch-1", [anAICall({ outputTokens })]),
+  },
+};
+
+const NOT_AN_INSTANT: readonly unknown[] = [
+  new Date(Number.NaN),
+  new Date("+010000-01-01T00:00:00Z"),
+  new Date("0000-12-31T23:59:59.999Z"),
+  "soon",
+  "",
+  "2026-07-01",
+  "2026-07-01T12:00:00",
+  "2026-07-01 12:00:00Z",
+  "2026-07-01T12:00Z",
+  "2026-02-30T00:00:00Z",
+  "2026-04-31T00:00:00Z",
+  "2025-02-29T00:00:00Z",
+  "1900-02-29T00:00:00Z",
+  "2026-00-01T00:00:00Z",
+  "2026-13-01T00:00:00Z",
+  "2026-01-00T00:00:00Z",
+  "2026-01-01T24:00:00Z",
+  "2026-01-01T23:59:60Z",
+  "2026-01-01T00:00:00+24:00",
+  "9999-12-31T23:59:59-01:00",
+  "0001-01-01T00:00:00+01:00",
+  "0000-01-01T00:00:00Z",
+  "+002026-01-01T00:00:00Z",
+  Number.NaN,
+  Infinity,
+  253_402_300_800_000,
+  -62_135_596_800_001,
+];
+
 const INSTANTS: Readonly<Record<string, Write>> = {
   "a run's startedAt": (backend, startedAt) => updateRunWith(backend, { startedAt }),
   "a run's completedAt": (backend, completedAt) => updateRunWith(backend, { completedAt }),
@@ -105,16 +161,51 @@ export function scalars(test: Test): void {
       for (const value of [Number.NaN, Infinity, -Infinity, "7"]) {
         await expectCode(write(a, forced<never>(value)), "INVALID_ARGUMENT", `${name}: ${value}`);
       }
-      for (const value of [0, 0.1, -1.25, 3e10]) await write(a, forced<never>(value));
+      for (const value of [0, 0.1, 3e10]) await write(a, forced<never>(value));
     }
+  });
+
+  test("costs and tokens are amounts that a ledger holds", async ({ a }) => {
+    for (const [name, { write, most }] of Object.entries(AMOUNTS)) {
+      for (const value of [-1, -1e-300, most * 1.5, Number.MAX_VALUE, Infinity, Number.NaN]) {
+        await expectCode(write(a, forced<never>(value)), "INVALID_ARGUMENT", `${name}: ${value}`);
+      }
+      for (const value of [0, -0, most]) await write(a, forced<never>(value));
+    }
+  });
+
+  test("sums of the greatest amounts do not overflow, and zero has no sign", async ({ a, b }) => {
+    const most = { cost: 1e15, inputTokens: 10_000_000_000, outputTokens: 10_000_000_000 };
+    const none = { cost: -0, inputTokens: -0, outputTokens: -0 };
+    const calls = Array.from({ length: 1_000 }, () => anAICall({ topic: "most", ...most }));
+    await a.aiCalls.logBatchResults("batch-1", calls);
+    await a.aiCalls.logBatchResults("batch-2", [anAICall({ topic: "none", ...none })]);
+
+    expect(await b.aiCalls.getStats("most")).toMatchObject({
+      totalCost: 1e18,
+      totalInputTokens: 10_000_000_000_000,
+      totalOutputTokens: 10_000_000_000_000,
+    });
+    expect(await b.aiCalls.getStats("none")).toMatchObject({
+      totalCost: 0,
+      totalInputTokens: 0,
+      totalOutputTokens: 0,
+    });
   });
 
   for (const [name, write] of Object.entries(INSTANTS)) {
     test(`${name} is a valid instant`, async ({ a }) => {
-      for (const value of [new Date(Number.NaN), "soon", Number.NaN, Infinity]) {
+      for (const value of NOT_AN_INSTANT) {
         await expectCode(write(a, forced<never>(value)), "INVALID_ARGUMENT", String(value));
       }
-      for (const value of [INSTANT, INSTANT.toISOString(), INSTANT.getTime()]) {
+      for (const value of [
+        INSTANT,
+        INSTANT.toISOString(),
+        INSTANT.getTime(),
+        "2024-02-29T23:59:59.999999+23:59",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.999Z",
+      ]) {
         await write(a, forced<never>(value));
       }
     });
