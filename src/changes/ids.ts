@@ -61,7 +61,7 @@ export function joinId(workflowRunId: string, ordinal: string | number): string 
 }
 
 /** Whether a row may have this as its run's or stage's id. */
-function isId(text: string): boolean {
+export function isId(text: string): boolean {
   return text !== "" && !isPathStep(text) && isStorable(text) && utf8Length(text) <= ID_BYTES_MAX;
 }
 

@@ -3,7 +3,6 @@ import { createParser } from "eventsource-parser";
 import * as z from "zod";
 import { isId, parseInstant, withDeadline } from "../changes/index.ts";
 import { type OutboxRecord, ServiceError } from "../contract/index.ts";
-import { invalid } from "./encode.ts";
 import {
   type Answer,
   answerOf,
@@ -66,7 +65,10 @@ export async function* watchEvents(
   options: WatchOptions,
 ): AsyncGenerator<OutboxRecord, void, void> {
   const { signal, runId } = options;
-  if (!isId(runId)) throw invalid("watchEvents: runId is not an id of a run", { field: "runId" });
+  if (typeof runId !== "string" || !isId(runId)) {
+    const message = "watchEvents: runId must be the id of a run";
+    throw new ServiceError("INVALID_ARGUMENT", message, { field: "runId" });
+  }
   let after = options.after ?? 0;
   let failures = 0;
   for (;;) {

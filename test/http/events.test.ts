@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type OutboxRecord, watchEvents, type WatchOptions } from "../../src/client/index.ts";
 import { embed } from "../../src/embed.ts";
 import { app } from "../../src/http/app.ts";
+import { EVENT } from "../../src/http/schemas/index.ts";
 import type { HttpEnv } from "../../src/http/support.ts";
 import { anEvent, upTo } from "../../src/testing/conformance/support.ts";
 import { D1_FAULTS, faultyD1 } from "../../src/testing/faulty-d1.ts";
@@ -298,6 +299,39 @@ describe("watchEvents", () => {
         ({ workflowRunId }) => workflowRunId === RUN,
       ),
     );
+    await watching.return();
+  });
+
+  it.each(["", ".", "..", "\ud800", "x".repeat(513)])(
+    "refuses what no run can be called, and asks nobody: %j",
+    async (runId) => {
+      const fetch = vi.fn<(request: Request) => Promise<Response>>();
+      await expect(take(watch({ runId, fetch }), 1)).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        details: { field: "runId" },
+      });
+      expect(fetch).not.toHaveBeenCalled();
+    },
+  );
+
+  it.each([
+    "no JSON",
+    "{}",
+    JSON.stringify({ ...EVENT, occurredAt: "2026-02-30T00:00:00Z" }),
+    JSON.stringify({ ...EVENT, occurredAt: "+010000-01-01T00:00:00.000Z" }),
+  ])("says UNAVAILABLE of what is no event of the service's: %s", async (data) => {
+    const headers = { "Content-Type": "text/event-stream" };
+    const fetch = async () => new Response(`id: 1\ndata: ${data}\n\n`, { headers });
+    await expect(take(watch({ fetch }), 1)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  });
+
+  it("gives the first and the last instant that there are", async () => {
+    const instants = ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"];
+    const events = instants.map((text) => anEvent(RUN, { occurredAt: new Date(text) }));
+    await embed(env).persistence.appendOutboxEvents(events);
+    const watching = watch();
+    const seen = await take(watching, 2);
+    expect(seen.map(({ occurredAt }) => occurredAt.toISOString())).toEqual(instants);
     await watching.return();
   });
 

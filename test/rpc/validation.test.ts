@@ -1,8 +1,12 @@
 import { RpcTarget } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
+  CALL_TOKENS_MAX,
   COMMIT_UNITS_MAX,
   COMMIT_GUARDS_MAX,
+  COST_MAX,
+  INSTANT_MAX,
+  INSTANT_MIN,
   READ_QUERIES_MAX,
   ROW_BYTES_MAX,
   TRANSACTION_CHANGES_MAX,
@@ -102,6 +106,14 @@ const ODD_ROWS: readonly [what: string, change: object, field: string][] = [
   ["an id with a lone surrogate", withRow(run, { id: "\ud83d" }), "id"],
   ["an id of 513 bytes", withRow(run, { id: "x".repeat(513) }), "id"],
   ["an id of 257 characters of two bytes", withRow(run, { id: "\u00e9".repeat(257) }), "id"],
+  ["an id of one dot", withRow(run, { id: "." }), "id"],
+  ["an id of two dots", withRow(run, { id: ".." }), "id"],
+  ["a run of two dots", withRow(event, { workflowRunId: ".." }), "workflowRunId"],
+  ["a log's run of two dots", withRow(aLog(), { workflowRunId: ".." }), "workflowRunId"],
+  ["a job's stage of two dots", withRow(aJob(), { stageId: ".." }), "stageId"],
+  ["an artifact's key that is empty", withRow(anArtifact(), { key: "" }), "key"],
+  ["an artifact's key of two dots", withRow(anArtifact(), { key: ".." }), "key"],
+  ["a batch's id of two dots", withRow(anAiCall(), { batchId: ".." }), "batchId"],
   ["a name of 1,025 bytes", withRow(run, { workflowName: "x".repeat(1_025) }), "workflowName"],
   ["a key of 2,049 bytes", withRow(anArtifact(), { key: "x".repeat(2_049) }), "key"],
   ["an ordinal with a capital", withRow(run, { ordinal: "A" }), "ordinal"],
@@ -111,6 +123,20 @@ const ODD_ROWS: readonly [what: string, change: object, field: string][] = [
   ["a priority that is a bigint", withRow(run, { priority: 5n }), "priority"],
   ["a priority beyond whole numbers", withRow(run, { priority: 2 ** 53 }), "priority"],
   ["a cost that is infinite", withRow(run, { totalCost: Infinity }), "totalCost"],
+  ["a cost that is negative", withRow(run, { totalCost: -0.01 }), "totalCost"],
+  ["a cost beyond all", withRow(run, { totalCost: COST_MAX * 2 }), "totalCost"],
+  ["tokens that are negative", withRow(run, { totalTokens: -1 }), "totalTokens"],
+  ["a call's cost beyond all", withRow(anAiCall(), { cost: Number.MAX_VALUE }), "cost"],
+  ["a call's cost that is negative", withRow(anAiCall(), { cost: -1 }), "cost"],
+  ["a call's cost that is NaN", withRow(anAiCall(), { cost: Number.NaN }), "cost"],
+  [
+    "a call's tokens beyond all",
+    withRow(anAiCall(), { inputTokens: CALL_TOKENS_MAX + 1 }),
+    "inputTokens",
+  ],
+  ["a call's tokens that are negative", withRow(anAiCall(), { outputTokens: -1 }), "outputTokens"],
+  ["an instant after the year 9999", withRow(run, { createdAt: INSTANT_MAX + 1 }), "createdAt"],
+  ["an instant before the year 1", withRow(event, { occurredAt: INSTANT_MIN - 1 }), "occurredAt"],
   ["an instant that is a Date", withRow(run, { createdAt: new Date() }), "createdAt"],
   ["an instant beyond all Dates", withRow(run, { createdAt: 8.64e15 + 1 }), "createdAt"],
   ["an input that is no text", withRow(run, { input: {} }), "input"],
@@ -121,6 +147,20 @@ const ODD_ROWS: readonly [what: string, change: object, field: string][] = [
   ["a level of its own", withRow(aLog(), { level: "FATAL" }), "level"],
   ["a negative retry count", withRow(event, { retryCount: -1 }), "retryCount"],
   ["a sequence of its own", withRow(event, { sequence: 7 }), ""],
+];
+
+/** The field is that of the number in the column's JSON. */
+const NOT_HELD: readonly [what: string, change: (number: string) => object, field: string][] = [
+  ["a run's input", (n) => withRow(run, { input: `{"limit":${n}}` }), "input.limit"],
+  ["a run's config", (n) => withRow(run, { config: n }), "config"],
+  ["a run's output", (n) => ({ ...update, set: { output: `[${n}]` } }), "output[0]"],
+  ["an artifact's data", (n) => withRow(anArtifact(), { data: `[[${n}]]` }), "data[0][0]"],
+  ["an annotation's value", (n) => withRow(anAnnotation(), { value: n }), "value"],
+  ["an event's payload", (n) => withRow(event, { payload: `{"a b":${n}}` }), 'payload["a b"]'],
+  ["a job's payload", (n) => withRow(aJob(), { payload: `{"a":${n}}` }), "payload.a"],
+  ["a call's metadata", (n) => withRow(anAiCall(), { metadata: `{"a":${n}}` }), "metadata.a"],
+  ["a log's metadata", (n) => withRow(aLog(), { metadata: n }), "metadata"],
+  ["a stage's metrics", (n) => aStageUpdate({ metrics: `{"a":${n}}` }), "metrics.a"],
 ];
 
 const NOT_JSON: readonly [what: string, change: object, field: string][] = [
@@ -183,6 +223,15 @@ describe("a change with", () => {
   it.each(NOT_JSON)("%s that cannot be decoded is refused", async (_, change, field) => {
     const { error } = await session.attempt(aCommit({ changes: [aRun({ id: "other" }), change] }));
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT", details: { field } });
+    expect(await rowsWritten()).toBe(0);
+  });
+
+  it.each(NOT_HELD)("a number in %s that a double cannot hold is refused", async (_, of, field) => {
+    for (const number of ["1e400", "9007199254740993"]) {
+      const changes = [aRun({ id: "other" }), of(number)];
+      const { error } = await session.attempt(aCommit({ changes }));
+      expect(error).toMatchObject({ code: "INVALID_ARGUMENT", details: { field } });
+    }
     expect(await rowsWritten()).toBe(0);
   });
 
@@ -312,6 +361,14 @@ describe("a commit that comes as a stream", () => {
   it.each(["null", "[]", '{"id":"x"}'])("and holds %s is refused", async (text) => {
     const { error } = await session.attempt(streamOf(text));
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await rowsWritten()).toBe(0);
+  });
+
+  it.each(["1e400", "9007199254740993"])("and holds the number %s is refused", async (number) => {
+    const text = JSON.stringify(aCommit({ changes: [withRow(run, { duration: 1.5 })] }));
+    const { error } = await session.attempt(streamOf(text.replace("1.5", number)));
+    const field = "message.changes[0].row.duration";
+    expect(error).toMatchObject({ code: "INVALID_ARGUMENT", details: { field } });
     expect(await rowsWritten()).toBe(0);
   });
 

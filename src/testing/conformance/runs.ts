@@ -183,11 +183,13 @@ export function runs(test: Test): void {
 
   test("updateRun clears with null", async ({ a }) => {
     const { id } = await seedRun(a);
-    await a.persistence.updateRun(id, { completedAt: INSTANT, duration: 5, output: { total: 1 } });
+    const times = { startedAt: INSTANT, completedAt: INSTANT };
+    await a.persistence.updateRun(id, { ...times, duration: 5, output: { total: 1 } });
 
-    await a.persistence.updateRun(id, { completedAt: null, duration: null, output: null });
+    const none = { startedAt: null, completedAt: null, duration: null, output: null };
+    await a.persistence.updateRun(id, none);
 
-    expect(await theRun(a, id)).toMatchObject({ completedAt: null, duration: null, output: null });
+    expect(await theRun(a, id)).toMatchObject(none);
   });
 
   test("updateRun stores false, zero and the empty string as values", async ({ a }) => {

@@ -171,32 +171,43 @@ export function stages(test: Test): void {
     expect(await theStage(a, stage.id)).toMatchObject({ ...FULL_UPDATE, version: 3 });
   });
 
-  test("updateStage clears with null", async ({ a }) => {
+  test("updateStage clears with null whatever may be absent", async ({ a, b }) => {
     const run = await seedRun(a);
     const stage = await seedStage(a, run.id);
+    const none: UpdateStageInput = {
+      startedAt: null,
+      completedAt: null,
+      duration: null,
+      outputData: null,
+      config: null,
+      suspendedState: null,
+      resumeData: null,
+      nextPollAt: null,
+      pollInterval: null,
+      maxWaitUntil: null,
+      metrics: null,
+      embeddingInfo: null,
+      errorMessage: null,
+    };
     await a.persistence.updateStage(stage.id, FULL_UPDATE);
+    await a.persistence.updateStage(stage.id, none);
+    expect(await theStage(b, stage.id)).toMatchObject({ ...none, status: "SUSPENDED", version: 3 });
 
-    await a.persistence.updateStage(stage.id, {
-      outputData: null,
-      config: null,
-      suspendedState: null,
-      resumeData: null,
-      nextPollAt: null,
-      metrics: null,
-      embeddingInfo: null,
+    await a.persistence.updateStage(stage.id, FULL_UPDATE);
+    await a.persistence.upsertStage({
+      workflowRunId: run.id,
+      stageId: stage.stageId,
+      create: aStage(run.id),
+      update: { status: "COMPLETED", ...none },
     });
+    expect(await theStage(b, stage.id)).toMatchObject({ ...none, status: "COMPLETED" });
+  });
 
-    expect(await theStage(a, stage.id)).toMatchObject({
-      status: "SUSPENDED",
-      outputData: null,
-      config: null,
-      suspendedState: null,
-      resumeData: null,
-      nextPollAt: null,
-      metrics: null,
-      embeddingInfo: null,
-      errorMessage: "once failed",
-    });
+  test("null is no status", async ({ a }) => {
+    const stage = await seedStage(a, (await seedRun(a)).id);
+    const update = a.persistence.updateStage(stage.id, forced({ status: null }));
+
+    await expectCode(update, "INVALID_ARGUMENT");
   });
 
   test("updateStage ignores what has no storage or cannot be updated", async ({ a }) => {
