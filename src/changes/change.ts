@@ -251,9 +251,9 @@ export type ChangeOf<K extends ChangeKind> = Extract<Change, { kind: K }>;
 
 /** Whether the run's first waiting event may be another one afterwards, so that the run has to line up anew. */
 export function leavesTheLine(
-  change: Change,
-): change is ChangeOf<"publishOutboxEvent" | "deadLetterOutboxEvent" | "replayOutboxEvent"> {
-  const { kind } = change;
+  given: Change,
+): given is ChangeOf<"publishOutboxEvent" | "deadLetterOutboxEvent" | "replayOutboxEvent"> {
+  const { kind } = given;
   return (
     kind === "publishOutboxEvent" ||
     kind === "deadLetterOutboxEvent" ||

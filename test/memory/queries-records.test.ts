@@ -143,18 +143,22 @@ describe("unpublishedEvents", () => {
     const state = aState(...events({ a: 3, b: 1, c: 2, d: 2 }));
     const line = () => {
       const { turns } = state.outboxEvents;
-      return [...turns].toSorted((a, b) => a[1] - b[1]).map(([run]) => run);
+      return [...turns].toSorted((a, b) => a[1] - b[1]).map(([of]) => of);
     };
     const after = (
       kind: "publishOutboxEvent" | "deadLetterOutboxEvent",
-      run: string,
-      n: number,
+      of: string,
+      sequence: number,
     ) => {
-      applyChanges(state, [{ kind, workflowRunId: run, sequence: n, at: 30 }], id("b"));
+      applyChanges(state, [{ kind, workflowRunId: of, sequence, at: 30 }], id("b"));
       return line();
     };
-    const retry = (kind: "countOutboxRetry" | "replayOutboxEvent", run: string, n: number) => {
-      applyChanges(state, [{ kind, workflowRunId: run, sequence: n }], id("b"));
+    const retry = (
+      kind: "countOutboxRetry" | "replayOutboxEvent",
+      of: string,
+      sequence: number,
+    ) => {
+      applyChanges(state, [{ kind, workflowRunId: of, sequence }], id("b"));
       return line();
     };
     expect(line()).toEqual(["a", "b", "c", "d"]);
