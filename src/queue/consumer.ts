@@ -61,8 +61,8 @@ export interface ConsumedBatch {
 
 /** Failures that one wake-up hands over. */
 const FAILURES_MAX = 100;
-/** Calls of `publishEvents` in one wake-up: as many as it takes to find every bad event of a page by halves. */
-const PUBLISH_CALLS_MAX = 200;
+/** Calls of `publishEvents` in one wake-up: each may end in a mark or a count, and an invocation may ask D1 1,000 times. */
+const PUBLISH_CALLS_MAX = 50;
 /** The same of a handler in another Worker: an invocation may call 32 others, and each of these may call back. */
 const BOUND_PUBLISH_CALLS_MAX = 10;
 /** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */

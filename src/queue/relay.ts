@@ -56,6 +56,8 @@ class Relay {
   /** Whether any event was taken: then it is not the publisher that is away. */
   #taken = false;
   #lastError: unknown = null;
+  /** What was thrown at an event that was given alone, by its id. One that was left out of an answer has no cause. */
+  readonly #causes = new Map<string, unknown>();
   /** Events that could not be published, by id. Those behind them wait, and none is counted twice in one wake-up. */
   readonly #failed = new Set<string>();
 
@@ -109,7 +111,11 @@ class Relay {
       this.#late = (await this.#options.now()) - this.#startedAt >= TIME_MS_MAX;
       if (taken === null) {
         parts.push(...halves(part));
-        if (part.events.length === 1) stuck.push(...part.events);
+        const [only] = part.events;
+        if (only !== undefined && part.events.length === 1) {
+          stuck.push(only);
+          this.#causes.set(only.id, this.#lastError);
+        }
         continue;
       }
       const { sent, stuck: missing } = sorted(part.events, taken);
@@ -152,7 +158,7 @@ class Relay {
       this.#failed.add(id);
       const failures = await this.#persistence.incrementOutboxRetryCount(id);
       if (failures >= this.#options.attemptsMax) await this.#persistence.moveOutboxEventToDLQ(id);
-      console.warn("wfe-event-not-published", id, failures, this.#lastError);
+      console.warn("wfe-event-not-published", id, failures, this.#causes.get(id));
     }
   }
 }
