@@ -130,15 +130,21 @@ export const change = z.discriminatedUnion("kind", [
    * (run, key, idempotencyKey) exists.
    */
   z.strictObject({ kind: z.literal("appendAnnotation"), row: newAnnotationRow }),
-  /** Inserts the event with the run's next sequence: the highest so far + 1, first 1. Its `commits` continues its predecessor's. */
+  /**
+   * Inserts the event with the run's next sequence: the highest so far + 1, first 1. Its `commits` continues its predecessor's. A run
+   * without waiting events joins the line of those that have some, at its end.
+   */
   z.strictObject({ kind: z.literal("appendOutboxEvent"), row: newOutboxEventRow }),
-  /** publishedAt = at unless it is set; dlqAt = null. Nothing for an unknown event. */
+  /**
+   * publishedAt = at unless it is set; dlqAt = null. Nothing for an unknown event. Of this and the two that follow: if the run's first
+   * waiting event has become another one, the run goes to the end of the line when the commit ends; all of one commit by their ids.
+   */
   z.strictObject({ kind: z.literal("publishOutboxEvent"), ...eventKey, at: instantField }),
-  /** retryCount + 1. */
+  /** retryCount + 1. If the event is the run's first waiting one, the run goes to the end of the line. */
   z.strictObject({ kind: z.literal("countOutboxRetry"), ...eventKey }),
   /** dlqAt = at, unless it is published. */
   z.strictObject({ kind: z.literal("deadLetterOutboxEvent"), ...eventKey, at: instantField }),
-  /** dlqAt = null, retryCount = 0. */
+  /** dlqAt = null, retryCount = 0. The run goes to the end of the line. */
   z.strictObject({ kind: z.literal("replayOutboxEvent"), ...eventKey }),
   /**
    * Absent: inserts the key in progress, createdAt = acquiredAt = at. In progress and acquired at or before
@@ -243,3 +249,15 @@ export const change = z.discriminatedUnion("kind", [
 export type Change = z.infer<typeof change>;
 export type ChangeKind = Change["kind"];
 export type ChangeOf<K extends ChangeKind> = Extract<Change, { kind: K }>;
+
+/** Whether the run's first waiting event may be another one afterwards, so that the run has to line up anew. */
+export function leavesTheLine(
+  given: Change,
+): given is ChangeOf<"publishOutboxEvent" | "deadLetterOutboxEvent" | "replayOutboxEvent"> {
+  const { kind } = given;
+  return (
+    kind === "publishOutboxEvent" ||
+    kind === "deadLetterOutboxEvent" ||
+    kind === "replayOutboxEvent"
+  );
+}

@@ -127,7 +127,7 @@ export const query = z.discriminatedUnion("q", [
   z.strictObject({ q: z.literal("outboxTail"), ...run }),
   /**
    * Events neither published nor in the DLQ: `limit` of them, first the first of every run, then the second of every run, ..., runs
-   * in the order of their ids; answered by (run, sequence). Beyond the first 10,000 that wait, later runs have to wait.
+   * in the order of their line, then of their ids; answered by (run, sequence).
    */
   z.strictObject({ q: z.literal("unpublishedEvents"), limit: countField.max(OUTBOX_READ_MAX) }),
   /** Events neither published nor in the DLQ by (run, sequence), the first `limit` after the given place. */

@@ -124,7 +124,9 @@ export interface JobHandler {
   jobFailed?(job: FailedDelivery, context?: HandlerContext): Promise<void>;
   /**
    * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
-   * counts as a failure of that event; after ten failures it goes to the DLQ. Called only where `outbox` is among the duties.
+   * counts as a failure of that event; after ten failures it goes to the DLQ. If it throws, it is called again with fewer of them,
+   * until the event is found at which it throws: what it had published before it threw, it is given again. Called only where `outbox`
+   * is among the duties.
    */
   publishEvents?(events: OutboxRecord[]): Promise<string[]>;
 }

@@ -1,11 +1,20 @@
 /** Changes of outbox events and idempotency keys. Pure. */
-import type { ChangeOf, IdempotencyKeyRow, OutboxEventRow } from "../changes/index.ts";
+import {
+  type Change,
+  type ChangeOf,
+  type IdempotencyKeyRow,
+  leavesTheLine,
+  type OutboxEventRow,
+} from "../changes/index.ts";
 import { byNumber } from "./order.ts";
-import { lastOutboxEvent } from "./state.ts";
+import { firstWaiting, isWaiting, lastOutboxEvent } from "./state.ts";
 import type { Writer } from "./writer.ts";
 
 export function appendOutboxEvent(writer: Writer, { row }: ChangeOf<"appendOutboxEvent">): void {
   const last = lastOutboxEvent(writer.state, row.workflowRunId);
+  if (isWaiting(row) && firstWaiting(writer.state, row.workflowRunId) === undefined) {
+    writer.setTurn(row.workflowRunId, endOfLine(writer));
+  }
   writer.put("outboxEvents", {
     ...row,
     sequence: (last?.sequence ?? 0) + 1,
@@ -31,7 +40,19 @@ function setEvent(
   writer.put("outboxEvents", { ...event, ...columns, commits: writer.stamp(event.commits) });
 }
 
+/** The turn of the next one that goes to the end of the line. */
+function endOfLine({ state }: Writer): number {
+  let last = 0;
+  for (const turn of state.outboxEvents.turns.values()) last = Math.max(last, turn);
+  return last + 1;
+}
+
+function isFirst({ state }: Writer, { workflowRunId, sequence }: EventKey): boolean {
+  return firstWaiting(state, workflowRunId) === sequence;
+}
+
 export function publishOutboxEvent(writer: Writer, change: ChangeOf<"publishOutboxEvent">): void {
+  if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
   setEvent(writer, change, (event) => ({
     publishedAt: event.publishedAt ?? change.at,
     dlqAt: null,
@@ -39,6 +60,10 @@ export function publishOutboxEvent(writer: Writer, change: ChangeOf<"publishOutb
 }
 
 export function countOutboxRetry(writer: Writer, change: ChangeOf<"countOutboxRetry">): void {
+  const { workflowRunId } = change;
+  if (isFirst(writer, change) && writer.state.outboxEvents.turns.has(workflowRunId)) {
+    writer.setTurn(workflowRunId, endOfLine(writer));
+  }
   setEvent(writer, change, (event) => ({ retryCount: event.retryCount + 1 }));
 }
 
@@ -46,11 +71,25 @@ export function deadLetterOutboxEvent(
   writer: Writer,
   change: ChangeOf<"deadLetterOutboxEvent">,
 ): void {
+  if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
   setEvent(writer, change, (event) => (event.publishedAt === null ? { dlqAt: change.at } : null));
 }
 
 export function replayOutboxEvent(writer: Writer, change: ChangeOf<"replayOutboxEvent">): void {
+  writer.setTurn(change.workflowRunId, undefined);
   setEvent(writer, change, () => ({ dlqAt: null, retryCount: 0 }));
+}
+
+/** The end of a commit: runs whose first waiting event has become another one go to the end of the line, all with one turn. */
+export function lineUpRuns(writer: Writer, changes: readonly Change[]): void {
+  const { turns } = writer.state.outboxEvents;
+  const turn = endOfLine(writer);
+  for (const { workflowRunId } of changes.filter(leavesTheLine)) {
+    if (turns.has(workflowRunId)) continue;
+    if (firstWaiting(writer.state, workflowRunId) !== undefined) {
+      writer.setTurn(workflowRunId, turn);
+    }
+  }
 }
 
 export function acquireIdempotencyKey(

@@ -24,6 +24,7 @@ import {
   completeIdempotencyKey,
   countOutboxRetry,
   deadLetterOutboxEvent,
+  lineUpRuns,
   publishOutboxEvent,
   purgeExpired,
   releaseIdempotencyKey,
@@ -49,6 +50,7 @@ export function applyChanges(state: State, changes: readonly Change[], commitId:
   const writer = new Writer(state, commitId);
   try {
     for (const change of changes) applyChange(writer, change);
+    lineUpRuns(writer, changes);
   } catch (error) {
     writer.rollBack();
     throw error;

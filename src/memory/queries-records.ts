@@ -14,10 +14,7 @@ import {
   withinBytes,
 } from "../changes/index.ts";
 import { byNumber, byText, type Compare, compareUtf8, inTurn } from "./order.ts";
-import { type State, without } from "./state.ts";
-
-/** Waiting events that one look at the outbox considers: what bounds its cost. */
-const WAITING_CONSIDERED = 10_000;
+import { isWaiting, type State, without } from "./state.ts";
 
 export function artifacts(state: State, query: QueryOf<"artifacts">): ArtifactRow[] {
   return [...state.artifacts.part(query.workflowRunId).values()].toSorted(byText((row) => row.key));
@@ -67,32 +64,36 @@ export function unpublishedEvents(
   state: State,
   { limit }: QueryOf<"unpublishedEvents">,
 ): OutboxEventRow[] {
-  const waiting = [...state.outboxEvents.all()]
-    .filter((event) => event.publishedAt === null && event.dlqAt === null)
-    .toSorted(bySequence)
-    .slice(0, WAITING_CONSIDERED);
   const seen = new Map<string, number>();
-  const ranked = waiting.map((event) => {
+  const ranked = waitingInOrder(state).map((event) => {
     const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
     seen.set(event.workflowRunId, rank);
-    return { event, rank };
+    // A transaction's copy knows no turns.
+    return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
   });
-  // Sorting is stable, so events of one rank stay in the order of their runs.
+  // Sorting is stable, so events of one rank and turn stay in the order of their runs.
   return ranked
-    .toSorted(byNumber(({ rank }) => rank))
+    .toSorted(
+      inTurn(
+        byNumber(({ rank }) => rank),
+        byNumber(({ turn }) => turn),
+      ),
+    )
     .slice(0, limit)
     .map(({ event }) => event)
     .toSorted(bySequence);
+}
+
+function waitingInOrder(state: State): OutboxEventRow[] {
+  return [...state.outboxEvents.all()].filter(isWaiting).toSorted(bySequence);
 }
 
 export function outboxBacklog(
   state: State,
   { after, limit }: QueryOf<"outboxBacklog">,
 ): OutboxEventRow[] {
-  return [...state.outboxEvents.all()]
-    .filter((event) => event.publishedAt === null && event.dlqAt === null)
+  return waitingInOrder(state)
     .filter((event) => after === null || bySequence(event, after) > 0)
-    .toSorted(bySequence)
     .slice(0, limit);
 }
 
@@ -125,9 +126,7 @@ export function aiCallTotals(state: State, query: QueryOf<"aiCallTotals">): AiCa
 }
 
 export function waitingEvents(state: State, { limit }: QueryOf<"waitingEvents">): number {
-  const waiting = [...state.outboxEvents.all()].filter(
-    ({ publishedAt, dlqAt }) => publishedAt === null && dlqAt === null,
-  );
+  const waiting = [...state.outboxEvents.all()].filter(isWaiting);
   return Math.min(waiting.length, limit);
 }
 

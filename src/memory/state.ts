@@ -51,6 +51,16 @@ export class Table<Row> {
   }
 }
 
+/** Outbox events, and the line of the runs that have waiting ones: what the database keeps in the column `turn`. */
+export class OutboxTable extends Table<OutboxEventRow> {
+  readonly turns = new Map<string, number>();
+
+  override clear(): void {
+    super.clear();
+    this.turns.clear();
+  }
+}
+
 /** Which row each table holds. */
 export interface Rows {
   runs: RunRow;
@@ -67,7 +77,9 @@ export interface Rows {
 export type TableName = keyof Rows;
 
 /** {@link placeOf} tells each table's part and key. */
-export type State = { readonly [Name in TableName]: Table<Rows[Name]> };
+export type State = { readonly [Name in TableName]: Table<Rows[Name]> } & {
+  readonly outboxEvents: OutboxTable;
+};
 
 export function createState(): State {
   return {
@@ -76,7 +88,7 @@ export function createState(): State {
     logs: new Table(),
     artifacts: new Table(),
     annotations: new Table(),
-    outboxEvents: new Table(),
+    outboxEvents: new OutboxTable(),
     idempotencyKeys: new Table(),
     jobs: new Table(),
     aiCalls: new Table(),
@@ -112,6 +124,22 @@ export function lastOutboxEvent(state: State, workflowRunId: string): OutboxEven
     if (last === undefined || event.sequence > last.sequence) last = event;
   }
   return last;
+}
+
+export function isWaiting({
+  publishedAt,
+  dlqAt,
+}: Pick<OutboxEventRow, "publishedAt" | "dlqAt">): boolean {
+  return publishedAt === null && dlqAt === null;
+}
+
+/** The sequence of the run's first waiting event. */
+export function firstWaiting(state: State, workflowRunId: string): number | undefined {
+  let first: number | undefined;
+  for (const event of state.outboxEvents.part(workflowRunId).values()) {
+    if (isWaiting(event) && event.sequence < (first ?? Infinity)) first = event.sequence;
+  }
+  return first;
 }
 
 /** A row, with the columns to omit as the JSON null. */

@@ -10,7 +10,7 @@ import {
   tooLarge,
 } from "../changes/index.ts";
 import { ServiceError } from "../contract/index.ts";
-import { placeOf, type Rows, type State, type TableName } from "./state.ts";
+import { placeOf, type Rows, type State, type Table, type TableName } from "./state.ts";
 
 export class Writer {
   readonly state: State;
@@ -29,7 +29,7 @@ export class Writer {
   put<Name extends TableName>(name: Name, row: Rows[Name]): void {
     checkFits(name, row);
     const [part, key] = placeOf(name, row);
-    const table = this.state[name];
+    const table = this.#table(name);
     const before = table.get(part, key);
     this.#undo.push(() => {
       if (before === undefined) table.delete(part, key);
@@ -43,7 +43,7 @@ export class Writer {
    * @throws INTERNAL when it is taken, where SQL would violate the primary key.
    */
   create<Name extends TableName>(name: Name, row: Rows[Name]): void {
-    if (this.state[name].get(...placeOf(name, row)) !== undefined) {
+    if (this.#table(name).get(...placeOf(name, row)) !== undefined) {
       throw new ServiceError("INTERNAL", `A commit without a guard creates a row of ${name} anew`);
     }
     this.put(name, row);
@@ -51,11 +51,28 @@ export class Writer {
 
   remove<Name extends TableName>(name: Name, row: Rows[Name]): void {
     const [part, key] = placeOf(name, row);
-    const table = this.state[name];
+    const table = this.#table(name);
     const before = table.get(part, key);
     if (before === undefined) return;
     this.#undo.push(() => table.set(part, key, before));
     table.delete(part, key);
+  }
+
+  #table<Name extends TableName>(name: Name): Table<Rows[Name]> {
+    const tables: { readonly [Each in TableName]: Table<Rows[Each]> } = this.state;
+    return tables[name];
+  }
+
+  /** The run's place in the line of the outbox; undefined: it has none. */
+  setTurn(workflowRunId: string, turn: number | undefined): void {
+    const { turns } = this.state.outboxEvents;
+    const before = turns.get(workflowRunId);
+    const set = (value: number | undefined) => {
+      if (value === undefined) turns.delete(workflowRunId);
+      else turns.set(workflowRunId, value);
+    };
+    this.#undo.push(() => set(before));
+    set(turn);
   }
 
   /**

@@ -61,6 +61,10 @@ export interface ConsumedBatch {
 
 /** Failures that one wake-up hands over. */
 const FAILURES_MAX = 100;
+/** Calls of `publishEvents` in one wake-up: each may end in a mark or a count, and an invocation may ask D1 1,000 times. */
+const PUBLISH_CALLS_MAX = 50;
+/** The same of a handler in another Worker: an invocation may call 32 others, and each of these may call back. */
+const BOUND_PUBLISH_CALLS_MAX = 10;
 /** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */
 const RETRY_SECONDS = 10;
 
@@ -275,5 +279,10 @@ async function relay(options: ConsumerOptions): Promise<void> {
   if (handler?.publishEvents === undefined) return;
   // Called on the handler itself: of a stub, every property is a call.
   const publish = async (events: OutboxRecord[]) => (await handler.publishEvents?.(events)) ?? [];
-  await relayEvents(connection(options).persistence, publish, settings.outboxAttempts);
+  await relayEvents(connection(options).persistence, {
+    publish,
+    attemptsMax: settings.outboxAttempts,
+    callsMax: options.embedded ? PUBLISH_CALLS_MAX : BOUND_PUBLISH_CALLS_MAX,
+    now: () => options.store.now(),
+  });
 }

@@ -26,7 +26,12 @@ const PERMITS_MIN = 10;
 const RUNS_LOOKED_AT = 100;
 const FAILURES_COUNTED = 100;
 const EVENTS_COUNTED = 100;
-const PURGED_MAX = 500;
+/** Idempotency keys, and commit records, that one commit deletes. */
+const PURGED_MAX = 1_000;
+/** Commits of a tick that delete them: more a second than D1 can take in statements that make them. */
+const PURGES_MAX = 100;
+/** A tick begins no further one after so long. */
+const PURGE_MS_MAX = 30_000;
 const COMMITS_KEPT_MS = 86_400_000;
 
 export interface SweepOptions {
@@ -59,7 +64,7 @@ export interface SweepReport {
   permits: number;
   /** Outbox events that wait: up to 100. */
   waitingEvents: number;
-  /** Whether there were idempotency keys or commit records to delete. */
+  /** Commits that deleted idempotency keys and commit records, up to 1,000 of each: at most 100. */
   purged: number;
   failed: SweepStep[];
 }
@@ -208,10 +213,18 @@ class Tick {
     const { keepKeysMs } = this.#options.settings;
     const keysBefore = keepKeysMs === null ? 0 : now - keepKeysMs;
     const commitsBefore = now - COMMITS_KEPT_MS;
-    const [expired] = await this.#read([{ q: "expired", keysBefore, commitsBefore }]);
-    if (expired === 0) return;
-    this.report.purged = 1;
-    await this.#write({ kind: "purgeExpired", keysBefore, commitsBefore, limit: PURGED_MAX });
+    const due = { q: "expired", keysBefore, commitsBefore } as const;
+    const purge = { kind: "purgeExpired", keysBefore, commitsBefore, limit: PURGED_MAX } as const;
+    let [expired] = await this.#read([due]);
+    while (expired > 0 && this.report.purged < PURGES_MAX) {
+      const at = await this.#now();
+      if (at - now >= PURGE_MS_MAX) break;
+      const sent = { id: newCommitId(at), guards: [], changes: [purge], reads: [due] };
+      const outcome = await this.#options.store.attempt(sent);
+      this.report.purged += 1;
+      // It has no guard, and one read, whose answer is a count.
+      expired = outcome.applied ? Number(outcome.results[0]) : 0;
+    }
   }
 
   #now(): Promise<number> {

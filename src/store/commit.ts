@@ -26,6 +26,7 @@ import {
   appendOutboxEvents,
   countOutboxRetries,
   deadLetterOutboxEvents,
+  lineUpRuns,
   publishOutboxEvents,
   replayOutboxEvents,
 } from "./outbox.ts";
@@ -81,13 +82,14 @@ export interface CommitBatch {
 
 /**
  * The batch of one attempt. In this order: refuse if the commit has been settled; refuse if a guard does not
- * hold; the changes, each kind's neighbours in one statement; the reads.
+ * hold; the changes, each kind's neighbours in one statement; the line of the outbox; the reads.
  */
 export function commitBatch(commit: Commit): CommitBatch {
   const writes = [
     fence(commit.id),
     ...guardStatements(commit.guards),
     ...changeStatements(commit.changes, commit.id),
+    ...lineUpRuns(commit.changes),
     ...(recordsItself(commit) ? record(commit.id) : []),
   ];
   return {

@@ -2,8 +2,17 @@
  * Outbox events: the SQL of their queries and changes.
  * A sequence is given inside the statement that inserts the event, and D1 runs one batch at a time, so
  * sequences follow the order of commits, without gaps: a commit that fails takes none.
+ *
+ * Runs with waiting events stand in a line. A run's place is the `turn` of its first waiting event; no other event has one. A run
+ * joins at the end, and goes to the end when that event is published, dies, is replayed, or could not be published once more.
  */
-import type { ChangeOf, QueryOf } from "../changes/index.ts";
+import {
+  type Change,
+  type ChangeOf,
+  leavesTheLine,
+  type NewOutboxEventRow,
+  type QueryOf,
+} from "../changes/index.ts";
 import { outboxEvents } from "./schema.ts";
 import {
   columns,
@@ -15,11 +24,18 @@ import {
   statement,
 } from "./sql.ts";
 
-const PROPERTIES = propertiesOf(outboxEvents);
-const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "outbox_events"`;
-const GIVEN = propertiesOf(outboxEvents, "sequence", "commits");
-/** How many waiting events one page looks at, so that a page's cost is bounded while a backlog grows. */
-const PAGE_LOOKS_AT = 10_000;
+export const OUTBOX_PROPERTIES = propertiesOf(outboxEvents, "turn");
+const SELECT = `SELECT ${selectList(OUTBOX_PROPERTIES)} FROM "outbox_events"`;
+const GIVEN = propertiesOf(outboxEvents, "sequence", "commits", "turn");
+const WAITS = `"published_at" IS NULL AND "dlq_at" IS NULL`;
+/** The turn of the next one that goes to the end of the line. */
+const END_OF_LINE = `(SELECT ifnull(max("turn"), 0) + 1 FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL)`;
+
+/** The sequence of the first waiting event of a run, or the first behind a sequence. */
+function firstWaiting(run: string, behind?: string): string {
+  const later = behind === undefined ? "" : ` AND waiting."sequence" > ${behind}`;
+  return `(SELECT waiting."sequence" FROM "outbox_events" AS waiting INDEXED BY "outbox_events_waiting_idx" WHERE waiting."workflow_run_id" = ${run}${later} AND waiting."published_at" IS NULL AND waiting."dlq_at" IS NULL ORDER BY waiting."sequence" LIMIT 1)`;
+}
 
 export function selectOutboxEvent(query: QueryOf<"outboxEvent">): Statement {
   return statement(
@@ -36,21 +52,27 @@ export function selectOutboxTail(query: QueryOf<"outboxTail">): Statement {
   );
 }
 
-export function selectUnpublishedEvents(query: QueryOf<"unpublishedEvents">): Statement {
-  const waiting = `SELECT "workflow_run_id", "sequence" FROM "outbox_events" INDEXED BY "outbox_events_waiting_idx" WHERE "published_at" IS NULL AND "dlq_at" IS NULL ORDER BY "workflow_run_id", "sequence" LIMIT ${PAGE_LOOKS_AT}`;
-  const ranked = `SELECT *, row_number() OVER (PARTITION BY "workflow_run_id" ORDER BY "sequence") AS "rank" FROM (${waiting})`;
-  const page = `SELECT "workflow_run_id", "sequence" FROM (${ranked}) ORDER BY "rank", "workflow_run_id" LIMIT ?`;
+/**
+ * A queue of its own: each run that is taken out, by rank and then by turn, is put back with its next event. So no more is looked at
+ * than is answered, however much waits.
+ */
+export function selectUnpublishedEvents({ limit }: QueryOf<"unpublishedEvents">): Statement {
+  const heads = `SELECT "turn", "workflow_run_id", "sequence" FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL ORDER BY "turn", "workflow_run_id" LIMIT ?1`;
+  const next =
+    `SELECT page."rank" + 1, page."turn", page."run", next."sequence" FROM page CROSS JOIN "outbox_events" AS next ` +
+    `ON next."workflow_run_id" = page."run" AND next."sequence" = ${firstWaiting(`page."run"`, `page."sequence"`)}`;
   return statement(
-    `SELECT ${selectList(PROPERTIES, "event")} FROM (${page}) AS page CROSS JOIN "outbox_events" AS event ` +
-      `ON event."workflow_run_id" = page."workflow_run_id" AND event."sequence" = page."sequence" ` +
+    `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT ?1) ` +
+      `SELECT ${selectList(OUTBOX_PROPERTIES, "event")} FROM page CROSS JOIN "outbox_events" AS event ` +
+      `ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence" ` +
       `ORDER BY event."workflow_run_id", event."sequence"`,
-    query.limit,
+    limit,
   );
 }
 
 export function countWaitingEvents({ limit }: QueryOf<"waitingEvents">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "outbox_events" INDEXED BY "outbox_events_waiting_idx" WHERE "published_at" IS NULL AND "dlq_at" IS NULL LIMIT ?)`,
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "outbox_events" INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS} LIMIT ?)`,
     limit,
   );
 }
@@ -58,7 +80,7 @@ export function countWaitingEvents({ limit }: QueryOf<"waitingEvents">): Stateme
 export function selectOutboxBacklog({ after, limit }: QueryOf<"outboxBacklog">): Statement {
   const place = after === null ? "" : ` AND ("workflow_run_id", "sequence") > (?, ?)`;
   return statement(
-    `${SELECT} INDEXED BY "outbox_events_waiting_idx" WHERE "published_at" IS NULL AND "dlq_at" IS NULL${place} ORDER BY "workflow_run_id", "sequence" LIMIT ?`,
+    `${SELECT} INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS}${place} ORDER BY "workflow_run_id", "sequence" LIMIT ?`,
     ...(after === null ? [] : [after.workflowRunId, after.sequence]),
     limit,
   );
@@ -81,26 +103,30 @@ export function appendOutboxEvents(
   const last = (column: string) =>
     `(SELECT "${column}" FROM "outbox_events" AS tail WHERE tail."workflow_run_id" = src."workflow_run_id" ORDER BY "sequence" DESC LIMIT 1)`;
   const commits = remembering(commitId, `ifnull(${last("commits")}, '')`);
-  return sourcesOf(withOffsets(rows), [...GIVEN, "offset"]).map((source) => {
+  return sourcesOf(withOffsets(rows), [...GIVEN, "offset", "first"]).map((source) => {
     // Offsets count within all rows; a later chunk already sees the earlier one's rows.
     const seen = rows.slice(0, source.first);
     const before = `ifnull((SELECT value ->> 1 FROM json_each(?) WHERE value ->> 0 = src."workflow_run_id"), 0)`;
+    const joins = `"first" AND ${firstWaiting(`src."workflow_run_id"`)} IS NULL`;
     return {
       sql:
-        `INSERT INTO "outbox_events" (${columns(GIVEN)}, "sequence", "commits") SELECT ${columns(GIVEN)}, ` +
-        `ifnull(${last("sequence")}, 0) + "offset" - ${before}, ${commits.sql} FROM ${source.sql}`,
+        `INSERT INTO "outbox_events" (${columns(GIVEN)}, "sequence", "commits", "turn") SELECT ${columns(GIVEN)}, ` +
+        `ifnull(${last("sequence")}, 0) + "offset" - ${before}, ${commits.sql}, CASE WHEN ${joins} THEN ${END_OF_LINE} + "position" END FROM ${source.sql}`,
       params: [JSON.stringify(countByRun(seen)), ...commits.params, ...source.params],
     };
   });
 }
 
-/** Each row with its place among the rows of its run: 1, 2, ... */
-function withOffsets<Row extends { readonly workflowRunId: string }>(rows: readonly Row[]) {
+/** Each row with its place among the rows of its run: 1, 2, ...; and whether it is the first of them that waits. */
+function withOffsets(rows: readonly NewOutboxEventRow[]) {
   const counts = new Map<string, number>();
+  const waiting = new Set<string>();
   return rows.map((row) => {
     const offset = (counts.get(row.workflowRunId) ?? 0) + 1;
     counts.set(row.workflowRunId, offset);
-    return { ...row, offset };
+    const first = row.publishedAt === null && row.dlqAt === null && !waiting.has(row.workflowRunId);
+    if (first) waiting.add(row.workflowRunId);
+    return { ...row, offset, first };
   });
 }
 
@@ -118,7 +144,7 @@ export function publishOutboxEvents(
   return updateEvents(
     changes,
     commitId,
-    `"published_at" = ifnull("published_at", src."at"), "dlq_at" = NULL`,
+    `"published_at" = ifnull("published_at", src."at"), "dlq_at" = NULL, "turn" = NULL`,
   );
 }
 
@@ -126,7 +152,12 @@ export function countOutboxRetries(
   changes: readonly ChangeOf<"countOutboxRetry">[],
   commitId: string,
 ) {
-  return updateEvents(changes, commitId, `"retry_count" = "retry_count" + 1`);
+  // Null stays null: the event is not the first of its run.
+  return updateEvents(
+    changes,
+    commitId,
+    `"retry_count" = "retry_count" + 1, "turn" = CASE WHEN "turn" IS NOT NULL THEN ${END_OF_LINE} + src."position" END`,
+  );
 }
 
 export function deadLetterOutboxEvents(
@@ -136,7 +167,7 @@ export function deadLetterOutboxEvents(
   return updateEvents(
     changes,
     commitId,
-    `"dlq_at" = src."at"`,
+    `"dlq_at" = src."at", "turn" = NULL`,
     ` AND "outbox_events"."published_at" IS NULL`,
   );
 }
@@ -145,7 +176,36 @@ export function replayOutboxEvents(
   changes: readonly ChangeOf<"replayOutboxEvent">[],
   commitId: string,
 ) {
-  return updateEvents(changes, commitId, `"dlq_at" = NULL, "retry_count" = 0`);
+  // What was the first may be so no longer.
+  const leave = runsOf(changes).map((source): Statement => ({
+    sql:
+      `UPDATE "outbox_events" SET "turn" = NULL FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
+      `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)}`,
+    params: source.params,
+  }));
+  return [...leave, ...updateEvents(changes, commitId, `"dlq_at" = NULL, "retry_count" = 0`)];
+}
+
+/**
+ * The end of a commit: gives the runs whose first waiting event has become another one their place at the end of the line. The event
+ * is not written for those who read it, so it keeps its token.
+ */
+export function lineUpRuns(changes: readonly Change[]): Statement[] {
+  const left = changes.filter(leavesTheLine);
+  return runsOf(left).map((source) => ({
+    sql:
+      `UPDATE "outbox_events" SET "turn" = ${END_OF_LINE} FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
+      `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)} AND "outbox_events"."turn" IS NULL`,
+    params: source.params,
+  }));
+}
+
+function runsOf(changes: readonly { readonly workflowRunId: string }[]) {
+  const runs = new Set(changes.map(({ workflowRunId }) => workflowRunId));
+  return sourcesOf(
+    [...runs].map((workflowRunId) => ({ workflowRunId })),
+    ["workflowRunId"],
+  );
 }
 
 function updateEvents(

@@ -1,12 +1,13 @@
 /** Pages of a run's rows: ranges of the primary key, which begins with the run. */
 import type { QueryOf } from "../changes/index.ts";
-import { artifacts, jobs, logs, outboxEvents } from "./schema.ts";
+import { OUTBOX_PROPERTIES } from "./outbox.ts";
+import { artifacts, jobs, logs } from "./schema.ts";
 import { column, listOfRun, type Param, propertiesOf, type Statement } from "./sql.ts";
 
 const TABLES = {
   logs: { key: "ordinal", properties: propertiesOf(logs) },
   artifacts: { key: "key", properties: propertiesOf(artifacts) },
-  outboxEvents: { key: "sequence", properties: propertiesOf(outboxEvents) },
+  outboxEvents: { key: "sequence", properties: OUTBOX_PROPERTIES },
   jobs: { key: "ordinal", properties: propertiesOf(jobs, "delayed") },
 } as const;
 

@@ -216,9 +216,14 @@ export const outboxEvents = sqliteTable(
     retryCount: integer("retry_count").notNull(),
     dlqAt: integer("dlq_at"),
     commits: text("commits").notNull(),
+    /** The run's place in the line of those that wait: of its first waiting event. Null of every other event. */
+    turn: integer("turn"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.sequence] }),
+    index("outbox_events_turn_idx")
+      .on(table.turn, table.workflowRunId)
+      .where(sql`"turn" IS NOT NULL`),
     index("outbox_events_waiting_idx")
       .on(table.workflowRunId, table.sequence)
       .where(sql`"published_at" IS NULL AND "dlq_at" IS NULL`),

@@ -72,7 +72,7 @@ export const ANOMALIES: readonly Anomaly[] = [
     name: "outbox order against commit order",
     race: ["a's commit is under way", "b's commit has landed", "a's commit has landed"],
     scenario: commits.outboxOrder,
-    finding: "the events are of a, of b",
+    finding: "the events are of b",
     mutation: mutations.numberedBeforeTheBatch,
   },
   {

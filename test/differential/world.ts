@@ -188,8 +188,8 @@ const KEYS: Readonly<Record<TableName, string>> = {
   aiCalls: `"batch_id", "ordinal"`,
   aiCallTotals: `"topic", "model_key"`,
 };
-/** What only D1 has: which index a PENDING job is in. */
-const D1_ONLY = new Set(["delayed"]);
+/** What only D1 has in its rows: which index a PENDING job is in, and a run's place in the line of the outbox. */
+const D1_ONLY = new Set(["delayed", "turn"]);
 
 /** Everything that D1 holds, named as the memory store names it, in the order of the primary keys. */
 export async function dumpD1(): Promise<Tables> {

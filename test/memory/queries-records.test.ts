@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type AnnotationRowFilters, type Change, PAGE_ROWS } from "../../src/changes/index.ts";
 import { applyChanges } from "../../src/memory/apply.ts";
 import { answer } from "../../src/memory/queries.ts";
-import { anAiCall, anAnnotation, anArtifact, anEvent, aState, id } from "./support.ts";
+import { anAiCall, anAnnotation, anArtifact, anEvent, aRun, aState, id } from "./support.ts";
 
 const run = { workflowRunId: "run" } as const;
 
@@ -116,11 +116,11 @@ describe("unpublishedEvents", () => {
     expect(page(state, 100)).toEqual([...ofB, "\ufffd1", "\u{1f600}1"]);
   });
 
-  it("takes the first of every run before the second of any", () => {
+  it("takes the first of every run before the second of any, and the runs in the order of their line", () => {
     const state = aState(...events({ c: 3, a: 4, b: 1 }));
-    expect(page(state, 2)).toEqual(["a1", "b1"]);
+    expect(page(state, 2)).toEqual(["a1", "c1"]);
     expect(page(state, 3)).toEqual(["a1", "b1", "c1"]);
-    expect(page(state, 4)).toEqual(["a1", "a2", "b1", "c1"]);
+    expect(page(state, 4)).toEqual(["a1", "b1", "c1", "c2"]);
     expect(page(state, 7)).toEqual(["a1", "a2", "a3", "b1", "c1", "c2", "c3"]);
     expect(page(state, 0)).toEqual([]);
   });
@@ -139,16 +139,50 @@ describe("unpublishedEvents", () => {
     expect(page(state, 2)).toEqual(["a3", "b1"]);
   });
 
-  it("considers the first 10,000 that wait", () => {
-    const state = aState(...events({ a: 1, z: 2 }));
-    const [first] = state.outboxEvents.part("a").values();
-    if (first === undefined) throw new Error("no event");
-    for (let sequence = 1; sequence <= 9_999; sequence += 1) {
-      state.outboxEvents.set("a", String(sequence), { ...first, sequence });
-    }
-    expect(page(state, 3)).toEqual(["a1", "a2", "z1"]);
-    state.outboxEvents.set("a", "10000", { ...first, sequence: 10_000 });
-    expect(page(state, 3)).toEqual(["a1", "a2", "a3"]);
+  it("sends a run to the end of the line when its first event is published, dies, is replayed or has failed", () => {
+    const state = aState(...events({ a: 3, b: 1, c: 2, d: 2 }));
+    const line = () => {
+      const { turns } = state.outboxEvents;
+      return [...turns].toSorted((a, b) => a[1] - b[1]).map(([of]) => of);
+    };
+    const after = (
+      kind: "publishOutboxEvent" | "deadLetterOutboxEvent",
+      of: string,
+      sequence: number,
+    ) => {
+      applyChanges(state, [{ kind, workflowRunId: of, sequence, at: 30 }], id("b"));
+      return line();
+    };
+    const retry = (
+      kind: "countOutboxRetry" | "replayOutboxEvent",
+      of: string,
+      sequence: number,
+    ) => {
+      applyChanges(state, [{ kind, workflowRunId: of, sequence }], id("b"));
+      return line();
+    };
+    expect(line()).toEqual(["a", "b", "c", "d"]);
+    expect(after("publishOutboxEvent", "a", 1)).toEqual(["b", "c", "d", "a"]);
+    expect(retry("countOutboxRetry", "b", 1)).toEqual(["c", "d", "a", "b"]);
+    expect(after("deadLetterOutboxEvent", "c", 1)).toEqual(["d", "a", "b", "c"]);
+    // Not the first of their runs: nothing changes.
+    expect(after("publishOutboxEvent", "d", 2)).toEqual(["d", "a", "b", "c"]);
+    expect(retry("countOutboxRetry", "a", 3)).toEqual(["d", "a", "b", "c"]);
+    expect(after("publishOutboxEvent", "d", 1)).toEqual(["a", "b", "c"]);
+    expect(retry("replayOutboxEvent", "c", 1)).toEqual(["a", "b", "c"]);
+    expect(page(state, 3)).toEqual(["a2", "b1", "c1"]);
+    expect(retry("replayOutboxEvent", "a", 1)).toEqual(["b", "c", "a"]);
+  });
+
+  it("keeps the line when the commit is taken back", () => {
+    const state = aState(...events({ a: 2, b: 1 }));
+    const at = { workflowRunId: "a", sequence: 1, at: 30 } as const;
+    const fails = aRun();
+    applyChanges(state, [fails], id("b"));
+    expect(() =>
+      applyChanges(state, [{ kind: "publishOutboxEvent", ...at }, fails], id("c")),
+    ).toThrow("creates a row");
+    expect(Object.fromEntries(state.outboxEvents.turns)).toEqual({ a: 1, b: 2 });
   });
 });
 

@@ -130,18 +130,6 @@ describe("publishEvents", () => {
     expect(await waiting(part)).toEqual(["a1 0"]);
   });
 
-  it("that throws counts no failure: the message comes again", async () => {
-    const error = vi.spyOn(console, "error").mockImplementation(() => {});
-    const { world: here, part } = world();
-    await events(part);
-    const publishEvents = () => Promise.reject(new Error("The broker is away"));
-    const messages = woken("outbox");
-    await here.consume(part, { handleJob, publishEvents }, messages);
-    expect(messages[0]).toMatchObject({ acked: 0, retried: 1 });
-    expect((await waiting(part))[0]).toBe("a1 0");
-    error.mockRestore();
-  });
-
   it("of a handler that has none leaves the events where they are, for ever", async () => {
     const { world: here, part } = world("jobs,outbox", { OUTBOX_ATTEMPTS: 1 });
     await events(part);

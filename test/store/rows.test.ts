@@ -25,11 +25,15 @@ describe("a row as the rest of the code knows it", () => {
     expectTypeOf<Stored<"logs">>().toEqualTypeOf<Flat<LogRow>>();
     expectTypeOf<Stored<"artifacts">>().toEqualTypeOf<Flat<ArtifactRow>>();
     expectTypeOf<Stored<"annotations">>().toEqualTypeOf<Flat<AnnotationRow>>();
-    expectTypeOf<Stored<"outboxEvents">>().toEqualTypeOf<Flat<OutboxEventRow>>();
     expectTypeOf<Stored<"idempotencyKeys">>().toEqualTypeOf<Flat<IdempotencyKeyRow>>();
     expectTypeOf<Stored<"aiCalls">>().toEqualTypeOf<Flat<AiCallRow>>();
     expectTypeOf<Stored<"aiCallTotals">>().toEqualTypeOf<Flat<AiCallTotalRow>>();
     expectTypeOf<Stored<"commits">>().toEqualTypeOf<{ id: string; outcome: Settlement }>();
+  });
+
+  it("of an event leaves out its run's place in the line", () => {
+    expectTypeOf<Flat<Omit<Stored<"outboxEvents">, "turn">>>().toEqualTypeOf<Flat<OutboxEventRow>>();
+    expectTypeOf<Stored<"outboxEvents">["turn"]>().toEqualTypeOf<number | null>();
   });
 
   it("of a job leaves out what only the index needs", () => {
