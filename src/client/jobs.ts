@@ -13,6 +13,7 @@ import {
   type RetryBackoff,
   STALE_LEASE_MS_DEFAULT,
   TRANSACTION_CHANGES_MAX,
+  UNDELIVERED_CAP_MS,
   wasWrittenBy,
 } from "../changes/index.ts";
 import {
@@ -335,6 +336,25 @@ export class Jobs implements ExtendedJobQueue {
     });
   }
 
+  /**
+   * Gives back deliveries that did not reach whoever works them, in one round trip. They count for nothing; the jobs come again after
+   * pauses that grow. Answers how many were given back; the others have come to their end, or a later attempt owns them.
+   */
+  async giveBackMany(jobIds: readonly string[], reason: string): Promise<number> {
+    const error = freeText(reason, "error", JOB_ERROR_BYTES_MAX);
+    const attempts = this.#attemptsOf(jobIds);
+    const capMs = Math.min(this.#retry.capMs, UNDELIVERED_CAP_MS);
+    const states = await this.#writeEach(jobIds, (_index, jobId, at) => ({
+      kind: "returnJob",
+      ...requireKey("giveBackMany", jobId),
+      attempt: attempts.get(jobId),
+      error,
+      retry: drawBackoff({ ...this.#retry, capMs }),
+      at,
+    }));
+    return [...states.values()].filter(({ written }) => written).length;
+  }
+
   /** The attempts that the connection has of these jobs now. It may be given others while a call is under way. */
   #attemptsOf(jobIds: readonly string[]): Map<string, number | undefined> {
     return new Map(jobIds.map((jobId) => [jobId, this.#deliveries.get(jobId)]));
@@ -379,9 +399,9 @@ export class Jobs implements ExtendedJobQueue {
     const [row] = await this.#direct.read([
       { q: "jobStats", now, failedSince: now - JOB_STATS_FAILED_MS },
     ]);
-    const { oldestDueAt, due, delayed, leased, suspended, failed } = row;
+    const { oldestDueAt, ...counts } = row;
     const oldestDueMs = oldestDueAt === null ? null : Math.max(0, now - oldestDueAt);
-    return { due, delayed, leased, suspended, failed, oldestDueMs };
+    return { ...counts, oldestDueMs };
   }
 
   async getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]> {

@@ -29,6 +29,8 @@ export interface JobStats {
   readonly suspended: number;
   /** FAILED within the last 24 hours. */
   readonly failed: number;
+  /** Of those due and delayed, the ones that came back since their handler could not be reached. More than 0: the handler is away. */
+  readonly undelivered: number;
   /** Milliseconds that the longest waiting of the counted due jobs has been due; null when none is. */
   readonly oldestDueMs: number | null;
 }

@@ -11,6 +11,7 @@ import {
   type ResultsOf,
   type Store,
   type UnattendedStage,
+  withDeadline,
 } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import type { DispatchSettings, Waker, WakeUp, WakeUpQueue } from "../queue/index.ts";
@@ -27,6 +28,10 @@ const RUNS_LOOKED_AT = 100;
 const FAILURES_COUNTED = 100;
 const EVENTS_COUNTED = 100;
 const PURGED_MAX = 500;
+/** A step that takes longer is left to the next tick. All of them together fit into a cron's 15 minutes. */
+const STEP_DEADLINE_MS = 90_000;
+/** A queue that does not tell its backlog within so long does not tell it. */
+const METRICS_DEADLINE_MS = 5_000;
 const COMMITS_KEPT_MS = 86_400_000;
 
 export interface SweepOptions {
@@ -39,6 +44,8 @@ export interface SweepOptions {
   readonly queue?: WakeUpQueue | undefined;
   /** Suspended jobs and stages are given to a handler when they are due. False: whoever suspended them polls them. */
   readonly resumes: boolean;
+  /** How long one step may take. Default: 90 seconds. */
+  readonly stepDeadlineMs?: number;
 }
 
 /** What one tick did, and found. `failed`: the steps that failed; their work is left to the next tick. */
@@ -78,6 +85,7 @@ export type SweepStep = (typeof SWEEP_STEPS)[number];
 
 /** One tick. Resolves to its figures; never rejects. */
 export async function sweep(options: SweepOptions): Promise<SweepReport> {
+  const { stepDeadlineMs = STEP_DEADLINE_MS } = options;
   const tick = new Tick(options);
   const steps: { readonly [Step in SweepStep]: () => Promise<void> } = {
     leases: () => tick.endLeases(),
@@ -91,7 +99,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   };
   for (const step of SWEEP_STEPS) {
     try {
-      await steps[step]();
+      await withDeadline(steps[step](), stepDeadlineMs, `The step ${step}`);
     } catch (error) {
       tick.report.failed.push(step);
       console.error("wfe-sweep-step-failed", step, error);
@@ -190,7 +198,9 @@ class Tick {
   /** Messages that wait already; 0 when the queue does not say. */
   async #backlog(): Promise<number> {
     try {
-      return (await this.#options.queue?.metrics?.())?.backlogCount ?? 0;
+      const told = this.#options.queue?.metrics?.();
+      if (told === undefined) return 0;
+      return (await withDeadline(told, METRICS_DEADLINE_MS, "The queue")).backlogCount;
     } catch (error) {
       console.warn("wfe-queue-metrics-failed", error);
       return 0;

@@ -119,6 +119,8 @@ const jobRow = {
   completedAt: null,
   attempt: 0,
   maxAttempts: 3,
+  failures: 0,
+  undelivered: 0,
   lastError: null,
   nextPollAt: null,
   payload: "{}",
@@ -216,6 +218,10 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
     { kind: "failJob", ...job, error: "Timeout", retry: RETRY, at: AT },
     { kind: "failJob", ...job, error: "Timeout", retry: null, at: AT },
     { kind: "failJob", ...job, attempt: 1, error: "Timeout", retry: RETRY, at: AT },
+  ],
+  returnJob: [
+    { kind: "returnJob", ...job, attempt: 1, error: "Away", retry: RETRY, at: AT },
+    { kind: "returnJob", ...job, error: "Away", retry: RETRY, at: AT },
   ],
   touchJob: [
     { kind: "touchJob", ...job, at: AT },
