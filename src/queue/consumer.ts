@@ -177,7 +177,7 @@ async function giveBack(
   away: HandlerAway,
   { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: Connection["jobs"] },
 ): Promise<void> {
-  console.warn("wfe-handler-away", claimed.length, away);
+  console.warn("wfe-handler-away", claimed.length, away.message);
   try {
     const jobIds = claimed.map(({ jobId }) => jobId);
     consumed.returned = await jobs.giveBackMany(jobIds, failure(away).error);
@@ -202,10 +202,7 @@ interface Leased {
   readonly keeper: LeaseKeeper;
 }
 
-async function handled(
-  { job, lease, keeper }: Leased,
-  options: ConsumerOptions,
-): Promise<Handled> {
+async function handled({ job, lease, keeper }: Leased, options: ConsumerOptions): Promise<Handled> {
   const { handlerTimeoutMs } = options.settings;
   try {
     const called = call(options.handler, job, lease, options);
@@ -239,10 +236,17 @@ function handlerContext(options: ConsumerOptions, signal: AbortSignal): HandlerC
   return { persistence, jobs, aiCalls, signal };
 }
 
-/** For what is not about one job; undefined for a handler in another Worker. */
-function dutyContext(options: ConsumerOptions, timeoutMs: number): HandlerContext | undefined {
-  if (!options.embedded) return undefined;
-  return handlerContext(options, AbortSignal.timeout(timeoutMs));
+/** A call that is not about one job. An embedded handler is given a context, whose signal is aborted when the time is up. */
+async function onDuty<T>(
+  options: ConsumerOptions,
+  { who, timeoutMs }: { readonly who: string; readonly timeoutMs: number },
+  duty: (context: HandlerContext | undefined) => Promise<T> | undefined,
+): Promise<T | undefined> {
+  const controller = new AbortController();
+  const context = options.embedded ? handlerContext(options, controller.signal) : undefined;
+  const called = duty(context);
+  if (called === undefined) return undefined;
+  return withDeadline(called, timeoutMs, who, (late) => controller.abort(late));
 }
 
 function dutyMs({ settings }: ConsumerOptions): number {
@@ -290,10 +294,8 @@ async function claimRuns(options: ConsumerOptions): Promise<void> {
   if (waiting.length === 0) return;
   const away = await absence(options);
   if (away !== null) throw away;
-  const { handlerTimeoutMs } = options.settings;
-  const context = dutyContext(options, handlerTimeoutMs);
-  const claimed = options.handler?.claimRuns?.(context);
-  if (claimed !== undefined) await withDeadline(claimed, handlerTimeoutMs, "claimRuns");
+  const call = { who: "claimRuns", timeoutMs: options.settings.handlerTimeoutMs };
+  await onDuty(options, call, (context) => options.handler?.claimRuns?.(context));
 }
 
 async function handOverFailures(options: ConsumerOptions): Promise<void> {
@@ -303,14 +305,14 @@ async function handOverFailures(options: ConsumerOptions): Promise<void> {
   if (failures.length === 0) return;
   const away = await absence(options);
   if (away !== null) throw away;
+  const call = { who: "jobFailed", timeoutMs: dutyMs(options) };
   // One that cannot be handed over comes again with the next tick, and keeps nobody else waiting.
   for (const { workflowRunId, ordinal, workflowId, stageId, attempt, lastError } of failures) {
     const error = lastError === null ? null : decodeText(lastError);
     const jobId = joinId(workflowRunId, ordinal);
     const failed = { jobId, workflowRunId, workflowId, stageId, attempt, error };
     try {
-      const handed = handler?.jobFailed?.(failed, dutyContext(options, dutyMs(options)));
-      if (handed !== undefined) await withDeadline(handed, dutyMs(options), "jobFailed");
+      await onDuty(options, call, (context) => handler?.jobFailed?.(failed, context));
     } catch (fault) {
       console.error("wfe-failure-not-handled", jobId, fault);
     }
@@ -324,10 +326,8 @@ async function relay(options: ConsumerOptions): Promise<void> {
   const away = await absence(options);
   if (away !== null) throw away;
   // Called on the handler itself: of a stub, every property is a call.
-  const publish = async (events: OutboxRecord[]) => {
-    const published = handler.publishEvents?.(events);
-    if (published === undefined) return [];
-    return withDeadline(published, dutyMs(options), "publishEvents");
-  };
+  const call = { who: "publishEvents", timeoutMs: dutyMs(options) };
+  const publish = async (events: OutboxRecord[]) =>
+    (await onDuty(options, call, () => handler.publishEvents?.(events))) ?? [];
   await relayEvents(connection(options).persistence, publish, settings.outboxAttempts);
 }

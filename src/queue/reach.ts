@@ -1,6 +1,5 @@
 /** Whether the handler's Worker is there, told apart from a handler that fails. */
 import { withDeadline } from "../changes/index.ts";
-import type { JobHandler } from "../contract/index.ts";
 
 /** A Worker that does not start within so long is away. */
 const REACH_DEADLINE_MS = 30_000;
@@ -16,12 +15,12 @@ export class HandlerAway extends Error {
  * @throws HandlerAway
  */
 export async function reach(
-  handler: JobHandler,
+  handler: { readonly handleJob: unknown },
   deadlineMs: number = REACH_DEADLINE_MS,
 ): Promise<void> {
   try {
     // Of a stub, reading a method without calling it is a round trip, in which the Worker starts and none of its methods is entered.
-    const read = Promise.resolve<unknown>(handler.handleJob);
+    const read = Promise.resolve(handler.handleJob);
     dispose(await withDeadline(read, deadlineMs, "Its Worker"));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

@@ -46,6 +46,8 @@ export interface SweepOptions {
   readonly resumes: boolean;
   /** How long one step may take. Default: 90 seconds. */
   readonly stepDeadlineMs?: number;
+  /** How long the queue may take to tell its backlog. Default: 5 seconds. */
+  readonly metricsDeadlineMs?: number;
 }
 
 /** What one tick did, and found. `failed`: the steps that failed; their work is left to the next tick. */
@@ -198,9 +200,10 @@ class Tick {
   /** Messages that wait already; 0 when the queue does not say. */
   async #backlog(): Promise<number> {
     try {
-      const told = this.#options.queue?.metrics?.();
+      const { queue, metricsDeadlineMs = METRICS_DEADLINE_MS } = this.#options;
+      const told = queue?.metrics?.();
       if (told === undefined) return 0;
-      return (await withDeadline(told, METRICS_DEADLINE_MS, "The queue")).backlogCount;
+      return (await withDeadline(told, metricsDeadlineMs, "The queue")).backlogCount;
     } catch (error) {
       console.warn("wfe-queue-metrics-failed", error);
       return 0;

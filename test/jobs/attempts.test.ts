@@ -132,7 +132,8 @@ describe.each(ways)("the pause before a retry, $name", ({ open }) => {
       const { jobId, attempt, maxAttempts } = present(await jobs.dequeue());
       await jobs.fail(jobId, "no", true);
       const [job] = await jobsOf(backend);
-      const pause = job?.status === "PENDING" ? present(job.nextPollAt).getTime() - Date.now() : null;
+      const pause =
+        job?.status === "PENDING" ? present(job.nextPollAt).getTime() - Date.now() : null;
       failures.push({ left: maxAttempts - attempt, pause });
       pass(pause ?? 0);
     }

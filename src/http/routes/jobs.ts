@@ -109,7 +109,15 @@ const stats = operation({
           oldestDueMs: milliseconds("For how long the oldest has been due.").nullable(),
         })
         .openapi("JobStats"),
-      example: { due: 3, delayed: 1, leased: 2, suspended: 0, failed: 0, undelivered: 0, oldestDueMs: 1_500 },
+      example: {
+        due: 3,
+        delayed: 1,
+        leased: 2,
+        suspended: 0,
+        failed: 0,
+        undelivered: 0,
+        oldestDueMs: 1_500,
+      },
     },
   }),
 });
