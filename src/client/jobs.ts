@@ -5,10 +5,8 @@ import {
   type Guard,
   JOB_ERROR_BYTES_MAX,
   JOB_STATS_FAILED_MS,
-  joinId,
   type JobRow,
   type JobState,
-  PAGE_ROWS,
   RESUME_JOBS_MAX,
   type RetryBackoff,
   STALE_LEASE_MS_DEFAULT,
@@ -42,6 +40,7 @@ import { type LateResult, recordLateResults } from "./late-results.ts";
 import { toDelivery, toJobRecord } from "./records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
+import { suspendedJobsDue } from "./suspended-jobs.ts";
 import type { Unit } from "./unit.ts";
 
 /** Deliveries remembered by a connection; it normally lives for one request. */
@@ -415,27 +414,7 @@ export class Jobs implements ExtendedJobQueue {
   async getSuspendedJobsReadyToPoll(): Promise<
     Array<{ jobId: string; stageId: string; workflowRunId: string }>
   > {
-    const now = await this.#direct.now();
-    const rows: JobRow[] = [];
-    for (;;) {
-      const last = rows.at(-1);
-      const after =
-        last === undefined
-          ? null
-          : {
-              nextPollAt: last.nextPollAt ?? now,
-              workflowRunId: last.workflowRunId,
-              ordinal: last.ordinal,
-            };
-      const [page] = await this.#direct.read([{ q: "suspendedJobs", now, after }]);
-      rows.push(...page);
-      if (page.length < PAGE_ROWS) break;
-    }
-    return rows.map((row) => ({
-      jobId: joinId(row.workflowRunId, row.ordinal),
-      stageId: row.stageId,
-      workflowRunId: row.workflowRunId,
-    }));
+    return suspendedJobsDue(this.#direct);
   }
 
   async releaseStaleJobs(staleThresholdMs: number = STALE_LEASE_MS_DEFAULT): Promise<number> {

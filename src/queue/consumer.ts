@@ -240,11 +240,11 @@ function handlerContext(options: ConsumerOptions, signal: AbortSignal): HandlerC
 async function onDuty<T>(
   options: ConsumerOptions,
   { who, timeoutMs }: { readonly who: string; readonly timeoutMs: number },
-  duty: (context: HandlerContext | undefined) => Promise<T> | undefined,
+  begin: (context: HandlerContext | undefined) => Promise<T> | undefined,
 ): Promise<T | undefined> {
   const controller = new AbortController();
   const context = options.embedded ? handlerContext(options, controller.signal) : undefined;
-  const called = duty(context);
+  const called = begin(context);
   if (called === undefined) return undefined;
   return withDeadline(called, timeoutMs, who, (late) => controller.abort(late));
 }
@@ -294,8 +294,8 @@ async function claimRuns(options: ConsumerOptions): Promise<void> {
   if (waiting.length === 0) return;
   const away = await absence(options);
   if (away !== null) throw away;
-  const call = { who: "claimRuns", timeoutMs: options.settings.handlerTimeoutMs };
-  await onDuty(options, call, (context) => options.handler?.claimRuns?.(context));
+  const duty = { who: "claimRuns", timeoutMs: options.settings.handlerTimeoutMs };
+  await onDuty(options, duty, (context) => options.handler?.claimRuns?.(context));
 }
 
 async function handOverFailures(options: ConsumerOptions): Promise<void> {
@@ -305,14 +305,14 @@ async function handOverFailures(options: ConsumerOptions): Promise<void> {
   if (failures.length === 0) return;
   const away = await absence(options);
   if (away !== null) throw away;
-  const call = { who: "jobFailed", timeoutMs: dutyMs(options) };
+  const duty = { who: "jobFailed", timeoutMs: dutyMs(options) };
   // One that cannot be handed over comes again with the next tick, and keeps nobody else waiting.
   for (const { workflowRunId, ordinal, workflowId, stageId, attempt, lastError } of failures) {
     const error = lastError === null ? null : decodeText(lastError);
     const jobId = joinId(workflowRunId, ordinal);
     const failed = { jobId, workflowRunId, workflowId, stageId, attempt, error };
     try {
-      await onDuty(options, call, (context) => handler?.jobFailed?.(failed, context));
+      await onDuty(options, duty, (context) => handler?.jobFailed?.(failed, context));
     } catch (fault) {
       console.error("wfe-failure-not-handled", jobId, fault);
     }
@@ -326,8 +326,8 @@ async function relay(options: ConsumerOptions): Promise<void> {
   const away = await absence(options);
   if (away !== null) throw away;
   // Called on the handler itself: of a stub, every property is a call.
-  const call = { who: "publishEvents", timeoutMs: dutyMs(options) };
+  const duty = { who: "publishEvents", timeoutMs: dutyMs(options) };
   const publish = async (events: OutboxRecord[]) =>
-    (await onDuty(options, call, () => handler.publishEvents?.(events))) ?? [];
+    (await onDuty(options, duty, () => handler.publishEvents?.(events))) ?? [];
   await relayEvents(connection(options).persistence, publish, settings.outboxAttempts);
 }

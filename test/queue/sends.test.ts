@@ -286,8 +286,8 @@ describe("of other kinds", () => {
     };
     await persistence.appendOutboxEvents([event, event]);
     expect(kindsOf(part.queue.take())).toEqual(["outbox"]);
-    const [{ id } = { id: "" }] = await persistence.getUnpublishedOutboxEvents();
-    await persistence.moveOutboxEventToDLQ(id);
+    const [first] = await persistence.getUnpublishedOutboxEvents();
+    await persistence.moveOutboxEventToDLQ(first?.id ?? "");
     expect(part.queue.messages).toEqual([]);
     expect(await persistence.replayDLQEvents(1)).toBe(1);
     expect(kindsOf(part.queue.take())).toEqual(["outbox"]);
