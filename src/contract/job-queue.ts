@@ -112,8 +112,9 @@ export interface HandlerContext {
  */
 export interface JobHandler {
   /**
-   * Works one job. While it runs its lease is renewed. What it throws counts as `failed` with `retry`. The same attempt is never
-   * given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
+   * Works one job. While it runs its lease is renewed. What it throws counts as `failed` with `retry`, and so does a Worker that dies
+   * of it. While the Worker of a bound handler cannot be reached, its jobs come back to it, and use up no attempt. The same attempt is
+   * never given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
    */
   handleJob(job: DequeueResult, context?: HandlerContext): Promise<JobOutcome>;
   /** PENDING runs wait: claims them. Called only where `runs` is among the handler's duties. */
@@ -121,12 +122,13 @@ export interface JobHandler {
   /**
    * A job has failed for good: its attempts are used up, or its worker said so. Ends the stage and the run, or tries again by
    * another job. Called at least once, and every minute again for a day, while the stage and its run are unfinished and the stage
-   * has no later job. Called only where `failures` is among the duties.
+   * has no later job. It may take a minute; then it is given up, like one that throws. Called only where `failures` is among the duties.
    */
   jobFailed?(job: FailedDelivery, context?: HandlerContext): Promise<void>;
   /**
    * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
-   * counts as a failure of that event; after ten failures it goes to the DLQ. Called only where `outbox` is among the duties.
+   * counts as a failure of that event; after ten failures it goes to the DLQ. It may take a minute. Called only where `outbox` is among
+   * the duties.
    */
   publishEvents?(events: OutboxRecord[]): Promise<string[]>;
 }
