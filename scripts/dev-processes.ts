@@ -12,8 +12,8 @@ import { fileURLToPath } from "node:url";
 import { ProcessGroup } from "./process-group.ts";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const APP = join(ROOT, "examples", "documents");
-const SERVICE_CONFIG = join(APP, "service.toml");
+const DOCUMENTS = { name: "documents", directory: join(ROOT, "examples", "documents") };
+const SERVICE_CONFIG = join(DOCUMENTS.directory, "service.toml");
 const WRANGLER = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
 const SERVICE_NAME = "workflow-engine-cloudflare";
 const START_TIMEOUT_MS = 60_000;
@@ -27,6 +27,8 @@ export interface DevOptions {
   readonly leaseMs?: number;
   /** The service's wrangler.toml. Default: the example's, which has the example as its handler. */
   readonly config?: string;
+  /** The app: its Worker's name, and where its wrangler.toml is. Default: the example. */
+  readonly app?: { readonly name: string; readonly directory: string };
   /** The service's secret API_TOKENS; without it, its HTTP API answers nobody. */
   readonly apiTokens?: string;
 }
@@ -81,7 +83,10 @@ export class DevProcesses {
 
   /** Resolves when the app answers and reaches the service. */
   async startApp(): Promise<void> {
-    const app = await this.#startDev("the app", APP, this.#options.appPort, [
+    const { app: worker = DOCUMENTS, appPort } = this.#options;
+    // What a killed one has left behind.
+    await rm(join(this.#scratchDir, "registry", worker.name), { force: true });
+    const app = await this.#startDev("the app", worker.directory, appPort, [
       `--persist-to=${join(this.#scratchDir, "app-state")}`,
     ]);
     this.#app = app;
@@ -114,6 +119,12 @@ export class DevProcesses {
     await this.#service?.kill();
     this.#service = null;
     await rm(join(this.#scratchDir, "registry", SERVICE_NAME), { force: true });
+  }
+
+  /** Ends the app as a crash would: the service's calls meet nobody until `startApp`. */
+  async killApp(): Promise<void> {
+    await this.#app?.kill();
+    this.#app = null;
   }
 
   async stopService(): Promise<void> {

@@ -197,7 +197,7 @@ export const change = z.discriminatedUnion("kind", [
   }),
   /** COMPLETED, completedAt = updatedAt = at; nothing if terminal (COMPLETED, FAILED, CANCELLED). */
   z.strictObject({ kind: z.literal("completeJob"), ...jobKey, ...fence, at: instantField }),
-  /** SUSPENDED, nextPollAt, workerId = lockedAt = null, updatedAt = at; nothing if terminal. */
+  /** SUSPENDED, nextPollAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
   z.strictObject({
     kind: z.literal("suspendJob"),
     ...jobKey,
@@ -206,8 +206,8 @@ export const change = z.discriminatedUnion("kind", [
     at: instantField,
   }),
   /**
-   * lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null, nextPollAt = at + the
-   * backoff; otherwise FAILED, completedAt = at. Nothing if terminal.
+   * failures + 1, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
+   * nextPollAt = at + the backoff after so many failures; otherwise FAILED, completedAt = at. Nothing if terminal.
    */
   z.strictObject({
     kind: z.literal("failJob"),
@@ -218,11 +218,23 @@ export const change = z.discriminatedUnion("kind", [
     retry: retryBackoff.nullable(),
     at: instantField,
   }),
+  /**
+   * The delivery did not reach the handler, and counts for nothing. If RUNNING: PENDING, workerId = lockedAt = null, undelivered + 1,
+   * maxAttempts + 1, nextPollAt = at + the backoff after so many in a row, lastError = `error`, updatedAt = at. Nothing otherwise.
+   */
+  z.strictObject({
+    kind: z.literal("returnJob"),
+    ...jobKey,
+    ...fence,
+    error: jobErrorField,
+    retry: retryBackoff,
+    at: instantField,
+  }),
   /** lockedAt = updatedAt = at if RUNNING; nothing otherwise. */
   z.strictObject({ kind: z.literal("touchJob"), ...jobKey, ...fence, at: instantField }),
   /**
-   * If RUNNING and lockedAt < staleBefore: workerId = lockedAt = null, updatedAt = at, lastError = `error`; PENDING, or when
-   * attempt >= maxAttempts FAILED with completedAt = at. Nothing otherwise.
+   * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, workerId = lockedAt = null, updatedAt = at,
+   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = at. Nothing otherwise.
    */
   z.strictObject({
     kind: z.literal("releaseJob"),

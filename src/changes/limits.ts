@@ -53,10 +53,12 @@ export const PRIORITY_DEFAULT = 5;
 export const JOB_MAX_ATTEMPTS_DEFAULT = 3;
 /** A lease that was not renewed for so long is over. */
 export const STALE_LEASE_MS_DEFAULT = 300_000;
-/** Retry n waits this times 2^n, where n counts the deliveries so far: 2 s, 4 s. */
+/** Retry n waits this times 2^n, where n counts the failures so far: 2 s, 4 s. */
 export const RETRY_BASE_MS = 1_000;
 export const RETRY_CAP_MS = 3_600_000;
 export const RETRY_EXPONENT_MAX = 20;
+/** A job whose handler cannot be reached is given to it again after so long at the latest: a handler that is back finds it soon. */
+export const UNDELIVERED_CAP_MS = 300_000;
 
 /** Jobs that one claim takes: a queue hands over at most 100 messages at once. */
 export const CLAIM_JOBS_MAX = 100;

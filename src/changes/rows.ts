@@ -194,6 +194,10 @@ export const newJobRow = z.strictObject({
   completedAt: instantField.nullable(),
   attempt: countField,
   maxAttempts: countField,
+  /** Deliveries that failed, or whose lease ran out: the pause before a retry grows by them. */
+  failures: countField,
+  /** Deliveries in a row that did not reach the handler: the pause before the next grows by them. */
+  undelivered: countField,
   lastError: jobErrorField.nullable(),
   nextPollAt: instantField.nullable(),
   payload: textField,
@@ -227,7 +231,7 @@ export type JobState = Pick<
 
 /**
  * How many jobs are in which state; each count stops at JOB_STATS_MAX. `due`: PENDING, and not before its time;
- * `delayed`: PENDING, and before it. `oldestDueAt`: since when the longest waiting of the counted due jobs is due.
+ * `delayed`: PENDING, and before it; `undelivered`: of both, given back since the handler could not be reached. `oldestDueAt`: since when the longest waiting of the counted due jobs is due.
  */
 export type JobStatsRow = {
   due: number;
@@ -235,6 +239,7 @@ export type JobStatsRow = {
   leased: number;
   suspended: number;
   failed: number;
+  undelivered: number;
   oldestDueAt: number | null;
 };
 

@@ -85,6 +85,8 @@ function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
     completedAt: null,
     attempt: 0,
     maxAttempts: wholeNumber(job.maxAttempts, "maxAttempts", JOB_MAX_ATTEMPTS_DEFAULT),
+    failures: 0,
+    undelivered: 0,
     lastError: null,
     nextPollAt: nullableInstant(job.scheduledFor, "scheduledFor"),
     payload,

@@ -147,6 +147,7 @@ export function facetOfChange(change: Change): Facet | null {
     case "completeJob":
     case "suspendJob":
     case "failJob":
+    case "returnJob":
     case "touchJob":
     case "releaseJob":
       return { of: "job", workflowRunId: change.workflowRunId, ordinal: change.ordinal };

@@ -5,14 +5,13 @@ import {
   type Guard,
   JOB_ERROR_BYTES_MAX,
   JOB_STATS_FAILED_MS,
-  joinId,
   type JobRow,
   type JobState,
-  PAGE_ROWS,
   RESUME_JOBS_MAX,
   type RetryBackoff,
   STALE_LEASE_MS_DEFAULT,
   TRANSACTION_CHANGES_MAX,
+  UNDELIVERED_CAP_MS,
   wasWrittenBy,
 } from "../changes/index.ts";
 import {
@@ -41,6 +40,7 @@ import { type LateResult, recordLateResults } from "./late-results.ts";
 import { toDelivery, toJobRecord } from "./records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
+import { suspendedJobsDue } from "./suspended-jobs.ts";
 import type { Unit } from "./unit.ts";
 
 /** Deliveries remembered by a connection; it normally lives for one request. */
@@ -335,6 +335,25 @@ export class Jobs implements ExtendedJobQueue {
     });
   }
 
+  /**
+   * Gives back deliveries that did not reach whoever works them, in one round trip. They count for nothing; the jobs come again after
+   * pauses that grow. Answers how many were given back; the others have come to their end, or a later attempt owns them.
+   */
+  async giveBackMany(jobIds: readonly string[], reason: string): Promise<number> {
+    const error = freeText(reason, "error", JOB_ERROR_BYTES_MAX);
+    const attempts = this.#attemptsOf(jobIds);
+    const capMs = Math.min(this.#retry.capMs, UNDELIVERED_CAP_MS);
+    const states = await this.#writeEach(jobIds, (_index, jobId, at) => ({
+      kind: "returnJob",
+      ...requireKey("giveBackMany", jobId),
+      attempt: attempts.get(jobId),
+      error,
+      retry: drawBackoff({ ...this.#retry, capMs }),
+      at,
+    }));
+    return [...states.values()].filter(({ written }) => written).length;
+  }
+
   /** The attempts that the connection has of these jobs now. It may be given others while a call is under way. */
   #attemptsOf(jobIds: readonly string[]): Map<string, number | undefined> {
     return new Map(jobIds.map((jobId) => [jobId, this.#deliveries.get(jobId)]));
@@ -379,9 +398,9 @@ export class Jobs implements ExtendedJobQueue {
     const [row] = await this.#direct.read([
       { q: "jobStats", now, failedSince: now - JOB_STATS_FAILED_MS },
     ]);
-    const { oldestDueAt, due, delayed, leased, suspended, failed } = row;
+    const { oldestDueAt, ...counts } = row;
     const oldestDueMs = oldestDueAt === null ? null : Math.max(0, now - oldestDueAt);
-    return { due, delayed, leased, suspended, failed, oldestDueMs };
+    return { ...counts, oldestDueMs };
   }
 
   async getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]> {
@@ -395,27 +414,7 @@ export class Jobs implements ExtendedJobQueue {
   async getSuspendedJobsReadyToPoll(): Promise<
     Array<{ jobId: string; stageId: string; workflowRunId: string }>
   > {
-    const now = await this.#direct.now();
-    const rows: JobRow[] = [];
-    for (;;) {
-      const last = rows.at(-1);
-      const after =
-        last === undefined
-          ? null
-          : {
-              nextPollAt: last.nextPollAt ?? now,
-              workflowRunId: last.workflowRunId,
-              ordinal: last.ordinal,
-            };
-      const [page] = await this.#direct.read([{ q: "suspendedJobs", now, after }]);
-      rows.push(...page);
-      if (page.length < PAGE_ROWS) break;
-    }
-    return rows.map((row) => ({
-      jobId: joinId(row.workflowRunId, row.ordinal),
-      stageId: row.stageId,
-      workflowRunId: row.workflowRunId,
-    }));
+    return suspendedJobsDue(this.#direct);
   }
 
   async releaseStaleJobs(staleThresholdMs: number = STALE_LEASE_MS_DEFAULT): Promise<number> {

@@ -71,6 +71,7 @@ export class Recorded {
       case "completeJob":
       case "suspendJob":
       case "failJob":
+      case "returnJob":
       case "touchJob":
       case "releaseJob":
         if (!this.#jobs.has(name(change.workflowRunId, change.ordinal))) {

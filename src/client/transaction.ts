@@ -398,6 +398,7 @@ function writtenRows(change: Change): string[] {
     case "completeJob":
     case "suspendJob":
     case "failJob":
+    case "returnJob":
     case "touchJob":
     case "releaseJob":
       return [`job\0${change.workflowRunId}\0${change.ordinal}`];

@@ -29,6 +29,8 @@ export interface JobStats {
   readonly suspended: number;
   /** FAILED within the last 24 hours. */
   readonly failed: number;
+  /** Of those due and delayed, the ones that came back since their handler could not be reached. More than 0: the handler is away. */
+  readonly undelivered: number;
   /** Milliseconds that the longest waiting of the counted due jobs has been due; null when none is. */
   readonly oldestDueMs: number | null;
 }
@@ -110,8 +112,9 @@ export interface HandlerContext {
  */
 export interface JobHandler {
   /**
-   * Works one job. While it runs its lease is renewed. What it throws counts as `failed` with `retry`. The same attempt is never
-   * given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
+   * Works one job. While it runs its lease is renewed. What it throws counts as `failed` with `retry`, and so does a Worker that dies
+   * of it. While the Worker of a bound handler cannot be reached, its jobs come back to it, and use up no attempt. The same attempt is
+   * never given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
    */
   handleJob(job: DequeueResult, context?: HandlerContext): Promise<JobOutcome>;
   /** PENDING runs wait: claims them. Called only where `runs` is among the handler's duties. */
@@ -119,14 +122,14 @@ export interface JobHandler {
   /**
    * A job has failed for good: its attempts are used up, or its worker said so. Ends the stage and the run, or tries again by
    * another job. Called at least once, and every minute again for a day, while the stage and its run are unfinished and the stage
-   * has no later job. Called only where `failures` is among the duties.
+   * has no later job. It may take a minute; then it is given up, like one that throws. Called only where `failures` is among the duties.
    */
   jobFailed?(job: FailedDelivery, context?: HandlerContext): Promise<void>;
   /**
    * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
    * counts as a failure of that event; after ten failures it goes to the DLQ. If it throws, it is called again with fewer of them,
-   * until the event is found at which it throws: what it had published before it threw, it is given again. Called only where `outbox`
-   * is among the duties.
+   * until the event is found at which it throws: what it had published before it threw, it is given again. It may take a minute. Called
+   * only where `outbox` is among the duties.
    */
   publishEvents?(events: OutboxRecord[]): Promise<string[]>;
 }

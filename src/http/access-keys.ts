@@ -4,6 +4,7 @@
  */
 import { importJWK } from "jose";
 import * as z from "zod";
+import { withDeadline } from "../changes/index.ts";
 import { HttpFault } from "./problem.ts";
 
 /** Keys are looked at again after so long, so that one that was taken back is not trusted for ever. */
@@ -56,7 +57,7 @@ export class AccessKeys {
     if (now - this.#failedAt < FAILED_COOLDOWN_MS) throw unavailable();
     this.#begunAt = now;
     try {
-      this.#keys = await this.#fetched();
+      this.#keys = await withDeadline(this.#fetched(), FETCH_TIMEOUT_MS, "The keys' endpoint");
       this.#fetchedAt = now;
     } catch (error) {
       this.#failedAt = now;

@@ -1,7 +1,7 @@
 /** The HTTP door: everything that the service can do, for callers that have no binding. */
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
-import { newCommitId } from "../changes/index.ts";
+import { newCommitId, withDeadline } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
 import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
@@ -25,6 +25,9 @@ import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
 import { type AppEnv, boundedBody, decodablePath, newRouter } from "./support.ts";
 import { authorizationOf } from "./websocket.ts";
+
+/** A limiter that does not answer so soon keeps nobody waiting: the request is refused, and nothing was done. */
+const LIMITER_DEADLINE_MS = 2_000;
 
 const app = newRouter();
 
@@ -62,9 +65,10 @@ app.use("/v1/*", async (context, next) => {
   const { env, req } = context;
   const caller = await callerOf(env, req.raw, authorizationOf(req), Date.now());
   context.set("caller", caller);
-  const limited = await env.RATE_LIMITER?.limit({ key: caller.name });
-  if (limited?.success === false) {
-    throw new HttpFault("RATE_LIMITED", "Too many requests");
+  const limited = env.RATE_LIMITER?.limit({ key: caller.name });
+  if (limited !== undefined) {
+    const { success } = await withDeadline(limited, LIMITER_DEADLINE_MS, "The rate limiter");
+    if (!success) throw new HttpFault("RATE_LIMITED", "Too many requests");
   }
   const waitUntil = (promise: Promise<unknown>) => context.executionCtx.waitUntil(promise);
   const store = openStore(env, { waitUntil });

@@ -1,8 +1,12 @@
 /** Whether the service can do its work: the database answers and has the tables that this code knows, and the queue is bound. */
+import { withDeadline } from "../changes/index.ts";
 import type { HttpEnv } from "./support.ts";
 
 /** The newest migration that this code needs. */
-export const MIGRATION = "0002_search_runs.sql";
+export const MIGRATION = "0003_failures_and_undelivered.sql";
+
+/** A database that does not answer such a question within so long does no work either. */
+const DEADLINE_MS = 5_000;
 
 export interface Readiness {
   readonly ready: boolean;
@@ -20,9 +24,8 @@ export async function readiness(env: HttpEnv): Promise<Readiness> {
   let database = "ok";
   let migrations = "ok";
   try {
-    const applied = await env.DB.prepare(`SELECT 1 FROM "d1_migrations" WHERE "name" = ?`)
-      .bind(MIGRATION)
-      .first();
+    const known = env.DB.prepare(`SELECT 1 FROM "d1_migrations" WHERE "name" = ?`).bind(MIGRATION);
+    const applied = await withDeadline(known.first(), DEADLINE_MS, "D1");
     if (applied === null) migrations = `${MIGRATION} is not applied`;
   } catch (error) {
     // No table of migrations, or no database: the log tells which.

@@ -114,6 +114,7 @@ export function suspendJob(writer: Writer, change: ChangeOf<"suspendJob">): void
   setJob(writer, job, {
     status: "SUSPENDED",
     nextPollAt,
+    undelivered: 0,
     workerId: null,
     lockedAt: null,
     updatedAt: at,
@@ -124,23 +125,44 @@ export function failJob(writer: Writer, change: ChangeOf<"failJob">): void {
   const { at, error } = change;
   const job = openJob(writer, change);
   if (job === undefined) return;
+  const failed = { ...failedOnceMore(job), lastError: error, updatedAt: at };
   if (change.retry !== null && job.attempt < job.maxAttempts) {
-    const waitMs = backoffMs(change.retry, job.attempt);
     setJob(writer, job, {
+      ...failed,
       status: "PENDING",
-      lastError: error,
       workerId: null,
       lockedAt: null,
-      nextPollAt: at + waitMs,
-      updatedAt: at,
+      nextPollAt: at + backoffMs(change.retry, failed.failures),
     });
     return;
   }
-  setJob(writer, job, { status: "FAILED", lastError: error, completedAt: at, updatedAt: at });
+  setJob(writer, job, { ...failed, status: "FAILED", completedAt: at });
 }
 
-function backoffMs({ baseMs, capMs, jitterPermille }: RetryBackoff, attempt: number): number {
-  const waitMs = Math.min(baseMs * 2 ** Math.min(attempt, RETRY_EXPONENT_MAX), capMs);
+function failedOnceMore({ failures }: JobRow) {
+  return { failures: failures + 1, undelivered: 0 };
+}
+
+export function returnJob(writer: Writer, change: ChangeOf<"returnJob">): void {
+  const { at, error, retry } = change;
+  const job = runningJob(writer, change);
+  if (job === undefined) return;
+  const undelivered = job.undelivered + 1;
+  setJob(writer, job, {
+    status: "PENDING",
+    undelivered,
+    maxAttempts: job.maxAttempts + 1,
+    workerId: null,
+    lockedAt: null,
+    nextPollAt: at + backoffMs(retry, undelivered),
+    lastError: error,
+    updatedAt: at,
+  });
+}
+
+/** The pause after so many in a row. */
+function backoffMs({ baseMs, capMs, jitterPermille }: RetryBackoff, count: number): number {
+  const waitMs = Math.min(baseMs * 2 ** Math.min(count, RETRY_EXPONENT_MAX), capMs);
   return waitMs + Math.floor((waitMs * jitterPermille) / 1_000);
 }
 
@@ -154,7 +176,8 @@ export function releaseJob(writer: Writer, change: ChangeOf<"releaseJob">): void
   const { at, error, staleBefore } = change;
   const job = runningJob(writer, change);
   if (job === undefined || job.lockedAt === null || job.lockedAt >= staleBefore) return;
-  const released = { workerId: null, lockedAt: null, updatedAt: at, lastError: error };
+  const lease = { workerId: null, lockedAt: null };
+  const released = { ...failedOnceMore(job), ...lease, updatedAt: at, lastError: error };
   if (job.attempt < job.maxAttempts) {
     setJob(writer, job, { ...released, status: "PENDING" });
     return;

@@ -15,6 +15,7 @@ import {
   failJob,
   releaseJob,
   resumeJobs,
+  returnJob,
   suspendJob,
   touchJob,
 } from "./apply-jobs.ts";
@@ -107,6 +108,8 @@ function applyChange(writer: Writer, change: Change): void {
       return suspendJob(writer, change);
     case "failJob":
       return failJob(writer, change);
+    case "returnJob":
+      return returnJob(writer, change);
     case "touchJob":
       return touchJob(writer, change);
     case "releaseJob":

@@ -86,6 +86,7 @@ export function jobStats(state: State, { now, failedSince }: QueryOf<"jobStats">
     delayed: count((job) => job.status === "PENDING" && !isDue(job)),
     leased: count((job) => job.status === "RUNNING"),
     suspended: count((job) => job.status === "SUSPENDED"),
+    undelivered: count((job) => job.status === "PENDING" && job.undelivered > 0),
     failed: count(
       ({ status, completedAt }) =>
         status === "FAILED" && completedAt !== null && completedAt >= failedSince,

@@ -9,6 +9,7 @@ import {
   FAILURES_HANDED_OVER_MS,
   joinId,
   type Store,
+  withDeadline,
 } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import type { Settling } from "../client/jobs.ts";
@@ -21,6 +22,7 @@ import type {
 } from "../contract/index.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { failure, toOutcome } from "./outcome.ts";
+import { HandlerAway, reach } from "./reach.ts";
 import { relayEvents } from "./relay.ts";
 import type { DispatchSettings } from "./settings.ts";
 import { Settler } from "./settler.ts";
@@ -56,6 +58,8 @@ export interface ConsumedBatch {
   settled: number;
   /** A later attempt owns the job, or it had come to its end: the result was not taken. */
   lost: number;
+  /** Given back, since the handler could not be reached. */
+  returned: number;
   unsettled: number;
 }
 
@@ -65,6 +69,8 @@ const FAILURES_MAX = 100;
 const PUBLISH_CALLS_MAX = 50;
 /** The same of a handler in another Worker: an invocation may call 32 others, and each of these may call back. */
 const BOUND_PUBLISH_CALLS_MAX = 10;
+/** How long a handler may take to draw the conclusion from one failure, or to publish one page of events. Others wait behind it. */
+const DUTY_MS_MAX = 60_000;
 /** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */
 const RETRY_SECONDS = 10;
 
@@ -116,8 +122,8 @@ function attempted(answer: () => unknown): void {
 }
 
 function nothing(permits: number, claimed = 0): ConsumedBatch {
-  const none = { completed: 0, suspended: 0, failed: 0, settled: 0, lost: 0, unsettled: 0 };
-  return { permits, claimed, ...none };
+  const settled = { completed: 0, suspended: 0, failed: 0, settled: 0 };
+  return { permits, claimed, ...settled, lost: 0, returned: 0, unsettled: 0 };
 }
 
 function connection({ store, workerId, settings, waitUntil }: ConsumerOptions): Connection {
@@ -135,8 +141,9 @@ async function workJobs(permits: number, options: ConsumerOptions): Promise<Cons
   if (claimed.length === 0) return consumed;
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs);
-  const work = claimed.map(async (job) => {
-    const outcome = await handled(job, keeper, options);
+  const leases = claimed.map((job) => ({ job, lease: keeper.hold(job.jobId) }));
+  const work = async ({ job, lease }: (typeof leases)[number]) => {
+    const outcome = await handled({ job, lease, keeper }, options);
     try {
       await settleAs(outcome, job, { consumed, settler, options });
     } catch (error) {
@@ -145,13 +152,44 @@ async function workJobs(permits: number, options: ConsumerOptions): Promise<Cons
     } finally {
       keeper.release(job.jobId);
     }
-  });
+  };
   try {
-    await Promise.all(work);
+    const away = await absence(options);
+    if (away === null) await Promise.all(leases.map(work));
+    else await giveBack(claimed, away, { consumed, jobs });
   } finally {
     await keeper.stop();
   }
   return consumed;
+}
+
+/** Why the handler cannot be called; null: it can. One that is embedded is always there. */
+async function absence({ handler, embedded }: ConsumerOptions): Promise<HandlerAway | null> {
+  if (embedded || handler === null) return null;
+  try {
+    await reach(handler);
+    return null;
+  } catch (error) {
+    if (error instanceof HandlerAway) return error;
+    throw error;
+  }
+}
+
+/** Nobody has been called: the deliveries count for nothing, and the jobs come again after a pause. */
+async function giveBack(
+  claimed: readonly DequeueResult[],
+  away: HandlerAway,
+  { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: Connection["jobs"] },
+): Promise<void> {
+  console.warn("wfe-handler-away", claimed.length, away.message);
+  try {
+    const jobIds = claimed.map(({ jobId }) => jobId);
+    consumed.returned = await jobs.giveBackMany(jobIds, failure(away).error);
+    consumed.lost = claimed.length - consumed.returned;
+  } catch (error) {
+    consumed.unsettled = claimed.length;
+    console.error("wfe-jobs-not-given-back", claimed.length, error);
+  }
 }
 
 /**
@@ -162,29 +200,25 @@ type Handled =
   | Settling["outcome"]
   | { readonly status: "settled" | "unanswered"; readonly otherwise: Settling["outcome"] };
 
-async function handled(
-  job: DequeueResult,
-  keeper: LeaseKeeper,
-  options: ConsumerOptions,
-): Promise<Handled> {
-  const { handler, settings } = options;
-  const lease = keeper.hold(job.jobId);
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const message = `The handler did not answer within ${settings.handlerTimeoutMs} ms`;
-    reject(new Error(message));
-    keeper.release(job.jobId, message);
-  }, settings.handlerTimeoutMs);
+interface Leased {
+  readonly job: DequeueResult;
+  readonly lease: AbortSignal;
+  readonly keeper: LeaseKeeper;
+}
+
+async function handled({ job, lease, keeper }: Leased, options: ConsumerOptions): Promise<Handled> {
+  const { handlerTimeoutMs } = options.settings;
   try {
-    const answer = call(handler, job, lease, options);
-    const outcome = toOutcome(await Promise.race([answer, late]));
+    const called = call(options.handler, job, lease, options);
+    const answer = await withDeadline(called, handlerTimeoutMs, "The handler", ({ message }) => {
+      keeper.release(job.jobId, message);
+    });
+    const outcome = toOutcome(answer);
     if (outcome.status !== "settled") return outcome;
     const message = "The handler said that it had settled the job, and it has not";
     return { status: "settled", otherwise: failure(message) };
   } catch (error) {
     return { status: "unanswered", otherwise: failure(error) };
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -206,10 +240,21 @@ function handlerContext(options: ConsumerOptions, signal: AbortSignal): HandlerC
   return { persistence, jobs, aiCalls, signal };
 }
 
-/** For what is not about one job; undefined for a handler in another Worker. */
-function dutyContext(options: ConsumerOptions): HandlerContext | undefined {
-  if (!options.embedded) return undefined;
-  return handlerContext(options, AbortSignal.timeout(options.settings.handlerTimeoutMs));
+/** A call that is not about one job. An embedded handler is given a context, whose signal is aborted when the time is up. */
+async function onDuty<T>(
+  options: ConsumerOptions,
+  { who, timeoutMs }: { readonly who: string; readonly timeoutMs: number },
+  begin: (context: HandlerContext | undefined) => Promise<T> | undefined,
+): Promise<T | undefined> {
+  const controller = new AbortController();
+  const context = options.embedded ? handlerContext(options, controller.signal) : undefined;
+  const called = begin(context);
+  if (called === undefined) return undefined;
+  return withDeadline(called, timeoutMs, who, (late) => controller.abort(late));
+}
+
+function dutyMs({ settings }: ConsumerOptions): number {
+  return Math.min(settings.handlerTimeoutMs, DUTY_MS_MAX);
 }
 
 interface Settlement {
@@ -251,22 +296,27 @@ async function unlessSettled(
 async function claimRuns(options: ConsumerOptions): Promise<void> {
   const [waiting] = await options.store.read([{ q: "pendingRuns", limit: 1 }]);
   if (waiting.length === 0) return;
-  const context = dutyContext(options);
-  await options.handler?.claimRuns?.(context);
+  const away = await absence(options);
+  if (away !== null) throw away;
+  const duty = { who: "claimRuns", timeoutMs: options.settings.handlerTimeoutMs };
+  await onDuty(options, duty, (context) => options.handler?.claimRuns?.(context));
 }
 
 async function handOverFailures(options: ConsumerOptions): Promise<void> {
   const { store, handler } = options;
   const since = (await store.now()) - FAILURES_HANDED_OVER_MS;
   const [failures] = await store.read([{ q: "unhandledFailures", since, limit: FAILURES_MAX }]);
-  const context = dutyContext(options);
+  if (failures.length === 0) return;
+  const away = await absence(options);
+  if (away !== null) throw away;
+  const duty = { who: "jobFailed", timeoutMs: dutyMs(options) };
   // One that cannot be handed over comes again with the next tick, and keeps nobody else waiting.
   for (const { workflowRunId, ordinal, workflowId, stageId, attempt, lastError } of failures) {
     const error = lastError === null ? null : decodeText(lastError);
     const jobId = joinId(workflowRunId, ordinal);
     const failed = { jobId, workflowRunId, workflowId, stageId, attempt, error };
     try {
-      await handler?.jobFailed?.(failed, context);
+      await onDuty(options, duty, (context) => handler?.jobFailed?.(failed, context));
     } catch (fault) {
       console.error("wfe-failure-not-handled", jobId, fault);
     }
@@ -277,8 +327,12 @@ async function relay(options: ConsumerOptions): Promise<void> {
   const { handler, settings } = options;
   // Events that nobody could publish must not end up in the DLQ.
   if (handler?.publishEvents === undefined) return;
+  const away = await absence(options);
+  if (away !== null) throw away;
   // Called on the handler itself: of a stub, every property is a call.
-  const publish = async (events: OutboxRecord[]) => (await handler.publishEvents?.(events)) ?? [];
+  const duty = { who: "publishEvents", timeoutMs: dutyMs(options) };
+  const publish = async (events: OutboxRecord[]) =>
+    (await onDuty(options, duty, () => handler.publishEvents?.(events))) ?? [];
   await relayEvents(connection(options).persistence, {
     publish,
     attemptsMax: settings.outboxAttempts,

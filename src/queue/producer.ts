@@ -1,5 +1,6 @@
 /** Sends wake-ups. A send that fails or never happens changes nothing but latency: the sweep finds what is due. */
-import type { HandlerDuty } from "../contract/index.ts";
+import { withDeadline } from "../changes/index.ts";
+import { type HandlerDuty, isServiceError } from "../contract/index.ts";
 import { toMessage, type WakeUp, type WakeUpMessage } from "./wake-up.ts";
 
 /** The Cloudflare Queue `JOBS`, as far as it is used. */
@@ -10,15 +11,21 @@ export interface WakeUpQueue {
 
 /** https://developers.cloudflare.com/queues/platform/limits/ */
 const BATCH_MESSAGES_MAX = 100;
+/** Whoever sends does not wait for a queue for longer. */
+const SEND_DEADLINE_MS = 10_000;
 
 /** Who sends wake-ups, of which kinds. */
 export interface Waker {
   readonly duties: ReadonlySet<HandlerDuty>;
-  /** Never rejects. Resolves to how many messages were sent. */
+  /** Never rejects, and is over in time, whatever the queue does. Resolves to how many messages were surely sent. */
   wake(wakeUps: readonly WakeUp[], now: number): Promise<number>;
 }
 
-export function createWaker(queue: WakeUpQueue, duties: ReadonlySet<HandlerDuty>): Waker {
+export function createWaker(
+  queue: WakeUpQueue,
+  duties: ReadonlySet<HandlerDuty>,
+  deadlineMs: number = SEND_DEADLINE_MS,
+): Waker {
   return {
     duties,
     async wake(wakeUps, now) {
@@ -27,10 +34,12 @@ export function createWaker(queue: WakeUpQueue, duties: ReadonlySet<HandlerDuty>
       for (let start = 0; start < messages.length; start += BATCH_MESSAGES_MAX) {
         const batch = messages.slice(start, start + BATCH_MESSAGES_MAX);
         try {
-          await queue.sendBatch(batch);
+          await withDeadline(queue.sendBatch(batch), deadlineMs, "The queue");
           sent += batch.length;
         } catch (error) {
           console.warn("wfe-wake-ups-not-sent", batch.length, error);
+          // It would let the others wait for as long.
+          if (isServiceError(error)) break;
         }
       }
       return sent;

@@ -47,15 +47,15 @@ export function toMessage(
 
 /**
  * The query whose answer tells which of a commit's jobs can be claimed, and when; null when the changes themselves tell.
- * A retry may be the last one, a dedupe key may be held, and a concurrency key may have become free.
+ * A retry may be the last one, a dedupe key may be held, and a concurrency key may have become free. It is asked whatever the commit
+ * itself reads: that may be of other jobs, or as of another instant.
  */
-export function statesToAsk({ changes, reads }: Commit, now: number): Query | null {
+export function statesToAsk({ changes }: Pick<Commit, "changes">, now: number): Query | null {
   const keys = changes.flatMap((change) => {
     const key = settledJob(change);
     return key === null ? [] : [key];
   });
-  const asked = reads.some((query) => query.q === "jobStates");
-  return keys.length === 0 || asked ? null : { q: "jobStates", keys, now };
+  return keys.length === 0 ? null : { q: "jobStates", keys, now };
 }
 
 function settledJob(change: Change) {
@@ -63,6 +63,7 @@ function settledJob(change: Change) {
     case "completeJob":
     case "suspendJob":
     case "failJob":
+    case "returnJob":
     case "releaseJob":
       return { workflowRunId: change.workflowRunId, ordinal: change.ordinal };
     case "enqueueJob": {
@@ -105,7 +106,7 @@ export function wakeUpsAfter(
     }
     runs ||= change.kind === "createRun" && change.row.status === "PENDING";
     runs ||= change.kind === "updateRun" && change.set.status === "PENDING";
-    events ||= change.kind === "appendOutboxEvent";
+    events ||= change.kind === "appendOutboxEvent" || change.kind === "replayOutboxEvent";
   }
   if (failures) wakeUps.push({ kind: "failures", at: null });
   if (runs) wakeUps.push({ kind: "runs", at: null });

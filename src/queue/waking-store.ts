@@ -41,9 +41,8 @@ export class WakingStore implements Store {
     const reads = question === null ? commit.reads : [...commit.reads, question];
     const outcome = await this.#store.attempt({ ...commit, reads });
     if (!outcome.applied) return outcome;
-    const at = reads.findIndex((query) => query.q === "jobStates");
-    // The answers are in the order of the reads.
-    const states = (outcome.results[at] ?? []) as JobState[];
+    // The answers are in the order of the reads, and the caller's own come first.
+    const states = (outcome.results[commit.reads.length] ?? []) as JobState[];
     await this.#wake(commit, states, now);
     return { applied: true, results: outcome.results.slice(0, commit.reads.length) };
   }

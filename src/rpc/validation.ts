@@ -96,6 +96,7 @@ function longTexts(change: Change): LongTexts[] {
     case "enqueueJob":
       return [{ table: "jobs", values: change.row }];
     case "failJob":
+    case "returnJob":
     case "releaseJob":
       return [{ table: "jobs", values: { lastError: change.error } }];
     case "recordAiCall":

@@ -11,6 +11,7 @@ import {
   type ResultsOf,
   type Store,
   type UnattendedStage,
+  withDeadline,
 } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import type { DispatchSettings, Waker, WakeUp, WakeUpQueue } from "../queue/index.ts";
@@ -32,6 +33,10 @@ const PURGED_MAX = 1_000;
 const PURGES_MAX = 100;
 /** A tick begins no further one after so long. */
 const PURGE_MS_MAX = 30_000;
+/** A step that takes longer is left to the next tick. All of them together fit into a cron's 15 minutes. */
+const STEP_DEADLINE_MS = 90_000;
+/** A queue that does not tell its backlog within so long does not tell it. */
+const METRICS_DEADLINE_MS = 5_000;
 const COMMITS_KEPT_MS = 86_400_000;
 
 export interface SweepOptions {
@@ -44,6 +49,10 @@ export interface SweepOptions {
   readonly queue?: WakeUpQueue | undefined;
   /** Suspended jobs and stages are given to a handler when they are due. False: whoever suspended them polls them. */
   readonly resumes: boolean;
+  /** How long one step may take. Default: 90 seconds. */
+  readonly stepDeadlineMs?: number;
+  /** How long the queue may take to tell its backlog. Default: 5 seconds. */
+  readonly metricsDeadlineMs?: number;
 }
 
 /** What one tick did, and found. `failed`: the steps that failed; their work is left to the next tick. */
@@ -83,6 +92,7 @@ export type SweepStep = (typeof SWEEP_STEPS)[number];
 
 /** One tick. Resolves to its figures; never rejects. */
 export async function sweep(options: SweepOptions): Promise<SweepReport> {
+  const { stepDeadlineMs = STEP_DEADLINE_MS } = options;
   const tick = new Tick(options);
   const steps: { readonly [Step in SweepStep]: () => Promise<void> } = {
     leases: () => tick.endLeases(),
@@ -96,7 +106,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   };
   for (const step of SWEEP_STEPS) {
     try {
-      await steps[step]();
+      await withDeadline(steps[step](), stepDeadlineMs, `The step ${step}`);
     } catch (error) {
       tick.report.failed.push(step);
       console.error("wfe-sweep-step-failed", step, error);
@@ -195,7 +205,10 @@ class Tick {
   /** Messages that wait already; 0 when the queue does not say. */
   async #backlog(): Promise<number> {
     try {
-      return (await this.#options.queue?.metrics?.())?.backlogCount ?? 0;
+      const { queue, metricsDeadlineMs = METRICS_DEADLINE_MS } = this.#options;
+      const told = queue?.metrics?.();
+      if (told === undefined) return 0;
+      return (await withDeadline(told, metricsDeadlineMs, "The queue")).backlogCount;
     } catch (error) {
       console.warn("wfe-queue-metrics-failed", error);
       return 0;

@@ -18,6 +18,7 @@ import {
   failJobs,
   releaseJobs,
   resumeJobs,
+  returnJobs,
   suspendJobs,
   touchJobs,
 } from "./jobs.ts";
@@ -67,6 +68,7 @@ const CHANGES: {
   completeJob: completeJobs,
   suspendJob: suspendJobs,
   failJob: failJobs,
+  returnJob: returnJobs,
   touchJob: touchJobs,
   releaseJob: releaseJobs,
   cancelJobs: cancelJobs,
@@ -144,6 +146,7 @@ function updatedRow(change: Change | undefined): string | null {
     case "completeJob":
     case "suspendJob":
     case "failJob":
+    case "returnJob":
     case "touchJob":
     case "releaseJob":
       return `${change.workflowRunId}\0${change.ordinal}`;

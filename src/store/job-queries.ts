@@ -76,7 +76,7 @@ const PENDING = [
   `"jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" > ?1`,
 ].map(
   (where) =>
-    `SELECT * FROM (SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY ${where} LIMIT ?2)`,
+    `SELECT * FROM (SELECT ifnull("next_poll_at", "created_at") AS "due", "undelivered" FROM "jobs" INDEXED BY ${where} LIMIT ?2)`,
 );
 
 export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Statement {
@@ -97,6 +97,7 @@ export function selectJobStats({ now, failedSince }: QueryOf<"jobStats">): State
   return statement(
     `SELECT min(count(*) FILTER (WHERE "due" <= ?1), ?2) AS "due", min("due") FILTER (WHERE "due" <= ?1) AS "oldestDueAt", ` +
       `min(count(*) FILTER (WHERE "due" > ?1), ?2) AS "delayed", ` +
+      `min(count(*) FILTER (WHERE "undelivered" > 0), ?2) AS "undelivered", ` +
       `${counted("jobs_leased_idx", `"status" = 'RUNNING'`)} AS "leased", ` +
       `${counted("jobs_suspended_idx", `"status" = 'SUSPENDED'`)} AS "suspended", ` +
       `${counted("jobs_failed_idx", `"status" = 'FAILED' AND "completed_at" >= ?3`)} AS "failed" FROM (${PENDING.join(" UNION ALL ")})`,

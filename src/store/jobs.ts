@@ -112,7 +112,7 @@ export function completeJobs(changes: readonly ChangeOf<"completeJob">[], commit
 
 export function suspendJobs(changes: readonly ChangeOf<"suspendJob">[], commitId: string) {
   return updateEach(changes, ["at", "nextPollAt"], commitId, {
-    set: `"status" = 'SUSPENDED', "next_poll_at" = src."next_poll_at", "worker_id" = NULL, "locked_at" = NULL, "updated_at" = src."at"`,
+    set: `"status" = 'SUSPENDED', "next_poll_at" = src."next_poll_at", "undelivered" = 0, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = src."at"`,
     where: OPEN,
   });
 }
@@ -125,24 +125,40 @@ export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: stri
   );
   return [
     ...updateEach(final, ["at", "error"], commitId, {
-      set: `"status" = 'FAILED', "completed_at" = src."at", "last_error" = src."error", "updated_at" = src."at"`,
+      set: `"status" = 'FAILED', ${FAILED_ONCE_MORE}, "completed_at" = src."at", "last_error" = src."error", "updated_at" = src."at"`,
       where: OPEN,
     }),
     ...[...byBackoff.values()].flatMap((group) =>
       updateEach(group, ["at", "error"], commitId, {
         set:
-          `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ` +
+          `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, ` +
           `"worker_id" = ${ifLeft("NULL", `"worker_id"`)}, ` +
           `"locked_at" = ${ifLeft("NULL", `"locked_at"`)}, ` +
           `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, ` +
           `"delayed" = ${ifLeft("1", `"delayed"`)}, ` +
-          `"next_poll_at" = ${ifLeft(`src."at" + ${backoffSql(group[0]?.retry ?? NO_BACKOFF)}`, `"next_poll_at"`)}, ` +
+          `"next_poll_at" = ${ifLeft(`src."at" + ${backoffSql(group[0]?.retry ?? NO_BACKOFF, "failures")}`, `"next_poll_at"`)}, ` +
           `"last_error" = src."error", "updated_at" = src."at"`,
         where: OPEN,
       }),
     ),
   ];
 }
+
+/** As often as it happens in a row, the pause grows; every pause is one attempt more that the job may be given. */
+export function returnJobs(changes: readonly ChangeOf<"returnJob">[], commitId: string) {
+  const byBackoff = groupBy(changes, ({ retry }) => JSON.stringify(retry));
+  return [...byBackoff.values()].flatMap((group) =>
+    updateEach(group, ["at", "error"], commitId, {
+      set:
+        `"status" = 'PENDING', "undelivered" = "undelivered" + 1, "max_attempts" = "max_attempts" + 1, "worker_id" = NULL, "locked_at" = NULL, ` +
+        `"delayed" = 1, "next_poll_at" = src."at" + ${backoffSql(group[0]?.retry ?? NO_BACKOFF, "undelivered")}, ` +
+        `"last_error" = src."error", "updated_at" = src."at"`,
+      where: `+"status" = 'RUNNING'`,
+    }),
+  );
+}
+
+const FAILED_ONCE_MORE = `"failures" = "failures" + 1, "undelivered" = 0`;
 
 /** While attempts are left the one, and otherwise the other. */
 function ifLeft(left: string, otherwise: string): string {
@@ -151,9 +167,12 @@ function ifLeft(left: string, otherwise: string): string {
 
 const NO_BACKOFF: RetryBackoff = { baseMs: 0, capMs: 0, jitterPermille: 0 };
 
-/** Whole numbers, written out: bound ones would be REAL, and divide as such. */
-function backoffSql({ baseMs, capMs, jitterPermille }: RetryBackoff): string {
-  const wait = `min(${baseMs} * (1 << min("attempt", ${RETRY_EXPONENT_MAX})), ${capMs})`;
+/** The pause after one more of what the column counts. Whole numbers, written out: bound ones would be REAL, and divide as such. */
+function backoffSql(
+  { baseMs, capMs, jitterPermille }: RetryBackoff,
+  counted: "failures" | "undelivered",
+): string {
+  const wait = `min(${baseMs} * (1 << min("${counted}" + 1, ${RETRY_EXPONENT_MAX})), ${capMs})`;
   return `${wait} + ${wait} * ${jitterPermille} / 1000`;
 }
 
@@ -167,7 +186,7 @@ export function touchJobs(changes: readonly ChangeOf<"touchJob">[], commitId: st
 export function releaseJobs(changes: readonly ChangeOf<"releaseJob">[], commitId: string) {
   return updateEach(changes, ["at", "error", "staleBefore"], commitId, {
     set:
-      `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, "worker_id" = NULL, "locked_at" = NULL, "last_error" = src."error", ` +
+      `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, "worker_id" = NULL, "locked_at" = NULL, "last_error" = src."error", ` +
       `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, "updated_at" = src."at"`,
     where: `+"status" = 'RUNNING' AND +"locked_at" < src."stale_before"`,
   });

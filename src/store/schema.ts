@@ -279,6 +279,8 @@ export const jobs = sqliteTable(
     dedupeKey: text("dedupe_key"),
     concurrencyKey: text("concurrency_key"),
     concurrencyLimit: integer("concurrency_limit"),
+    failures: integer("failures").notNull().default(0),
+    undelivered: integer("undelivered").notNull().default(0),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),

@@ -125,6 +125,7 @@ function traceOfChange(change: Change, commitId: string): Trace {
     case "completeJob":
     case "suspendJob":
     case "failJob":
+    case "returnJob":
     case "touchJob":
     case "releaseJob": {
       const { workflowRunId, ordinal } = change;

@@ -52,6 +52,12 @@ function fenced<K extends ChangeKind, T extends object>(
     .map(([change, attempt]) => (attempt === undefined ? change : { ...change, attempt }));
 }
 
+const backoff = fc.record({
+  baseMs: of(0, 1, 7, 1_000, 86_400_000),
+  capMs: of(0, 5, 3_600_000, 31 * 86_400_000),
+  jitterPermille: of(0, 1, 333, 999, 1_000),
+});
+
 export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } = {
   createRun: kind("createRun", { row: fc.oneof(...["t", "u"].map(runRow)) }),
   updateRun: kind("updateRun", { id: workflowRunId, set: runSet, at: instant, bump }),
@@ -145,15 +151,10 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   failJob: fenced("failJob", {
     ...jobKey,
     error: shortText,
-    retry: nullable(
-      fc.record({
-        baseMs: of(0, 1, 7, 1_000, 86_400_000),
-        capMs: of(0, 5, 3_600_000, 31 * 86_400_000),
-        jitterPermille: of(0, 1, 333, 999, 1_000),
-      }),
-    ),
+    retry: nullable(backoff),
     at: instant,
   }),
+  returnJob: fenced("returnJob", { ...jobKey, error: shortText, retry: backoff, at: instant }),
   touchJob: fenced("touchJob", { ...jobKey, at: instant }),
   releaseJob: kind("releaseJob", {
     ...jobKey,
@@ -211,6 +212,7 @@ const aboutJobs = [
   CHANGES.completeJob,
   CHANGES.suspendJob,
   CHANGES.failJob,
+  CHANGES.returnJob,
   CHANGES.touchJob,
   CHANGES.releaseJob,
   CHANGES.cancelJobs,

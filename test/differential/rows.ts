@@ -162,6 +162,8 @@ export const jobRow = fc.record({
   completedAt: nullable(instant),
   attempt: of(0, 1, 3),
   maxAttempts: of(3),
+  failures: of(0, 0, 1, 2),
+  undelivered: of(0, 0, 1, 25),
   lastError: nullable(shortText),
   nextPollAt: nullable(instant),
   payload: text,

@@ -15,6 +15,7 @@ import {
   usingTheClock,
   type Way,
   ways,
+  write,
 } from "./support.ts";
 
 usingTheClock();
@@ -116,6 +117,47 @@ describe.each(ways)("maxAttempts, $name", ({ open }) => {
 });
 
 describe.each(ways)("the pause before a retry, $name", ({ open }) => {
+  it("grows with the failures, and not with the suspensions before them", async () => {
+    const place = open();
+    const backend = place.connect();
+    const { jobs } = backend;
+    await jobs.enqueue(JOB);
+    for (let poll = 0; poll < 12; poll += 1) {
+      const { jobId } = present(await jobs.dequeue());
+      await jobs.suspend(jobId, new Date(Date.now()));
+      await write(place, [{ kind: "resumeJobs", limit: 1, at: Date.now() }]);
+    }
+    const failures = [];
+    for (let failure = 1; failure <= 3; failure += 1) {
+      const { jobId, attempt, maxAttempts } = present(await jobs.dequeue());
+      await jobs.fail(jobId, "no", true);
+      const [job] = await jobsOf(backend);
+      const pause =
+        job?.status === "PENDING" ? present(job.nextPollAt).getTime() - Date.now() : null;
+      failures.push({ left: maxAttempts - attempt, pause });
+      pass(pause ?? 0);
+    }
+    expect(failures).toEqual([
+      { left: 2, pause: 2_000 },
+      { left: 1, pause: 4_000 },
+      { left: 0, pause: null },
+    ]);
+    expect(await jobsOf(backend)).toMatchObject([{ status: "FAILED", attempt: 15 }]);
+  });
+
+  it("counts a lease that expired as a failure", async () => {
+    const backend = open().connect();
+    const { jobs } = backend;
+    await jobs.enqueue(JOB);
+    await jobs.dequeue();
+    pass(10 * MINUTE);
+    await jobs.releaseStaleJobs();
+    const { jobId } = present(await jobs.dequeue());
+    await jobs.fail(jobId, "no", true);
+    const [job] = await jobsOf(backend);
+    expect(present(job?.nextPollAt).getTime() - Date.now()).toBe(4_000);
+  });
+
   it("is 2 s, 4 s, 8 s, ... by default", async () => {
     expect(await pausesOf(open, 4)).toEqual([2_000, 4_000, 8_000, 16_000]);
   });

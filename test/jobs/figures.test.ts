@@ -19,7 +19,15 @@ import {
 
 usingTheClock();
 
-const NONE = { due: 0, delayed: 0, leased: 0, suspended: 0, failed: 0, oldestDueMs: null };
+const NONE = {
+  due: 0,
+  delayed: 0,
+  leased: 0,
+  suspended: 0,
+  failed: 0,
+  undelivered: 0,
+  oldestDueMs: null,
+};
 const HOUR = 60 * MINUTE;
 
 describe.each(ways)("jobStats, $name", ({ open }) => {
@@ -42,6 +50,7 @@ describe.each(ways)("jobStats, $name", ({ open }) => {
     await jobs.enqueue({ ...JOB, scheduledFor: new Date(START + MINUTE) });
     await jobs.enqueueParallel(times(2, () => ({ ...JOB, concurrencyKey: "key" })));
     expect(await jobs.jobStats()).toEqual({
+      ...NONE,
       due: 5,
       delayed: 2,
       leased: 1,

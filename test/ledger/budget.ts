@@ -246,6 +246,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "jobs.completeMany (25)": { roundTrips: 1, rowsRead: 175, rowsWritten: 25 },
   "jobs.settleMany (25)": { roundTrips: 1, rowsRead: 175, rowsWritten: 25 },
   "jobs.touchMany (25)": { roundTrips: 1, rowsRead: 125, rowsWritten: 50 },
+  "jobs.giveBackMany (25)": { roundTrips: 1, rowsRead: 150, rowsWritten: 50 },
   "jobs.adopt": { roundTrips: 0, rowsRead: 0, rowsWritten: 0 },
   "jobs.jobStats": { roundTrips: 1, rowsRead: 8, rowsWritten: 0 },
   "jobs.releaseStalePages (none)": { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },

@@ -99,6 +99,11 @@ export const DISPATCH: readonly Call[] = [
     call: (world) => consumer(world).touchMany(ids()),
   },
   {
+    name: "jobs.giveBackMany (25)",
+    before: (world) => take(world, 25),
+    call: (world) => consumer(world).giveBackMany(ids(), "The handler is away"),
+  },
+  {
     name: "jobs.adopt",
     call: async ({ backend, leased }) => backend.jobs.adopt({ jobId: leased, attempt: 1 }),
   },

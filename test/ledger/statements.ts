@@ -119,6 +119,8 @@ const jobRow = {
   completedAt: null,
   attempt: 0,
   maxAttempts: 3,
+  failures: 0,
+  undelivered: 0,
   lastError: null,
   nextPollAt: null,
   payload: "{}",
@@ -217,10 +219,9 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
     { kind: "failJob", ...job, error: "Timeout", retry: null, at: AT },
     { kind: "failJob", ...job, attempt: 1, error: "Timeout", retry: RETRY, at: AT },
   ],
-  touchJob: [
-    { kind: "touchJob", ...job, at: AT },
-    { kind: "touchJob", ...job, attempt: 1, at: AT },
-  ],
+  returnJob: [{ kind: "returnJob", ...job, attempt: 1, error: "Away", retry: RETRY, at: AT }],
+  // With a fence or without, it is one statement.
+  touchJob: [{ kind: "touchJob", ...job, attempt: 1, at: AT }],
   releaseJob: [{ kind: "releaseJob", ...job, staleBefore: AT, error: "Expired", at: AT }],
   cancelJobs: [{ kind: "cancelJobs", ...run, at: AT }],
   recordAiCall: [{ kind: "recordAiCall", row: aiCallRow }],

@@ -223,8 +223,8 @@ describe("completeJob", () => {
 describe("suspendJob", () => {
   const suspend: Change = { kind: "suspendJob", ...jobKey, nextPollAt: 99, at: 30 };
 
-  it("suspends and ends the lease", () => {
-    expect(jobAfter({}, suspend)).toEqual({
+  it("suspends and ends the lease, and has reached the handler", () => {
+    expect(jobAfter({ undelivered: 2 }, suspend)).toEqual({
       ...aLeasedJob().row,
       status: "SUSPENDED",
       nextPollAt: 99,
@@ -247,6 +247,7 @@ describe("failJob", () => {
     expect(jobAfter({}, { ...fail, retry: null })).toEqual({
       ...aLeasedJob().row,
       status: "FAILED",
+      failures: 1,
       lastError: "no",
       completedAt: 30,
       updatedAt: 30,
@@ -254,10 +255,12 @@ describe("failJob", () => {
     });
   });
 
-  it("waits 2^attempt seconds for a retry", () => {
-    expect(jobAfter({ attempt: 2 }, { ...fail, retry: RETRY })).toEqual({
-      ...aLeasedJob({ attempt: 2 }).row,
+  it("waits 2^failures seconds for a retry, however many attempts were none", () => {
+    const before = { attempt: 14, maxAttempts: 15, failures: 1, undelivered: 9 };
+    expect(jobAfter(before, { ...fail, retry: RETRY })).toEqual({
+      ...aLeasedJob({ attempt: 14, maxAttempts: 15 }).row,
       status: "PENDING",
+      failures: 2,
       lastError: "no",
       workerId: null,
       lockedAt: null,
@@ -273,20 +276,44 @@ describe("failJob", () => {
 
   it("doubles the wait no more than 20 times", () => {
     const retry = { baseMs: 1, capMs: 31 * 86_400_000, jitterPermille: 0 };
-    const job = jobAfter({ attempt: 50, maxAttempts: 60 }, { ...fail, retry });
+    const job = jobAfter({ failures: 50, maxAttempts: 60 }, { ...fail, retry });
     expect(job?.nextPollAt).toBe(30 + 2 ** 20);
   });
 
   it("waits no longer than the cap, and its share of chance longer than that, rounded down", () => {
     const capped = { ...fail, retry: { ...RETRY, capMs: 3_333 } };
-    expect(jobAfter({ attempt: 2 }, capped)?.nextPollAt).toBe(30 + 3_333);
+    expect(jobAfter({ failures: 1 }, capped)?.nextPollAt).toBe(30 + 3_333);
     const jittered = { ...fail, retry: { ...capped.retry, jitterPermille: 500 } };
-    expect(jobAfter({ attempt: 2 }, jittered)?.nextPollAt).toBe(30 + 3_333 + 1_666);
+    expect(jobAfter({ failures: 1 }, jittered)?.nextPollAt).toBe(30 + 3_333 + 1_666);
   });
 
   it("does nothing to a terminal job", () => {
     expect(statusesChanged({}, { ...fail, retry: RETRY })).toEqual(OPEN);
     expect(statusesChanged({}, { ...fail, retry: null })).toEqual(OPEN);
+  });
+});
+
+describe("returnJob", () => {
+  const back: Change = { kind: "returnJob", ...jobKey, error: "away", retry: RETRY, at: 30 };
+
+  it("makes the job PENDING again after 2^undelivered seconds, and is no attempt of those it may have", () => {
+    expect(jobAfter({ attempt: 3, failures: 2, undelivered: 1 }, back)).toEqual({
+      ...aLeasedJob({ attempt: 3, failures: 2 }).row,
+      status: "PENDING",
+      maxAttempts: 4,
+      undelivered: 2,
+      lastError: "away",
+      workerId: null,
+      lockedAt: null,
+      nextPollAt: 30 + 4_000,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("does nothing to a job that is not RUNNING, or that a later attempt owns", () => {
+    expect(statusesChanged({}, back)).toEqual(["RUNNING"]);
+    expect(jobAfter({ attempt: 2 }, { ...back, attempt: 1 })?.commits).toBe(id("a"));
   });
 });
 
@@ -307,9 +334,10 @@ describe("releaseJob", () => {
   const release = { kind: "releaseJob", ...jobKey, error: "lost", at: 30 } as const;
 
   it("makes the job PENDING again", () => {
-    expect(jobAfter({}, { ...release, staleBefore: 21 })).toEqual({
+    expect(jobAfter({ undelivered: 1 }, { ...release, staleBefore: 21 })).toEqual({
       ...aLeasedJob().row,
       status: "PENDING",
+      failures: 1,
       workerId: null,
       lockedAt: null,
       lastError: "lost",
@@ -322,6 +350,7 @@ describe("releaseJob", () => {
     expect(jobAfter({ attempt: 3 }, { ...release, staleBefore: 21 })).toEqual({
       ...aLeasedJob({ attempt: 3 }).row,
       status: "FAILED",
+      failures: 1,
       workerId: null,
       lockedAt: null,
       completedAt: 30,
@@ -373,6 +402,7 @@ describe("a change of an unknown job", () => {
         { kind: "completeJob", ...unknown },
         { kind: "suspendJob", ...unknown, nextPollAt: 40 },
         { kind: "failJob", ...unknown, error: "", retry: RETRY },
+        { kind: "returnJob", ...unknown, error: "", retry: RETRY },
         { kind: "touchJob", ...unknown },
         { kind: "releaseJob", ...unknown, staleBefore: 99, error: "" },
         { kind: "cancelJobs", workflowRunId: "other", at: 30 },

@@ -201,6 +201,8 @@ export function aJob(row: Partial<NewJobRow> = {}): ChangeOf<"enqueueJob"> {
       completedAt: null,
       attempt: 0,
       maxAttempts: 3,
+      failures: 0,
+      undelivered: 0,
       lastError: null,
       nextPollAt: null,
       payload: "{}",

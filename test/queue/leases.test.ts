@@ -297,7 +297,7 @@ describe("a handler that takes longer than HANDLER_TIMEOUT_MS", () => {
     expect(await job()).toMatchObject({
       status: "PENDING",
       attempt: 1,
-      lastError: "Error: The handler did not answer within 100 ms",
+      lastError: "ServiceError: The handler did not answer within 100 ms",
     });
     expect(String(signal?.reason)).toContain("did not answer within 100 ms");
   });

@@ -1,4 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { newCommitId } from "../../src/changes/index.ts";
 import { Connection } from "../../src/client/connection.ts";
 import type { JobHandler } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
@@ -218,6 +219,47 @@ describe("of the jobs of a concurrency key", () => {
   });
 });
 
+describe("a commit that itself asks what jobs have come to", () => {
+  const key = (jobId: string) => ({ workflowRunId: "r", ordinal: jobId.slice("r/".length) });
+
+  it.each([
+    ["of nobody", () => []],
+    ["of another job", ([, other = ""]: string[]) => [key(other)]],
+    ["of the same job", ([jobId = ""]: string[]) => [key(jobId)]],
+  ])("%s sends the permit of what it fails all the same", async (_name, keysOf) => {
+    const { part, ids } = await holding(2);
+    const [jobId = ""] = ids;
+    await claimed(part, 1);
+    const own = { q: "jobStates", keys: keysOf(ids), now: NOW } as const;
+    const retry = { baseMs: 1_000, capMs: 60_000, jitterPermille: 0 };
+    const outcome = await part.store.attempt({
+      id: newCommitId(NOW),
+      guards: [],
+      changes: [{ kind: "failJob", ...key(jobId), error: "no", retry, at: NOW }],
+      reads: [own, { q: "pendingRuns", limit: 1 }, own],
+    });
+    expect(delaysOf(part.queue.messages)).toEqual([2]);
+    expect.assert(outcome.applied);
+    // What the caller asked is answered as it asked.
+    expect(outcome.results).toHaveLength(3);
+    expect(outcome.results[0]).toEqual(outcome.results[2]);
+    expect(outcome.results[0]).toHaveLength(own.keys.length);
+  });
+
+  it("as of an instant when nobody waited sends the one for whom it makes room", async () => {
+    const keyed = { concurrencyKey: "k", concurrencyLimit: 1 };
+    const { part } = await holding(2, keyed);
+    const [jobId = ""] = await claimed(part, 1);
+    await part.store.attempt({
+      id: newCommitId(NOW),
+      guards: [],
+      changes: [{ kind: "completeJob", ...key(jobId), at: NOW }],
+      reads: [{ q: "jobStates", keys: [key(jobId)], now: NOW - DAY_MS }],
+    });
+    expect(delaysOf(part.queue.messages)).toEqual([0]);
+  });
+});
+
 describe("of other kinds", () => {
   const ALL = { HANDLER_DUTIES: "jobs, runs,failures,outbox" };
   const RUN = { id: "r", workflowId: "w", workflowName: "W", workflowType: "t", input: {} };
@@ -243,6 +285,11 @@ describe("of other kinds", () => {
       occurredAt: new Date(NOW),
     };
     await persistence.appendOutboxEvents([event, event]);
+    expect(kindsOf(part.queue.take())).toEqual(["outbox"]);
+    const [first] = await persistence.getUnpublishedOutboxEvents();
+    await persistence.moveOutboxEventToDLQ(first?.id ?? "");
+    expect(part.queue.messages).toEqual([]);
+    expect(await persistence.replayDLQEvents(1)).toBe(1);
     expect(kindsOf(part.queue.take())).toEqual(["outbox"]);
     await persistence.withTransaction(async () => {
       for (const id of ids) await queue.fail(id, "never");
@@ -306,6 +353,15 @@ describe("a send that fails", () => {
     const wakeUps = Array.from({ length: 150 }, () => ({ kind: "jobs", at: null }) as const);
     expect(await waker.wake(wakeUps, NOW)).toBe(50);
     expect(calls).toBe(2);
+  });
+
+  it("is given up when the queue does not answer, with the chunks behind it", async () => {
+    const queue = new RecordingQueue();
+    queue.mode = "hangs";
+    const waker = createWaker(queue, new Set(["jobs"]), 20);
+    const wakeUps = Array.from({ length: 250 }, () => ({ kind: "jobs", at: null }) as const);
+    expect(await waker.wake(wakeUps, NOW)).toBe(0);
+    expect(queue.refused).toBe(1);
   });
 
   it("keeps nobody waiting who has handed over waitUntil", async () => {

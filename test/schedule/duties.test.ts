@@ -71,6 +71,62 @@ describe("claimRuns", () => {
   });
 });
 
+describe("a handler that never answers", () => {
+  const never = () => new Promise<never>(() => {});
+  const IMPATIENT = { HANDLER_TIMEOUT_MS: 100 };
+
+  it("jobFailed: the failures behind it are handed over, and it is told by its signal", async () => {
+    const error = vi.spyOn(console, "error").mockImplementation(() => {});
+    const { world: here, part } = world(undefined, IMPATIENT);
+    for (const run of ["a", "b", "c"]) {
+      await addStages(part, run, 1, { suspendedUntil: null });
+      const [id = ""] = await addJobs(part, run, 1);
+      await part.backend.jobs.fail(id, "no");
+    }
+    const given: string[] = [];
+    let signal: AbortSignal | undefined;
+    const jobFailed: JobHandler["jobFailed"] = async ({ workflowRunId }, context) => {
+      given.push(workflowRunId);
+      if (workflowRunId !== "a") return;
+      signal = context?.signal;
+      await never();
+    };
+    const messages = woken("failures");
+    await here.consume(part, { handleJob, jobFailed }, messages);
+    expect(given).toEqual(["a", "b", "c"]);
+    expect(messages[0]?.acked).toBe(1);
+    expect(signal?.aborted).toBe(true);
+    expect(error.mock.calls).toEqual([
+      [
+        "wfe-failure-not-handled",
+        expect.stringMatching(/^a\//),
+        expect.objectContaining({ message: "jobFailed did not answer within 100 ms" }),
+      ],
+    ]);
+    error.mockRestore();
+  });
+
+  it.each([
+    ["runs", { claimRuns: never }],
+    ["outbox", { publishEvents: never }],
+  ])("for %s: the jobs beside it are worked, and its message comes again", async (kind, duty) => {
+    const error = vi.spyOn(console, "error").mockImplementation(() => {});
+    const { world: here, part } = world(undefined, IMPATIENT);
+    await part.backend.persistence.createRun({ ...RUN, id: "a" });
+    await part.backend.persistence.appendOutboxEvents([eventOf("a", 1)]);
+    await addJobs(part, "a", 1);
+    const messages = [...woken(kind), ...woken("jobs")];
+    const consumed = await here.consume(part, { handleJob, ...duty }, messages);
+    expect(consumed).toMatchObject({ completed: 1 });
+    expect(messages.map(({ acked, retried }) => [acked, retried])).toEqual([
+      [0, 1],
+      [1, 0],
+    ]);
+    expect(error).toHaveBeenCalledOnce();
+    error.mockRestore();
+  });
+});
+
 describe("publishEvents", () => {
   async function events(part: Part): Promise<void> {
     for (const run of ["a", "b"]) {

@@ -1,11 +1,14 @@
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { commitIdAt, newCommitId } from "../../src/changes/index.ts";
 import { Connection } from "../../src/client/connection.ts";
-import type { SweepStep } from "../../src/schedule/index.ts";
+import { HANDLER_DUTIES } from "../../src/contract/index.ts";
+import { createWaker, dispatchSettings } from "../../src/queue/index.ts";
+import { sweep, type SweepStep } from "../../src/schedule/index.ts";
+import { SWEEP_STEPS } from "../../src/schedule/sweep.ts";
+import { D1Store } from "../../src/store/index.ts";
 import { D1_FAULTS } from "../../src/testing/faulty-d1.ts";
 import { withoutPauses } from "../faults/support/time.ts";
 import { DAY_MS, MINUTE_MS, NOW, type Part, World } from "../queue/support/world.ts";
-import { D1Store } from "../../src/store/index.ts";
 import { Recorder } from "../ledger/recorder.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
@@ -24,6 +27,10 @@ async function statusesOf(part: Part, run: string): Promise<Record<string, numbe
   const jobs = await part.backend.jobs.getJobsByWorkflowRun(run);
   const byStatus = Map.groupBy(jobs, ({ status }) => status);
   return Object.fromEntries([...byStatus].map(([status, list]) => [status, list.length]));
+}
+
+function never(): Promise<never> {
+  return new Promise(() => {});
 }
 
 /** Something to do for every step. */
@@ -128,6 +135,35 @@ describe("one tick", () => {
       expect((await other.sweep(failing)).failed).toEqual([]);
     },
   );
+
+  it("gives up every step that hangs", async () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    const { world, part } = await busy();
+    part.d1.restart(() => ({ kind: "hang" }));
+    const report = await world.sweep(part, { stepDeadlineMs: 20 });
+    expect(report.failed).toEqual(SWEEP_STEPS);
+    expect(logged).toHaveBeenCalledTimes(SWEEP_STEPS.length);
+    logged.mockRestore();
+  });
+
+  it("goes on when the queue takes nothing and tells nothing, and does what the rows call for", async () => {
+    const logged = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { world, part } = await busy();
+    const queue = { sendBatch: () => never(), metrics: () => never() };
+    const waker = createWaker(queue, new Set(HANDLER_DUTIES), 20);
+    const report = await sweep({
+      store: new D1Store(part.d1.db, { now: () => world.now }),
+      settings: dispatchSettings(world.vars),
+      waker,
+      queue,
+      resumes: true,
+      metricsDeadlineMs: 20,
+    });
+    logged.mockRestore();
+    expect(report).toMatchObject({ releasedLeases: 1, resumedJobs: 1, permits: 0, purged: 1 });
+    expect(report).toMatchObject({ waitingRuns: 1, unhandledFailures: 1, waitingEvents: 1 });
+    expect(report.failed).toEqual([]);
+  });
 
   /** The figures that differ when a step has failed: its own, and those of the jobs that it would have made ready. */
   const DIFFERS: Readonly<Record<SweepStep, string[]>> = {

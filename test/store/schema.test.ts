@@ -49,7 +49,7 @@ function expectedColumns(table: SQLiteTable): ColumnInfo[] {
     name: column.name,
     type: column.getSQLType().toUpperCase(),
     notnull: column.notNull ? 1 : 0,
-    dflt_value: null,
+    dflt_value: column.default === undefined ? null : String(column.default),
     pk: column.primary ? 1 : key.indexOf(column.name) + 1,
   }));
 }

@@ -138,6 +138,16 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     change: { kind: "failJob", ...job, error: "e", retry: null, at: 30 },
     before: [aLeasedJob()],
   },
+  returnJob: {
+    change: {
+      kind: "returnJob",
+      ...job,
+      error: "e",
+      retry: { baseMs: 1, capMs: 9, jitterPermille: 0 },
+      at: 30,
+    },
+    before: [aLeasedJob()],
+  },
   touchJob: { change: { kind: "touchJob", ...job, at: 30 }, before: [aLeasedJob()] },
   releaseJob: {
     change: { kind: "releaseJob", ...job, staleBefore: 30, error: "e", at: 30 },

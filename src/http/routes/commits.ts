@@ -138,6 +138,7 @@ function scopesOf({ changes }: Commit): Set<Scope> {
       case "completeJob":
       case "suspendJob":
       case "failJob":
+      case "returnJob":
       case "touchJob":
       case "releaseJob":
         scopes.add("work");

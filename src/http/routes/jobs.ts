@@ -102,10 +102,22 @@ const stats = operation({
           leased: integer("RUNNING.", 2),
           suspended: integer("SUSPENDED.", 0),
           failed: integer("FAILED within 24 hours.", 0),
+          undelivered: integer(
+            "Of those due and delayed, the ones that came back since their handler could not be reached.",
+            0,
+          ),
           oldestDueMs: milliseconds("For how long the oldest has been due.").nullable(),
         })
         .openapi("JobStats"),
-      example: { due: 3, delayed: 1, leased: 2, suspended: 0, failed: 0, oldestDueMs: 1_500 },
+      example: {
+        due: 3,
+        delayed: 1,
+        leased: 2,
+        suspended: 0,
+        failed: 0,
+        undelivered: 0,
+        oldestDueMs: 1_500,
+      },
     },
   }),
 });

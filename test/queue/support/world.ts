@@ -80,7 +80,10 @@ export class World {
     });
   }
 
-  async sweep(part: Part, { resumes = true, wakes = true } = {}): Promise<SweepReport> {
+  async sweep(
+    part: Part,
+    { resumes = true, wakes = true, stepDeadlineMs = 60_000 } = {},
+  ): Promise<SweepReport> {
     return sweep({
       store: part.store,
       settings: dispatchSettings(this.vars),
@@ -89,6 +92,7 @@ export class World {
         : null,
       queue: part.queue,
       resumes,
+      stepDeadlineMs,
     });
   }
 
