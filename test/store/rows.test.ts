@@ -32,7 +32,9 @@ describe("a row as the rest of the code knows it", () => {
   });
 
   it("of an event leaves out its run's place in the line", () => {
-    expectTypeOf<Flat<Omit<Stored<"outboxEvents">, "turn">>>().toEqualTypeOf<Flat<OutboxEventRow>>();
+    expectTypeOf<Flat<Omit<Stored<"outboxEvents">, "turn">>>().toEqualTypeOf<
+      Flat<OutboxEventRow>
+    >();
     expectTypeOf<Stored<"outboxEvents">["turn"]>().toEqualTypeOf<number | null>();
   });
 
