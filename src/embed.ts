@@ -1,5 +1,5 @@
 /** The contract over a Worker's own bindings, in process. */
-import { Connection, type ConnectionOptions } from "./client/connection.ts";
+import { Connection, type ConnectionOptions } from "./persistence/connection.ts";
 import type { Backend } from "./contract/index.ts";
 import { openStore, type WorkflowEngineEnv } from "./queue/index.ts";
 
@@ -14,8 +14,8 @@ export {
   type SweepReport,
   type WakeUpBatch,
 } from "./schedule/index.ts";
-export type { ConnectionOptions } from "./client/connection.ts";
-export type { RetryOptions } from "./client/retry.ts";
+export type { ConnectionOptions } from "./persistence/connection.ts";
+export type { RetryOptions } from "./persistence/retry.ts";
 
 export interface EmbedOptions extends ConnectionOptions {
   /** Milliseconds; default `Date.now`. */

@@ -22,8 +22,8 @@ import {
   statusField,
   textField,
   wholeField,
-} from "./fields.ts";
-import { CLAIM_JOBS_MAX, RESUME_JOBS_MAX } from "./limits.ts";
+} from "../model/fields.ts";
+import { CLAIM_JOBS_MAX, RESUME_JOBS_MAX } from "../model/limits.ts";
 import {
   aiCallRow,
   logRow,
@@ -33,7 +33,7 @@ import {
   newOutboxEventRow,
   newRunRow,
   newStageRow,
-} from "./rows.ts";
+} from "../model/rows.ts";
 
 /** The columns an update of a run may set; an absent member leaves the column alone. */
 export const runSet = z.strictObject({

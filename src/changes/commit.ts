@@ -5,9 +5,9 @@
 import * as z from "zod";
 import { type Change, change } from "./change.ts";
 import { type Guard, guard, type Violation } from "./guard.ts";
-import { COMMIT_ID_CHARS } from "./ids.ts";
-import { COMMIT_GUARDS_MAX, READ_QUERIES_MAX, TRANSACTION_CHANGES_MAX } from "./limits.ts";
-import { type AnyResult, type Query, query, type ResultsOf } from "./query.ts";
+import { COMMIT_ID_CHARS } from "../model/ids.ts";
+import { COMMIT_GUARDS_MAX, READ_QUERIES_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
+import { type AnyResult, type Query, query, type ResultsOf } from "../queries/query.ts";
 
 export const commitIdField = z.string().regex(new RegExp(`^[0-9a-z]{${COMMIT_ID_CHARS}}$`));
 

@@ -11,8 +11,8 @@ import {
   recordIdField,
   statusField,
   wholeField,
-} from "./fields.ts";
-import { COMMIT_ID_CHARS } from "./ids.ts";
+} from "../model/fields.ts";
+import { COMMIT_ID_CHARS } from "../model/ids.ts";
 
 const tokenField = z.string().length(COMMIT_ID_CHARS);
 

@@ -3,7 +3,7 @@
  * too large for one goes as a stream of its JSON.
  */
 import { ServiceError } from "../contract/index.ts";
-import { parseJson } from "./json.ts";
+import { parseJson } from "../model/json.ts";
 
 /** Text that surely fits into one message. */
 const MESSAGE_UNITS_MAX = 7 * 1_024 * 1_024;

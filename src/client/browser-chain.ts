@@ -2,7 +2,7 @@
  * The call chain where nothing follows it. All that is known is whether a transaction is open: if none is, code belongs to none; if one
  * is, it may be its callback or something that has nothing to do with it.
  */
-import type { CallChain } from "./call-chain.ts";
+import type { CallChain } from "../persistence/call-chain.ts";
 
 export class BrowserChain<Transaction extends object> implements CallChain<Transaction> {
   #open = 0;

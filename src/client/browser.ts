@@ -4,14 +4,14 @@
  */
 import type { Backend } from "../contract/index.ts";
 import { BrowserChain } from "./browser-chain.ts";
-import { ConnectionCore } from "./connection-core.ts";
+import { ConnectionCore } from "../persistence/connection-core.ts";
 import { type HttpConnectionOptions, openHttp } from "./http-connection.ts";
 
 export * from "../contract/index.ts";
-export type { ConnectionOptions } from "./connection-core.ts";
+export type { ConnectionOptions } from "../persistence/connection-core.ts";
 export type { HttpConnectionOptions } from "./http-connection.ts";
 export type { HttpStoreOptions } from "./http-store.ts";
-export type { RetryOptions } from "./retry.ts";
+export type { RetryOptions } from "../persistence/retry.ts";
 export { watchEvents, type WatchOptions } from "./watch.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { Store } from "../changes/index.ts";
-import type { ConnectionOptions } from "./connection-core.ts";
+import type { ConnectionOptions } from "../persistence/connection-core.ts";
 import { HttpStore, type HttpStoreOptions } from "./http-store.ts";
 
 export interface HttpConnectionOptions extends HttpStoreOptions, ConnectionOptions {}

@@ -1,7 +1,7 @@
 /** One request to the service, and its whole answer. */
-import { withDeadline } from "../changes/index.ts";
+import { withDeadline } from "../model/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
-import { invalid } from "./encode.ts";
+import { invalid } from "../persistence/encode.ts";
 
 export interface HttpStoreOptions {
   /**

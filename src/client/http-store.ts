@@ -1,13 +1,6 @@
 /** The store behind the HTTP API. */
-import type {
-  AnyResult,
-  Commit,
-  CommitOutcome,
-  Query,
-  ResultsOf,
-  Settlement,
-  Store,
-} from "../changes/index.ts";
+import type { Commit, CommitOutcome, Settlement, Store } from "../changes/index.ts";
+import type { AnyResult, Query, ResultsOf } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import {
   type Answer,

@@ -4,15 +4,15 @@
  * const { persistence, jobs, aiCalls } = connect(env.WORKFLOWS, { waitUntil: (p) => ctx.waitUntil(p) });
  */
 import type { Backend } from "../contract/index.ts";
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import { Connection, type ConnectionOptions } from "../persistence/connection.ts";
 import { type HttpConnectionOptions, openHttp } from "./http-connection.ts";
 import { RpcStore, type WorkflowEngineBinding } from "./rpc-store.ts";
 
 export * from "../contract/index.ts";
-export type { ConnectionOptions } from "./connection.ts";
+export type { ConnectionOptions } from "../persistence/connection.ts";
 export type { HttpConnectionOptions } from "./http-connection.ts";
 export type { HttpStoreOptions } from "./http-store.ts";
-export type { RetryOptions } from "./retry.ts";
+export type { RetryOptions } from "../persistence/retry.ts";
 export type { EngineSessionStub, WorkflowEngineBinding } from "./rpc-store.ts";
 export { watchEvents, type WatchOptions } from "./watch.ts";
 

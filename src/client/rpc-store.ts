@@ -1,16 +1,14 @@
 /** The store behind a service binding. */
 import {
-  type AnyResult,
   type Commit,
   type CommitOutcome,
   fromWire,
-  type Query,
-  type ResultsOf,
   type Settlement,
   type Store,
   toWire,
-  withDeadline,
 } from "../changes/index.ts";
+import { withDeadline } from "../model/index.ts";
+import { type AnyResult, type Query, type ResultsOf } from "../queries/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import { RemoteClock } from "./remote-clock.ts";
 

@@ -1,7 +1,7 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
 import * as z from "zod";
-import { isId, parseInstant, withDeadline } from "../changes/index.ts";
+import { isId, parseInstant, withDeadline } from "../model/index.ts";
 import { type OutboxRecord, ServiceError } from "../contract/index.ts";
 import {
   type Answer,

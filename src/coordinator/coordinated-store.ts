@@ -2,13 +2,12 @@
 import {
   type Commit,
   type CommitOutcome,
-  type Query,
-  type ResultsOf,
   type Settlement,
   type Store,
   toWire,
-  withDeadline,
 } from "../changes/index.ts";
+import { withDeadline } from "../model/index.ts";
+import { type Query, type ResultsOf } from "../queries/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import type { D1Store } from "../store/index.ts";
 import { coordinatedRun, runsWithEvents } from "./routing.ts";

@@ -4,7 +4,7 @@
  * is sent is what D1 says: whoever tells of an event only makes us look.
  */
 import * as z from "zod";
-import { toOutboxRecord } from "../changes/index.ts";
+import { toOutboxRecord } from "../model/index.ts";
 import type { D1Store } from "../store/index.ts";
 import { ALIVE, RESUME, WATCH_PROTOCOL, watchOf } from "./watch-protocol.ts";
 

@@ -4,7 +4,7 @@
  */
 import { importJWK } from "jose";
 import * as z from "zod";
-import { withDeadline } from "../changes/index.ts";
+import { withDeadline } from "../model/index.ts";
 import { HttpFault } from "./problem.ts";
 
 /** Keys are looked at again after so long, so that one that was taken back is not trusted for ever. */

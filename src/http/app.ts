@@ -1,11 +1,11 @@
 /** The HTTP door: everything that the service can do, for callers that have no binding. */
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
-import { newCommitId, withDeadline } from "../changes/index.ts";
-import { Connection } from "../client/connection.ts";
+import { newCommitId, withDeadline } from "../model/index.ts";
+import { Connection } from "../persistence/connection.ts";
 import { openStore } from "../queue/index.ts";
 import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
-import { callerOf, corsOrigins } from "./callers.ts";
+import { callerOf, corsOrigins } from "./authentication.ts";
 import { logLine } from "./log-line.ts";
 import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";

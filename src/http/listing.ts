@@ -3,6 +3,7 @@
  * rows arrive and go. To the caller a cursor is opaque.
  */
 import { z } from "@hono/zod-openapi";
+import { type Store } from "../changes/index.ts";
 import {
   type ArtifactRow,
   type JobRow,
@@ -13,9 +14,8 @@ import {
   type LongTextTable,
   type OutboxEventRow,
   PAGE_BYTES_MAX,
-  type Store,
-} from "../changes/index.ts";
-import { checkedQuery } from "../client/encode.ts";
+} from "../model/index.ts";
+import { checkedQuery } from "../persistence/encode.ts";
 import { HttpFault } from "./problem.ts";
 import { wholeText } from "./schemas/common.ts";
 

@@ -3,7 +3,7 @@
  * and what comes of its method, its body and its parameters, is added here, as are the headers.
  */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
-import { takesKey } from "./idempotency.ts";
+import { takesKey } from "./idempotency/transactional.ts";
 import { problemSchema } from "./problem.ts";
 import { kindOf, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
 import { hasBody } from "./support.ts";

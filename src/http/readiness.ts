@@ -1,5 +1,5 @@
 /** Whether the service can do its work: the database answers and has the tables that this code knows, and the queue is bound. */
-import { withDeadline } from "../changes/index.ts";
+import { withDeadline } from "../model/index.ts";
 import type { HttpEnv } from "./support.ts";
 
 /** The newest migration that this code needs. */

@@ -1,12 +1,13 @@
 /** What every route is made of: who may call it, and how its body is read. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
-import { JSON_DEPTH_MAX, parseJson, type Store } from "../changes/index.ts";
+import { type Store } from "../changes/index.ts";
+import { JSON_DEPTH_MAX, parseJson } from "../model/index.ts";
 import { type Backend, type CreateAICallInput, isServiceError } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
 import type { AccessEnv } from "./access.ts";
-import { boundedText, mediaType, requireReadable, tooLong } from "./body-text.ts";
-import { idempotent } from "./idempotency.ts";
+import { boundedText, mediaType, requireReadable, tooLong } from "./body.ts";
+import { idempotent } from "./idempotency/transactional.ts";
 import { HttpFault, problemResponse } from "./problem.ts";
 import type { Scope } from "./scopes.ts";
 import { type Caller, requireScope } from "./tokens.ts";

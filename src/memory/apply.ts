@@ -6,7 +6,7 @@ import {
   deleteArtifact,
   recordAiCall,
   saveArtifact,
-} from "./apply-records.ts";
+} from "../changes/records.ts";
 import {
   cancelJobs,
   claimJobs,
@@ -18,7 +18,7 @@ import {
   returnJob,
   suspendJob,
   touchJob,
-} from "./apply-jobs.ts";
+} from "../changes/jobs.ts";
 import {
   acquireIdempotencyKey,
   appendOutboxEvent,
@@ -30,7 +30,7 @@ import {
   purgeExpired,
   releaseIdempotencyKey,
   replayOutboxEvent,
-} from "./apply-outbox.ts";
+} from "../changes/outbox.ts";
 import {
   createRun,
   createStage,
@@ -38,9 +38,9 @@ import {
   updateRun,
   updateStage,
   upsertStage,
-} from "./apply-runs.ts";
-import type { State } from "./state.ts";
-import { Writer } from "./writer.ts";
+} from "../changes/runs.ts";
+import type { State } from "../model/state.ts";
+import { Writer } from "../model/writer.ts";
 
 /**
  * Applies the changes in their order, all of them or none: when it throws, the state is as before.

@@ -1,9 +1,10 @@
 /** Guards over the in-memory State. What each demands is told in changes/guard.ts. Pure. */
-import { type Guard, tokenOf, type Violation } from "../changes/index.ts";
+import { type Guard, type Violation } from "../changes/index.ts";
+import { tokenOf } from "../model/index.ts";
 import type { Status } from "../contract/index.ts";
-import { compareUtf8 } from "./order.ts";
-import { liveJob } from "./queries-jobs.ts";
-import { lastOutboxEvent, type State } from "./state.ts";
+import { compareUtf8 } from "../model/order.ts";
+import { liveJob } from "../queries/jobs.ts";
+import { lastOutboxEvent, type State } from "../model/state.ts";
 
 type Expectation = Extract<Guard, { expect: unknown }>["expect"];
 

@@ -1,10 +1,11 @@
 /** A {@link Store} in memory: what D1 is in production, for tests and for trying things out. */
-import type { AnyResult, Commit, Query, ResultsOf, Store } from "../changes/index.ts";
+import type { Commit, Store } from "../changes/index.ts";
+import type { AnyResult, Query, ResultsOf } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { applyChanges } from "./apply.ts";
 import { checkGuards } from "./guards.ts";
-import { answer } from "./queries.ts";
-import { createState, type State } from "./state.ts";
+import { answer } from "../queries/answers.ts";
+import { createState, type State } from "../model/state.ts";
 
 /** A commit whose answer was lost is settled long before as many others follow it. */
 const APPLIED_REMEMBERED = 1_000;

@@ -3,16 +3,16 @@
  * side by side through the handler, and settles each as it ends. It trusts nothing in a message. Whatever happens to it,
  * the rows tell the truth, and what it held is delivered again when the lease has expired.
  */
+import { type Store } from "../changes/index.ts";
 import {
   CLAIM_JOBS_MAX,
   decodeText,
   FAILURES_HANDED_OVER_MS,
   joinId,
-  type Store,
   withDeadline,
-} from "../changes/index.ts";
-import { Connection } from "../client/connection.ts";
-import type { Settling } from "../client/jobs.ts";
+} from "../model/index.ts";
+import { Connection } from "../persistence/connection.ts";
+import type { Settling } from "../persistence/jobs.ts";
 import type {
   DequeueResult,
   HandlerContext,

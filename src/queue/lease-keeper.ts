@@ -1,5 +1,5 @@
 /** Renews the leases of the jobs that are being worked, all in one commit, and tells when one is lost. */
-import type { Jobs } from "../client/jobs.ts";
+import type { Jobs } from "../persistence/jobs.ts";
 
 export class LeaseKeeper {
   readonly #jobs: Jobs;

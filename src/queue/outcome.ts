@@ -6,7 +6,7 @@ import {
   instantOf,
   JOB_ERROR_BYTES_MAX,
   utf8Length,
-} from "../changes/index.ts";
+} from "../model/index.ts";
 import type { JobOutcome } from "../contract/index.ts";
 
 const instant = z.unknown().transform((value, context) => {

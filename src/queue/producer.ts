@@ -1,5 +1,5 @@
 /** Sends wake-ups. A send that fails or never happens changes nothing but latency: the sweep finds what is due. */
-import { withDeadline } from "../changes/index.ts";
+import { withDeadline } from "../model/index.ts";
 import { type HandlerDuty, isServiceError } from "../contract/index.ts";
 import { toMessage, type WakeUp, type WakeUpMessage } from "./wake-up.ts";
 

@@ -1,5 +1,5 @@
 /** Whether the handler's Worker is there, told apart from a handler that fails. */
-import { withDeadline } from "../changes/index.ts";
+import { withDeadline } from "../model/index.ts";
 
 /** A Worker that does not start within so long is away. */
 const REACH_DEADLINE_MS = 30_000;

@@ -1,6 +1,6 @@
 /** How dispatch is tuned: plain variables of the Worker, each with a default. docs/operations.md tells when to change which. */
 import * as z from "zod";
-import { RETRY_BASE_MS, RETRY_CAP_MS, STALE_LEASE_MS_DEFAULT } from "../changes/index.ts";
+import { RETRY_BASE_MS, RETRY_CAP_MS, STALE_LEASE_MS_DEFAULT } from "../model/index.ts";
 import { HANDLER_DUTIES, type HandlerDuty, ServiceError } from "../contract/index.ts";
 
 const DAY_MS = 86_400_000;

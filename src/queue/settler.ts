@@ -2,7 +2,7 @@
  * Settles the jobs of a batch as their handlers finish: at once, and together with whatever else finished while the commit
  * before was under way. So a slow job holds up nobody, and a fast batch is one or two commits.
  */
-import type { Jobs, Settling } from "../client/jobs.ts";
+import type { Jobs, Settling } from "../persistence/jobs.ts";
 import { ServiceError, type SettledJob } from "../contract/index.ts";
 
 interface Waiting {

@@ -3,8 +3,10 @@
  * for it. It is never the truth: it may be lost, doubled, delayed or forged, and nothing comes of it but latency.
  */
 import * as z from "zod";
-import type { Change, Commit, JobState, Query } from "../changes/index.ts";
-import { joinId, wasWrittenBy } from "../changes/index.ts";
+import type { Change, Commit } from "../changes/index.ts";
+import type { JobState } from "../model/index.ts";
+import type { Query } from "../queries/index.ts";
+import { joinId, wasWrittenBy } from "../model/index.ts";
 import { HANDLER_DUTIES, type HandlerDuty } from "../contract/index.ts";
 
 /** Version 1 of the message. A consumer takes any other message as a permit for a job. */

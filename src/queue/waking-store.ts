@@ -1,13 +1,7 @@
 /** A store that sends wake-ups after the commits that make something claimable. */
-import type {
-  Commit,
-  CommitOutcome,
-  JobState,
-  Query,
-  ResultsOf,
-  Settlement,
-  Store,
-} from "../changes/index.ts";
+import type { Commit, CommitOutcome, Settlement, Store } from "../changes/index.ts";
+import type { JobState } from "../model/index.ts";
+import type { Query, ResultsOf } from "../queries/index.ts";
 import type { Waker } from "./producer.ts";
 import { statesToAsk, wakeUpsAfter } from "./wake-up.ts";
 

@@ -4,7 +4,6 @@
  */
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import {
-  type AnyResult,
   type ChangeKind,
   type Commit,
   type CommitOutcome,
@@ -13,9 +12,10 @@ import {
   type Store,
   toWire,
 } from "../changes/index.ts";
+import { type AnyResult } from "../queries/index.ts";
 import { type Envelope, isServiceError, ServiceError, toEnvelope } from "../contract/index.ts";
 import { openStore, type WorkflowEngineEnv } from "../queue/index.ts";
-import { validCommit, validQueries } from "./validation.ts";
+import { validCommit, validQueries } from "../changes/validation.ts";
 
 /** A commit, also one that came as a stream. */
 async function received(commit: unknown): Promise<unknown> {

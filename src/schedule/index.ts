@@ -3,5 +3,5 @@ export {
   type Dispatcher,
   type DispatcherOptions,
   type WakeUpBatch,
-} from "./dispatcher.ts";
+} from "../worker/dispatcher.ts";
 export { sweep, type SweepOptions, type SweepReport, type SweepStep } from "./sweep.ts";

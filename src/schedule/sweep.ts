@@ -3,17 +3,15 @@
  * is found here, in the rows. Each step does a bounded part, the next tick goes on; a step that fails stops no other one; two
  * ticks at once are harmless, since every step is a conditional change or a hint.
  */
+import { type Change, type Store } from "../changes/index.ts";
 import {
-  type Change,
   FAILURES_HANDED_OVER_MS,
   newCommitId,
-  type Query,
-  type ResultsOf,
-  type Store,
   type UnattendedStage,
   withDeadline,
-} from "../changes/index.ts";
-import { Connection } from "../client/connection.ts";
+} from "../model/index.ts";
+import { type Query, type ResultsOf } from "../queries/index.ts";
+import { Connection } from "../persistence/connection.ts";
 import type { DispatchSettings, Waker, WakeUp, WakeUpQueue } from "../queue/index.ts";
 
 /** Commits of 100 leases that one tick ends. */

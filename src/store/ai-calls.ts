@@ -2,7 +2,8 @@
  * AI calls: the SQL of their queries and changes. Totals per (topic, model) are kept as calls are recorded,
  * so statistics read them and never the calls.
  */
-import { type ChangeOf, PAGE_ROWS, type QueryOf } from "../changes/index.ts";
+import { type ChangeOf } from "../changes/index.ts";
+import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { aiCalls, aiCallTotals } from "./schema.ts";
 import {
   columns,

@@ -1,5 +1,6 @@
 /** Annotations: the SQL of their queries and changes. */
-import { type ChangeOf, isFindable, type QueryOf } from "../changes/index.ts";
+import { type ChangeOf } from "../changes/index.ts";
+import { isFindable, type QueryOf } from "../queries/index.ts";
 import { annotations } from "./schema.ts";
 import {
   insertRows,

@@ -1,5 +1,6 @@
 /** Artifacts: the SQL of their queries and changes. */
-import type { ChangeOf, QueryOf } from "../changes/index.ts";
+import type { ChangeOf } from "../changes/index.ts";
+import type { QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { artifacts } from "./schema.ts";
 import {

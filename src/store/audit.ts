@@ -3,7 +3,8 @@
  * index, jobs through the partial indexes, and of each such run its own stages and jobs.
  * The unary plus keeps D1 from looking up the live rows of all runs where those of one are meant.
  */
-import { AUDIT_FAILURE_MS, type QueryOf } from "../changes/index.ts";
+import { AUDIT_FAILURE_MS } from "../model/index.ts";
+import { type QueryOf } from "../queries/index.ts";
 import { type Statement, statement } from "./sql.ts";
 
 const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;

@@ -1,6 +1,6 @@
 /** How a batch reaches D1, and what its failures mean. */
 import { isServiceError, ServiceError } from "../contract/index.ts";
-import { withDeadline } from "../changes/index.ts";
+import { withDeadline } from "../model/index.ts";
 import type { Statement } from "./sql.ts";
 
 /** A call that D1 has not answered by then is given up; its outcome is unknown. */

@@ -3,7 +3,7 @@
  * lost can find out what became of it. When the row goes, that memory moves to the table `commits`, as far
  * as someone may still ask: a caller settles a lost answer within seconds, or within minutes when everything stalls: 60 s for the attempt, and four times as long to settle.
  */
-import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../changes/index.ts";
+import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
 import { column, type Statement } from "./sql.ts";
 
 const ASKED_WITHIN_MS = 360_000;

@@ -1,5 +1,7 @@
 /** Idempotency keys: the SQL of their query and changes. An absent row is a key that nobody holds. */
-import { type ChangeOf, commitIdAt, type QueryOf } from "../changes/index.ts";
+import { type ChangeOf } from "../changes/index.ts";
+import { commitIdAt } from "../model/index.ts";
+import { type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { idempotencyKeys } from "./schema.ts";
 import { propertiesOf, remembering, selectList, type Statement, statement } from "./sql.ts";

@@ -1,5 +1,6 @@
 /** Jobs: the SQL of their queries. */
-import { JOB_STATS_MAX, PAGE_ROWS, type QueryOf } from "../changes/index.ts";
+import { JOB_STATS_MAX } from "../model/index.ts";
+import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
 import { propertiesOf, selectList, type Statement, statement, tokenSql } from "./sql.ts";
 

@@ -6,12 +6,8 @@
  * claim first makes the delayed ones ready that have become due. Ready jobs with a concurrency key are in an index of
  * their own, by key, so that a claim never walks past those that have to wait for a slot.
  */
-import {
-  type ChangeOf,
-  CONCURRENCY_KEYS_MAX,
-  RETRY_EXPONENT_MAX,
-  type RetryBackoff,
-} from "../changes/index.ts";
+import { type ChangeOf, type RetryBackoff } from "../changes/index.ts";
+import { CONCURRENCY_KEYS_MAX, RETRY_EXPONENT_MAX } from "../model/index.ts";
 import { jobs } from "./schema.ts";
 import {
   groupBy,

@@ -6,13 +6,9 @@
  * Runs with waiting events stand in a line. A run's place is the `turn` of its first waiting event; no other event has one. A run
  * joins at the end, and goes to the end when that event is published, dies, is replayed, or could not be published once more.
  */
-import {
-  type Change,
-  type ChangeOf,
-  leavesTheLine,
-  type NewOutboxEventRow,
-  type QueryOf,
-} from "../changes/index.ts";
+import { type Change, type ChangeOf, leavesTheLine } from "../changes/index.ts";
+import { type NewOutboxEventRow } from "../model/index.ts";
+import { type QueryOf } from "../queries/index.ts";
 import { outboxEvents } from "./schema.ts";
 import {
   columns,

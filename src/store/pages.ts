@@ -1,5 +1,5 @@
 /** Pages of a run's rows: ranges of the primary key, which begins with the run. */
-import type { QueryOf } from "../changes/index.ts";
+import type { QueryOf } from "../queries/index.ts";
 import { OUTBOX_PROPERTIES } from "./outbox.ts";
 import { artifacts, jobs, logs } from "./schema.ts";
 import { column, listOfRun, type Param, propertiesOf, type Statement } from "./sql.ts";

@@ -1,6 +1,7 @@
 /** Every query's statement, and how its rows become the answer. */
 import type { Status } from "../contract/index.ts";
-import type { AnyResult, Query, RunRow } from "../changes/index.ts";
+import type { RunRow } from "../model/index.ts";
+import type { AnyResult, Query } from "../queries/index.ts";
 import { selectAiBatch, selectAiCallTotals } from "./ai-calls.ts";
 import { selectAnnotations } from "./annotations.ts";
 import { selectAudit } from "./audit.ts";

@@ -1,16 +1,15 @@
 /** The SQL that looks for runs. `changes/run-search.ts` tells what it answers, and what bounds its cost. */
+import { longTextOfAll, type RunRow } from "../model/index.ts";
 import {
   leadingFilter,
-  longTextOfAll,
   type QueryOf,
   remainingFilters,
   RUN_NAMES_MAX,
   type RunFilters,
   type RunPlace,
-  type RunRow,
   RUNS_LOOKED_AT,
   type RunsPage,
-} from "../changes/index.ts";
+} from "../queries/index.ts";
 import { runs } from "./schema.ts";
 import { longTextSql, type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
 

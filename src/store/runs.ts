@@ -1,5 +1,6 @@
 /** Runs: the SQL of their queries and changes. */
-import type { ChangeOf, QueryOf } from "../changes/index.ts";
+import type { ChangeOf } from "../changes/index.ts";
+import type { QueryOf } from "../queries/index.ts";
 import { runs } from "./schema.ts";
 import {
   column,

@@ -23,7 +23,7 @@ import {
   LONG_TEXT,
   type LongTextTable,
   ROW_BYTES_MAX,
-} from "../changes/index.ts";
+} from "../model/index.ts";
 
 const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
 

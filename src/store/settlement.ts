@@ -6,14 +6,8 @@
  * final: an attempt that is still under way can no longer land. It costs nothing until an answer is lost.
  * A commit that only deletes leaves no row behind, and so records itself there (one row).
  */
-import {
-  type Change,
-  type Commit,
-  COMMIT_ID_CHARS,
-  COMMITS_REMEMBERED,
-  commitIdAt,
-  type Settlement,
-} from "../changes/index.ts";
+import { type Change, type Commit, type Settlement } from "../changes/index.ts";
+import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
 import { instantOf } from "./deleted.ts";
 import { type Param, type Statement, statement, tokenSql } from "./sql.ts";
 

@@ -13,7 +13,7 @@ import {
   LONG_TEXT,
   type LongTextTable,
   utf8Length,
-} from "../changes/index.ts";
+} from "../model/index.ts";
 import { snakeCase } from "./schema.ts";
 
 /** Numbers bind as REAL; the columns' affinity makes them integers again. */

@@ -1,5 +1,6 @@
 /** Stages: the SQL of their queries and changes. */
-import { type ChangeOf, PAGE_ROWS, type QueryOf } from "../changes/index.ts";
+import { type ChangeOf } from "../changes/index.ts";
+import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { updateBySet } from "./runs.ts";
 import { stages } from "./schema.ts";

@@ -1,18 +1,14 @@
 /** The store over D1. Knows nothing of coordinators: whoever attempts a commit here attempts it directly. */
 import { ServiceError } from "../contract/index.ts";
 import {
-  type AnyResult,
   type Change,
   type Commit,
   type CommitOutcome,
-  type LongTextTable,
-  measureRow,
-  type Query,
-  type ResultsOf,
-  ROW_BYTES_MAX,
   type Settlement,
   type Store,
 } from "../changes/index.ts";
+import { type LongTextTable, measureRow, ROW_BYTES_MAX } from "../model/index.ts";
+import { type AnyResult, type Query, type ResultsOf } from "../queries/index.ts";
 import { commitBatch } from "./commit.ts";
 import { DEADLINE_MS, overfullTable, runBatch, toServiceError } from "./d1.ts";
 import { violationIn } from "./guards.ts";

@@ -1,5 +1,5 @@
 /** The contract in memory: for unit tests of code that runs on it. */
-import { Connection, type ConnectionOptions } from "../client/connection.ts";
+import { Connection, type ConnectionOptions } from "../persistence/connection.ts";
 import type { Backend, HandlerDuty, JobHandler } from "../contract/index.ts";
 import { createMemoryStore } from "../memory/store.ts";
 // By their files: the folders' indexes bring what needs the platform.

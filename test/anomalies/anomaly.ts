@@ -1,5 +1,5 @@
 /** What an anomaly is to the suite, and how connections are opened with and without what prevents it. */
-import { Connection } from "../../src/client/connection.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import type { Store } from "../../src/changes/index.ts";
 import type { Backend } from "../../src/contract/index.ts";
 import { D1Store } from "../../src/store/index.ts";

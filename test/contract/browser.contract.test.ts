@@ -1,5 +1,5 @@
 import { BrowserChain } from "../../src/client/browser-chain.ts";
-import { ConnectionCore } from "../../src/client/connection-core.ts";
+import { ConnectionCore } from "../../src/persistence/connection-core.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { describeConformance } from "../../src/testing/index.ts";
 

@@ -6,7 +6,7 @@ import {
 } from "cloudflare:test";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Commit } from "../../src/changes/index.ts";
-import { Connection } from "../../src/client/connection.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import {
   CoordinatedStore,
   type CoordinatorNamespace,

@@ -5,8 +5,8 @@ import {
   type Commit,
   type CommitOutcome,
   type Guard,
-  newCommitId,
 } from "../../src/changes/index.ts";
+import { newCommitId } from "../../src/model/index.ts";
 import type { Envelope } from "../../src/contract/index.ts";
 import { RunCoordinator } from "../../src/coordinator/index.ts";
 import { env } from "../support/env.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Connection } from "../../src/client/connection.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import type { Commit } from "../../src/changes/index.ts";
 import { CoordinatedStore, type CoordinatorNamespace } from "../../src/coordinator/index.ts";
 import { embed } from "../../src/embed.ts";

@@ -1,6 +1,6 @@
 /** Calls of every method of the contract, as data. */
 import fc from "fast-check";
-import { JOB_ERROR_BYTES_MAX } from "../../src/changes/index.ts";
+import { JOB_ERROR_BYTES_MAX } from "../../src/model/index.ts";
 import type {
   AICallLogger,
   ExtendedJobQueue,

@@ -1,6 +1,7 @@
 /** Random commits, as data: changes, guards and reads of every kind, over few rows. */
 import fc from "fast-check";
-import type { Change, ChangeKind, ChangeOf, Guard, Query } from "../../src/changes/index.ts";
+import type { Change, ChangeKind, ChangeOf, Guard } from "../../src/changes/index.ts";
+import type { Query } from "../../src/queries/index.ts";
 import { GUARDS } from "./guards.ts";
 import { QUERIES } from "./queries.ts";
 import {

@@ -2,7 +2,7 @@
  * Which generated id of one side is which of the other. Each side makes its own ids, so answers and rows are the
  * same when they differ in nothing but ids, and always in the same ones.
  */
-import { COMMIT_ID_CHARS } from "../../src/changes/index.ts";
+import { COMMIT_ID_CHARS } from "../../src/model/index.ts";
 
 /**
  * An ordinal, wherever it occurs: alone, or in the id of a record, or in a message that quotes one. The log of a late result has

@@ -1,6 +1,6 @@
 /** Random queries of every kind. */
 import fc from "fast-check";
-import type { Query, QueryOf } from "../../src/changes/index.ts";
+import type { Query, QueryOf } from "../../src/queries/index.ts";
 import {
   commitId,
   CURRENT,

@@ -1,6 +1,6 @@
 /** The rows that random commits write, and the values they are found by: few, so that they meet. */
 import fc from "fast-check";
-import { CALL_TOKENS_MAX, COMMIT_ID_CHARS, COST_MAX } from "../../src/changes/index.ts";
+import { CALL_TOKENS_MAX, COMMIT_ID_CHARS, COST_MAX } from "../../src/model/index.ts";
 import type { Status } from "../../src/contract/index.ts";
 
 /** Stands for what is found when the commit is attempted: the row's token, or the commit's own id. */

@@ -5,15 +5,15 @@ import {
   type Commit,
   type CommitOutcome,
   type Guard,
-  type Query,
-  ROW_BYTES_MAX,
   type Store,
 } from "../../src/changes/index.ts";
+import { ROW_BYTES_MAX } from "../../src/model/index.ts";
+import { type Query } from "../../src/queries/index.ts";
 import { isServiceError } from "../../src/contract/index.ts";
-import { guardOfRow } from "../../src/client/observed.ts";
+import { guardOfRow } from "../../src/persistence/transaction/read-set.ts";
 import { listTokens } from "../../src/memory/guards.ts";
-import { compareUtf8 } from "../../src/memory/order.ts";
-import type { State } from "../../src/memory/state.ts";
+import { compareUtf8 } from "../../src/model/order.ts";
+import type { State } from "../../src/model/state.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { D1Store } from "../../src/store/index.ts";
 import { emptyDatabase } from "../support/database.ts";

@@ -2,7 +2,7 @@
  * What a transaction is: its calls, one after the other, all of them or none. Both sides run the same code for
  * transactions; this holds that code against calls that are made without one.
  */
-import { OUTBOX_PAGE_DEFAULT } from "../../src/changes/index.ts";
+import { OUTBOX_PAGE_DEFAULT } from "../../src/model/index.ts";
 import type { Method } from "./calls.ts";
 import { OUTSIDE } from "./steps.ts";
 import { differenceOfAnswers } from "./outcomes.ts";

@@ -6,7 +6,7 @@ import {
   INSTANT_MAX,
   INSTANT_MIN,
   ROW_BYTES_MAX,
-} from "../../src/changes/index.ts";
+} from "../../src/model/index.ts";
 
 /** A value that only the moment of the call can tell: see `resolve` in world.ts. `back` counts from the newest. */
 export type Ref =

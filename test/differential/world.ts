@@ -1,11 +1,11 @@
 /** One side of the comparison: two connections onto one store, its clock, and everything it holds. */
 import { snakeCase, tables as schema } from "../../src/store/schema.ts";
-import { Connection } from "../../src/client/connection.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import type { Store } from "../../src/changes/index.ts";
 import { type Backend, ServiceError } from "../../src/contract/index.ts";
 import { embed, type WorkflowEngineEnv } from "../../src/embed.ts";
-import { compareUtf8 } from "../../src/memory/order.ts";
-import { placeOf, type State, type TableName } from "../../src/memory/state.ts";
+import { compareUtf8 } from "../../src/model/order.ts";
+import { placeOf, type State, type TableName } from "../../src/model/state.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { env } from "../support/env.ts";
 

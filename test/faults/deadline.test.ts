@@ -1,7 +1,7 @@
 /** D1 that does not answer at all. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { fromWire } from "../../src/changes/index.ts";
-import { Connection } from "../../src/client/connection.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import { toEnvelope } from "../../src/contract/index.ts";
 import { CoordinatedStore, type CoordinatorNamespace } from "../../src/coordinator/index.ts";
 import { D1Store } from "../../src/store/index.ts";

@@ -1,11 +1,7 @@
 /** What the store finds out about a commit, and that the finding is final. */
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import {
-  type Change,
-  type Commit,
-  COMMITS_REMEMBERED,
-  newCommitId,
-} from "../../src/changes/index.ts";
+import { type Change, type Commit } from "../../src/changes/index.ts";
+import { COMMITS_REMEMBERED, newCommitId } from "../../src/model/index.ts";
 import { D1Store } from "../../src/store/index.ts";
 import { env } from "../support/env.ts";
 import { writeDatabase } from "./support/database.ts";

@@ -3,16 +3,17 @@ import {
   type Change,
   type Commit,
   type CommitOutcome,
+  type Settlement,
+  type Store,
+} from "../../src/changes/index.ts";
+import {
   joinId,
   type JobRow,
   type JobState,
-  type Query,
-  type ResultsOf,
-  type Settlement,
   type StaleJob,
-  type Store,
   wasWrittenBy,
-} from "../../src/changes/index.ts";
+} from "../../src/model/index.ts";
+import { type Query, type ResultsOf } from "../../src/queries/index.ts";
 import { isServiceError } from "../../src/contract/index.ts";
 import type { Claimed, Enqueued, HistoryEvent, Released, Settled } from "./checker.ts";
 

@@ -3,7 +3,7 @@
  * at once. Time is the storm's own, and passes with every sweep.
  */
 import type { Store } from "../../src/changes/index.ts";
-import { Connection } from "../../src/client/connection.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import type {
   DequeueResult,
   EnqueueJobInput,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { newCommitId } from "../../src/changes/index.ts";
+import { newCommitId } from "../../src/model/index.ts";
 import { emptyDatabase, everything } from "../support/database.ts";
 import { ADMIN, NAME_OF_ADMIN, send, URL_OF_SERVICE } from "./support.ts";
 

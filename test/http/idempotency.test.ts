@@ -1,6 +1,6 @@
 /** Every POST of the OpenAPI document, sent again with its `Idempotency-Key`. */
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { newCommitId } from "../../src/changes/index.ts";
+import { newCommitId } from "../../src/model/index.ts";
 import { embed } from "../../src/embed.ts";
 import { app } from "../../src/http/app.ts";
 import { digestOf } from "../../src/http/digest.ts";

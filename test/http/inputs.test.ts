@@ -1,6 +1,6 @@
 /** What a request may say, and only that: numbers, ids, parameters and what clears. */
 import { beforeEach, describe, expect, it } from "vitest";
-import { newCommitId } from "../../src/changes/index.ts";
+import { newCommitId } from "../../src/model/index.ts";
 import { app } from "../../src/http/app.ts";
 import { embed } from "../../src/embed.ts";
 import { emptyDatabase, everything } from "../support/database.ts";

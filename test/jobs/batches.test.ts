@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CLAIM_JOBS_MAX, TRANSACTION_CHANGES_MAX } from "../../src/changes/index.ts";
+import { CLAIM_JOBS_MAX, TRANSACTION_CHANGES_MAX } from "../../src/model/index.ts";
 import {
   faultOf,
   forced,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DEDUPED_JOBS_MAX } from "../../src/changes/index.ts";
+import { DEDUPED_JOBS_MAX } from "../../src/model/index.ts";
 import type { Backend } from "../../src/contract/index.ts";
 import { faultOf, JOB, jobsOf, present, statuses, times, usingTheClock, ways } from "./support.ts";
 

@@ -1,6 +1,6 @@
 /** What is told about the whole queue: figures, and what is wrong. */
 import { describe, expect, it } from "vitest";
-import { AUDIT_MAX } from "../../src/changes/index.ts";
+import { AUDIT_MAX } from "../../src/model/index.ts";
 import type { Backend, Status } from "../../src/contract/index.ts";
 import { aJob } from "../memory/support.ts";
 import {

@@ -1,7 +1,8 @@
 /** The ways in, each with as many connections as a test wants, and with what is behind them. */
 import { afterEach, beforeEach, vi } from "vitest";
-import { type Change, newCommitId, type Store } from "../../src/changes/index.ts";
-import { Connection, type ConnectionOptions } from "../../src/client/connection.ts";
+import { type Change, type Store } from "../../src/changes/index.ts";
+import { newCommitId } from "../../src/model/index.ts";
+import { Connection, type ConnectionOptions } from "../../src/persistence/connection.ts";
 import { connect } from "../../src/client/index.ts";
 import { type Backend, isServiceError, type JobRecord } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";

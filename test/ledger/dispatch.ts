@@ -1,5 +1,5 @@
 /** What dispatch does: batches of claims and settles, figures, and ticks of the sweep. */
-import { Connection } from "../../src/client/connection.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import type { DequeueResult } from "../../src/contract/index.ts";
 import { dispatchSettings, openStore } from "../../src/queue/index.ts";
 import { sweep } from "../../src/schedule/index.ts";

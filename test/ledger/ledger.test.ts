@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import costs from "../../docs/cost.md?raw";
-import { AICalls } from "../../src/client/ai-calls.ts";
-import { Jobs } from "../../src/client/jobs.ts";
-import { Persistence } from "../../src/client/persistence.ts";
+import { AICalls } from "../../src/persistence/ai-calls.ts";
+import { Jobs } from "../../src/persistence/jobs.ts";
+import { Persistence } from "../../src/persistence/persistence.ts";
 import { app } from "../../src/http/app.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";

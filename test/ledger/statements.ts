@@ -2,7 +2,8 @@
  * Every statement that the store can send: each query with and without what is optional, each guard, each change alone
  * (bound value by value) and with others of its kind (unfolded from JSON), and what settles a lost answer.
  */
-import type { Change, ChangeKind, Commit, Guard, Query, QueryOf } from "../../src/changes/index.ts";
+import type { Change, ChangeKind, Commit, Guard } from "../../src/changes/index.ts";
+import type { Query, QueryOf } from "../../src/queries/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/queries.ts";
 import { settleStatements } from "../../src/store/settlement.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, expectTypeOf, it } from "vitest";
-import type { Commit, RunRow } from "../../src/changes/index.ts";
-import { ROW_BYTES_MAX } from "../../src/changes/index.ts";
+import type { Commit } from "../../src/changes/index.ts";
+import type { RunRow } from "../../src/model/index.ts";
+import { ROW_BYTES_MAX } from "../../src/model/index.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { aLog, anEvent, aRun, contentOf, id } from "./support.ts";
 

@@ -1,7 +1,6 @@
+import type { Change, ChangeOf } from "../../src/changes/index.ts";
 import type {
   AiCallRow,
-  Change,
-  ChangeOf,
   NewAnnotationRow,
   NewArtifactRow,
   NewJobRow,
@@ -9,10 +8,10 @@ import type {
   NewRunRow,
   NewStageRow,
   LogRow,
-} from "../../src/changes/index.ts";
-import { COMMIT_ID_CHARS } from "../../src/changes/index.ts";
+} from "../../src/model/index.ts";
+import { COMMIT_ID_CHARS } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/memory/apply.ts";
-import { createState, type State, type TableName } from "../../src/memory/state.ts";
+import { createState, type State, type TableName } from "../../src/model/state.ts";
 
 /** Commit ids: one letter, as often as a commit id has characters. */
 export function id(letter: string): string {

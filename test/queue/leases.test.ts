@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Connection } from "../../src/client/connection.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import type { HandlerContext, JobHandler, JobOutcome } from "../../src/contract/index.ts";
 import { dispatchSettings } from "../../src/queue/index.ts";
 import { emptyDatabase } from "../support/database.ts";

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { JOB_ERROR_BYTES_MAX, utf8Length } from "../../src/changes/index.ts";
+import { JOB_ERROR_BYTES_MAX, utf8Length } from "../../src/model/index.ts";
 import type { JobHandler, JobOutcome } from "../../src/contract/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { permits } from "./support/queue.ts";

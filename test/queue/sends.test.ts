@@ -1,6 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { newCommitId } from "../../src/changes/index.ts";
-import { Connection } from "../../src/client/connection.ts";
+import { newCommitId } from "../../src/model/index.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import type { JobHandler } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
 import {

@@ -1,12 +1,7 @@
 /** Sessions as a Worker has them that brings no client of ours, and so may send anything. */
-import {
-  type Change,
-  type Commit,
-  type Guard,
-  newCommitId,
-  type Query,
-  stageRecordId,
-} from "../../src/changes/index.ts";
+import { type Change, type Commit, type Guard } from "../../src/changes/index.ts";
+import { newCommitId, stageRecordId } from "../../src/model/index.ts";
+import { type Query } from "../../src/queries/index.ts";
 import type { ErrorCode, ErrorDetails } from "../../src/contract/index.ts";
 import { snakeCase, tables } from "../../src/store/schema.ts";
 import { aStage } from "../memory/support.ts";

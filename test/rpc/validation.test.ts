@@ -10,7 +10,7 @@ import {
   READ_QUERIES_MAX,
   ROW_BYTES_MAX,
   TRANSACTION_CHANGES_MAX,
-} from "../../src/changes/index.ts";
+} from "../../src/model/index.ts";
 import { upTo } from "../../src/testing/conformance/support.ts";
 import {
   aJob,

@@ -1,5 +1,5 @@
 /** Rows for the sweep to find. */
-import { commitIdAt, newCommitId } from "../../src/changes/index.ts";
+import { commitIdAt, newCommitId } from "../../src/model/index.ts";
 import { NOW, type Part } from "../queue/support/world.ts";
 import { env } from "../support/env.ts";
 

@@ -1,6 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { commitIdAt, newCommitId } from "../../src/changes/index.ts";
-import { Connection } from "../../src/client/connection.ts";
+import { commitIdAt, newCommitId } from "../../src/model/index.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import { HANDLER_DUTIES } from "../../src/contract/index.ts";
 import { createWaker, dispatchSettings } from "../../src/queue/index.ts";
 import { sweep, type SweepStep } from "../../src/schedule/index.ts";

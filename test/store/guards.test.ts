@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Change, type Guard, newCommitId } from "../../src/changes/index.ts";
+import { type Change, type Guard } from "../../src/changes/index.ts";
+import { newCommitId } from "../../src/model/index.ts";
 import { guardStatements, violationIn } from "../../src/store/guards.ts";
 import { D1Store } from "../../src/store/index.ts";
 import type { Statement } from "../../src/store/sql.ts";

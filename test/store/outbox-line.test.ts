@@ -1,7 +1,8 @@
 /** The line of the runs with waiting events: what a page takes, what it costs, and that D1 and the memory store keep the same one. */
 import * as fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import { type Change, newCommitId, type Store } from "../../src/changes/index.ts";
+import { type Change, type Store } from "../../src/changes/index.ts";
+import { newCommitId } from "../../src/model/index.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { D1Store } from "../../src/store/index.ts";
 import { Recorder } from "../ledger/recorder.ts";

@@ -10,8 +10,9 @@ import type {
   OutboxEventRow,
   RunRow,
   StageRow,
-} from "../../src/changes/index.ts";
-import { LONG_TEXT, type Settlement } from "../../src/changes/index.ts";
+} from "../../src/model/index.ts";
+import { type Settlement } from "../../src/changes/index.ts";
+import { LONG_TEXT } from "../../src/model/index.ts";
 import { snakeCase, tables } from "../../src/store/schema.ts";
 
 /** The same members, not as an intersection. */

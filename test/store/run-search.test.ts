@@ -1,15 +1,13 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { type Change, type ChangeOf, type Store } from "../../src/changes/index.ts";
+import { newCommitId } from "../../src/model/index.ts";
 import {
-  type Change,
-  type ChangeOf,
-  newCommitId,
   type QueryOf,
   RUN_NAMES_MAX,
   type RunFilters,
   RUNS_LOOKED_AT,
   type RunsPage,
-  type Store,
-} from "../../src/changes/index.ts";
+} from "../../src/queries/index.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { D1Store } from "../../src/store/index.ts";
 import { faultyD1 } from "../../src/testing/faulty-d1.ts";

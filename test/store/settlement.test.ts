@@ -1,12 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import {
-  type Change,
-  type ChangeKind,
-  type Commit,
-  newCommitId,
-  stageRecordId,
-} from "../../src/changes/index.ts";
-import { Connection } from "../../src/client/connection.ts";
+import { type Change, type ChangeKind, type Commit } from "../../src/changes/index.ts";
+import { newCommitId, stageRecordId } from "../../src/model/index.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import type { Backend } from "../../src/contract/index.ts";
 import { D1Store } from "../../src/store/index.ts";
 import {

@@ -6,8 +6,8 @@ import {
   newCommitId,
   ROW_BYTES_MAX,
   utf8Length,
-} from "../../src/changes/index.ts";
-import { compareUtf8 } from "../../src/memory/order.ts";
+} from "../../src/model/index.ts";
+import { compareUtf8 } from "../../src/model/order.ts";
 import { prefixEnd } from "../../src/store/ai-calls.ts";
 import { groupBy, remembering, type Source, sourcesOf, tokenSql } from "../../src/store/sql.ts";
 import { upTo } from "../../src/testing/conformance/support.ts";

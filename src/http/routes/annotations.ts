@@ -1,8 +1,8 @@
 /** Annotations. */
 import { z } from "@hono/zod-openapi";
-import { ANNOTATIONS_LIST_MAX, LONG_TEXT, PAGE_BYTES_MAX } from "../../changes/index.ts";
-import { checkedQuery } from "../../client/encode.ts";
-import { toAnnotationRecord } from "../../client/records.ts";
+import { ANNOTATIONS_LIST_MAX, LONG_TEXT, PAGE_BYTES_MAX } from "../../model/index.ts";
+import { checkedQuery } from "../../persistence/encode.ts";
+import { toAnnotationRecord } from "../../model/records.ts";
 import {
   listQuery,
   omitted,

@@ -1,6 +1,6 @@
 /** Artifacts, and the outputs of stages, which are artifacts. */
 import { z } from "@hono/zod-openapi";
-import { toArtifactRecord } from "../../client/records.ts";
+import { toArtifactRecord } from "../../model/records.ts";
 import { listQuery, onePage, order, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { notFound } from "../problem.ts";

@@ -3,14 +3,11 @@
  * decides, and commits guards and changes, whole or not at all.
  */
 import { z } from "@hono/zod-openapi";
-import {
-  type AnyResult,
-  type Commit,
-  type CommitOutcome,
-  READ_QUERIES_MAX,
-} from "../../changes/index.ts";
-import { validCommit, validQueries } from "../../rpc/validation.ts";
-import { requireNoneOwn } from "../kept-answers.ts";
+import { type Commit, type CommitOutcome } from "../../changes/index.ts";
+import { READ_QUERIES_MAX } from "../../model/index.ts";
+import { type AnyResult } from "../../queries/index.ts";
+import { validCommit, validQueries } from "../../changes/validation.ts";
+import { requireNoneOwn } from "../idempotency/responses.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import { integer } from "../schemas/index.ts";
 import { newRouter, secured } from "../support.ts";

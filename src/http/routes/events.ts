@@ -1,9 +1,9 @@
 /** A run's events as they happen: server-sent events, or a WebSocket. */
 import { z } from "@hono/zod-openapi";
 import type { HonoRequest } from "hono";
-import { idField } from "../../changes/fields.ts";
+import { idField } from "../../model/fields.ts";
 import { openWatch, WATCH_PROTOCOL } from "../../queue/index.ts";
-import { requireOwnOrigin } from "../callers.ts";
+import { requireOwnOrigin } from "../authentication.ts";
 import { eventStream } from "../event-stream.ts";
 import { HttpFault } from "../problem.ts";
 import { operation } from "../operation.ts";

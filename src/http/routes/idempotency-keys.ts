@@ -1,6 +1,6 @@
 /** Idempotency keys, for commands of the caller's own. */
 import { z } from "@hono/zod-openapi";
-import { isOwnType, OWN_TYPE } from "../kept-answers.ts";
+import { isOwnType, OWN_TYPE } from "../idempotency/responses.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { inputInstant, json, settable, text } from "../schemas/index.ts";
 import { given, newRouter, secured } from "../support.ts";

@@ -3,8 +3,8 @@
  * whatever settles it, and a later attempt's work is safe from you.
  */
 import { z } from "@hono/zod-openapi";
-import { JOB_ERROR_BYTES_MAX, STALE_LEASE_MS_DEFAULT } from "../../changes/index.ts";
-import { isJobId } from "../../client/job-keys.ts";
+import { JOB_ERROR_BYTES_MAX, STALE_LEASE_MS_DEFAULT } from "../../model/index.ts";
+import { isJobId } from "../../persistence/job-keys.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
   delivery,

@@ -1,7 +1,7 @@
 /** Jobs: enqueued, listed, counted, cancelled. Who works them: `job-leases.ts`. */
 import { z } from "@hono/zod-openapi";
-import { joinId } from "../../changes/index.ts";
-import { toJobRecord } from "../../client/records.ts";
+import { joinId } from "../../model/index.ts";
+import { toJobRecord } from "../../model/records.ts";
 import {
   listQuery,
   onePage,

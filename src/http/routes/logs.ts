@@ -1,11 +1,6 @@
 /** Logs. The contract only writes them; here they are read. */
-import {
-  decodeNullableJson,
-  decodeText,
-  joinId,
-  type LogRow,
-  type Store,
-} from "../../changes/index.ts";
+import { type Store } from "../../changes/index.ts";
+import { decodeNullableJson, decodeText, joinId, type LogRow } from "../../model/index.ts";
 import { listQuery, onePage, order, type PageInput, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { createLog, LOG, logRecord, runKey } from "../schemas/index.ts";

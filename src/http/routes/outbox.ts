@@ -1,7 +1,7 @@
 /** Outbox events. */
 import { z } from "@hono/zod-openapi";
-import { OUTBOX_PAGE_DEFAULT, OUTBOX_PAGE_MAX, type OutboxEventRow } from "../../changes/index.ts";
-import { toOutboxRecord } from "../../client/records.ts";
+import { OUTBOX_PAGE_DEFAULT, OUTBOX_PAGE_MAX, type OutboxEventRow } from "../../model/index.ts";
+import { toOutboxRecord } from "../../model/records.ts";
 import {
   listQuery,
   onePage,

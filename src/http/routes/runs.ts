@@ -3,14 +3,13 @@ import { z } from "@hono/zod-openapi";
 import {
   ANNOTATION_VALUE_FOUND_MAX,
   encodeJson,
-  isFindable,
   LONG_TEXT,
   PAGE_BYTES_MAX,
   parseJson,
-  type RunFilters,
-} from "../../changes/index.ts";
-import { checkedQuery } from "../../client/encode.ts";
-import { toRunRecord } from "../../client/records.ts";
+} from "../../model/index.ts";
+import { isFindable, type RunFilters } from "../../queries/index.ts";
+import { checkedQuery } from "../../persistence/encode.ts";
+import { toRunRecord } from "../../model/records.ts";
 import { isServiceError } from "../../contract/index.ts";
 import {
   listQuery,

@@ -1,8 +1,8 @@
 /** Stages, by their run and stage id, or by their record's id. */
 import { z } from "@hono/zod-openapi";
-import { LONG_TEXT, PAGE_BYTES_MAX } from "../../changes/index.ts";
-import { checkedQuery } from "../../client/encode.ts";
-import { toStageRecord } from "../../client/records.ts";
+import { LONG_TEXT, PAGE_BYTES_MAX } from "../../model/index.ts";
+import { checkedQuery } from "../../persistence/encode.ts";
+import { toStageRecord } from "../../model/records.ts";
 import { type WorkflowPersistence } from "../../contract/index.ts";
 import {
   listQuery,

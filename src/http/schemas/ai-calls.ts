@@ -1,6 +1,6 @@
 /** The ledger of AI calls. */
 import { z } from "@hono/zod-openapi";
-import { CALL_TOKENS_MAX } from "../../changes/index.ts";
+import { CALL_TOKENS_MAX } from "../../model/index.ts";
 import { cost, count, settable, text } from "./common.ts";
 
 export const aiCall = z

@@ -1,13 +1,13 @@
 /** What the schemas of several resources are made of. Examples tell one story: the run `run-1` of the workflow `digest`. */
 import { z } from "@hono/zod-openapi";
-import { statusField } from "../../changes/fields.ts";
+import { statusField } from "../../model/fields.ts";
 import {
   COST_MAX,
   ID_BYTES_MAX,
   INSTANT_RULE,
   parseInstant,
   RECORD_ID_BYTES_MAX,
-} from "../../changes/index.ts";
+} from "../../model/index.ts";
 
 const id = (description: string, example: string) =>
   z.string().openapi({ description: `${description} At most ${ID_BYTES_MAX} bytes.`, example });

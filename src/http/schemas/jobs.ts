@@ -5,7 +5,7 @@ import {
   JOB_MAX_ATTEMPTS_DEFAULT,
   KEY_BYTES_MAX,
   PRIORITY_DEFAULT,
-} from "../../changes/index.ts";
+} from "../../model/index.ts";
 import {
   integer,
   createdAt,

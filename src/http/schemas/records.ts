@@ -1,7 +1,7 @@
 /** What a run leaves behind: logs, artifacts, annotations. */
 import { z } from "@hono/zod-openapi";
-import { artifactTypeField, logLevelField } from "../../changes/fields.ts";
-import { KEY_BYTES_MAX } from "../../changes/index.ts";
+import { artifactTypeField, logLevelField } from "../../model/fields.ts";
+import { KEY_BYTES_MAX } from "../../model/index.ts";
 import {
   integer,
   createdAt,

@@ -1,6 +1,6 @@
 /** Runs. */
 import { z } from "@hono/zod-openapi";
-import { PRIORITY_DEFAULT } from "../../changes/index.ts";
+import { PRIORITY_DEFAULT } from "../../model/index.ts";
 import {
   integer,
   cost,

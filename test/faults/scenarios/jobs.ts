@@ -1,4 +1,4 @@
-import { Jobs } from "../../../src/client/jobs.ts";
+import { Jobs } from "../../../src/persistence/jobs.ts";
 import type { Backend } from "../../../src/contract/index.ts";
 import { MINUTE_MS, NOW } from "../support/time.ts";
 import type { Scenario } from "./scenario.ts";

@@ -1,4 +1,4 @@
-import type { Jobs } from "../../../src/client/jobs.ts";
+import type { Jobs } from "../../../src/persistence/jobs.ts";
 import type { AICallLogger, Backend, WorkflowPersistence } from "../../../src/contract/index.ts";
 import type { World } from "../support/world.ts";
 

@@ -1,12 +1,6 @@
 /** A store whose owner dies: from a certain call on, nothing of it happens and nothing is answered any more. */
-import type {
-  Commit,
-  CommitOutcome,
-  Query,
-  ResultsOf,
-  Settlement,
-  Store,
-} from "../../../src/changes/index.ts";
+import type { Commit, CommitOutcome, Settlement, Store } from "../../../src/changes/index.ts";
+import type { Query, ResultsOf } from "../../../src/queries/index.ts";
 
 export interface StoreCall {
   readonly index: number;

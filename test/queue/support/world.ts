@@ -1,7 +1,7 @@
 /** A Worker with a clock, a queue and a database of its own to go wrong. */
 import { expect } from "vitest";
 import type { Store } from "../../../src/changes/index.ts";
-import { Connection } from "../../../src/client/connection.ts";
+import { Connection } from "../../../src/persistence/connection.ts";
 import { type Backend, type JobHandler, toEnvelope } from "../../../src/contract/index.ts";
 import { fromWire } from "../../../src/changes/index.ts";
 import type { CoordinatorNamespace } from "../../../src/coordinator/index.ts";

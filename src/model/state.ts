@@ -1,0 +1,150 @@
+/**
+ * The database as maps. Pure. A row is an immutable value: a change replaces it and never mutates
+ * it, so two States may share rows.
+ */
+import type {
+  AiCallRow,
+  AiCallTotalRow,
+  AnnotationRow,
+  ArtifactRow,
+  IdempotencyKeyRow,
+  JobRow,
+  LogRow,
+  OutboxEventRow,
+  RunRow,
+  StageRow,
+} from "./index.ts";
+
+/** Rows by a primary key of two columns: the part is the first, the key the second. */
+export class Table<Row> {
+  readonly #parts = new Map<string, Map<string, Row>>();
+
+  get(part: string, key: string): Row | undefined {
+    return this.#parts.get(part)?.get(key);
+  }
+
+  set(part: string, key: string, row: Row): void {
+    const rows = this.#parts.get(part);
+    if (rows === undefined) this.#parts.set(part, new Map([[key, row]]));
+    else rows.set(key, row);
+  }
+
+  delete(part: string, key: string): void {
+    const rows = this.#parts.get(part);
+    if (rows === undefined) return;
+    rows.delete(key);
+    if (rows.size === 0) this.#parts.delete(part);
+  }
+
+  /** The rows of one part, in no particular order; empty when there are none. */
+  part(part: string): ReadonlyMap<string, Row> {
+    return this.#parts.get(part) ?? new Map<string, Row>();
+  }
+
+  /** Every row, in no particular order. */
+  *all(): Iterable<Row> {
+    for (const rows of this.#parts.values()) yield* rows.values();
+  }
+
+  clear(): void {
+    this.#parts.clear();
+  }
+}
+
+/** Outbox events, and the line of the runs that have waiting ones: what the database keeps in the column `turn`. */
+export class OutboxTable extends Table<OutboxEventRow> {
+  readonly turns = new Map<string, number>();
+
+  override clear(): void {
+    super.clear();
+    this.turns.clear();
+  }
+}
+
+/** Which row each table holds. */
+export interface Rows {
+  runs: RunRow;
+  stages: StageRow;
+  logs: LogRow;
+  artifacts: ArtifactRow;
+  annotations: AnnotationRow;
+  outboxEvents: OutboxEventRow;
+  idempotencyKeys: IdempotencyKeyRow;
+  jobs: JobRow;
+  aiCalls: AiCallRow;
+  aiCallTotals: AiCallTotalRow;
+}
+export type TableName = keyof Rows;
+
+/** {@link placeOf} tells each table's part and key. */
+export type State = { readonly [Name in TableName]: Table<Rows[Name]> } & {
+  readonly outboxEvents: OutboxTable;
+};
+
+export function createState(): State {
+  return {
+    runs: new Table(),
+    stages: new Table(),
+    logs: new Table(),
+    artifacts: new Table(),
+    annotations: new Table(),
+    outboxEvents: new OutboxTable(),
+    idempotencyKeys: new Table(),
+    jobs: new Table(),
+    aiCalls: new Table(),
+    aiCallTotals: new Table(),
+  };
+}
+
+/** Part and key of a row. */
+export type Place = readonly [part: string, key: string];
+
+const PLACES: { readonly [Name in TableName]: (row: Rows[Name]) => Place } = {
+  runs: (row) => [row.id, ""],
+  stages: (row) => [row.workflowRunId, row.stageId],
+  logs: (row) => [row.workflowRunId, row.ordinal],
+  artifacts: (row) => [row.workflowRunId, row.key],
+  annotations: (row) => [row.workflowRunId, row.ordinal],
+  outboxEvents: (row) => [row.workflowRunId, String(row.sequence)],
+  idempotencyKeys: (row) => [row.key, row.commandType],
+  jobs: (row) => [row.workflowRunId, row.ordinal],
+  aiCalls: (row) => [row.batchId, row.ordinal],
+  aiCallTotals: (row) => [row.topic, row.modelKey],
+};
+
+/** Where a table keeps this row. */
+export function placeOf<Name extends TableName>(name: Name, row: Rows[Name]): Place {
+  return PLACES[name](row);
+}
+
+/** The run's outbox event with the highest sequence. */
+export function lastOutboxEvent(state: State, workflowRunId: string): OutboxEventRow | undefined {
+  let last: OutboxEventRow | undefined;
+  for (const event of state.outboxEvents.part(workflowRunId).values()) {
+    if (last === undefined || event.sequence > last.sequence) last = event;
+  }
+  return last;
+}
+
+export function isWaiting({
+  publishedAt,
+  dlqAt,
+}: Pick<OutboxEventRow, "publishedAt" | "dlqAt">): boolean {
+  return publishedAt === null && dlqAt === null;
+}
+
+/** The sequence of the run's first waiting event. */
+export function firstWaiting(state: State, workflowRunId: string): number | undefined {
+  let first: number | undefined;
+  for (const event of state.outboxEvents.part(workflowRunId).values()) {
+    if (isWaiting(event) && event.sequence < (first ?? Infinity)) first = event.sequence;
+  }
+  return first;
+}
+
+/** A row, with the columns to omit as the JSON null. */
+export function without<Row extends object>(row: Row, omit: readonly string[] = []): Row {
+  return omit.length === 0
+    ? row
+    : { ...row, ...Object.fromEntries(omit.map((name) => [name, "null"])) };
+}

@@ -1,0 +1,181 @@
+/** The AI call logger, over a unit of work. AI calls are never part of a transaction. */
+import { type AiCallTotalRow, encodeNullableJson } from "../model/index.ts";
+import { PAGE_ROWS } from "../queries/index.ts";
+import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
+import { afterFirstCommit } from "./auto-commit.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  freeText,
+  invalid,
+  requireList,
+  requireObject,
+  unsignedZero,
+} from "./encode.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+export class AICalls implements FlushableAICallLogger {
+  readonly #unit: Unit;
+  readonly #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
+  readonly #pending = new Set<Promise<void>>();
+
+  constructor(unit: Unit, waitUntil?: (promise: Promise<unknown>) => void) {
+    this.#unit = unit;
+    this.#waitUntil = waitUntil;
+  }
+
+  logCall(call: CreateAICallInput): void {
+    const pending: Promise<void> = recordAiCall(this.#unit, call)
+      .catch((error: unknown) => {
+        // The contract gives a failed call nowhere else to go.
+        console.error("An AI call was not recorded", error);
+      })
+      .finally(() => {
+        this.#pending.delete(pending);
+      });
+    this.#pending.add(pending);
+    try {
+      this.#waitUntil?.(pending);
+    } catch (error) {
+      console.error("waitUntil refused to wait for an AI call", error);
+    }
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all(this.#pending);
+  }
+
+  /**
+   * A result's place in its batch is made from its content, so that the same result is the same row whoever
+   * records it, and however often. The second of two equal results of one call is another.
+   */
+  async logBatchResults(batchId: string, results: CreateAICallInput[]): Promise<void> {
+    checkedQuery("logBatchResults", { q: "aiBatch", batchId });
+    // Calls of their own have no batch, and no path carries what is empty.
+    if (batchId === "")
+      throw invalid("logBatchResults: batchId must not be empty", { field: "batchId" });
+    const now = await this.#unit.now();
+    const occurrences = new Map<string, number>();
+    const changes = [];
+    for (const result of requireList("logBatchResults", results)) {
+      requireObject("logBatchResults", result);
+      const call = encodeCall({
+        ...result,
+        metadata: { ...(result.metadata as object | null | undefined), batchId },
+      });
+      const row = { ...call, batchId, ordinal: "0", createdAt: now };
+      checkedChanges("logBatchResults", [{ kind: "recordAiCall", row }]);
+      const digest = await digestOf(call);
+      const occurrence = occurrences.get(digest) ?? 0;
+      occurrences.set(digest, occurrence + 1);
+      const ordinal = `${digest}${occurrence.toString(36).padStart(6, "0")}`;
+      changes.push({ kind: "recordAiCall" as const, row: { ...row, ordinal } });
+    }
+    let unit = this.#unit;
+    for (const portion of unit.portions(changes)) {
+      await unit.write({ changes: portion });
+      unit = afterFirstCommit(this.#unit);
+    }
+  }
+
+  async isRecorded(batchId: string): Promise<boolean> {
+    const [recorded] = await this.#unit.read([
+      checkedQuery("isRecorded", { q: "aiBatch", batchId }),
+    ]);
+    return recorded && batchId !== "";
+  }
+
+  async getStats(topicPrefix: string): Promise<AIHelperStats> {
+    const totals: AiCallTotalRow[] = [];
+    for (;;) {
+      const last = totals.at(-1);
+      const after = last === undefined ? null : { topic: last.topic, modelKey: last.modelKey };
+      const [page] = await this.#unit.read([
+        checkedQuery("getStats", { q: "aiCallTotals", prefix: topicPrefix, after }),
+      ]);
+      totals.push(...page);
+      if (page.length < PAGE_ROWS) return statsOf(totals);
+    }
+  }
+}
+
+/** As logCall, and tells how it went. */
+export async function recordAiCall(unit: Unit, call: CreateAICallInput): Promise<void> {
+  const now = await unit.now();
+  const row = {
+    ...encodeCall(requireObject("logCall", call)),
+    batchId: "",
+    ordinal: unit.ordinal(now),
+    createdAt: now,
+  };
+  await unit.write({ changes: checkedChanges("logCall", [{ kind: "recordAiCall", row }]) });
+}
+
+function encodeCall(call: CreateAICallInput) {
+  return {
+    topic: call.topic,
+    callType: call.callType,
+    modelKey: call.modelKey,
+    modelId: call.modelId,
+    prompt: freeText(call.prompt, "prompt"),
+    response: freeText(call.response, "response"),
+    inputTokens: unsignedZero(call.inputTokens),
+    outputTokens: unsignedZero(call.outputTokens),
+    cost: unsignedZero(call.cost),
+    metadata: encodeNullableJson(call.metadata, "metadata"),
+  };
+}
+
+/** SHA-256 in base 36, of the call with its metadata's members in one order. */
+async function digestOf(call: ReturnType<typeof encodeCall>): Promise<string> {
+  const metadata: unknown = call.metadata === null ? null : JSON.parse(call.metadata);
+  const text = JSON.stringify([
+    call.topic,
+    call.callType,
+    call.modelKey,
+    call.modelId,
+    call.prompt,
+    call.response,
+    call.inputTokens,
+    call.outputTokens,
+    call.cost,
+    sorted(metadata),
+  ]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const value = Array.from(new Uint8Array(digest)).reduce(
+    (sum, byte) => sum * 256n + BigInt(byte),
+    0n,
+  );
+  return value.toString(36).padStart(50, "0");
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.entries(value)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, member]) => [key, sorted(member)]);
+}
+
+function statsOf(totals: readonly AiCallTotalRow[]): AIHelperStats {
+  // No prototype: a model may be called "__proto__".
+  const perModel: AIHelperStats["perModel"] = Object.create(null) as AIHelperStats["perModel"];
+  const stats = { totalCalls: 0, totalInputTokens: 0, totalOutputTokens: 0, totalCost: 0 };
+  for (const total of totals) {
+    stats.totalCalls += total.calls;
+    stats.totalInputTokens += total.inputTokens;
+    stats.totalOutputTokens += total.outputTokens;
+    stats.totalCost += total.cost;
+    const model = (perModel[total.modelKey] ??= {
+      calls: 0,
+      inputTokens: 0,
+      outputTokens: 0,
+      cost: 0,
+    });
+    model.calls += total.calls;
+    model.inputTokens += total.inputTokens;
+    model.outputTokens += total.outputTokens;
+    model.cost += total.cost;
+  }
+  return { ...stats, perModel: { ...perModel } };
+}

@@ -1,0 +1,180 @@
+/**
+ * The unit of work that acts at once, and delivers: a call whose answer was lost finds out what became of
+ * it before it tries again, so that it has exactly one effect or says UNAVAILABLE.
+ */
+import {
+  type Change,
+  textLength,
+  type Commit,
+  type Settlement,
+  type Store,
+} from "../changes/index.ts";
+import { createOrdinals, newCommitId, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
+import { type Query, type ResultsOf } from "../queries/index.ts";
+import { type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
+import { requireRoom } from "./encode.ts";
+import type { Unit, Write, Written } from "./unit-of-work.ts";
+
+/** Tries of one call, the first included. */
+const TRIES_MAX = 4;
+const PAUSE_MS = 25;
+/** What one of several commits carries; far below what it may. */
+const PORTION_LENGTH_MAX = 8 * 1_024 * 1_024;
+
+/** One for the whole isolate, so that what its connections write in one millisecond keeps its order. */
+const nextOrdinal = createOrdinals();
+
+export class DirectUnit implements Unit {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async call<T>(body: () => Promise<T>): Promise<T> {
+    return body();
+  }
+
+  async now(): Promise<number> {
+    return trying(() => this.#store.now());
+  }
+
+  ordinal(now: number): string {
+    return nextOrdinal(now);
+  }
+
+  portions(changes: readonly Change[]): Change[][] {
+    const portions: Change[][] = [];
+    let length = 0;
+    for (const change of changes) {
+      const added = textLength(change);
+      const current = portions.at(-1);
+      const fits = length + added <= PORTION_LENGTH_MAX;
+      if (current !== undefined && fits && current.length < TRANSACTION_CHANGES_MAX) {
+        current.push(change);
+        length += added;
+      } else {
+        portions.push([change]);
+        length = added;
+      }
+    }
+    return portions;
+  }
+
+  async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    return trying(() => this.#store.read(queries));
+  }
+
+  async write<const Qs extends readonly Query[] = readonly []>(
+    write: Write<Qs>,
+  ): Promise<Written<Qs>> {
+    // One change alone is bounded by its row.
+    if (write.changes.length > 1) requireRoom(write.changes);
+    for (let tries = 1; ; tries += 1) {
+      const id = newCommitId(await this.now());
+      // Without reads, Qs is the empty list.
+      const reads = write.reads?.(id) ?? ([] as unknown as Qs);
+      const commit: Commit = { id, guards: write.guards ?? [], changes: write.changes, reads };
+      try {
+        const outcome = await this.#store.attempt(commit);
+        if (!outcome.applied) return outcome;
+        // A store answers the reads in their order.
+        const results = outcome.results as unknown as ResultsOf<Qs>;
+        return { applied: true, commitId: id, results, late: false };
+      } catch (error) {
+        // An earlier try that did no harm to repeat may have landed.
+        if (!isUnavailable(error)) throw tries === 1 ? error : asUnknown(error);
+        const settlement = await findingOut(() => this.#store.settle(commit));
+        if (wasApplied(settlement, error)) {
+          const results = await findingOut(() => this.#store.read(reads));
+          return { applied: true, commitId: id, results, late: true };
+        }
+        if (tries >= TRIES_MAX) throw error;
+      }
+      await pause(tries);
+    }
+  }
+}
+
+/** Whether a commit whose answer was lost has landed; if not, it never will, and may be tried again. */
+function wasApplied(settlement: Settlement, loss: unknown): boolean {
+  switch (settlement) {
+    case "applied":
+      return true;
+    case "fenced":
+      return false;
+    case "unknown":
+      throw new ServiceError(
+        "UNAVAILABLE",
+        "The answer was lost, and the row was written too often since to tell the outcome",
+        {},
+        loss,
+      );
+  }
+}
+
+/** Repeats what is harmless to repeat. */
+export async function trying<T>(call: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isUnavailable(error) || tries >= TRIES_MAX) throw error;
+    }
+    await pause(tries);
+  }
+}
+
+/**
+ * Repeats what is harmless to repeat while a lost answer is looked for. Whatever refuses that, be it a token that has expired meanwhile or
+ * something on the way that answers in the service's place, says nothing of the commit.
+ */
+async function findingOut<T>(call: () => Promise<T>): Promise<T> {
+  const codes = [...TURNED_AWAY, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"] as const;
+  return trying(() => mayHaveWritten(call, codes));
+}
+
+async function mayHaveWritten<T>(
+  call: () => Promise<T>,
+  codes: readonly ErrorCode[] = TURNED_AWAY,
+): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw asUnknown(error, codes);
+  }
+}
+
+/** Who is turned away before anything is done. A token may expire, or be taken away, between two calls. */
+const TURNED_AWAY = ["OVERLOADED", "UNAUTHENTICATED", "FORBIDDEN"] as const;
+
+/** Where something may have been written before, being turned away does not mean that nothing was. */
+function asUnknown(error: unknown, codes: readonly ErrorCode[] = TURNED_AWAY): unknown {
+  if (!isServiceError(error) || !codes.includes(error.code)) return error;
+  return new ServiceError("UNAVAILABLE", `The outcome is unknown: ${error.message}`, {}, error);
+}
+
+/** The unit for what a method of several commits does after the first of them. */
+export function afterFirstCommit(unit: Unit): Unit {
+  return {
+    call: (body) => unit.call(body),
+    now: () => unit.now(),
+    ordinal: (now) => unit.ordinal(now),
+    portions: (changes) => unit.portions(changes),
+    read: (queries) => mayHaveWritten(() => unit.read(queries)),
+    write: (write) => mayHaveWritten(() => unit.write(write)),
+  };
+}
+
+function isUnavailable(error: unknown): boolean {
+  return isServiceError(error) && error.code === "UNAVAILABLE";
+}
+
+/** Exponential, with jitter, so that callers who failed together do not come back together. */
+export async function pause(round: number, capMs = 1_000): Promise<void> {
+  const ceiling = Math.min(PAUSE_MS * 2 ** round, capMs);
+  const delay = ceiling / 2 + Math.random() * (ceiling / 2);
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, delay);
+  });
+}

@@ -1,0 +1,108 @@
+/** New jobs, over a unit of work. */
+import {
+  DEDUPED_JOBS_MAX,
+  encodeJson,
+  JOB_ATTEMPTS_MAX,
+  JOB_MAX_ATTEMPTS_DEFAULT,
+  PRIORITY_DEFAULT,
+} from "../model/index.ts";
+import { type EnqueueJobInput, ServiceError } from "../contract/index.ts";
+import {
+  checkedChanges,
+  invalid,
+  nullableInstant,
+  requireList,
+  requireObject,
+  unsignedZero,
+} from "./encode.ts";
+import { idOf, type JobKey } from "./job-keys.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+/** Answers the jobs' ids, in their order; for a dedupe key that a live job has, that job's id. */
+export async function enqueueJobs(
+  unit: Unit,
+  method: string,
+  jobs: readonly EnqueueJobInput[],
+): Promise<string[]> {
+  const now = await unit.now();
+  const rows = requireList(method, jobs).map((job) =>
+    newRow(unit, now, requireObject(method, job)),
+  );
+  const changes = checkedChanges(
+    method,
+    rows.map((row) => ({ kind: "enqueueJob" as const, row })),
+  );
+  const keys = rows.flatMap(({ dedupeKey }) => dedupeKey ?? []);
+  if (keys.length > DEDUPED_JOBS_MAX) {
+    throw invalid(`${method}: at most ${DEDUPED_JOBS_MAX} jobs with a dedupeKey at once`, {
+      field: "dedupeKey",
+      limit: DEDUPED_JOBS_MAX,
+    });
+  }
+  const written = await unit.write({
+    changes,
+    reads: () => keys.map((dedupeKey) => ({ q: "liveJob" as const, dedupeKey })),
+  });
+  const live = written.applied ? [...written.results] : [];
+  const ids: string[] = [];
+  for (const row of rows) {
+    const holder = row.dedupeKey === null ? row : live.shift();
+    ids.push(idOf(holder ?? (await inserted(unit, row))));
+  }
+  return ids;
+}
+
+/** The answer was lost, and the job that has the key now has come to its end: was it ours? */
+async function inserted(unit: Unit, { workflowRunId, ordinal }: JobKey): Promise<JobKey> {
+  const [job] = await unit.read([{ q: "job", workflowRunId, ordinal }]);
+  if (job !== null) return job;
+  throw new ServiceError(
+    "UNAVAILABLE",
+    "The answer was lost, and the job that had the dedupeKey is over: whether this one was added cannot be told",
+  );
+}
+
+function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
+  const payload = encodeJson(job.payload ?? {}, "payload");
+  if (!payload.startsWith("{")) throw invalid("payload must be an object", { field: "payload" });
+  const concurrencyKey = job.concurrencyKey ?? null;
+  const limit = wholeNumber(job.concurrencyLimit, "concurrencyLimit", 1, Number.MAX_SAFE_INTEGER);
+  if (concurrencyKey === null && (job.concurrencyLimit ?? null) !== null) {
+    throw invalid("concurrencyLimit needs a concurrencyKey", { field: "concurrencyLimit" });
+  }
+  return {
+    workflowRunId: job.workflowRunId,
+    ordinal: unit.ordinal(now),
+    createdAt: now,
+    updatedAt: now,
+    workflowId: job.workflowId,
+    stageId: job.stageId,
+    status: "PENDING" as const,
+    priority: unsignedZero(job.priority ?? PRIORITY_DEFAULT),
+    workerId: null,
+    lockedAt: null,
+    startedAt: null,
+    completedAt: null,
+    attempt: 0,
+    maxAttempts: wholeNumber(job.maxAttempts, "maxAttempts", JOB_MAX_ATTEMPTS_DEFAULT),
+    failures: 0,
+    undelivered: 0,
+    lastError: null,
+    nextPollAt: nullableInstant(job.scheduledFor, "scheduledFor"),
+    payload,
+    dedupeKey: job.dedupeKey ?? null,
+    concurrencyKey,
+    concurrencyLimit: concurrencyKey === null ? null : limit,
+  };
+}
+
+function wholeNumber(
+  value: number | null | undefined,
+  field: string,
+  byDefault: number,
+  max = JOB_ATTEMPTS_MAX,
+): number {
+  const number = value ?? byDefault;
+  if (Number.isInteger(number) && number >= 1 && number <= max) return number;
+  throw invalid(`${field} must be a whole number from 1 to ${max}`, { field, limit: max });
+}

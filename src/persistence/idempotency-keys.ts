@@ -1,0 +1,72 @@
+/** Idempotency keys, over a unit of work. */
+import { decodeNullableJson, encodeJson, nearestInstant, tokenOf } from "../model/index.ts";
+import type {
+  AcquireIdempotencyKeyOptions,
+  AcquireIdempotencyKeyResult,
+} from "../contract/index.ts";
+import { checkedChanges, given, instant, invalid } from "./encode.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+export async function acquireIdempotencyKey(
+  unit: Unit,
+  key: string,
+  commandType: string,
+  options?: AcquireIdempotencyKeyOptions,
+): Promise<AcquireIdempotencyKeyResult> {
+  const at = given(options?.now, (now) => instant(now, "now")) ?? (await unit.now());
+  const staleBefore = staleBeforeOf(at, options?.staleInProgressAfterMs);
+  const written = await unit.write({
+    changes: checkedChanges("acquireIdempotencyKey", [
+      { kind: "acquireIdempotencyKey", key, commandType, at, staleBefore },
+    ]),
+    reads: () => [{ q: "idempotencyKey", key, commandType }],
+  });
+  const row = written.applied ? written.results[0] : null;
+  // Gone: ours was released by somebody, after its answer was lost. Nobody holds it for us.
+  if (!written.applied || row === null) return { status: "in_progress" };
+  if (row.state === "completed") {
+    return { status: "replay", result: decodeNullableJson(row.result) };
+  }
+  return { status: tokenOf(row) === written.commitId ? "acquired" : "in_progress" };
+}
+
+/** Keys acquired at or before this instant are stale; null for never, as `Infinity` also says. */
+function staleBeforeOf(at: number, staleAfterMs: number | undefined): number | null {
+  if (staleAfterMs === undefined || staleAfterMs === null || staleAfterMs === Infinity) return null;
+  if (typeof staleAfterMs !== "number" || Number.isNaN(staleAfterMs)) {
+    throw invalid("acquireIdempotencyKey: staleInProgressAfterMs must be a number", {
+      field: "staleInProgressAfterMs",
+    });
+  }
+  return Math.floor(nearestInstant(at - staleAfterMs));
+}
+
+export async function completeIdempotencyKey(
+  unit: Unit,
+  key: string,
+  commandType: string,
+  result: unknown,
+): Promise<void> {
+  const at = await unit.now();
+  const changes = checkedChanges("completeIdempotencyKey", [
+    {
+      kind: "completeIdempotencyKey",
+      key,
+      commandType,
+      at,
+      result: encodeJson(result, "result"),
+    },
+  ]);
+  await unit.write({ changes });
+}
+
+export async function releaseIdempotencyKey(
+  unit: Unit,
+  key: string,
+  commandType: string,
+): Promise<void> {
+  const changes = checkedChanges("releaseIdempotencyKey", [
+    { kind: "releaseIdempotencyKey", key, commandType },
+  ]);
+  await unit.write({ changes });
+}

@@ -1,0 +1,25 @@
+/** A job's id and its key. */
+import { joinId, splitId } from "../model/index.ts";
+import { ServiceError } from "../contract/index.ts";
+import { requireText } from "./encode.ts";
+
+export type JobKey = { readonly workflowRunId: string; readonly ordinal: string };
+
+export function idOf({ workflowRunId, ordinal }: JobKey): string {
+  return joinId(workflowRunId, ordinal);
+}
+
+export function requireKey(method: string, jobId: string): JobKey {
+  const key = splitId(requireText(method, jobId));
+  if (key === null) throw jobNotFound(jobId);
+  return key;
+}
+
+/** Whether we can have made the id. */
+export function isJobId(method: string, jobId: string): boolean {
+  return splitId(requireText(method, jobId)) !== null;
+}
+
+export function jobNotFound(id: string): ServiceError {
+  return new ServiceError("NOT_FOUND", `Job ${id} not found`, { entity: "Job", id });
+}

@@ -1,0 +1,453 @@
+/** The job queue, over a unit of work. */
+import { type Change, type Guard, type RetryBackoff } from "../changes/index.ts";
+import {
+  CLAIM_JOBS_MAX,
+  JOB_ERROR_BYTES_MAX,
+  JOB_STATS_FAILED_MS,
+  type JobRow,
+  type JobState,
+  RESUME_JOBS_MAX,
+  STALE_LEASE_MS_DEFAULT,
+  TRANSACTION_CHANGES_MAX,
+  UNDELIVERED_CAP_MS,
+  wasWrittenBy,
+} from "../model/index.ts";
+import {
+  type DequeueResult,
+  type EnqueueJobInput,
+  type ExtendedJobQueue,
+  type JobOutcome,
+  type JobRecord,
+  type JobStats,
+  ServiceError,
+  type SettledJob,
+  type Status,
+} from "../contract/index.ts";
+import { enqueueJobs } from "./enqueue.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  freeText,
+  instant,
+  invalid,
+  requireList,
+  requireObject,
+} from "./encode.ts";
+import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
+import { type LateResult, recordLateResults } from "./late-results.ts";
+import { toDelivery, toJobRecord } from "../model/records.ts";
+import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
+import { releaseStaleJobs } from "./stale-jobs.ts";
+import { suspendedJobsDue } from "./suspended-jobs.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+/** Deliveries remembered by a connection; it normally lives for one request. */
+const DELIVERIES_MAX = 10_000;
+
+export interface JobsOptions {
+  /** The unit that acts at once. */
+  readonly direct: Unit;
+  /** The transaction whose callback is running, or else the direct unit. */
+  readonly current: () => Unit;
+  /** Tells the transaction whose callback is running, if any, of a job that was just dequeued. */
+  readonly claimed: (row: JobRow) => void;
+  readonly workerId: string | null;
+  readonly retry?: RetryOptions | undefined;
+}
+
+/** How a job of a batch is to be settled. */
+export interface Settling {
+  readonly jobId: string;
+  readonly outcome: Exclude<JobOutcome, { status: "settled" }>;
+}
+
+export class Jobs implements ExtendedJobQueue {
+  readonly #direct: Unit;
+  readonly #current: () => Unit;
+  readonly #workerId: string | null;
+  readonly #claimed: (row: JobRow) => void;
+  readonly #retry: Required<RetryOptions>;
+  /** The attempt that this connection was given of each job: it may settle that one and no later one. */
+  readonly #deliveries = new Map<string, number>();
+
+  constructor({ direct, current, claimed, workerId, retry }: JobsOptions) {
+    this.#retry = retryOptions(retry);
+    this.#direct = direct;
+    this.#current = current;
+    this.#workerId = workerId;
+    this.#claimed = claimed;
+  }
+
+  async enqueue(options: EnqueueJobInput): Promise<string> {
+    const [id] = await this.#enqueue("enqueue", [options]);
+    return id ?? "";
+  }
+
+  async enqueueParallel(jobs: EnqueueJobInput[]): Promise<string[]> {
+    return requireList("enqueueParallel", jobs).length === 0
+      ? []
+      : this.#enqueue("enqueueParallel", jobs);
+  }
+
+  async #enqueue(method: string, jobs: readonly EnqueueJobInput[]): Promise<string[]> {
+    const unit = this.#current();
+    return unit.call(() => enqueueJobs(unit, method, jobs));
+  }
+
+  async dequeue(): Promise<DequeueResult | null> {
+    const [job] = await this.#claim("dequeue", 1, false);
+    return job ?? null;
+  }
+
+  async dequeueMany(count: number): Promise<DequeueResult[]> {
+    return this.#claim("dequeueMany", count, false);
+  }
+
+  /** As dequeueMany; suspended jobs that are due count as due, and are given out as further attempts. */
+  async resumeAndDequeue(count: number): Promise<DequeueResult[]> {
+    return this.#claim("resumeAndDequeue", count, true);
+  }
+
+  async #claim(method: string, count: number, resume: boolean): Promise<DequeueResult[]> {
+    if (!Number.isInteger(count) || count < 1 || count > CLAIM_JOBS_MAX) {
+      throw invalid(`${method}: count must be a whole number from 1 to ${CLAIM_JOBS_MAX}`, {
+        field: "count",
+        limit: CLAIM_JOBS_MAX,
+      });
+    }
+    const at = await this.#direct.now();
+    const claim = { kind: "claimJobs", workerId: this.#workerId, limit: count, at } as const;
+    const resumption = { kind: "resumeJobs", limit: RESUME_JOBS_MAX, at } as const;
+    const written = await this.#direct.write({
+      changes: checkedChanges(method, resume ? [resumption, claim] : [claim]),
+      reads: (commitId) => [{ q: "claimedJobs", at, commitId }],
+    });
+    const rows = written.applied ? written.results[0] : [];
+    for (const row of rows) {
+      this.#remember(idOf(row), row.attempt);
+      this.#claimed(row);
+    }
+    return rows.map(toDelivery);
+  }
+
+  adopt(delivery: Pick<DequeueResult, "jobId" | "attempt">): void {
+    const { jobId, attempt } = requireObject("adopt", delivery);
+    requireKey("adopt", jobId);
+    if (!Number.isInteger(attempt) || attempt < 0) {
+      throw invalid("adopt: attempt must be a whole number", { field: "attempt" });
+    }
+    this.#remember(jobId, attempt);
+  }
+
+  #remember(jobId: string, attempt: number): void {
+    this.#deliveries.delete(jobId);
+    this.#deliveries.set(jobId, attempt);
+    if (this.#deliveries.size > DELIVERIES_MAX) {
+      const [oldest] = this.#deliveries.keys();
+      if (oldest !== undefined) this.#deliveries.delete(oldest);
+    }
+  }
+
+  async complete(jobId: string): Promise<void> {
+    await this.#settle("complete", { jobId, outcome: { status: "completed" } });
+  }
+
+  async suspend(jobId: string, nextPollAt: Date): Promise<void> {
+    await this.#settle("suspend", { jobId, outcome: { status: "suspended", until: nextPollAt } });
+  }
+
+  async fail(jobId: string, error: string, shouldRetry = false): Promise<void> {
+    const outcome = { status: "failed", error, retry: shouldRetry } as const;
+    await this.#settle("fail", { jobId, outcome });
+  }
+
+  async #settle(method: string, settling: Settling): Promise<void> {
+    const { jobId } = settling;
+    const change = this.#settlement(method, settling);
+    try {
+      await this.#write(method, jobId, change);
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.code === "LEASE_LOST")) throw error;
+      // As it was when the call began: the same connection may have been given the job again since.
+      const { attempt, actual } = error.details;
+      // If it cannot be recorded, that is what the caller is told: repeated, the call comes here again, and nothing is lost.
+      const result = this.#lateResult(settling, Number(attempt), Number(actual));
+      await recordLateResults(this.#direct, [result]);
+      throw error;
+    }
+  }
+
+  async touchJob(jobId: string): Promise<void> {
+    try {
+      const key = requireKey("touchJob", jobId);
+      await this.#write("touchJob", jobId, (at) => ({ kind: "touchJob", ...key, at }));
+    } catch (error) {
+      // A heartbeat for a job that does not exist is as silent as one for a job that is not running.
+      if (!(error instanceof ServiceError && error.code === "NOT_FOUND")) throw error;
+    }
+  }
+
+  /** The change that an outcome comes to. Faults in the outcome are thrown here, before anything is written. */
+  #settlement(
+    method: string,
+    { jobId, outcome }: Settling,
+  ): (at: number, attempt?: number) => Change {
+    const key = requireKey(method, jobId);
+    switch (outcome.status) {
+      case "completed":
+        return (at, attempt) => ({ kind: "completeJob", ...key, attempt, at });
+      case "suspended": {
+        const nextPollAt = instant(outcome.until, "nextPollAt");
+        return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, at });
+      }
+      case "failed": {
+        const error = freeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
+        const retry: RetryBackoff | null =
+          outcome.retry === false ? null : drawBackoff(this.#retry);
+        return (at, attempt) => ({ kind: "failJob", ...key, attempt, error, retry, at });
+      }
+    }
+  }
+
+  /** One change of one job, in the transaction if there is one, and refused if a later attempt owns the job. */
+  async #write(method: string, jobId: string, changeOf: (at: number) => Change): Promise<void> {
+    const key = requireKey(method, jobId);
+    const attempt = this.#deliveries.get(jobId);
+    const guard: Guard = {
+      on: "job",
+      ...key,
+      expect: attempt === undefined ? { is: "present" } : { is: "attempt", attempt },
+    };
+    const unit = this.#current();
+    const written = await unit.call(async () => {
+      const changes = checkedChanges(method, [changeOf(await unit.now())]);
+      return unit.write({ guards: [guard], changes });
+    });
+    if (written.applied) return;
+    if (written.violation.actual === -1) throw jobNotFound(jobId);
+    throw new ServiceError(
+      "LEASE_LOST",
+      `${method}: attempt ${attempt} of job ${jobId} is over, attempt ${written.violation.actual} owns it`,
+      { id: jobId, attempt: attempt ?? null, actual: written.violation.actual },
+    );
+  }
+
+  async completeMany(jobIds: string[]): Promise<SettledJob[]> {
+    const settlings = [...new Set(requireList("completeMany", jobIds))].map((jobId) => ({
+      jobId,
+      outcome: { status: "completed" } as const,
+    }));
+    const settled =
+      this.#current() === this.#direct
+        ? await this.#settleAtOnce(settlings)
+        : await this.#settleEach(settlings);
+    const byId = new Map(settled.map((job) => [job.jobId, job]));
+    return jobIds.flatMap((jobId) => byId.get(jobId) ?? []);
+  }
+
+  /** Settles each for itself, in one round trip, at once. A late result that cannot be recorded is reported, and no fault. */
+  async settleMany(settlings: readonly Settling[]): Promise<SettledJob[]> {
+    return this.#settleAtOnce(settlings, (error) => {
+      console.warn("wfe-late-result-not-recorded", error);
+    });
+  }
+
+  /** A late result that cannot be recorded is a fault, unless it is `forgiven`: repeated, the call comes to it again. */
+  async #settleAtOnce(
+    settlings: readonly Settling[],
+    forgiven?: (error: unknown) => void,
+  ): Promise<SettledJob[]> {
+    if (settlings.length === 0) return [];
+    if (settlings.length > TRANSACTION_CHANGES_MAX) {
+      throw invalid(`At most ${TRANSACTION_CHANGES_MAX} jobs are settled at once`, {
+        field: "jobIds",
+        limit: TRANSACTION_CHANGES_MAX,
+      });
+    }
+    const known = settlings.filter(({ jobId }) => isJobId("completeMany", jobId));
+    const changes = known.map((settling) => this.#settlement("completeMany", settling));
+    const attempts = this.#attemptsOf(settlings.map(({ jobId }) => jobId));
+    const states = await this.#writeEach(
+      known.map(({ jobId }) => jobId),
+      (index, jobId, at) => changes[index]?.(at, attempts.get(jobId)),
+    );
+    const settled = settlings.map(({ jobId }) => ({
+      jobId,
+      outcome: outcomeOf(states.get(jobId), attempts.get(jobId)),
+    }));
+    const late = settlings.filter((_, index) => settled[index]?.outcome === "lease-lost");
+    const results = late.map((settling) => {
+      const { jobId } = settling;
+      return this.#lateResult(settling, attempts.get(jobId) ?? 0, states.get(jobId)?.attempt ?? 0);
+    });
+    try {
+      await recordLateResults(this.#direct, results);
+    } catch (error) {
+      if (forgiven === undefined) throw error;
+      forgiven(error);
+    }
+    return settled;
+  }
+
+  async #settleEach(settlings: readonly Settling[]): Promise<SettledJob[]> {
+    const settled: SettledJob[] = [];
+    for (const settling of settlings) {
+      settled.push({ jobId: settling.jobId, outcome: await this.#settleOne(settling) });
+    }
+    return settled;
+  }
+
+  async #settleOne(settling: Settling): Promise<SettledJob["outcome"]> {
+    try {
+      const over = await this.#isOver(settling.jobId);
+      await this.#settle("completeMany", settling);
+      return over ? "over" : "settled";
+    } catch (error) {
+      const code = error instanceof ServiceError ? error.code : null;
+      if (code === "LEASE_LOST") return "lease-lost";
+      if (code === "NOT_FOUND") return "not-found";
+      throw error;
+    }
+  }
+
+  async #isOver(jobId: string): Promise<boolean> {
+    const unit = this.#current();
+    const query = { q: "job", ...requireKey("completeMany", jobId) } as const;
+    const [job] = await unit.call(() => unit.read([query]));
+    return job !== null && isTerminal(job.status);
+  }
+
+  /** Renews the leases of these jobs in one round trip. Answers which of them are lost. */
+  async touchMany(jobIds: readonly string[]): Promise<string[]> {
+    if (jobIds.length === 0) return [];
+    const keys = jobIds.map((jobId) => requireKey("touchMany", jobId));
+    const attempts = this.#attemptsOf(jobIds);
+    const states = await this.#writeEach(jobIds, (index, jobId, at) => {
+      const key = keys[index];
+      const attempt = attempts.get(jobId);
+      return key === undefined ? undefined : { kind: "touchJob", ...key, attempt, at };
+    });
+    return jobIds.filter((jobId) => {
+      const state = states.get(jobId);
+      return state?.status !== "RUNNING" || state.attempt !== attempts.get(jobId);
+    });
+  }
+
+  /**
+   * Gives back deliveries that did not reach whoever works them, in one round trip. They count for nothing; the jobs come again after
+   * pauses that grow. Answers how many were given back; the others have come to their end, or a later attempt owns them.
+   */
+  async giveBackMany(jobIds: readonly string[], reason: string): Promise<number> {
+    const error = freeText(reason, "error", JOB_ERROR_BYTES_MAX);
+    const attempts = this.#attemptsOf(jobIds);
+    const capMs = Math.min(this.#retry.capMs, UNDELIVERED_CAP_MS);
+    const states = await this.#writeEach(jobIds, (_index, jobId, at) => ({
+      kind: "returnJob",
+      ...requireKey("giveBackMany", jobId),
+      attempt: attempts.get(jobId),
+      error,
+      retry: drawBackoff({ ...this.#retry, capMs }),
+      at,
+    }));
+    return [...states.values()].filter(({ written }) => written).length;
+  }
+
+  /** The attempts that the connection has of these jobs now. It may be given others while a call is under way. */
+  #attemptsOf(jobIds: readonly string[]): Map<string, number | undefined> {
+    return new Map(jobIds.map((jobId) => [jobId, this.#deliveries.get(jobId)]));
+  }
+
+  /** One fenced change a job, in one commit. Answers the jobs as they are afterwards, and whether this call wrote them. */
+  async #writeEach(
+    jobIds: readonly string[],
+    changeOf: (index: number, jobId: string, at: number) => Change | undefined,
+  ): Promise<Map<string, SettledState>> {
+    if (jobIds.length === 0) return new Map();
+    const at = await this.#direct.now();
+    const written = await this.#direct.write({
+      changes: checkedChanges(
+        "completeMany",
+        jobIds.flatMap((jobId, index) => changeOf(index, jobId, at) ?? []),
+      ),
+      reads: () => [
+        {
+          q: "jobStates",
+          keys: jobIds.map((jobId) => requireKey("completeMany", jobId)),
+          now: at,
+        },
+      ],
+    });
+    if (!written.applied) return new Map();
+    const { commitId, results } = written;
+    return new Map(
+      results[0].map((state) => [
+        idOf(state),
+        { ...state, written: wasWrittenBy(state, commitId) },
+      ]),
+    );
+  }
+
+  #lateResult({ jobId, outcome }: Settling, attempt: number, owner: number): LateResult {
+    return { ...requireKey("settle", jobId), attempt, owner, outcome, workerId: this.#workerId };
+  }
+
+  async jobStats(): Promise<JobStats> {
+    const now = await this.#direct.now();
+    const [row] = await this.#direct.read([
+      { q: "jobStats", now, failedSince: now - JOB_STATS_FAILED_MS },
+    ]);
+    const { oldestDueAt, ...counts } = row;
+    const oldestDueMs = oldestDueAt === null ? null : Math.max(0, now - oldestDueAt);
+    return { ...counts, oldestDueMs };
+  }
+
+  async getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]> {
+    if (workflowRunId === "") return [];
+    const query = checkedQuery("getJobsByWorkflowRun", { q: "jobs", workflowRunId });
+    const unit = this.#current();
+    const [rows] = await unit.call(() => unit.read([query]));
+    return rows.map(toJobRecord);
+  }
+
+  async getSuspendedJobsReadyToPoll(): Promise<
+    Array<{ jobId: string; stageId: string; workflowRunId: string }>
+  > {
+    return suspendedJobsDue(this.#direct);
+  }
+
+  async releaseStaleJobs(staleThresholdMs: number = STALE_LEASE_MS_DEFAULT): Promise<number> {
+    return this.releaseStalePages(staleThresholdMs, Number.POSITIVE_INFINITY);
+  }
+
+  /** As releaseStaleJobs, in at most so many commits of 100 jobs. */
+  async releaseStalePages(staleThresholdMs: number, pagesMax: number): Promise<number> {
+    return releaseStaleJobs(this.#direct, staleThresholdMs, pagesMax);
+  }
+
+  async cancelByRun(workflowRunId: string): Promise<number> {
+    const unit = this.#current();
+    const written = await unit.call(async () => {
+      const at = await unit.now();
+      return unit.write({
+        changes: checkedChanges("cancelByRun", [{ kind: "cancelJobs", workflowRunId, at }]),
+        reads: (commitId) => [{ q: "cancelledJobs", workflowRunId, commitId }],
+      });
+    });
+    return written.applied ? written.results[0] : 0;
+  }
+}
+
+function isTerminal(status: Status): boolean {
+  return status === "COMPLETED" || status === "FAILED" || status === "CANCELLED";
+}
+
+type SettledState = JobState & { readonly written: boolean };
+
+function outcomeOf(
+  state: SettledState | undefined,
+  attempt: number | undefined,
+): SettledJob["outcome"] {
+  if (state === undefined) return "not-found";
+  if (state.written) return "settled";
+  return attempt !== undefined && state.attempt !== attempt ? "lease-lost" : "over";
+}

@@ -1,0 +1,104 @@
+/**
+ * What a delivery wanted to record after a later attempt had taken over its job. It changes nothing, and is kept: as an
+ * annotation of the run, or, where there is no such run, as a log.
+ */
+import { type Change, type Guard } from "../changes/index.ts";
+import { joinId } from "../model/index.ts";
+import type { JobOutcome } from "../contract/index.ts";
+import { checkedChanges, instant } from "./encode.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+export interface LateResult {
+  readonly workflowRunId: string;
+  readonly ordinal: string;
+  /** The attempt that was too late, and the one that owns the job. */
+  readonly attempt: number;
+  readonly owner: number;
+  readonly outcome: Exclude<JobOutcome, { status: "settled" }>;
+  readonly workerId: string | null;
+}
+
+const KEY = "job.late-result";
+
+/**
+ * Each late result is kept once, however often it is reported. Where an earlier attempt is the owner, nothing is late: a transaction
+ * has read the job before this delivery.
+ */
+export async function recordLateResults(
+  unit: Unit,
+  reported: readonly LateResult[],
+): Promise<void> {
+  const late = reported.filter(({ attempt, owner }) => owner > attempt);
+  for (const results of Map.groupBy(late, (result) => result.workflowRunId).values()) {
+    const [first] = results;
+    if (first === undefined) continue;
+    const now = await unit.now();
+    const guard: Guard = { on: "run", id: first.workflowRunId, expect: { is: "present" } };
+    const annotations = checkedChanges(
+      KEY,
+      results.map((result) => annotation(unit.ordinal(now), now, result)),
+    );
+    const written = await unit.write({ guards: [guard], changes: annotations });
+    if (written.applied) continue;
+    await unit.write({ changes: results.map((result) => log(now, result)) });
+  }
+}
+
+function annotation(ordinal: string, now: number, result: LateResult): Change {
+  const { workflowRunId, attempt, outcome, workerId } = result;
+  const jobId = joinId(workflowRunId, result.ordinal);
+  return {
+    kind: "appendAnnotation",
+    row: {
+      workflowRunId,
+      ordinal,
+      createdAt: now,
+      workflowStageRecordId: null,
+      attempt,
+      scope: "job",
+      scopeId: shortened(jobId),
+      actorKind: workerId === null ? null : "worker",
+      actorId: workerId,
+      actorVersion: null,
+      key: KEY,
+      value: JSON.stringify(told(result)),
+      payload: null,
+      idempotencyKey: `${jobId}:${attempt}:${outcome.status}`,
+    },
+  };
+}
+
+function log(now: number, result: LateResult): Change {
+  const jobId = joinId(result.workflowRunId, result.ordinal);
+  return {
+    kind: "createLog",
+    row: {
+      workflowRunId: result.workflowRunId,
+      // The same for the same result, so that a repeat finds it there.
+      ordinal: `${result.ordinal.slice(0, 48)}${result.attempt.toString(36)}${result.outcome.status.slice(0, 1)}`,
+      createdAt: now,
+      workflowStageId: null,
+      level: "WARN",
+      message: `A late result of attempt ${result.attempt} of job ${jobId} was not taken`,
+      metadata: JSON.stringify(told(result)),
+    },
+  };
+}
+
+function told({ workflowRunId, ordinal, attempt, owner, outcome }: LateResult) {
+  const jobId = joinId(workflowRunId, ordinal);
+  const common = { jobId, attempt, ownedByAttempt: owner, outcome: outcome.status };
+  switch (outcome.status) {
+    case "completed":
+      return common;
+    case "suspended":
+      return { ...common, until: new Date(instant(outcome.until, "nextPollAt")).toISOString() };
+    case "failed":
+      return { ...common, error: outcome.error, retry: outcome.retry ?? true };
+  }
+}
+
+/** A scope's id holds 1,024 bytes; the value has the whole. No character is cut in two. */
+function shortened(id: string): string {
+  return id.slice(0, 256).replace(/[\ud800-\udbff]$/, "");
+}

@@ -1,0 +1,30 @@
+/** Logs, over a unit of work. */
+import { encodeNullableJson, splitStageRecordId } from "../model/index.ts";
+import type { CreateLogInput } from "../contract/index.ts";
+import { checkedChanges, freeText, requireObject } from "./encode.ts";
+import { runReference, stageReference } from "./stage-reference.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+export async function createLog(unit: Unit, data: CreateLogInput): Promise<void> {
+  requireObject("createLog", data);
+  const runId = data.workflowRunId ?? null;
+  const stageId = data.workflowStageId ?? null;
+  const now = await unit.now();
+  const row = {
+    workflowRunId:
+      runId ?? (stageId === null ? "" : (splitStageRecordId(stageId)?.workflowRunId ?? "")),
+    ordinal: unit.ordinal(now),
+    createdAt: now,
+    workflowStageId: stageId,
+    level: data.level,
+    message: freeText(data.message, "message"),
+    metadata: encodeNullableJson(data.metadata, "metadata"),
+  };
+  const changes = checkedChanges("createLog", [{ kind: "createLog", row }]);
+  const references = [
+    ...(runId === null ? [] : [runReference(runId)]),
+    ...(stageId === null ? [] : [stageReference(stageId, runId ?? undefined)]),
+  ];
+  const written = await unit.write({ guards: references.map(({ guard }) => guard), changes });
+  if (!written.applied) throw references[written.violation.guard]?.error;
+}

@@ -1,0 +1,144 @@
+/** Outbox events, over a unit of work. */
+import {
+  encodeJson,
+  OUTBOX_PAGE_DEFAULT,
+  OUTBOX_PAGE_MAX,
+  splitEventId,
+  tokenOf,
+} from "../model/index.ts";
+import { type CreateOutboxEventInput, type OutboxRecord, ServiceError } from "../contract/index.ts";
+import { afterFirstCommit } from "./auto-commit.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  instant,
+  invalid,
+  requireList,
+  requireObject,
+  requireText,
+} from "./encode.ts";
+import { toOutboxRecord } from "../model/records.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+export async function appendOutboxEvents(
+  unit: Unit,
+  events: readonly CreateOutboxEventInput[],
+): Promise<void> {
+  if (requireList("appendOutboxEvents", events).length === 0) return;
+  for (const event of events) requireObject("appendOutboxEvents", event);
+  const changes = checkedChanges(
+    "appendOutboxEvents",
+    events.map((event) => ({
+      kind: "appendOutboxEvent" as const,
+      row: {
+        workflowRunId: event.workflowRunId,
+        eventType: event.eventType,
+        payload: encodeJson(event.payload, "payload"),
+        causationId: event.causationId,
+        occurredAt: instant(event.occurredAt, "occurredAt"),
+        publishedAt: null,
+        retryCount: 0,
+        dlqAt: null,
+      },
+    })),
+  );
+  await unit.write({ changes });
+}
+
+export async function getUnpublishedOutboxEvents(
+  unit: Unit,
+  limit: number = OUTBOX_PAGE_DEFAULT,
+): Promise<OutboxRecord[]> {
+  if (limit > OUTBOX_PAGE_MAX) {
+    throw invalid(`getUnpublishedOutboxEvents: limit must be at most ${OUTBOX_PAGE_MAX}`, {
+      field: "limit",
+      limit: OUTBOX_PAGE_MAX,
+    });
+  }
+  const [rows] = await unit.read([
+    checkedQuery("getUnpublishedOutboxEvents", { q: "unpublishedEvents", limit }),
+  ]);
+  return rows.map(toOutboxRecord);
+}
+
+export async function markOutboxEventsPublished(unit: Unit, ids: readonly string[]): Promise<void> {
+  const at = await unit.now();
+  const changes = [...new Set(requireList("markOutboxEventsPublished", ids))].flatMap((id) => {
+    const key = splitEventId(requireText("markOutboxEventsPublished", id));
+    return key === null ? [] : [{ kind: "publishOutboxEvent" as const, ...key, at }];
+  });
+  checkedChanges("markOutboxEventsPublished", changes);
+  // Publishing an event twice is publishing it once, so several commits do no harm.
+  let current = unit;
+  for (const portion of unit.portions(changes)) {
+    await current.write({ changes: portion });
+    current = afterFirstCommit(unit);
+  }
+}
+
+function requireEvent(method: string, id: string) {
+  const key = splitEventId(requireText(method, id));
+  if (key === null) throw eventNotFound(id);
+  return key;
+}
+
+function eventNotFound(id: string): ServiceError {
+  return new ServiceError("NOT_FOUND", `Outbox event ${id} not found`, { entity: "Outbox", id });
+}
+
+export async function incrementOutboxRetryCount(unit: Unit, id: string): Promise<number> {
+  const key = requireEvent("incrementOutboxRetryCount", id);
+  const written = await unit.write({
+    guards: [{ on: "outboxEvent", ...key, expect: { is: "present" } }],
+    changes: checkedChanges("incrementOutboxRetryCount", [{ kind: "countOutboxRetry", ...key }]),
+    reads: () => [{ q: "outboxEvent", ...key }],
+  });
+  const row = written.applied ? written.results[0] : null;
+  if (!written.applied || row === null) throw eventNotFound(id);
+  if (written.late && tokenOf(row) !== written.commitId) {
+    throw new ServiceError("UNAVAILABLE", "The answer was lost, and others have counted since");
+  }
+  return row.retryCount;
+}
+
+export async function moveOutboxEventToDLQ(unit: Unit, id: string): Promise<void> {
+  const key = requireEvent("moveOutboxEventToDLQ", id);
+  const at = await unit.now();
+  const written = await unit.write({
+    guards: [{ on: "outboxEvent", ...key, expect: { is: "present" } }],
+    changes: checkedChanges("moveOutboxEventToDLQ", [
+      { kind: "deadLetterOutboxEvent", ...key, at },
+    ]),
+  });
+  if (!written.applied) throw eventNotFound(id);
+}
+
+export async function replayDLQEvents(unit: Unit, maxEvents: number): Promise<number> {
+  if (!Number.isSafeInteger(maxEvents) || maxEvents < 0) {
+    throw invalid("replayDLQEvents: maxEvents must be a whole number, 0 or more", {
+      field: "maxEvents",
+    });
+  }
+  let replayed = 0;
+  while (replayed < maxEvents) {
+    const limit = Math.min(maxEvents - replayed, OUTBOX_PAGE_MAX);
+    const current = replayed === 0 ? unit : afterFirstCommit(unit);
+    const [rows] = await current.read([{ q: "deadLetters", limit }]);
+    if (rows.length === 0) break;
+    const keys = rows.map(({ workflowRunId, sequence }) => ({ workflowRunId, sequence }));
+    const written = await current.write({
+      guards: rows.map((row, index) => ({
+        on: "outboxEvent" as const,
+        workflowRunId: row.workflowRunId,
+        sequence: keys[index]?.sequence ?? 0,
+        expect: { is: "unchanged" as const, token: tokenOf(row) },
+      })),
+      changes: keys.map((key) => ({ kind: "replayOutboxEvent" as const, ...key })),
+    });
+    // Refused: someone else took one of them; look again.
+    if (!written.applied) continue;
+    replayed += rows.length;
+    if (rows.length < limit) break;
+  }
+  return replayed;
+}

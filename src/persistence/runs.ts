@@ -1,0 +1,189 @@
+/** Runs, over a unit of work. */
+import { encodeJson, encodeNullableJson, PRIORITY_DEFAULT, type RunRow } from "../model/index.ts";
+import { PAGE_ROWS, type QueryOf, type RunPlace, type RunsPage } from "../queries/index.ts";
+import {
+  type CreateRunInput,
+  ServiceError,
+  type StaleVersionErrorClass,
+  type UpdateRunInput,
+  type WorkflowRunRecord,
+  type WorkflowStatus,
+} from "../contract/index.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  defined,
+  given,
+  instant,
+  nullableInstant,
+  requireObject,
+  unsignedZero,
+} from "./encode.ts";
+import { toRunRecord } from "../model/records.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+/** Candidates looked at together by a claim; whoever loses one goes on with the next. */
+const CLAIM_CANDIDATES = 10;
+
+export function runNotFound(id: string): ServiceError {
+  return new ServiceError("NOT_FOUND", `WorkflowRun ${id} not found`, {
+    entity: "WorkflowRun",
+    id,
+  });
+}
+
+export async function createRun(unit: Unit, data: CreateRunInput): Promise<WorkflowRunRecord> {
+  requireObject("createRun", data);
+  const input = encodeJson(data.input, "input");
+  const config = encodeJson(data.config === undefined ? {} : data.config, "config");
+  const metadata = encodeNullableJson(data.metadata, "metadata");
+  const now = await unit.now();
+  const ordinal = unit.ordinal(now);
+  const row = {
+    id: data.id ?? ordinal,
+    ordinal,
+    createdAt: now,
+    updatedAt: now,
+    version: 1,
+    workflowId: data.workflowId,
+    workflowName: data.workflowName,
+    workflowType: data.workflowType,
+    status: "PENDING" as const,
+    startedAt: null,
+    completedAt: null,
+    duration: null,
+    input,
+    output: null,
+    config,
+    totalCost: 0,
+    totalTokens: 0,
+    priority: unsignedZero(data.priority ?? PRIORITY_DEFAULT),
+    metadata,
+  };
+  const changes = checkedChanges("createRun", [{ kind: "createRun", row }]);
+  const written = await unit.write({
+    guards: [{ on: "run", id: row.id, expect: { is: "absent" } }],
+    changes,
+  });
+  if (!written.applied) {
+    throw new ServiceError("ALREADY_EXISTS", `WorkflowRun ${row.id} exists already`, {
+      entity: "WorkflowRun",
+      id: row.id,
+    });
+  }
+  return toRunRecord(row);
+}
+
+export async function updateRun(
+  unit: Unit,
+  id: string,
+  data: UpdateRunInput,
+  StaleVersion: StaleVersionErrorClass,
+): Promise<void> {
+  requireObject("updateRun", data);
+  const set = defined({
+    status: data.status,
+    startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
+    completedAt: given(data.completedAt, (value) => nullableInstant(value, "completedAt")),
+    duration: unsignedZero(data.duration),
+    output: given(data.output, (value) => encodeNullableJson(value, "output")),
+    totalCost: unsignedZero(data.totalCost),
+    totalTokens: unsignedZero(data.totalTokens),
+  });
+  const version = checkedVersion("updateRun", data.expectedVersion);
+  const at = await unit.now();
+  const changes = checkedChanges("updateRun", [{ kind: "updateRun", id, set, at, bump: 1 }]);
+  const written = await unit.write({
+    guards: [
+      {
+        on: "run",
+        id,
+        expect: version === undefined ? { is: "present" } : { is: "version", version },
+      },
+    ],
+    changes,
+  });
+  if (written.applied) return;
+  if (version === undefined) throw runNotFound(id);
+  throw new StaleVersion("WorkflowRun", id, version, written.violation.actual);
+}
+
+/** The expected version of an update, checked; undefined when none is given. */
+export function checkedVersion(method: string, version: unknown): number | undefined {
+  if (version === undefined || version === null) return undefined;
+  if (typeof version === "number" && Number.isSafeInteger(version)) return version;
+  throw new ServiceError("INVALID_ARGUMENT", `${method}: expectedVersion must be a whole number`, {
+    field: "expectedVersion",
+  });
+}
+
+export async function getRun(unit: Unit, id: string): Promise<WorkflowRunRecord | null> {
+  if (id === "") return null;
+  const [row] = await unit.read([checkedQuery("getRun", { q: "run", id })]);
+  return row === null ? null : toRunRecord(row);
+}
+
+export async function getRunStatus(unit: Unit, id: string): Promise<WorkflowStatus | null> {
+  if (id === "") return null;
+  const [status] = await unit.read([checkedQuery("getRunStatus", { q: "runStatus", id })]);
+  return status;
+}
+
+export async function getRunsByStatus(
+  unit: Unit,
+  status: WorkflowStatus,
+): Promise<WorkflowRunRecord[]> {
+  const rows: RunRow[] = [];
+  let after: RunPlace | null = null;
+  do {
+    const asked: QueryOf<"runs"> = checkedQuery("getRunsByStatus", {
+      q: "runs",
+      filters: { status },
+      after,
+      descending: false,
+      limit: PAGE_ROWS,
+    });
+    const [page]: [RunsPage] = await unit.read([asked]);
+    rows.push(...page.rows);
+    after = page.next;
+  } while (after !== null);
+  return rows.map(toRunRecord);
+}
+
+export async function getStuckRuns(unit: Unit, stuckSince: Date): Promise<WorkflowRunRecord[]> {
+  const since = instant(stuckSince, "stuckSince");
+  const now = await unit.now();
+  const [rows] = await unit.read([{ q: "stuckRuns", since, now }]);
+  return rows.map(toRunRecord);
+}
+
+export async function claimPendingRun(unit: Unit, id: string): Promise<boolean> {
+  if (id === "") return false;
+  return (await claim(unit, "claimPendingRun", id)) !== null;
+}
+
+export async function claimNextPendingRun(unit: Unit): Promise<WorkflowRunRecord | null> {
+  for (;;) {
+    const [candidates] = await unit.read([{ q: "pendingRuns", limit: CLAIM_CANDIDATES }]);
+    if (candidates.length === 0) return null;
+    for (const candidate of candidates) {
+      const row = await claim(unit, "claimNextPendingRun", candidate.id);
+      if (row !== null) return toRunRecord(row);
+    }
+    // Others took all of these; each look finds them gone, so this ends.
+  }
+}
+
+/** PENDING to RUNNING; null when the run is not PENDING, which is how a race is lost. */
+async function claim(unit: Unit, method: string, id: string): Promise<RunRow | null> {
+  const at = await unit.now();
+  const changes = checkedChanges(method, [
+    { kind: "updateRun", id, set: { status: "RUNNING", startedAt: at }, at, bump: 1 },
+  ]);
+  const written = await unit.write({
+    guards: [{ on: "run", id, expect: { is: "status", status: "PENDING" } }],
+    changes,
+    reads: () => [{ q: "run", id }],
+  });
+  return written.applied ? written.results[0] : null;
+}

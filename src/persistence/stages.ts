@@ -1,0 +1,331 @@
+/** Stages, over a unit of work. */
+import { type Guard, type StageSet } from "../changes/index.ts";
+import {
+  encodeNullableJson,
+  splitStageRecordId,
+  type StageRow,
+  stageRecordId,
+} from "../model/index.ts";
+import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
+import {
+  type CreateStageInput,
+  ServiceError,
+  type StaleVersionErrorClass,
+  type UpdateStageInput,
+  type UpsertStageInput,
+  type WorkflowStageRecord,
+  type WorkflowStageStatus,
+} from "../contract/index.ts";
+import {
+  checkedChanges,
+  checkedQuery,
+  defined,
+  given,
+  instant,
+  nullableFreeText,
+  nullableInstant,
+  requireObject,
+  requireText,
+  unsignedZero,
+} from "./encode.ts";
+import { toStageRecord } from "../model/records.ts";
+import { checkedVersion, runNotFound } from "./runs.ts";
+import type { Unit } from "./unit-of-work.ts";
+
+export function stageNotFound(id: string): ServiceError {
+  return new ServiceError("NOT_FOUND", `WorkflowStage ${id} not found`, {
+    entity: "WorkflowStage",
+    id,
+  });
+}
+
+async function newRow(unit: Unit, data: CreateStageInput) {
+  const now = await unit.now();
+  const { workflowRunId, stageId } = data;
+  // An id can only be made of texts; what is none is refused with the rest of the row, by its name.
+  const named = typeof workflowRunId === "string" && typeof stageId === "string";
+  return {
+    workflowRunId,
+    stageId,
+    id: named ? stageRecordId(workflowRunId, stageId, unit.ordinal(now)) : "",
+    createdAt: now,
+    updatedAt: now,
+    version: 1,
+    stageName: data.stageName,
+    stageNumber: unsignedZero(data.stageNumber),
+    executionGroup: unsignedZero(data.executionGroup),
+    attempt: unsignedZero(data.attempt ?? 0),
+    status: data.status ?? ("PENDING" as const),
+    startedAt: nullableInstant(data.startedAt, "startedAt"),
+    completedAt: null,
+    duration: null,
+    inputData: encodeNullableJson(data.inputData, "inputData"),
+    outputData: null,
+    config: encodeNullableJson(data.config, "config"),
+    suspendedState: null,
+    resumeData: null,
+    nextPollAt: null,
+    pollInterval: null,
+    maxWaitUntil: null,
+    metrics: null,
+    embeddingInfo: null,
+    errorMessage: null,
+  };
+}
+
+export async function createStage(
+  unit: Unit,
+  data: CreateStageInput,
+): Promise<WorkflowStageRecord> {
+  const row = await newRow(unit, requireObject("createStage", data));
+  const { workflowRunId, stageId } = row;
+  const changes = checkedChanges("createStage", [{ kind: "createStage", row }]);
+  const written = await unit.write({
+    guards: [
+      { on: "run", id: workflowRunId, expect: { is: "present" } },
+      { on: "stage", workflowRunId, stageId, expect: { is: "absent" } },
+    ],
+    changes,
+  });
+  if (written.applied) return toStageRecord(row);
+  if (written.violation.guard === 0) throw runNotFound(workflowRunId);
+  throw new ServiceError(
+    "ALREADY_EXISTS",
+    `WorkflowStage ${workflowRunId}/${stageId} exists already`,
+    { entity: "WorkflowStage", id: `${workflowRunId}/${stageId}` },
+  );
+}
+
+export async function upsertStage(
+  unit: Unit,
+  data: UpsertStageInput,
+): Promise<WorkflowStageRecord> {
+  const { workflowRunId, stageId } = requireObject("upsertStage", data);
+  const create = requireObject("upsertStage", data.create);
+  const row = await newRow(unit, { ...create, workflowRunId, stageId });
+  const changes = checkedChanges("upsertStage", [
+    { kind: "upsertStage", row, set: setOf("upsertStage", data.update) },
+  ]);
+  const written = await unit.write({
+    guards: [{ on: "run", id: workflowRunId, expect: { is: "present" } }],
+    changes,
+    reads: () => [{ q: "stage", workflowRunId, stageId }],
+  });
+  if (!written.applied) throw runNotFound(workflowRunId);
+  const [stored] = written.results;
+  if (stored === null) {
+    // Only when the answer was lost and somebody has deleted the stage since.
+    throw new ServiceError("UNAVAILABLE", `WorkflowStage ${workflowRunId}/${stageId} is gone`);
+  }
+  return toStageRecord(stored);
+}
+
+function setOf(method: string, data: UpdateStageInput): StageSet {
+  requireObject(method, data);
+  return defined({
+    status: data.status,
+    startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
+    completedAt: given(data.completedAt, (value) => nullableInstant(value, "completedAt")),
+    duration: unsignedZero(data.duration),
+    outputData: given(data.outputData, (value) => encodeNullableJson(value, "outputData")),
+    config: given(data.config, (value) => encodeNullableJson(value, "config")),
+    suspendedState: given(data.suspendedState, (value) =>
+      encodeNullableJson(value, "suspendedState"),
+    ),
+    resumeData: given(data.resumeData, (value) => encodeNullableJson(value, "resumeData")),
+    nextPollAt: given(data.nextPollAt, (value) => nullableInstant(value, "nextPollAt")),
+    pollInterval: unsignedZero(data.pollInterval),
+    maxWaitUntil: given(data.maxWaitUntil, (value) => nullableInstant(value, "maxWaitUntil")),
+    metrics: given(data.metrics, (value) => encodeNullableJson(value, "metrics")),
+    embeddingInfo: given(data.embeddingInfo, (value) => encodeNullableJson(value, "embeddingInfo")),
+    errorMessage: given(data.errorMessage, (value) => nullableFreeText(value, "errorMessage")),
+  });
+}
+
+export async function updateStage(
+  unit: Unit,
+  id: string,
+  data: UpdateStageInput,
+  StaleVersion: StaleVersionErrorClass,
+): Promise<void> {
+  const key = splitStageRecordId(requireText("updateStage", id));
+  const version = checkedVersion("updateStage", requireObject("updateStage", data).expectedVersion);
+  if (key === null) throw missing(id, version, StaleVersion);
+  const guards: Guard[] = [{ on: "stage", ...key, expect: { is: "record", id } }];
+  if (version !== undefined)
+    guards.push({ on: "stage", ...key, expect: { is: "version", version } });
+  const violation = await write(unit, "updateStage", key, data, guards);
+  if (violation === null) return;
+  if (violation.guard === 0) throw missing(id, version, StaleVersion);
+  throw new StaleVersion("WorkflowStage", id, version ?? 0, violation.actual);
+}
+
+export async function updateStageByRunAndStageId(
+  unit: Unit,
+  workflowRunId: string,
+  stageId: string,
+  data: UpdateStageInput,
+  StaleVersion: StaleVersionErrorClass,
+): Promise<void> {
+  const method = "updateStageByRunAndStageId";
+  const version = checkedVersion(method, requireObject(method, data).expectedVersion);
+  const key = { workflowRunId, stageId };
+  const violation = await write(unit, method, key, data, [
+    {
+      on: "stage",
+      ...key,
+      expect: version === undefined ? { is: "present" } : { is: "version", version },
+    },
+  ]);
+  if (violation === null) return;
+  const name = `${workflowRunId}/${stageId}`;
+  if (version === undefined || violation.actual === -1) throw missing(name, version, StaleVersion);
+  const [stored] = await unit.read([{ q: "stage", ...key }]);
+  throw new StaleVersion("WorkflowStage", stored?.id ?? name, version, violation.actual);
+}
+
+async function write(
+  unit: Unit,
+  method: string,
+  key: { workflowRunId: string; stageId: string },
+  data: UpdateStageInput,
+  guards: readonly Guard[],
+) {
+  const set = setOf(method, data);
+  const at = await unit.now();
+  const changes = checkedChanges(method, [{ kind: "updateStage", ...key, set, at, bump: 1 }]);
+  const written = await unit.write({ guards, changes });
+  return written.applied ? null : written.violation;
+}
+
+function missing(
+  id: string,
+  version: number | undefined,
+  StaleVersion: StaleVersionErrorClass,
+): Error {
+  return version === undefined
+    ? stageNotFound(id)
+    : new StaleVersion("WorkflowStage", id, version, -1);
+}
+
+export async function getStage(
+  unit: Unit,
+  workflowRunId: string,
+  stageId: string,
+): Promise<WorkflowStageRecord | null> {
+  if (workflowRunId === "" || stageId === "") return null;
+  const [row] = await unit.read([checkedQuery("getStage", { q: "stage", workflowRunId, stageId })]);
+  return row === null ? null : toStageRecord(row);
+}
+
+export async function getStageById(unit: Unit, id: string): Promise<WorkflowStageRecord | null> {
+  const key = splitStageRecordId(requireText("getStageById", id));
+  if (key === null) return null;
+  const [row] = await unit.read([checkedQuery("getStageById", { q: "stageById", ...key, id })]);
+  return row === null ? null : toStageRecord(row);
+}
+
+type StagesQuery = QueryOf<"stages">;
+
+async function list(
+  unit: Unit,
+  method: string,
+  workflowRunId: string,
+  filters: Partial<StagesQuery>,
+): Promise<WorkflowStageRecord[]> {
+  if (workflowRunId === "") return [];
+  const [rows] = await unit.read([
+    checkedQuery<StagesQuery>(method, {
+      q: "stages",
+      workflowRunId,
+      status: null,
+      beforeGroup: null,
+      withoutNextPoll: false,
+      descending: false,
+      limit: null,
+      ...filters,
+    }),
+  ]);
+  return rows.map(toStageRecord);
+}
+
+export async function getStagesByRun(
+  unit: Unit,
+  workflowRunId: string,
+  options?: { status?: WorkflowStageStatus; orderBy?: "asc" | "desc" },
+): Promise<WorkflowStageRecord[]> {
+  return list(unit, "getStagesByRun", workflowRunId, {
+    status: options?.status ?? null,
+    descending: options?.orderBy === "desc",
+  });
+}
+
+export async function getSuspendedStages(
+  unit: Unit,
+  beforeDate: Date,
+): Promise<WorkflowStageRecord[]> {
+  const before = instant(beforeDate, "beforeDate");
+  const rows: StageRow[] = [];
+  for (;;) {
+    const last = rows.at(-1);
+    const after =
+      last === undefined
+        ? null
+        : {
+            nextPollAt: last.nextPollAt ?? before,
+            workflowRunId: last.workflowRunId,
+            stageId: last.stageId,
+          };
+    const [page] = await unit.read([{ q: "suspendedStages", before, after }]);
+    rows.push(...page);
+    if (page.length < PAGE_ROWS) return rows.map(toStageRecord);
+  }
+}
+
+export async function getFirstSuspendedStageReadyToResume(unit: Unit, runId: string) {
+  const stages = await list(unit, "getFirstSuspendedStageReadyToResume", runId, {
+    status: "SUSPENDED",
+    withoutNextPoll: true,
+    limit: 1,
+  });
+  return stages[0] ?? null;
+}
+
+export async function getFirstFailedStage(unit: Unit, runId: string) {
+  const stages = await list(unit, "getFirstFailedStage", runId, { status: "FAILED", limit: 1 });
+  return stages[0] ?? null;
+}
+
+export async function getLastCompletedStage(unit: Unit, runId: string) {
+  const stages = await list(unit, "getLastCompletedStage", runId, {
+    status: "COMPLETED",
+    descending: true,
+    limit: 1,
+  });
+  return stages[0] ?? null;
+}
+
+export async function getLastCompletedStageBefore(
+  unit: Unit,
+  runId: string,
+  executionGroup: number,
+) {
+  const stages = await list(unit, "getLastCompletedStageBefore", runId, {
+    status: "COMPLETED",
+    beforeGroup: executionGroup,
+    descending: true,
+    limit: 1,
+  });
+  return stages[0] ?? null;
+}
+
+export async function deleteStage(unit: Unit, id: string): Promise<void> {
+  const key = splitStageRecordId(requireText("deleteStage", id));
+  if (key === null) throw stageNotFound(id);
+  const changes = checkedChanges("deleteStage", [{ kind: "deleteStage", ...key, id }]);
+  const written = await unit.write({
+    guards: [{ on: "stage", ...key, expect: { is: "record", id } }],
+    changes,
+  });
+  if (!written.applied) throw stageNotFound(id);
+}

@@ -1,0 +1,35 @@
+/**
+ * A unit of work: what the three interfaces are written over. One kind acts at once (`direct.ts`), the
+ * other is a transaction (`transaction.ts`); a method cannot tell which it runs in.
+ */
+import type { Change, Guard, Violation } from "../changes/index.ts";
+import type { Query, ResultsOf } from "../queries/index.ts";
+
+export interface Write<Qs extends readonly Query[] = readonly []> {
+  readonly guards?: readonly Guard[];
+  readonly changes: readonly Change[];
+  /** Reads that answer the caller, taken in the instant of the commit. */
+  readonly reads?: (commitId: string) => Qs;
+}
+
+export type Written<Qs extends readonly Query[] = readonly []> =
+  | {
+      readonly applied: true;
+      readonly commitId: string;
+      readonly results: ResultsOf<Qs>;
+      /** The first answer was lost: `results` were read later, and others may have written since. */
+      readonly late: boolean;
+    }
+  | { readonly applied: false; readonly violation: Violation };
+
+export interface Unit {
+  /** Runs one call of the contract. A transaction takes no call that is made after its callback has ended. */
+  call<T>(body: () => Promise<T>): Promise<T>;
+  /** Milliseconds by the store's clock. */
+  now(): Promise<number>;
+  ordinal(now: number): string;
+  /** Changes that may as well land in several commits, cut to what one commit holds. A transaction is one commit. */
+  portions(changes: readonly Change[]): readonly (readonly Change[])[];
+  read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>>;
+  write<const Qs extends readonly Query[] = readonly []>(write: Write<Qs>): Promise<Written<Qs>>;
+}

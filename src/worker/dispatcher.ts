@@ -1,0 +1,79 @@
+/** The handlers of the platform: the queue's consumer and the cron. Neither trusts what it is handed. */
+import type { JobHandler } from "../contract/index.ts";
+import {
+  consume,
+  dispatchSettings,
+  openStore,
+  wakerOf,
+  type WakeUpDelivery,
+  type WorkflowEngineEnv,
+} from "../queue/index.ts";
+import { sweep } from "../schedule/sweep.ts";
+
+/** A batch of messages, as far as it is used. */
+export interface WakeUpBatch {
+  readonly messages: readonly WakeUpDelivery[];
+}
+
+export interface DispatcherOptions<Env extends WorkflowEngineEnv> {
+  /** Who works the jobs in this Worker. Default: the `HANDLER` that is bound, if any. */
+  readonly handler?: (env: Env) => JobHandler;
+  /** Milliseconds; default `Date.now`. */
+  readonly now?: () => number;
+}
+
+export interface Dispatcher<Env extends WorkflowEngineEnv> {
+  queue(batch: WakeUpBatch, env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Promise<void>;
+  /** One tick of the sweep. Logs its figures, a {@link SweepReport}, as one line of JSON. */
+  scheduled(controller: unknown, env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Promise<void>;
+}
+
+/** Tells the invocations apart that claim, in the jobs' `workerId`. */
+function workerName(): string {
+  return `consumer-${crypto.randomUUID().slice(0, 13)}`;
+}
+
+export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
+  options: DispatcherOptions<Env> = {},
+): Dispatcher<Env> {
+  return {
+    async queue(batch, env, ctx) {
+      const started = Date.now();
+      const embedded = options.handler !== undefined;
+      const consumed = await consume(batch.messages, {
+        store: openStore(env, {
+          now: options.now,
+          wakes: embedded || undefined,
+          waitUntil: (promise) => ctx.waitUntil(promise),
+        }),
+        handler: options.handler?.(env) ?? env.HANDLER ?? null,
+        embedded,
+        settings: dispatchSettings(env),
+        workerId: workerName(),
+        waitUntil: (promise) => ctx.waitUntil(promise),
+      });
+      if (consumed.claimed > 0) log("wfe-consumed", { ...consumed, ms: Date.now() - started });
+    },
+    async scheduled(_controller, env, ctx) {
+      const started = Date.now();
+      const wakes = options.handler !== undefined || undefined;
+      const settings = dispatchSettings(env);
+      const report = await sweep({
+        store: openStore(env, {
+          now: options.now,
+          wakes,
+          waitUntil: (promise) => ctx.waitUntil(promise),
+        }),
+        settings,
+        waker: wakerOf(env, wakes),
+        queue: env.JOBS,
+        resumes: settings.resumes && (options.handler !== undefined || env.HANDLER !== undefined),
+      });
+      log("wfe-swept", { ...report, ms: Date.now() - started });
+    },
+  };
+}
+
+function log(event: string, figures: object): void {
+  console.log(JSON.stringify({ event, ...figures }));
+}

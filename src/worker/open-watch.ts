@@ -1,0 +1,37 @@
+/** A watch over a run's events, by a Worker's bindings. */
+import { withDeadline } from "../model/index.ts";
+import { ServiceError } from "../contract/index.ts";
+import { type Watch, watchRequest } from "../coordinator/index.ts";
+import type { WorkflowEngineEnv } from "./open-store.ts";
+
+export { ALIVE, RESUME, WATCH_PROTOCOL } from "../coordinator/index.ts";
+
+/** A coordinator that does not take a watch so soon is away. */
+const OPEN_DEADLINE_MS = 10_000;
+
+/**
+ * The WebSocket on which the run's coordinator sends its events; not accepted yet.
+ * @throws OVERLOADED when the coordinator does not take it.
+ */
+export async function openWatch(
+  env: Pick<WorkflowEngineEnv, "RUNS">,
+  runId: string,
+  watch: Watch,
+): Promise<WebSocket> {
+  let response: Response | undefined;
+  try {
+    const taken = env.RUNS.getByName(runId).fetch?.(watchRequest(watch));
+    if (taken !== undefined) response = await withDeadline(taken, OPEN_DEADLINE_MS, "It");
+  } catch (error) {
+    throw refused(runId, error);
+  }
+  if (response === undefined) throw refused(runId, "it cannot be watched");
+  const { status, webSocket } = response;
+  if (webSocket !== null) return webSocket;
+  const told = await withDeadline(response.text(), OPEN_DEADLINE_MS, "Its answer");
+  throw refused(runId, `${status} ${told}`);
+}
+
+function refused(runId: string, cause: unknown): ServiceError {
+  return new ServiceError("OVERLOADED", `The coordinator of run ${runId} is away`, {}, cause);
+}

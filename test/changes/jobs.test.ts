@@ -1,0 +1,415 @@
+import { describe, expect, it } from "vitest";
+import type { Change } from "../../src/changes/index.ts";
+import type { JobRow, NewJobRow } from "../../src/model/index.ts";
+import { applyChanges } from "../../src/memory/apply.ts";
+import type { State } from "../../src/model/state.ts";
+import { aJob, aLeasedJob, aState, contentOf, id } from "../memory/support.ts";
+
+const jobKey = { workflowRunId: "run", ordinal: "o1" };
+const STATUSES = [
+  "PENDING",
+  "RUNNING",
+  "SUSPENDED",
+  "COMPLETED",
+  "FAILED",
+  "CANCELLED",
+  "SKIPPED",
+] as const;
+const RETRY = { baseMs: 1_000, capMs: 3_600_000, jitterPermille: 0 };
+const OPEN = ["PENDING", "RUNNING", "SUSPENDED", "SKIPPED"];
+
+/** The job `row` after commit b with this change. */
+function jobAfter(row: Partial<NewJobRow>, change: Change): JobRow | undefined {
+  const state = aState(aLeasedJob(row));
+  applyChanges(state, [change], id("b"));
+  return state.jobs.get("run", "o1");
+}
+
+/** The statuses in which a job is changed at all. */
+function statusesChanged(row: Partial<NewJobRow>, change: Change): string[] {
+  return STATUSES.filter((status) => {
+    const commits = jobAfter({ ...row, status }, change)?.commits;
+    return commits !== id("a");
+  });
+}
+
+describe("enqueueJob", () => {
+  it("inserts the row", () => {
+    expect(aState(aJob()).jobs.get("run", "o1")).toEqual({ ...aJob().row, commits: id("a") });
+  });
+
+  it("inserts nothing while a live job of any run has its dedupe key", () => {
+    const live = ["PENDING", "RUNNING", "SUSPENDED"];
+    const kept = STATUSES.filter((status) => {
+      const holder = aJob({ workflowRunId: "other", status, dedupeKey: "k" });
+      return aState(holder, aJob({ dedupeKey: "k" })).jobs.get("run", "o1") === undefined;
+    });
+    expect(kept).toEqual(live);
+  });
+
+  it("inserts a job that is over, and one with another key or none, whoever is live", () => {
+    const state = aState(
+      aJob({ dedupeKey: "k" }),
+      aJob({ ordinal: "o2", dedupeKey: "k", status: "CANCELLED" }),
+      aJob({ ordinal: "o3", dedupeKey: "K" }),
+      aJob({ ordinal: "o4" }),
+      aJob({ ordinal: "o5" }),
+    );
+    expect([...state.jobs.all()]).toHaveLength(5);
+  });
+});
+
+function claimed(state: State, at = 30): string[] {
+  applyChanges(state, [{ kind: "claimJobs", workerId: "w", limit: 1, at }], id("b"));
+  return [...state.jobs.all()]
+    .filter((job) => job.commits.startsWith(id("b")))
+    .map((job) => `${job.workflowRunId}/${job.ordinal}`);
+}
+
+describe("claimJobs", () => {
+  it("makes the job RUNNING and leases it", () => {
+    const state = aState(aJob());
+    claimed(state);
+    expect(state.jobs.get("run", "o1")).toEqual({
+      ...aJob().row,
+      status: "RUNNING",
+      workerId: "w",
+      lockedAt: 30,
+      startedAt: 30,
+      updatedAt: 30,
+      attempt: 1,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("takes the highest priority, then the oldest, of any run", () => {
+    const low = aJob({ ordinal: "o1", priority: 1 });
+    const young = aJob({ ordinal: "o3", priority: 7 });
+    const old = aJob({ workflowRunId: "z", ordinal: "o2", priority: 7 });
+    expect(claimed(aState(low, young, old))).toEqual(["z/o2"]);
+  });
+
+  it("takes one that has just become due, not one that is not due yet", () => {
+    expect(claimed(aState(aJob({ nextPollAt: 31 })))).toEqual([]);
+    expect(claimed(aState(aJob({ nextPollAt: 30 })))).toEqual(["run/o1"]);
+  });
+
+  it("passes over a better one that is not due", () => {
+    const waiting = aJob({ priority: 9, nextPollAt: 31 });
+    expect(claimed(aState(waiting, aJob({ ordinal: "o2" })))).toEqual(["run/o2"]);
+  });
+
+  it("takes PENDING jobs only", () => {
+    const others = STATUSES.filter((status) => status !== "PENDING");
+    expect(claimed(aState(...others.map((status) => aJob({ ordinal: status, status }))))).toEqual(
+      [],
+    );
+  });
+
+  it("takes another job the second time in one commit", () => {
+    const state = aState(aJob(), aJob({ ordinal: "o2" }));
+    const claim: Change = { kind: "claimJobs", workerId: null, limit: 1, at: 30 };
+    applyChanges(state, [claim, claim, claim], id("b"));
+    expect([...state.jobs.all()].map((job) => job.status)).toEqual(["RUNNING", "RUNNING"]);
+  });
+});
+
+/** The jobs that a claim of so many takes, in their order. */
+function claimedOf(limit: number, ...changes: Change[]): string[] {
+  const state = aState(...changes);
+  applyChanges(state, [{ kind: "claimJobs", workerId: "w", limit, at: 30 }], id("b"));
+  return [...state.jobs.all()]
+    .filter((job) => job.commits.startsWith(id("b")))
+    .map((job) => job.ordinal)
+    .toSorted();
+}
+
+function keyed(ordinal: string, concurrencyLimit: number | null, row: Partial<NewJobRow> = {}) {
+  return aJob({ ordinal, concurrencyKey: "k", concurrencyLimit, ...row });
+}
+
+describe("claimJobs of several", () => {
+  it("takes the best of them, as many as are wanted", () => {
+    const jobs = ["o1", "o2", "o3", "o4"].map((ordinal, n) => aJob({ ordinal, priority: n % 3 }));
+    expect(claimedOf(0, ...jobs)).toEqual([]);
+    expect(claimedOf(2, ...jobs)).toEqual(["o2", "o3"]);
+    expect(claimedOf(9, ...jobs)).toEqual(["o1", "o2", "o3", "o4"]);
+  });
+
+  it("takes of a concurrency key what there is room for, and one where no limit is told", () => {
+    const jobs = ["o1", "o2", "o3"].map((ordinal) => keyed(ordinal, 2));
+    expect(claimedOf(9, ...jobs)).toEqual(["o1", "o2"]);
+    expect(claimedOf(9, ...jobs, keyed("r", 2, { status: "RUNNING" }))).toEqual(["o1"]);
+    expect(claimedOf(9, keyed("o1", null), keyed("o2", null))).toEqual(["o1"]);
+    const others = ["SUSPENDED", "COMPLETED", "FAILED"] as const;
+    const over = others.map((status) => keyed(status, 1, { status }));
+    expect(claimedOf(9, ...over, keyed("o1", 1))).toEqual(["o1"]);
+  });
+
+  it("holds up the jobs of a key behind one that has no room, and no others", () => {
+    const running = keyed("r", 3, { status: "RUNNING" });
+    const jobs = [keyed("o1", 3), keyed("o2", 1), keyed("o3", 9), aJob({ ordinal: "o4" })];
+    expect(claimedOf(9, running, ...jobs)).toEqual(["o1", "o4"]);
+    expect(claimedOf(1, running, ...jobs)).toEqual(["o1"]);
+    expect(claimedOf(1, running, keyed("o2", 1), keyed("o3", 9), aJob({ ordinal: "o4" }))).toEqual([
+      "o4",
+    ]);
+  });
+});
+
+describe("resumeJobs", () => {
+  const suspended = (ordinal: string, nextPollAt: number | null) =>
+    aJob({ ordinal, status: "SUSPENDED", nextPollAt, attempt: 1 });
+
+  it("makes the longest due PENDING, with an attempt more", () => {
+    const state = aState(suspended("o1", 20), suspended("o2", 10), suspended("o3", 30));
+    applyChanges(state, [{ kind: "resumeJobs", limit: 2, at: 30 }], id("b"));
+    expect(state.jobs.get("run", "o2")).toEqual({
+      ...suspended("o2", 10).row,
+      status: "PENDING",
+      maxAttempts: 4,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+    expect([...state.jobs.all()].map(({ status }) => status)).toEqual([
+      "PENDING",
+      "PENDING",
+      "SUSPENDED",
+    ]);
+  });
+
+  it("leaves alone what is not due, has no instant, or is not suspended", () => {
+    const state = aState(suspended("o1", 31), suspended("o2", null), aJob({ ordinal: "o3" }));
+    const before = contentOf(state);
+    applyChanges(state, [{ kind: "resumeJobs", limit: 9, at: 30 }], id("b"));
+    expect(contentOf(state)).toEqual(before);
+  });
+});
+
+describe("a fence", () => {
+  it("keeps every change from a job that another attempt has", () => {
+    const changes: Change[] = [
+      { kind: "completeJob", ...jobKey, at: 30 },
+      { kind: "suspendJob", ...jobKey, nextPollAt: 40, at: 30 },
+      { kind: "failJob", ...jobKey, error: "", retry: null, at: 30 },
+      { kind: "touchJob", ...jobKey, at: 30 },
+    ];
+    for (const change of changes) {
+      const written = [0, 1, 2].filter(
+        (attempt) => jobAfter({}, { ...change, attempt } as Change)?.commits !== id("a"),
+      );
+      expect(written, change.kind).toEqual([1]);
+    }
+  });
+});
+
+describe("completeJob", () => {
+  const complete: Change = { kind: "completeJob", ...jobKey, at: 30 };
+
+  it("completes and keeps the lease's columns", () => {
+    expect(jobAfter({}, complete)).toEqual({
+      ...aLeasedJob().row,
+      status: "COMPLETED",
+      completedAt: 30,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("does nothing to a terminal job", () => {
+    expect(statusesChanged({}, complete)).toEqual(OPEN);
+  });
+});
+
+describe("suspendJob", () => {
+  const suspend: Change = { kind: "suspendJob", ...jobKey, nextPollAt: 99, at: 30 };
+
+  it("suspends and ends the lease, and has reached the handler", () => {
+    expect(jobAfter({ undelivered: 2 }, suspend)).toEqual({
+      ...aLeasedJob().row,
+      status: "SUSPENDED",
+      nextPollAt: 99,
+      workerId: null,
+      lockedAt: null,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("does nothing to a terminal job", () => {
+    expect(statusesChanged({}, suspend)).toEqual(OPEN);
+  });
+});
+
+describe("failJob", () => {
+  const fail = { kind: "failJob", ...jobKey, error: "no", at: 30 } as const;
+
+  it("fails when no retry is wanted", () => {
+    expect(jobAfter({}, { ...fail, retry: null })).toEqual({
+      ...aLeasedJob().row,
+      status: "FAILED",
+      failures: 1,
+      lastError: "no",
+      completedAt: 30,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("waits 2^failures seconds for a retry, however many attempts were none", () => {
+    const before = { attempt: 14, maxAttempts: 15, failures: 1, undelivered: 9 };
+    expect(jobAfter(before, { ...fail, retry: RETRY })).toEqual({
+      ...aLeasedJob({ attempt: 14, maxAttempts: 15 }).row,
+      status: "PENDING",
+      failures: 2,
+      lastError: "no",
+      workerId: null,
+      lockedAt: null,
+      nextPollAt: 30 + 4_000,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("fails when the attempts are used up", () => {
+    expect(jobAfter({ attempt: 3 }, { ...fail, retry: RETRY })?.status).toBe("FAILED");
+  });
+
+  it("doubles the wait no more than 20 times", () => {
+    const retry = { baseMs: 1, capMs: 31 * 86_400_000, jitterPermille: 0 };
+    const job = jobAfter({ failures: 50, maxAttempts: 60 }, { ...fail, retry });
+    expect(job?.nextPollAt).toBe(30 + 2 ** 20);
+  });
+
+  it("waits no longer than the cap, and its share of chance longer than that, rounded down", () => {
+    const capped = { ...fail, retry: { ...RETRY, capMs: 3_333 } };
+    expect(jobAfter({ failures: 1 }, capped)?.nextPollAt).toBe(30 + 3_333);
+    const jittered = { ...fail, retry: { ...capped.retry, jitterPermille: 500 } };
+    expect(jobAfter({ failures: 1 }, jittered)?.nextPollAt).toBe(30 + 3_333 + 1_666);
+  });
+
+  it("does nothing to a terminal job", () => {
+    expect(statusesChanged({}, { ...fail, retry: RETRY })).toEqual(OPEN);
+    expect(statusesChanged({}, { ...fail, retry: null })).toEqual(OPEN);
+  });
+});
+
+describe("returnJob", () => {
+  const back: Change = { kind: "returnJob", ...jobKey, error: "away", retry: RETRY, at: 30 };
+
+  it("makes the job PENDING again after 2^undelivered seconds, and is no attempt of those it may have", () => {
+    expect(jobAfter({ attempt: 3, failures: 2, undelivered: 1 }, back)).toEqual({
+      ...aLeasedJob({ attempt: 3, failures: 2 }).row,
+      status: "PENDING",
+      maxAttempts: 4,
+      undelivered: 2,
+      lastError: "away",
+      workerId: null,
+      lockedAt: null,
+      nextPollAt: 30 + 4_000,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("does nothing to a job that is not RUNNING, or that a later attempt owns", () => {
+    expect(statusesChanged({}, back)).toEqual(["RUNNING"]);
+    expect(jobAfter({ attempt: 2 }, { ...back, attempt: 1 })?.commits).toBe(id("a"));
+  });
+});
+
+describe("touchJob", () => {
+  const touch: Change = { kind: "touchJob", ...jobKey, at: 30 };
+
+  it("renews the lease", () => {
+    const job = { ...aLeasedJob().row, lockedAt: 30, updatedAt: 30, commits: id("b") + id("a") };
+    expect(jobAfter({}, touch)).toEqual(job);
+  });
+
+  it("does nothing to a job that is not RUNNING", () => {
+    expect(statusesChanged({}, touch)).toEqual(["RUNNING"]);
+  });
+});
+
+describe("releaseJob", () => {
+  const release = { kind: "releaseJob", ...jobKey, error: "lost", at: 30 } as const;
+
+  it("makes the job PENDING again", () => {
+    expect(jobAfter({ undelivered: 1 }, { ...release, staleBefore: 21 })).toEqual({
+      ...aLeasedJob().row,
+      status: "PENDING",
+      failures: 1,
+      workerId: null,
+      lockedAt: null,
+      lastError: "lost",
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("fails a job whose attempts are used up", () => {
+    expect(jobAfter({ attempt: 3 }, { ...release, staleBefore: 21 })).toEqual({
+      ...aLeasedJob({ attempt: 3 }).row,
+      status: "FAILED",
+      failures: 1,
+      workerId: null,
+      lockedAt: null,
+      completedAt: 30,
+      lastError: "lost",
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("leaves a lease alone that is not older, or was never begun", () => {
+    expect(jobAfter({}, { ...release, staleBefore: 20 })?.commits).toBe(id("a"));
+    expect(jobAfter({ lockedAt: null }, { ...release, staleBefore: 99 })?.commits).toBe(id("a"));
+  });
+
+  it("does nothing to a job that is not RUNNING", () => {
+    expect(statusesChanged({}, { ...release, staleBefore: 21 })).toEqual(["RUNNING"]);
+  });
+});
+
+describe("cancelJobs", () => {
+  const cancel: Change = { kind: "cancelJobs", workflowRunId: "run", at: 30 };
+
+  it("cancels", () => {
+    expect(jobAfter({ status: "SUSPENDED" }, cancel)).toEqual({
+      ...aLeasedJob().row,
+      status: "CANCELLED",
+      completedAt: 30,
+      updatedAt: 30,
+      commits: id("b") + id("a"),
+    });
+  });
+
+  it("cancels every PENDING and SUSPENDED job of the run, and no other", () => {
+    const jobs = STATUSES.map((status) => aJob({ ordinal: status, status }));
+    const state = aState(...jobs, aJob({ workflowRunId: "other" }));
+    applyChanges(state, [cancel], id("b"));
+    const written = [...state.jobs.all()].filter((job) => job.commits !== id("a"));
+    expect(written.map((job) => job.ordinal)).toEqual(["PENDING", "SUSPENDED"]);
+  });
+});
+
+describe("a change of an unknown job", () => {
+  it("does nothing", () => {
+    const state = aState(aLeasedJob());
+    const unknown = { workflowRunId: "other", ordinal: "o1", at: 30 };
+    applyChanges(
+      state,
+      [
+        { kind: "completeJob", ...unknown },
+        { kind: "suspendJob", ...unknown, nextPollAt: 40 },
+        { kind: "failJob", ...unknown, error: "", retry: RETRY },
+        { kind: "returnJob", ...unknown, error: "", retry: RETRY },
+        { kind: "touchJob", ...unknown },
+        { kind: "releaseJob", ...unknown, staleBefore: 99, error: "" },
+        { kind: "cancelJobs", workflowRunId: "other", at: 30 },
+      ],
+      id("b"),
+    );
+    expect(contentOf(state)).toEqual(contentOf(aState(aLeasedJob())));
+  });
+});
