@@ -13,6 +13,16 @@ import {
   wholeField,
 } from "../model/fields.ts";
 import { COMMIT_ID_CHARS } from "../model/ids.ts";
+import {
+  artifactRef,
+  idempotencyKeyRef,
+  jobRef,
+  outboxEventRef,
+  type RowRef,
+  runRef,
+  stageRef,
+} from "../model/row-ref.ts";
+import { type LoadUnit, unitOfList, unitOfRow } from "../queries/load-unit.ts";
 
 const tokenField = z.string().length(COMMIT_ID_CHARS);
 
@@ -85,6 +95,54 @@ export const guard = z.discriminatedUnion("on", [
   }),
 ]);
 export type Guard = z.infer<typeof guard>;
+/** A guard of one row, by its key. */
+export type RowGuard = Extract<Guard, { expect: unknown }>;
+
+/** Whether the guard looks at one row. */
+export function isRowGuard(one: Guard): one is RowGuard {
+  return "expect" in one;
+}
+
+/** The tables whose single rows can be guarded. */
+export type GuardedTable =
+  | "runs"
+  | "stages"
+  | "artifacts"
+  | "outboxEvents"
+  | "idempotencyKeys"
+  | "jobs";
+
+/** The row that the guard looks at. */
+export function guardedRow(one: RowGuard): RowRef<GuardedTable> {
+  switch (one.on) {
+    case "run":
+      return runRef(one.id);
+    case "stage":
+      return stageRef(one);
+    case "artifact":
+      return artifactRef(one);
+    case "outboxEvent":
+      return outboxEventRef(one);
+    case "idempotencyKey":
+      return idempotencyKeyRef(one);
+    case "job":
+      return jobRef(one);
+  }
+}
+
+/** The unit that a transaction loads to check the guard. */
+export function unitOfGuard(one: Guard): LoadUnit | null {
+  switch (one.on) {
+    case "list":
+      return unitOfList(one.list, one.workflowRunId);
+    case "outboxTail":
+      return { of: "run", id: one.workflowRunId };
+    case "dedupeKey":
+      return { of: "dedupeKey", dedupeKey: one.dedupeKey };
+    default:
+      return unitOfRow(guardedRow(one));
+  }
+}
 
 /** Why a commit was refused. */
 export interface Violation {

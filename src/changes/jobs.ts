@@ -1,10 +1,38 @@
 /** Changes of jobs. Pure. */
-import { type ChangeOf, type RetryBackoff } from "./index.ts";
-import { CONCURRENCY_KEYS_MAX, type JobRow, RETRY_EXPONENT_MAX } from "../model/index.ts";
-import { byNumber, byText, compareUtf8, descending, inTurn } from "../model/order.ts";
-import { isLive, liveJob } from "../queries/jobs.ts";
+import * as z from "zod";
+import {
+  countField,
+  idField,
+  instantField,
+  jobErrorField,
+  nameField,
+  ordinalField,
+} from "../model/fields.ts";
+import { type JobRow, joinId, newJobRow } from "../model/index.ts";
+import {
+  CLAIM_JOBS_MAX,
+  CONCURRENCY_KEYS_MAX,
+  RESUME_JOBS_MAX,
+  RETRY_EXPONENT_MAX,
+} from "../model/limits.ts";
+import { byText, compareUtf8, byNumber, descending, inTurn } from "../model/order.ts";
+import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
+import { byPoll, findLiveJob, isLive, isResumable } from "../queries/jobs.ts";
+import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
+
+const jobKey = { workflowRunId: idField, ordinal: ordinalField };
+/** The fence of a delivery: the change does nothing if the job's attempt is another. Absent: any. */
+const fence = { attempt: countField.optional() };
+
+/** A retry waits min(baseMs * 2^min(attempt, 20), capMs), and `jitterPermille` thousandths of that longer, rounded down. */
+export const retryBackoff = z.strictObject({
+  baseMs: countField.max(86_400_000),
+  capMs: countField.max(31 * 86_400_000),
+  jitterPermille: countField.max(1_000),
+});
+export type RetryBackoff = z.infer<typeof retryBackoff>;
 
 const byUrgency = inTurn<JobRow>(
   descending(byNumber((job) => job.priority)),
@@ -12,16 +40,7 @@ const byUrgency = inTurn<JobRow>(
   byText((job) => job.workflowRunId),
 );
 
-const byPoll = inTurn<JobRow>(
-  byNumber((job) => job.nextPollAt ?? 0),
-  byText((job) => job.workflowRunId),
-  byText((job) => job.ordinal),
-);
-
-interface JobKey {
-  readonly workflowRunId: string;
-  readonly ordinal: string;
-  /** The fence; absent: any attempt. */
+interface FencedKey extends JobKey {
   readonly attempt?: number | undefined;
 }
 
@@ -34,34 +53,18 @@ function isTerminal(job: JobRow): boolean {
 }
 
 /** The job, or undefined when it is unknown, has come to its end, or is in the hands of another attempt. */
-function openJob(writer: Writer, { workflowRunId, ordinal, attempt }: JobKey): JobRow | undefined {
+function openJob(
+  writer: Writer,
+  { workflowRunId, ordinal, attempt }: FencedKey,
+): JobRow | undefined {
   const job = writer.state.jobs.get(workflowRunId, ordinal);
   if (job === undefined || isTerminal(job)) return undefined;
   return (attempt ?? job.attempt) === job.attempt ? job : undefined;
 }
 
-function runningJob(writer: Writer, key: JobKey): JobRow | undefined {
+function runningJob(writer: Writer, key: FencedKey): JobRow | undefined {
   const job = openJob(writer, key);
   return job?.status === "RUNNING" ? job : undefined;
-}
-
-export function enqueueJob(writer: Writer, { row }: ChangeOf<"enqueueJob">): void {
-  checkFits("jobs", row);
-  if (isLive(row) && liveJob(writer.state, row) !== null) return;
-  writer.create("jobs", { ...row, commits: writer.commitId });
-}
-
-export function claimJobs(writer: Writer, { workerId, limit, at }: ChangeOf<"claimJobs">): void {
-  for (const job of claimable(writer.state, at).toSorted(byUrgency).slice(0, limit)) {
-    setJob(writer, job, {
-      status: "RUNNING",
-      workerId,
-      lockedAt: at,
-      startedAt: at,
-      updatedAt: at,
-      attempt: job.attempt + 1,
-    });
-  }
 }
 
 /** Due jobs, of each concurrency key the first for which it has room. */
@@ -86,73 +89,8 @@ function claimable(state: State, at: number): JobRow[] {
   ];
 }
 
-export function resumeJobs(writer: Writer, { limit, at }: ChangeOf<"resumeJobs">): void {
-  const due = [...writer.state.jobs.all()].filter(
-    ({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= at,
-  );
-  for (const job of due.toSorted(byPoll).slice(0, limit)) {
-    setJob(writer, job, { status: "PENDING", maxAttempts: job.maxAttempts + 1, updatedAt: at });
-  }
-}
-
-export function completeJob(writer: Writer, change: ChangeOf<"completeJob">): void {
-  const { at } = change;
-  const job = openJob(writer, change);
-  if (job === undefined) return;
-  setJob(writer, job, { status: "COMPLETED", completedAt: at, updatedAt: at });
-}
-
-export function suspendJob(writer: Writer, change: ChangeOf<"suspendJob">): void {
-  const { nextPollAt, at } = change;
-  const job = openJob(writer, change);
-  if (job === undefined) return;
-  setJob(writer, job, {
-    status: "SUSPENDED",
-    nextPollAt,
-    undelivered: 0,
-    workerId: null,
-    lockedAt: null,
-    updatedAt: at,
-  });
-}
-
-export function failJob(writer: Writer, change: ChangeOf<"failJob">): void {
-  const { at, error } = change;
-  const job = openJob(writer, change);
-  if (job === undefined) return;
-  const failed = { ...failedOnceMore(job), lastError: error, updatedAt: at };
-  if (change.retry !== null && job.attempt < job.maxAttempts) {
-    setJob(writer, job, {
-      ...failed,
-      status: "PENDING",
-      workerId: null,
-      lockedAt: null,
-      nextPollAt: at + backoffMs(change.retry, failed.failures),
-    });
-    return;
-  }
-  setJob(writer, job, { ...failed, status: "FAILED", completedAt: at });
-}
-
 function failedOnceMore({ failures }: JobRow) {
   return { failures: failures + 1, undelivered: 0 };
-}
-
-export function returnJob(writer: Writer, change: ChangeOf<"returnJob">): void {
-  const { at, error, retry } = change;
-  const job = runningJob(writer, change);
-  if (job === undefined) return;
-  const undelivered = job.undelivered + 1;
-  setJob(writer, job, {
-    status: "PENDING",
-    undelivered,
-    maxAttempts: job.maxAttempts + 1,
-    workerId: null,
-    lockedAt: null,
-    nextPollAt: at + backoffMs(retry, undelivered),
-    lastError: error,
-    updatedAt: at,
-  });
 }
 
 /** The pause after so many in a row. */
@@ -161,29 +99,262 @@ function backoffMs({ baseMs, capMs, jitterPermille }: RetryBackoff, count: numbe
   return waitMs + Math.floor((waitMs * jitterPermille) / 1_000);
 }
 
-export function touchJob(writer: Writer, change: ChangeOf<"touchJob">): void {
-  const { at } = change;
-  const job = runningJob(writer, change);
-  if (job !== undefined) setJob(writer, job, { lockedAt: at, updatedAt: at });
-}
+/** What the changes of one delivered job have in common. */
+const settling = {
+  scope: "work",
+  row: (change: JobKey) => jobRef(change),
+  trace: "mark?",
+  recorded: "each",
+  settles: ({ workflowRunId, ordinal }: JobKey) => ({ workflowRunId, ordinal }),
+} as const;
 
-export function releaseJob(writer: Writer, change: ChangeOf<"releaseJob">): void {
-  const { at, error, staleBefore } = change;
-  const job = runningJob(writer, change);
-  if (job === undefined || job.lockedAt === null || job.lockedAt >= staleBefore) return;
-  const lease = { workerId: null, lockedAt: null };
-  const released = { ...failedOnceMore(job), ...lease, updatedAt: at, lastError: error };
-  if (job.attempt < job.maxAttempts) {
-    setJob(writer, job, { ...released, status: "PENDING" });
-    return;
-  }
-  setJob(writer, job, { ...released, status: "FAILED", completedAt: at });
-}
+export const jobChanges = {
+  /** Inserts the job; nothing if it is live (PENDING, RUNNING, SUSPENDED) and another live job has its dedupeKey. */
+  enqueueJob: changeKind(
+    "enqueueJob",
+    { row: newJobRow },
+    {
+      scope: "write",
+      row: ({ row }) => jobRef(row),
+      trace: ({ row }) => (row.dedupeKey === null ? "row" : "row?"),
+      recorded: "insert",
+      shownIn: ({ row }) =>
+        row.dedupeKey === null ? null : { of: "dedupeKey", dedupeKey: row.dedupeKey },
+      texts: ({ row }) => [{ table: "jobs", values: row }],
+      // A dedupe key may be held: then there is no such job.
+      settles: ({ row: { workflowRunId, ordinal, dedupeKey } }) =>
+        dedupeKey === null ? null : { workflowRunId, ordinal },
+      wakes({ row }): WakeUp[] {
+        if (row.dedupeKey !== null || row.status !== "PENDING") return [];
+        const jobId = joinId(row.workflowRunId, row.ordinal);
+        return [{ kind: "jobs", jobId, at: row.nextPollAt }];
+      },
+      apply(writer, { row }) {
+        checkFits("jobs", row);
+        if (isLive(row) && findLiveJob(writer.state, row.dedupeKey) !== null) return;
+        writer.create("jobs", { ...row, commits: writer.commitId });
+      },
+    },
+  ),
 
-export function cancelJobs(writer: Writer, change: ChangeOf<"cancelJobs">): void {
-  const { at } = change;
-  for (const job of writer.state.jobs.part(change.workflowRunId).values()) {
-    if (job.status !== "PENDING" && job.status !== "SUSPENDED") continue;
-    setJob(writer, job, { status: "CANCELLED", completedAt: at, updatedAt: at });
-  }
-}
+  /**
+   * The best PENDING jobs whose nextPollAt is null or at most `at` (priority, then ordinal), `limit` of them, become RUNNING:
+   * workerId, lockedAt = startedAt = updatedAt = at, attempt + 1. Passed over: jobs with a concurrencyKey, where the RUNNING
+   * jobs of the key together with those that are taken before it have reached its concurrencyLimit, and those of the key that come
+   * after such a one; and of more than CONCURRENCY_KEYS_MAX keys with jobs that are due, those of the later keys.
+   */
+  claimJobs: changeKind(
+    "claimJobs",
+    {
+      workerId: nameField.nullable(),
+      limit: countField.max(CLAIM_JOBS_MAX),
+      at: instantField,
+    },
+    {
+      scope: "work",
+      row: () => null,
+      trace: "row?",
+      recorded: "never",
+      apply(writer, { workerId, limit, at }) {
+        for (const job of claimable(writer.state, at).toSorted(byUrgency).slice(0, limit)) {
+          setJob(writer, job, {
+            status: "RUNNING",
+            workerId,
+            lockedAt: at,
+            startedAt: at,
+            updatedAt: at,
+            attempt: job.attempt + 1,
+          });
+        }
+      },
+    },
+  ),
+
+  /**
+   * SUSPENDED jobs with nextPollAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
+   * no failed attempt), updatedAt = at.
+   */
+  resumeJobs: changeKind(
+    "resumeJobs",
+    { limit: countField.max(RESUME_JOBS_MAX), at: instantField },
+    {
+      scope: "work",
+      row: () => null,
+      trace: "none",
+      recorded: "never",
+      apply(writer, { limit, at }) {
+        const due = [...writer.state.jobs.all()].filter((job) => isResumable(job, at));
+        for (const job of due.toSorted(byPoll).slice(0, limit)) {
+          setJob(writer, job, {
+            status: "PENDING",
+            maxAttempts: job.maxAttempts + 1,
+            updatedAt: at,
+          });
+        }
+      },
+    },
+  ),
+
+  /** COMPLETED, completedAt = updatedAt = at; nothing if terminal (COMPLETED, FAILED, CANCELLED). */
+  completeJob: changeKind(
+    "completeJob",
+    { ...jobKey, ...fence, at: instantField },
+    {
+      ...settling,
+      apply(writer, change) {
+        const { at } = change;
+        const job = openJob(writer, change);
+        if (job === undefined) return;
+        setJob(writer, job, { status: "COMPLETED", completedAt: at, updatedAt: at });
+      },
+    },
+  ),
+
+  /** SUSPENDED, nextPollAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
+  suspendJob: changeKind(
+    "suspendJob",
+    { ...jobKey, ...fence, nextPollAt: instantField, at: instantField },
+    {
+      ...settling,
+      apply(writer, change) {
+        const { nextPollAt, at } = change;
+        const job = openJob(writer, change);
+        if (job === undefined) return;
+        setJob(writer, job, {
+          status: "SUSPENDED",
+          nextPollAt,
+          undelivered: 0,
+          workerId: null,
+          lockedAt: null,
+          updatedAt: at,
+        });
+      },
+    },
+  ),
+
+  /**
+   * failures + 1, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
+   * nextPollAt = at + the backoff after so many failures; otherwise FAILED, completedAt = at. Nothing if terminal.
+   */
+  failJob: changeKind(
+    "failJob",
+    {
+      ...jobKey,
+      ...fence,
+      error: jobErrorField,
+      /** Null: no retry. */
+      retry: retryBackoff.nullable(),
+      at: instantField,
+    },
+    {
+      ...settling,
+      texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
+      apply(writer, change) {
+        const { at, error } = change;
+        const job = openJob(writer, change);
+        if (job === undefined) return;
+        const failed = { ...failedOnceMore(job), lastError: error, updatedAt: at };
+        if (change.retry !== null && job.attempt < job.maxAttempts) {
+          setJob(writer, job, {
+            ...failed,
+            status: "PENDING",
+            workerId: null,
+            lockedAt: null,
+            nextPollAt: at + backoffMs(change.retry, failed.failures),
+          });
+          return;
+        }
+        setJob(writer, job, { ...failed, status: "FAILED", completedAt: at });
+      },
+    },
+  ),
+
+  /**
+   * The delivery did not reach the handler, and counts for nothing. If RUNNING: PENDING, workerId = lockedAt = null, undelivered + 1,
+   * maxAttempts + 1, nextPollAt = at + the backoff after so many in a row, lastError = `error`, updatedAt = at. Nothing otherwise.
+   */
+  returnJob: changeKind(
+    "returnJob",
+    { ...jobKey, ...fence, error: jobErrorField, retry: retryBackoff, at: instantField },
+    {
+      ...settling,
+      texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
+      apply(writer, change) {
+        const { at, error, retry } = change;
+        const job = runningJob(writer, change);
+        if (job === undefined) return;
+        const undelivered = job.undelivered + 1;
+        setJob(writer, job, {
+          status: "PENDING",
+          undelivered,
+          maxAttempts: job.maxAttempts + 1,
+          workerId: null,
+          lockedAt: null,
+          nextPollAt: at + backoffMs(retry, undelivered),
+          lastError: error,
+          updatedAt: at,
+        });
+      },
+    },
+  ),
+
+  /** lockedAt = updatedAt = at if RUNNING; nothing otherwise. */
+  touchJob: changeKind(
+    "touchJob",
+    { ...jobKey, ...fence, at: instantField },
+    {
+      ...settling,
+      // A heartbeat changes nothing that anybody waits for.
+      settles: () => null,
+      apply(writer, change) {
+        const { at } = change;
+        const job = runningJob(writer, change);
+        if (job !== undefined) setJob(writer, job, { lockedAt: at, updatedAt: at });
+      },
+    },
+  ),
+
+  /**
+   * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, workerId = lockedAt = null, updatedAt = at,
+   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = at. Nothing otherwise.
+   */
+  releaseJob: changeKind(
+    "releaseJob",
+    { ...jobKey, staleBefore: instantField, error: jobErrorField, at: instantField },
+    {
+      ...settling,
+      texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
+      apply(writer, change) {
+        const { at, error, staleBefore } = change;
+        const job = runningJob(writer, change);
+        if (job === undefined || job.lockedAt === null || job.lockedAt >= staleBefore) return;
+        const lease = { workerId: null, lockedAt: null };
+        const released = { ...failedOnceMore(job), ...lease, updatedAt: at, lastError: error };
+        if (job.attempt < job.maxAttempts) {
+          setJob(writer, job, { ...released, status: "PENDING" });
+          return;
+        }
+        setJob(writer, job, { ...released, status: "FAILED", completedAt: at });
+      },
+    },
+  ),
+
+  /** PENDING and SUSPENDED jobs of the run: CANCELLED, completedAt = updatedAt = at. */
+  cancelJobs: changeKind(
+    "cancelJobs",
+    { workflowRunId: idField, at: instantField },
+    {
+      scope: "write",
+      row: () => null,
+      trace: "row?",
+      recorded: "each",
+      shownIn: ({ workflowRunId }) => ({ of: "jobs", workflowRunId }),
+      apply(writer, { workflowRunId, at }) {
+        for (const job of writer.state.jobs.part(workflowRunId).values()) {
+          if (job.status !== "PENDING" && job.status !== "SUSPENDED") continue;
+          setJob(writer, job, { status: "CANCELLED", completedAt: at, updatedAt: at });
+        }
+      },
+    },
+  ),
+};

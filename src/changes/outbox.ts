@@ -1,21 +1,12 @@
-/** Changes of outbox events and idempotency keys. Pure. */
-import { type Change, type ChangeOf, leavesTheLine } from "./index.ts";
-import { type IdempotencyKeyRow, type OutboxEventRow } from "../model/index.ts";
-import { byNumber } from "../model/order.ts";
+/** Changes of outbox events. Pure. */
+import { countField, idField, instantField } from "../model/fields.ts";
+import { newOutboxEventRow, type OutboxEventRow } from "../model/index.ts";
+import { outboxEventRef } from "../model/row-ref.ts";
 import { firstWaiting, isWaiting, lastOutboxEvent } from "../model/state.ts";
 import type { Writer } from "../model/writer.ts";
+import { changeKind } from "./change-kind.ts";
 
-export function appendOutboxEvent(writer: Writer, { row }: ChangeOf<"appendOutboxEvent">): void {
-  const last = lastOutboxEvent(writer.state, row.workflowRunId);
-  if (isWaiting(row) && firstWaiting(writer.state, row.workflowRunId) === undefined) {
-    writer.setTurn(row.workflowRunId, endOfLine(writer));
-  }
-  writer.put("outboxEvents", {
-    ...row,
-    sequence: (last?.sequence ?? 0) + 1,
-    commits: writer.stamp(last?.commits ?? ""),
-  });
-}
+const eventKey = { workflowRunId: idField, sequence: countField };
 
 interface EventKey {
   readonly workflowRunId: string;
@@ -35,7 +26,9 @@ function setEvent(
   writer.put("outboxEvents", { ...event, ...columns, commits: writer.stamp(event.commits) });
 }
 
-/** The turn of the next one that goes to the end of the line. */
+const EVENTS_WAIT = [{ kind: "outbox", at: null }] as const;
+
+/** The turn of the next run that goes to the end of the line. */
 function endOfLine({ state }: Writer): number {
   let last = 0;
   for (const turn of state.outboxEvents.turns.values()) last = Math.max(last, turn);
@@ -46,102 +39,131 @@ function isFirst({ state }: Writer, { workflowRunId, sequence }: EventKey): bool
   return firstWaiting(state, workflowRunId) === sequence;
 }
 
-export function publishOutboxEvent(writer: Writer, change: ChangeOf<"publishOutboxEvent">): void {
-  if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
-  setEvent(writer, change, (event) => ({
-    publishedAt: event.publishedAt ?? change.at,
-    dlqAt: null,
-  }));
-}
+export const outboxChanges = {
+  /**
+   * Inserts the event with the run's next sequence: the highest so far + 1, first 1. Its `commits` continues its predecessor's. A run
+   * without waiting events joins the line of those that have some, at its end.
+   */
+  appendOutboxEvent: changeKind(
+    "appendOutboxEvent",
+    { row: newOutboxEventRow },
+    {
+      scope: "write",
+      // The database gives the sequence.
+      row: () => null,
+      trace: "mark",
+      recorded: "insert",
+      shownIn: ({ row }) => ({ of: "run", id: row.workflowRunId }),
+      texts: ({ row }) => [{ table: "outboxEvents", values: row }],
+      wakes: () => EVENTS_WAIT,
+      apply(writer, { row }) {
+        const last = lastOutboxEvent(writer.state, row.workflowRunId);
+        if (isWaiting(row) && firstWaiting(writer.state, row.workflowRunId) === undefined) {
+          writer.setTurn(row.workflowRunId, endOfLine(writer));
+        }
+        writer.put("outboxEvents", {
+          ...row,
+          sequence: (last?.sequence ?? 0) + 1,
+          commits: writer.stamp(last?.commits ?? ""),
+        });
+      },
+    },
+  ),
 
-export function countOutboxRetry(writer: Writer, change: ChangeOf<"countOutboxRetry">): void {
-  const { workflowRunId } = change;
-  if (isFirst(writer, change) && writer.state.outboxEvents.turns.has(workflowRunId)) {
-    writer.setTurn(workflowRunId, endOfLine(writer));
-  }
-  setEvent(writer, change, (event) => ({ retryCount: event.retryCount + 1 }));
-}
+  /**
+   * publishedAt = at unless it is set; dlqAt = null. Nothing for an unknown event. Of this and the two that follow: if the run's first
+   * waiting event has become another one, the run goes to the end of the line when the commit ends; all of one commit by their ids.
+   */
+  publishOutboxEvent: changeKind(
+    "publishOutboxEvent",
+    { ...eventKey, at: instantField },
+    {
+      scope: "write",
+      row: (change) => outboxEventRef(change),
+      trace: "none",
+      recorded: "each",
+      // Nothing is said about it, so nothing has to be known.
+      needs: () => [],
+      apply(writer, change) {
+        if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
+        setEvent(writer, change, (event) => ({
+          publishedAt: event.publishedAt ?? change.at,
+          dlqAt: null,
+        }));
+      },
+    },
+  ),
 
-export function deadLetterOutboxEvent(
-  writer: Writer,
-  change: ChangeOf<"deadLetterOutboxEvent">,
-): void {
-  if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
-  setEvent(writer, change, (event) => (event.publishedAt === null ? { dlqAt: change.at } : null));
-}
+  /** retryCount + 1. If the event is the run's first waiting one, the run goes to the end of the line. */
+  countOutboxRetry: changeKind("countOutboxRetry", eventKey, {
+    scope: "write",
+    row: (change) => outboxEventRef(change),
+    trace: "mark",
+    recorded: "each",
+    apply(writer, change) {
+      const { workflowRunId } = change;
+      if (isFirst(writer, change) && writer.state.outboxEvents.turns.has(workflowRunId)) {
+        writer.setTurn(workflowRunId, endOfLine(writer));
+      }
+      setEvent(writer, change, (event) => ({ retryCount: event.retryCount + 1 }));
+    },
+  }),
 
-export function replayOutboxEvent(writer: Writer, change: ChangeOf<"replayOutboxEvent">): void {
-  writer.setTurn(change.workflowRunId, undefined);
-  setEvent(writer, change, () => ({ dlqAt: null, retryCount: 0 }));
+  /** dlqAt = at, unless it is published. */
+  deadLetterOutboxEvent: changeKind(
+    "deadLetterOutboxEvent",
+    { ...eventKey, at: instantField },
+    {
+      scope: "write",
+      row: (change) => outboxEventRef(change),
+      trace: "mark?",
+      recorded: "each",
+      apply(writer, change) {
+        if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
+        setEvent(writer, change, ({ publishedAt }) =>
+          publishedAt === null ? { dlqAt: change.at } : null,
+        );
+      },
+    },
+  ),
+
+  /** dlqAt = null, retryCount = 0. The run goes to the end of the line. */
+  replayOutboxEvent: changeKind("replayOutboxEvent", eventKey, {
+    scope: "write",
+    row: (change) => outboxEventRef(change),
+    trace: "mark",
+    recorded: "each",
+    wakes: () => EVENTS_WAIT,
+    apply(writer, change) {
+      writer.setTurn(change.workflowRunId, undefined);
+      setEvent(writer, change, () => ({ dlqAt: null, retryCount: 0 }));
+    },
+  }),
+};
+
+/** Kinds after which the run's first waiting event may be another one, so that the run has to line up anew. */
+const LEAVING: ReadonlySet<string> = new Set<keyof typeof outboxChanges>([
+  "publishOutboxEvent",
+  "deadLetterOutboxEvent",
+  "replayOutboxEvent",
+]);
+
+/** The runs that have to line up anew after these changes. */
+export function runsToLineUp(changes: readonly { readonly kind: string }[]): string[] {
+  const runs = changes.flatMap((change) =>
+    LEAVING.has(change.kind) && "workflowRunId" in change ? [String(change.workflowRunId)] : [],
+  );
+  return [...new Set(runs)];
 }
 
 /** The end of a commit: runs whose first waiting event has become another one go to the end of the line, all with one turn. */
-export function lineUpRuns(writer: Writer, changes: readonly Change[]): void {
+export function lineUpRuns(writer: Writer, changes: readonly { readonly kind: string }[]): void {
   const { turns } = writer.state.outboxEvents;
   const turn = endOfLine(writer);
-  for (const { workflowRunId } of changes.filter(leavesTheLine)) {
+  for (const workflowRunId of runsToLineUp(changes)) {
     if (turns.has(workflowRunId)) continue;
     if (firstWaiting(writer.state, workflowRunId) !== undefined) {
       writer.setTurn(workflowRunId, turn);
     }
   }
-}
-
-export function acquireIdempotencyKey(
-  writer: Writer,
-  change: ChangeOf<"acquireIdempotencyKey">,
-): void {
-  const { key, commandType, at, staleBefore } = change;
-  const found = writer.state.idempotencyKeys.get(key, commandType);
-  if (found === undefined) {
-    writer.put("idempotencyKeys", {
-      ...newKey(writer, change),
-      state: "in_progress",
-      result: null,
-    });
-    return;
-  }
-  const stale =
-    found.state === "in_progress" && staleBefore !== null && found.acquiredAt <= staleBefore;
-  if (!stale) return;
-  const commits = writer.stamp(found.commits);
-  writer.put("idempotencyKeys", { ...found, acquiredAt: at, commits });
-}
-
-export function completeIdempotencyKey(
-  writer: Writer,
-  change: ChangeOf<"completeIdempotencyKey">,
-): void {
-  const { key, commandType, result } = change;
-  const found = writer.state.idempotencyKeys.get(key, commandType);
-  const row =
-    found === undefined
-      ? newKey(writer, change)
-      : { ...found, commits: writer.stamp(found.commits) };
-  writer.put("idempotencyKeys", { ...row, state: "completed", result });
-}
-
-function newKey(
-  writer: Writer,
-  change: ChangeOf<"acquireIdempotencyKey" | "completeIdempotencyKey">,
-): Omit<IdempotencyKeyRow, "state" | "result"> {
-  const { key, commandType, at } = change;
-  return { key, commandType, createdAt: at, acquiredAt: at, commits: writer.commitId };
-}
-
-export function releaseIdempotencyKey(
-  writer: Writer,
-  change: ChangeOf<"releaseIdempotencyKey">,
-): void {
-  const found = writer.state.idempotencyKeys.get(change.key, change.commandType);
-  if (found?.state === "in_progress") writer.remove("idempotencyKeys", found);
-}
-
-/** Records of commits are the database's own; the in-memory store has none. */
-export function purgeExpired(writer: Writer, change: ChangeOf<"purgeExpired">): void {
-  const expired = [...writer.state.idempotencyKeys.all()]
-    .filter(({ acquiredAt }) => acquiredAt < change.keysBefore)
-    .toSorted(byNumber((row) => row.acquiredAt));
-  const last = expired[change.limit - 1]?.acquiredAt ?? change.keysBefore;
-  for (const row of expired) if (row.acquiredAt <= last) writer.remove("idempotencyKeys", row);
 }

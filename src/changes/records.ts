@@ -1,69 +1,160 @@
 /** Changes of what a run leaves behind: logs, artifacts, annotations, AI calls. Pure. */
-import type { ChangeOf } from "./index.ts";
-import { checkFits, type Writer } from "../model/writer.ts";
+import * as z from "zod";
+import { artifactTypeField, idField, keyField } from "../model/fields.ts";
+import { aiCallRow, logRow, measureRow, newAnnotationRow, newArtifactRow } from "../model/index.ts";
+import { aiCallRef, annotationRef, artifactRef, logRef } from "../model/row-ref.ts";
+import { checkFits } from "../model/writer.ts";
+import { changeKind } from "./change-kind.ts";
 
-export function createLog(writer: Writer, { row }: ChangeOf<"createLog">): void {
-  checkFits("logs", row);
-  if (writer.state.logs.get(row.workflowRunId, row.ordinal) !== undefined) return;
-  writer.put("logs", { ...row });
-}
+/** An artifact this small fits beside any metadata but one that fills the row. */
+const SMALL_ARTIFACT_BYTES = 16 * 1_024;
 
-export function saveArtifact(writer: Writer, change: ChangeOf<"saveArtifact">): void {
-  const { row } = change;
-  const { state } = writer;
-  checkFits("artifacts", row);
-  const workflowStageId =
-    change.linkStageId === null
-      ? row.workflowStageId
-      : (state.stages.get(row.workflowRunId, change.linkStageId)?.id ?? null);
-  const found = state.artifacts.get(row.workflowRunId, row.key);
-  if (found === undefined) {
-    writer.put("artifacts", { ...row, workflowStageId, commits: writer.commitId });
-    return;
-  }
-  writer.put("artifacts", {
-    ...found,
-    updatedAt: row.updatedAt,
-    data: row.data,
-    size: row.size,
-    type: row.type,
-    workflowStageId: change.replaceStage ? workflowStageId : found.workflowStageId,
-    metadata: change.replaceMetadata ? row.metadata : found.metadata,
-    commits: writer.stamp(found.commits),
-  });
-}
+export const recordChanges = {
+  /** Inserts the log; nothing if its (run, ordinal) exists. */
+  createLog: changeKind(
+    "createLog",
+    { row: logRow },
+    {
+      scope: "work",
+      row: ({ row }) => logRef(row),
+      // A log goes with its stage.
+      trace: ({ row }) => (row.workflowStageId === null ? "row" : "row?"),
+      recorded: "each",
+      texts: ({ row }) => [{ table: "logs", values: row }],
+      apply(writer, { row }) {
+        checkFits("logs", row);
+        if (writer.state.logs.get(row.workflowRunId, row.ordinal) !== undefined) return;
+        writer.put("logs", { ...row });
+      },
+    },
+  ),
 
-export function deleteArtifact(writer: Writer, change: ChangeOf<"deleteArtifact">): void {
-  const found = writer.state.artifacts.get(change.workflowRunId, change.key);
-  if (found !== undefined) writer.remove("artifacts", found);
-}
+  /**
+   * Inserts the artifact, or where (run, key) exists, replaces updatedAt, data, size and type, and the stage
+   * reference and metadata when told so. With `linkStageId`, the stage reference is the record id of that
+   * stage of the run, null when there is none.
+   */
+  saveArtifact: changeKind(
+    "saveArtifact",
+    {
+      row: newArtifactRow.extend({ type: artifactTypeField }),
+      replaceStage: z.boolean(),
+      replaceMetadata: z.boolean(),
+      linkStageId: idField.nullable(),
+    },
+    {
+      scope: "write",
+      row: ({ row }) => artifactRef(row),
+      trace: "mark",
+      recorded: "each",
+      needs({ row, replaceMetadata }) {
+        const run = { of: "run", id: row.workflowRunId } as const;
+        // The metadata that the row keeps may leave no room; a small artifact can do without looking.
+        if (replaceMetadata || measureRow("artifacts", row).size <= SMALL_ARTIFACT_BYTES) {
+          return [run];
+        }
+        return [{ of: "artifact", workflowRunId: row.workflowRunId, key: row.key }, run];
+      },
+      texts: ({ row }) => [{ table: "artifacts", values: row }],
+      apply(writer, change) {
+        const { row } = change;
+        const { state } = writer;
+        checkFits("artifacts", row);
+        const workflowStageId =
+          change.linkStageId === null
+            ? row.workflowStageId
+            : (state.stages.get(row.workflowRunId, change.linkStageId)?.id ?? null);
+        const found = state.artifacts.get(row.workflowRunId, row.key);
+        if (found === undefined) {
+          writer.put("artifacts", { ...row, workflowStageId, commits: writer.commitId });
+          return;
+        }
+        writer.put("artifacts", {
+          ...found,
+          updatedAt: row.updatedAt,
+          data: row.data,
+          size: row.size,
+          type: row.type,
+          workflowStageId: change.replaceStage ? workflowStageId : found.workflowStageId,
+          metadata: change.replaceMetadata ? row.metadata : found.metadata,
+          commits: writer.stamp(found.commits),
+        });
+      },
+    },
+  ),
 
-export function appendAnnotation(writer: Writer, { row }: ChangeOf<"appendAnnotation">): void {
-  checkFits("annotations", row);
-  const annotations = writer.state.annotations.part(row.workflowRunId);
-  if (annotations.has(row.ordinal)) return;
-  for (const other of annotations.values()) {
-    const same =
-      row.idempotencyKey !== null &&
-      other.idempotencyKey === row.idempotencyKey &&
-      other.key === row.key;
-    if (same) return;
-  }
-  writer.put("annotations", { ...row, commits: writer.commitId });
-}
+  deleteArtifact: changeKind(
+    "deleteArtifact",
+    { workflowRunId: idField, key: keyField },
+    {
+      scope: "write",
+      row: (change) => artifactRef(change),
+      trace: "record",
+      recorded: "each",
+      apply(writer, { workflowRunId, key }) {
+        const found = writer.state.artifacts.get(workflowRunId, key);
+        if (found !== undefined) writer.remove("artifacts", found);
+      },
+    },
+  ),
 
-export function recordAiCall(writer: Writer, { row }: ChangeOf<"recordAiCall">): void {
-  const { aiCalls, aiCallTotals } = writer.state;
-  checkFits("aiCalls", row);
-  if (aiCalls.get(row.batchId, row.ordinal) !== undefined) return;
-  writer.put("aiCalls", { ...row });
-  const total = aiCallTotals.get(row.topic, row.modelKey);
-  writer.put("aiCallTotals", {
-    topic: row.topic,
-    modelKey: row.modelKey,
-    calls: (total?.calls ?? 0) + 1,
-    inputTokens: (total?.inputTokens ?? 0) + row.inputTokens,
-    outputTokens: (total?.outputTokens ?? 0) + row.outputTokens,
-    cost: (total?.cost ?? 0) + row.cost,
-  });
-}
+  /**
+   * Inserts the annotation; nothing if its (run, ordinal) or, with a non-null idempotency key, its
+   * (run, key, idempotencyKey) exists.
+   */
+  appendAnnotation: changeKind(
+    "appendAnnotation",
+    { row: newAnnotationRow },
+    {
+      scope: "work",
+      row: ({ row }) => annotationRef(row),
+      trace: ({ row }) => (row.idempotencyKey === null ? "row" : "row?"),
+      recorded: "each",
+      // Nothing is said about it, so nothing has to be known.
+      needs: () => [],
+      texts: ({ row }) => [{ table: "annotations", values: row }],
+      apply(writer, { row }) {
+        checkFits("annotations", row);
+        const annotations = writer.state.annotations.part(row.workflowRunId);
+        if (annotations.has(row.ordinal)) return;
+        for (const other of annotations.values()) {
+          const same =
+            row.idempotencyKey !== null &&
+            other.idempotencyKey === row.idempotencyKey &&
+            other.key === row.key;
+          if (same) return;
+        }
+        writer.put("annotations", { ...row, commits: writer.commitId });
+      },
+    },
+  ),
+
+  /** Inserts the call and adds it to the totals of its (topic, modelKey); nothing if its (batchId, ordinal) exists. */
+  recordAiCall: changeKind(
+    "recordAiCall",
+    { row: aiCallRow },
+    {
+      scope: "work",
+      row: ({ row }) => aiCallRef(row),
+      // Its row may be an earlier call's, and tells nothing about the others of this commit.
+      trace: "none",
+      recorded: "never",
+      texts: ({ row }) => [{ table: "aiCalls", values: row }],
+      apply(writer, { row }) {
+        const { aiCalls, aiCallTotals } = writer.state;
+        checkFits("aiCalls", row);
+        if (aiCalls.get(row.batchId, row.ordinal) !== undefined) return;
+        writer.put("aiCalls", { ...row });
+        const total = aiCallTotals.get(row.topic, row.modelKey);
+        writer.put("aiCallTotals", {
+          topic: row.topic,
+          modelKey: row.modelKey,
+          calls: (total?.calls ?? 0) + 1,
+          inputTokens: (total?.inputTokens ?? 0) + row.inputTokens,
+          outputTokens: (total?.outputTokens ?? 0) + row.outputTokens,
+          cost: (total?.cost ?? 0) + row.cost,
+        });
+      },
+    },
+  ),
+};

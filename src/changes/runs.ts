@@ -1,78 +1,74 @@
-/** Changes of runs and stages. Pure. */
-import type { ChangeOf, RunSet, StageSet } from "./index.ts";
-import type { StageRow } from "../model/index.ts";
-import { checkFits, type Writer } from "../model/writer.ts";
+/** Changes of runs. Pure. */
+import * as z from "zod";
+import {
+  costField,
+  countField,
+  idField,
+  instantField,
+  numberField,
+  statusField,
+  textField,
+  wholeField,
+} from "../model/fields.ts";
+import { newRunRow } from "../model/index.ts";
+import { runRef } from "../model/row-ref.ts";
+import { changeKind } from "./change-kind.ts";
+import { given } from "./set.ts";
 
-/** Without the members that leave their column alone. */
-function given(set: RunSet | StageSet) {
-  return Object.fromEntries(Object.entries(set).filter(([, value]) => value !== undefined));
-}
+/** The columns an update of a run may set; an absent member leaves the column alone. */
+export const runSet = z.strictObject({
+  status: statusField.optional(),
+  startedAt: instantField.nullable().optional(),
+  completedAt: instantField.nullable().optional(),
+  duration: numberField.nullable().optional(),
+  output: textField.nullable().optional(),
+  totalCost: costField.optional(),
+  totalTokens: countField.optional(),
+});
+export type RunSet = z.infer<typeof runSet>;
 
-export function createRun(writer: Writer, { row }: ChangeOf<"createRun">): void {
-  writer.create("runs", { ...row, commits: writer.commitId });
-}
+const RUNS_WAIT = { kind: "runs", at: null } as const;
 
-export function updateRun(writer: Writer, change: ChangeOf<"updateRun">): void {
-  const row = writer.state.runs.get(change.id, "");
-  if (row === undefined) return;
-  writer.put("runs", {
-    ...row,
-    ...given(change.set),
-    updatedAt: change.at,
-    version: row.version + change.bump,
-    commits: writer.stamp(row.commits),
-  });
-}
+export const runChanges = {
+  /** Inserts the run. Its id is free: a guard says so. */
+  createRun: changeKind(
+    "createRun",
+    { row: newRunRow },
+    {
+      scope: "write",
+      row: ({ row }) => runRef(row.id),
+      trace: "mark",
+      recorded: "insert",
+      texts: ({ row }) => [{ table: "runs", values: row }],
+      wakes: ({ row }) => (row.status === "PENDING" ? [RUNS_WAIT] : []),
+      apply(writer, { row }) {
+        writer.create("runs", { ...row, commits: writer.commitId });
+      },
+    },
+  ),
 
-export function createStage(writer: Writer, { row }: ChangeOf<"createStage">): void {
-  writer.create("stages", { ...row, commits: writer.commitId });
-}
-
-export function updateStage(writer: Writer, change: ChangeOf<"updateStage">): void {
-  const row = writer.state.stages.get(change.workflowRunId, change.stageId);
-  if (row !== undefined) setStage(writer, row, change);
-}
-
-export function upsertStage(writer: Writer, { row, set }: ChangeOf<"upsertStage">): void {
-  checkFits("stages", row);
-  const found = writer.state.stages.get(row.workflowRunId, row.stageId);
-  if (found === undefined) writer.put("stages", { ...row, commits: writer.commitId });
-  else setStage(writer, found, { set, at: row.updatedAt, bump: 1 });
-}
-
-type StageUpdate = Pick<ChangeOf<"updateStage">, "set" | "at" | "bump">;
-
-function setStage(writer: Writer, row: StageRow, { set, at, bump }: StageUpdate): void {
-  writer.put("stages", {
-    ...row,
-    ...given(set),
-    updatedAt: at,
-    version: row.version + bump,
-    commits: writer.stamp(row.commits),
-  });
-}
-
-/**
- * The pair names the stage; its record id, what refers to it. A guard of the commit says that they
- * belong together.
- */
-export function deleteStage(writer: Writer, change: ChangeOf<"deleteStage">): void {
-  const { state } = writer;
-  const run = change.workflowRunId;
-  const row = state.stages.get(run, change.stageId);
-  if (row !== undefined) writer.remove("stages", row);
-  // A Map may be written while it is walked: an entry that is replaced is not visited again.
-  for (const log of state.logs.part(run).values()) {
-    if (log.workflowStageId === change.id) writer.remove("logs", log);
-  }
-  for (const artifact of state.artifacts.part(run).values()) {
-    if (artifact.workflowStageId !== change.id) continue;
-    const commits = writer.stamp(artifact.commits);
-    writer.put("artifacts", { ...artifact, workflowStageId: null, commits });
-  }
-  for (const annotation of state.annotations.part(run).values()) {
-    if (annotation.workflowStageRecordId !== change.id) continue;
-    const commits = writer.stamp(annotation.commits);
-    writer.put("annotations", { ...annotation, workflowStageRecordId: null, commits });
-  }
-}
+  /** Sets the columns, updatedAt = at, version + bump. */
+  updateRun: changeKind(
+    "updateRun",
+    { id: idField, set: runSet, at: instantField, bump: wholeField },
+    {
+      scope: "write",
+      row: ({ id }) => runRef(id),
+      trace: "mark",
+      recorded: "merge",
+      texts: ({ set }) => [{ table: "runs", values: set }],
+      wakes: ({ set }) => (set.status === "PENDING" ? [RUNS_WAIT] : []),
+      apply(writer, { id, set, at, bump }) {
+        const row = writer.state.runs.get(id, "");
+        if (row === undefined) return;
+        writer.put("runs", {
+          ...row,
+          ...given(set),
+          updatedAt: at,
+          version: row.version + bump,
+          commits: writer.stamp(row.commits),
+        });
+      },
+    },
+  ),
+};

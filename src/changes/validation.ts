@@ -1,6 +1,8 @@
 /** What arrives from another Worker is checked whole, whatever its client has checked before. */
 import * as z from "zod";
-import { type Change, textLength, type Commit, commit as commitSchema } from "./index.ts";
+import { kindOfChange, type Change } from "./change.ts";
+import { type Commit, commit as commitSchema } from "./commit.ts";
+import { textLength } from "./wire.ts";
 import {
   COMMIT_UNITS_MAX,
   decodeText,
@@ -27,7 +29,7 @@ export function validCommit(value: unknown): Commit {
   const commit = valid(commitSchema, value, "commit");
   for (const change of commit.changes) {
     requireOwnId(change);
-    for (const { table, values } of longTexts(change)) {
+    for (const { table, values } of kindOfChange(change).texts(change)) {
       const { size, field } = measureRow(table, values);
       if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
       requireDecodable(table, values);
@@ -57,49 +59,6 @@ function requireOwnId(change: Change): void {
   throw new ServiceError("INVALID_ARGUMENT", "A stage's id does not belong to its run and stage", {
     field: "id",
   });
-}
-
-interface LongTexts {
-  readonly table: LongTextTable;
-  readonly values: Readonly<Record<string, unknown>>;
-}
-
-function longTexts(change: Change): LongTexts[] {
-  switch (change.kind) {
-    case "createRun":
-      return [{ table: "runs", values: change.row }];
-    case "updateRun":
-      return [{ table: "runs", values: change.set }];
-    case "createStage":
-      return [{ table: "stages", values: change.row }];
-    case "upsertStage":
-      return [
-        { table: "stages", values: change.row },
-        { table: "stages", values: change.set },
-      ];
-    case "updateStage":
-      return [{ table: "stages", values: change.set }];
-    case "createLog":
-      return [{ table: "logs", values: change.row }];
-    case "saveArtifact":
-      return [{ table: "artifacts", values: change.row }];
-    case "appendAnnotation":
-      return [{ table: "annotations", values: change.row }];
-    case "appendOutboxEvent":
-      return [{ table: "outboxEvents", values: change.row }];
-    case "completeIdempotencyKey":
-      return [{ table: "idempotencyKeys", values: { result: change.result } }];
-    case "enqueueJob":
-      return [{ table: "jobs", values: change.row }];
-    case "failJob":
-    case "returnJob":
-    case "releaseJob":
-      return [{ table: "jobs", values: { lastError: change.error } }];
-    case "recordAiCall":
-      return [{ table: "aiCalls", values: change.row }];
-    default:
-      return [];
-  }
 }
 
 /** Columns that hold free text; the other ones of LONG_TEXT hold JSON. */

@@ -1,9 +1,9 @@
 /** Guards over the in-memory State. What each demands is told in changes/guard.ts. Pure. */
-import { type Guard, type Violation } from "../changes/index.ts";
+import { type Guard, guardedRow, type RowGuard, type Violation } from "../changes/index.ts";
 import { tokenOf } from "../model/index.ts";
 import type { Status } from "../contract/index.ts";
 import { compareUtf8 } from "../model/order.ts";
-import { liveJob } from "../queries/jobs.ts";
+import { findLiveJob } from "../queries/jobs.ts";
 import { lastOutboxEvent, type State } from "../model/state.ts";
 
 type Expectation = Extract<Guard, { expect: unknown }>["expect"];
@@ -29,28 +29,8 @@ export function checkGuards(state: State, guards: readonly Guard[]): Violation |
 /** Null when the guard holds; otherwise what was found, as a {@link Violation} tells it. */
 function violated(state: State, guard: Guard): number | null {
   switch (guard.on) {
-    case "run": {
-      const row = state.runs.get(guard.id, "");
-      return holds(row, guard.expect) ? null : (row?.version ?? -1);
-    }
-    case "stage": {
-      const row = state.stages.get(guard.workflowRunId, guard.stageId);
-      return holds(row, guard.expect) ? null : (row?.version ?? -1);
-    }
-    case "job": {
-      const row = state.jobs.get(guard.workflowRunId, guard.ordinal);
-      return holds(row, guard.expect) ? null : (row?.attempt ?? -1);
-    }
-    case "artifact":
-      return unversioned(state.artifacts.get(guard.workflowRunId, guard.key), guard.expect);
-    case "outboxEvent": {
-      const row = state.outboxEvents.get(guard.workflowRunId, String(guard.sequence));
-      return unversioned(row, guard.expect);
-    }
-    case "idempotencyKey":
-      return unversioned(state.idempotencyKeys.get(guard.key, guard.commandType), guard.expect);
     case "dedupeKey":
-      return liveJob(state, guard) === null ? null : 0;
+      return findLiveJob(state, guard.dedupeKey) === null ? null : 0;
     case "list": {
       const tokens = listTokens(state, guard.list, guard.workflowRunId, guard.status);
       return tokens === guard.tokens ? null : 0;
@@ -59,14 +39,23 @@ function violated(state: State, guard: Guard): number | null {
       const last = lastOutboxEvent(state, guard.workflowRunId);
       return (last?.sequence ?? 0) === guard.sequence ? null : 0;
     }
-    default:
-      return guard satisfies never;
+    default: {
+      const row = guardedIn(state, guard);
+      if (holds(row, guard.expect)) return null;
+      return row === undefined ? -1 : found(guard.on, row);
+    }
   }
 }
 
-function unversioned(row: Guarded | undefined, expect: Expectation): number | null {
-  if (holds(row, expect)) return null;
-  return row === undefined ? -1 : 0;
+/** The row that the guard looks at, as it is in the state. */
+export function guardedIn(state: State, guard: RowGuard): Guarded | undefined {
+  const { table, part, key } = guardedRow(guard);
+  return state[table].get(part, key);
+}
+
+function found(on: RowGuard["on"], row: Guarded): number {
+  if (on === "run" || on === "stage") return row.version ?? 0;
+  return on === "job" ? (row.attempt ?? 0) : 0;
 }
 
 function holds(row: Guarded | undefined, expect: Expectation): boolean {

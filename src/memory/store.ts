@@ -1,10 +1,8 @@
 /** A {@link Store} in memory: what D1 is in production, for tests and for trying things out. */
-import type { Commit, Store } from "../changes/index.ts";
-import type { AnyResult, Query, ResultsOf } from "../queries/index.ts";
+import { applyChanges, type Commit, type Store } from "../changes/index.ts";
+import { answer, inOrderOf, type Query } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
-import { applyChanges } from "./apply.ts";
 import { checkGuards } from "./guards.ts";
-import { answer } from "../queries/answers.ts";
 import { createState, type State } from "../model/state.ts";
 
 /** A commit whose answer was lost is settled long before as many others follow it. */
@@ -46,8 +44,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       return now();
     },
     async read<const Qs extends readonly Query[]>(queries: Qs) {
-      // The answers are in the order of the queries, which is what ResultsOf says of the tuple.
-      return answerAll(state, queries) as ResultsOf<Qs>;
+      return inOrderOf(
+        queries,
+        queries.map((query) => answer(state, query)),
+      );
     },
     async attempt(commit: Commit) {
       if (fenced.has(commit.id)) {
@@ -57,7 +57,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       if (violation !== null) return { applied: false, violation };
       applyChanges(state, commit.changes, commit.id);
       rememberApplied(commit.id);
-      return { applied: true, results: answerAll(state, commit.reads) };
+      return { applied: true, results: commit.reads.map((query) => answer(state, query)) };
     },
     async settle({ id }: Commit) {
       if (applied.has(id)) return "applied";
@@ -70,8 +70,4 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       fenced.clear();
     },
   };
-}
-
-function answerAll(state: State, queries: readonly Query[]): AnyResult[] {
-  return queries.map((query) => answer(state, query));
 }

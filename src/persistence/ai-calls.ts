@@ -12,14 +12,14 @@ import {
   requireObject,
   unsignedZero,
 } from "./encode.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 export class AICalls implements FlushableAICallLogger {
-  readonly #unit: Unit;
+  readonly #unit: UnitOfWork;
   readonly #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
   readonly #pending = new Set<Promise<void>>();
 
-  constructor(unit: Unit, waitUntil?: (promise: Promise<unknown>) => void) {
+  constructor(unit: UnitOfWork, waitUntil?: (promise: Promise<unknown>) => void) {
     this.#unit = unit;
     this.#waitUntil = waitUntil;
   }
@@ -100,7 +100,7 @@ export class AICalls implements FlushableAICallLogger {
 }
 
 /** As logCall, and tells how it went. */
-export async function recordAiCall(unit: Unit, call: CreateAICallInput): Promise<void> {
+export async function recordAiCall(unit: UnitOfWork, call: CreateAICallInput): Promise<void> {
   const now = await unit.now();
   const row = {
     ...encodeCall(requireObject("logCall", call)),

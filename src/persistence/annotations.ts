@@ -23,10 +23,10 @@ import {
 } from "./encode.ts";
 import { toAnnotationRecord } from "../model/records.ts";
 import { distinct, runReference, stageReference } from "./stage-reference.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 export async function appendAnnotations(
-  unit: Unit,
+  unit: UnitOfWork,
   inputs: readonly CreateAnnotationInput[],
 ): Promise<void> {
   if (requireList("appendAnnotations", inputs).length === 0) return;
@@ -48,7 +48,7 @@ export async function appendAnnotations(
   if (!written.applied) throw references[written.violation.guard]?.error;
 }
 
-function newRow(unit: Unit, now: number, input: CreateAnnotationInput) {
+function newRow(unit: UnitOfWork, now: number, input: CreateAnnotationInput) {
   return {
     workflowRunId: input.workflowRunId,
     ordinal: unit.ordinal(now),
@@ -68,7 +68,7 @@ function newRow(unit: Unit, now: number, input: CreateAnnotationInput) {
 }
 
 export async function listAnnotations(
-  unit: Unit,
+  unit: UnitOfWork,
   workflowRunId: string,
   filters?: AnnotationFilters,
 ): Promise<WorkflowAnnotationRecord[]> {

@@ -9,9 +9,9 @@ import { checkedChanges, checkedQuery, invalid, requireObject, unsignedZero } fr
 import { toArtifactRecord } from "../model/records.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import { getStage } from "./stages.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
-export async function saveArtifact(unit: Unit, data: SaveArtifactInput): Promise<void> {
+export async function saveArtifact(unit: UnitOfWork, data: SaveArtifactInput): Promise<void> {
   const { workflowRunId, key, type, size } = requireObject("saveArtifact", data);
   const stageId = data.workflowStageId ?? null;
   const row = {
@@ -40,7 +40,7 @@ export async function saveArtifact(unit: Unit, data: SaveArtifactInput): Promise
 }
 
 export async function saveStageOutput(
-  unit: Unit,
+  unit: UnitOfWork,
   runId: string,
   workflowType: string,
   stageId: string,
@@ -70,7 +70,7 @@ export async function saveStageOutput(
   return key;
 }
 
-async function newRow(unit: Unit, workflowRunId: string, key: string) {
+async function newRow(unit: UnitOfWork, workflowRunId: string, key: string) {
   const now = await unit.now();
   return { workflowRunId, key, ordinal: unit.ordinal(now), createdAt: now, updatedAt: now };
 }
@@ -82,7 +82,7 @@ function encodeData(data: unknown, field = "data"): string {
 }
 
 export async function loadArtifact(
-  unit: Unit,
+  unit: UnitOfWork,
   workflowRunId: string,
   key: string,
 ): Promise<unknown> {
@@ -94,7 +94,7 @@ export async function loadArtifact(
 }
 
 export async function hasArtifact(
-  unit: Unit,
+  unit: UnitOfWork,
   workflowRunId: string,
   key: string,
 ): Promise<boolean> {
@@ -106,7 +106,7 @@ export async function hasArtifact(
 }
 
 export async function deleteArtifact(
-  unit: Unit,
+  unit: UnitOfWork,
   workflowRunId: string,
   key: string,
 ): Promise<void> {
@@ -126,7 +126,7 @@ export async function deleteArtifact(
 }
 
 export async function listArtifacts(
-  unit: Unit,
+  unit: UnitOfWork,
   workflowRunId: string,
 ): Promise<WorkflowArtifactRecord[]> {
   if (workflowRunId === "") return [];
@@ -137,7 +137,7 @@ export async function listArtifacts(
 }
 
 export async function getStageIdForArtifact(
-  unit: Unit,
+  unit: UnitOfWork,
   runId: string,
   stageId: string,
 ): Promise<string | null> {

@@ -10,10 +10,10 @@ import {
   type Store,
 } from "../changes/index.ts";
 import { createOrdinals, newCommitId, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
-import { type Query, type ResultsOf } from "../queries/index.ts";
+import { inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
 import { type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
 import { requireRoom } from "./encode.ts";
-import type { Unit, Write, Written } from "./unit-of-work.ts";
+import type { UnitOfWork, Write, Written } from "./unit-of-work.ts";
 
 /** Tries of one call, the first included. */
 const TRIES_MAX = 4;
@@ -24,7 +24,7 @@ const PORTION_LENGTH_MAX = 8 * 1_024 * 1_024;
 /** One for the whole isolate, so that what its connections write in one millisecond keeps its order. */
 const nextOrdinal = createOrdinals();
 
-export class DirectUnit implements Unit {
+export class AutoCommit implements UnitOfWork {
   readonly #store: Store;
 
   constructor(store: Store) {
@@ -78,8 +78,7 @@ export class DirectUnit implements Unit {
       try {
         const outcome = await this.#store.attempt(commit);
         if (!outcome.applied) return outcome;
-        // A store answers the reads in their order.
-        const results = outcome.results as unknown as ResultsOf<Qs>;
+        const results = inOrderOf(reads, outcome.results);
         return { applied: true, commitId: id, results, late: false };
       } catch (error) {
         // An earlier try that did no harm to repeat may have landed.
@@ -155,7 +154,7 @@ function asUnknown(error: unknown, codes: readonly ErrorCode[] = TURNED_AWAY): u
 }
 
 /** The unit for what a method of several commits does after the first of them. */
-export function afterFirstCommit(unit: Unit): Unit {
+export function afterFirstCommit(unit: UnitOfWork): UnitOfWork {
   return {
     call: (body) => unit.call(body),
     now: () => unit.now(),

@@ -12,13 +12,13 @@ import {
 } from "../contract/index.ts";
 import { AICalls } from "./ai-calls.ts";
 import type { CallChain } from "./call-chain.ts";
-import { DirectUnit, pause } from "./auto-commit.ts";
+import { AutoCommit, pause } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import type { RetryOptions } from "./retry.ts";
 import { Persistence, type PersistenceOptions } from "./persistence.ts";
 import { Transaction } from "./transaction/transaction.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 export interface ConnectionOptions {
   /** Who dequeues through this connection; stored with each job it takes. Default null. */
@@ -61,13 +61,13 @@ export class ConnectionCore implements Backend {
   readonly persistence: WorkflowPersistence;
   readonly jobs: Jobs;
   readonly aiCalls: FlushableAICallLogger;
-  readonly #direct: DirectUnit;
+  readonly #direct: AutoCommit;
   readonly #StaleVersion: StaleVersionErrorClass;
   readonly #chain: CallChain<Running>;
 
   constructor(store: Store, options: ConnectionOptions = {}, chain: CallChain<Running>) {
     this.#chain = chain;
-    this.#direct = new DirectUnit(store);
+    this.#direct = new AutoCommit(store);
     this.#StaleVersion = options.StaleVersionError ?? StaleVersionError;
     this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
@@ -109,7 +109,7 @@ export class ConnectionCore implements Backend {
   }
 
   #persistenceOver(
-    unit: Unit,
+    unit: UnitOfWork,
     withTransaction: PersistenceOptions["withTransaction"],
   ): WorkflowPersistence {
     return new Persistence({ unit, StaleVersionError: this.#StaleVersion, withTransaction });

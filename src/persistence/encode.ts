@@ -2,13 +2,12 @@
  * Callers' inputs as changes: checked against every limit, with the field named, before anything is sent.
  */
 import type * as z from "zod";
-import { type Change, change, textLength } from "../changes/index.ts";
+import { type Change, change, kindOfChange, textLength } from "../changes/index.ts";
 import {
   COMMIT_UNITS_MAX,
   encodeText,
   INSTANT_RULE,
   instantOf,
-  type LongTextTable,
   measureRow,
   ROW_BYTES_MAX,
   tooLarge,
@@ -73,9 +72,8 @@ function limitOf(issue: z.core.$ZodIssue | undefined): number | undefined {
 export function checkedChanges(method: string, changes: readonly Change[]): readonly Change[] {
   for (const candidate of changes) {
     checked(change, candidate, method);
-    const table = insertedInto(candidate);
-    if (table !== null && "row" in candidate) {
-      const { size, field } = measureRow(table, candidate.row);
+    for (const { table, values } of kindOfChange(candidate).texts(candidate)) {
+      const { size, field } = measureRow(table, values);
       if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
     }
   }
@@ -105,30 +103,6 @@ export function requireRoom(
 export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {
   checked(query, candidate, method);
   return candidate;
-}
-
-function insertedInto(candidate: Change): LongTextTable | null {
-  switch (candidate.kind) {
-    case "createRun":
-      return "runs";
-    case "createStage":
-    case "upsertStage":
-      return "stages";
-    case "createLog":
-      return "logs";
-    case "saveArtifact":
-      return "artifacts";
-    case "appendAnnotation":
-      return "annotations";
-    case "appendOutboxEvent":
-      return "outboxEvents";
-    case "enqueueJob":
-      return "jobs";
-    case "recordAiCall":
-      return "aiCalls";
-    default:
-      return null;
-  }
 }
 
 /** Free text of any content for a column. Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE. */

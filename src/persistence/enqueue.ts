@@ -16,11 +16,11 @@ import {
   unsignedZero,
 } from "./encode.ts";
 import { idOf, type JobKey } from "./job-keys.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Answers the jobs' ids, in their order; for a dedupe key that a live job has, that job's id. */
 export async function enqueueJobs(
-  unit: Unit,
+  unit: UnitOfWork,
   method: string,
   jobs: readonly EnqueueJobInput[],
 ): Promise<string[]> {
@@ -53,7 +53,7 @@ export async function enqueueJobs(
 }
 
 /** The answer was lost, and the job that has the key now has come to its end: was it ours? */
-async function inserted(unit: Unit, { workflowRunId, ordinal }: JobKey): Promise<JobKey> {
+async function inserted(unit: UnitOfWork, { workflowRunId, ordinal }: JobKey): Promise<JobKey> {
   const [job] = await unit.read([{ q: "job", workflowRunId, ordinal }]);
   if (job !== null) return job;
   throw new ServiceError(
@@ -62,7 +62,7 @@ async function inserted(unit: Unit, { workflowRunId, ordinal }: JobKey): Promise
   );
 }
 
-function newRow(unit: Unit, now: number, job: EnqueueJobInput) {
+function newRow(unit: UnitOfWork, now: number, job: EnqueueJobInput) {
   const payload = encodeJson(job.payload ?? {}, "payload");
   if (!payload.startsWith("{")) throw invalid("payload must be an object", { field: "payload" });
   const concurrencyKey = job.concurrencyKey ?? null;

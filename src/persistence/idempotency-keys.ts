@@ -5,10 +5,10 @@ import type {
   AcquireIdempotencyKeyResult,
 } from "../contract/index.ts";
 import { checkedChanges, given, instant, invalid } from "./encode.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 export async function acquireIdempotencyKey(
-  unit: Unit,
+  unit: UnitOfWork,
   key: string,
   commandType: string,
   options?: AcquireIdempotencyKeyOptions,
@@ -42,7 +42,7 @@ function staleBeforeOf(at: number, staleAfterMs: number | undefined): number | n
 }
 
 export async function completeIdempotencyKey(
-  unit: Unit,
+  unit: UnitOfWork,
   key: string,
   commandType: string,
   result: unknown,
@@ -61,7 +61,7 @@ export async function completeIdempotencyKey(
 }
 
 export async function releaseIdempotencyKey(
-  unit: Unit,
+  unit: UnitOfWork,
   key: string,
   commandType: string,
 ): Promise<void> {

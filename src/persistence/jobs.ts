@@ -39,16 +39,16 @@ import { toDelivery, toJobRecord } from "../model/records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
 import { suspendedJobsDue } from "./suspended-jobs.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Deliveries remembered by a connection; it normally lives for one request. */
 const DELIVERIES_MAX = 10_000;
 
 export interface JobsOptions {
   /** The unit that acts at once. */
-  readonly direct: Unit;
+  readonly direct: UnitOfWork;
   /** The transaction whose callback is running, or else the direct unit. */
-  readonly current: () => Unit;
+  readonly current: () => UnitOfWork;
   /** Tells the transaction whose callback is running, if any, of a job that was just dequeued. */
   readonly claimed: (row: JobRow) => void;
   readonly workerId: string | null;
@@ -62,8 +62,8 @@ export interface Settling {
 }
 
 export class Jobs implements ExtendedJobQueue {
-  readonly #direct: Unit;
-  readonly #current: () => Unit;
+  readonly #direct: UnitOfWork;
+  readonly #current: () => UnitOfWork;
   readonly #workerId: string | null;
   readonly #claimed: (row: JobRow) => void;
   readonly #retry: Required<RetryOptions>;

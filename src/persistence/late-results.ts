@@ -6,7 +6,7 @@ import { type Change, type Guard } from "../changes/index.ts";
 import { joinId } from "../model/index.ts";
 import type { JobOutcome } from "../contract/index.ts";
 import { checkedChanges, instant } from "./encode.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 export interface LateResult {
   readonly workflowRunId: string;
@@ -25,7 +25,7 @@ const KEY = "job.late-result";
  * has read the job before this delivery.
  */
 export async function recordLateResults(
-  unit: Unit,
+  unit: UnitOfWork,
   reported: readonly LateResult[],
 ): Promise<void> {
   const late = reported.filter(({ attempt, owner }) => owner > attempt);

@@ -3,9 +3,9 @@ import { encodeNullableJson, splitStageRecordId } from "../model/index.ts";
 import type { CreateLogInput } from "../contract/index.ts";
 import { checkedChanges, freeText, requireObject } from "./encode.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
-export async function createLog(unit: Unit, data: CreateLogInput): Promise<void> {
+export async function createLog(unit: UnitOfWork, data: CreateLogInput): Promise<void> {
   requireObject("createLog", data);
   const runId = data.workflowRunId ?? null;
   const stageId = data.workflowStageId ?? null;

@@ -18,10 +18,10 @@ import {
   requireText,
 } from "./encode.ts";
 import { toOutboxRecord } from "../model/records.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 export async function appendOutboxEvents(
-  unit: Unit,
+  unit: UnitOfWork,
   events: readonly CreateOutboxEventInput[],
 ): Promise<void> {
   if (requireList("appendOutboxEvents", events).length === 0) return;
@@ -46,7 +46,7 @@ export async function appendOutboxEvents(
 }
 
 export async function getUnpublishedOutboxEvents(
-  unit: Unit,
+  unit: UnitOfWork,
   limit: number = OUTBOX_PAGE_DEFAULT,
 ): Promise<OutboxRecord[]> {
   if (limit > OUTBOX_PAGE_MAX) {
@@ -61,7 +61,10 @@ export async function getUnpublishedOutboxEvents(
   return rows.map(toOutboxRecord);
 }
 
-export async function markOutboxEventsPublished(unit: Unit, ids: readonly string[]): Promise<void> {
+export async function markOutboxEventsPublished(
+  unit: UnitOfWork,
+  ids: readonly string[],
+): Promise<void> {
   const at = await unit.now();
   const changes = [...new Set(requireList("markOutboxEventsPublished", ids))].flatMap((id) => {
     const key = splitEventId(requireText("markOutboxEventsPublished", id));
@@ -86,7 +89,7 @@ function eventNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `Outbox event ${id} not found`, { entity: "Outbox", id });
 }
 
-export async function incrementOutboxRetryCount(unit: Unit, id: string): Promise<number> {
+export async function incrementOutboxRetryCount(unit: UnitOfWork, id: string): Promise<number> {
   const key = requireEvent("incrementOutboxRetryCount", id);
   const written = await unit.write({
     guards: [{ on: "outboxEvent", ...key, expect: { is: "present" } }],
@@ -101,7 +104,7 @@ export async function incrementOutboxRetryCount(unit: Unit, id: string): Promise
   return row.retryCount;
 }
 
-export async function moveOutboxEventToDLQ(unit: Unit, id: string): Promise<void> {
+export async function moveOutboxEventToDLQ(unit: UnitOfWork, id: string): Promise<void> {
   const key = requireEvent("moveOutboxEventToDLQ", id);
   const at = await unit.now();
   const written = await unit.write({
@@ -113,7 +116,7 @@ export async function moveOutboxEventToDLQ(unit: Unit, id: string): Promise<void
   if (!written.applied) throw eventNotFound(id);
 }
 
-export async function replayDLQEvents(unit: Unit, maxEvents: number): Promise<number> {
+export async function replayDLQEvents(unit: UnitOfWork, maxEvents: number): Promise<number> {
   if (!Number.isSafeInteger(maxEvents) || maxEvents < 0) {
     throw invalid("replayDLQEvents: maxEvents must be a whole number, 0 or more", {
       field: "maxEvents",

@@ -65,16 +65,16 @@ import {
   updateStageByRunAndStageId,
   upsertStage,
 } from "./stages.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 export interface PersistenceOptions {
-  readonly unit: Unit;
+  readonly unit: UnitOfWork;
   readonly StaleVersionError: StaleVersionErrorClass;
   readonly withTransaction: <T>(fn: (tx: WorkflowPersistence) => Promise<T>) => Promise<T>;
 }
 
 export class Persistence implements WorkflowPersistence {
-  readonly #unit: Unit;
+  readonly #unit: UnitOfWork;
   readonly #StaleVersion: StaleVersionErrorClass;
   readonly #withTransaction: PersistenceOptions["withTransaction"];
 

@@ -20,7 +20,7 @@ import {
   unsignedZero,
 } from "./encode.ts";
 import { toRunRecord } from "../model/records.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Candidates looked at together by a claim; whoever loses one goes on with the next. */
 const CLAIM_CANDIDATES = 10;
@@ -32,7 +32,10 @@ export function runNotFound(id: string): ServiceError {
   });
 }
 
-export async function createRun(unit: Unit, data: CreateRunInput): Promise<WorkflowRunRecord> {
+export async function createRun(
+  unit: UnitOfWork,
+  data: CreateRunInput,
+): Promise<WorkflowRunRecord> {
   requireObject("createRun", data);
   const input = encodeJson(data.input, "input");
   const config = encodeJson(data.config === undefined ? {} : data.config, "config");
@@ -75,7 +78,7 @@ export async function createRun(unit: Unit, data: CreateRunInput): Promise<Workf
 }
 
 export async function updateRun(
-  unit: Unit,
+  unit: UnitOfWork,
   id: string,
   data: UpdateRunInput,
   StaleVersion: StaleVersionErrorClass,
@@ -117,20 +120,20 @@ export function checkedVersion(method: string, version: unknown): number | undef
   });
 }
 
-export async function getRun(unit: Unit, id: string): Promise<WorkflowRunRecord | null> {
+export async function getRun(unit: UnitOfWork, id: string): Promise<WorkflowRunRecord | null> {
   if (id === "") return null;
   const [row] = await unit.read([checkedQuery("getRun", { q: "run", id })]);
   return row === null ? null : toRunRecord(row);
 }
 
-export async function getRunStatus(unit: Unit, id: string): Promise<WorkflowStatus | null> {
+export async function getRunStatus(unit: UnitOfWork, id: string): Promise<WorkflowStatus | null> {
   if (id === "") return null;
   const [status] = await unit.read([checkedQuery("getRunStatus", { q: "runStatus", id })]);
   return status;
 }
 
 export async function getRunsByStatus(
-  unit: Unit,
+  unit: UnitOfWork,
   status: WorkflowStatus,
 ): Promise<WorkflowRunRecord[]> {
   const rows: RunRow[] = [];
@@ -150,19 +153,22 @@ export async function getRunsByStatus(
   return rows.map(toRunRecord);
 }
 
-export async function getStuckRuns(unit: Unit, stuckSince: Date): Promise<WorkflowRunRecord[]> {
+export async function getStuckRuns(
+  unit: UnitOfWork,
+  stuckSince: Date,
+): Promise<WorkflowRunRecord[]> {
   const since = instant(stuckSince, "stuckSince");
   const now = await unit.now();
   const [rows] = await unit.read([{ q: "stuckRuns", since, now }]);
   return rows.map(toRunRecord);
 }
 
-export async function claimPendingRun(unit: Unit, id: string): Promise<boolean> {
+export async function claimPendingRun(unit: UnitOfWork, id: string): Promise<boolean> {
   if (id === "") return false;
   return (await claim(unit, "claimPendingRun", id)) !== null;
 }
 
-export async function claimNextPendingRun(unit: Unit): Promise<WorkflowRunRecord | null> {
+export async function claimNextPendingRun(unit: UnitOfWork): Promise<WorkflowRunRecord | null> {
   for (;;) {
     const [candidates] = await unit.read([{ q: "pendingRuns", limit: CLAIM_CANDIDATES }]);
     if (candidates.length === 0) return null;
@@ -175,7 +181,7 @@ export async function claimNextPendingRun(unit: Unit): Promise<WorkflowRunRecord
 }
 
 /** PENDING to RUNNING; null when the run is not PENDING, which is how a race is lost. */
-async function claim(unit: Unit, method: string, id: string): Promise<RunRow | null> {
+async function claim(unit: UnitOfWork, method: string, id: string): Promise<RunRow | null> {
   const at = await unit.now();
   const changes = checkedChanges(method, [
     { kind: "updateRun", id, set: { status: "RUNNING", startedAt: at }, at, bump: 1 },

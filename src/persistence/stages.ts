@@ -30,7 +30,7 @@ import {
 } from "./encode.ts";
 import { toStageRecord } from "../model/records.ts";
 import { checkedVersion, runNotFound } from "./runs.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 export function stageNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `WorkflowStage ${id} not found`, {
@@ -39,7 +39,7 @@ export function stageNotFound(id: string): ServiceError {
   });
 }
 
-async function newRow(unit: Unit, data: CreateStageInput) {
+async function newRow(unit: UnitOfWork, data: CreateStageInput) {
   const now = await unit.now();
   const { workflowRunId, stageId } = data;
   // An id can only be made of texts; what is none is refused with the rest of the row, by its name.
@@ -74,7 +74,7 @@ async function newRow(unit: Unit, data: CreateStageInput) {
 }
 
 export async function createStage(
-  unit: Unit,
+  unit: UnitOfWork,
   data: CreateStageInput,
 ): Promise<WorkflowStageRecord> {
   const row = await newRow(unit, requireObject("createStage", data));
@@ -97,7 +97,7 @@ export async function createStage(
 }
 
 export async function upsertStage(
-  unit: Unit,
+  unit: UnitOfWork,
   data: UpsertStageInput,
 ): Promise<WorkflowStageRecord> {
   const { workflowRunId, stageId } = requireObject("upsertStage", data);
@@ -143,7 +143,7 @@ function setOf(method: string, data: UpdateStageInput): StageSet {
 }
 
 export async function updateStage(
-  unit: Unit,
+  unit: UnitOfWork,
   id: string,
   data: UpdateStageInput,
   StaleVersion: StaleVersionErrorClass,
@@ -161,7 +161,7 @@ export async function updateStage(
 }
 
 export async function updateStageByRunAndStageId(
-  unit: Unit,
+  unit: UnitOfWork,
   workflowRunId: string,
   stageId: string,
   data: UpdateStageInput,
@@ -185,7 +185,7 @@ export async function updateStageByRunAndStageId(
 }
 
 async function write(
-  unit: Unit,
+  unit: UnitOfWork,
   method: string,
   key: { workflowRunId: string; stageId: string },
   data: UpdateStageInput,
@@ -209,7 +209,7 @@ function missing(
 }
 
 export async function getStage(
-  unit: Unit,
+  unit: UnitOfWork,
   workflowRunId: string,
   stageId: string,
 ): Promise<WorkflowStageRecord | null> {
@@ -218,7 +218,10 @@ export async function getStage(
   return row === null ? null : toStageRecord(row);
 }
 
-export async function getStageById(unit: Unit, id: string): Promise<WorkflowStageRecord | null> {
+export async function getStageById(
+  unit: UnitOfWork,
+  id: string,
+): Promise<WorkflowStageRecord | null> {
   const key = splitStageRecordId(requireText("getStageById", id));
   if (key === null) return null;
   const [row] = await unit.read([checkedQuery("getStageById", { q: "stageById", ...key, id })]);
@@ -228,7 +231,7 @@ export async function getStageById(unit: Unit, id: string): Promise<WorkflowStag
 type StagesQuery = QueryOf<"stages">;
 
 async function list(
-  unit: Unit,
+  unit: UnitOfWork,
   method: string,
   workflowRunId: string,
   filters: Partial<StagesQuery>,
@@ -250,7 +253,7 @@ async function list(
 }
 
 export async function getStagesByRun(
-  unit: Unit,
+  unit: UnitOfWork,
   workflowRunId: string,
   options?: { status?: WorkflowStageStatus; orderBy?: "asc" | "desc" },
 ): Promise<WorkflowStageRecord[]> {
@@ -261,7 +264,7 @@ export async function getStagesByRun(
 }
 
 export async function getSuspendedStages(
-  unit: Unit,
+  unit: UnitOfWork,
   beforeDate: Date,
 ): Promise<WorkflowStageRecord[]> {
   const before = instant(beforeDate, "beforeDate");
@@ -282,7 +285,7 @@ export async function getSuspendedStages(
   }
 }
 
-export async function getFirstSuspendedStageReadyToResume(unit: Unit, runId: string) {
+export async function getFirstSuspendedStageReadyToResume(unit: UnitOfWork, runId: string) {
   const stages = await list(unit, "getFirstSuspendedStageReadyToResume", runId, {
     status: "SUSPENDED",
     withoutNextPoll: true,
@@ -291,12 +294,12 @@ export async function getFirstSuspendedStageReadyToResume(unit: Unit, runId: str
   return stages[0] ?? null;
 }
 
-export async function getFirstFailedStage(unit: Unit, runId: string) {
+export async function getFirstFailedStage(unit: UnitOfWork, runId: string) {
   const stages = await list(unit, "getFirstFailedStage", runId, { status: "FAILED", limit: 1 });
   return stages[0] ?? null;
 }
 
-export async function getLastCompletedStage(unit: Unit, runId: string) {
+export async function getLastCompletedStage(unit: UnitOfWork, runId: string) {
   const stages = await list(unit, "getLastCompletedStage", runId, {
     status: "COMPLETED",
     descending: true,
@@ -306,7 +309,7 @@ export async function getLastCompletedStage(unit: Unit, runId: string) {
 }
 
 export async function getLastCompletedStageBefore(
-  unit: Unit,
+  unit: UnitOfWork,
   runId: string,
   executionGroup: number,
 ) {
@@ -319,7 +322,7 @@ export async function getLastCompletedStageBefore(
   return stages[0] ?? null;
 }
 
-export async function deleteStage(unit: Unit, id: string): Promise<void> {
+export async function deleteStage(unit: UnitOfWork, id: string): Promise<void> {
   const key = splitStageRecordId(requireText("deleteStage", id));
   if (key === null) throw stageNotFound(id);
   const changes = checkedChanges("deleteStage", [{ kind: "deleteStage", ...key, id }]);

@@ -2,11 +2,11 @@
 import { nearestInstant, READ_QUERIES_MAX, type StaleJob, wasWrittenBy } from "../model/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Ends the leases that were not renewed for so long, in at most so many commits of 100. Answers how many it ended. */
 export async function releaseStaleJobs(
-  direct: Unit,
+  direct: UnitOfWork,
   staleThresholdMs: number,
   pagesMax: number,
 ): Promise<number> {

@@ -1,11 +1,11 @@
 /** Jobs that wait to be polled. */
 import { joinId, type JobRow } from "../model/index.ts";
 import { PAGE_ROWS } from "../queries/index.ts";
-import type { Unit } from "./unit-of-work.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** SUSPENDED jobs whose nextPollAt has come, page by page. */
 export async function suspendedJobsDue(
-  direct: Unit,
+  direct: UnitOfWork,
 ): Promise<Array<{ jobId: string; stageId: string; workflowRunId: string }>> {
   const now = await direct.now();
   const rows: JobRow[] = [];

@@ -22,7 +22,7 @@ export type Written<Qs extends readonly Query[] = readonly []> =
     }
   | { readonly applied: false; readonly violation: Violation };
 
-export interface Unit {
+export interface UnitOfWork {
   /** Runs one call of the contract. A transaction takes no call that is made after its callback has ended. */
   call<T>(body: () => Promise<T>): Promise<T>;
   /** Milliseconds by the store's clock. */

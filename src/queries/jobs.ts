@@ -1,64 +1,60 @@
-/** Queries of jobs. What each answers is told in changes/query.ts. Pure. */
+/** Queries of jobs. Pure. */
+import * as z from "zod";
+import { instantField, keyField, ordinalField } from "../model/fields.ts";
 import {
-  JOB_STATS_MAX,
   type JobRow,
   type JobState,
   type JobStatsRow,
   type StaleJob,
   tokenOf,
 } from "../model/index.ts";
-import { PAGE_ROWS, type QueryOf } from "./index.ts";
+import { JOB_STATS_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
+import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
+import { queryKind } from "./query-kind.ts";
+import { ofRun, PAGE_ROWS, rowLimit } from "./shape.ts";
 
-const byKey: Compare<Pick<JobRow, "workflowRunId" | "ordinal">> = inTurn(
+type Key = Pick<JobRow, "workflowRunId" | "ordinal">;
+
+const byKey: Compare<Key> = inTurn(
   byText((job) => job.workflowRunId),
   byText((job) => job.ordinal),
 );
 
-export function jobs(state: State, query: QueryOf<"jobs">): JobRow[] {
-  return [...state.jobs.part(query.workflowRunId).values()].toSorted(byKey);
-}
+const byUrgency = inTurn<JobRow>(
+  descending(byNumber((job) => job.priority)),
+  byText((job) => job.ordinal),
+  byText((job) => job.workflowRunId),
+);
 
-/** Just claimed: RUNNING, locked at the claim's instant, and nobody wrote it since. */
-export function claimedJobs(state: State, query: QueryOf<"claimedJobs">): JobRow[] {
-  return [...state.jobs.all()]
-    .filter((job) => job.status === "RUNNING" && job.lockedAt === query.at)
-    .filter((job) => tokenOf(job) === query.commitId)
-    .toSorted(
-      inTurn<JobRow>(
-        descending(byNumber((job) => job.priority)),
-        byText((job) => job.ordinal),
-        byText((job) => job.workflowRunId),
-      ),
-    );
-}
+export const byPoll: Compare<Key & Pick<JobRow, "nextPollAt">> = inTurn<
+  Key & Pick<JobRow, "nextPollAt">
+>(
+  byNumber((job) => job.nextPollAt ?? 0),
+  byKey,
+);
 
 export function isLive({ status }: Pick<JobRow, "status">): boolean {
   return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
 }
 
-export function liveJob(
-  state: State,
-  { dedupeKey }: { readonly dedupeKey: string | null },
-): JobRow | null {
+export function isResumable({ status, nextPollAt }: JobRow, now: number): boolean {
+  return status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= now;
+}
+
+/** The instant from which a PENDING job may be claimed. */
+function dueAt(job: JobRow): number {
+  return job.nextPollAt ?? job.createdAt;
+}
+
+/** The live job with the key; null: none. */
+export function findLiveJob(state: State, dedupeKey: string | null): JobRow | null {
   if (dedupeKey === null) return null;
   for (const job of state.jobs.all()) {
     if (job.dedupeKey === dedupeKey && isLive(job)) return job;
   }
   return null;
-}
-
-export function jobStates(state: State, { keys, now }: QueryOf<"jobStates">): JobState[] {
-  const known = new Map(keys.map((key) => [`${key.workflowRunId}\0${key.ordinal}`, key]));
-  return [...known.values()].flatMap(({ workflowRunId, ordinal }) => {
-    const job = state.jobs.get(workflowRunId, ordinal);
-    if (job === undefined) return [];
-    const { status, attempt, nextPollAt, concurrencyKey, commits } = job;
-    const keyWaits = concurrencyKey !== null && isAwaited(state, concurrencyKey, now) ? 1 : 0;
-    const what = { status, attempt, nextPollAt, concurrencyKey, commits, keyWaits };
-    return [{ workflowRunId, ordinal, ...what }];
-  });
 }
 
 function isAwaited(state: State, key: string, now: number): boolean {
@@ -69,84 +65,182 @@ function isAwaited(state: State, key: string, now: number): boolean {
   return false;
 }
 
-/** The instant from which a PENDING job may be claimed. */
-function dueAt(job: JobRow): number {
-  return job.nextPollAt ?? job.createdAt;
-}
+export const jobQueries = {
+  job: queryKind(
+    "job",
+    { ...ofRun, ordinal: ordinalField },
+    {
+      sees: (query) => ({ what: "row", row: jobRef(query) }),
+      answer: (state, { workflowRunId, ordinal }): JobRow | null =>
+        state.jobs.get(workflowRunId, ordinal) ?? null,
+    },
+  ),
 
-export function jobStats(state: State, { now, failedSince }: QueryOf<"jobStats">): JobStatsRow {
-  const all = [...state.jobs.all()];
-  const count = (holds: (job: JobRow) => boolean) =>
-    Math.min(all.filter(holds).length, JOB_STATS_MAX);
-  const isDue = (job: JobRow) => job.status === "PENDING" && dueAt(job) <= now;
-  const due = all.filter(isDue).map(dueAt);
-  return {
-    due: Math.min(due.length, JOB_STATS_MAX),
-    delayed: count((job) => job.status === "PENDING" && !isDue(job)),
-    leased: count((job) => job.status === "RUNNING"),
-    suspended: count((job) => job.status === "SUSPENDED"),
-    undelivered: count((job) => job.status === "PENDING" && job.undelivered > 0),
-    failed: count(
-      ({ status, completedAt }) =>
-        status === "FAILED" && completedAt !== null && completedAt >= failedSince,
-    ),
-    oldestDueAt: due.length === 0 ? null : Math.min(...due),
-  };
-}
+  /** The run's jobs, by ordinal. */
+  jobs: queryKind("jobs", ofRun, {
+    sees: ({ workflowRunId }) => ({ what: "list", list: "jobs", workflowRunId, status: null }),
+    answer: (state, { workflowRunId }): JobRow[] =>
+      [...state.jobs.part(workflowRunId).values()].toSorted(byKey),
+  }),
 
-export function overdueJobs(state: State, { before, limit }: QueryOf<"overdueJobs">): number {
-  const overdue = [...state.jobs.all()].filter(
-    (job) => job.status === "PENDING" && dueAt(job) <= before,
-  );
-  return Math.min(overdue.length, limit);
-}
+  /** The live job (PENDING, RUNNING, SUSPENDED) with the key, or null. */
+  liveJob: queryKind(
+    "liveJob",
+    { dedupeKey: keyField },
+    {
+      sees: ({ dedupeKey }) => ({ what: "dedupeKey", dedupeKey }),
+      answer: (state, { dedupeKey }) => findLiveJob(state, dedupeKey),
+    },
+  ),
 
-/** Nothing writes a cancelled job again: its token stays that of the commit that cancelled it. */
-export function cancelledJobs(state: State, query: QueryOf<"cancelledJobs">): number {
-  return [...state.jobs.part(query.workflowRunId).values()].filter(
-    (job) => job.status === "CANCELLED" && tokenOf(job) === query.commitId,
-  ).length;
-}
+  /**
+   * What the jobs have come to, in no particular order; unknown ones are left out. `keyWaits`: 1 if a PENDING job has the
+   * same concurrency key and was due at `now`, otherwise 0.
+   */
+  jobStates: queryKind(
+    "jobStates",
+    {
+      keys: z
+        .array(z.strictObject({ ...ofRun, ordinal: ordinalField }))
+        .max(TRANSACTION_CHANGES_MAX),
+      now: instantField,
+    },
+    {
+      answer(state, { keys, now }): JobState[] {
+        const known = new Map(keys.map((key) => [`${key.workflowRunId}\0${key.ordinal}`, key]));
+        return [...known.values()].flatMap(({ workflowRunId, ordinal }) => {
+          const job = state.jobs.get(workflowRunId, ordinal);
+          if (job === undefined) return [];
+          const { status, attempt, nextPollAt, concurrencyKey, commits } = job;
+          const keyWaits = concurrencyKey !== null && isAwaited(state, concurrencyKey, now) ? 1 : 0;
+          const what = { status, attempt, nextPollAt, concurrencyKey, commits, keyWaits };
+          return [{ workflowRunId, ordinal, ...what }];
+        });
+      },
+    },
+  ),
 
-export function staleJobs(state: State, { before, limit }: QueryOf<"staleJobs">): StaleJob[] {
-  return [...state.jobs.all()]
-    .filter((job) => job.status === "RUNNING")
-    .filter((job) => job.lockedAt !== null && job.lockedAt < before)
-    .toSorted(
-      inTurn<JobRow>(
-        byNumber((job) => job.lockedAt ?? 0),
-        byKey,
-      ),
-    )
-    .slice(0, limit)
-    .map(({ workflowRunId, ordinal, attempt, maxAttempts }) => ({
-      workflowRunId,
-      ordinal,
-      attempt,
-      maxAttempts,
-    }));
-}
+  /** How many jobs are in which state; see {@link JobStatsRow}. */
+  jobStats: queryKind(
+    "jobStats",
+    { now: instantField, failedSince: instantField },
+    {
+      answer(state, { now, failedSince }): JobStatsRow {
+        const all = [...state.jobs.all()];
+        const count = (holds: (job: JobRow) => boolean) =>
+          Math.min(all.filter(holds).length, JOB_STATS_MAX);
+        const isDue = (job: JobRow) => job.status === "PENDING" && dueAt(job) <= now;
+        const due = all.filter(isDue).map(dueAt);
+        return {
+          due: Math.min(due.length, JOB_STATS_MAX),
+          delayed: count((job) => job.status === "PENDING" && !isDue(job)),
+          leased: count((job) => job.status === "RUNNING"),
+          suspended: count((job) => job.status === "SUSPENDED"),
+          undelivered: count((job) => job.status === "PENDING" && job.undelivered > 0),
+          failed: count(
+            ({ status, completedAt }) =>
+              status === "FAILED" && completedAt !== null && completedAt >= failedSince,
+          ),
+          oldestDueAt: due.length === 0 ? null : Math.min(...due),
+        };
+      },
+    },
+  ),
 
-const byPoll: Compare<Pick<JobRow, "nextPollAt" | "workflowRunId" | "ordinal">> = inTurn<
-  Pick<JobRow, "nextPollAt" | "workflowRunId" | "ordinal">
->(
-  byNumber((job) => job.nextPollAt ?? 0),
-  byKey,
-);
+  /** The jobs that a commit's claimJobs with this `at` took, by (priority DESC, ordinal, run). */
+  claimedJobs: queryKind(
+    "claimedJobs",
+    { at: instantField, commitId: z.string() },
+    {
+      // Just claimed: RUNNING, locked at the claim's instant, and nobody wrote it since.
+      answer: (state, { at, commitId }): JobRow[] =>
+        [...state.jobs.all()]
+          .filter((job) => job.status === "RUNNING" && job.lockedAt === at)
+          .filter((job) => tokenOf(job) === commitId)
+          .toSorted(byUrgency),
+    },
+  ),
 
-export function suspendedJobs(state: State, query: QueryOf<"suspendedJobs">): JobRow[] {
-  const { now, after, limit = PAGE_ROWS } = query;
-  return [...state.jobs.all()]
-    .filter((job) => job.status === "SUSPENDED")
-    .filter((job) => job.nextPollAt !== null && job.nextPollAt <= now)
-    .filter((job) => after === null || byPoll(job, after) > 0)
-    .toSorted(byPoll)
-    .slice(0, limit);
-}
+  /** PENDING jobs that were due at `before`, counted up to `limit`. */
+  overdueJobs: queryKind(
+    "overdueJobs",
+    { before: instantField, limit: rowLimit },
+    {
+      answer(state, { before, limit }): number {
+        const overdue = [...state.jobs.all()].filter(
+          (job) => job.status === "PENDING" && dueAt(job) <= before,
+        );
+        return Math.min(overdue.length, limit);
+      },
+    },
+  ),
 
-export function resumableJobs(state: State, { now, limit }: QueryOf<"resumableJobs">): number {
-  const due = [...state.jobs.all()].filter(
-    ({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= now,
-  );
-  return Math.min(due.length, limit);
-}
+  /** SUSPENDED jobs with nextPollAt <= now, counted up to `limit`. */
+  resumableJobs: queryKind(
+    "resumableJobs",
+    { now: instantField, limit: rowLimit },
+    {
+      answer: (state, { now, limit }): number =>
+        Math.min([...state.jobs.all()].filter((job) => isResumable(job, now)).length, limit),
+    },
+  ),
+
+  /** How many of the run's jobs a commit's cancelJobs cancelled. */
+  cancelledJobs: queryKind(
+    "cancelledJobs",
+    { ...ofRun, commitId: z.string() },
+    {
+      sees: ({ workflowRunId }) => ({ what: "list", list: "jobs", workflowRunId, status: null }),
+      // Nothing writes a cancelled job again: its token stays that of the commit that cancelled it.
+      answer: (state, { workflowRunId, commitId }): number =>
+        [...state.jobs.part(workflowRunId).values()].filter(
+          (job) => job.status === "CANCELLED" && tokenOf(job) === commitId,
+        ).length,
+    },
+  ),
+
+  /** RUNNING jobs with lockedAt < before, by (lockedAt, run, ordinal), the first `limit`. */
+  staleJobs: queryKind(
+    "staleJobs",
+    { before: instantField, limit: rowLimit },
+    {
+      answer: (state, { before, limit }): StaleJob[] =>
+        [...state.jobs.all()]
+          .filter((job) => job.status === "RUNNING")
+          .filter((job) => job.lockedAt !== null && job.lockedAt < before)
+          .toSorted(
+            inTurn<JobRow>(
+              byNumber((job) => job.lockedAt ?? 0),
+              byKey,
+            ),
+          )
+          .slice(0, limit)
+          .map(({ workflowRunId, ordinal, attempt, maxAttempts }) => ({
+            workflowRunId,
+            ordinal,
+            attempt,
+            maxAttempts,
+          })),
+    },
+  ),
+
+  /** SUSPENDED jobs with nextPollAt <= now, by (nextPollAt, run, ordinal), `limit` or PAGE_ROWS of them, after the given place. */
+  suspendedJobs: queryKind(
+    "suspendedJobs",
+    {
+      now: instantField,
+      after: z
+        .strictObject({ nextPollAt: instantField, ...ofRun, ordinal: ordinalField })
+        .nullable(),
+      limit: rowLimit.optional(),
+    },
+    {
+      answer: (state, { now, after, limit = PAGE_ROWS }): JobRow[] =>
+        [...state.jobs.all()]
+          .filter((job) => isResumable(job, now))
+          .filter((job) => after === null || byPoll(job, after) > 0)
+          .toSorted(byPoll)
+          .slice(0, limit),
+    },
+  ),
+};

@@ -1,35 +1,51 @@
-/**
- * Queries of artifacts, annotations, outbox events and AI calls. What each answers is told in
- * changes/query.ts. Pure.
- */
+/** Queries of what a run leaves behind: logs, artifacts, annotations, AI calls. Pure. */
+import * as z from "zod";
+import {
+  countField,
+  instantField,
+  keyField,
+  nameField,
+  ordinalField,
+  runOrNoneField,
+  wholeField,
+} from "../model/fields.ts";
 import {
   type AiCallTotalRow,
   type AnnotationRow,
   type ArtifactRow,
-  type OutboxEventRow,
+  LONG_TEXT,
   withinBytes,
 } from "../model/index.ts";
-import { type AnnotationRowFilters, PAGE_ROWS, type QueryOf, type QueryResults } from "./index.ts";
+import { ANNOTATIONS_LIST_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, compareUtf8, inTurn } from "../model/order.ts";
-import { isWaiting, type State, without } from "../model/state.ts";
+import { artifactRef } from "../model/row-ref.ts";
+import { type Rows, without } from "../model/state.ts";
+import { queryKind } from "./query-kind.ts";
+import { ofRun, PAGE_ROWS } from "./shape.ts";
 
-export function artifacts(state: State, query: QueryOf<"artifacts">): ArtifactRow[] {
-  return [...state.artifacts.part(query.workflowRunId).values()].toSorted(byText((row) => row.key));
-}
+export const annotationFilters = z.strictObject({
+  key: keyField.optional(),
+  keyPrefix: keyField.optional(),
+  scope: nameField.optional(),
+  scopeId: nameField.nullable().optional(),
+  actorId: nameField.optional(),
+  actorKind: nameField.optional(),
+  attempt: wholeField.optional(),
+  since: instantField.optional(),
+  until: instantField.optional(),
+  limit: countField.max(ANNOTATIONS_LIST_MAX + 1),
+});
+export type AnnotationRowFilters = z.infer<typeof annotationFilters>;
 
 const byAge: Compare<Pick<AnnotationRow, "createdAt" | "ordinal">> = inTurn(
   byNumber((row) => row.createdAt),
   byText((row) => row.ordinal),
 );
 
-export function annotations(state: State, query: QueryOf<"annotations">): AnnotationRow[] {
-  const { workflowRunId, filters, after = null, omit } = query;
-  const listed = [...state.annotations.part(workflowRunId).values()]
-    .filter((row) => passes(row, filters) && (after === null || byAge(row, after) > 0))
-    .toSorted(byAge)
-    .slice(0, filters.limit);
-  return withinBytes("annotations", listed, query).map((row) => without(row, omit));
-}
+const byTopic: Compare<Pick<AiCallTotalRow, "topic" | "modelKey">> = inTurn(
+  byText((total) => total.topic),
+  byText((total) => total.modelKey),
+);
 
 function passes(row: AnnotationRow, filters: AnnotationRowFilters): boolean {
   const { key, keyPrefix, since, until } = filters;
@@ -52,98 +68,125 @@ function matches<T>(value: T, filter: T | undefined): boolean {
   return filter === undefined || value === filter;
 }
 
-const bySequence: Compare<Pick<OutboxEventRow, "workflowRunId" | "sequence">> = inTurn(
-  byText((event) => event.workflowRunId),
-  byNumber((event) => event.sequence),
-);
-
-export function unpublishedEvents(
-  state: State,
-  { limit }: QueryOf<"unpublishedEvents">,
-): OutboxEventRow[] {
-  const seen = new Map<string, number>();
-  const ranked = waitingInOrder(state).map((event) => {
-    const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
-    seen.set(event.workflowRunId, rank);
-    // A transaction's copy knows no turns.
-    return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
-  });
-  // Sorting is stable, so events of one rank and turn stay in the order of their runs.
-  return ranked
-    .toSorted(
-      inTurn(
-        byNumber(({ rank }) => rank),
-        byNumber(({ turn }) => turn),
-      ),
-    )
-    .slice(0, limit)
-    .map(({ event }) => event)
-    .toSorted(bySequence);
-}
-
-function waitingInOrder(state: State): OutboxEventRow[] {
-  return [...state.outboxEvents.all()].filter(isWaiting).toSorted(bySequence);
-}
-
-export function outboxBacklog(
-  state: State,
-  { after, limit }: QueryOf<"outboxBacklog">,
-): OutboxEventRow[] {
-  return waitingInOrder(state)
-    .filter((event) => after === null || bySequence(event, after) > 0)
-    .slice(0, limit);
-}
-
-const byDeath: Compare<Pick<OutboxEventRow, "dlqAt" | "workflowRunId" | "sequence">> = inTurn(
-  byNumber((event) => event.dlqAt ?? 0),
-  byText((event) => event.workflowRunId),
-  byNumber((event) => event.sequence),
-);
-
-export function deadLetters(state: State, query: QueryOf<"deadLetters">): OutboxEventRow[] {
-  const { after = null, limit } = query;
-  return [...state.outboxEvents.all()]
-    .filter((event) => event.dlqAt !== null && (after === null || byDeath(event, after) > 0))
-    .toSorted(byDeath)
-    .slice(0, limit);
-}
-
-const byTopic: Compare<Pick<AiCallTotalRow, "topic" | "modelKey">> = inTurn(
-  byText((total) => total.topic),
-  byText((total) => total.modelKey),
-);
-
-export function aiCallTotals(state: State, query: QueryOf<"aiCallTotals">): AiCallTotalRow[] {
-  const { prefix, after } = query;
-  return [...state.aiCallTotals.all()]
-    .filter((total) => total.topic.startsWith(prefix))
-    .filter((total) => after === null || byTopic(total, after) > 0)
-    .toSorted(byTopic)
-    .slice(0, PAGE_ROWS);
-}
-
-export function waitingEvents(state: State, { limit }: QueryOf<"waitingEvents">): number {
-  const waiting = [...state.outboxEvents.all()].filter(isWaiting);
-  return Math.min(waiting.length, limit);
-}
-
-const KEYS = {
+/** The tables that can be read page by page, and the second part of their key. */
+const PAGED = {
   logs: "ordinal",
   artifacts: "key",
   outboxEvents: "sequence",
   jobs: "ordinal",
 } as const;
 
-export function page(state: State, query: QueryOf<"page">): QueryResults["page"] {
-  const { of, workflowRunId, after, descending: backwards, limit, omit } = query;
-  const inRow = (row: object) => omit?.filter((name) => name in row);
-  const keyOf = (row: object) => String(Reflect.get(row, KEYS[of]));
-  const compare = (a: string, b: string) =>
-    of === "outboxEvents" ? Number(a) - Number(b) : compareUtf8(a, b);
-  const rows: QueryResults["page"] = [...state[of].part(workflowRunId).values()];
-  const listed = rows
-    .toSorted((a, b) => compare(keyOf(a), keyOf(b)) * (backwards ? -1 : 1))
-    .filter((row) => after === null || compare(keyOf(row), after) * (backwards ? -1 : 1) > 0)
-    .slice(0, limit);
-  return withinBytes(of, listed, query).map((row) => without(row, inRow(row)));
-}
+export const recordQueries = {
+  artifact: queryKind(
+    "artifact",
+    { ...ofRun, key: keyField },
+    {
+      sees: (query) => ({ what: "row", row: artifactRef(query) }),
+      answer: (state, { workflowRunId, key }): ArtifactRow | null =>
+        state.artifacts.get(workflowRunId, key) ?? null,
+    },
+  ),
+
+  hasArtifact: queryKind(
+    "hasArtifact",
+    { ...ofRun, key: keyField },
+    {
+      sees: (query) => ({ what: "presence", row: artifactRef(query) }),
+      answer: (state, { workflowRunId, key }): boolean =>
+        state.artifacts.get(workflowRunId, key) !== undefined,
+    },
+  ),
+
+  /** The run's artifacts, by key. */
+  artifacts: queryKind("artifacts", ofRun, {
+    sees: ({ workflowRunId }) => ({ what: "list", list: "artifacts", workflowRunId, status: null }),
+    answer: (state, { workflowRunId }): ArtifactRow[] =>
+      [...state.artifacts.part(workflowRunId).values()].toSorted(byText((row) => row.key)),
+  }),
+
+  /** By (createdAt, ordinal), after the given place. Columns in `omit` are answered as the JSON null. */
+  annotations: queryKind(
+    "annotations",
+    {
+      ...ofRun,
+      filters: annotationFilters,
+      after: z.strictObject({ createdAt: instantField, ordinal: ordinalField }).nullish(),
+      omit: z.array(z.enum(LONG_TEXT.annotations)).optional(),
+      bytesMax: countField.min(1).optional(),
+    },
+    {
+      sees: ({ workflowRunId }) => ({
+        what: "list",
+        list: "annotations",
+        workflowRunId,
+        status: null,
+      }),
+      answer(state, query): AnnotationRow[] {
+        const { workflowRunId, filters, after = null, omit } = query;
+        const listed = [...state.annotations.part(workflowRunId).values()]
+          .filter((row) => passes(row, filters) && (after === null || byAge(row, after) > 0))
+          .toSorted(byAge)
+          .slice(0, filters.limit);
+        return withinBytes("annotations", listed, query).map((row) => without(row, omit));
+      },
+    },
+  ),
+
+  /** Of one kind of the run's rows, by key (ordinal, key or sequence), `limit` of those that come after the given one. */
+  page: queryKind(
+    "page",
+    {
+      of: z.enum(["logs", "artifacts", "outboxEvents", "jobs"]),
+      /** "": logs of no run. */
+      workflowRunId: runOrNoneField,
+      /** A key as text; null: from the beginning, or from the end when `descending`. */
+      after: keyField.nullable(),
+      descending: z.boolean(),
+      limit: countField.max(1_000),
+      /** Long columns that are answered as the JSON null. */
+      omit: z.array(z.enum(["message", "metadata", "data", "payload"])).optional(),
+      bytesMax: countField.min(1).optional(),
+    },
+    {
+      answer(state, query): Rows[keyof typeof PAGED][] {
+        const { of, workflowRunId, after, descending: backwards, limit, omit } = query;
+        const inRow = (row: object) => omit?.filter((name) => name in row);
+        const keyOf = (row: object) => String(Reflect.get(row, PAGED[of]));
+        const compare = (a: string, b: string) =>
+          of === "outboxEvents" ? Number(a) - Number(b) : compareUtf8(a, b);
+        const rows: Rows[keyof typeof PAGED][] = [...state[of].part(workflowRunId).values()];
+        const listed = rows
+          .toSorted((a, b) => compare(keyOf(a), keyOf(b)) * (backwards ? -1 : 1))
+          .filter((row) => after === null || compare(keyOf(row), after) * (backwards ? -1 : 1) > 0)
+          .slice(0, limit);
+        return withinBytes(of, listed, query).map((row) => without(row, inRow(row)));
+      },
+    },
+  ),
+
+  /** Totals of every topic that starts with the prefix, by (topic, modelKey), PAGE_ROWS of them, after the given place. */
+  aiCallTotals: queryKind(
+    "aiCallTotals",
+    {
+      prefix: nameField,
+      after: z.strictObject({ topic: nameField, modelKey: nameField }).nullable(),
+    },
+    {
+      answer: (state, { prefix, after }): AiCallTotalRow[] =>
+        [...state.aiCallTotals.all()]
+          .filter((total) => total.topic.startsWith(prefix))
+          .filter((total) => after === null || byTopic(total, after) > 0)
+          .toSorted(byTopic)
+          .slice(0, PAGE_ROWS),
+    },
+  ),
+
+  /** Whether any call is recorded under the batch id. */
+  aiBatch: queryKind(
+    "aiBatch",
+    { batchId: keyField },
+    {
+      answer: (state, { batchId }): boolean => state.aiCalls.part(batchId).size > 0,
+    },
+  ),
+};

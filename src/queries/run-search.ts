@@ -1,20 +1,112 @@
-/** Looks for runs. `changes/run-search.ts` tells what is answered, and which runs are looked at. Pure. */
-import { longTextOfAll, type RunRow, withinBytes } from "../model/index.ts";
+/**
+ * How runs are looked for. One filter leads: its index gives the runs in order of age. Where others remain, each page looks at a
+ * bounded number of those and leaves out what does not satisfy them, so a page costs the same however many runs there are; it may come
+ * back short, with a place to go on from.
+ */
+import * as z from "zod";
 import {
-  isFindable,
-  leadingFilter,
-  lowerAscii,
-  type QueryOf,
-  remainingFilters,
-  RUN_NAMES_MAX,
-  type RunFilters,
-  type RunPlace,
-  RUNS_LOOKED_AT,
-  runsOfNames,
-  type RunsPage,
-} from "./index.ts";
+  countField,
+  idField,
+  instantField,
+  keyField,
+  nameField,
+  ordinalField,
+  statusField,
+  textField,
+} from "../model/fields.ts";
+import { ANNOTATION_VALUE_FOUND_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
+import { LONG_TEXT, longTextOfAll, type RunRow, withinBytes } from "../model/rows.ts";
 import { type State, without } from "../model/state.ts";
+import { utf8Length } from "../model/text.ts";
+import { queryKind } from "./query-kind.ts";
+
+/** Runs that a page looks at when one filter leads and others remain, or when several names contain a text. */
+export const RUNS_LOOKED_AT = 1_000;
+/** Distinct names of runs. Up to so many, text is looked for among them; beyond, run by run. */
+export const RUN_NAMES_MAX = 200;
+
+/** Runs of a page of so many names. Each name is asked for as many, so that a page looks at no more of all together. */
+export function runsOfNames(names: number, limit: number): number {
+  return Math.max(1, Math.min(limit, Math.floor(RUNS_LOOKED_AT / Math.max(1, names))));
+}
+
+/** A place in the order of age. */
+const place = z.strictObject({ createdAt: instantField, ordinal: ordinalField });
+export type RunPlace = z.infer<typeof place>;
+
+const filters = z.strictObject({
+  status: statusField.optional(),
+  workflowId: idField.optional(),
+  workflowType: nameField.optional(),
+  /** Text that the workflow's name contains; ASCII letters count without their case. */
+  nameContains: nameField.optional(),
+  /** An annotation of the run with this key and this value, as it is stored: JSON of at most 256 bytes. */
+  annotation: z
+    .strictObject({
+      key: keyField,
+      value: textField.refine(isFindable, "must be at most 256 bytes of JSON"),
+    })
+    .optional(),
+  createdFrom: instantField.optional(),
+  createdBefore: instantField.optional(),
+});
+export type RunFilters = z.infer<typeof filters>;
+
+/** Whether runs are found by an annotation's value: longer ones are kept out of the index. */
+export function isFindable(value: string): boolean {
+  return utf8Length(value) <= ANNOTATION_VALUE_FOUND_MAX;
+}
+
+/** As the database's lower(): only ASCII letters. */
+export function lowerAscii(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+export interface RunsPage {
+  readonly rows: RunRow[];
+  /** Where to go on: after the last row of a full page, or the last run that was looked at; null at the end. */
+  readonly next: RunPlace | null;
+}
+
+export type LeadingFilter =
+  | "annotation"
+  | "status"
+  | "workflowId"
+  | "workflowType"
+  | "nameContains"
+  | "none";
+
+/**
+ * The filter whose index gives the runs. An annotation is the most particular. A status other than COMPLETED is one of few runs; most
+ * are COMPLETED, so workflow and type come before it.
+ */
+export function leadingFilter(given: RunFilters): LeadingFilter {
+  if (given.annotation !== undefined) return "annotation";
+  if (given.status !== undefined && given.status !== "COMPLETED") return "status";
+  if (given.workflowId !== undefined) return "workflowId";
+  if (given.workflowType !== undefined) return "workflowType";
+  if (given.status !== undefined) return "status";
+  return given.nameContains === undefined ? "none" : "nameContains";
+}
+
+/** Filters that the leading one leaves to be checked run by run; null: none. The range of createdAt is part of every walk. */
+export function remainingFilters(given: RunFilters): RunFilters | null {
+  const leading = leadingFilter(given);
+  if (leading === "none" || leading === "nameContains") return null;
+  const { createdFrom: _from, createdBefore: _before, [leading]: _led, ...remaining } = given;
+  return Object.values(remaining).every((value) => value === undefined) ? null : remaining;
+}
+
+const runsFields = {
+  filters,
+  after: place.nullable(),
+  descending: z.boolean(),
+  limit: countField.min(1).max(RUNS_LOOKED_AT),
+  omit: z.array(z.enum(LONG_TEXT.runs)).optional(),
+  bytesMax: countField.min(1).optional(),
+};
+type RunsQuery = z.infer<z.ZodObject<typeof runsFields>>;
 
 const byAge: Compare<RunPlace> = inTurn(
   byNumber((row) => row.createdAt),
@@ -23,7 +115,7 @@ const byAge: Compare<RunPlace> = inTurn(
 
 const byId: Compare<RunRow> = byText((run) => run.id);
 
-export function runs(state: State, query: QueryOf<"runs">): RunsPage {
+function searched(state: State, query: RunsQuery): RunsPage {
   const { after, limit } = query;
   const order = query.descending ? descending(byAge) : byAge;
   const { leading, remaining, most } = wayThrough(state, query);
@@ -42,7 +134,7 @@ export function runs(state: State, query: QueryOf<"runs">): RunsPage {
   };
 }
 
-function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: QueryOf<"runs">): boolean {
+function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: RunsQuery): boolean {
   return rows.length > 0 && longTextOfAll("runs", rows, omit) >= bytesMax;
 }
 
@@ -54,7 +146,7 @@ interface Way {
   readonly most: number;
 }
 
-function wayThrough(state: State, { filters, limit }: QueryOf<"runs">): Way {
+function wayThrough(state: State, { filters, limit }: RunsQuery): Way {
   const leading = leadingFilter(filters);
   if (leading === "none") return { leading: {}, remaining: null, most: limit };
   if (leading !== "nameContains") {
@@ -94,3 +186,11 @@ function fits(state: State, run: RunRow, filters: RunFilters): boolean {
       ))
   );
 }
+
+export const runSearchQueries = {
+  /**
+   * Runs that satisfy all filters, by (createdAt, ordinal), reversed when `descending`, after the given place, the first `limit`. Columns
+   * in `omit` are answered as the JSON null.
+   */
+  runs: queryKind("runs", runsFields, { answer: searched }),
+};

@@ -1,221 +1,105 @@
-/** Queries of runs and stages. What each answers is told in changes/query.ts. Pure. */
-import {
-  AUDIT_FAILURE_MS,
-  type AuditRow,
-  type FailedJob,
-  type JobRow,
-  type RunRow,
-  type StageRow,
-  type UnattendedStage,
-  withinBytes,
-} from "../model/index.ts";
-import { PAGE_ROWS, type QueryOf } from "./index.ts";
-import { byNumber, byText, type Compare, descending, firstBy, inTurn } from "../model/order.ts";
-import { isLive } from "./jobs.ts";
-import { type State, without } from "../model/state.ts";
-
-const byPriority: Compare<Pick<RunRow, "priority" | "ordinal">> = inTurn(
-  descending(byNumber((row) => row.priority)),
-  byText((row) => row.ordinal),
-);
+/** Queries of runs. Pure. */
+import * as z from "zod";
+import type { Status } from "../contract/index.ts";
+import { idField, instantField, ordinalField } from "../model/fields.ts";
+import type { JobRow, RunRow } from "../model/index.ts";
+import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
+import { runRef } from "../model/row-ref.ts";
+import type { State } from "../model/state.ts";
+import { queryKind } from "./query-kind.ts";
+import { rowLimit } from "./shape.ts";
 
 const byId: Compare<RunRow> = byText((run) => run.id);
 
-export function pendingRuns(state: State, { limit }: QueryOf<"pendingRuns">): RunRow[] {
-  return [...state.runs.all()]
-    .filter((run) => run.status === "PENDING")
-    .toSorted(inTurn(byPriority, byId))
-    .slice(0, limit);
-}
+const byPriority: Compare<RunRow> = inTurn<RunRow>(
+  descending(byNumber((row) => row.priority)),
+  byText((row) => row.ordinal),
+  byId,
+);
 
 const byLastUpdate: Compare<Pick<RunRow, "updatedAt" | "ordinal">> = inTurn(
   byNumber((run) => run.updatedAt),
   byText((run) => run.ordinal),
 );
 
-export function stuckRuns(state: State, query: QueryOf<"stuckRuns">): RunRow[] {
-  const { since, now, after = null, limit } = query;
-  const isLeased = (job: JobRow): boolean =>
-    job.status === "RUNNING" && job.lockedAt !== null && job.lockedAt > since;
-  const isLater = (at: number | null): boolean => at !== null && at > now;
-  const anyLeased = [...state.jobs.all()].some(isLeased);
-  const isStuck = (run: RunRow): boolean => {
-    const stagesOfRun = [...state.stages.part(run.id).values()];
-    const jobsOfRun = [...state.jobs.part(run.id).values()];
-    return (
-      run.status === "RUNNING" &&
-      run.updatedAt <= since &&
-      stagesOfRun.every(
-        (stage) =>
-          stage.updatedAt <= since && !(stage.status === "SUSPENDED" && isLater(stage.nextPollAt)),
-      ) &&
-      jobsOfRun.every(
-        (job) =>
-          !isLeased(job) && !(job.status === "PENDING" && (anyLeased || isLater(job.nextPollAt))),
-      )
-    );
-  };
+/** The first PENDING runs, in the order in which they are claimed. */
+export function firstPending(state: State, limit: number): RunRow[] {
   return [...state.runs.all()]
-    .filter((run) => isStuck(run) && (after === null || byLastUpdate(run, after) > 0))
-    .toSorted(inTurn(byLastUpdate, byId))
+    .filter((run) => run.status === "PENDING")
+    .toSorted(byPriority)
     .slice(0, limit);
 }
 
-const byPosition: Compare<Pick<StageRow, "executionGroup" | "stageNumber" | "stageId">> = inTurn(
-  byNumber((stage) => stage.executionGroup),
-  byNumber((stage) => stage.stageNumber),
-  byText((stage) => stage.stageId),
-);
+export const runQueries = {
+  run: queryKind(
+    "run",
+    { id: idField },
+    {
+      sees: ({ id }) => ({ what: "row", row: runRef(id) }),
+      answer: (state, { id }): RunRow | null => state.runs.get(id, "") ?? null,
+    },
+  ),
 
-export function stages(state: State, query: QueryOf<"stages">): StageRow[] {
-  const { status, beforeGroup, withoutNextPoll, limit, after = null } = query;
-  const order = query.descending ? descending(byPosition) : byPosition;
-  const listed = [...state.stages.part(query.workflowRunId).values()]
-    .filter((stage) => status === null || stage.status === status)
-    .filter((stage) => beforeGroup === null || stage.executionGroup < beforeGroup)
-    .filter((stage) => !withoutNextPoll || stage.nextPollAt === null)
-    .filter((stage) => after === null || order(stage, after) > 0)
-    .toSorted(order)
-    .slice(0, limit ?? undefined);
-  return withinBytes("stages", listed, query).map((stage) => without(stage, query.omit));
-}
+  runStatus: queryKind(
+    "runStatus",
+    { id: idField },
+    {
+      sees: ({ id }) => ({ what: "status", row: runRef(id) }),
+      answer: (state, { id }): Status | null => state.runs.get(id, "")?.status ?? null,
+    },
+  ),
 
-export function stageById(state: State, query: QueryOf<"stageById">): StageRow | null {
-  const stage = state.stages.get(query.workflowRunId, query.stageId);
-  return stage?.id === query.id ? stage : null;
-}
+  /** The first `limit` PENDING runs by (priority DESC, ordinal). */
+  pendingRuns: queryKind(
+    "pendingRuns",
+    { limit: rowLimit },
+    {
+      answer: (state, { limit }): RunRow[] => firstPending(state, limit),
+    },
+  ),
 
-const byStagePoll: Compare<Pick<StageRow, "nextPollAt" | "workflowRunId" | "stageId">> = inTurn(
-  byNumber((row) => row.nextPollAt ?? 0),
-  byText((row) => row.workflowRunId),
-  byText((row) => row.stageId),
-);
-
-export function suspendedStages(state: State, query: QueryOf<"suspendedStages">): StageRow[] {
-  const { before, after, limit = PAGE_ROWS } = query;
-  return [...state.stages.all()]
-    .filter((stage) => stage.status === "SUSPENDED")
-    .filter((stage) => stage.nextPollAt !== null && stage.nextPollAt <= before)
-    .filter((stage) => after === null || byStagePoll(stage, after) > 0)
-    .toSorted(byStagePoll)
-    .slice(0, limit);
-}
-
-/** SUSPENDED stages that one query looks at. */
-const LOOKED_AT = 10_000;
-
-export function unattendedStages(
-  state: State,
-  query: QueryOf<"unattendedStages">,
-): UnattendedStage[] {
-  return [...state.stages.all()]
-    .filter((stage) => stage.status === "SUSPENDED")
-    .filter((stage) => stage.nextPollAt !== null && stage.nextPollAt <= query.before)
-    .toSorted(byStagePoll)
-    .slice(0, LOOKED_AT)
-    .filter((stage) => isUnfinished(state.runs.get(stage.workflowRunId, "")))
-    .filter((stage) => !hasLiveJob(state, stage))
-    .slice(0, query.limit)
-    .map(({ workflowRunId, stageId, nextPollAt }) => {
-      const workflowId = state.runs.get(workflowRunId, "")?.workflowId ?? "";
-      return { workflowRunId, stageId, nextPollAt, workflowId };
-    });
-}
-
-export function waitingRuns(state: State, { before, limit }: QueryOf<"waitingRuns">): number {
-  return pendingRuns(state, { q: "pendingRuns", limit }).filter((run) => run.updatedAt <= before)
-    .length;
-}
-
-function isUnfinished(row: Pick<RunRow, "status"> | undefined): boolean {
-  return row?.status === "PENDING" || row?.status === "RUNNING" || row?.status === "SUSPENDED";
-}
-
-function hasLiveJob(state: State, { workflowRunId, stageId }: StageRow): boolean {
-  const jobsOfRun = [...state.jobs.part(workflowRunId).values()];
-  return jobsOfRun.some((job) => job.stageId === stageId && isLive(job));
-}
-
-export function audit(state: State, { now, limit }: QueryOf<"audit">): AuditRow[] {
-  const findings: AuditRow[] = [];
-  for (const run of state.runs.all()) {
-    if (run.status !== "RUNNING" && run.status !== "SUSPENDED") continue;
-    const live = [...state.stages.part(run.id).values()].filter(isUnfinished);
-    const busy = live.length > 0 || [...state.jobs.part(run.id).values()].some(isLive);
-    const ofRun = { workflowRunId: run.id, status: run.status };
-    if (!busy) findings.push({ entity: "run", ...ofRun, key: "", problem: "run-without-work" });
-    for (const stage of live) {
-      const problem = stageProblem(state, stage, live, now);
-      if (problem === null) continue;
-      const { stageId: key, status } = stage;
-      findings.push({ entity: "stage", workflowRunId: run.id, key, status, problem });
-    }
-  }
-  for (const job of state.jobs.all()) {
-    const problem = jobProblem(job);
-    if (problem === null) continue;
-    const { workflowRunId, ordinal, status } = job;
-    findings.push({ entity: "job", workflowRunId, key: ordinal, status, problem });
-  }
-  return findings.slice(0, limit);
-}
-
-function stageProblem(
-  state: State,
-  stage: StageRow,
-  live: readonly StageRow[],
-  now: number,
-): AuditRow["problem"] | null {
-  if (stage.status === "SUSPENDED" && stage.nextPollAt !== null) return null;
-  if (hasLiveJob(state, stage)) return null;
-  const waits = live.some((other) => other.executionGroup < stage.executionGroup);
-  if (stage.status === "PENDING" && waits) return null;
-  const last = lastJob(state, stage);
-  if (last?.status !== "FAILED" || last.completedAt === null) return "stage-without-job";
-  return last.completedAt <= now - AUDIT_FAILURE_MS ? "failure-unhandled" : null;
-}
-
-function lastJob(
-  state: State,
-  { workflowRunId, stageId }: Pick<StageRow, "workflowRunId" | "stageId">,
-): JobRow | null {
-  const ofStage = [...state.jobs.part(workflowRunId).values()].filter(
-    (job) => job.stageId === stageId,
-  );
-  return firstBy(ofStage, descending(byText((job) => job.ordinal)));
-}
-
-const FAILURES_LOOKED_AT = 10_000;
-
-export function unhandledFailures(
-  state: State,
-  { since, limit }: QueryOf<"unhandledFailures">,
-): FailedJob[] {
-  return [...state.jobs.all()]
-    .filter((job) => job.status === "FAILED" && (job.completedAt ?? since - 1) >= since)
-    .toSorted(
-      inTurn<JobRow>(
-        byNumber((job) => job.completedAt ?? 0),
-        byText((job) => job.workflowRunId),
-        byText((job) => job.ordinal),
-      ),
-    )
-    .slice(0, FAILURES_LOOKED_AT)
-    .filter((job) => isUnfinished(state.runs.get(job.workflowRunId, "")))
-    .filter((job) => isUnfinished(state.stages.get(job.workflowRunId, job.stageId)))
-    .filter((job) => lastJob(state, job) === job)
-    .slice(0, limit)
-    .map(({ workflowRunId, ordinal, workflowId, stageId, attempt, lastError }) => ({
-      workflowRunId,
-      ordinal,
-      workflowId,
-      stageId,
-      attempt,
-      lastError,
-    }));
-}
-
-function jobProblem(job: JobRow): AuditRow["problem"] | null {
-  if (job.status === "RUNNING" && job.lockedAt === null) return "lease-without-start";
-  return job.status === "SUSPENDED" && job.nextPollAt === null ? "wait-without-end" : null;
-}
+  /**
+   * RUNNING runs with updatedAt <= since and no stage with updatedAt > since, by (updatedAt, ordinal), without those that are
+   * not stuck: a SUSPENDED stage with nextPollAt > now; a RUNNING job with lockedAt > since; a PENDING job with nextPollAt > now;
+   * a PENDING job while any RUNNING job of any run has lockedAt > since. The first `limit` after the given place; all of them without.
+   */
+  stuckRuns: queryKind(
+    "stuckRuns",
+    {
+      since: instantField,
+      now: instantField,
+      after: z.strictObject({ updatedAt: instantField, ordinal: ordinalField }).nullish(),
+      limit: rowLimit.optional(),
+    },
+    {
+      answer(state, { since, now, after = null, limit }): RunRow[] {
+        const isLeased = (job: JobRow): boolean =>
+          job.status === "RUNNING" && job.lockedAt !== null && job.lockedAt > since;
+        const isLater = (at: number | null): boolean => at !== null && at > now;
+        const anyLeased = [...state.jobs.all()].some(isLeased);
+        const isStuck = (run: RunRow): boolean => {
+          const stagesOfRun = [...state.stages.part(run.id).values()];
+          const jobsOfRun = [...state.jobs.part(run.id).values()];
+          return (
+            run.status === "RUNNING" &&
+            run.updatedAt <= since &&
+            stagesOfRun.every(
+              (stage) =>
+                stage.updatedAt <= since &&
+                !(stage.status === "SUSPENDED" && isLater(stage.nextPollAt)),
+            ) &&
+            jobsOfRun.every(
+              (job) =>
+                !isLeased(job) &&
+                !(job.status === "PENDING" && (anyLeased || isLater(job.nextPollAt))),
+            )
+          );
+        };
+        return [...state.runs.all()]
+          .filter((run) => isStuck(run) && (after === null || byLastUpdate(run, after) > 0))
+          .toSorted(inTurn(byLastUpdate, byId))
+          .slice(0, limit);
+      },
+    },
+  ),
+};

@@ -1,7 +1,8 @@
 /** Sends wake-ups. A send that fails or never happens changes nothing but latency: the sweep finds what is due. */
 import { withDeadline } from "../model/index.ts";
 import { type HandlerDuty, isServiceError } from "../contract/index.ts";
-import { toMessage, type WakeUp, type WakeUpMessage } from "./wake-up.ts";
+import type { WakeUp } from "../changes/index.ts";
+import { toMessage, type WakeUpMessage } from "./wake-up.ts";
 
 /** The Cloudflare Queue `JOBS`, as far as it is used. */
 export interface WakeUpQueue {

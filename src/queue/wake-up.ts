@@ -3,7 +3,7 @@
  * for it. It is never the truth: it may be lost, doubled, delayed or forged, and nothing comes of it but latency.
  */
 import * as z from "zod";
-import type { Change, Commit } from "../changes/index.ts";
+import { type Commit, kindOfChange, type WakeUp } from "../changes/index.ts";
 import type { JobState } from "../model/index.ts";
 import type { Query } from "../queries/index.ts";
 import { joinId, wasWrittenBy } from "../model/index.ts";
@@ -23,13 +23,6 @@ export type WakeUpMessage = z.infer<typeof wakeUpMessage>;
 export function kindOf(body: unknown): HandlerDuty {
   const parsed = wakeUpMessage.safeParse(body);
   return parsed.success ? parsed.data.kind : "jobs";
-}
-
-export interface WakeUp {
-  readonly kind: HandlerDuty;
-  readonly jobId?: string;
-  /** When there will be something to do, in milliseconds; null: now. */
-  readonly at: number | null;
 }
 
 /** The longest delay of a message: https://developers.cloudflare.com/queues/platform/limits/ */
@@ -53,28 +46,8 @@ export function toMessage(
  * itself reads: that may be of other jobs, or as of another instant.
  */
 export function statesToAsk({ changes }: Pick<Commit, "changes">, now: number): Query | null {
-  const keys = changes.flatMap((change) => {
-    const key = settledJob(change);
-    return key === null ? [] : [key];
-  });
+  const keys = changes.flatMap((change) => kindOfChange(change).settles(change) ?? []);
   return keys.length === 0 ? null : { q: "jobStates", keys, now };
-}
-
-function settledJob(change: Change) {
-  switch (change.kind) {
-    case "completeJob":
-    case "suspendJob":
-    case "failJob":
-    case "returnJob":
-    case "releaseJob":
-      return { workflowRunId: change.workflowRunId, ordinal: change.ordinal };
-    case "enqueueJob": {
-      const { workflowRunId, ordinal, dedupeKey } = change.row;
-      return dedupeKey === null ? null : { workflowRunId, ordinal };
-    }
-    default:
-      return null;
-  }
 }
 
 /** The wake-ups that a commit calls for, now that it has been applied. */
@@ -98,20 +71,12 @@ export function wakeUpsAfter(
     const freed = attempt > 0 && status !== "RUNNING" && !due;
     if (freed && state.keyWaits === 1) wakeUps.push({ kind: "jobs", at: null });
   }
-  let runs = false;
-  let events = false;
-  for (const change of commit.changes) {
-    if (change.kind === "enqueueJob" && change.row.dedupeKey === null) {
-      const { workflowRunId, ordinal, status, nextPollAt } = change.row;
-      if (status !== "PENDING") continue;
-      wakeUps.push({ kind: "jobs", jobId: joinId(workflowRunId, ordinal), at: nextPollAt });
-    }
-    runs ||= change.kind === "createRun" && change.row.status === "PENDING";
-    runs ||= change.kind === "updateRun" && change.set.status === "PENDING";
-    events ||= change.kind === "appendOutboxEvent" || change.kind === "replayOutboxEvent";
-  }
+  const called = commit.changes.flatMap((change) => kindOfChange(change).wakes(change));
+  wakeUps.push(...called.filter(({ kind }) => kind === "jobs"));
   if (failures) wakeUps.push({ kind: "failures", at: null });
-  if (runs) wakeUps.push({ kind: "runs", at: null });
-  if (events) wakeUps.push({ kind: "outbox", at: null });
+  // One message for runs and one for events, however many changes call for it.
+  for (const kind of ["runs", "outbox"] as const) {
+    if (called.some((wakeUp) => wakeUp.kind === kind)) wakeUps.push({ kind, at: null });
+  }
   return wakeUps.filter(({ kind }) => duties.has(kind));
 }

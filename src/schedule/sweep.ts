@@ -12,7 +12,8 @@ import {
 } from "../model/index.ts";
 import { type Query, type ResultsOf } from "../queries/index.ts";
 import { Connection } from "../persistence/connection.ts";
-import type { DispatchSettings, Waker, WakeUp, WakeUpQueue } from "../queue/index.ts";
+import type { WakeUp } from "../changes/index.ts";
+import type { DispatchSettings, Waker, WakeUpQueue } from "../queue/index.ts";
 
 /** Commits of 100 leases that one tick ends. */
 const LEASE_PAGES_MAX = 5;

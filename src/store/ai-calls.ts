@@ -2,6 +2,7 @@
  * AI calls: the SQL of their queries and changes. Totals per (topic, model) are kept as calls are recorded,
  * so statistics read them and never the calls.
  */
+import { allRows, type ChangeSqlOf, hasRow, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { aiCalls, aiCallTotals } from "./schema.ts";
@@ -91,3 +92,12 @@ export function recordAiCalls(changes: readonly ChangeOf<"recordAiCall">[]) {
   }
   return [...statements, ...insertRows(`"ai_calls"`, rows, ROW, null, "ON CONFLICT DO NOTHING")];
 }
+
+export const aiCallChangeSql: ChangeSqlOf<"recordAiCall"> = {
+  recordAiCall: { write: recordAiCalls },
+};
+
+export const aiCallQuerySql: QuerySqlOf<"aiCallTotals" | "aiBatch"> = {
+  aiCallTotals: { select: selectAiCallTotals, answer: allRows },
+  aiBatch: { select: selectAiBatch, answer: hasRow },
+};

@@ -1,4 +1,5 @@
 /** Annotations: the SQL of their queries and changes. */
+import { allRows, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { isFindable, type QueryOf } from "../queries/index.ts";
 import { annotations } from "./schema.ts";
@@ -73,3 +74,11 @@ function findRunsBy(rows: readonly ChangeOf<"appendAnnotation">["row"][]): State
     params,
   }));
 }
+
+export const annotationChangeSql: ChangeSqlOf<"appendAnnotation"> = {
+  appendAnnotation: { write: appendAnnotations },
+};
+
+export const annotationQuerySql: QuerySqlOf<"annotations"> = {
+  annotations: { select: selectAnnotations, answer: allRows },
+};

@@ -1,4 +1,5 @@
 /** Artifacts: the SQL of their queries and changes. */
+import { allRows, type ChangeSqlOf, hasRow, oneRow, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
@@ -73,3 +74,14 @@ export function deleteArtifacts(changes: readonly ChangeOf<"deleteArtifact">[], 
     ),
   ]);
 }
+
+export const artifactChangeSql: ChangeSqlOf<"saveArtifact" | "deleteArtifact"> = {
+  saveArtifact: { write: saveArtifacts },
+  deleteArtifact: { write: deleteArtifacts },
+};
+
+export const artifactQuerySql: QuerySqlOf<"artifact" | "hasArtifact" | "artifacts"> = {
+  artifact: { select: selectArtifact, answer: oneRow },
+  hasArtifact: { select: selectArtifactExists, answer: hasRow },
+  artifacts: { select: selectArtifacts, answer: allRows },
+};

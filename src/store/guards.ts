@@ -4,20 +4,26 @@
  * is ours to choose and comes back in the error (`bad JSON path: '...'`), unlike a constraint's, and it needs
  * neither a table nor a trigger.
  */
-import type { Guard, Violation } from "../changes/index.ts";
-import { type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
+import {
+  type Guard,
+  guardedRow,
+  type GuardedTable,
+  type RowGuard,
+  type Violation,
+} from "../changes/index.ts";
+import { snakeCase } from "./schema.ts";
+import { KEY_COLUMNS, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
-type RowGuard = Exclude<Guard, { on: "list" | "outboxTail" | "dedupeKey" }>;
 
-/** How each kind of guarded row is found, and what is told about it when its guard fails. */
-const ROWS: Record<RowGuard["on"], { table: string; key: readonly string[]; actual: string }> = {
-  run: { table: "runs", key: ["id"], actual: `"version"` },
-  stage: { table: "stages", key: ["workflow_run_id", "stage_id"], actual: `"version"` },
-  artifact: { table: "artifacts", key: ["workflow_run_id", "key"], actual: "0" },
-  outboxEvent: { table: "outbox_events", key: ["workflow_run_id", "sequence"], actual: "0" },
-  idempotencyKey: { table: "idempotency_keys", key: ["key", "command_type"], actual: "0" },
-  job: { table: "jobs", key: ["workflow_run_id", "ordinal"], actual: `"attempt"` },
+/** The table of each kind of guarded row, and what is told about the row when its guard fails; null: only whether it is there. */
+const ROWS: Record<RowGuard["on"], { table: GuardedTable; actual: string | null }> = {
+  run: { table: "runs", actual: "version" },
+  stage: { table: "stages", actual: "version" },
+  artifact: { table: "artifacts", actual: null },
+  outboxEvent: { table: "outboxEvents", actual: null },
+  idempotencyKey: { table: "idempotencyKeys", actual: null },
+  job: { table: "jobs", actual: "attempt" },
 };
 
 const LISTS = {
@@ -72,13 +78,16 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
         "0",
       );
     default: {
-      const { table, key, actual } = ROWS[first.on];
-      const on = key.map((name, index) => `"${table}"."${name}" = src."${"ab"[index]}"`);
+      const { table, actual } = ROWS[first.on];
+      const key = KEY_COLUMNS[table];
+      const name = `"${snakeCase(table)}"`;
+      const on = key.map((each, index) => `${name}."${each}" = src."${"ab"[index]}"`);
+      const there = `${name}."${key[0]}"`;
       return refusing(
         rows,
-        `LEFT JOIN "${table}" ON ${on.join(" AND ")}`,
-        holds(first.on, `"${table}"`, `"${key[0]}"`),
-        `ifnull(${actual === "0" ? `CASE WHEN "${table}"."${key[0]}" IS NULL THEN NULL ELSE 0 END` : `"${table}".${actual}`}, -1)`,
+        `LEFT JOIN ${name} ON ${on.join(" AND ")}`,
+        holds(first.on, name, `"${key[0]}"`),
+        actual === null ? `iif(${there} IS NULL, -1, 0)` : `ifnull(${name}."${actual}", -1)`,
       );
     }
   }
@@ -109,24 +118,18 @@ interface FlatGuard {
 
 function flat(guard: Guard, place: number): FlatGuard {
   switch (guard.on) {
-    case "run":
-      return { place, a: guard.id, b: null, ...expected(guard.expect) };
-    case "stage":
-      return { place, a: guard.workflowRunId, b: guard.stageId, ...expected(guard.expect) };
-    case "artifact":
-      return { place, a: guard.workflowRunId, b: guard.key, ...expected(guard.expect) };
-    case "outboxEvent":
-      return { place, a: guard.workflowRunId, b: guard.sequence, ...expected(guard.expect) };
-    case "idempotencyKey":
-      return { place, a: guard.key, b: guard.commandType, ...expected(guard.expect) };
-    case "job":
-      return { place, a: guard.workflowRunId, b: guard.ordinal, ...expected(guard.expect) };
     case "list":
       return { place, a: guard.workflowRunId, b: guard.status, is: "tokens", value: guard.tokens };
     case "dedupeKey":
       return { place, a: guard.dedupeKey, b: null, is: "absent", value: null };
     case "outboxTail":
       return { place, a: guard.workflowRunId, b: null, is: "sequence", value: guard.sequence };
+    default: {
+      const { table, part, key } = guardedRow(guard);
+      // The maps' keys are text; the column is a number.
+      const b = table === "outboxEvents" ? Number(key) : key;
+      return { place, a: part, b: table === "runs" ? null : b, ...expected(guard.expect) };
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 /** Idempotency keys: the SQL of their query and changes. An absent row is a key that nobody holds. */
+import { type ChangeSqlOf, countOf, oneRow, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { commitIdAt } from "../model/index.ts";
 import { type QueryOf } from "../queries/index.ts";
@@ -92,3 +93,17 @@ export function releaseIdempotencyKeys(
     ),
   ]);
 }
+
+export const idempotencyKeyChangeSql: ChangeSqlOf<
+  "acquireIdempotencyKey" | "completeIdempotencyKey" | "releaseIdempotencyKey" | "purgeExpired"
+> = {
+  acquireIdempotencyKey: { write: acquireIdempotencyKeys },
+  completeIdempotencyKey: { write: completeIdempotencyKeys },
+  releaseIdempotencyKey: { write: releaseIdempotencyKeys },
+  purgeExpired: { write: purgeExpired },
+};
+
+export const idempotencyKeyQuerySql: QuerySqlOf<"idempotencyKey" | "expired"> = {
+  idempotencyKey: { select: selectIdempotencyKey, answer: oneRow },
+  expired: { select: selectExpired, answer: countOf },
+};

@@ -1,4 +1,5 @@
 /** Jobs: the SQL of their queries. */
+import { allRows, countOf, oneRow, type QuerySqlOf, theRow } from "./change-sql.ts";
 import { JOB_STATS_MAX } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
@@ -157,3 +158,31 @@ export function selectUnhandledFailures(query: QueryOf<"unhandledFailures">): St
     query.limit,
   );
 }
+
+export const jobQuerySql: QuerySqlOf<
+  | "job"
+  | "jobs"
+  | "liveJob"
+  | "jobStates"
+  | "jobStats"
+  | "claimedJobs"
+  | "overdueJobs"
+  | "resumableJobs"
+  | "unhandledFailures"
+  | "cancelledJobs"
+  | "staleJobs"
+  | "suspendedJobs"
+> = {
+  job: { select: selectJob, answer: oneRow },
+  jobs: { select: selectJobs, answer: allRows },
+  liveJob: { select: selectLiveJob, answer: oneRow },
+  jobStates: { select: selectJobStates, answer: allRows },
+  jobStats: { select: selectJobStats, answer: theRow },
+  claimedJobs: { select: selectClaimedJobs, answer: allRows },
+  overdueJobs: { select: countOverdueJobs, answer: countOf },
+  resumableJobs: { select: countResumableJobs, answer: countOf },
+  unhandledFailures: { select: selectUnhandledFailures, answer: allRows },
+  cancelledJobs: { select: countCancelledJobs, answer: countOf },
+  staleJobs: { select: selectStaleJobs, answer: allRows },
+  suspendedJobs: { select: selectSuspendedJobs, answer: allRows },
+};

@@ -6,6 +6,7 @@
  * claim first makes the delayed ones ready that have become due. Ready jobs with a concurrency key are in an index of
  * their own, by key, so that a claim never walks past those that have to wait for a slot.
  */
+import type { ChangeSqlOf } from "./change-sql.ts";
 import { type ChangeOf, type RetryBackoff } from "../changes/index.ts";
 import { CONCURRENCY_KEYS_MAX, RETRY_EXPONENT_MAX } from "../model/index.ts";
 import { jobs } from "./schema.ts";
@@ -17,6 +18,7 @@ import {
   sourcesOf,
   type Statement,
   statement,
+  tokenSql,
 } from "./sql.ts";
 
 const NEW_ROW = propertiesOf(jobs, "commits");
@@ -222,3 +224,43 @@ function updateEach<
     params: [...commits.params, ...source.params],
   }));
 }
+
+export const jobChangeSql: ChangeSqlOf<
+  | "enqueueJob"
+  | "claimJobs"
+  | "resumeJobs"
+  | "completeJob"
+  | "suspendJob"
+  | "failJob"
+  | "returnJob"
+  | "touchJob"
+  | "releaseJob"
+  | "cancelJobs"
+> = {
+  enqueueJob: { write: enqueueJobs },
+  claimJobs: {
+    write: claimJobs,
+    trace: ({ at }, commitId) =>
+      statement(
+        `SELECT 1 FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" = ? AND ${tokenSql(`"commits"`)} = ?`,
+        at,
+        commitId,
+      ),
+  },
+  resumeJobs: { write: resumeJobs },
+  completeJob: { write: completeJobs },
+  suspendJob: { write: suspendJobs },
+  failJob: { write: failJobs },
+  returnJob: { write: returnJobs },
+  touchJob: { write: touchJobs },
+  releaseJob: { write: releaseJobs },
+  cancelJobs: {
+    write: cancelJobs,
+    trace: ({ workflowRunId }, commitId) =>
+      statement(
+        `SELECT 1 FROM "jobs" WHERE "workflow_run_id" = ? AND "status" = 'CANCELLED' AND ${tokenSql(`"commits"`)} = ?`,
+        workflowRunId,
+        commitId,
+      ),
+  },
+};

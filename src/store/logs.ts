@@ -1,4 +1,5 @@
 /** Logs: append only; the contract has no query for them. */
+import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import { logs } from "./schema.ts";
 import { insertRows, propertiesOf } from "./sql.ts";
@@ -14,3 +15,5 @@ export function createLogs(changes: readonly ChangeOf<"createLog">[]) {
     "ON CONFLICT DO NOTHING",
   );
 }
+
+export const logChangeSql: ChangeSqlOf<"createLog"> = { createLog: { write: createLogs } };

@@ -6,9 +6,17 @@
  * Runs with waiting events stand in a line. A run's place is the `turn` of its first waiting event; no other event has one. A run
  * joins at the end, and goes to the end when that event is published, dies, is replayed, or could not be published once more.
  */
-import { type Change, type ChangeOf, leavesTheLine } from "../changes/index.ts";
+import {
+  allRows,
+  type ChangeSqlOf,
+  countOf,
+  oneRow,
+  type QuerySqlOf,
+  theRow,
+} from "./change-sql.ts";
+import { type Change, type ChangeOf, runsToLineUp } from "../changes/index.ts";
 import { type NewOutboxEventRow } from "../model/index.ts";
-import { type QueryOf } from "../queries/index.ts";
+import type { QueryOf } from "../queries/index.ts";
 import { outboxEvents } from "./schema.ts";
 import {
   columns,
@@ -173,7 +181,7 @@ export function replayOutboxEvents(
   commitId: string,
 ) {
   // What was the first may be so no longer.
-  const leave = runsOf(changes).map((source): Statement => ({
+  const leave = sourcesOfRuns(runsToLineUp(changes)).map((source): Statement => ({
     sql:
       `UPDATE "outbox_events" SET "turn" = NULL FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
       `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)}`,
@@ -187,8 +195,7 @@ export function replayOutboxEvents(
  * is not written for those who read it, so it keeps its token.
  */
 export function lineUpRuns(changes: readonly Change[]): Statement[] {
-  const left = changes.filter(leavesTheLine);
-  return runsOf(left).map((source) => ({
+  return sourcesOfRuns(runsToLineUp(changes)).map((source) => ({
     sql:
       `UPDATE "outbox_events" SET "turn" = ${END_OF_LINE} FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
       `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)} AND "outbox_events"."turn" IS NULL`,
@@ -196,12 +203,9 @@ export function lineUpRuns(changes: readonly Change[]): Statement[] {
   }));
 }
 
-function runsOf(changes: readonly { readonly workflowRunId: string }[]) {
-  const runs = new Set(changes.map(({ workflowRunId }) => workflowRunId));
-  return sourcesOf(
-    [...runs].map((workflowRunId) => ({ workflowRunId })),
-    ["workflowRunId"],
-  );
+function sourcesOfRuns(runs: readonly string[]) {
+  const rows = runs.map((workflowRunId) => ({ workflowRunId }));
+  return sourcesOf(rows, ["workflowRunId"]);
 }
 
 function updateEvents(
@@ -221,4 +225,45 @@ function updateEvents(
       `WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" AND "outbox_events"."sequence" = src."sequence"${condition}`,
     params: [...commits.params, ...source.params],
   }));
+}
+
+export const outboxChangeSql: ChangeSqlOf<
+  | "appendOutboxEvent"
+  | "publishOutboxEvent"
+  | "countOutboxRetry"
+  | "deadLetterOutboxEvent"
+  | "replayOutboxEvent"
+> = {
+  appendOutboxEvent: { write: appendOutboxEvents, trace: ({ row }) => commitsOfLast(row) },
+  publishOutboxEvent: { write: publishOutboxEvents },
+  countOutboxRetry: { write: countOutboxRetries },
+  deadLetterOutboxEvent: { write: deadLetterOutboxEvents },
+  replayOutboxEvent: { write: replayOutboxEvents },
+};
+
+export const outboxQuerySql: QuerySqlOf<
+  | "outboxEvent"
+  | "outboxTail"
+  | "unpublishedEvents"
+  | "outboxBacklog"
+  | "deadLetters"
+  | "waitingEvents"
+> = {
+  outboxEvent: { select: selectOutboxEvent, answer: oneRow },
+  outboxTail: {
+    select: selectOutboxTail,
+    answer: (rows) => theRow<{ sequence: number }>(rows).sequence,
+  },
+  unpublishedEvents: { select: selectUnpublishedEvents, answer: allRows },
+  outboxBacklog: { select: selectOutboxBacklog, answer: allRows },
+  deadLetters: { select: selectDeadLetters, answer: allRows },
+  waitingEvents: { select: countWaitingEvents, answer: countOf },
+};
+
+/** An event's `commits` continues its predecessor's, so the last event knows what appended the ones before. */
+function commitsOfLast({ workflowRunId }: { readonly workflowRunId: string }): Statement {
+  return statement(
+    `SELECT "commits" FROM "outbox_events" WHERE "workflow_run_id" = ? ORDER BY "sequence" DESC LIMIT 1`,
+    workflowRunId,
+  );
 }

@@ -1,4 +1,5 @@
 /** Pages of a run's rows: ranges of the primary key, which begins with the run. */
+import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { OUTBOX_PROPERTIES } from "./outbox.ts";
 import { artifacts, jobs, logs } from "./schema.ts";
@@ -34,3 +35,5 @@ export function selectPage(query: QueryOf<"page">): Statement {
     bytesMax,
   });
 }
+
+export const pageQuerySql: QuerySqlOf<"page"> = { page: { select: selectPage, answer: allRows } };

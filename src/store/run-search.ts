@@ -1,4 +1,5 @@
 /** The SQL that looks for runs. `changes/run-search.ts` tells what it answers, and what bounds its cost. */
+import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import { longTextOfAll, type RunRow } from "../model/index.ts";
 import {
   leadingFilter,
@@ -241,3 +242,7 @@ export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPa
     next: last === undefined ? null : { createdAt: last.createdAt, ordinal: last.ordinal },
   };
 }
+
+export const runSearchQuerySql: QuerySqlOf<"runs"> = {
+  runs: { select: selectRuns, answer: (rows, query) => toRunsPage(query, allRows(rows)) },
+};

@@ -1,4 +1,6 @@
 /** Runs: the SQL of their queries and changes. */
+import type { Status } from "../contract/index.ts";
+import { allRows, type ChangeSqlOf, countOf, oneRow, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { runs } from "./schema.ts";
@@ -116,3 +118,21 @@ function setColumns(change: { readonly set: object }): string[] {
     .map(([name]) => name)
     .toSorted();
 }
+
+export const runChangeSql: ChangeSqlOf<"createRun" | "updateRun"> = {
+  createRun: { write: createRuns },
+  updateRun: { write: updateRuns },
+};
+
+export const runQuerySql: QuerySqlOf<
+  "run" | "runStatus" | "pendingRuns" | "stuckRuns" | "waitingRuns"
+> = {
+  run: { select: selectRun, answer: oneRow },
+  runStatus: {
+    select: selectRunStatus,
+    answer: (rows) => oneRow<{ status: Status }>(rows)?.status ?? null,
+  },
+  pendingRuns: { select: selectPendingRuns, answer: allRows },
+  stuckRuns: { select: selectStuckRuns, answer: allRows },
+  waitingRuns: { select: countWaitingRuns, answer: countOf },
+};

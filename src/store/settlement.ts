@@ -6,28 +6,29 @@
  * final: an attempt that is still under way can no longer land. It costs nothing until an answer is lost.
  * A commit that only deletes leaves no row behind, and so records itself there (one row).
  */
-import { type Change, type Commit, type Settlement } from "../changes/index.ts";
+import {
+  type Change,
+  type Commit,
+  kindOfChange,
+  type Settlement,
+  type Trace,
+} from "../changes/index.ts";
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
 import { instantOf } from "./deleted.ts";
-import { type Param, type Statement, statement, tokenSql } from "./sql.ts";
+import { changeSqlOf } from "./kinds.ts";
+import { fromRow, type Statement, statement } from "./sql.ts";
 
 /** A place that tells whether a commit wrote it. */
 type Place =
-  /** An inserted row. */
+  /** An inserted row. It tells for ever. */
   | { readonly kind: "row"; readonly exists: Statement }
   /** A row's `commits`, which forgets after COMMITS_REMEMBERED more. */
-  | { readonly kind: "ring"; readonly commits: Statement };
+  | { readonly kind: "mark"; readonly commits: Statement };
 
-/**
- * Where a change's commit can be found afterwards.
- * - `surely`: there, if the commit was applied.
- * - `perhaps`: there, unless the change found nothing to write, or others have deleted the row.
- * - `record`: nowhere; the commit has to record itself.
- * - `none`: nowhere, and applying it again does no harm.
- */
-type Trace =
-  | { readonly kind: "surely" | "perhaps"; readonly place: Place }
-  | { readonly kind: "record" | "none" };
+function traceOf(change: Change): Trace {
+  const { trace } = kindOfChange(change);
+  return typeof trace === "function" ? trace(change) : trace;
+}
 
 /**
  * The places to look at. One is enough where the commit surely left its id. If it may have left none, it
@@ -37,151 +38,35 @@ function placesOf(commit: Pick<Commit, "id" | "changes">): Place[] {
   const sure: Place[] = [];
   const possible: Place[] = [];
   for (const change of commit.changes) {
-    const trace = traceOfChange(change, commit.id);
-    if (trace.kind === "surely") sure.push(trace.place);
-    if (trace.kind === "perhaps") possible.push(trace.place);
+    const trace = traceOf(change);
+    if (trace === "record" || trace === "none") continue;
+    const kind = trace === "row" || trace === "row?" ? "row" : "mark";
+    const place = placeOf(change, commit.id, kind);
+    if (trace === kind) sure.push(place);
+    else possible.push(place);
   }
-  // A row tells for ever, a ring for a while.
   const best = sure.find(({ kind }) => kind === "row") ?? sure[0];
   if (best !== undefined) return [best];
   return recordsItself(commit) ? [] : possible;
 }
 
 /** Whether the commit leaves no sure trace, and must not be applied twice. */
-export function recordsItself(commit: Pick<Commit, "id" | "changes">): boolean {
-  const kinds = new Set(commit.changes.map((change) => traceOfChange(change, commit.id).kind));
-  return kinds.has("record") && !kinds.has("surely");
+export function recordsItself({ changes }: Pick<Commit, "changes">): boolean {
+  const traces = new Set(changes.map(traceOf));
+  return traces.has("record") && !traces.has("row") && !traces.has("mark");
 }
 
-function traceOfChange(change: Change, commitId: string): Trace {
-  switch (change.kind) {
-    case "createRun":
-      return surely(ring("runs", ["id"], [change.row.id]));
-    case "updateRun":
-      return surely(ring("runs", ["id"], [change.id]));
-    case "createStage":
-    case "upsertStage":
-      return surely(stageRing(change.row.workflowRunId, change.row.stageId));
-    case "updateStage":
-      return surely(stageRing(change.workflowRunId, change.stageId));
-    case "saveArtifact": {
-      const { workflowRunId, key } = change.row;
-      return surely(ring("artifacts", ["workflow_run_id", "key"], [workflowRunId, key]));
-    }
-    case "createLog":
-      // A log goes with its stage.
-      return change.row.workflowStageId === null
-        ? surely(row("logs", change.row))
-        : perhaps(row("logs", change.row));
-    case "appendAnnotation":
-      return change.row.idempotencyKey === null
-        ? surely(row("annotations", change.row))
-        : perhaps(row("annotations", change.row));
-    case "appendOutboxEvent":
-      return surely({
-        kind: "ring",
-        commits: statement(
-          `SELECT "commits" FROM "outbox_events" WHERE "workflow_run_id" = ? ORDER BY "sequence" DESC LIMIT 1`,
-          change.row.workflowRunId,
-        ),
-      });
-    case "countOutboxRetry":
-    case "replayOutboxEvent":
-      return surely(eventRing(change));
-    case "deadLetterOutboxEvent":
-      return perhaps(eventRing(change));
-    case "publishOutboxEvent":
-      return { kind: "none" };
-    case "acquireIdempotencyKey":
-      return perhaps(keyRing(change));
-    case "completeIdempotencyKey":
-      return surely(keyRing(change));
-    case "deleteStage":
-    case "deleteArtifact":
-    case "releaseIdempotencyKey":
-      return { kind: "record" };
-    case "enqueueJob":
-      return change.row.dedupeKey === null
-        ? surely(row("jobs", change.row))
-        : perhaps(row("jobs", change.row));
-    case "resumeJobs":
-    case "purgeExpired":
-      return { kind: "none" };
-    case "claimJobs":
-      return perhaps({
-        kind: "row",
-        exists: statement(
-          `SELECT 1 FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" = ? AND ${tokenSql(`"commits"`)} = ?`,
-          change.at,
-          commitId,
-        ),
-      });
-    case "completeJob":
-    case "suspendJob":
-    case "failJob":
-    case "returnJob":
-    case "touchJob":
-    case "releaseJob": {
-      const { workflowRunId, ordinal } = change;
-      return perhaps(ring("jobs", ["workflow_run_id", "ordinal"], [workflowRunId, ordinal]));
-    }
-    case "cancelJobs":
-      return perhaps({
-        kind: "row",
-        exists: statement(
-          `SELECT 1 FROM "jobs" WHERE "workflow_run_id" = ? AND "status" = 'CANCELLED' AND ${tokenSql(`"commits"`)} = ?`,
-          change.workflowRunId,
-          commitId,
-        ),
-      });
-    case "recordAiCall":
-      // Its row may be an earlier call's, and tells nothing about the others of this commit.
-      return { kind: "none" };
-  }
+/** Where the change left its trace: in its own row, or where the SQL of its kind says. */
+function placeOf(change: Change, commitId: string, kind: Place["kind"]): Place {
+  const elsewhere = changeSqlOf(change).trace?.(change, commitId);
+  const found = elsewhere ?? inRow(change, kind === "row" ? "1" : `"commits"`);
+  return kind === "row" ? { kind, exists: found } : { kind, commits: found };
 }
 
-function surely(place: Place): Trace {
-  return { kind: "surely", place };
-}
-
-function perhaps(place: Place): Trace {
-  return { kind: "perhaps", place };
-}
-
-function row(
-  table: string,
-  { workflowRunId, ordinal }: { readonly workflowRunId: string; readonly ordinal: string },
-): Place {
-  return {
-    kind: "row",
-    exists: statement(
-      `SELECT 1 FROM "${table}" WHERE "workflow_run_id" = ? AND "ordinal" = ?`,
-      workflowRunId,
-      ordinal,
-    ),
-  };
-}
-
-function stageRing(workflowRunId: string, stageId: string): Place {
-  return ring("stages", ["workflow_run_id", "stage_id"], [workflowRunId, stageId]);
-}
-
-function eventRing({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }) {
-  return ring("outbox_events", ["workflow_run_id", "sequence"], [workflowRunId, sequence]);
-}
-
-function keyRing({ key, commandType }: { key: string; commandType: string }) {
-  return ring("idempotency_keys", ["key", "command_type"], [key, commandType]);
-}
-
-function ring(table: string, key: readonly string[], values: readonly Param[]): Place {
-  return {
-    kind: "ring",
-    commits: statement(
-      `SELECT "commits" FROM "${table}" WHERE ${key.map((name) => `"${name}" = ?`).join(" AND ")}`,
-      ...values,
-    ),
-  };
+function inRow(change: Change, selected: string): Statement {
+  const row = kindOfChange(change).row(change);
+  if (row === null) throw new TypeError(`Nothing tells where ${change.kind} leaves its trace`);
+  return fromRow(`SELECT ${selected}`, row);
 }
 
 const FENCED = "wfe:fenced";

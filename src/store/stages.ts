@@ -1,4 +1,5 @@
 /** Stages: the SQL of their queries and changes. */
+import { allRows, type ChangeSqlOf, oneRow, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
@@ -149,3 +150,22 @@ export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commit
     ];
   });
 }
+
+export const stageChangeSql: ChangeSqlOf<
+  "createStage" | "updateStage" | "upsertStage" | "deleteStage"
+> = {
+  createStage: { write: createStages },
+  updateStage: { write: updateStages },
+  upsertStage: { write: upsertStages },
+  deleteStage: { write: deleteStages },
+};
+
+export const stageQuerySql: QuerySqlOf<
+  "stage" | "stageById" | "stages" | "suspendedStages" | "unattendedStages"
+> = {
+  stage: { select: selectStage, answer: oneRow },
+  stageById: { select: selectStageById, answer: oneRow },
+  stages: { select: selectStages, answer: allRows },
+  suspendedStages: { select: selectSuspendedStages, answer: allRows },
+  unattendedStages: { select: selectUnattendedStages, answer: allRows },
+};

@@ -4,15 +4,16 @@ import {
   type Change,
   type Commit,
   type CommitOutcome,
+  kindOfChange,
   type Settlement,
   type Store,
 } from "../changes/index.ts";
-import { type LongTextTable, measureRow, ROW_BYTES_MAX } from "../model/index.ts";
-import { type AnyResult, type Query, type ResultsOf } from "../queries/index.ts";
+import { measureRow, ROW_BYTES_MAX } from "../model/index.ts";
+import { type AnyResult, inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
 import { commitBatch } from "./commit.ts";
 import { DEADLINE_MS, overfullTable, runBatch, toServiceError } from "./d1.ts";
 import { violationIn } from "./guards.ts";
-import { answerFrom, queryStatement } from "./queries.ts";
+import { answerFrom, queryStatement } from "./kinds.ts";
 import { snakeCase } from "./schema.ts";
 import { isFenced, settleStatements } from "./settlement.ts";
 
@@ -39,11 +40,10 @@ export class D1Store implements Store {
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    if (queries.length === 0) return [] as unknown as ResultsOf<Qs>;
+    if (queries.length === 0) return inOrderOf(queries, []);
     try {
       const results = await runBatch(this.#db, queries.map(queryStatement), this.#deadlineMs);
-      // The answers are in the order of the queries; the mapped type cannot be built member by member.
-      return answers(queries, results) as unknown as ResultsOf<Qs>;
+      return inOrderOf(queries, answers(queries, results));
     } catch (error) {
       throw toServiceError(error);
     }
@@ -93,10 +93,11 @@ function rowTooLarge(changes: readonly Change[], table: string, cause: unknown):
   let size = 0;
   let field = table;
   for (const change of changes) {
-    const written = writtenText(change);
-    if (written === null || snakeCase(written.table) !== table) continue;
-    const measured = measureRow(written.table, written.values);
-    if (measured.size >= size) ({ size, field } = measured);
+    for (const written of kindOfChange(change).texts(change)) {
+      if (snakeCase(written.table) !== table) continue;
+      const measured = measureRow(written.table, written.values);
+      if (measured.size >= size) ({ size, field } = measured);
+    }
   }
   return new ServiceError(
     "PAYLOAD_TOO_LARGE",
@@ -104,30 +105,4 @@ function rowTooLarge(changes: readonly Change[], table: string, cause: unknown):
     { field, size, limit: ROW_BYTES_MAX },
     cause,
   );
-}
-
-function writtenText(
-  change: Change,
-): { table: LongTextTable; values: Readonly<Record<string, unknown>> } | null {
-  switch (change.kind) {
-    case "updateRun":
-      return { table: "runs", values: change.set };
-    case "updateStage":
-      return { table: "stages", values: change.set };
-    case "createRun":
-      return { table: "runs", values: change.row };
-    case "createStage":
-      return { table: "stages", values: change.row };
-    case "upsertStage": {
-      const measured = [change.row, change.set].map((values) => measureRow("stages", values).size);
-      const inserts = (measured[0] ?? 0) > (measured[1] ?? 0);
-      return { table: "stages", values: inserts ? change.row : change.set };
-    }
-    case "saveArtifact":
-      return { table: "artifacts", values: change.row };
-    case "completeIdempotencyKey":
-      return { table: "idempotencyKeys", values: change };
-    default:
-      return null;
-  }
 }

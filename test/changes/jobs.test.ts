@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/changes/index.ts";
 import type { JobRow, NewJobRow } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/memory/apply.ts";
+import { applyChanges } from "../../src/changes/change.ts";
 import type { State } from "../../src/model/state.ts";
 import { aJob, aLeasedJob, aState, contentOf, id } from "../memory/support.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RunSet, StageSet } from "../../src/changes/index.ts";
-import { applyChanges } from "../../src/memory/apply.ts";
+import { applyChanges } from "../../src/changes/change.ts";
 import {
   aLog,
   anAnnotation,

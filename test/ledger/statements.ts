@@ -5,7 +5,7 @@
 import type { Change, ChangeKind, Commit, Guard } from "../../src/changes/index.ts";
 import type { Query, QueryOf } from "../../src/queries/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
-import { queryStatement } from "../../src/store/queries.ts";
+import { queryStatement } from "../../src/store/kinds.ts";
 import { settleStatements } from "../../src/store/settlement.ts";
 import type { Statement } from "../../src/store/sql.ts";
 

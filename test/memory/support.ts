@@ -10,7 +10,7 @@ import type {
   LogRow,
 } from "../../src/model/index.ts";
 import { COMMIT_ID_CHARS } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/memory/apply.ts";
+import { applyChanges } from "../../src/changes/change.ts";
 import { createState, type State, type TableName } from "../../src/model/state.ts";
 
 /** Commit ids: one letter, as often as a commit id has characters. */

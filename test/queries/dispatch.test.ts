@@ -1,8 +1,8 @@
 /** What the queue's consumer and the sweep ask. */
 import { describe, expect, it } from "vitest";
 import type { NewJobRow, NewStageRow } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/memory/apply.ts";
-import { answer } from "../../src/queries/answers.ts";
+import { applyChanges } from "../../src/changes/change.ts";
+import { answer } from "../../src/queries/query.ts";
 import { aJob, aLeasedJob, anEvent, aRun, aStage, aState, id } from "../memory/support.ts";
 
 const OVER = ["COMPLETED", "FAILED", "CANCELLED"] as const;

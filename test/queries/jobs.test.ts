@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type Change } from "../../src/changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../../src/queries/index.ts";
-import { applyChanges } from "../../src/memory/apply.ts";
-import { answer } from "../../src/queries/answers.ts";
+import { applyChanges } from "../../src/changes/change.ts";
+import { answer } from "../../src/queries/query.ts";
 import { aJob, aLeasedJob, aState, id } from "../memory/support.ts";
 
 function idsOf(jobs: readonly { workflowRunId: string; ordinal: string }[]) {

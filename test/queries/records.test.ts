@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type Change } from "../../src/changes/index.ts";
 import { type AnnotationRowFilters, PAGE_ROWS } from "../../src/queries/index.ts";
-import { applyChanges } from "../../src/memory/apply.ts";
-import { answer } from "../../src/queries/answers.ts";
+import { applyChanges } from "../../src/changes/change.ts";
+import { answer } from "../../src/queries/query.ts";
 import {
   anAiCall,
   anAnnotation,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Change } from "../../src/changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../../src/queries/index.ts";
-import { answer } from "../../src/queries/answers.ts";
+import { answer } from "../../src/queries/query.ts";
 import { aJob, aLeasedJob, aRun, aStage, aStageRow, aState, id } from "../memory/support.ts";
 
 describe("run", () => {

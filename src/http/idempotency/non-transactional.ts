@@ -16,9 +16,9 @@ import {
 import { type QueryOf } from "../../queries/index.ts";
 import { recordAiCall } from "../../persistence/ai-calls.ts";
 import { Connection } from "../../persistence/connection.ts";
-import { DirectUnit } from "../../persistence/auto-commit.ts";
+import { AutoCommit } from "../../persistence/auto-commit.ts";
 import { toDelivery } from "../../model/records.ts";
-import type { Unit } from "../../persistence/unit-of-work.ts";
+import type { UnitOfWork } from "../../persistence/unit-of-work.ts";
 import { validCommit } from "../../changes/validation.ts";
 import { CarryingStore } from "./store.ts";
 import {
@@ -39,7 +39,7 @@ interface Way {
   /** What the commit that acts takes along; null where acting twice does no harm, and only the answer is kept. */
   carried(keyed: KeyedRequest, at: number): Change | null;
   /** The answer to a request that has acted, as long as no answer is kept; null where one is kept from the beginning. */
-  again: ((unit: Unit, row: IdempotencyKeyRow, request: Asked) => Promise<unknown>) | null;
+  again: ((unit: UnitOfWork, row: IdempotencyKeyRow, request: Asked) => Promise<unknown>) | null;
 }
 
 interface Asked {
@@ -108,14 +108,14 @@ export async function actOnce(
   way: Way,
 ): Promise<Response | undefined> {
   const { store, caller, bodyText = "" } = context.var;
-  const unit = new DirectUnit(store);
+  const unit = new AutoCommit(store);
   const found = await answered(unit, way, { keyed, bodyText });
   if (found !== null) return replayed(found, keyed.request);
   const at = await unit.now();
   const carried = way.carried(keyed, at);
   const carrying = carried === null ? null : new CarryingStore(store, keyed, at, carried);
   if (carrying !== null) {
-    const direct = new DirectUnit(carrying);
+    const direct = new AutoCommit(carrying);
     context.set("store", carrying);
     context.set("backend", new Connection(carrying, { workerId: caller.name }));
     context.set("recordAiCall", async (call) => recordAiCall(direct, call));
@@ -133,7 +133,7 @@ export async function actOnce(
 }
 
 /** What a request with the key was answered, or null if there was none. */
-async function answered(unit: Unit, way: Way, asked: Asked): Promise<Kept | null> {
+async function answered(unit: UnitOfWork, way: Way, asked: Asked): Promise<Kept | null> {
   const { key, commandType, request } = asked.keyed;
   const [row] = await unit.read([{ q: "idempotencyKey", key, commandType }]);
   if (row === null) return null;
@@ -152,7 +152,7 @@ async function answered(unit: Unit, way: Way, asked: Asked): Promise<Kept | null
  * the same: the work is done.
  */
 async function keep(
-  unit: Unit,
+  unit: UnitOfWork,
   keyed: KeyedRequest,
   answer: Kept,
   acted: string | null,

@@ -4,7 +4,9 @@
  */
 import { type OutboxEventRow, type RunRow, type StageRow } from "../../model/index.ts";
 import {
+  answer,
   type AnyResult,
+  kindOfQuery,
   OUTBOX_READ_MAX,
   PAGE_ROWS,
   type Query,
@@ -13,9 +15,8 @@ import {
   type RunPlace,
   type RunsPage,
 } from "../../queries/index.ts";
-import { answer } from "../../queries/answers.ts";
-import { createState, type State } from "../../model/state.ts";
-import { facetOfQuery } from "../../queries/load-units.ts";
+import type { RowRef } from "../../model/row-ref.ts";
+import { createState, type State, type TableName } from "../../model/state.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
 /** Looked at when a transaction first asks for PENDING runs: further claims choose from the same. */
@@ -23,13 +24,13 @@ const PENDING_LOOKED_AT = 10;
 
 export interface AcrossRuns {
   readonly copy: LocalCopy;
-  /** Names of the rows that the transaction wrote. */
-  readonly written: ReadonlySet<string>;
+  /** The rows that the transaction wrote, by their names. */
+  readonly written: ReadonlyMap<string, RowRef>;
   readonly read: <const Qs extends readonly Query[]>(queries: Qs) => Promise<ResultsOf<Qs>>;
 }
 
 export function isAcrossRuns(query: Query): boolean {
-  return facetOfQuery(query) === null;
+  return kindOfQuery(query).loads(query) === null;
 }
 
 export async function acrossRuns(query: Query, context: AcrossRuns): Promise<AnyResult> {
@@ -106,8 +107,8 @@ async function stuckRuns(
   { copy, written, read }: AcrossRuns,
 ): Promise<RunRow[]> {
   const [rows] = await read([query]);
-  const touched = runsOf(written, ["run", "stage"]);
-  const busy = runsOf(written, ["job"]);
+  const touched = runsOf(written, ["runs", "stages"]);
+  const busy = runsOf(written, ["jobs"]);
   await copy.load([...touched].map((workflowRunId) => ({ of: "jobs", workflowRunId })));
   const own = answer(copy.local, query).filter(({ id }) => touched.has(id));
   const others = rows.filter(({ id }) => !touched.has(id));
@@ -117,14 +118,13 @@ async function stuckRuns(
     .toSorted((a, b) => a.updatedAt - b.updatedAt || (a.ordinal < b.ordinal ? -1 : 1));
 }
 
-/** The runs of the rows of these kinds that the transaction wrote. */
-function runsOf(written: ReadonlySet<string>, kinds: readonly string[]): Set<string> {
-  const runs = new Set<string>();
-  for (const name of written) {
-    const [kind, run] = name.split("\0");
-    if (kind !== undefined && run !== undefined && kinds.includes(kind)) runs.add(run);
-  }
-  return runs;
+/** The runs of the rows of these tables that the transaction wrote. */
+function runsOf(
+  written: ReadonlyMap<string, RowRef>,
+  tables: readonly TableName[],
+): ReadonlySet<string> {
+  const rows = [...written.values()].filter(({ table }) => tables.includes(table));
+  return new Set(rows.map(({ part }) => part));
 }
 
 async function suspendedStages(
@@ -154,7 +154,8 @@ async function events(
   { copy, written, read }: AcrossRuns,
 ): Promise<OutboxEventRow[]> {
   // As many more as the transaction may have taken out of the page.
-  const limit = Math.min(query.limit + written.size, OUTBOX_READ_MAX);
+  const taken = [...written.values()].filter(({ table }) => table === "outboxEvents").length;
+  const limit = Math.min(query.limit + taken, OUTBOX_READ_MAX);
   const [rows]: [OutboxEventRow[]] = await read([{ ...query, limit }]);
   const state = createState();
   for (const row of rows) {

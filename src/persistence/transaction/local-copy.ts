@@ -3,7 +3,7 @@
  * leaves them (`local`), both as the in-memory store holds rows. Knows what it has loaded, and which
  * of its rows the transaction wrote.
  */
-import { type Change } from "../../changes/index.ts";
+import { applyChanges, type Change, kindOfChange } from "../../changes/index.ts";
 import {
   type ArtifactRow,
   type AnnotationRow,
@@ -16,18 +16,17 @@ import {
   type RunRow,
   type StageRow,
 } from "../../model/index.ts";
-import { type AnyResult, type Query } from "../../queries/index.ts";
-import { applyChanges } from "../../memory/apply.ts";
+import {
+  type AnyResult,
+  type LoadUnit,
+  type Query,
+  unitAround,
+  unitName,
+} from "../../queries/index.ts";
 import { createState, type State } from "../../model/state.ts";
 import { invalid } from "../encode.ts";
 import { withoutStage } from "./write-set.ts";
-import {
-  type Facet,
-  facetAround,
-  facetName,
-  facetOfChange,
-  loadQueries,
-} from "../../queries/load-units.ts";
+import { loadQueries } from "./load-units.ts";
 
 export class LocalCopy {
   readonly base: State = createState();
@@ -40,7 +39,7 @@ export class LocalCopy {
   #runsHeld = 0;
   readonly #tails = new Map<string, number>();
   readonly #deletedStages = new Set<string>();
-  /** Changes whose facet nobody has asked for: applied when somebody does. */
+  /** Changes whose unit nobody has asked for: applied when somebody does. */
   #deferred: Change[] = [];
   readonly #read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>;
 
@@ -48,10 +47,10 @@ export class LocalCopy {
     this.#read = read;
   }
 
-  holds(facet: Facet): boolean {
-    if (this.#loaded.has(facetName(facet))) return true;
-    const around = facetAround(facet);
-    return around !== null && this.#loaded.has(facetName(around));
+  holds(unit: LoadUnit): boolean {
+    if (this.#loaded.has(unitName(unit))) return true;
+    const around = unitAround(unit);
+    return around !== null && this.#loaded.has(unitName(around));
   }
 
   /** The sequence of the run's last stored outbox event; 0 for none. */
@@ -65,10 +64,10 @@ export class LocalCopy {
   }
 
   /** Loads what is missing, in one round trip. */
-  async load(facets: readonly Facet[]): Promise<void> {
-    const missing = new Map<string, Facet>();
-    for (const facet of facets) {
-      if (!this.holds(facet)) missing.set(facetName(facet), facet);
+  async load(units: readonly LoadUnit[]): Promise<void> {
+    const missing = new Map<string, LoadUnit>();
+    for (const unit of units) {
+      if (!this.holds(unit)) missing.set(unitName(unit), unit);
     }
     if (missing.size === 0) return;
     const wanted = [...missing.values()];
@@ -80,25 +79,25 @@ export class LocalCopy {
       results.push(...(await this.#read(all.slice(start, start + READ_QUERIES_MAX))));
     }
     let next = 0;
-    for (const [index, facet] of wanted.entries()) {
+    for (const [index, unit] of wanted.entries()) {
       const count = queries[index]?.length ?? 0;
-      this.#put(facet, results.slice(next, next + count));
+      this.#put(unit, results.slice(next, next + count));
       next += count;
     }
   }
 
-  /** Applies changes to the local rows; those whose facet is not loaded wait until it is. */
+  /** Applies changes to the local rows; those whose unit is not loaded wait until it is. */
   apply(changes: readonly Change[], commitId: string): void {
     const now = changes.filter((change) => {
-      const facet = facetOfChange(change);
-      return facet === null || this.holds(facet);
+      const unit = kindOfChange(change).shownIn(change);
+      return unit === null || this.holds(unit);
     });
     applyChanges(this.local, now, commitId);
     this.#deferred.push(...changes.filter((change) => !now.includes(change)));
     for (const change of now) {
       if (change.kind === "enqueueJob") {
         const { workflowRunId, ordinal } = change.row;
-        this.#loaded.add(facetName({ of: "job", workflowRunId, ordinal }));
+        this.#loaded.add(unitName({ of: "job", workflowRunId, ordinal }));
       }
     }
   }
@@ -108,7 +107,7 @@ export class LocalCopy {
    * meant for somebody else's event, or nobody's.
    */
   ownEvent(workflowRunId: string, sequence: number): void {
-    this.#loaded.add(facetName({ of: "outboxEvent", workflowRunId, sequence }));
+    this.#loaded.add(unitName({ of: "outboxEvent", workflowRunId, sequence }));
     this.#deferred = this.#deferred.filter(
       (change) =>
         !("sequence" in change) ||
@@ -123,21 +122,21 @@ export class LocalCopy {
     this.#deferred = this.#deferred.map((change) => withoutStage(change, id));
   }
 
-  /** Changes that wait for their facet, applied to rows that were fetched without loading it. */
+  /** Changes that wait for their unit, applied to rows that were fetched without loading it. */
   applyDeferredTo(state: State, concerns: (change: Change) => boolean): void {
     applyChanges(state, this.#deferred.filter(concerns), newCommitId(0));
   }
 
-  #put(facet: Facet, results: readonly AnyResult[]): void {
-    switch (facet.of) {
+  #put(unit: LoadUnit, results: readonly AnyResult[]): void {
+    switch (unit.of) {
       case "run":
-        this.#putRun(facet.id, results);
+        this.#putRun(unit.id, results);
         break;
       case "artifact":
       case "artifacts":
         for (const row of rowsOf<ArtifactRow>(results[0])) {
-          const one: Facet = { of: "artifact", workflowRunId: row.workflowRunId, key: row.key };
-          if (this.#loaded.has(facetName(one))) continue;
+          const one: LoadUnit = { of: "artifact", workflowRunId: row.workflowRunId, key: row.key };
+          if (this.#loaded.has(unitName(one))) continue;
           this.base.artifacts.set(row.workflowRunId, row.key, row);
           const gone = row.workflowStageId !== null && this.#deletedStages.has(row.workflowStageId);
           const local = gone ? { ...row, workflowStageId: null } : row;
@@ -145,7 +144,7 @@ export class LocalCopy {
         }
         break;
       case "annotations":
-        this.#putAnnotations(facet.workflowRunId, rowsOf<AnnotationRow>(results[0]));
+        this.#putAnnotations(unit.workflowRunId, rowsOf<AnnotationRow>(results[0]));
         break;
       case "outboxEvent":
         for (const row of rowsOf<OutboxEventRow>(results[0])) {
@@ -166,21 +165,21 @@ export class LocalCopy {
       case "dedupeKey":
         for (const row of rowsOf<JobRow>(results[0])) {
           const { workflowRunId, ordinal } = row;
-          const job: Facet = { of: "job", workflowRunId, ordinal };
+          const job: LoadUnit = { of: "job", workflowRunId, ordinal };
           // A job that is held already is as the transaction has left it.
           if (this.holds(job)) continue;
           this.#putJob(row);
-          this.#loaded.add(facetName(job));
+          this.#loaded.add(unitName(job));
         }
         break;
     }
-    this.#loaded.add(facetName(facet));
+    this.#loaded.add(unitName(unit));
     this.#applyDeferred();
   }
 
   #putJob(row: JobRow): void {
     const { workflowRunId, ordinal } = row;
-    if (this.#loaded.has(facetName({ of: "job", workflowRunId, ordinal }))) return;
+    if (this.#loaded.has(unitName({ of: "job", workflowRunId, ordinal }))) return;
     this.base.jobs.set(workflowRunId, ordinal, row);
     this.local.jobs.set(workflowRunId, ordinal, row);
   }
@@ -231,8 +230,8 @@ export class LocalCopy {
 
   #applyDeferred(): void {
     const ready = this.#deferred.filter((change) => {
-      const facet = facetOfChange(change);
-      return facet === null || this.holds(facet);
+      const unit = kindOfChange(change).shownIn(change);
+      return unit === null || this.holds(unit);
     });
     if (ready.length === 0) return;
     this.#deferred = this.#deferred.filter((change) => !ready.includes(change));
@@ -240,7 +239,7 @@ export class LocalCopy {
   }
 }
 
-/** A loaded facet's rows: a query answers one row, none, or a list. */
+/** A loaded unit's rows: a query answers one row, none, or a list. */
 function rowsOf<Row>(result: AnyResult | undefined): readonly Row[] {
   if (result === null || result === undefined) return [];
   return (Array.isArray(result) ? result : [result]) as unknown as readonly Row[];

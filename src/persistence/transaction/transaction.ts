@@ -6,41 +6,59 @@
  * recorded, guarded by all that was seen, as one commit. If a guard does not hold, someone else wrote in
  * between: the caller runs the callback again with a new Transaction.
  */
-import { type Change, type Guard } from "../../changes/index.ts";
+import {
+  type Change,
+  type ChangeOf,
+  type Guard,
+  guardedRow,
+  isRowGuard,
+  kindOfChange,
+  unitOfGuard,
+} from "../../changes/index.ts";
+import type { Status } from "../../contract/index.ts";
+import { checkGuards } from "../../memory/guards.ts";
 import {
   type JobRow,
-  measureRow,
   newCommitId,
   type OutboxEventRow,
   tokenBefore,
   tokenOf,
 } from "../../model/index.ts";
-import { type AnyResult, type Query, type ResultsOf } from "../../queries/index.ts";
-import type { Status } from "../../contract/index.ts";
-import { checkGuards } from "../../memory/guards.ts";
-import { answer } from "../../queries/answers.ts";
-import type { DirectUnit } from "../auto-commit.ts";
+import {
+  idempotencyKeyRef,
+  jobRef,
+  outboxEventRef,
+  type RowRef,
+  rowName,
+  stageRef,
+} from "../../model/row-ref.ts";
+import { lastOutboxEvent } from "../../model/state.ts";
+import {
+  answer,
+  type AnyResult,
+  inOrderOf,
+  kindOfQuery,
+  type Query,
+  type ResultsOf,
+} from "../../queries/index.ts";
+import type { AutoCommit } from "../auto-commit.ts";
 import { invalid, requireRoom } from "../encode.ts";
-import { type Facet, facetOfChange, facetOfGuard, facetOfQuery } from "../../queries/load-units.ts";
-import { LocalCopy } from "./local-copy.ts";
-import { guardedRow, guardOfRow, guardsOfQuery } from "./read-set.ts";
+import type { UnitOfWork, Write, Written } from "../unit-of-work.ts";
 import { acrossRuns, isAcrossRuns } from "./cross-run-reads.ts";
-import { Recorded } from "./write-set.ts";
-import type { Unit, Write, Written } from "../unit-of-work.ts";
+import { LocalCopy } from "./local-copy.ts";
+import { guardOfRow, guardsOf, guardsOfQuery } from "./read-set.ts";
+import { WriteSet } from "./write-set.ts";
 
 /** PENDING runs that a transaction's claims choose from, with what a claim is usually followed by. */
 const CLAIM_CANDIDATES = 10;
 
-/** An artifact this small fits beside any metadata but one that fills the row. */
-const SMALL_ARTIFACT_BYTES = 16 * 1_024;
-
-export class Transaction implements Unit {
-  readonly #direct: DirectUnit;
+export class Transaction implements UnitOfWork {
+  readonly #direct: AutoCommit;
   readonly #copy: LocalCopy;
-  readonly #recorded = new Recorded();
+  readonly #writeSet = new WriteSet();
   readonly #guards = new Map<string, Guard>();
-  /** Rows that the transaction wrote. */
-  readonly #written = new Set<string>();
+  /** Rows that the transaction wrote, by their names. */
+  readonly #written = new Map<string, RowRef>();
   #size = 0;
   #open = true;
   /** Nested callbacks under way. */
@@ -50,7 +68,7 @@ export class Transaction implements Unit {
   /** Reads and writes run one after the other, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(direct: DirectUnit) {
+  constructor(direct: AutoCommit) {
     this.#direct = direct;
     this.#copy = new LocalCopy((queries) => direct.read(queries));
   }
@@ -98,10 +116,9 @@ export class Transaction implements Unit {
 
   async #answers<Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     const results: AnyResult[] = [];
-    await this.#copy.load(queries.flatMap((query) => facetOfQuery(query) ?? []));
+    await this.#copy.load(queries.flatMap((query) => kindOfQuery(query).loads(query) ?? []));
     for (const query of queries) results.push(await this.#answer(query));
-    // In the order of the queries; the mapped type cannot be built member by member.
-    return results as unknown as ResultsOf<Qs>;
+    return inOrderOf(queries, results);
   }
 
   async write<const Qs extends readonly Query[] = readonly []>(
@@ -118,7 +135,7 @@ export class Transaction implements Unit {
 
   /** False when somebody else wrote what the callback had seen; nothing was written then. */
   async commit(): Promise<boolean> {
-    const changes = this.#recorded.changes(this.#copy.local);
+    const changes = this.#writeSet.changes(this.#copy.local);
     // One load is one snapshot; what it showed held at that instant.
     if (changes.length === 0 && this.#copy.loads <= 1) {
       this.#landed = true;
@@ -165,8 +182,12 @@ export class Transaction implements Unit {
     for (const { stageId, status: own } of this.#copy.local.stages.part(workflowRunId).values()) {
       const stored = this.#copy.base.stages.get(workflowRunId, stageId);
       if (own !== status || stored === undefined || stored.status === status) continue;
-      this.#see(guardsOfQuery(this.#copy.base, { q: "stage", workflowRunId, stageId }));
+      this.#seeRow(stageRef({ workflowRunId, stageId }));
     }
+  }
+
+  #seeRow(row: RowRef): void {
+    this.#see(guardsOf(this.#copy.base, { what: "row", row }));
   }
 
   #seeOwnEvents(result: AnyResult): void {
@@ -175,7 +196,7 @@ export class Transaction implements Unit {
 
   /** A sequence that was shown or named is kept: nobody else may take it first. */
   #seeOwnEvent({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }): void {
-    if (!this.#recorded.ownsEvent(workflowRunId, sequence)) return;
+    if (!this.#writeSet.owns(outboxEventRef({ workflowRunId, sequence }))) return;
     const tail = this.#copy.tailOf(workflowRunId);
     this.#see([{ on: "outboxTail", workflowRunId, sequence: tail }]);
   }
@@ -190,7 +211,7 @@ export class Transaction implements Unit {
     const { workflowRunId, ordinal } = row;
     const before = this.#copy.base.jobs.get(workflowRunId, ordinal);
     // Only what was read and not written is renewed, and only if nobody else wrote in between.
-    if (before === undefined || this.#written.has(`job\0${workflowRunId}\0${ordinal}`)) return;
+    if (before === undefined || this.#written.has(rowName(jobRef(row)))) return;
     if (tokenBefore(row) !== tokenOf(before)) return;
     this.#copy.base.jobs.set(workflowRunId, ordinal, row);
     this.#copy.local.jobs.set(workflowRunId, ordinal, row);
@@ -223,8 +244,11 @@ export class Transaction implements Unit {
     changes,
     reads,
   }: Write<Qs>): Promise<Written<Qs>> {
-    const size = requireRoom(changes, { count: this.#recorded.count, size: this.#size });
-    await this.#copy.load([...guards.map(facetOfGuard), ...changes.flatMap(neededFacet)]);
+    const size = requireRoom(changes, { count: this.#writeSet.count, size: this.#size });
+    await this.#copy.load([
+      ...guards.flatMap((guard) => unitOfGuard(guard) ?? []),
+      ...changes.flatMap((change) => kindOfChange(change).needs(change)),
+    ]);
     const violation = checkGuards(this.#copy.local, guards);
     if (violation !== null) {
       const violated = guards[violation.guard];
@@ -246,20 +270,16 @@ export class Transaction implements Unit {
 
   /** The guard that what this guard looks at is as it was read. */
   #asRead(guard: Guard): Guard {
-    return guard.on === "list" || guard.on === "outboxTail" || guard.on === "dedupeKey"
-      ? guard
-      : guardOfRow(this.#copy.base, guard);
+    return isRowGuard(guard) ? guardOfRow(this.#copy.base, guard) : guard;
   }
 
   #seeThatItHolds(guard: Guard): void {
-    const row = guardedRow(guard);
-    if (row === null || !this.#written.has(row)) {
+    if (!isRowGuard(guard) || !this.#written.has(rowName(guardedRow(guard)))) {
       this.#see([guard]);
       return;
     }
     // The transaction wrote the row, so what it is now follows from what it was and from that.
-    const expect = "expect" in guard ? guard.expect.is : null;
-    switch (expect) {
+    switch (guard.expect.is) {
       case "present":
       case "absent":
         // Seen when the row was first written.
@@ -280,7 +300,7 @@ export class Transaction implements Unit {
       case "upsertStage": {
         const { workflowRunId, stageId } = change.row;
         if (local.stages.get(workflowRunId, stageId) === undefined) {
-          this.#see(guardsOfQuery(this.#copy.base, { q: "stage", workflowRunId, stageId }));
+          this.#seeRow(stageRef(change.row));
           return { kind: "createStage", row: change.row };
         }
         const { row, set } = change;
@@ -303,103 +323,43 @@ export class Transaction implements Unit {
       }
       case "enqueueJob": {
         const { dedupeKey } = change.row;
-        if (dedupeKey !== null) {
-          this.#see(guardsOfQuery(this.#copy.base, { q: "liveJob", dedupeKey }));
-        }
+        if (dedupeKey !== null)
+          this.#see(guardsOf(this.#copy.base, { what: "dedupeKey", dedupeKey }));
         return change;
       }
       case "acquireIdempotencyKey":
-      case "releaseIdempotencyKey": {
-        const { key, commandType } = change;
-        this.#see(guardsOfQuery(this.#copy.base, { q: "idempotencyKey", key, commandType }));
+      case "releaseIdempotencyKey":
+        this.#seeRow(idempotencyKeyRef(change));
         return change;
-      }
       default:
         return change;
     }
   }
 
   #record(change: Change): void {
-    this.#recorded.add(change);
-    for (const row of writtenRows(change)) this.#written.add(row);
-    if (change.kind === "cancelJobs") this.#recordCancelled(change.workflowRunId);
+    if (change.kind === "appendOutboxEvent") this.#recordEvent(change);
+    else this.#recordRow(change, kindOfChange(change).row(change));
+    if (change.kind === "cancelJobs") this.#noteCancelled(change.workflowRunId);
     if ("sequence" in change) this.#seeOwnEvent(change);
-    if (change.kind === "appendOutboxEvent") this.#recordEvent(change.row.workflowRunId);
     if (change.kind === "deleteStage") this.#copy.forgetStage(change.id);
   }
 
-  #recordCancelled(workflowRunId: string): void {
-    for (const { ordinal, status } of this.#copy.local.jobs.part(workflowRunId).values()) {
-      if (status === "CANCELLED") this.#written.add(`job\0${workflowRunId}\0${ordinal}`);
-    }
+  #recordRow(change: Change, row: RowRef | null): void {
+    this.#writeSet.add(change, row);
+    if (row !== null) this.#written.set(rowName(row), row);
   }
 
-  #recordEvent(workflowRunId: string): void {
-    let sequence = 0;
-    for (const row of this.#copy.local.outboxEvents.part(workflowRunId).values()) {
-      if (this.#recorded.ownsEvent(workflowRunId, row.sequence)) continue;
-      sequence = Math.max(sequence, row.sequence);
-    }
-    this.#recorded.addEvent(workflowRunId, sequence);
-    this.#copy.ownEvent(workflowRunId, sequence);
-    this.#written.add(`outboxEvent\0${workflowRunId}\0${sequence}`);
+  /** The event that has just been applied is the run's last. */
+  #recordEvent(change: ChangeOf<"appendOutboxEvent">): void {
+    const last = lastOutboxEvent(this.#copy.local, change.row.workflowRunId);
+    if (last === undefined) return;
+    this.#recordRow(change, outboxEventRef(last));
+    this.#copy.ownEvent(last.workflowRunId, last.sequence);
   }
-}
 
-/** The facets that must be there before a change is applied: those whose rows decide what it does or says. */
-function neededFacet(change: Change): Facet[] {
-  const facet = facetOfChange(change);
-  if (facet === null) return [];
-  switch (change.kind) {
-    case "appendAnnotation":
-    case "publishOutboxEvent":
-    case "completeIdempotencyKey":
-      return [];
-    case "saveArtifact": {
-      // It may come to grief over the metadata that the row keeps; a small one can do without looking.
-      const run: Facet = { of: "run", id: change.row.workflowRunId };
-      const { size } = measureRow("artifacts", change.row);
-      return change.replaceMetadata || size <= SMALL_ARTIFACT_BYTES ? [run] : [facet, run];
+  #noteCancelled(workflowRunId: string): void {
+    for (const job of this.#copy.local.jobs.part(workflowRunId).values()) {
+      if (job.status === "CANCELLED") this.#written.set(rowName(jobRef(job)), jobRef(job));
     }
-    default:
-      return [facet];
-  }
-}
-
-function writtenRows(change: Change): string[] {
-  switch (change.kind) {
-    case "createRun":
-      return [`run\0${change.row.id}`];
-    case "updateRun":
-      return [`run\0${change.id}`];
-    case "createStage":
-      return [`stage\0${change.row.workflowRunId}\0${change.row.stageId}`];
-    case "updateStage":
-    case "deleteStage":
-      return [`stage\0${change.workflowRunId}\0${change.stageId}`];
-    case "saveArtifact":
-      return [`artifact\0${change.row.workflowRunId}\0${change.row.key}`];
-    case "deleteArtifact":
-      return [`artifact\0${change.workflowRunId}\0${change.key}`];
-    case "publishOutboxEvent":
-    case "countOutboxRetry":
-    case "deadLetterOutboxEvent":
-    case "replayOutboxEvent":
-      return [`outboxEvent\0${change.workflowRunId}\0${change.sequence}`];
-    case "acquireIdempotencyKey":
-    case "completeIdempotencyKey":
-    case "releaseIdempotencyKey":
-      return [`idempotencyKey\0${change.key}\0${change.commandType}`];
-    case "enqueueJob":
-      return [`job\0${change.row.workflowRunId}\0${change.row.ordinal}`];
-    case "completeJob":
-    case "suspendJob":
-    case "failJob":
-    case "returnJob":
-    case "touchJob":
-    case "releaseJob":
-      return [`job\0${change.workflowRunId}\0${change.ordinal}`];
-    default:
-      return [];
   }
 }

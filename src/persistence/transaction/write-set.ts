@@ -2,185 +2,160 @@
  * What a transaction has written, as the changes of its commit. A row that the transaction itself inserts is
  * written once, as it is in the end; updates of one other row become one.
  */
-import type { Change, ChangeOf } from "../../changes/index.ts";
-import type { State } from "../../model/state.ts";
+import { type Change, type ChangeOf, kindOfChange } from "../../changes/index.ts";
+import { type RowRef, rowName, stageRef } from "../../model/row-ref.ts";
+import type { State, TableName } from "../../model/state.ts";
 
-export class Recorded {
+/** The tables in the order of the commit. Rows refer to rows of tables before theirs. */
+const ORDER = [
+  "runs",
+  "stages",
+  "artifacts",
+  "annotations",
+  "logs",
+  "outboxEvents",
+  "idempotencyKeys",
+  "jobs",
+] as const satisfies readonly TableName[];
+type Written = (typeof ORDER)[number];
+
+type Update = ChangeOf<"updateRun"> | ChangeOf<"updateStage">;
+
+export class WriteSet {
   count = 0;
   readonly #deleteStages = new Map<string, ChangeOf<"deleteStage">>();
-  readonly #runs = new Set<string>();
-  readonly #updateRuns = new Map<string, ChangeOf<"updateRun">>();
-  readonly #stages = new Map<string, { workflowRunId: string; stageId: string }>();
-  readonly #updateStages = new Map<string, ChangeOf<"updateStage">>();
-  #artifacts: (ChangeOf<"saveArtifact"> | ChangeOf<"deleteArtifact">)[] = [];
-  #annotations: ChangeOf<"appendAnnotation">[] = [];
-  #logs: ChangeOf<"createLog">[] = [];
-  readonly #events = new Map<string, { workflowRunId: string; sequence: number }>();
-  readonly #eventUpdates: Change[] = [];
-  readonly #keys: Change[] = [];
-  readonly #jobs = new Map<string, { workflowRunId: string; ordinal: string }>();
-  readonly #jobUpdates: Change[] = [];
+  /** Rows that the transaction inserts. */
+  readonly #inserted = new Map<string, RowRef>();
+  /** Changes of other rows, by table; of one row only one, where they can be merged. */
+  readonly #others = new Map<Written, Map<string, Change>>(
+    ORDER.map((table) => [table, new Map()]),
+  );
 
-  /** Notes a change that has just been applied to the local copy. */
-  add(change: Change): void {
+  /** Notes a change that has just been applied to the local copy, and the row that it wrote, if it is one. */
+  add(change: Change, row: RowRef | null): void {
     this.count += 1;
-    switch (change.kind) {
-      case "createRun":
-        this.#runs.add(change.row.id);
+    if (change.kind === "deleteStage") return this.#deleteStage(change);
+    switch (kindOfChange(change).recorded) {
+      case "insert":
+        if (row !== null) this.#inserted.set(rowName(row), row);
         break;
-      case "updateRun":
-        if (!this.#runs.has(change.id)) merge(this.#updateRuns, change.id, change);
+      case "merge":
+        if (row !== null && !this.owns(row)) this.#merge(row, change);
         break;
-      case "createStage":
-        this.#stages.set(name(change.row.workflowRunId, change.row.stageId), change.row);
+      case "each":
+        if (row === null || !this.owns(row)) this.#note(tableOf(change, row), change);
         break;
-      case "updateStage": {
-        const stage = name(change.workflowRunId, change.stageId);
-        if (!this.#stages.has(stage)) merge(this.#updateStages, stage, change);
-        break;
-      }
-      case "deleteStage":
-        this.#deleteStage(change);
-        break;
-      case "saveArtifact":
-      case "deleteArtifact":
-        this.#artifacts.push(change);
-        break;
-      case "appendAnnotation":
-        this.#annotations.push(change);
-        break;
-      case "createLog":
-        this.#logs.push(change);
-        break;
-      case "publishOutboxEvent":
-      case "countOutboxRetry":
-      case "deadLetterOutboxEvent":
-      case "replayOutboxEvent":
-        if (!this.#events.has(name(change.workflowRunId, change.sequence))) {
-          this.#eventUpdates.push(change);
-        }
-        break;
-      case "acquireIdempotencyKey":
-      case "completeIdempotencyKey":
-      case "releaseIdempotencyKey":
-        this.#keys.push(change);
-        break;
-      case "enqueueJob":
-        this.#jobs.set(name(change.row.workflowRunId, change.row.ordinal), change.row);
-        break;
-      case "completeJob":
-      case "suspendJob":
-      case "failJob":
-      case "returnJob":
-      case "touchJob":
-      case "releaseJob":
-        if (!this.#jobs.has(name(change.workflowRunId, change.ordinal))) {
-          this.#jobUpdates.push(change);
-        }
-        break;
-      case "cancelJobs":
-        this.#jobUpdates.push(change);
-        break;
-      case "appendOutboxEvent":
-      // Noted with its sequence, by addEvent.
-      case "upsertStage":
-      case "claimJobs":
-      case "resumeJobs":
-      case "recordAiCall":
-      case "purgeExpired":
-        // A transaction resolves the first, and never sees the others.
+      case "never":
         break;
     }
   }
 
-  addEvent(workflowRunId: string, sequence: number): void {
-    this.#events.set(name(workflowRunId, sequence), { workflowRunId, sequence });
+  /** Whether the transaction inserts the row. */
+  owns(row: RowRef): boolean {
+    return this.#inserted.has(rowName(row));
   }
 
-  ownsEvent(workflowRunId: string, sequence: number): boolean {
-    return this.#events.has(name(workflowRunId, sequence));
+  #note(table: Written, change: Change): void {
+    const changes = this.#others.get(table);
+    changes?.set(String(changes.size), change);
+  }
+
+  /** Two updates of one row are one: the later value of each column, and both steps of the version. */
+  #merge(row: RowRef, change: Change): void {
+    const changes = this.#others.get(tableOf(change, row));
+    const earlier = changes?.get(rowName(row));
+    changes?.set(rowName(row), earlier === undefined ? change : merged(earlier, change));
   }
 
   #deleteStage(change: ChangeOf<"deleteStage">): void {
-    const stage = name(change.workflowRunId, change.stageId);
-    this.#updateStages.delete(stage);
+    const stage = stageRef(change);
+    this.#others.get("stages")?.delete(rowName(stage));
     // A stage that this transaction created never reaches the database.
-    if (!this.#stages.delete(stage)) this.#deleteStages.set(stage, change);
+    if (!this.#inserted.delete(rowName(stage))) this.#deleteStages.set(rowName(stage), change);
     // Deletions come first in the commit, so what was written before reaches back here.
-    this.#artifacts = this.#artifacts.map((earlier) => withoutStage(earlier, change.id));
-    this.#annotations = this.#annotations.map((earlier) => withoutStage(earlier, change.id));
-    this.#logs = this.#logs.filter((earlier) => earlier.row.workflowStageId !== change.id);
+    for (const table of ["artifacts", "annotations"] as const) {
+      const changes = this.#others.get(table);
+      for (const [name, earlier] of changes ?? [])
+        changes?.set(name, withoutStage(earlier, change.id));
+    }
+    const logs = this.#others.get("logs");
+    for (const [name, earlier] of logs ?? []) {
+      if (earlier.kind === "createLog" && earlier.row.workflowStageId === change.id)
+        logs?.delete(name);
+    }
   }
 
-  /** The changes of the commit. An order in which each finds what it needs, and neighbours share a statement. */
+  /**
+   * The changes of the commit, in an order in which each finds what it needs, and neighbours share a statement. Updates come before
+   * insertions: a job that ends frees its dedupe key, and sequences that were read are not those of appended events.
+   */
   changes(local: State): Change[] {
     return [
       ...this.#deleteStages.values(),
-      ...[...this.#runs].flatMap((id) =>
-        insert(local.runs.get(id, ""), (row) => ({ kind: "createRun", row })),
-      ),
-      ...this.#updateRuns.values(),
-      ...[...this.#stages.values()].flatMap(({ workflowRunId, stageId }) =>
-        insert(local.stages.get(workflowRunId, stageId), (row) => ({ kind: "createStage", row })),
-      ),
-      ...this.#updateStages.values(),
-      ...this.#artifacts,
-      ...this.#annotations,
-      ...this.#logs,
-      // Before the appended ones, whose sequences these do not mean.
-      ...this.#eventUpdates,
-      ...[...this.#events.values()].flatMap(({ workflowRunId, sequence }) =>
-        insert(
-          local.outboxEvents.get(workflowRunId, String(sequence)),
-          ({ sequence: _, ...row }) => ({
-            kind: "appendOutboxEvent",
-            row,
-          }),
+      ...ORDER.flatMap((table) => [
+        ...(this.#others.get(table)?.values() ?? []),
+        ...[...this.#inserted.values()].flatMap((row) =>
+          row.table === table ? (insertion(local, row) ?? []) : [],
         ),
-      ),
-      ...this.#keys,
-      ...this.#jobUpdates,
-      ...[...this.#jobs.values()].flatMap(({ workflowRunId, ordinal }) =>
-        insert(local.jobs.get(workflowRunId, ordinal), (row) => ({ kind: "enqueueJob", row })),
-      ),
+      ]),
     ];
   }
 }
 
-function name(part: string, key: string | number): string {
-  return `${part}\0${key}`;
+/** The table that a change is about. Those without a row of their own are about a run's jobs. */
+function tableOf(change: Change, row: RowRef | null): Written {
+  const table = row?.table ?? "jobs";
+  const known = ORDER.find((each) => each === table);
+  if (known === undefined) throw new TypeError(`A transaction does not write ${change.kind}`);
+  return known;
 }
 
-function insert<Row extends { commits: string }>(
-  row: Row | undefined,
-  change: (row: Omit<Row, "commits">) => Change,
-): Change[] {
-  if (row === undefined) return [];
-  const { commits: _, ...values } = row;
-  return [change(values)];
+/** The change that inserts the row as the transaction leaves it. */
+function insertion(local: State, { table, part, key }: RowRef): Change | null {
+  switch (table) {
+    case "runs": {
+      const row = local.runs.get(part, key);
+      return row === undefined ? null : { kind: "createRun", row: withoutCommits(row) };
+    }
+    case "stages": {
+      const row = local.stages.get(part, key);
+      return row === undefined ? null : { kind: "createStage", row: withoutCommits(row) };
+    }
+    case "outboxEvents": {
+      const row = local.outboxEvents.get(part, key);
+      if (row === undefined) return null;
+      const { sequence: _, ...event } = withoutCommits(row);
+      return { kind: "appendOutboxEvent", row: event };
+    }
+    case "jobs": {
+      const row = local.jobs.get(part, key);
+      return row === undefined ? null : { kind: "enqueueJob", row: withoutCommits(row) };
+    }
+    default:
+      return null;
+  }
 }
 
-/** Two updates of one row as one: the later value of each column, and both steps of the version. */
-function merge<C extends ChangeOf<"updateRun"> | ChangeOf<"updateStage">>(
-  updates: Map<string, C>,
-  key: string,
-  change: C,
-): void {
-  const earlier = updates.get(key);
-  updates.set(
-    key,
-    earlier === undefined
-      ? change
-      : {
-          ...change,
-          set: { ...earlier.set, ...change.set },
-          bump: earlier.bump + change.bump,
-        },
-  );
+function withoutCommits<Row extends { commits: string }>({ commits: _, ...row }: Row) {
+  return row;
+}
+
+function merged(earlier: Change, later: Change): Change {
+  if (earlier.kind === "updateRun" && later.kind === "updateRun") return both(earlier, later);
+  if (earlier.kind === "updateStage" && later.kind === "updateStage") return both(earlier, later);
+  return later;
+}
+
+function both<U extends Update>(earlier: U, later: U): U {
+  return {
+    ...later,
+    set: { ...earlier.set, ...later.set },
+    bump: earlier.bump + later.bump,
+  };
 }
 
 /** A change without its reference to a stage that has been deleted. */
-export function withoutStage<C extends Change>(change: C, id: string): C {
+export function withoutStage(change: Change, id: string): Change {
   if (change.kind === "saveArtifact" && change.row.workflowStageId === id) {
     return { ...change, row: { ...change.row, workflowStageId: null } };
   }

@@ -1,0 +1,122 @@
+/** Changes of idempotency keys, and the purge of what has expired. Pure. */
+import { countField, instantField, keyField, textField } from "../model/fields.ts";
+import type { IdempotencyKeyRow } from "../model/index.ts";
+import { byNumber } from "../model/order.ts";
+import { idempotencyKeyRef } from "../model/row-ref.ts";
+import type { Writer } from "../model/writer.ts";
+import { changeKind } from "./change-kind.ts";
+
+const keyOfCommand = { key: keyField, commandType: keyField };
+
+interface Acquired {
+  readonly key: string;
+  readonly commandType: string;
+  readonly at: number;
+}
+
+function newKey(
+  writer: Writer,
+  { key, commandType, at }: Acquired,
+): Omit<IdempotencyKeyRow, "state" | "result"> {
+  return { key, commandType, createdAt: at, acquiredAt: at, commits: writer.commitId };
+}
+
+export const idempotencyKeyChanges = {
+  /**
+   * Absent: inserts the key in progress, createdAt = acquiredAt = at. In progress and acquired at or before
+   * `staleBefore`: acquiredAt = at. Otherwise nothing, `commits` included.
+   */
+  acquireIdempotencyKey: changeKind(
+    "acquireIdempotencyKey",
+    {
+      ...keyOfCommand,
+      at: instantField,
+      /** Null: never taken over. */
+      staleBefore: instantField.nullable(),
+    },
+    {
+      scope: "write",
+      row: (change) => idempotencyKeyRef(change),
+      trace: "mark?",
+      recorded: "each",
+      apply(writer, change) {
+        const { key, commandType, at, staleBefore } = change;
+        const found = writer.state.idempotencyKeys.get(key, commandType);
+        if (found === undefined) {
+          const fresh = newKey(writer, change);
+          writer.put("idempotencyKeys", { ...fresh, state: "in_progress", result: null });
+          return;
+        }
+        const stale =
+          found.state === "in_progress" && staleBefore !== null && found.acquiredAt <= staleBefore;
+        if (!stale) return;
+        const commits = writer.stamp(found.commits);
+        writer.put("idempotencyKeys", { ...found, acquiredAt: at, commits });
+      },
+    },
+  ),
+
+  /** Completed with this result, whatever it was; inserted with createdAt = acquiredAt = at when absent. */
+  completeIdempotencyKey: changeKind(
+    "completeIdempotencyKey",
+    { ...keyOfCommand, at: instantField, result: textField },
+    {
+      scope: "write",
+      row: (change) => idempotencyKeyRef(change),
+      trace: "mark",
+      recorded: "each",
+      // Nothing is said about it, so nothing has to be known.
+      needs: () => [],
+      texts: ({ result }) => [{ table: "idempotencyKeys", values: { result } }],
+      apply(writer, change) {
+        const { key, commandType, result } = change;
+        const found = writer.state.idempotencyKeys.get(key, commandType);
+        const row =
+          found === undefined
+            ? newKey(writer, change)
+            : { ...found, commits: writer.stamp(found.commits) };
+        writer.put("idempotencyKeys", { ...row, state: "completed", result });
+      },
+    },
+  ),
+
+  /** Deletes the key if it is in progress. */
+  releaseIdempotencyKey: changeKind("releaseIdempotencyKey", keyOfCommand, {
+    scope: "write",
+    row: (change) => idempotencyKeyRef(change),
+    trace: "record",
+    recorded: "each",
+    apply(writer, { key, commandType }) {
+      const found = writer.state.idempotencyKeys.get(key, commandType);
+      if (found?.state === "in_progress") writer.remove("idempotencyKeys", found);
+    },
+  }),
+
+  /**
+   * Deletes idempotency keys with acquiredAt < keysBefore and the records of commits made before `commitsBefore`, oldest first: `limit`
+   * of each, and those as old as the last of them.
+   */
+  purgeExpired: changeKind(
+    "purgeExpired",
+    {
+      keysBefore: instantField,
+      commitsBefore: instantField,
+      limit: countField.min(1).max(1_000),
+    },
+    {
+      scope: "admin",
+      row: () => null,
+      trace: "none",
+      recorded: "never",
+      // Records of commits are the database's own; the maps have none.
+      apply(writer, { keysBefore, limit }) {
+        const expired = [...writer.state.idempotencyKeys.all()]
+          .filter(({ acquiredAt }) => acquiredAt < keysBefore)
+          .toSorted(byNumber((row) => row.acquiredAt));
+        const last = expired[limit - 1]?.acquiredAt ?? keysBefore;
+        for (const row of expired)
+          if (row.acquiredAt <= last) writer.remove("idempotencyKeys", row);
+      },
+    },
+  ),
+};

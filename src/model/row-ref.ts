@@ -1,0 +1,58 @@
+/** How a row is named before anybody has it: by its table and its key. */
+import type { Rows, TableName } from "./state.ts";
+
+/** A row's table, and the two parts of its key; `key` is "" where the first part is all of it. */
+export interface RowRef<Table extends TableName = TableName> {
+  readonly table: Table;
+  readonly part: string;
+  readonly key: string;
+}
+
+/** One text per row, to look it up in sets and maps. */
+export function rowName({ table, part, key }: RowRef): string {
+  return `${table}\0${part}\0${key}`;
+}
+
+export function runRef(id: string): RowRef<"runs"> {
+  return { table: "runs", part: id, key: "" };
+}
+
+export function stageRef(row: Pick<Rows["stages"], "workflowRunId" | "stageId">): RowRef<"stages"> {
+  return { table: "stages", part: row.workflowRunId, key: row.stageId };
+}
+
+export function logRef(row: Pick<Rows["logs"], "workflowRunId" | "ordinal">): RowRef<"logs"> {
+  return { table: "logs", part: row.workflowRunId, key: row.ordinal };
+}
+
+export function artifactRef(
+  row: Pick<Rows["artifacts"], "workflowRunId" | "key">,
+): RowRef<"artifacts"> {
+  return { table: "artifacts", part: row.workflowRunId, key: row.key };
+}
+
+export function annotationRef(
+  row: Pick<Rows["annotations"], "workflowRunId" | "ordinal">,
+): RowRef<"annotations"> {
+  return { table: "annotations", part: row.workflowRunId, key: row.ordinal };
+}
+
+export function outboxEventRef(
+  row: Pick<Rows["outboxEvents"], "workflowRunId" | "sequence">,
+): RowRef<"outboxEvents"> {
+  return { table: "outboxEvents", part: row.workflowRunId, key: String(row.sequence) };
+}
+
+export function idempotencyKeyRef(
+  row: Pick<Rows["idempotencyKeys"], "key" | "commandType">,
+): RowRef<"idempotencyKeys"> {
+  return { table: "idempotencyKeys", part: row.key, key: row.commandType };
+}
+
+export function jobRef(row: Pick<Rows["jobs"], "workflowRunId" | "ordinal">): RowRef<"jobs"> {
+  return { table: "jobs", part: row.workflowRunId, key: row.ordinal };
+}
+
+export function aiCallRef(row: Pick<Rows["aiCalls"], "batchId" | "ordinal">): RowRef<"aiCalls"> {
+  return { table: "aiCalls", part: row.batchId, key: row.ordinal };
+}

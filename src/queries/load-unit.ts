@@ -1,0 +1,67 @@
+/**
+ * What a transaction loads of the database at once. Once a unit is loaded, the transaction's local copy knows all of it,
+ * absent rows included.
+ */
+import type { RowRef } from "../model/row-ref.ts";
+
+export type LoadUnit =
+  /** A run, all its stages, and the sequence of its last outbox event. */
+  | { readonly of: "run"; readonly id: string }
+  | { readonly of: "artifact"; readonly workflowRunId: string; readonly key: string }
+  | { readonly of: "artifacts"; readonly workflowRunId: string }
+  | { readonly of: "annotations"; readonly workflowRunId: string }
+  | { readonly of: "outboxEvent"; readonly workflowRunId: string; readonly sequence: number }
+  | { readonly of: "idempotencyKey"; readonly key: string; readonly commandType: string }
+  | { readonly of: "job"; readonly workflowRunId: string; readonly ordinal: string }
+  | { readonly of: "jobs"; readonly workflowRunId: string }
+  /** The live job with this dedupe key. */
+  | { readonly of: "dedupeKey"; readonly dedupeKey: string };
+
+export function unitName(unit: LoadUnit): string {
+  return JSON.stringify(Object.values(unit));
+}
+
+/** A unit that includes this one. */
+export function unitAround(unit: LoadUnit): LoadUnit | null {
+  switch (unit.of) {
+    case "artifact":
+      return { of: "artifacts", workflowRunId: unit.workflowRunId };
+    case "job":
+      return { of: "jobs", workflowRunId: unit.workflowRunId };
+    default:
+      return null;
+  }
+}
+
+/** The smallest unit with the row; null for rows that no transaction reads. */
+export function unitOfRow(row: RowRef | null): LoadUnit | null {
+  if (row === null) return null;
+  const { table, part, key } = row;
+  switch (table) {
+    case "runs":
+    case "stages":
+      return { of: "run", id: part };
+    case "artifacts":
+      return { of: "artifact", workflowRunId: part, key };
+    case "annotations":
+      return { of: "annotations", workflowRunId: part };
+    case "outboxEvents":
+      return { of: "outboxEvent", workflowRunId: part, sequence: Number(key) };
+    case "idempotencyKeys":
+      return { of: "idempotencyKey", key: part, commandType: key };
+    case "jobs":
+      return { of: "job", workflowRunId: part, ordinal: key };
+    case "logs":
+    case "aiCalls":
+    case "aiCallTotals":
+      return null;
+  }
+}
+
+/** A list of a run's rows that a transaction can depend on. */
+export type ListName = "stages" | "artifacts" | "annotations" | "jobs";
+
+/** The unit with the whole list. */
+export function unitOfList(list: ListName, workflowRunId: string): LoadUnit {
+  return list === "stages" ? { of: "run", id: workflowRunId } : { of: list, workflowRunId };
+}

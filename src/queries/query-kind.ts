@@ -1,0 +1,75 @@
+/**
+ * What is known of one kind of query, told in one place: its shape, and its answer from the maps. `store/` has its SQL under the
+ * same name.
+ */
+import * as z from "zod";
+import type { Status } from "../contract/index.ts";
+import type { RowRef } from "../model/row-ref.ts";
+import type { State } from "../model/state.ts";
+import { type ListName, type LoadUnit, unitOfList, unitOfRow } from "./load-unit.ts";
+
+/**
+ * What the answer depends on, as far as a transaction guards it.
+ * - `row`: all of one row. `status`: only a run's status. `presence`: only whether an artifact is there.
+ * - `list`: which rows a run has of one kind, and each of them; of stages, only those with `status` where it is not null.
+ * - `dedupeKey`: which live job has the key.
+ */
+export type Sees =
+  | { readonly what: "row"; readonly row: RowRef }
+  | { readonly what: "status"; readonly row: RowRef<"runs"> }
+  | { readonly what: "presence"; readonly row: RowRef<"artifacts"> }
+  | {
+      readonly what: "list";
+      readonly list: ListName;
+      readonly workflowRunId: string;
+      readonly status: Status | null;
+    }
+  | { readonly what: "dedupeKey"; readonly dedupeKey: string };
+
+export interface QueryTraits<Query, Result> {
+  /** Null: nothing is guarded, as for lists across runs, which are read committed. Default. */
+  readonly sees?: (query: Query) => Sees;
+  /** The unit that a transaction loads to answer it; null: it is answered by the database. Default: what `sees` names. */
+  readonly loads?: (query: Query) => LoadUnit;
+  /** The answer from the maps. Its rows are those of the State itself, frozen. */
+  readonly answer: (state: State, query: Query) => Result;
+}
+
+export interface QueryKindOf<Schema extends z.ZodType, Result> {
+  readonly schema: Schema;
+  readonly sees: (query: z.infer<Schema>) => Sees | null;
+  readonly loads: (query: z.infer<Schema>) => LoadUnit | null;
+  readonly answer: (state: State, query: z.infer<Schema>) => Result;
+}
+
+const unguarded = () => null;
+
+/** Describes the query whose `q` is `name`, with these further members. */
+export function queryKind<const Name extends string, Fields extends z.ZodRawShape, Result>(
+  name: Name,
+  fields: Fields,
+  traits: QueryTraits<
+    z.infer<z.ZodObject<{ q: z.ZodLiteral<Name> } & Fields, z.core.$strict>>,
+    Result
+  >,
+): QueryKindOf<z.ZodObject<{ q: z.ZodLiteral<Name> } & Fields, z.core.$strict>, Result> {
+  const sees = traits.sees ?? unguarded;
+  return {
+    schema: z.strictObject({ q: z.literal(name), ...fields }),
+    sees,
+    loads: traits.loads ?? ((query) => unitSeen(sees(query))),
+    answer: traits.answer,
+  };
+}
+
+function unitSeen(seen: Sees | null): LoadUnit | null {
+  if (seen === null) return null;
+  switch (seen.what) {
+    case "list":
+      return unitOfList(seen.list, seen.workflowRunId);
+    case "dedupeKey":
+      return { of: "dedupeKey", dedupeKey: seen.dedupeKey };
+    default:
+      return unitOfRow(seen.row);
+  }
+}

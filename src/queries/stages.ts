@@ -1,0 +1,119 @@
+/** Queries of stages. Pure. */
+import * as z from "zod";
+import {
+  countField,
+  idField,
+  instantField,
+  recordIdField,
+  statusField,
+  wholeField,
+} from "../model/fields.ts";
+import { LONG_TEXT, type StageRow, withinBytes } from "../model/index.ts";
+import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
+import { stageRef } from "../model/row-ref.ts";
+import { without } from "../model/state.ts";
+import { queryKind } from "./query-kind.ts";
+import { ofRun, PAGE_ROWS, rowLimit } from "./shape.ts";
+
+const byPosition: Compare<Pick<StageRow, "executionGroup" | "stageNumber" | "stageId">> = inTurn(
+  byNumber((stage) => stage.executionGroup),
+  byNumber((stage) => stage.stageNumber),
+  byText((stage) => stage.stageId),
+);
+
+export const byStagePoll: Compare<Pick<StageRow, "nextPollAt" | "workflowRunId" | "stageId">> =
+  inTurn(
+    byNumber((row) => row.nextPollAt ?? 0),
+    byText((row) => row.workflowRunId),
+    byText((row) => row.stageId),
+  );
+
+/** Whether the stage waits for a poll that is due. */
+export function isDueForPoll(stage: StageRow, before: number): boolean {
+  return stage.status === "SUSPENDED" && stage.nextPollAt !== null && stage.nextPollAt <= before;
+}
+
+export const stageQueries = {
+  stage: queryKind(
+    "stage",
+    { ...ofRun, stageId: idField },
+    {
+      sees: (query) => ({ what: "row", row: stageRef(query) }),
+      answer: (state, { workflowRunId, stageId }): StageRow | null =>
+        state.stages.get(workflowRunId, stageId) ?? null,
+    },
+  ),
+
+  /** The stage if it still is this record: the same (run, stageId) may have been deleted and created again. */
+  stageById: queryKind(
+    "stageById",
+    { ...ofRun, stageId: idField, id: recordIdField },
+    {
+      sees: (query) => ({ what: "row", row: stageRef(query) }),
+      answer(state, { workflowRunId, stageId, id }): StageRow | null {
+        const stage = state.stages.get(workflowRunId, stageId);
+        return stage?.id === id ? stage : null;
+      },
+    },
+  ),
+
+  /**
+   * The run's stages by (executionGroup, stageNumber, stageId), all three reversed when `descending`; the first `limit`, all when
+   * null. `beforeGroup`: executionGroup < it. `withoutNextPoll`: only those whose nextPollAt is null. Columns in `omit` are answered as
+   * the JSON null.
+   */
+  stages: queryKind(
+    "stages",
+    {
+      ...ofRun,
+      status: statusField.nullable(),
+      beforeGroup: wholeField.nullable(),
+      withoutNextPoll: z.boolean(),
+      descending: z.boolean(),
+      limit: countField.nullable(),
+      after: z
+        .strictObject({ executionGroup: wholeField, stageNumber: wholeField, stageId: idField })
+        .nullish(),
+      omit: z.array(z.enum(LONG_TEXT.stages)).optional(),
+      bytesMax: countField.min(1).optional(),
+    },
+    {
+      sees: ({ workflowRunId, status }) => ({
+        what: "list",
+        list: "stages",
+        workflowRunId,
+        status,
+      }),
+      answer(state, query): StageRow[] {
+        const { status, beforeGroup, withoutNextPoll, limit, after = null } = query;
+        const order = query.descending ? descending(byPosition) : byPosition;
+        const listed = [...state.stages.part(query.workflowRunId).values()]
+          .filter((stage) => status === null || stage.status === status)
+          .filter((stage) => beforeGroup === null || stage.executionGroup < beforeGroup)
+          .filter((stage) => !withoutNextPoll || stage.nextPollAt === null)
+          .filter((stage) => after === null || order(stage, after) > 0)
+          .toSorted(order)
+          .slice(0, limit ?? undefined);
+        return withinBytes("stages", listed, query).map((stage) => without(stage, query.omit));
+      },
+    },
+  ),
+
+  /** SUSPENDED stages with a nextPollAt <= before, by (nextPollAt, run, stageId), `limit` or PAGE_ROWS of them, after the given place. */
+  suspendedStages: queryKind(
+    "suspendedStages",
+    {
+      before: instantField,
+      after: z.strictObject({ nextPollAt: instantField, ...ofRun, stageId: idField }).nullable(),
+      limit: rowLimit.optional(),
+    },
+    {
+      answer: (state, { before, after, limit = PAGE_ROWS }): StageRow[] =>
+        [...state.stages.all()]
+          .filter((stage) => isDueForPoll(stage, before))
+          .filter((stage) => after === null || byStagePoll(stage, after) > 0)
+          .toSorted(byStagePoll)
+          .slice(0, limit),
+    },
+  ),
+};

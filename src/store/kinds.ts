@@ -1,0 +1,62 @@
+/** The SQL of every kind of change and query, by its name. */
+import type { Change, ChangeKind } from "../changes/index.ts";
+import type { AnyResult, Query, QueryName } from "../queries/index.ts";
+import { aiCallChangeSql, aiCallQuerySql } from "./ai-calls.ts";
+import { annotationChangeSql, annotationQuerySql } from "./annotations.ts";
+import { artifactChangeSql, artifactQuerySql } from "./artifacts.ts";
+import { auditQuerySql } from "./audit.ts";
+import type { ChangeSql, ChangeSqlOf, FoundRow, QuerySql, QuerySqlOf } from "./change-sql.ts";
+import { idempotencyKeyChangeSql, idempotencyKeyQuerySql } from "./idempotency-keys.ts";
+import { jobQuerySql } from "./job-queries.ts";
+import { jobChangeSql } from "./jobs.ts";
+import { logChangeSql } from "./logs.ts";
+import { outboxChangeSql, outboxQuerySql } from "./outbox.ts";
+import { pageQuerySql } from "./pages.ts";
+import { runSearchQuerySql } from "./run-search.ts";
+import { runChangeSql, runQuerySql } from "./runs.ts";
+import type { Statement } from "./sql.ts";
+import { stageChangeSql, stageQuerySql } from "./stages.ts";
+
+const CHANGE_SQL: ChangeSqlOf<ChangeKind> = {
+  ...runChangeSql,
+  ...stageChangeSql,
+  ...logChangeSql,
+  ...artifactChangeSql,
+  ...annotationChangeSql,
+  ...outboxChangeSql,
+  ...idempotencyKeyChangeSql,
+  ...jobChangeSql,
+  ...aiCallChangeSql,
+};
+
+const QUERY_SQL: QuerySqlOf<QueryName> = {
+  ...runQuerySql,
+  ...runSearchQuerySql,
+  ...stageQuerySql,
+  ...artifactQuerySql,
+  ...annotationQuerySql,
+  ...outboxQuerySql,
+  ...idempotencyKeyQuerySql,
+  ...jobQuerySql,
+  ...aiCallQuerySql,
+  ...pageQuerySql,
+  ...auditQuerySql,
+};
+
+export function changeSqlOf({ kind }: Change): ChangeSql<ChangeKind> {
+  // The entry under `kind` takes the changes of that kind, and only those are handed to it.
+  return CHANGE_SQL[kind] as unknown as ChangeSql<ChangeKind>;
+}
+
+function querySqlOf({ q }: Query): QuerySql<QueryName> {
+  // The entry under `q` takes the queries with that `q`, and only those are handed to it.
+  return QUERY_SQL[q] as unknown as QuerySql<QueryName>;
+}
+
+export function queryStatement(query: Query): Statement {
+  return querySqlOf(query).select(query);
+}
+
+export function answerFrom(query: Query, rows: readonly FoundRow[]): AnyResult {
+  return querySqlOf(query).answer(rows, query);
+}
