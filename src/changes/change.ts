@@ -36,7 +36,7 @@ type AnyKind = ChangeKindOf<z.ZodType<Change>>;
 /** What is known of the change's kind. */
 export function kindOfChange({ kind }: Pick<Change, "kind">): AnyKind {
   // The kind under the name `kind` takes the changes of that kind, and this is one.
-  return CHANGE_KINDS[kind] as unknown as AnyKind;
+  return CHANGE_KINDS[kind];
 }
 
 const schemas = Object.values(CHANGE_KINDS).map(({ schema }) => schema);

@@ -1,11 +1,5 @@
-import type { AICallLogger, WorkflowPersistence } from "./interfaces.ts";
+import type { FlushableAICallLogger, WorkflowPersistence } from "./interfaces.ts";
 import type { AuditFinding, ExtendedJobQueue } from "./job-queue.ts";
-
-/** An AI call logger that can be waited for. */
-export interface FlushableAICallLogger extends AICallLogger {
-  /** Resolves when every `logCall` made so far has been written or has failed (and been reported). */
-  flush(): Promise<void>;
-}
 
 /** What every way in returns: one connection, three interfaces. */
 export interface Backend {

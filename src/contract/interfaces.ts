@@ -156,3 +156,9 @@ export interface AICallLogger {
   getStats(topicPrefix: string): Promise<AIHelperStats>;
   isRecorded(batchId: string): Promise<boolean>;
 }
+
+/** An AI call logger that can be waited for. */
+export interface FlushableAICallLogger extends AICallLogger {
+  /** Resolves when every `logCall` made so far has been written or has failed (and been reported). */
+  flush(): Promise<void>;
+}

@@ -3,8 +3,7 @@
  * consumer calls.
  */
 import type { DequeueResult } from "./inputs.ts";
-import type { JobQueue, WorkflowPersistence } from "./interfaces.ts";
-import type { FlushableAICallLogger } from "./backend.ts";
+import type { FlushableAICallLogger, JobQueue, WorkflowPersistence } from "./interfaces.ts";
 import type { OutboxRecord, Status } from "./records.ts";
 
 /** What became of one job of a batch. */

@@ -43,7 +43,7 @@ type AnyKind = QueryKindOf<z.ZodType<Query>, AnyResult>;
 /** What is known of the query's kind. */
 export function kindOfQuery({ q }: Query): AnyKind {
   // The kind under the name `q` takes the queries with that `q`, and this is one.
-  return QUERY_KINDS[q] as unknown as AnyKind;
+  return QUERY_KINDS[q];
 }
 
 /** The query's answer from the maps. */

@@ -35,7 +35,7 @@ export function runsOfNames(names: number, limit: number): number {
 const place = z.strictObject({ createdAt: instantField, ordinal: ordinalField });
 export type RunPlace = z.infer<typeof place>;
 
-const filters = z.strictObject({
+const runFilters = z.strictObject({
   status: statusField.optional(),
   workflowId: idField.optional(),
   workflowType: nameField.optional(),
@@ -51,7 +51,7 @@ const filters = z.strictObject({
   createdFrom: instantField.optional(),
   createdBefore: instantField.optional(),
 });
-export type RunFilters = z.infer<typeof filters>;
+export type RunFilters = z.infer<typeof runFilters>;
 
 /** Whether runs are found by an annotation's value: longer ones are kept out of the index. */
 export function isFindable(value: string): boolean {
@@ -99,7 +99,7 @@ export function remainingFilters(given: RunFilters): RunFilters | null {
 }
 
 const runsFields = {
-  filters,
+  filters: runFilters,
   after: place.nullable(),
   descending: z.boolean(),
   limit: countField.min(1).max(RUNS_LOOKED_AT),

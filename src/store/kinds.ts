@@ -45,12 +45,12 @@ const QUERY_SQL: QuerySqlOf<QueryName> = {
 
 export function changeSqlOf({ kind }: Change): ChangeSql<ChangeKind> {
   // The entry under `kind` takes the changes of that kind, and only those are handed to it.
-  return CHANGE_SQL[kind] as unknown as ChangeSql<ChangeKind>;
+  return CHANGE_SQL[kind];
 }
 
 function querySqlOf({ q }: Query): QuerySql<QueryName> {
   // The entry under `q` takes the queries with that `q`, and only those are handed to it.
-  return QUERY_SQL[q] as unknown as QuerySql<QueryName>;
+  return QUERY_SQL[q];
 }
 
 export function queryStatement(query: Query): Statement {

@@ -63,11 +63,11 @@ export const KEY_COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
 
 /** `select` from the row's table, where the row is. */
 export function fromRow(select: string, { table, part, key }: RowRef): Statement {
-  const columns = KEY_COLUMNS[table];
+  const keys = KEY_COLUMNS[table];
   const second = table === "outboxEvents" ? Number(key) : key;
   return statement(
-    `${select} FROM "${snakeCase(table)}" WHERE ${columns.map((name) => `"${name}" = ?`).join(" AND ")}`,
-    ...[part, second].slice(0, columns.length),
+    `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `"${name}" = ?`).join(" AND ")}`,
+    ...[part, second].slice(0, keys.length),
   );
 }
 
