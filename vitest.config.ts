@@ -15,6 +15,12 @@ const resolve = {
   ],
 };
 
+/** Rooms without a platform: their tests run in plain Node, within seconds. */
+const UNIT = [
+  ...["model", "queries", "changes", "memory"].map((room) => `test/${room}/**/*.test.ts`),
+  "test/history/checker.test.ts",
+];
+
 export default defineConfig(async () => {
   const migrations = await readD1Migrations("migrations");
   return {
@@ -36,10 +42,14 @@ export default defineConfig(async () => {
           test: {
             name: "workerd",
             include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
-            exclude: ["test/e2e/**", "**/*.node.test.ts", "**/node_modules/**"],
+            exclude: ["test/e2e/**", "**/*.node.test.ts", "**/node_modules/**", ...UNIT],
             setupFiles: ["test/support/migrate.ts"],
             testTimeout: 60_000,
           },
+        },
+        {
+          resolve,
+          test: { name: "unit", include: UNIT, testTimeout: 60_000 },
         },
         {
           // What needs a bundler.

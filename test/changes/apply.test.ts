@@ -17,7 +17,7 @@ import {
   aState,
   contentOf,
   id,
-} from "./support.ts";
+} from "../memory/support.ts";
 
 const big = "x".repeat(ROW_BYTES_MAX);
 const runKey = { workflowRunId: "run" };
