@@ -1,19 +1,20 @@
 /** The contract over a Worker's own bindings, in process. */
 import { Connection, type ConnectionOptions } from "./persistence/connection.ts";
 import type { Backend } from "./contract/index.ts";
-import { openStore, type WorkflowEngineEnv } from "./queue/index.ts";
+import { openStore, type WorkflowEngineEnv } from "./worker/index.ts";
 
 export * from "./contract/index.ts";
 export { RunCoordinator } from "./coordinator/index.ts";
-export type { DispatchVars, WakeUpQueue, WorkflowEngineEnv } from "./queue/index.ts";
+export type { DispatchVars, WakeUpQueue } from "./queue/index.ts";
+export type { WorkflowEngineEnv } from "./worker/index.ts";
 export { WorkflowEngine, WorkflowReader, WorkflowWorker } from "./rpc/workflow-engine.ts";
+export type { SweepReport } from "./schedule/index.ts";
 export {
   dispatcher,
   type Dispatcher,
   type DispatcherOptions,
-  type SweepReport,
   type WakeUpBatch,
-} from "./schedule/index.ts";
+} from "./worker/index.ts";
 export type { ConnectionOptions } from "./persistence/connection.ts";
 export type { RetryOptions } from "./persistence/retry.ts";
 

@@ -6,7 +6,7 @@ import { RunCoordinator } from "./coordinator/index.ts";
 import type { HttpEnv } from "./http/support.ts";
 import { app } from "./http/app.ts";
 import { WorkflowEngine, WorkflowReader, WorkflowWorker } from "./rpc/workflow-engine.ts";
-import { dispatcher } from "./schedule/index.ts";
+import { dispatcher } from "./worker/index.ts";
 
 export { RunCoordinator, WorkflowEngine, WorkflowReader, WorkflowWorker };
 

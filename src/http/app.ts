@@ -3,7 +3,7 @@ import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
 import { newCommitId, withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
-import { openStore } from "../queue/index.ts";
+import { openStore } from "../worker/index.ts";
 import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
 import { callerOf, corsOrigins } from "./authentication.ts";
 import { logLine } from "./log-line.ts";

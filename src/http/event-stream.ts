@@ -4,7 +4,7 @@
  * has passed on, and its reader notices nothing. What waits for a slow reader is no more than one connection carries.
  */
 import * as z from "zod";
-import { ALIVE, RESUME } from "../queue/index.ts";
+import { ALIVE, RESUME } from "../worker/index.ts";
 
 /** Opens a WebSocket on which the events after a sequence come. */
 export type Opener = (after: number) => Promise<WebSocket>;

@@ -4,7 +4,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { type Store } from "../changes/index.ts";
 import { JSON_DEPTH_MAX, parseJson } from "../model/index.ts";
 import { type Backend, type CreateAICallInput, isServiceError } from "../contract/index.ts";
-import type { WorkflowEngineEnv } from "../queue/index.ts";
+import type { WorkflowEngineEnv } from "../worker/index.ts";
 import type { AccessEnv } from "./access.ts";
 import { boundedText, mediaType, requireReadable, tooLong } from "./body.ts";
 import { idempotent } from "./idempotency/transactional.ts";

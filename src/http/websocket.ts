@@ -1,6 +1,6 @@
 /** What is special about a request that becomes a WebSocket: browsers let its sender set no header. */
 import type { HonoRequest } from "hono";
-import { WATCH_PROTOCOL } from "../queue/index.ts";
+import { WATCH_PROTOCOL } from "../worker/index.ts";
 
 /** A subprotocol that carries the token: this and the base64url of it. */
 const BEARER = "bearer.";

@@ -4,9 +4,7 @@ export {
   type ConsumerOptions,
   type WakeUpDelivery,
 } from "./consumer.ts";
-export { openStore, wakerOf, type WorkflowEngineEnv } from "../worker/open-store.ts";
 export { createWaker, type Waker, type WakeUpQueue } from "./producer.ts";
 export { dispatchSettings, type DispatchSettings, type DispatchVars } from "./settings.ts";
 export type { WakeUpMessage } from "./wake-up.ts";
 export { WakingStore } from "./waking-store.ts";
-export { ALIVE, openWatch, RESUME, WATCH_PROTOCOL } from "../worker/open-watch.ts";

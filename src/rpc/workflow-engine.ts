@@ -14,7 +14,7 @@ import {
 } from "../changes/index.ts";
 import { type AnyResult } from "../queries/index.ts";
 import { type Envelope, isServiceError, ServiceError, toEnvelope } from "../contract/index.ts";
-import { openStore, type WorkflowEngineEnv } from "../queue/index.ts";
+import { openStore, type WorkflowEngineEnv } from "../worker/index.ts";
 import { validCommit, validQueries } from "../changes/validation.ts";
 
 /** A commit, also one that came as a stream. */

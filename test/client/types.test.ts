@@ -9,7 +9,7 @@ import type {
 } from "../../src/contract/index.ts";
 import type { embed } from "../../src/embed.ts";
 import type { RunCoordinator } from "../../src/coordinator/index.ts";
-import type { WorkflowEngineEnv } from "../../src/queue/index.ts";
+import type { WorkflowEngineEnv } from "../../src/worker/index.ts";
 import type { WorkflowEngine } from "../../src/rpc/workflow-engine.ts";
 import type * as handedOver from "./handed-over.ts";
 

@@ -1,7 +1,8 @@
 /** What dispatch does: batches of claims and settles, figures, and ticks of the sweep. */
 import { Connection } from "../../src/persistence/connection.ts";
 import type { DequeueResult } from "../../src/contract/index.ts";
-import { dispatchSettings, openStore } from "../../src/queue/index.ts";
+import { dispatchSettings } from "../../src/queue/index.ts";
+import { openStore } from "../../src/worker/index.ts";
 import { sweep } from "../../src/schedule/index.ts";
 import type { Call } from "./calls.ts";
 import { clearLive, job, MINUTE, NOW, recordedEnv, type World } from "./live.ts";

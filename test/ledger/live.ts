@@ -6,7 +6,7 @@ import { type Backend, toEnvelope } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
 import { type Commit, fromWire } from "../../src/changes/index.ts";
 import { commitIdAt } from "../../src/model/index.ts";
-import type { WorkflowEngineEnv } from "../../src/queue/index.ts";
+import type { WorkflowEngineEnv } from "../../src/worker/index.ts";
 import { D1Store } from "../../src/store/index.ts";
 import type { Recorder } from "./recorder.ts";
 

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { embed } from "../../src/embed.ts";
-import { consume, dispatchSettings, openStore } from "../../src/queue/index.ts";
+import { consume, dispatchSettings } from "../../src/queue/index.ts";
+import { openStore } from "../../src/worker/index.ts";
 import type { DequeueResult, JobHandler, JobOutcome } from "../../src/contract/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";

@@ -3,12 +3,8 @@ import { newCommitId } from "../../src/model/index.ts";
 import { Connection } from "../../src/persistence/connection.ts";
 import type { JobHandler } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
-import {
-  createWaker,
-  type DispatchVars,
-  openStore,
-  type WakeUpQueue,
-} from "../../src/queue/index.ts";
+import { createWaker, type DispatchVars, type WakeUpQueue } from "../../src/queue/index.ts";
+import { openStore } from "../../src/worker/index.ts";
 import { D1_FAULTS } from "../../src/testing/faulty-d1.ts";
 import { withoutPauses } from "../faults/support/time.ts";
 import { emptyDatabase } from "../support/database.ts";

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import type { HonoRequest } from "hono";
 import { idField } from "../../model/fields.ts";
-import { openWatch, WATCH_PROTOCOL } from "../../queue/index.ts";
+import { openWatch, WATCH_PROTOCOL } from "../../worker/index.ts";
 import { requireOwnOrigin } from "../authentication.ts";
 import { eventStream } from "../event-stream.ts";
 import { HttpFault } from "../problem.ts";

@@ -10,10 +10,9 @@ import {
   type ConsumedBatch,
   dispatchSettings,
   type DispatchVars,
-  openStore,
   type WakeUpDelivery,
-  wakerOf,
 } from "../../../src/queue/index.ts";
+import { openStore, wakerOf } from "../../../src/worker/index.ts";
 import { sweep, type SweepReport } from "../../../src/schedule/index.ts";
 import { D1Store } from "../../../src/store/index.ts";
 import { faultyD1, type FaultyD1 } from "../../../src/testing/faulty-d1.ts";

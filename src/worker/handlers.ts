@@ -1,13 +1,7 @@
 /** The handlers of the platform: the queue's consumer and the cron. Neither trusts what it is handed. */
 import type { JobHandler } from "../contract/index.ts";
-import {
-  consume,
-  dispatchSettings,
-  openStore,
-  wakerOf,
-  type WakeUpDelivery,
-  type WorkflowEngineEnv,
-} from "../queue/index.ts";
+import { consume, dispatchSettings, type WakeUpDelivery } from "../queue/index.ts";
+import { openStore, wakerOf, type WorkflowEngineEnv } from "./open-store.ts";
 import { sweep } from "../schedule/sweep.ts";
 
 /** A batch of messages, as far as it is used. */
