@@ -93,9 +93,14 @@ function failedOnceMore({ failures }: JobRow) {
   return { failures: failures + 1, undelivered: 0 };
 }
 
-/** The pause after so many in a row. */
-function backoffMs({ baseMs, capMs, jitterPermille }: RetryBackoff, count: number): number {
-  const waitMs = Math.min(baseMs * 2 ** Math.min(count, RETRY_EXPONENT_MAX), capMs);
+/** The pause after so many, of which a job that nobody was given has none. */
+function backoffMs(
+  { baseMs, capMs, jitterPermille }: RetryBackoff,
+  count: number,
+  { attempt }: JobRow,
+): number {
+  const doublings = Math.min(count, attempt, RETRY_EXPONENT_MAX);
+  const waitMs = Math.min(baseMs * 2 ** doublings, capMs);
   return waitMs + Math.floor((waitMs * jitterPermille) / 1_000);
 }
 
@@ -234,7 +239,8 @@ export const jobChanges = {
 
   /**
    * failures + 1, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
-   * nextPollAt = at + the backoff after so many failures; otherwise FAILED, completedAt = at. Nothing if terminal.
+   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt = at.
+   * Nothing if terminal.
    */
   failJob: changeKind(
     "failJob",
@@ -260,7 +266,7 @@ export const jobChanges = {
             status: "PENDING",
             workerId: null,
             lockedAt: null,
-            nextPollAt: at + backoffMs(change.retry, failed.failures),
+            nextPollAt: at + backoffMs(change.retry, failed.failures, job),
           });
           return;
         }
@@ -290,7 +296,7 @@ export const jobChanges = {
           maxAttempts: job.maxAttempts + 1,
           workerId: null,
           lockedAt: null,
-          nextPollAt: at + backoffMs(retry, undelivered),
+          nextPollAt: at + backoffMs(retry, undelivered, job),
           lastError: error,
           updatedAt: at,
         });
