@@ -8,9 +8,7 @@ import type { LongTextTable } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
 import { type LoadUnit, unitOfRow } from "../queries/load-unit.ts";
-
-/** What a caller may do: a token's scopes, and what an entrypoint offers. */
-export type Scope = "read" | "write" | "work" | "admin";
+import type { AnyOf } from "./scope.ts";
 
 /**
  * How a commit whose answer was lost is recognised by what this change left behind.
@@ -52,8 +50,8 @@ export interface WrittenText {
 }
 
 export interface ChangeTraits<Change> {
-  /** The scope that a caller needs. */
-  readonly scope: Scope;
+  /** The scopes of which a caller needs one. */
+  readonly scope: AnyOf;
   /** The one row that the change writes, where it is known beforehand. */
   readonly row: (change: Change) => RowRef | null;
   readonly trace: Trace | ((change: Change) => Trace);

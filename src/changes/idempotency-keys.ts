@@ -5,6 +5,7 @@ import { byNumber } from "../model/order.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
+import { ADMIN, WRITE } from "./scope.ts";
 
 const keyOfCommand = { key: keyField, commandType: keyField };
 
@@ -35,7 +36,7 @@ export const idempotencyKeyChanges = {
       staleBefore: instantField.nullable(),
     },
     {
-      scope: "write",
+      scope: WRITE,
       row: (change) => idempotencyKeyRef(change),
       trace: "mark?",
       recorded: "each",
@@ -61,7 +62,7 @@ export const idempotencyKeyChanges = {
     "completeIdempotencyKey",
     { ...keyOfCommand, at: instantField, result: textField },
     {
-      scope: "write",
+      scope: WRITE,
       row: (change) => idempotencyKeyRef(change),
       trace: "mark",
       recorded: "each",
@@ -82,7 +83,7 @@ export const idempotencyKeyChanges = {
 
   /** Deletes the key if it is in progress. */
   releaseIdempotencyKey: changeKind("releaseIdempotencyKey", keyOfCommand, {
-    scope: "write",
+    scope: WRITE,
     row: (change) => idempotencyKeyRef(change),
     trace: "record",
     recorded: "each",
@@ -104,7 +105,7 @@ export const idempotencyKeyChanges = {
       limit: countField.min(1).max(1_000),
     },
     {
-      scope: "admin",
+      scope: ADMIN,
       row: () => null,
       trace: "none",
       recorded: "never",

@@ -3,7 +3,6 @@ export * from "./change.ts";
 export {
   type JobKey,
   type Recording,
-  type Scope,
   type Trace,
   type WakeUp,
   type WrittenText,
@@ -15,3 +14,5 @@ export { runsToLineUp } from "./outbox.ts";
 export type { RunSet } from "./runs.ts";
 export type { StageSet } from "./stages.ts";
 export * from "./wire.ts";
+export * from "./scope.ts";
+export * from "./scopes.ts";

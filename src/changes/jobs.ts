@@ -21,6 +21,7 @@ import type { State } from "../model/state.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
 import { byPoll, findLiveJob, isLive, isResumable } from "../queries/jobs.ts";
 import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
+import { ADMIN, WORK, WRITE } from "./scope.ts";
 
 const jobKey = { workflowRunId: idField, ordinal: ordinalField };
 /** The fence of a delivery: the change does nothing if the job's attempt is another. Absent: any. */
@@ -106,7 +107,7 @@ function backoffMs(
 
 /** What the changes of one delivered job have in common. */
 const settling = {
-  scope: "work",
+  scope: WORK,
   row: (change: JobKey) => jobRef(change),
   trace: "mark?",
   recorded: "each",
@@ -119,7 +120,7 @@ export const jobChanges = {
     "enqueueJob",
     { row: newJobRow },
     {
-      scope: "write",
+      scope: WRITE,
       row: ({ row }) => jobRef(row),
       trace: ({ row }) => (row.dedupeKey === null ? "row" : "row?"),
       recorded: "insert",
@@ -156,7 +157,7 @@ export const jobChanges = {
       at: instantField,
     },
     {
-      scope: "work",
+      scope: WORK,
       row: () => null,
       trace: "row?",
       recorded: "never",
@@ -183,7 +184,8 @@ export const jobChanges = {
     "resumeJobs",
     { limit: countField.max(RESUME_JOBS_MAX), at: instantField },
     {
-      scope: "work",
+      // Before its instant, if the change says so.
+      scope: ADMIN,
       row: () => null,
       trace: "none",
       recorded: "never",
@@ -329,6 +331,8 @@ export const jobChanges = {
     { ...jobKey, staleBefore: instantField, error: jobErrorField, at: instantField },
     {
       ...settling,
+      // A fresh lease too, if the change says so.
+      scope: ADMIN,
       texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
       apply(writer, change) {
         const { at, error, staleBefore } = change;
@@ -350,7 +354,7 @@ export const jobChanges = {
     "cancelJobs",
     { workflowRunId: idField, at: instantField },
     {
-      scope: "write",
+      scope: WRITE,
       row: () => null,
       trace: "row?",
       recorded: "each",

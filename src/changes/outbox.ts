@@ -5,6 +5,7 @@ import { outboxEventRef } from "../model/row-ref.ts";
 import { firstWaiting, isWaiting, lastOutboxEvent } from "../model/state.ts";
 import type { Writer } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
+import { WRITE } from "./scope.ts";
 
 const eventKey = { workflowRunId: idField, sequence: countField };
 
@@ -48,7 +49,7 @@ export const outboxChanges = {
     "appendOutboxEvent",
     { row: newOutboxEventRow },
     {
-      scope: "write",
+      scope: WRITE,
       // The database gives the sequence.
       row: () => null,
       trace: "mark",
@@ -78,7 +79,7 @@ export const outboxChanges = {
     "publishOutboxEvent",
     { ...eventKey, at: instantField },
     {
-      scope: "write",
+      scope: WRITE,
       row: (change) => outboxEventRef(change),
       trace: "none",
       recorded: "each",
@@ -96,7 +97,7 @@ export const outboxChanges = {
 
   /** retryCount + 1. If the event is the run's first waiting one, the run goes to the end of the line. */
   countOutboxRetry: changeKind("countOutboxRetry", eventKey, {
-    scope: "write",
+    scope: WRITE,
     row: (change) => outboxEventRef(change),
     trace: "mark",
     recorded: "each",
@@ -114,7 +115,7 @@ export const outboxChanges = {
     "deadLetterOutboxEvent",
     { ...eventKey, at: instantField },
     {
-      scope: "write",
+      scope: WRITE,
       row: (change) => outboxEventRef(change),
       trace: "mark?",
       recorded: "each",
@@ -129,7 +130,7 @@ export const outboxChanges = {
 
   /** dlqAt = null, retryCount = 0. The run goes to the end of the line. */
   replayOutboxEvent: changeKind("replayOutboxEvent", eventKey, {
-    scope: "write",
+    scope: WRITE,
     row: (change) => outboxEventRef(change),
     trace: "mark",
     recorded: "each",

@@ -5,6 +5,7 @@ import { aiCallRow, logRow, measureRow, newAnnotationRow, newArtifactRow } from 
 import { aiCallRef, annotationRef, artifactRef, logRef } from "../model/row-ref.ts";
 import { checkFits } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
+import { NOTE, WRITE } from "./scope.ts";
 
 /** An artifact this small fits beside any metadata but one that fills the row. */
 const SMALL_ARTIFACT_BYTES = 16 * 1_024;
@@ -15,7 +16,7 @@ export const recordChanges = {
     "createLog",
     { row: logRow },
     {
-      scope: "work",
+      scope: NOTE,
       row: ({ row }) => logRef(row),
       // A log goes with its stage.
       trace: ({ row }) => (row.workflowStageId === null ? "row" : "row?"),
@@ -43,7 +44,7 @@ export const recordChanges = {
       linkStageId: idField.nullable(),
     },
     {
-      scope: "write",
+      scope: WRITE,
       row: ({ row }) => artifactRef(row),
       trace: "mark",
       recorded: "each",
@@ -87,7 +88,7 @@ export const recordChanges = {
     "deleteArtifact",
     { workflowRunId: idField, key: keyField },
     {
-      scope: "write",
+      scope: WRITE,
       row: (change) => artifactRef(change),
       trace: "record",
       recorded: "each",
@@ -106,7 +107,7 @@ export const recordChanges = {
     "appendAnnotation",
     { row: newAnnotationRow },
     {
-      scope: "work",
+      scope: NOTE,
       row: ({ row }) => annotationRef(row),
       trace: ({ row }) => (row.idempotencyKey === null ? "row" : "row?"),
       recorded: "each",
@@ -134,7 +135,7 @@ export const recordChanges = {
     "recordAiCall",
     { row: aiCallRow },
     {
-      scope: "work",
+      scope: NOTE,
       row: ({ row }) => aiCallRef(row),
       // Its row may be an earlier call's, and tells nothing about the others of this commit.
       trace: "none",

@@ -13,6 +13,7 @@ import {
 import { newRunRow } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
 import { changeKind } from "./change-kind.ts";
+import { WRITE } from "./scope.ts";
 import { given } from "./set.ts";
 
 /** The columns an update of a run may set; an absent member leaves the column alone. */
@@ -35,7 +36,7 @@ export const runChanges = {
     "createRun",
     { row: newRunRow },
     {
-      scope: "write",
+      scope: WRITE,
       row: ({ row }) => runRef(row.id),
       trace: "mark",
       recorded: "insert",
@@ -52,7 +53,7 @@ export const runChanges = {
     "updateRun",
     { id: idField, set: runSet, at: instantField, bump: wholeField },
     {
-      scope: "write",
+      scope: WRITE,
       row: ({ id }) => runRef(id),
       trace: "mark",
       recorded: "merge",

@@ -13,6 +13,7 @@ import { newStageRow, type StageRow } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
+import { WRITE } from "./scope.ts";
 import { given } from "./set.ts";
 
 /** The columns an update of a stage may set; an absent member leaves the column alone. */
@@ -58,7 +59,7 @@ export const stageChanges = {
     "createStage",
     { row: newStageRow },
     {
-      scope: "write",
+      scope: WRITE,
       row: ({ row }) => stageRef(row),
       trace: "mark",
       recorded: "insert",
@@ -74,7 +75,7 @@ export const stageChanges = {
     "updateStage",
     { ...stageKey, set: stageSet, at: instantField, bump: wholeField },
     {
-      scope: "write",
+      scope: WRITE,
       row: (change) => stageRef(change),
       trace: "mark",
       recorded: "merge",
@@ -91,7 +92,7 @@ export const stageChanges = {
     "upsertStage",
     { row: newStageRow, set: stageSet },
     {
-      scope: "write",
+      scope: WRITE,
       row: ({ row }) => stageRef(row),
       trace: "mark",
       // A transaction knows which of the two it is.
@@ -117,7 +118,7 @@ export const stageChanges = {
     "deleteStage",
     { ...stageKey, id: recordIdField },
     {
-      scope: "write",
+      scope: WRITE,
       row: (change) => stageRef(change),
       trace: "record",
       recorded: "each",

@@ -3,6 +3,7 @@ export * from "./ids.ts";
 export * from "./instant.ts";
 export * from "./json.ts";
 export * from "./json-numbers.ts";
+export * from "./json-shape.ts";
 export * from "./limits.ts";
 export * from "./outbox-record.ts";
 export * from "./rows.ts";

@@ -1,6 +1,6 @@
 /** Queries of jobs. Pure. */
 import * as z from "zod";
-import { instantField, keyField, ordinalField } from "../model/fields.ts";
+import { instantField, keyField, listField, ordinalField } from "../model/fields.ts";
 import {
   type JobRow,
   type JobState,
@@ -100,9 +100,7 @@ export const jobQueries = {
   jobStates: queryKind(
     "jobStates",
     {
-      keys: z
-        .array(z.strictObject({ ...ofRun, ordinal: ordinalField }))
-        .max(TRANSACTION_CHANGES_MAX),
+      keys: listField(z.strictObject({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX),
       now: instantField,
     },
     {

@@ -4,6 +4,8 @@
  * more; what is in `omit` is not counted. Its first row is always there.
  */
 import * as z from "zod";
+import { listField } from "../model/fields.ts";
+import { READ_QUERIES_MAX } from "../model/limits.ts";
 import type { State } from "../model/state.ts";
 import { jobQueries } from "./jobs.ts";
 import { idempotencyKeyQueries, outboxQueries } from "./outbox.ts";
@@ -66,3 +68,6 @@ export const query: z.ZodType<Query> = z.discriminatedUnion(
   "q",
   schemas as unknown as [(typeof schemas)[number]],
 );
+
+/** Queries that are asked together. */
+export const queryList = listField(query, READ_QUERIES_MAX);

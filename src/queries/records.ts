@@ -3,6 +3,7 @@ import * as z from "zod";
 import {
   countField,
   instantField,
+  listField,
   keyField,
   nameField,
   ordinalField,
@@ -16,7 +17,7 @@ import {
   LONG_TEXT,
   withinBytes,
 } from "../model/index.ts";
-import { ANNOTATIONS_LIST_MAX } from "../model/limits.ts";
+import { ANNOTATIONS_LIST_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, compareUtf8, inTurn } from "../model/order.ts";
 import { artifactRef } from "../model/row-ref.ts";
 import { type Rows, without } from "../model/state.ts";
@@ -111,7 +112,7 @@ export const recordQueries = {
       ...ofRun,
       filters: annotationFilters,
       after: z.strictObject({ createdAt: instantField, ordinal: ordinalField }).nullish(),
-      omit: z.array(z.enum(LONG_TEXT.annotations)).optional(),
+      omit: listField(z.enum(LONG_TEXT.annotations), LONG_COLUMNS_MAX).optional(),
       bytesMax: countField.min(1).optional(),
     },
     {
@@ -144,7 +145,10 @@ export const recordQueries = {
       descending: z.boolean(),
       limit: countField.max(1_000),
       /** Long columns that are answered as the JSON null. */
-      omit: z.array(z.enum(["message", "metadata", "data", "payload"])).optional(),
+      omit: listField(
+        z.enum(["message", "metadata", "data", "payload"]),
+        LONG_COLUMNS_MAX,
+      ).optional(),
       bytesMax: countField.min(1).optional(),
     },
     {

@@ -8,13 +8,14 @@ import {
   countField,
   idField,
   instantField,
+  listField,
   keyField,
   nameField,
   ordinalField,
   statusField,
   textField,
 } from "../model/fields.ts";
-import { ANNOTATION_VALUE_FOUND_MAX } from "../model/limits.ts";
+import { ANNOTATION_VALUE_FOUND_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
 import { LONG_TEXT, longTextOfAll, type RunRow, withinBytes } from "../model/rows.ts";
 import { type State, without } from "../model/state.ts";
@@ -103,7 +104,7 @@ const runsFields = {
   after: place.nullable(),
   descending: z.boolean(),
   limit: countField.min(1).max(RUNS_LOOKED_AT),
-  omit: z.array(z.enum(LONG_TEXT.runs)).optional(),
+  omit: listField(z.enum(LONG_TEXT.runs), LONG_COLUMNS_MAX).optional(),
   bytesMax: countField.min(1).optional(),
 };
 type RunsQuery = z.infer<z.ZodObject<typeof runsFields>>;

@@ -4,11 +4,12 @@ import {
   countField,
   idField,
   instantField,
+  listField,
   recordIdField,
   statusField,
   wholeField,
 } from "../model/fields.ts";
-import { LONG_TEXT, type StageRow, withinBytes } from "../model/index.ts";
+import { LONG_COLUMNS_MAX, LONG_TEXT, type StageRow, withinBytes } from "../model/index.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { without } from "../model/state.ts";
@@ -74,7 +75,7 @@ export const stageQueries = {
       after: z
         .strictObject({ executionGroup: wholeField, stageNumber: wholeField, stageId: idField })
         .nullish(),
-      omit: z.array(z.enum(LONG_TEXT.stages)).optional(),
+      omit: listField(z.enum(LONG_TEXT.stages), LONG_COLUMNS_MAX).optional(),
       bytesMax: countField.min(1).optional(),
     },
     {

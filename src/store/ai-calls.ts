@@ -2,7 +2,7 @@
  * AI calls: the SQL of their queries and changes. Totals per (topic, model) are kept as calls are recorded,
  * so statistics read them and never the calls.
  */
-import { allRows, type ChangeSqlOf, hasRow, type QuerySqlOf } from "./change-sql.ts";
+import { plainRows, presence, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { aiCalls, aiCallTotals } from "./schema.ts";
@@ -98,6 +98,6 @@ export const aiCallChangeSql: ChangeSqlOf<"recordAiCall"> = {
 };
 
 export const aiCallQuerySql: QuerySqlOf<"aiCallTotals" | "aiBatch"> = {
-  aiCallTotals: { select: selectAiCallTotals, answer: allRows },
-  aiBatch: { select: selectAiBatch, answer: hasRow },
+  aiCallTotals: { select: selectAiCallTotals, ...plainRows },
+  aiBatch: { select: selectAiBatch, ...presence },
 };

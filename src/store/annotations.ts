@@ -1,5 +1,5 @@
 /** Annotations: the SQL of their queries and changes. */
-import { allRows, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
+import { rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { isFindable, type QueryOf } from "../queries/index.ts";
 import { annotations } from "./schema.ts";
@@ -80,5 +80,5 @@ export const annotationChangeSql: ChangeSqlOf<"appendAnnotation"> = {
 };
 
 export const annotationQuerySql: QuerySqlOf<"annotations"> = {
-  annotations: { select: selectAnnotations, answer: allRows },
+  annotations: { select: selectAnnotations, ...rowsOf(annotations) },
 };

@@ -1,5 +1,5 @@
 /** Artifacts: the SQL of their queries and changes. */
-import { allRows, type ChangeSqlOf, hasRow, oneRow, type QuerySqlOf } from "./change-sql.ts";
+import { aRowOf, presence, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
@@ -81,7 +81,7 @@ export const artifactChangeSql: ChangeSqlOf<"saveArtifact" | "deleteArtifact"> =
 };
 
 export const artifactQuerySql: QuerySqlOf<"artifact" | "hasArtifact" | "artifacts"> = {
-  artifact: { select: selectArtifact, answer: oneRow },
-  hasArtifact: { select: selectArtifactExists, answer: hasRow },
-  artifacts: { select: selectArtifacts, answer: allRows },
+  artifact: { select: selectArtifact, ...aRowOf(artifacts) },
+  hasArtifact: { select: selectArtifactExists, ...presence },
+  artifacts: { select: selectArtifacts, ...rowsOf(artifacts) },
 };

@@ -3,7 +3,7 @@
  * index, jobs through the partial indexes, and of each such run its own stages and jobs.
  * The unary plus keeps D1 from looking up the live rows of all runs where those of one are meant.
  */
-import { allRows, type QuerySqlOf } from "./change-sql.ts";
+import { plainRows, type QuerySqlOf } from "./change-sql.ts";
 import { AUDIT_FAILURE_MS } from "../model/index.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { type Statement, statement } from "./sql.ts";
@@ -47,5 +47,5 @@ export function selectAudit({ now, limit }: QueryOf<"audit">): Statement {
 }
 
 export const auditQuerySql: QuerySqlOf<"audit"> = {
-  audit: { select: selectAudit, answer: allRows },
+  audit: { select: selectAudit, ...plainRows },
 };

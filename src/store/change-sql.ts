@@ -1,4 +1,5 @@
 /** What `store/` knows of each kind of change and query: its SQL. The descriptions stand under the same names in `changes/` and `queries/`. */
+import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { ChangeKind, ChangeOf } from "../changes/index.ts";
 import type { QueryName, QueryOf, QueryResults } from "../queries/index.ts";
 import type { Statement } from "./sql.ts";
@@ -15,9 +16,16 @@ export interface ChangeSql<Kind extends ChangeKind> {
 /** A row as D1 answers it, under the names of its properties. */
 export type FoundRow = Readonly<Record<string, unknown>>;
 
+/** What an answer holds, for its bound in bytes: whole rows of a table, rows of a few ids and numbers, or one number or flag. */
+export type AnswerSize =
+  | { readonly rows: SQLiteTable; readonly single?: true }
+  | "plain-rows"
+  | "number";
+
 export interface QuerySql<Name extends QueryName> {
   readonly select: (query: QueryOf<Name>) => Statement;
   readonly answer: (rows: readonly FoundRow[], query: QueryOf<Name>) => QueryResults[Name];
+  readonly size: AnswerSize | ((query: QueryOf<Name>) => AnswerSize);
 }
 
 export type ChangeSqlOf<Kinds extends ChangeKind> = { readonly [Kind in Kinds]: ChangeSql<Kind> };
@@ -31,19 +39,39 @@ export function oneRow<Row>(rows: readonly FoundRow[]): Row | null {
   return (rows[0] ?? null) as Row | null;
 }
 
-export function theRow<Row>(rows: readonly FoundRow[]): Row {
-  return rows[0] as Row;
-}
-
 export function allRows<Row>(rows: readonly FoundRow[]): Row[] {
   return rows as unknown as Row[];
 }
 
-export function hasRow(rows: readonly FoundRow[]): boolean {
-  return rows.length > 0;
+/** The answer is a row of the table, or null. */
+export function aRowOf(rows: SQLiteTable) {
+  return { answer: oneRow, size: { rows, single: true } } as const;
 }
 
-/** The number that is selected as `count`. */
-export function countOf(rows: readonly FoundRow[]): number {
-  return Number(rows[0]?.["count"]);
+/** The answer is rows of the table. */
+export function rowsOf(rows: SQLiteTable) {
+  return { answer: allRows, size: { rows } } as const;
 }
+
+/** The answer is rows of a few ids and numbers. */
+export const plainRows = { answer: allRows, size: "plain-rows" } as const;
+
+/** The answer is a single row of numbers, which there always is. */
+export const numbers = {
+  answer<Row>(rows: readonly FoundRow[]): Row {
+    return rows[0] as Row;
+  },
+  size: "number",
+} as const;
+
+/** The answer is whether there is a row. */
+export const presence = {
+  answer: (rows: readonly FoundRow[]): boolean => rows.length > 0,
+  size: "number",
+} as const;
+
+/** The answer is the number that is selected as `count`. */
+export const count = {
+  answer: (rows: readonly FoundRow[]): number => Number(rows[0]?.["count"]),
+  size: "number",
+} as const;

@@ -2,7 +2,7 @@
 import { type Change, type Commit, kindOfChange } from "../changes/index.ts";
 import { rowName } from "../model/row-ref.ts";
 import { guardStatements } from "./guards.ts";
-import { changeSqlOf, queryStatement } from "./kinds.ts";
+import { changeSqlOf, queryStatements } from "./kinds.ts";
 import { lineUpRuns } from "./outbox.ts";
 import { fence, record, recordsItself } from "./settlement.ts";
 import type { Statement } from "./sql.ts";
@@ -17,7 +17,7 @@ export interface CommitBatch {
  * The batch of one attempt. In this order: refuse if the commit has been settled; refuse if a guard does not
  * hold; the changes, each kind's neighbours in one statement; the line of the outbox; the reads.
  */
-export function commitBatch(commit: Commit): CommitBatch {
+export function commitBatch(commit: Commit, answerBytesMax?: number): CommitBatch {
   const writes = [
     fence(commit.id),
     ...guardStatements(commit.guards),
@@ -26,7 +26,7 @@ export function commitBatch(commit: Commit): CommitBatch {
     ...(recordsItself(commit) ? record(commit.id) : []),
   ];
   return {
-    statements: [...writes, ...commit.reads.map(queryStatement)],
+    statements: [...writes, ...queryStatements(commit.reads, answerBytesMax)],
     readsFrom: writes.length,
   };
 }

@@ -1,5 +1,5 @@
 /** Idempotency keys: the SQL of their query and changes. An absent row is a key that nobody holds. */
-import { type ChangeSqlOf, countOf, oneRow, type QuerySqlOf } from "./change-sql.ts";
+import { aRowOf, count, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { commitIdAt } from "../model/index.ts";
 import { type QueryOf } from "../queries/index.ts";
@@ -104,6 +104,6 @@ export const idempotencyKeyChangeSql: ChangeSqlOf<
 };
 
 export const idempotencyKeyQuerySql: QuerySqlOf<"idempotencyKey" | "expired"> = {
-  idempotencyKey: { select: selectIdempotencyKey, answer: oneRow },
-  expired: { select: selectExpired, answer: countOf },
+  idempotencyKey: { select: selectIdempotencyKey, ...aRowOf(idempotencyKeys) },
+  expired: { select: selectExpired, ...count },
 };

@@ -1,5 +1,5 @@
 /** Jobs: the SQL of their queries. */
-import { allRows, countOf, oneRow, type QuerySqlOf, theRow } from "./change-sql.ts";
+import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./change-sql.ts";
 import { JOB_STATS_MAX } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
@@ -173,16 +173,16 @@ export const jobQuerySql: QuerySqlOf<
   | "staleJobs"
   | "suspendedJobs"
 > = {
-  job: { select: selectJob, answer: oneRow },
-  jobs: { select: selectJobs, answer: allRows },
-  liveJob: { select: selectLiveJob, answer: oneRow },
-  jobStates: { select: selectJobStates, answer: allRows },
-  jobStats: { select: selectJobStats, answer: theRow },
-  claimedJobs: { select: selectClaimedJobs, answer: allRows },
-  overdueJobs: { select: countOverdueJobs, answer: countOf },
-  resumableJobs: { select: countResumableJobs, answer: countOf },
-  unhandledFailures: { select: selectUnhandledFailures, answer: allRows },
-  cancelledJobs: { select: countCancelledJobs, answer: countOf },
-  staleJobs: { select: selectStaleJobs, answer: allRows },
-  suspendedJobs: { select: selectSuspendedJobs, answer: allRows },
+  job: { select: selectJob, ...aRowOf(jobs) },
+  jobs: { select: selectJobs, ...rowsOf(jobs) },
+  liveJob: { select: selectLiveJob, ...aRowOf(jobs) },
+  jobStates: { select: selectJobStates, ...plainRows },
+  jobStats: { select: selectJobStats, ...numbers },
+  claimedJobs: { select: selectClaimedJobs, ...rowsOf(jobs) },
+  overdueJobs: { select: countOverdueJobs, ...count },
+  resumableJobs: { select: countResumableJobs, ...count },
+  unhandledFailures: { select: selectUnhandledFailures, ...plainRows },
+  cancelledJobs: { select: countCancelledJobs, ...count },
+  staleJobs: { select: selectStaleJobs, ...plainRows },
+  suspendedJobs: { select: selectSuspendedJobs, ...rowsOf(jobs) },
 };

@@ -3,6 +3,7 @@ import type { Change, ChangeKind } from "../changes/index.ts";
 import type { AnyResult, Query, QueryName } from "../queries/index.ts";
 import { aiCallChangeSql, aiCallQuerySql } from "./ai-calls.ts";
 import { annotationChangeSql, annotationQuerySql } from "./annotations.ts";
+import { withinAnswer } from "./answer-limit.ts";
 import { artifactChangeSql, artifactQuerySql } from "./artifacts.ts";
 import { auditQuerySql } from "./audit.ts";
 import type { ChangeSql, ChangeSqlOf, FoundRow, QuerySql, QuerySqlOf } from "./change-sql.ts";
@@ -53,8 +54,18 @@ function querySqlOf({ q }: Query): QuerySql<QueryName> {
   return QUERY_SQL[q];
 }
 
-export function queryStatement(query: Query): Statement {
-  return querySqlOf(query).select(query);
+/** The statement of a query; with `bytesMax`, one that fails when its answer would be larger. */
+export function queryStatement(query: Query, bytesMax?: number): Statement {
+  const { select, size } = querySqlOf(query);
+  const plain = select(query);
+  if (bytesMax === undefined) return plain;
+  return withinAnswer(plain, typeof size === "function" ? size(query) : size, bytesMax);
+}
+
+/** The same of queries that are answered together: `bytesMax` is for all of them, in equal parts. */
+export function queryStatements(queries: readonly Query[], bytesMax?: number): Statement[] {
+  const each = bytesMax === undefined ? undefined : Math.floor(bytesMax / queries.length);
+  return queries.map((query) => queryStatement(query, each));
 }
 
 export function answerFrom(query: Query, rows: readonly FoundRow[]): AnyResult {

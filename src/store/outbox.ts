@@ -6,14 +6,7 @@
  * Runs with waiting events stand in a line. A run's place is the `turn` of its first waiting event; no other event has one. A run
  * joins at the end, and goes to the end when that event is published, dies, is replayed, or could not be published once more.
  */
-import {
-  allRows,
-  type ChangeSqlOf,
-  countOf,
-  oneRow,
-  type QuerySqlOf,
-  theRow,
-} from "./change-sql.ts";
+import { aRowOf, count, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type Change, type ChangeOf, runsToLineUp } from "../changes/index.ts";
 import { type NewOutboxEventRow } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
@@ -249,15 +242,16 @@ export const outboxQuerySql: QuerySqlOf<
   | "deadLetters"
   | "waitingEvents"
 > = {
-  outboxEvent: { select: selectOutboxEvent, answer: oneRow },
+  outboxEvent: { select: selectOutboxEvent, ...aRowOf(outboxEvents) },
   outboxTail: {
     select: selectOutboxTail,
-    answer: (rows) => theRow<{ sequence: number }>(rows).sequence,
+    answer: (rows) => Number(rows[0]?.["sequence"]),
+    size: "number",
   },
-  unpublishedEvents: { select: selectUnpublishedEvents, answer: allRows },
-  outboxBacklog: { select: selectOutboxBacklog, answer: allRows },
-  deadLetters: { select: selectDeadLetters, answer: allRows },
-  waitingEvents: { select: countWaitingEvents, answer: countOf },
+  unpublishedEvents: { select: selectUnpublishedEvents, ...rowsOf(outboxEvents) },
+  outboxBacklog: { select: selectOutboxBacklog, ...rowsOf(outboxEvents) },
+  deadLetters: { select: selectDeadLetters, ...rowsOf(outboxEvents) },
+  waitingEvents: { select: countWaitingEvents, ...count },
 };
 
 /** An event's `commits` continues its predecessor's, so the last event knows what appended the ones before. */

@@ -2,14 +2,14 @@
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { OUTBOX_PROPERTIES } from "./outbox.ts";
-import { artifacts, jobs, logs } from "./schema.ts";
+import { artifacts, jobs, logs, outboxEvents } from "./schema.ts";
 import { column, listOfRun, type Param, propertiesOf, type Statement } from "./sql.ts";
 
 const TABLES = {
-  logs: { key: "ordinal", properties: propertiesOf(logs) },
-  artifacts: { key: "key", properties: propertiesOf(artifacts) },
-  outboxEvents: { key: "sequence", properties: OUTBOX_PROPERTIES },
-  jobs: { key: "ordinal", properties: propertiesOf(jobs, "delayed") },
+  logs: { rows: logs, key: "ordinal", properties: propertiesOf(logs) },
+  artifacts: { rows: artifacts, key: "key", properties: propertiesOf(artifacts) },
+  outboxEvents: { rows: outboxEvents, key: "sequence", properties: OUTBOX_PROPERTIES },
+  jobs: { rows: jobs, key: "ordinal", properties: propertiesOf(jobs, "delayed") },
 } as const;
 
 export function selectPage(query: QueryOf<"page">): Statement {
@@ -36,4 +36,6 @@ export function selectPage(query: QueryOf<"page">): Statement {
   });
 }
 
-export const pageQuerySql: QuerySqlOf<"page"> = { page: { select: selectPage, answer: allRows } };
+export const pageQuerySql: QuerySqlOf<"page"> = {
+  page: { select: selectPage, answer: allRows, size: ({ of }) => ({ rows: TABLES[of].rows }) },
+};

@@ -244,5 +244,9 @@ export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPa
 }
 
 export const runSearchQuerySql: QuerySqlOf<"runs"> = {
-  runs: { select: selectRuns, answer: (rows, query) => toRunsPage(query, allRows(rows)) },
+  runs: {
+    select: selectRuns,
+    answer: (rows, query) => toRunsPage(query, allRows(rows)),
+    size: { rows: runs },
+  },
 };

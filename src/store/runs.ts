@@ -1,6 +1,6 @@
 /** Runs: the SQL of their queries and changes. */
 import type { Status } from "../contract/index.ts";
-import { allRows, type ChangeSqlOf, countOf, oneRow, type QuerySqlOf } from "./change-sql.ts";
+import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { runs } from "./schema.ts";
@@ -127,12 +127,13 @@ export const runChangeSql: ChangeSqlOf<"createRun" | "updateRun"> = {
 export const runQuerySql: QuerySqlOf<
   "run" | "runStatus" | "pendingRuns" | "stuckRuns" | "waitingRuns"
 > = {
-  run: { select: selectRun, answer: oneRow },
+  run: { select: selectRun, ...aRowOf(runs) },
   runStatus: {
     select: selectRunStatus,
     answer: (rows) => oneRow<{ status: Status }>(rows)?.status ?? null,
+    size: "number",
   },
-  pendingRuns: { select: selectPendingRuns, answer: allRows },
-  stuckRuns: { select: selectStuckRuns, answer: allRows },
-  waitingRuns: { select: countWaitingRuns, answer: countOf },
+  pendingRuns: { select: selectPendingRuns, ...rowsOf(runs) },
+  stuckRuns: { select: selectStuckRuns, ...rowsOf(runs) },
+  waitingRuns: { select: countWaitingRuns, ...count },
 };

@@ -1,5 +1,5 @@
 /** Stages: the SQL of their queries and changes. */
-import { allRows, type ChangeSqlOf, oneRow, type QuerySqlOf } from "./change-sql.ts";
+import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
@@ -163,9 +163,9 @@ export const stageChangeSql: ChangeSqlOf<
 export const stageQuerySql: QuerySqlOf<
   "stage" | "stageById" | "stages" | "suspendedStages" | "unattendedStages"
 > = {
-  stage: { select: selectStage, answer: oneRow },
-  stageById: { select: selectStageById, answer: oneRow },
-  stages: { select: selectStages, answer: allRows },
-  suspendedStages: { select: selectSuspendedStages, answer: allRows },
-  unattendedStages: { select: selectUnattendedStages, answer: allRows },
+  stage: { select: selectStage, ...aRowOf(stages) },
+  stageById: { select: selectStageById, ...aRowOf(stages) },
+  stages: { select: selectStages, ...rowsOf(stages) },
+  suspendedStages: { select: selectSuspendedStages, ...rowsOf(stages) },
+  unattendedStages: { select: selectUnattendedStages, ...plainRows },
 };
