@@ -3,7 +3,7 @@
  * platform and nothing else, since whoever binds it can call whatever it has.
  */
 import { RunCoordinator } from "./coordinator/index.ts";
-import type { HttpEnv } from "./http/support.ts";
+import type { HttpEnv } from "./http/env.ts";
 import { app } from "./http/app.ts";
 import { WorkflowEngine, WorkflowReader, WorkflowWorker } from "./rpc/workflow-engine.ts";
 import { dispatcher } from "./worker/index.ts";

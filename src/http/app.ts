@@ -24,7 +24,9 @@ import { logs } from "./routes/logs.ts";
 import { outbox } from "./routes/outbox.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
-import { type AppEnv, decodablePath, newRouter } from "./support.ts";
+import { decodablePath } from "./body.ts";
+import type { AppEnv } from "./env.ts";
+import { newRouter } from "./router.ts";
 import { authorizationOf } from "./websocket.ts";
 
 /** A limiter that does not answer so soon keeps nobody waiting: the request is refused, and nothing was done. */
@@ -37,6 +39,8 @@ app.use(async (context, next) => {
   context.set("requestId", newCommitId(started));
   await next();
   context.header("X-Request-Id", context.var.requestId);
+  // With the cookie of Cloudflare Access there is no Authorization to keep shared caches off.
+  if (context.req.path.startsWith("/v1/")) context.header("Cache-Control", "no-store");
   const { method, path } = context.req;
   const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
   const { status } = context.res;

@@ -1,4 +1,8 @@
-/** The text of a request's body, within its limit and in time. */
+/** A request's body: read within its limits and in time, measured, and parsed. */
+import type { Context, MiddlewareHandler } from "hono";
+import { isServiceError } from "../contract/index.ts";
+import { JSON_DEPTH_MAX, jsonShape, parseJson } from "../model/index.ts";
+import type { AppEnv } from "./env.ts";
 import type { Holding } from "./budget.ts";
 import { HttpFault } from "./problem.ts";
 
@@ -7,13 +11,13 @@ const BODY_MS = 30_000;
 /** A long body has a millisecond more for so many bytes that have come: a line may be slow, but not idle. */
 const BYTES_PER_MS = 50;
 
-export function tooLong(size: number, limit: number): HttpFault {
+function tooLong(size: number, limit: number): HttpFault {
   const details = { field: "body", size, limit };
   return new HttpFault("PAYLOAD_TOO_LARGE", `The body has more than ${limit} bytes`, details);
 }
 
 /** The request's media type, without its parameters. */
-export function mediaType(request: Request): string {
+function mediaType(request: Request): string {
   return (request.headers.get("Content-Type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
@@ -21,7 +25,7 @@ export function mediaType(request: Request): string {
  * Whether what comes will be UTF-8, uncompressed, as the request itself says.
  * @throws UNSUPPORTED_MEDIA_TYPE that tells what is taken.
  */
-export function requireReadable(request: Request): void {
+function requireReadable(request: Request): void {
   const coding = request.headers.get("Content-Encoding")?.trim().toLowerCase() ?? "";
   if (coding !== "" && coding !== "identity") {
     throw new HttpFault(
@@ -54,11 +58,7 @@ export function bodyMs(size: number): number {
  * The bytes of the body, as they have come; none without one. Each takes its place in the room.
  * @throws PAYLOAD_TOO_LARGE; REQUEST_TIMEOUT; OVERLOADED; MALFORMED for what broke off.
  */
-export async function boundedBytes(
-  request: Request,
-  limit: number,
-  room: Holding,
-): Promise<Uint8Array[]> {
+async function boundedBytes(request: Request, limit: number, room: Holding): Promise<Uint8Array[]> {
   if (request.body === null) return [];
   const reader = request.body.getReader();
   try {
@@ -97,7 +97,7 @@ const WIDE = /[\u0100-\uffff]/;
  * The text of these bytes, which it lets go of one by one.
  * @throws MALFORMED for what is not UTF-8; PAYLOAD_TOO_LARGE for what takes more memory than the limit, in bytes.
  */
-export function textOf(chunks: Uint8Array[], limit: number): string {
+function textOf(chunks: Uint8Array[], limit: number): string {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
   let text = "";
   let wide = false;
@@ -145,4 +145,106 @@ function decoded(decoder: TextDecoder, chunk: Uint8Array | undefined): string {
   } catch {
     throw new HttpFault("MALFORMED", "The body is not UTF-8");
   }
+}
+
+/** Whether a request with this method may have a body. */
+export function hasBody(method: string): boolean {
+  return method !== "GET" && method !== "HEAD" && method !== "DELETE";
+}
+
+/** Reads the body once, within its limits, before anybody parses it. */
+export async function boundedBody(
+  { req }: Context<AppEnv>,
+  limit: number,
+  room: Holding,
+): Promise<Uint8Array[]> {
+  if (!hasBody(req.method)) return [];
+  requireReadable(req.raw);
+  const declared = Number(req.header("Content-Length") ?? 0);
+  if (declared > limit) throw tooLong(declared, limit);
+  // What is declared to be something else is not even read.
+  if (!isJson(req.raw) && declared > 0) throw notJson();
+  return boundedBytes(req.raw, limit, room);
+}
+
+/** Leaves the body's value for the route, once its shape has been measured. */
+export function parseBody(
+  context: Context<AppEnv>,
+  chunks: Uint8Array[],
+  limits: { readonly bytes: number; readonly values: number },
+): void {
+  const { req } = context;
+  if (!hasBody(req.method)) return;
+  const text = textOf(chunks, limits.bytes);
+  // Only a key needs it again.
+  if (req.header("Idempotency-Key") !== undefined) context.set("bodyText", text);
+  if (text === "") {
+    // Whoever asks again whether there is a body finds that there is none, and not a stream that was read.
+    req.bodyCache.arrayBuffer = new ArrayBuffer(0);
+    req.bodyCache.text = "";
+    return;
+  }
+  if (!isJson(req.raw)) throw notJson();
+  requireShape(text, limits.values);
+  // What is read from here on is what was measured.
+  req.bodyCache.json = Promise.resolve(parsed(text));
+}
+
+/** @throws INVALID_ARGUMENT for an address that is no percent-encoded UTF-8: it would be another spelling of another name. */
+export const decodablePath: MiddlewareHandler<AppEnv> = async (context, next) => {
+  const { pathname, search } = new URL(context.req.url);
+  requireDecodable("path", pathname);
+  requireDecodable("query", search);
+  await next();
+};
+
+function requireDecodable(field: string, text: string): void {
+  try {
+    decodeURIComponent(text);
+  } catch {
+    throw new HttpFault("INVALID_ARGUMENT", `The ${field} is not percent-encoded UTF-8`, { field });
+  }
+}
+
+function isJson(request: Request): boolean {
+  return mediaType(request) === "application/json";
+}
+
+function notJson(): HttpFault {
+  return new HttpFault("UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json");
+}
+
+function parsed(text: string): unknown {
+  try {
+    return parseJson(text, "");
+  } catch (error) {
+    if (isServiceError(error)) throw error;
+    throw new HttpFault("MALFORMED", "The body is not JSON");
+  }
+}
+
+/** A row's JSON, and the objects of a request around it. */
+const DEPTH_MAX = JSON_DEPTH_MAX + 20;
+
+/** Measured before it is parsed: what recurses over it later must not run out of stack, and what it becomes not out of memory. */
+function requireShape(text: string, valuesMax: number): void {
+  const { depth, values } = jsonShape(text, { depth: DEPTH_MAX, values: valuesMax });
+  if (depth > DEPTH_MAX) throw tooMuch("is nested deeper than", DEPTH_MAX);
+  if (values > valuesMax) throw tooMuch("has more values than", valuesMax);
+}
+
+/** @throws INVALID_ARGUMENT for a member that is a list, and longer than the maximum of its name. */
+export function requireShortLists(body: unknown, longest: ReadonlyMap<string, number>): void {
+  if (typeof body !== "object" || body === null) return;
+  for (const [field, limit] of longest) {
+    const list: unknown = Reflect.get(body, field);
+    if (!Array.isArray(list) || list.length <= limit) continue;
+    const message = `${field}: must have at most ${limit} members, has ${list.length}`;
+    throw new HttpFault("INVALID_ARGUMENT", message, { field, limit });
+  }
+}
+
+function tooMuch(what: string, limit: number): HttpFault {
+  const details = { field: "body", limit };
+  return new HttpFault("INVALID_ARGUMENT", `The body ${what} ${limit}`, details);
 }

@@ -4,7 +4,7 @@ import { ACCESS_HEADER } from "./access.ts";
 import { HEADERS, PARAMETERS } from "./operation.ts";
 import { exampleOf, ANSWERED_CODES } from "./problem.ts";
 import { kindOf } from "./problem-kinds.ts";
-import type { AppEnv } from "./support.ts";
+import type { AppEnv } from "./env.ts";
 
 const ABOUT = `Multi-stage workflows on Cloudflare with no server: runs, stages, jobs, outbox and more in D1, with real transactions.
 

@@ -8,4 +8,4 @@
  */
 export { type App, app } from "./app.ts";
 export type { Problem, ProblemCode } from "./problem.ts";
-export type { HttpEnv, RateLimiter } from "./support.ts";
+export type { HttpEnv, RateLimiter } from "./env.ts";

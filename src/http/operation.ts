@@ -4,10 +4,12 @@
  */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
+import { answerConditions, refuseConditions } from "./etag.ts";
 import { takesKey } from "./idempotency/transactional.ts";
 import { problemSchema } from "./problem.ts";
 import { kindOf, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
-import { type AppEnv, hasBody, requireShortLists } from "./support.ts";
+import { hasBody, requireShortLists } from "./body.ts";
+import type { AppEnv } from "./env.ts";
 
 const header = (description: string, example: string) => ({
   description,
@@ -34,7 +36,16 @@ export const PARAMETERS = {
   IfMatch: {
     name: "If-Match",
     in: "header" as const,
-    description: "The ETag of the version that the update is meant for; left out or `*`: any.",
+    description:
+      "ETags of versions that the request is meant for, separated by commas; left out or `*`: any. A weak one (`W/`) never matches.",
+    schema: { type: "string" as const },
+    example: '"v3"',
+  },
+  IfNoneMatch: {
+    name: "If-None-Match",
+    in: "header" as const,
+    description:
+      "ETags of versions that the request is not meant for; `*`: only if there is nothing yet. A read answers 304 then, a change 412.",
     schema: { type: "string" as const },
     example: '"v3"',
   },
@@ -113,7 +124,7 @@ export type DeclaredProblem =
   | "ALREADY_EXISTS"
   | "LEASE_LOST"
   | "GUARD_FAILED"
-  /** Also says that the operation honours `If-Match`. */
+  /** Also says that the operation honours `If-Match` and `If-None-Match`. */
   | "STALE_VERSION";
 
 type Declared<Path extends string> = Omit<RouteConfig, "path" | "responses" | "parameters"> & {
@@ -144,12 +155,16 @@ export function operation<Path extends string>(declared: Declared<Path>): unknow
   const route = { ...rest, request: { query: NO_PARAMETERS, ...rest.request } };
   const content = route.request?.body?.content["application/json"];
   const schema = content !== undefined && "schema" in content ? content.schema : undefined;
-  const middleware = [
-    route.middleware ?? [],
-    schema instanceof z.ZodType ? shortLists(schema) : [],
-  ];
   const method = route.method.toUpperCase();
   const codes = new Set<ProblemCode>([...ALWAYS, ...problems]);
+  const reads = method === "GET" && hasETag(responses);
+  if (reads) codes.add("STALE_VERSION");
+  const conditional = codes.has("STALE_VERSION");
+  const middleware = [
+    route.middleware ?? [],
+    reads ? answerConditions : conditional ? [] : refuseConditions,
+    schema instanceof z.ZodType ? shortLists(schema) : [],
+  ];
   if (hasBody(method)) {
     for (const code of [
       "MALFORMED",
@@ -161,9 +176,11 @@ export function operation<Path extends string>(declared: Declared<Path>): unknow
   }
   const parameters: { readonly $ref: string }[] = [];
   const headers: HeaderName[] = ["X-Request-Id"];
-  if (problems.includes("STALE_VERSION")) {
+  if (conditional) {
     parameters.push({ $ref: "#/components/parameters/IfMatch" });
+    parameters.push({ $ref: "#/components/parameters/IfNoneMatch" });
   }
+  const told = reads ? { ...responses, ...NOT_MODIFIED } : responses;
   if (takesKey(method, `/v1${route.path}`)) {
     codes.add("IDEMPOTENCY_KEY_IN_USE");
     parameters.push({ $ref: "#/components/parameters/IdempotencyKey" });
@@ -173,8 +190,19 @@ export function operation<Path extends string>(declared: Declared<Path>): unknow
     ...route,
     middleware: middleware.flat(),
     parameters,
-    responses: { ...withHeaders(responses, references(headers)), ...problemAnswers(codes) },
+    responses: { ...withHeaders(told, references(headers)), ...problemAnswers(codes) },
   });
+}
+
+const NOT_MODIFIED = {
+  304: {
+    description: "The caller has it already, as `If-None-Match` says.",
+    headers: references(["ETag"]),
+  },
+} as const;
+
+function hasETag(responses: Readonly<Record<number, Answer>>): boolean {
+  return Object.values(responses).some(({ headers }) => headers?.["ETag"] !== undefined);
 }
 
 /** A body's lists are measured before their members are looked at: each that is wrong costs more than its text. */

@@ -47,7 +47,7 @@ export const PROBLEM_KINDS = {
   STALE_VERSION: {
     status: 412,
     title: "Not the expected version",
-    when: "The stored version is not the one of `If-Match`; `details.actual` is, or -1 when the row is gone. Nothing was written.",
+    when: "`If-Match` or `If-None-Match` does not hold: `details.actual` is the stored version, or -1 when there is none. Nothing was written.",
     example: {
       detail: "Stale version on WorkflowRun run-1: expected 7, got 8",
       details: { entity: "WorkflowRun", id: "run-1", expected: 7, actual: 8 },

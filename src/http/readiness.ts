@@ -1,6 +1,6 @@
 /** Whether the service can do its work: the database answers and has the tables that this code knows, and the queue is bound. */
 import { withDeadline } from "../model/index.ts";
-import type { HttpEnv } from "./support.ts";
+import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
 export const MIGRATION = "0004_count_failures.sql";

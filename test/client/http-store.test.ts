@@ -4,7 +4,7 @@ import { connectHttp, type HttpConnectionOptions } from "../../src/client/index.
 import { waitMs } from "../../src/client/http-faults.ts";
 import type { ErrorCode } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
-import type { HttpEnv } from "../../src/http/support.ts";
+import type { HttpEnv } from "../../src/http/env.ts";
 import { ADMIN, secretOf, send, URL_OF_SERVICE } from "../http/support.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";

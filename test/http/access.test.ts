@@ -3,7 +3,7 @@ import { base64url, exportJWK, generateKeyPair, type CryptoKey as JoseKey, SignJ
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { authenticateAccess } from "../../src/http/access.ts";
 import { AccessKeys } from "../../src/http/access-keys.ts";
-import type { HttpEnv } from "../../src/http/support.ts";
+import type { HttpEnv } from "../../src/http/env.ts";
 import { embed } from "../../src/embed.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";

@@ -8,7 +8,7 @@ import { type OutboxRecord, watchEvents, type WatchOptions } from "../../src/cli
 import { embed } from "../../src/embed.ts";
 import { app } from "../../src/http/app.ts";
 import { EVENT } from "../../src/http/schemas/index.ts";
-import type { HttpEnv } from "../../src/http/support.ts";
+import type { HttpEnv } from "../../src/http/env.ts";
 import { anEvent, upTo } from "../../src/testing/conformance/support.ts";
 import { D1_FAULTS, faultyD1 } from "../../src/testing/faulty-d1.ts";
 import { eventsOf } from "../coordinator/support.ts";

@@ -2,7 +2,7 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { connectHttp, type HttpConnectionOptions } from "../../src/client/index.ts";
 import { app } from "../../src/http/app.ts";
-import type { HttpEnv } from "../../src/http/support.ts";
+import type { HttpEnv } from "../../src/http/env.ts";
 import type { Scope } from "../../src/changes/scope.ts";
 import { env } from "../support/env.ts";
 

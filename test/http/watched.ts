@@ -1,6 +1,6 @@
 /** Requests whose answers and log lines are looked at: no token is in any of them, and each line of the access log is one. */
 import { afterEach, beforeEach, expect, vi } from "vitest";
-import type { HttpEnv } from "../../src/http/support.ts";
+import type { HttpEnv } from "../../src/http/env.ts";
 import { ADMIN, ended, send as sendUnwatched, URL_OF_SERVICE } from "./support.ts";
 
 /** Every token of these tests begins so, and nothing else does. */

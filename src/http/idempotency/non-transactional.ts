@@ -32,7 +32,7 @@ import {
   replayed,
   requireSame,
 } from "./responses.ts";
-import type { AppEnv } from "../support.ts";
+import type { AppEnv } from "../env.ts";
 
 /** How one kind of request does its work once. */
 interface Way {

@@ -18,7 +18,7 @@ import {
   typeOf,
 } from "./responses.ts";
 import { HttpFault } from "../problem.ts";
-import type { AppEnv } from "../support.ts";
+import type { AppEnv } from "../env.ts";
 
 /** These change nothing, however often they are asked: a settlement is final, a query only reads. */
 const WITHOUT_EFFECT = new Set(["/v1/settlements", "/v1/queries"]);
@@ -43,12 +43,20 @@ export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
     throw new HttpFault("INVALID_ARGUMENT", message, details);
   }
   const request = await digestOf(context.var.bodyText ?? "");
-  const keyed = { key: scoped, commandType: typeOf(method, path), request };
-  const atOnce = AT_ONCE.get(path);
+  const keyed = { key: scoped, commandType: typeOf(method, canonical(path)), request };
+  const atOnce = AT_ONCE.get(canonical(path));
   return atOnce === undefined
     ? inTransaction(context, next, keyed)
     : actOnce(context, next, keyed, atOnce);
 };
+
+/** One spelling of a path: `%2f`, `%2F` and what need not be encoded at all are the same request. */
+export function canonical(path: string): string {
+  return path
+    .split("/")
+    .map((step) => encodeURIComponent(decodeURIComponent(step)))
+    .join("/");
+}
 
 /** Thrown to take everything back: the request has been refused. */
 class Refused extends Error {}

@@ -2,7 +2,9 @@
 import { z } from "@hono/zod-openapi";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { AI_CALL, aiCall, dollars, flag, integer, text } from "../schemas/index.ts";
-import { given, LIMITS, newRouter, secured } from "../support.ts";
+import { defined } from "../../model/defined.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const tags = ["AI calls"];
 const batch = z.object({ batchId: text("The batch's id, as its maker names it.", "batch-1") });
@@ -102,7 +104,7 @@ const stats = operation({
 
 export const aiCalls = newRouter()
   .openapi(post, async (context) => {
-    const call = given(context.req.valid("json"));
+    const call = defined(context.req.valid("json"));
     const { backend, recordAiCall } = context.var;
     if (recordAiCall === undefined) backend.aiCalls.logCall(call);
     else await recordAiCall(call);
@@ -110,7 +112,7 @@ export const aiCalls = newRouter()
   })
   .openapi(putBatch, async (context) => {
     const { batchId } = context.req.valid("param");
-    const results = context.req.valid("json").results.map((result) => given(result));
+    const results = context.req.valid("json").results.map((result) => defined(result));
     await context.var.backend.aiCalls.logBatchResults(batchId, results);
     return context.body(null, 204);
   })

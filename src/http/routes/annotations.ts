@@ -24,7 +24,9 @@ import {
   text,
   toWireRecord,
 } from "../schemas/index.ts";
-import { given, LIMITS, newRouter, secured } from "../support.ts";
+import { defined } from "../../model/defined.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const postAnnotations = operation({
   method: "post",
@@ -81,9 +83,9 @@ export const annotations = newRouter()
     const body = context.req.valid("json");
     await context.var.backend.persistence.appendAnnotations(
       body.annotations.map(({ value = null, actor, ...rest }) => ({
-        ...given(rest),
+        ...defined(rest),
         value,
-        ...(actor === undefined ? {} : { actor: given(actor) }),
+        ...(actor === undefined ? {} : { actor: defined(actor) }),
       })),
     );
     return context.body(null, 204);

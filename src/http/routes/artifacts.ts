@@ -18,7 +18,9 @@ import {
   text,
   toWireRecord,
 } from "../schemas/index.ts";
-import { given, LIMITS, newRouter, secured } from "../support.ts";
+import { defined } from "../../model/defined.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const keyed = runKey.extend({ key: artifactKey });
 
@@ -156,7 +158,7 @@ export const artifacts = newRouter()
       workflowRunId,
       key,
       data,
-      ...given(rest),
+      ...defined(rest),
     });
     return context.body(null, 204);
   })

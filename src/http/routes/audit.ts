@@ -2,7 +2,8 @@
 import { z } from "@hono/zod-openapi";
 import { answers, operation } from "../operation.ts";
 import { recordId, runIdField, text } from "../schemas/index.ts";
-import { newRouter, secured } from "../support.ts";
+import { newRouter } from "../router.ts";
+import { secured } from "../secured.ts";
 
 const get = operation({
   method: "get",

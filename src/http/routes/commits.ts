@@ -16,7 +16,8 @@ import { validCommit, validQueries } from "../../changes/validation.ts";
 import { requireNoneOwn } from "../idempotency/responses.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import { integer } from "../schemas/index.ts";
-import { LIMITS, newRouter, secured } from "../support.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 import { HttpFault } from "../problem.ts";
 import { type Caller, requireNoLack } from "../tokens.ts";
 

@@ -8,7 +8,8 @@ import { eventStream } from "../event-stream.ts";
 import { HttpFault } from "../problem.ts";
 import { operation } from "../operation.ts";
 import { EVENT, runKey } from "../schemas/index.ts";
-import { newRouter, secured } from "../support.ts";
+import { newRouter } from "../router.ts";
+import { secured } from "../secured.ts";
 import { asksForProtocol, isUpgrade } from "../websocket.ts";
 
 const position = z.string().regex(/^(?:0|[1-9]\d{0,14})$/, "must be a sequence: 0, 1, 2, ...");

@@ -3,7 +3,9 @@ import { z } from "@hono/zod-openapi";
 import { isOwnType, OWN_TYPE } from "../idempotency/responses.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { inputInstant, json, settable, text } from "../schemas/index.ts";
-import { given, LIMITS, newRouter, secured } from "../support.ts";
+import { defined } from "../../model/defined.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const tags = ["idempotency keys"];
 const idempotencyKey = {
@@ -86,7 +88,7 @@ export const idempotencyKeys = newRouter()
   .openapi(acquire, async (context) => {
     const { key, commandType, ...options } = context.req.valid("json");
     const { persistence } = context.var.backend;
-    const acquired = await persistence.acquireIdempotencyKey(key, commandType, given(options));
+    const acquired = await persistence.acquireIdempotencyKey(key, commandType, defined(options));
     return context.json(acquired, 200);
   })
   .openapi(complete, async (context) => {

@@ -15,7 +15,8 @@ import {
   jobIdField,
   text,
 } from "../schemas/index.ts";
-import { LIMITS, newRouter, secured } from "../support.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const job = z.object({ jobId: jobIdField });
 const tags = ["jobs"];

@@ -27,7 +27,9 @@ import {
   suspendedJob,
   toWireRecord,
 } from "../schemas/index.ts";
-import { given, LIMITS, newRouter, secured } from "../support.ts";
+import { defined } from "../../model/defined.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const tags = ["jobs"];
 
@@ -172,7 +174,7 @@ export const jobs = newRouter()
     return context.json(found, 200);
   })
   .openapi(post, async (context) => {
-    const body = context.req.valid("json").jobs.map((input) => given(input));
+    const body = context.req.valid("json").jobs.map((input) => defined(input));
     return context.json({ jobIds: await context.var.backend.jobs.enqueueParallel(body) }, 201);
   })
   .openapi(stats, async (context) => context.json(await context.var.backend.jobs.jobStats(), 200))

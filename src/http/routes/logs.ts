@@ -4,7 +4,9 @@ import { decodeNullableJson, decodeText, joinId, type LogRow } from "../../model
 import { listQuery, onePage, order, type PageInput, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { createLog, LOG, logRecord, runKey } from "../schemas/index.ts";
-import { given, LIMITS, newRouter, secured } from "../support.ts";
+import { defined } from "../../model/defined.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const postLog = operation({
   method: "post",
@@ -57,7 +59,7 @@ const logsOfNoRun = operation({
 
 export const logs = newRouter()
   .openapi(postLog, async (context) => {
-    await context.var.backend.persistence.createLog(given(context.req.valid("json")));
+    await context.var.backend.persistence.createLog(defined(context.req.valid("json")));
     return context.body(null, 204);
   })
   .openapi(logsOfRun, async (context) => {

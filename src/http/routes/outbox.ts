@@ -24,7 +24,8 @@ import {
   toWireRecord,
   wholeText,
 } from "../schemas/index.ts";
-import { LIMITS, newRouter, secured } from "../support.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const event = z.object({ id: eventId });
 const tags = ["outbox"];

@@ -37,7 +37,10 @@ import {
   toWireRecord,
   updateRun,
 } from "../schemas/index.ts";
-import { etag, expectedVersion, given, LIMITS, newRouter, secured } from "../support.ts";
+import { defined } from "../../model/defined.ts";
+import { etag, whenConditionsHold } from "../etag.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const tags = ["runs"];
 
@@ -222,7 +225,7 @@ export const runs = newRouter()
   .openapi(listRuns, async (context) => {
     const query = context.req.valid("query");
     const { limit, cursor, fields, workflowId, workflowType, name } = query;
-    const filters: RunFilters = given({
+    const filters: RunFilters = defined({
       status: query.status,
       workflowId,
       workflowType,
@@ -265,7 +268,7 @@ export const runs = newRouter()
   .openapi(post, async (context) => {
     // Zod takes a member of any type for one that may be left out.
     const { input = null, ...body } = context.req.valid("json");
-    const run = await context.var.backend.persistence.createRun({ ...given(body), input });
+    const run = await context.var.backend.persistence.createRun({ ...defined(body), input });
     return context.json(toWireRecord(run), 201, {
       Location: `/v1/runs/${encodeURIComponent(run.id)}`,
       ETag: etag(run.version),
@@ -289,9 +292,14 @@ export const runs = newRouter()
   })
   .openapi(patch, async (context) => {
     const { runId } = context.req.valid("param");
-    await context.var.backend.persistence.updateRun(runId, {
-      ...given(context.req.valid("json")),
-      ...expectedVersion(context),
+    const update = defined(context.req.valid("json"));
+    await whenConditionsHold(context, {
+      entity: "WorkflowRun",
+      id: runId,
+      updates: true,
+      absent: "tells",
+      read: (tx) => tx.getRun(runId),
+      act: (tx, expected) => tx.updateRun(runId, { ...update, ...expected }),
     });
     return context.body(null, 204);
   })

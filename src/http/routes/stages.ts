@@ -30,7 +30,10 @@ import {
   updateStage,
   upsertStage,
 } from "../schemas/index.ts";
-import { etag, expectedVersion, given, LIMITS, newRouter, secured } from "../support.ts";
+import { defined } from "../../model/defined.ts";
+import { etag, whenConditionsHold } from "../etag.ts";
+import { newRouter } from "../router.ts";
+import { LIMITS, secured } from "../secured.ts";
 
 const record = z.object({ id: stageRecordId });
 const UPDATE = { status: "COMPLETED", outputData: { pages: 3 } } as const;
@@ -156,7 +159,7 @@ const put = operation({
       headers: ["ETag"],
     },
   }),
-  problems: ["NOT_FOUND"],
+  problems: ["NOT_FOUND", "STALE_VERSION"],
 });
 
 const patch = operation({
@@ -207,7 +210,7 @@ const remove = operation({
   ...secured("deleteStage"),
   request: { params: record },
   responses: done("Deleted."),
-  problems: ["NOT_FOUND"],
+  problems: ["NOT_FOUND", "STALE_VERSION"],
 });
 
 export const stages = newRouter()
@@ -274,7 +277,7 @@ export const stages = newRouter()
     const { runId } = context.req.valid("param");
     const stage = await context.var.backend.persistence.createStage({
       workflowRunId: runId,
-      ...given(context.req.valid("json")),
+      ...defined(context.req.valid("json")),
     });
     return context.json(toWireRecord(stage), 201, {
       Location: `/v1/runs/${encodeURIComponent(runId)}/stages/${encodeURIComponent(stage.stageId)}`,
@@ -290,19 +293,33 @@ export const stages = newRouter()
   .openapi(put, async (context) => {
     const { runId: workflowRunId, stageId } = context.req.valid("param");
     const { create, update } = context.req.valid("json");
-    const stage = await context.var.backend.persistence.upsertStage({
+    const upsert = {
       workflowRunId,
       stageId,
-      create: { workflowRunId, stageId, ...given(create) },
-      update: given(update),
+      create: { workflowRunId, stageId, ...defined(create) },
+      update: defined(update),
+    };
+    const stage = await whenConditionsHold(context, {
+      entity: "WorkflowStage",
+      id: `${workflowRunId}/${stageId}`,
+      updates: false,
+      absent: "creates",
+      read: (tx) => tx.getStage(workflowRunId, stageId),
+      act: (tx) => tx.upsertStage(upsert),
     });
     return context.json(toWireRecord(stage), 200, { ETag: etag(stage.version) });
   })
   .openapi(patch, async (context) => {
     const { runId, stageId } = context.req.valid("param");
-    await context.var.backend.persistence.updateStageByRunAndStageId(runId, stageId, {
-      ...given(context.req.valid("json")),
-      ...expectedVersion(context),
+    const update = defined(context.req.valid("json"));
+    await whenConditionsHold(context, {
+      entity: "WorkflowStage",
+      id: `${runId}/${stageId}`,
+      updates: true,
+      absent: "tells",
+      read: (tx) => tx.getStage(runId, stageId),
+      act: (tx, expected) =>
+        tx.updateStageByRunAndStageId(runId, stageId, { ...update, ...expected }),
     });
     return context.body(null, 204);
   })
@@ -314,14 +331,27 @@ export const stages = newRouter()
   })
   .openapi(patchById, async (context) => {
     const { id } = context.req.valid("param");
-    await context.var.backend.persistence.updateStage(id, {
-      ...given(context.req.valid("json")),
-      ...expectedVersion(context),
+    const update = defined(context.req.valid("json"));
+    await whenConditionsHold(context, {
+      entity: "WorkflowStage",
+      id,
+      updates: true,
+      absent: "tells",
+      read: (tx) => tx.getStageById(id),
+      act: (tx, expected) => tx.updateStage(id, { ...update, ...expected }),
     });
     return context.body(null, 204);
   })
   .openapi(remove, async (context) => {
-    await context.var.backend.persistence.deleteStage(context.req.valid("param").id);
+    const { id } = context.req.valid("param");
+    await whenConditionsHold(context, {
+      entity: "WorkflowStage",
+      id,
+      updates: false,
+      absent: "tells",
+      read: (tx) => tx.getStageById(id),
+      act: (tx) => tx.deleteStage(id),
+    });
     return context.body(null, 204);
   });
 

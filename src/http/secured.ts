@@ -1,0 +1,77 @@
+/** Who may call a route, and how much of an isolate its requests may take. */
+import type { Context, MiddlewareHandler } from "hono";
+import { type Act, type AnyOf, scopesFor } from "../changes/index.ts";
+import { bodyMs, boundedBody, parseBody } from "./body.ts";
+import type { AppEnv } from "./env.ts";
+import { idempotent } from "./idempotency/transactional.ts";
+import { BODIES } from "./room.ts";
+import { requireAnyOf } from "./tokens.ts";
+
+/** What one request of a route may take. */
+interface Limits {
+  /** Of its body, and of the text that it becomes. */
+  readonly bytes: number;
+  /** Values in its body's JSON. Each takes many times the memory of its text. */
+  readonly values: number;
+  /** Bytes that its queries answer. JSON that the route parses takes many times that. */
+  readonly answer: number;
+}
+
+/** The largest row, and as much again of small ones. */
+const ANSWER = 2_500_000;
+/** Rows are answered as they are stored. */
+const STORED = 8_000_000;
+
+/**
+ * `small`: keys, filters and instants. `record`: rows of one request, of which each may have 1.9 MB of text. `queries`: a hundred of them.
+ * `commit`: as many rows as fit into an isolate's memory, several times over.
+ */
+export const LIMITS = {
+  small: { bytes: 64_000, values: 1_000, answer: ANSWER },
+  record: { bytes: 4_000_000, values: 200_000, answer: ANSWER },
+  queries: { bytes: 1_000_000, values: 20_000, answer: STORED },
+  commit: { bytes: 13_000_000, values: 200_000, answer: STORED },
+} as const satisfies Readonly<Record<string, Limits>>;
+
+/**
+ * The route's part of who may call it, before its body is read, and what of that is read. What was answered to an earlier request is for
+ * nobody else either. A list in place of an act: callers with any one of these scopes come in, and the route looks closer.
+ */
+export function secured(act: Act | AnyOf, limits: Limits = LIMITS.small) {
+  const needed = typeof act === "string" ? scopesFor(act) : act;
+  const middleware: MiddlewareHandler<AppEnv> = async (context, next) => {
+    requireAnyOf(context.var.caller, needed);
+    return inRoom(context, limits, async () => idempotent(context, next));
+  };
+  const security = needed.flatMap((scope) => [{ bearer: [scope] }, { access: [scope] }]);
+  return { security, middleware };
+}
+
+/** Does the request's work when there is room for it. */
+async function inRoom(
+  context: Context<AppEnv>,
+  limits: Limits,
+  work: () => Promise<unknown>,
+): Promise<Response | undefined> {
+  const { room } = context.var;
+  const bytes = await BODIES.take(context.var.caller.name, 0, bodyMs(limits.bytes));
+  const { promise: over, resolve: end } = Promise.withResolvers<void>();
+  // Also when its client goes away: what it holds is to be given back.
+  context.executionCtx.waitUntil(over);
+  try {
+    const chunks = await boundedBody(context, limits.bytes, bytes);
+    const size = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    await room.enter(size, limits.answer);
+    parseBody(context, chunks, limits);
+    bytes.release();
+    const answered = await work();
+    // Of what comes after, Hono answers the context.
+    if (answered instanceof Response) return await room.leaveWith(answered);
+    if (room.isLarge) context.res = await room.leaveWith(context.res);
+    return undefined;
+  } finally {
+    bytes.release();
+    room.leave();
+    end();
+  }
+}

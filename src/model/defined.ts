@@ -1,0 +1,8 @@
+/** The members that are not undefined: what is absent is left alone. */
+export function defined<T extends object>(
+  members: T,
+): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const given = Object.entries(members).filter(([, value]) => value !== undefined);
+  // The mapped type says member by member what the entries are.
+  return Object.fromEntries(given) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
