@@ -4,4 +4,11 @@ export {
   type CoordinatorStub,
 } from "./coordinated-store.ts";
 export { type CoordinatorEnv, RunCoordinator } from "./run-coordinator.ts";
-export { ALIVE, RESUME, type Watch, WATCH_PROTOCOL, watchRequest } from "./watch-protocol.ts";
+export {
+  ALIVE,
+  PASSED_ON,
+  PASSED_ON_UNITS,
+  RECONNECT,
+  type Watch,
+  watchRequest,
+} from "./watch-protocol.ts";

@@ -69,9 +69,9 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     await this.#watchers.lookAgain();
   }
 
-  /** Who watches has nothing to say; "ping" is answered by the platform. */
-  override webSocketMessage(socket: WebSocket): void {
-    socket.close(1008, "This end only listens to ping");
+  /** A Worker says that it has passed on what it was sent. */
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    this.#watchers.hear(socket, message);
   }
 
   /** Answers at once; the platform alone would take its time. */

@@ -1,31 +1,26 @@
-/** How a run's events come over a WebSocket: what its two ends have agreed on. */
+/**
+ * How a run's events come from its coordinator over a WebSocket: what its two ends have agreed on. The other end is always a Worker of
+ * this service, which passes the events on.
+ */
 
-/** The subprotocol that a client may ask for; who asks for any must be answered with one. */
-export const WATCH_PROTOCOL = "workflow-engine";
-/** The close code after as much as one connection carries: connect again, from the last sequence. */
-export const RESUME = 4000;
-/** Said now and then to who asks for it: D1 has been asked, and all that there was has been sent. */
+/** The close code of a connection that was too slow, or has carried enough: connect again, from the last sequence. */
+export const RECONNECT = 4000;
+/** Said by the Worker when it has passed on all that it was sent: nothing waits for its reader any more. */
+export const PASSED_ON = "passed-on";
+/** It says so whenever nothing waits and at least so many UTF-16 units have come since it said so last. */
+export const PASSED_ON_UNITS = 16 * 1_024;
+/** Said by the coordinator now and then: D1 has been asked, and all that there was has been sent. */
 export const ALIVE = "alive";
 export interface Watch {
   /** Events with a higher sequence are sent. */
   readonly after: number;
-  /** Whether {@link ALIVE} is wanted. */
-  readonly alive: boolean;
-  /** Whether {@link WATCH_PROTOCOL} was asked for. */
-  readonly protocol: boolean;
 }
 
 /** The request that opens a watch. Its answer has status 101 and a WebSocket, on which each message is the JSON of one event. */
-export function watchRequest({ after, alive, protocol }: Watch): Request {
+export function watchRequest({ after }: Watch): Request {
   const url = new URL("https://coordinator/events");
   url.searchParams.set("after", String(after));
-  if (alive) url.searchParams.set("alive", "");
-  return new Request(url, {
-    headers: {
-      Upgrade: "websocket",
-      ...(protocol ? { "Sec-WebSocket-Protocol": WATCH_PROTOCOL } : {}),
-    },
-  });
+  return new Request(url, { headers: { Upgrade: "websocket" } });
 }
 
 /** Null for a request that is none of {@link watchRequest}'s. */
@@ -34,6 +29,5 @@ export function watchOf(request: Request): Watch | null {
   const after = Number(searchParams.get("after") ?? Number.NaN);
   const upgrades = request.headers.get("Upgrade")?.toLowerCase() === "websocket";
   if (!upgrades || !Number.isSafeInteger(after) || after < 0) return null;
-  const protocol = request.headers.get("Sec-WebSocket-Protocol") === WATCH_PROTOCOL;
-  return { after, alive: searchParams.has("alive"), protocol };
+  return { after };
 }

@@ -6,16 +6,19 @@
 import * as z from "zod";
 import { toOutboxRecord } from "../model/index.ts";
 import type { D1Store } from "../store/index.ts";
-import { ALIVE, RESUME, WATCH_PROTOCOL, watchOf } from "./watch-protocol.ts";
+import { ALIVE, PASSED_ON, RECONNECT, watchOf } from "./watch-protocol.ts";
 
 /** Events read at a time. An event may have 1.9 MB, and an object has 128 MB. */
 const PAGE = 16;
 /**
- * What one connection carries, in events and in UTF-16 units; then it is closed, and whoever has read all of it connects again. So
- * what waits here for a slow reader is bounded.
+ * UTF-16 units that wait for the readers of all connections together, as far as the coordinator knows. An object has 128 MB, and each
+ * unit may take three bytes.
  */
-const EVENTS_MAX = 1_000;
-const UNITS_MAX = 4 * 1_024 * 1_024;
+const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
+/** The same of one connection, but for an event that is larger by itself. */
+const CONNECTION_UNITS_MAX = 256 * 1_024;
+/** A reader for whom something has waited for so long makes room for others, when there is not enough for all. */
+const SLOW_MS = 2_000;
 const SOCKETS_MAX = 1_000;
 /** How soon an event is found that nobody told of. */
 const LOOK_EVERY_MS = 30_000;
@@ -25,9 +28,10 @@ const RETRY_MS = [250, 1_000, 4_000];
 /** What a socket remembers, also while the object hibernates. */
 const attachment = z.object({
   after: z.int(),
-  events: z.int(),
-  units: z.int(),
-  alive: z.boolean(),
+  /** Units that were sent since the other end said that it has passed on everything. */
+  waiting: z.int(),
+  /** When something was sent first since then. */
+  since: z.number(),
 });
 type Attachment = z.infer<typeof attachment>;
 
@@ -42,6 +46,8 @@ export class Watchers {
   /** Ends when all has been sent that was there when it was last asked for; null while nobody asks. */
   #sending: Promise<boolean> | null = null;
   #askedAgain = false;
+  /** Too much waits for readers to send more. */
+  #crowded = false;
 
   constructor(ctx: DurableObjectState, store: D1Store) {
     this.#ctx = ctx;
@@ -57,13 +63,20 @@ export class Watchers {
     }
     const { 0: theirs, 1: socket } = new WebSocketPair();
     this.#ctx.acceptWebSocket(socket);
-    remember(socket, { after: watch.after, events: 0, units: 0, alive: watch.alive });
-    this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    remember(socket, { after: watch.after, waiting: 0, since: 0 });
     // Touching the storage also ends an object that another has superseded: it would not hear of commits.
     if ((await this.#ctx.storage.getAlarm()) === null) await this.#setAlarm();
     this.tell();
-    const headers = watch.protocol ? { "Sec-WebSocket-Protocol": WATCH_PROTOCOL } : {};
-    return new Response(null, { status: 101, webSocket: theirs, headers });
+    return new Response(null, { status: 101, webSocket: theirs });
+  }
+
+  /** What a connection says. Whatever it is not to say ends it. */
+  hear(socket: WebSocket, message: string | ArrayBuffer): void {
+    const parsed = attachment.safeParse(socket.deserializeAttachment());
+    if (message !== PASSED_ON || !parsed.success)
+      return socket.close(1008, "This end takes one word");
+    remember(socket, { ...parsed.data, waiting: 0 });
+    this.tell();
   }
 
   /** There may be something to send. Keeps nobody waiting, and costs nothing when nobody watches. */
@@ -76,7 +89,7 @@ export class Watchers {
     if (this.#watchers().length === 0) return;
     await this.#setAlarm();
     if (!(await this.#send())) return;
-    for (const { socket, state } of this.#watchers()) if (state.alive) socket.send(ALIVE);
+    for (const { socket } of this.#watchers()) socket.send(ALIVE);
   }
 
   async #setAlarm(): Promise<void> {
@@ -95,7 +108,10 @@ export class Watchers {
       for (let failures = 0; ;) {
         this.#askedAgain = false;
         const failure = await this.#sendAll().then(() => null, describe);
-        if (failure === null && !this.#askedAgain) return true;
+        if (failure === null && !this.#askedAgain) {
+          if (!(await this.#madeRoom())) return true;
+          continue;
+        }
         if (failure === null) continue;
         console.warn(JSON.stringify({ event: "wfe-watch-failed", run: this.#run, failure }));
         const pauseMs = RETRY_MS[failures];
@@ -110,12 +126,13 @@ export class Watchers {
   }
 
   /**
-   * Page by page, until everybody has all. Who is furthest goes first, so that a long history of one keeps nobody else waiting; who waits
-   * for a sequence that is still to come is not ahead of anybody.
+   * Page by page, until everybody has all that its connection takes. Who is furthest goes first, so that a long history of one keeps
+   * nobody else waiting; who waits for a sequence that is still to come is not ahead of anybody.
    */
   async #sendAll(): Promise<void> {
+    this.#crowded = false;
     for (let tail = Number.POSITIVE_INFINITY; ;) {
-      const places = this.#watchers().map(({ state }) => state.after);
+      const places = this.#ready().map(({ state }) => state.after);
       if (places.length === 0) return;
       const hindmost = Math.min(...places);
       const furthest = Math.max(hindmost, ...places.filter((after) => after <= tail));
@@ -124,6 +141,31 @@ export class Watchers {
       if (page.length < PAGE) return;
       ({ tail } = page);
     }
+  }
+
+  /** Those to whom more can be sent now: nothing much waits for them, and there is room. */
+  #ready(): Watcher[] {
+    if (this.#crowded) return [];
+    return this.#watchers().filter(({ state }) => state.waiting < CONNECTION_UNITS_MAX);
+  }
+
+  /**
+   * Whether there is room again where there was none: the slowest readers go, and come back from where they were. Waits until one is
+   * slow, as long as none has passed on what it has.
+   */
+  async #madeRoom(): Promise<boolean> {
+    if (!this.#crowded) return false;
+    const now = Date.now();
+    const slowest = this.#watchers()
+      .filter(({ state }) => state.waiting > 0)
+      .toSorted((a, b) => a.state.since - b.state.since);
+    const slow = slowest.filter(({ state }) => now - state.since >= SLOW_MS);
+    for (const { socket } of slow) socket.close(RECONNECT, "too slow");
+    const [first] = slowest;
+    if (slow.length === 0 && first !== undefined) {
+      await scheduler.wait(first.state.since + SLOW_MS - now);
+    }
+    return true;
   }
 
   /** The page after a sequence, to those who have all up to it. Answers how many events it has, and the run's last sequence. */
@@ -145,8 +187,13 @@ export class Watchers {
       sequence: row.sequence,
       text: JSON.stringify(toOutboxRecord(row)),
     }));
-    for (const watcher of this.#watchers()) {
-      if (watcher.state.after >= after) deliver(watcher, messages);
+    const watchers = this.#watchers();
+    let room = WAITING_UNITS_MAX - waitingFor(watchers);
+    for (const watcher of watchers) {
+      if (watcher.state.after < after) continue;
+      const delivered = deliver(watcher, messages, room);
+      room -= delivered.units;
+      this.#crowded ||= delivered.crowded;
     }
     return { length: rows.length, tail };
   }
@@ -164,7 +211,7 @@ export class Watchers {
       const parsed = attachment.safeParse(socket.deserializeAttachment());
       if (parsed.success) return [{ socket, state: parsed.data }];
       // Another version of this class wrote it. Its reader knows where it was.
-      socket.close(RESUME, "resume");
+      socket.close(RECONNECT, "resume");
       return [];
     });
   }
@@ -175,21 +222,45 @@ interface Message {
   readonly text: string;
 }
 
-/** Sends what it has not had, as far as its connection carries it. In one turn, so nothing is sent twice. */
-function deliver({ socket, state }: Watcher, messages: readonly Message[]): void {
-  let { after, events, units } = state;
+function waitingFor(watchers: readonly Watcher[]): number {
+  return watchers.reduce((sum, { state }) => sum + state.waiting, 0);
+}
+
+interface Delivered {
+  readonly units: number;
+  /** There was no room for the next event. */
+  readonly crowded: boolean;
+}
+
+/**
+ * Sends what it has not had, as far as there is room. In one turn, so nothing is sent twice. Where nothing waits, an event of any size
+ * is sent.
+ */
+function deliver(
+  { socket, state }: Watcher,
+  messages: readonly Message[],
+  room: number,
+): Delivered {
+  let { after, waiting } = state;
+  let sent = 0;
+  let crowded = false;
   for (const { sequence, text } of messages) {
     if (sequence <= after) continue;
-    if (events >= EVENTS_MAX || (events > 0 && units + text.length > UNITS_MAX)) {
-      socket.close(RESUME, "resume");
-      return;
+    if (waiting > 0 && waiting + text.length > CONNECTION_UNITS_MAX) {
+      // Nothing more until its reader has what it was sent.
+      waiting = Math.max(waiting, CONNECTION_UNITS_MAX);
+      break;
     }
+    crowded = sent + text.length > room;
+    if (crowded) break;
     socket.send(text);
     after = sequence;
-    events += 1;
-    units += text.length;
+    waiting += text.length;
+    sent += text.length;
   }
-  if (after > state.after) remember(socket, { ...state, after, events, units });
+  const since = state.waiting === 0 ? Date.now() : state.since;
+  if (waiting !== state.waiting) remember(socket, { after, waiting, since });
+  return { units: sent, crowded };
 }
 
 function remember(socket: WebSocket, state: Attachment): void {

@@ -4,10 +4,20 @@
  * has passed on, and its reader notices nothing. What waits for a slow reader is no more than one connection carries.
  */
 import * as z from "zod";
-import { ALIVE, RESUME } from "../worker/index.ts";
+import { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT } from "../worker/index.ts";
 
 /** Opens a WebSocket on which the events after a sequence come. */
 export type Opener = (after: number) => Promise<WebSocket>;
+
+/** The first connection is opened at once, so that a coordinator that is away can be told as that. */
+export async function opened(open: Opener, begin: number): Promise<Opener> {
+  let first: WebSocket | null = await open(begin);
+  return async (after) => {
+    const socket = first ?? (await open(after));
+    first = null;
+    return socket;
+  };
+}
 
 /** How soon an EventSource connects again when the stream has ended. Milliseconds. */
 const RETRY_MS = 1_000;
@@ -49,32 +59,61 @@ async function* framesOf(
   stopping: AbortSignal,
 ): AsyncGenerator<string, void, void> {
   yield `retry: ${RETRY_MS}\n\n`;
+  for await (const event of eventsOf(open, begin, stopping)) {
+    // A keep-alive is also what notices that the reader has gone: nothing can be written to it any more.
+    if (event === null) yield ": keep-alive\n\n";
+    else yield `id: ${event.sequence}\ndata: ${event.text}\n\n`;
+  }
+}
+
+interface WatchedEvent {
+  readonly sequence: number;
+  /** Its JSON. */
+  readonly text: string;
+}
+
+/**
+ * The run's events after a sequence, each once and in order, and null now and then while none comes. It ends when the coordinator stays
+ * away, or after as many connections as a request may open; whoever reads it goes on from the last event.
+ */
+export async function* eventsOf(
+  open: Opener,
+  begin: number,
+  stopping: AbortSignal,
+): AsyncGenerator<WatchedEvent | null, void, void> {
   let after = begin;
   let failures = 0;
   for (let connections = 0; connections < CONNECTIONS_MAX; connections += 1) {
     const feed = await Feed.open(open, after, stopping);
-    for await (const message of feed.messages()) {
-      if (message !== null) failures = 0;
-      // Also what notices that the reader has gone: nothing can be written to it any more.
-      if (message === null || message === ALIVE) yield ": keep-alive\n\n";
+    for await (const text of feed.messages()) {
+      if (text !== null) failures = 0;
+      if (text === null || text === ALIVE) yield null;
       else {
-        after = numbered.parse(JSON.parse(message)).sequence;
-        yield `id: ${after}\ndata: ${message}\n\n`;
+        after = numbered.parse(JSON.parse(text)).sequence;
+        yield { sequence: after, text };
       }
     }
     if (stopping.aborted || failures >= FAILURES_MAX) return;
-    if (feed.code === RESUME) continue;
+    if (feed.code === RECONNECT) continue;
     await scheduler.wait(PAUSE_MS * 2 ** failures, { signal: stopping }).catch(() => undefined);
     failures += 1;
   }
 }
 
-/** What comes over one WebSocket, in order. */
+/** UTF-16 units that wait for the readers of all runs in this isolate together. */
+const HELD_UNITS_MAX = 16 * 1_024 * 1_024;
+const feeds = new Set<Feed>();
+
+/** What comes over one WebSocket, in order. What its reader does not take can be dropped: it is where it was, and is sent again. */
 class Feed {
   /** The code with which it was closed; null while it is open. */
   code: number | null = null;
   readonly #socket: WebSocket | null;
-  readonly #messages: string[] = [];
+  #messages: string[] = [];
+  /** UTF-16 units of the messages that wait here. */
+  held = 0;
+  /** Units that came since the coordinator was told that all has been passed on. */
+  #untold = 0;
   /** True: a message has come, or it was closed. False: none has for a while. */
   #changed = Promise.withResolvers<boolean>();
 
@@ -92,8 +131,12 @@ class Feed {
     this.#socket = socket;
     if (socket === null) this.#end(1006);
     socket?.addEventListener("message", ({ data }) => {
-      this.#messages.push(String(data));
+      const text = String(data);
+      this.#messages.push(text);
+      this.held += text.length;
+      this.#untold += text.length;
       this.#changed.resolve(true);
+      makeRoom();
     });
     socket?.addEventListener("close", ({ code }) => this.#end(code));
     socket?.addEventListener("error", () => this.#end(1006));
@@ -104,15 +147,43 @@ class Feed {
 
   #end(code: number): void {
     this.code ??= code;
+    // Too slow: what waits is given up, and asked for again when its reader comes to it.
+    if (code === RECONNECT) this.#forget();
     this.#changed.resolve(true);
+  }
+
+  #forget(): void {
+    this.#messages = [];
+    this.held = 0;
+  }
+
+  /** Gives up what waits. */
+  drop(): void {
+    this.#end(RECONNECT);
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close(1000);
+  }
+
+  #take(): string | undefined {
+    const message = this.#messages.shift();
+    if (message !== undefined) this.held -= message.length;
+    return message;
+  }
+
+  /** The reader has had everything. */
+  #tellPassedOn(): void {
+    if (this.#messages.length > 0 || this.#untold < PASSED_ON_UNITS) return;
+    this.#untold = 0;
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(PASSED_ON);
   }
 
   /** All messages, and null when none has come for a while; until it is closed, or silent for too long. */
   async *messages(): AsyncGenerator<string | null, void, void> {
     let heard = Date.now();
+    feeds.add(this);
     try {
       for (;;) {
-        const message = this.#messages.shift();
+        this.#tellPassedOn();
+        const message = this.#take();
         if (message !== undefined) {
           heard = Date.now();
           yield message;
@@ -123,6 +194,7 @@ class Feed {
         }
       }
     } finally {
+      feeds.delete(this);
       if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close(1000);
     }
   }
@@ -136,5 +208,17 @@ class Feed {
       clearTimeout(timer);
       this.#changed = Promise.withResolvers<boolean>();
     }
+  }
+}
+
+/** The slowest readers give up what waits for them, until there is room again. */
+function makeRoom(): void {
+  let held = 0;
+  for (const feed of feeds) held += feed.held;
+  while (held > HELD_UNITS_MAX) {
+    const [slowest] = [...feeds].toSorted((a, b) => b.held - a.held);
+    if (slowest === undefined || slowest.held === 0) return;
+    held -= slowest.held;
+    slowest.drop();
   }
 }

@@ -1,7 +1,8 @@
 /** What is special about a request that becomes a WebSocket: browsers let its sender set no header. */
 import type { HonoRequest } from "hono";
-import { WATCH_PROTOCOL } from "../worker/index.ts";
 
+/** The subprotocol that a client may ask for; a client that asks for any must be answered with one. */
+export const WATCH_PROTOCOL = "workflow-engine";
 /** A subprotocol that carries the token: this and the base64url of it. */
 const BEARER = "bearer.";
 

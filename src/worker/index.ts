@@ -6,4 +6,4 @@ export {
   type WakeUpBatch,
 } from "./handlers.ts";
 export { openStore, wakerOf, type WorkflowEngineEnv } from "./open-store.ts";
-export { ALIVE, openWatch, RESUME, WATCH_PROTOCOL } from "./open-watch.ts";
+export { ALIVE, openWatch, PASSED_ON, PASSED_ON_UNITS, RECONNECT } from "./open-watch.ts";

@@ -4,7 +4,7 @@ import { ServiceError } from "../contract/index.ts";
 import { type Watch, watchRequest } from "../coordinator/index.ts";
 import type { WorkflowEngineEnv } from "./open-store.ts";
 
-export { ALIVE, RESUME, WATCH_PROTOCOL } from "../coordinator/index.ts";
+export { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT } from "../coordinator/index.ts";
 
 /** A coordinator that does not take a watch so soon is away. */
 const OPEN_DEADLINE_MS = 10_000;

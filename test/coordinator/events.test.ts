@@ -10,7 +10,7 @@ import { Connection } from "../../src/persistence/connection.ts";
 import {
   CoordinatedStore,
   type CoordinatorNamespace,
-  RESUME,
+  RECONNECT,
   RunCoordinator,
 } from "../../src/coordinator/index.ts";
 import { embed } from "../../src/embed.ts";
@@ -106,11 +106,8 @@ describe("who watches a run", () => {
     expect(watching.events[0]?.payload === payload).toBe(true);
   });
 
-  it("is answered pong to a ping, and turned away when it says anything else", async () => {
+  it("is turned away when it says anything but that it has passed on what it was sent", async () => {
     const watching = await Watching.open(RUN);
-    watching.socket.send("ping");
-    await watching.until(({ texts }) => texts.length > 0);
-    expect(watching.texts).toEqual(["pong"]);
     watching.socket.send("let me in");
     await watching.until(({ closed }) => closed !== null);
     expect(watching.closed).toBe(1008);
@@ -158,30 +155,29 @@ describe("who has a long history before them", () => {
 });
 
 describe("one connection", () => {
-  it("carries a thousand events; who connects again goes on with the next", async () => {
-    await append(...upTo(1_000).map(String));
-    await append(...upTo(30).map(String));
-    const first = await Watching.open(RUN);
-    await first.until(({ closed }) => closed !== null);
-    expect(first.closed).toBe(RESUME);
-    expect(first.sequences).toEqual(upTo(1_000));
-    const second = await Watching.open(RUN, { after: 1_000 });
-    await second.untilEvents(30);
-    expect(second.sequences).toEqual(upTo(1_030).slice(1_000));
-  });
-
-  it("carries four megabytes, and at least one event", async () => {
-    const payload = "x".repeat(1_500_000);
-    for (const _ of upTo(4)) {
+  it("is sent 256 KiB, or one event, before it says that it has passed them on", async () => {
+    const payload = "x".repeat(100_000);
+    for (const _ of upTo(5)) {
       await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
     }
-    const got: number[] = [];
-    for (const _ of upTo(2)) {
-      const watching = await Watching.open(RUN, { after: got.length });
-      await watching.until(({ closed, events }) => closed !== null || events.length === 2);
-      got.push(...watching.sequences);
+    const watching = await Watching.silent(RUN);
+    await watching.untilEvents(2);
+    await runDurableObjectAlarm(env.RUNS.getByName(RUN));
+    await watching.until(({ texts }) => texts.includes("alive"));
+    expect(watching.sequences).toEqual([1, 2]);
+    watching.socket.send("passed-on");
+    await watching.untilEvents(4);
+    expect(watching.sequences).toEqual([1, 2, 3, 4]);
+  });
+
+  it("is sent an event of any size when nothing waits", async () => {
+    const payload = "x".repeat(1_500_000);
+    for (const _ of upTo(3)) {
+      await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
     }
-    expect(got).toEqual(upTo(4));
+    const watching = await Watching.open(RUN);
+    await watching.untilEvents(3);
+    expect(watching.sequences).toEqual(upTo(3));
   });
 
   it("that its reader has closed is forgotten", async () => {
@@ -196,6 +192,32 @@ describe("one connection", () => {
 });
 
 describe("a coordinator", () => {
+  it("lets no more than 16 MiB wait for all its readers: the slow ones go, and come back from where they were", async () => {
+    const silent = await Promise.all(upTo(40).map(() => Watching.silent(RUN)));
+    const reading = await Watching.open(RUN);
+    const waiting = () =>
+      runInDurableObject(env.RUNS.getByName(RUN), (_, state) =>
+        state
+          .getWebSockets()
+          .map((socket) => (socket.deserializeAttachment() as { waiting: number }).waiting)
+          .reduce((sum, units) => sum + units, 0),
+      );
+    const payload = "x".repeat(1_000_000);
+    for (const n of upTo(4)) {
+      await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
+      await reading.untilEvents(n);
+      expect(await waiting()).toBeLessThanOrEqual(16 * 1_024 * 1_024);
+    }
+    await Promise.all(
+      silent.map((one) => one.until(({ events, closed }) => events.length > 0 || closed !== null)),
+    );
+    const gone = silent.filter(({ closed }) => closed === RECONNECT);
+    expect(gone.length).toBeGreaterThan(0);
+    const back = await Watching.open(RUN, { after: gone[0]?.sequences.at(-1) ?? 0 });
+    await back.until(({ sequences }) => sequences.at(-1) === 4);
+    expect([...(gone[0]?.sequences ?? []), ...back.sequences]).toEqual(upTo(4));
+  });
+
   it("takes a thousand sockets, and another when one has gone", async () => {
     const all = await Promise.all(upTo(1_000).map(() => Watching.open(RUN)));
     await expect(Watching.open(RUN)).rejects.toThrow("503");
@@ -221,7 +243,7 @@ describe("a coordinator that hibernates", () => {
   });
 
   it("finds by its alarm what came meanwhile", async () => {
-    const watching = await Watching.open(RUN, { alive: true });
+    const watching = await Watching.open(RUN, {});
     await evictDurableObject(env.RUNS.getByName(RUN));
     await appendUnheard();
     await runDurableObjectAlarm(env.RUNS.getByName(RUN));
@@ -322,7 +344,7 @@ describe("commits that do not go through the run's coordinator", () => {
   });
 
   it("and of which nobody tells are found by the alarm", async () => {
-    const watching = await Watching.open(RUN, { alive: true });
+    const watching = await Watching.open(RUN, {});
     await appendUnheard();
     expect(await alarmOf()).not.toBeNull();
     expect(await runDurableObjectAlarm(env.RUNS.getByName(RUN))).toBe(true);

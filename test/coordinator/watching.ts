@@ -1,6 +1,6 @@
 /** Watching a run for tests: a WebSocket to its coordinator, and what came over it. */
 import type { Watch } from "../../src/coordinator/watch-protocol.ts";
-import { watchRequest } from "../../src/coordinator/index.ts";
+import { PASSED_ON, watchRequest } from "../../src/coordinator/index.ts";
 import { env } from "../support/env.ts";
 
 export interface WatchedEvent {
@@ -24,13 +24,21 @@ export class Watching {
     watch: Partial<Watch> = {},
     fetch: Fetcher = (request) => env.RUNS.getByName(runId).fetch(request),
   ): Promise<Watching> {
-    const request = watchRequest({ after: 0, alive: false, protocol: false, ...watch });
+    const request = watchRequest({ after: 0, ...watch });
     const { status, webSocket } = await fetch(request);
     if (webSocket === null) throw new Error(`no WebSocket: ${status}`);
+    return new Watching(webSocket, PASSED_ON);
+  }
+
+  /** One that never says that it has passed anything on. */
+  static async silent(runId: string): Promise<Watching> {
+    const { webSocket } = await env.RUNS.getByName(runId).fetch(watchRequest({ after: 0 }));
+    if (webSocket === null) throw new Error("no WebSocket");
     return new Watching(webSocket);
   }
 
-  constructor(socket: WebSocket) {
+  /** `says`: with each event that has come. */
+  constructor(socket: WebSocket, says: string | null = null) {
     this.socket = socket;
     const tell = () => {
       this.#changed.resolve();
@@ -38,6 +46,7 @@ export class Watching {
     };
     socket.addEventListener("message", ({ data }) => {
       this.texts.push(String(data));
+      if (says !== null && String(data).startsWith("{")) socket.send(says);
       tell();
     });
     socket.addEventListener("close", ({ code }) => {

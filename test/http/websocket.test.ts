@@ -2,6 +2,7 @@ import { createExecutionContext } from "cloudflare:test";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { embed } from "../../src/embed.ts";
 import { app } from "../../src/http/app.ts";
+import { RunCoordinator } from "../../src/coordinator/index.ts";
 import { anEvent, upTo } from "../../src/testing/conformance/support.ts";
 import { Watching } from "../coordinator/watching.ts";
 import { emptyDatabase } from "../support/database.ts";
@@ -34,6 +35,8 @@ async function watching(headers: Record<string, string>, query = ""): Promise<Wa
   if (webSocket === null) throw new Error("no WebSocket");
   return new Watching(webSocket);
 }
+
+const A_RUN = { workflowId: "w", workflowName: "W", workflowType: "t", input: null };
 
 const append = (...types: readonly string[]) =>
   embed(env).persistence.appendOutboxEvents(types.map((eventType) => anEvent(RUN, { eventType })));
@@ -137,6 +140,52 @@ describe("a run's events over a WebSocket", () => {
     expect(lines).toHaveLength(1);
     expect(JSON.parse(lines[0] ?? "")).toMatchObject({ status: 101, caller: NAME_OF_ADMIN });
     expect(lines[0]).not.toContain(base64Url(ADMIN));
+  });
+
+  it("are answered pong to a ping, and end with anything else, which nobody handles", async () => {
+    const watch = await watching(BEARER);
+    watch.socket.send("ping");
+    await watch.until(({ texts }) => texts.length > 0);
+    expect(watch.texts).toEqual(["pong"]);
+    watch.socket.send("let me in");
+    watch.socket.send("ping");
+    await watch.until(({ closed }) => closed !== null);
+    expect([watch.closed, watch.texts]).toEqual([1008, ["pong"]]);
+  });
+
+  it("keep no claim waiting, whatever is said on them: it does not reach the run's coordinator", async () => {
+    const { persistence } = embed(env);
+    await persistence.createRun({ ...A_RUN, id: RUN });
+    const watch = await watching(BEARER);
+    const heard = vi.spyOn(RunCoordinator.prototype, "webSocketMessage");
+    for (const n of upTo(20_000)) watch.socket.send(String(n));
+    expect(await persistence.claimPendingRun(RUN)).toBe(true);
+    await watch.until(({ closed }) => closed !== null);
+    expect([watch.closed, heard.mock.calls.length]).toEqual([1008, 0]);
+    heard.mockRestore();
+  });
+
+  it("are a thousand, or 1 MiB without a ping, on one connection; who connects again goes on with the next", async () => {
+    await append(...upTo(600).map(String));
+    await append(...upTo(430).map(String));
+    const first = await watching(BEARER);
+    await first.until(({ closed }) => closed !== null);
+    expect([first.closed, first.sequences]).toEqual([4000, upTo(1_000)]);
+    const second = await watching(BEARER, "?after=1000");
+    await second.untilEvents(30);
+    expect(second.sequences).toEqual(upTo(1_030).slice(1_000));
+    const payload = "x".repeat(400_000);
+    for (const _ of upTo(4))
+      await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
+    const third = await watching(BEARER, "?after=1030");
+    await third.until(({ closed }) => closed !== null);
+    expect([third.closed, third.sequences]).toEqual([4000, [1_031, 1_032]]);
+    const pinging = await watching(BEARER, "?after=1030");
+    pinging.socket.addEventListener("message", ({ data }) => {
+      if (data !== "pong") pinging.socket.send("ping");
+    });
+    await pinging.untilEvents(4);
+    expect(pinging.sequences).toEqual([1_031, 1_032, 1_033, 1_034]);
   });
 
   it("come to many at once, each of them in order", async () => {

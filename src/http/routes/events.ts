@@ -2,15 +2,16 @@
 import { z } from "@hono/zod-openapi";
 import type { HonoRequest } from "hono";
 import { idField } from "../../model/fields.ts";
-import { openWatch, WATCH_PROTOCOL } from "../../worker/index.ts";
+import { openWatch } from "../../worker/index.ts";
 import { requireOwnOrigin } from "../authentication.ts";
-import { eventStream } from "../event-stream.ts";
+import { eventSocket } from "../event-socket.ts";
+import { eventStream, opened } from "../event-stream.ts";
 import { HttpFault } from "../problem.ts";
 import { operation } from "../operation.ts";
 import { EVENT, runKey } from "../schemas/index.ts";
 import { newRouter } from "../router.ts";
 import { secured } from "../secured.ts";
-import { asksForProtocol, isUpgrade } from "../websocket.ts";
+import { asksForProtocol, isUpgrade, WATCH_PROTOCOL } from "../websocket.ts";
 
 const position = z.string().regex(/^(?:0|[1-9]\d{0,14})$/, "must be a sequence: 0, 1, 2, ...");
 
@@ -55,14 +56,18 @@ export const events = newRouter().openapi(watch, async (context) => {
   const { runId } = req.valid("param");
   if (!idField.safeParse(runId).success) throw unacceptable("runId", "not an id of a run");
   const begin = lastEventId(req) ?? Number(req.valid("query").after ?? 0);
+  const open = (after: number) => openWatch(env, runId, { after });
   if (isUpgrade(req)) {
     requireOwnOrigin(env, req.raw);
-    const protocol = asksForProtocol(req);
-    const webSocket = await openWatch(env, runId, { after: begin, alive: false, protocol });
-    const headers = protocol ? { "Sec-WebSocket-Protocol": WATCH_PROTOCOL } : {};
-    return new Response(null, { status: 101, webSocket, headers });
+    const { reader, finished } = eventSocket(await opened(open, begin), begin, () => {
+      // It counts as one more request of its caller.
+      const counted = env.RATE_LIMITER?.limit({ key: context.var.caller.name });
+      if (counted !== undefined) context.executionCtx.waitUntil(counted);
+    });
+    context.executionCtx.waitUntil(finished);
+    const headers = asksForProtocol(req) ? { "Sec-WebSocket-Protocol": WATCH_PROTOCOL } : {};
+    return new Response(null, { status: 101, webSocket: reader, headers });
   }
-  const open = (after: number) => openWatch(env, runId, { after, alive: true, protocol: false });
   return context.body(eventStream(open, begin), 200, {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
