@@ -2,7 +2,7 @@
  * What is known of one kind of change, told in one place. `store/` has its SQL under the same name, since callers must not
  * carry it; everything else follows from the description here.
  */
-import * as z from "zod";
+import { object, literal, type ObjectOf, type Shape, type Members } from "../model/shape.ts";
 import type { HandlerDuty } from "../contract/index.ts";
 import type { LongTextTable } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
@@ -70,29 +70,31 @@ export interface ChangeTraits<Change> {
   readonly apply: (writer: Writer, change: Change) => void;
 }
 
-/** A kind of change: its schema, and its traits with the defaults filled in. */
-export interface ChangeKindOf<Schema extends z.ZodType> extends Required<
-  ChangeTraits<z.infer<Schema>>
-> {
-  readonly schema: Schema;
+/** A kind of change: its shape, and its traits with the defaults filled in. */
+export interface ChangeKindOf<Change> extends Required<ChangeTraits<Change>> {
+  readonly shape: Shape<Change>;
 }
 
 const nothing = () => [];
 const noJob = () => null;
 
+type Described<Name extends string, Fields extends Members> = ObjectOf<
+  { readonly kind: Shape<Name> } & Fields
+>;
+
 /** Describes the change whose `kind` is `name`, with these further members. */
-export function changeKind<const Name extends string, Fields extends z.ZodRawShape>(
+export function changeKind<const Name extends string, const Fields extends Members>(
   name: Name,
   fields: Fields,
-  traits: ChangeTraits<z.infer<z.ZodObject<{ kind: z.ZodLiteral<Name> } & Fields, z.core.$strict>>>,
-): ChangeKindOf<z.ZodObject<{ kind: z.ZodLiteral<Name> } & Fields, z.core.$strict>> {
+  traits: ChangeTraits<Described<Name, Fields>>,
+): ChangeKindOf<Described<Name, Fields>> {
   const shownIn = traits.shownIn ?? ((change) => unitOfRow(traits.row(change)));
   return {
     texts: nothing,
     settles: noJob,
     wakes: nothing,
     ...traits,
-    schema: z.strictObject({ kind: z.literal(name), ...fields }),
+    shape: object({ kind: literal(name), ...fields }),
     shownIn,
     needs:
       traits.needs ??

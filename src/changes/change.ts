@@ -6,7 +6,7 @@
  * the row has that column. A change never fails for the state it finds: whatever must hold is a guard.
  * The only exception is a row that grows beyond ROW_BYTES_MAX, which refuses the whole commit.
  */
-import * as z from "zod";
+import { variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
 import type { State } from "../model/state.ts";
 import { Writer } from "../model/writer.ts";
 import type { ChangeKindOf } from "./change-kind.ts";
@@ -28,23 +28,19 @@ export const CHANGE_KINDS = {
 type Kinds = typeof CHANGE_KINDS;
 
 export type ChangeKind = keyof Kinds;
-export type ChangeOf<K extends ChangeKind> = z.infer<Kinds[K]["schema"]>;
+export type ChangeOf<K extends ChangeKind> = TypeOf<Kinds[K]["shape"]>;
 export type Change = { [K in ChangeKind]: ChangeOf<K> }[ChangeKind];
 
-type AnyKind = ChangeKindOf<z.ZodType<Change>>;
+type AnyKind = ChangeKindOf<Change>;
 
 /** What is known of the change's kind. */
 export function kindOfChange({ kind }: Pick<Change, "kind">): AnyKind {
   // The kind under the name `kind` takes the changes of that kind, and this is one.
-  return CHANGE_KINDS[kind];
+  return CHANGE_KINDS[kind] as unknown as AnyKind;
 }
 
-const schemas = Object.values(CHANGE_KINDS).map(({ schema }) => schema);
 /** Any change, checked whole. */
-export const change: z.ZodType<Change> = z.discriminatedUnion(
-  "kind",
-  schemas as unknown as [(typeof schemas)[number]],
-);
+export const change: Shape<Change> = variants("kind", shapesOf(CHANGE_KINDS));
 
 /**
  * Applies the changes to the maps in their order, all of them or none: when it throws, the state is as before.

@@ -2,20 +2,22 @@
  * A commit: guards and changes that are applied whole or not at all, and the reads that answer the caller,
  * taken in the same instant. Plain data: it travels over RPC and HTTP as it is.
  */
-import * as z from "zod";
+import { object, text, list } from "../model/shape.ts";
 import { type Change, change } from "./change.ts";
-import { listField } from "../model/fields.ts";
 import { type Guard, guard, type Violation } from "./guard.ts";
 import { COMMIT_ID_CHARS } from "../model/ids.ts";
 import { COMMIT_GUARDS_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { type AnyResult, type Query, queryList, type ResultsOf } from "../queries/query.ts";
 
-export const commitIdField = z.string().regex(new RegExp(`^[0-9a-z]{${COMMIT_ID_CHARS}}$`));
+const COMMIT_ID = new RegExp(`^[0-9a-z]{${COMMIT_ID_CHARS}}$`);
+const commitIdField = text((id) =>
+  COMMIT_ID.test(id) ? null : { message: `must be ${COMMIT_ID_CHARS} characters of 0-9a-z` },
+);
 
-export const commit = z.strictObject({
+export const commit = object({
   id: commitIdField,
-  guards: listField(guard, COMMIT_GUARDS_MAX),
-  changes: listField(change, TRANSACTION_CHANGES_MAX),
+  guards: list(guard, COMMIT_GUARDS_MAX),
+  changes: list(change, TRANSACTION_CHANGES_MAX),
   reads: queryList,
 });
 export interface Commit {

@@ -2,7 +2,7 @@
  * A guard is a condition that must hold when a commit lands, as data. All guards are checked before
  * the first change; the first that fails refuses the whole commit.
  */
-import * as z from "zod";
+import { object, nullable, text, oneOf, literal, variants, type TypeOf } from "../model/shape.ts";
 import {
   countField,
   idField,
@@ -24,77 +24,82 @@ import {
 } from "../model/row-ref.ts";
 import { type LoadUnit, unitOfList, unitOfRow } from "../queries/load-unit.ts";
 
-const tokenField = z.string().length(COMMIT_ID_CHARS);
+const tokenField = text((token) =>
+  token.length === COMMIT_ID_CHARS ? null : { message: "must be a token" },
+);
 
-const present = z.strictObject({ is: z.literal("present") });
-const absent = z.strictObject({ is: z.literal("absent") });
+const present = object({ is: literal("present") });
+const absent = object({ is: literal("absent") });
 /** The row's token is this one: nobody wrote the row since it was read. */
-const unchanged = z.strictObject({ is: z.literal("unchanged"), token: tokenField });
-const version = z.strictObject({ is: z.literal("version"), version: wholeField });
-const status = z.strictObject({ is: z.literal("status"), status: statusField });
+const unchanged = object({ is: literal("unchanged"), token: tokenField });
+const version = object({ is: literal("version"), version: wholeField });
+const status = object({ is: literal("status"), status: statusField });
 /** A stage's record id: the same pair (run, stageId) may have been deleted and created again. */
-const record = z.strictObject({ is: z.literal("record"), id: recordIdField });
+const record = object({ is: literal("record"), id: recordIdField });
 /** A job's attempt: the fence of a delivery. */
-const attempt = z.strictObject({ is: z.literal("attempt"), attempt: countField });
+const attempt = object({ is: literal("attempt"), attempt: countField });
 
 /** Tokens of rows, in the order of the rows' keys, joined by commas; "" for none. */
-const tokensField = z.string().max(COMMIT_ID_CHARS * 100_000);
+const TOKENS_CHARS_MAX = COMMIT_ID_CHARS * 100_000;
+const tokensField = text(({ length }) =>
+  length <= TOKENS_CHARS_MAX ? null : { message: "must be tokens", limit: TOKENS_CHARS_MAX },
+);
 
-export const guard = z.discriminatedUnion("on", [
-  z.strictObject({
-    on: z.literal("run"),
+export const guard = variants("on", {
+  run: object({
+    on: literal("run"),
     id: idField,
-    expect: z.discriminatedUnion("is", [present, absent, unchanged, version, status]),
+    expect: variants("is", { present, absent, unchanged, version, status }),
   }),
-  z.strictObject({
-    on: z.literal("stage"),
+  stage: object({
+    on: literal("stage"),
     workflowRunId: idField,
     stageId: idField,
-    expect: z.discriminatedUnion("is", [present, absent, unchanged, version, record]),
+    expect: variants("is", { present, absent, unchanged, version, record }),
   }),
-  z.strictObject({
-    on: z.literal("artifact"),
+  artifact: object({
+    on: literal("artifact"),
     workflowRunId: idField,
     key: keyField,
-    expect: z.discriminatedUnion("is", [present, absent, unchanged]),
+    expect: variants("is", { present, absent, unchanged }),
   }),
-  z.strictObject({
-    on: z.literal("outboxEvent"),
+  outboxEvent: object({
+    on: literal("outboxEvent"),
     workflowRunId: idField,
     sequence: countField,
-    expect: z.discriminatedUnion("is", [present, absent, unchanged]),
+    expect: variants("is", { present, absent, unchanged }),
   }),
-  z.strictObject({
-    on: z.literal("idempotencyKey"),
+  idempotencyKey: object({
+    on: literal("idempotencyKey"),
     key: keyField,
     commandType: keyField,
-    expect: z.discriminatedUnion("is", [absent, unchanged]),
+    expect: variants("is", { absent, unchanged }),
   }),
-  z.strictObject({
-    on: z.literal("job"),
+  job: object({
+    on: literal("job"),
     workflowRunId: idField,
     ordinal: ordinalField,
-    expect: z.discriminatedUnion("is", [present, absent, unchanged, attempt]),
+    expect: variants("is", { present, absent, unchanged, attempt }),
   }),
   /** No live job has the key. */
-  z.strictObject({ on: z.literal("dedupeKey"), dedupeKey: keyField }),
+  dedupeKey: object({ on: literal("dedupeKey"), dedupeKey: keyField }),
   /** The run's rows of one kind (stages by stageId, artifacts by key, annotations and jobs by ordinal) are these, unchanged. */
-  z.strictObject({
-    on: z.literal("list"),
-    list: z.enum(["stages", "artifacts", "annotations", "jobs"]),
+  list: object({
+    on: literal("list"),
+    list: oneOf(["stages", "artifacts", "annotations", "jobs"]),
     workflowRunId: idField,
     /** Only the stages with this status count. */
-    status: statusField.nullable(),
+    status: nullable(statusField),
     tokens: tokensField,
   }),
   /** The run's last outbox event has this sequence; 0: it has none. */
-  z.strictObject({
-    on: z.literal("outboxTail"),
+  outboxTail: object({
+    on: literal("outboxTail"),
     workflowRunId: idField,
     sequence: countField,
   }),
-]);
-export type Guard = z.infer<typeof guard>;
+});
+export type Guard = TypeOf<typeof guard>;
 /** A guard of one row, by its key. */
 export type RowGuard = Extract<Guard, { expect: unknown }>;
 

@@ -1,5 +1,6 @@
 /** Changes of idempotency keys, and the purge of what has expired. Pure. */
-import { countField, instantField, keyField, textField } from "../model/fields.ts";
+import { nullable, whole } from "../model/shape.ts";
+import { instantField, keyField, textField } from "../model/fields.ts";
 import type { IdempotencyKeyRow } from "../model/index.ts";
 import { byNumber } from "../model/order.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
@@ -33,7 +34,7 @@ export const idempotencyKeyChanges = {
       ...keyOfCommand,
       at: instantField,
       /** Null: never taken over. */
-      staleBefore: instantField.nullable(),
+      staleBefore: nullable(instantField),
     },
     {
       scope: WRITE,
@@ -102,7 +103,7 @@ export const idempotencyKeyChanges = {
     {
       keysBefore: instantField,
       commitsBefore: instantField,
-      limit: countField.min(1).max(1_000),
+      limit: whole({ min: 1, max: 1_000 }),
     },
     {
       scope: ADMIN,

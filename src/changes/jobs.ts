@@ -1,5 +1,5 @@
 /** Changes of jobs. Pure. */
-import * as z from "zod";
+import { object, nullable, optional, whole, type TypeOf } from "../model/shape.ts";
 import {
   countField,
   idField,
@@ -25,15 +25,15 @@ import { ADMIN, WORK, WRITE } from "./scope.ts";
 
 const jobKey = { workflowRunId: idField, ordinal: ordinalField };
 /** The fence of a delivery: the change does nothing if the job's attempt is another. Absent: any. */
-const fence = { attempt: countField.optional() };
+const fence = { attempt: optional(countField) };
 
 /** A retry waits min(baseMs * 2^min(attempt, 20), capMs), and `jitterPermille` thousandths of that longer, rounded down. */
-export const retryBackoff = z.strictObject({
-  baseMs: countField.max(86_400_000),
-  capMs: countField.max(31 * 86_400_000),
-  jitterPermille: countField.max(1_000),
+export const retryBackoff = object({
+  baseMs: whole({ min: 0, max: 86_400_000 }),
+  capMs: whole({ min: 0, max: 31 * 86_400_000 }),
+  jitterPermille: whole({ min: 0, max: 1_000 }),
 });
-export type RetryBackoff = z.infer<typeof retryBackoff>;
+export type RetryBackoff = TypeOf<typeof retryBackoff>;
 
 const byUrgency = inTurn<JobRow>(
   descending(byNumber((job) => job.priority)),
@@ -152,8 +152,8 @@ export const jobChanges = {
   claimJobs: changeKind(
     "claimJobs",
     {
-      workerId: nameField.nullable(),
-      limit: countField.max(CLAIM_JOBS_MAX),
+      workerId: nullable(nameField),
+      limit: whole({ min: 0, max: CLAIM_JOBS_MAX }),
       at: instantField,
     },
     {
@@ -182,7 +182,7 @@ export const jobChanges = {
    */
   resumeJobs: changeKind(
     "resumeJobs",
-    { limit: countField.max(RESUME_JOBS_MAX), at: instantField },
+    { limit: whole({ min: 0, max: RESUME_JOBS_MAX }), at: instantField },
     {
       // Before its instant, if the change says so.
       scope: ADMIN,
@@ -251,7 +251,7 @@ export const jobChanges = {
       ...fence,
       error: jobErrorField,
       /** Null: no retry. */
-      retry: retryBackoff.nullable(),
+      retry: nullable(retryBackoff),
       at: instantField,
     },
     {

@@ -1,6 +1,6 @@
 /** Changes of what a run leaves behind: logs, artifacts, annotations, AI calls. Pure. */
-import * as z from "zod";
-import { artifactTypeField, idField, keyField } from "../model/fields.ts";
+import { nullable, flag } from "../model/shape.ts";
+import { idField, keyField } from "../model/fields.ts";
 import { aiCallRow, logRow, measureRow, newAnnotationRow, newArtifactRow } from "../model/index.ts";
 import { aiCallRef, annotationRef, artifactRef, logRef } from "../model/row-ref.ts";
 import { checkFits } from "../model/writer.ts";
@@ -38,10 +38,10 @@ export const recordChanges = {
   saveArtifact: changeKind(
     "saveArtifact",
     {
-      row: newArtifactRow.extend({ type: artifactTypeField }),
-      replaceStage: z.boolean(),
-      replaceMetadata: z.boolean(),
-      linkStageId: idField.nullable(),
+      row: newArtifactRow,
+      replaceStage: flag,
+      replaceMetadata: flag,
+      linkStageId: nullable(idField),
     },
     {
       scope: WRITE,

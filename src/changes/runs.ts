@@ -1,5 +1,5 @@
 /** Changes of runs. Pure. */
-import * as z from "zod";
+import { object, nullable, optional, type TypeOf } from "../model/shape.ts";
 import {
   costField,
   countField,
@@ -17,16 +17,16 @@ import { WRITE } from "./scope.ts";
 import { given } from "./set.ts";
 
 /** The columns an update of a run may set; an absent member leaves the column alone. */
-export const runSet = z.strictObject({
-  status: statusField.optional(),
-  startedAt: instantField.nullable().optional(),
-  completedAt: instantField.nullable().optional(),
-  duration: numberField.nullable().optional(),
-  output: textField.nullable().optional(),
-  totalCost: costField.optional(),
-  totalTokens: countField.optional(),
+export const runSet = object({
+  status: optional(statusField),
+  startedAt: optional(nullable(instantField)),
+  completedAt: optional(nullable(instantField)),
+  duration: optional(nullable(numberField)),
+  output: optional(nullable(textField)),
+  totalCost: optional(costField),
+  totalTokens: optional(countField),
 });
-export type RunSet = z.infer<typeof runSet>;
+export type RunSet = TypeOf<typeof runSet>;
 
 const RUNS_WAIT = { kind: "runs", at: null } as const;
 

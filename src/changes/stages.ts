@@ -1,5 +1,5 @@
 /** Changes of stages. Pure. */
-import * as z from "zod";
+import { object, nullable, optional, type TypeOf } from "../model/shape.ts";
 import {
   idField,
   instantField,
@@ -17,23 +17,23 @@ import { WRITE } from "./scope.ts";
 import { given } from "./set.ts";
 
 /** The columns an update of a stage may set; an absent member leaves the column alone. */
-export const stageSet = z.strictObject({
-  status: statusField.optional(),
-  startedAt: instantField.nullable().optional(),
-  completedAt: instantField.nullable().optional(),
-  duration: numberField.nullable().optional(),
-  outputData: textField.nullable().optional(),
-  config: textField.nullable().optional(),
-  suspendedState: textField.nullable().optional(),
-  resumeData: textField.nullable().optional(),
-  nextPollAt: instantField.nullable().optional(),
-  pollInterval: numberField.nullable().optional(),
-  maxWaitUntil: instantField.nullable().optional(),
-  metrics: textField.nullable().optional(),
-  embeddingInfo: textField.nullable().optional(),
-  errorMessage: textField.nullable().optional(),
+export const stageSet = object({
+  status: optional(statusField),
+  startedAt: optional(nullable(instantField)),
+  completedAt: optional(nullable(instantField)),
+  duration: optional(nullable(numberField)),
+  outputData: optional(nullable(textField)),
+  config: optional(nullable(textField)),
+  suspendedState: optional(nullable(textField)),
+  resumeData: optional(nullable(textField)),
+  nextPollAt: optional(nullable(instantField)),
+  pollInterval: optional(nullable(numberField)),
+  maxWaitUntil: optional(nullable(instantField)),
+  metrics: optional(nullable(textField)),
+  embeddingInfo: optional(nullable(textField)),
+  errorMessage: optional(nullable(textField)),
 });
-export type StageSet = z.infer<typeof stageSet>;
+export type StageSet = TypeOf<typeof stageSet>;
 
 interface StageUpdate {
   readonly set: StageSet;

@@ -1,5 +1,4 @@
 /** What arrives from another Worker is checked whole, whatever its client has checked before. */
-import type * as z from "zod";
 import { kindOfChange, type Change } from "./change.ts";
 import { type Commit, commit as commitSchema } from "./commit.ts";
 import { textLength } from "./wire.ts";
@@ -16,6 +15,7 @@ import {
   splitStageRecordId,
   tooLarge,
 } from "../model/index.ts";
+import type { Shape } from "../model/shape.ts";
 import { type Query, queryList } from "../queries/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
 
@@ -45,14 +45,12 @@ export function validCommit(value: unknown, valuesMax = Infinity): Commit {
   return commit;
 }
 
-function valid<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const field = [what, ...(issue?.path ?? []).map(String)].join(".");
-  throw new ServiceError("INVALID_ARGUMENT", `${field}: ${issue?.message ?? "is invalid"}`, {
-    field,
-  });
+function valid<T>(shape: Shape<T>, value: unknown, what: string): T {
+  const found = shape.check(value);
+  // What the shape takes is a T.
+  if (found === null) return value as T;
+  const field = [what, ...found.path].join(".");
+  throw new ServiceError("INVALID_ARGUMENT", `${field}: ${found.message}`, { field });
 }
 
 /** A stage's record id tells its run and stage; one that tells others would not be found again. */

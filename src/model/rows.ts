@@ -6,11 +6,12 @@
  * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean an unchanged row.
  * The rest lets a retry recognise its own earlier success although others wrote since.
  */
-import * as z from "zod";
+import { object, nullable, whole, type TypeOf } from "./shape.ts";
 import type { AuditProblem, Status } from "../contract/index.ts";
 import {
   artifactKeyField,
   artifactTypeField,
+  callOrdinalField,
   batchOrNoneField,
   costField,
   countField,
@@ -53,7 +54,7 @@ export function wasWrittenBy(row: { readonly commits: string }, commitId: string
   return false;
 }
 
-export const newRunRow = z.strictObject({
+export const newRunRow = object({
   id: idField,
   /** Ties between runs of one priority are broken by it, oldest first. */
   ordinal: ordinalField,
@@ -64,21 +65,21 @@ export const newRunRow = z.strictObject({
   workflowName: nameField,
   workflowType: nameField,
   status: statusField,
-  startedAt: instantField.nullable(),
-  completedAt: instantField.nullable(),
-  duration: numberField.nullable(),
+  startedAt: nullable(instantField),
+  completedAt: nullable(instantField),
+  duration: nullable(numberField),
   input: textField,
-  output: textField.nullable(),
+  output: nullable(textField),
   config: textField,
   totalCost: costField,
   totalTokens: countField,
   priority: wholeField,
-  metadata: textField.nullable(),
+  metadata: nullable(textField),
 });
-export type NewRunRow = z.infer<typeof newRunRow>;
+export type NewRunRow = TypeOf<typeof newRunRow>;
 export type RunRow = NewRunRow & { commits: string };
 
-export const newStageRow = z.strictObject({
+export const newStageRow = object({
   workflowRunId: idField,
   stageId: idField,
   id: recordIdField,
@@ -90,82 +91,82 @@ export const newStageRow = z.strictObject({
   executionGroup: wholeField,
   attempt: wholeField,
   status: statusField,
-  startedAt: instantField.nullable(),
-  completedAt: instantField.nullable(),
-  duration: numberField.nullable(),
-  inputData: textField.nullable(),
-  outputData: textField.nullable(),
-  config: textField.nullable(),
-  suspendedState: textField.nullable(),
-  resumeData: textField.nullable(),
-  nextPollAt: instantField.nullable(),
-  pollInterval: numberField.nullable(),
-  maxWaitUntil: instantField.nullable(),
-  metrics: textField.nullable(),
-  embeddingInfo: textField.nullable(),
-  errorMessage: textField.nullable(),
+  startedAt: nullable(instantField),
+  completedAt: nullable(instantField),
+  duration: nullable(numberField),
+  inputData: nullable(textField),
+  outputData: nullable(textField),
+  config: nullable(textField),
+  suspendedState: nullable(textField),
+  resumeData: nullable(textField),
+  nextPollAt: nullable(instantField),
+  pollInterval: nullable(numberField),
+  maxWaitUntil: nullable(instantField),
+  metrics: nullable(textField),
+  embeddingInfo: nullable(textField),
+  errorMessage: nullable(textField),
 });
-export type NewStageRow = z.infer<typeof newStageRow>;
+export type NewStageRow = TypeOf<typeof newStageRow>;
 export type StageRow = NewStageRow & { commits: string };
 
-export const logRow = z.strictObject({
+export const logRow = object({
   /** The run given, or else the stage's run, or else "". */
   workflowRunId: runOrNoneField,
   ordinal: ordinalField,
   createdAt: instantField,
-  workflowStageId: recordIdField.nullable(),
+  workflowStageId: nullable(recordIdField),
   level: logLevelField,
   message: textField,
-  metadata: textField.nullable(),
+  metadata: nullable(textField),
 });
-export type LogRow = z.infer<typeof logRow>;
+export type LogRow = TypeOf<typeof logRow>;
 
-export const newArtifactRow = z.strictObject({
+export const newArtifactRow = object({
   workflowRunId: idField,
   key: artifactKeyField,
   ordinal: ordinalField,
   createdAt: instantField,
   updatedAt: instantField,
-  workflowStageId: recordIdField.nullable(),
+  workflowStageId: nullable(recordIdField),
   type: artifactTypeField,
   data: textField,
   size: numberField,
-  metadata: textField.nullable(),
+  metadata: nullable(textField),
 });
-export type NewArtifactRow = z.infer<typeof newArtifactRow>;
+export type NewArtifactRow = TypeOf<typeof newArtifactRow>;
 export type ArtifactRow = NewArtifactRow & { commits: string };
 
-export const newAnnotationRow = z.strictObject({
+export const newAnnotationRow = object({
   workflowRunId: idField,
   ordinal: ordinalField,
   createdAt: instantField,
-  workflowStageRecordId: recordIdField.nullable(),
+  workflowStageRecordId: nullable(recordIdField),
   attempt: wholeField,
   scope: nameField,
-  scopeId: nameField.nullable(),
-  actorKind: nameField.nullable(),
-  actorId: nameField.nullable(),
-  actorVersion: nameField.nullable(),
+  scopeId: nullable(nameField),
+  actorKind: nullable(nameField),
+  actorId: nullable(nameField),
+  actorVersion: nullable(nameField),
   key: keyField,
   value: textField,
-  payload: textField.nullable(),
-  idempotencyKey: keyField.nullable(),
+  payload: nullable(textField),
+  idempotencyKey: nullable(keyField),
 });
-export type NewAnnotationRow = z.infer<typeof newAnnotationRow>;
+export type NewAnnotationRow = TypeOf<typeof newAnnotationRow>;
 export type AnnotationRow = NewAnnotationRow & { commits: string };
 
 /** An outbox event before its commit gives it a sequence. */
-export const newOutboxEventRow = z.strictObject({
+export const newOutboxEventRow = object({
   workflowRunId: idField,
   eventType: nameField,
   payload: textField,
   causationId: nameField,
   occurredAt: instantField,
-  publishedAt: instantField.nullable(),
+  publishedAt: nullable(instantField),
   retryCount: countField,
-  dlqAt: instantField.nullable(),
+  dlqAt: nullable(instantField),
 });
-export type NewOutboxEventRow = z.infer<typeof newOutboxEventRow>;
+export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
 export type OutboxEventRow = NewOutboxEventRow & { sequence: number; commits: string };
 
 export type IdempotencyKeyRow = {
@@ -179,7 +180,7 @@ export type IdempotencyKeyRow = {
   commits: string;
 };
 
-export const newJobRow = z.strictObject({
+export const newJobRow = object({
   workflowRunId: idField,
   ordinal: ordinalField,
   createdAt: instantField,
@@ -188,26 +189,26 @@ export const newJobRow = z.strictObject({
   stageId: idField,
   status: statusField,
   priority: wholeField,
-  workerId: nameField.nullable(),
-  lockedAt: instantField.nullable(),
-  startedAt: instantField.nullable(),
-  completedAt: instantField.nullable(),
+  workerId: nullable(nameField),
+  lockedAt: nullable(instantField),
+  startedAt: nullable(instantField),
+  completedAt: nullable(instantField),
   attempt: countField,
   maxAttempts: countField,
   /** Deliveries that failed, or whose lease ran out: the pause before a retry grows by them. */
   failures: countField,
   /** Deliveries in a row that did not reach the handler: the pause before the next grows by them. */
   undelivered: countField,
-  lastError: jobErrorField.nullable(),
-  nextPollAt: instantField.nullable(),
+  lastError: nullable(jobErrorField),
+  nextPollAt: nullable(instantField),
   payload: textField,
   /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
-  dedupeKey: keyField.nullable(),
+  dedupeKey: nullable(keyField),
   /** Of the jobs with this key, no claim lets more be RUNNING than the claimed job's `concurrencyLimit`; null: 1. */
-  concurrencyKey: keyField.nullable(),
-  concurrencyLimit: wholeField.min(1).nullable(),
+  concurrencyKey: nullable(keyField),
+  concurrencyLimit: nullable(whole({ min: 1 })),
 });
-export type NewJobRow = z.infer<typeof newJobRow>;
+export type NewJobRow = TypeOf<typeof newJobRow>;
 export type JobRow = NewJobRow & { commits: string };
 
 /** A stage whose poll is due, with its run's workflow. */
@@ -253,11 +254,11 @@ export type AuditRow = {
   problem: AuditProblem;
 };
 
-export const aiCallRow = z.strictObject({
+export const aiCallRow = object({
   /** "" for a call of its own. */
   batchId: batchOrNoneField,
   /** For a call of a batch, derived from its content, so that a repeat is the same row. */
-  ordinal: z.string().regex(/^[0-9a-z]{1,80}$/, "must be an ordinal"),
+  ordinal: callOrdinalField,
   createdAt: instantField,
   topic: nameField,
   callType: nameField,
@@ -268,9 +269,9 @@ export const aiCallRow = z.strictObject({
   inputTokens: tokensField,
   outputTokens: tokensField,
   cost: costField,
-  metadata: textField.nullable(),
+  metadata: nullable(textField),
 });
-export type AiCallRow = z.infer<typeof aiCallRow>;
+export type AiCallRow = TypeOf<typeof aiCallRow>;
 
 export type AiCallTotalRow = {
   topic: string;

@@ -1,7 +1,7 @@
 /**
  * Callers' inputs as changes: checked against every limit, with the field named, before anything is sent.
  */
-import type * as z from "zod";
+import type { Shape } from "../model/shape.ts";
 import { type Change, change, kindOfChange, textLength } from "../changes/index.ts";
 import {
   COMMIT_UNITS_MAX,
@@ -41,28 +41,17 @@ export function requireList<T>(method: string, value: readonly T[]): readonly T[
 const STRUCTURE = new Set(["row", "set", "filters"]);
 
 /** Throws INVALID_ARGUMENT that names the method, the field and what is wrong with it. */
-function checked<T>(schema: z.ZodType<T>, value: unknown, method: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const field = (issue?.path ?? [])
-    .map(String)
-    .filter((name) => !STRUCTURE.has(name))
-    .join(".");
-  const params = issue?.code === "custom" ? issue.params : undefined;
-  const limit = limitOf(issue) ?? params?.["limit"];
-  const size = params?.["size"];
-  throw invalid(`${method}: ${field} ${issue?.message ?? "is invalid"}`.replace("  ", " "), {
+function requireShape(shape: Shape<unknown>, value: unknown, method: string): void {
+  const found = shape.check(value);
+  if (found === null) return;
+  const { path, message, limit, size } = found;
+  const names = path.map(String).filter((name) => !STRUCTURE.has(name));
+  const field = names.join(".");
+  throw invalid(`${method}: ${field} ${message}`.replace("  ", " "), {
     field,
-    ...(typeof limit === "number" ? { limit } : {}),
-    ...(typeof size === "number" ? { size } : {}),
+    ...(limit === undefined ? {} : { limit }),
+    ...(size === undefined ? {} : { size }),
   });
-}
-
-/** The limit that a number is beyond. */
-function limitOf(issue: z.core.$ZodIssue | undefined): number | undefined {
-  if (issue?.code === "too_big") return Number(issue.maximum);
-  return issue?.code === "too_small" ? Number(issue.minimum) : undefined;
 }
 
 /**
@@ -71,7 +60,7 @@ function limitOf(issue: z.core.$ZodIssue | undefined): number | undefined {
  */
 export function checkedChanges(method: string, changes: readonly Change[]): readonly Change[] {
   for (const candidate of changes) {
-    checked(change, candidate, method);
+    requireShape(change, candidate, method);
     for (const { table, values } of kindOfChange(candidate).texts(candidate)) {
       const { size, field } = measureRow(table, values);
       if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
@@ -101,7 +90,7 @@ export function requireRoom(
 }
 
 export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {
-  checked(query, candidate, method);
+  requireShape(query, candidate, method);
   return candidate;
 }
 

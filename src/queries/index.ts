@@ -4,4 +4,4 @@ export * from "./query.ts";
 export type { Sees } from "./query-kind.ts";
 export { annotationFilters, type AnnotationRowFilters } from "./records.ts";
 export * from "./run-search.ts";
-export { OUTBOX_READ_MAX, PAGE_ROWS } from "./shape.ts";
+export { OUTBOX_READ_MAX, PAGE_ROWS } from "./members.ts";

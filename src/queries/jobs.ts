@@ -1,6 +1,6 @@
 /** Queries of jobs. Pure. */
-import * as z from "zod";
-import { instantField, keyField, listField, ordinalField } from "../model/fields.ts";
+import { object, nullable, optional, text, list } from "../model/shape.ts";
+import { instantField, keyField, ordinalField } from "../model/fields.ts";
 import {
   type JobRow,
   type JobState,
@@ -13,7 +13,7 @@ import { byNumber, byText, type Compare, descending, inTurn } from "../model/ord
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { queryKind } from "./query-kind.ts";
-import { ofRun, PAGE_ROWS, rowLimit } from "./shape.ts";
+import { ofRun, PAGE_ROWS, rowLimit } from "./members.ts";
 
 type Key = Pick<JobRow, "workflowRunId" | "ordinal">;
 
@@ -100,7 +100,7 @@ export const jobQueries = {
   jobStates: queryKind(
     "jobStates",
     {
-      keys: listField(z.strictObject({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX),
+      keys: list(object({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX),
       now: instantField,
     },
     {
@@ -148,7 +148,7 @@ export const jobQueries = {
   /** The jobs that a commit's claimJobs with this `at` took, by (priority DESC, ordinal, run). */
   claimedJobs: queryKind(
     "claimedJobs",
-    { at: instantField, commitId: z.string() },
+    { at: instantField, commitId: text() },
     {
       // Just claimed: RUNNING, locked at the claim's instant, and nobody wrote it since.
       answer: (state, { at, commitId }): JobRow[] =>
@@ -186,7 +186,7 @@ export const jobQueries = {
   /** How many of the run's jobs a commit's cancelJobs cancelled. */
   cancelledJobs: queryKind(
     "cancelledJobs",
-    { ...ofRun, commitId: z.string() },
+    { ...ofRun, commitId: text() },
     {
       sees: ({ workflowRunId }) => ({ what: "list", list: "jobs", workflowRunId, status: null }),
       // Nothing writes a cancelled job again: its token stays that of the commit that cancelled it.
@@ -227,10 +227,8 @@ export const jobQueries = {
     "suspendedJobs",
     {
       now: instantField,
-      after: z
-        .strictObject({ nextPollAt: instantField, ...ofRun, ordinal: ordinalField })
-        .nullable(),
-      limit: rowLimit.optional(),
+      after: nullable(object({ nextPollAt: instantField, ...ofRun, ordinal: ordinalField })),
+      limit: optional(rowLimit),
     },
     {
       answer: (state, { now, after, limit = PAGE_ROWS }): JobRow[] =>

@@ -1,11 +1,12 @@
 /** Queries of outbox events and idempotency keys. Pure. */
-import { countField, instantField, keyField } from "../model/fields.ts";
+import { object, nullable, optional, whole } from "../model/shape.ts";
+import { instantField, keyField } from "../model/fields.ts";
 import type { IdempotencyKeyRow, OutboxEventRow } from "../model/index.ts";
 import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { idempotencyKeyRef, outboxEventRef } from "../model/row-ref.ts";
 import { isWaiting, lastOutboxEvent, type State } from "../model/state.ts";
 import { queryKind } from "./query-kind.ts";
-import { eventPlace, ofRun, OUTBOX_READ_MAX, rowLimit } from "./shape.ts";
+import { eventKey, ofRun, OUTBOX_READ_MAX, rowLimit } from "./members.ts";
 
 const bySequence: Compare<Pick<OutboxEventRow, "workflowRunId" | "sequence">> = inTurn(
   byText((event) => event.workflowRunId),
@@ -23,7 +24,7 @@ function waitingInOrder(state: State): OutboxEventRow[] {
 }
 
 export const outboxQueries = {
-  outboxEvent: queryKind("outboxEvent", eventPlace.shape, {
+  outboxEvent: queryKind("outboxEvent", eventKey, {
     sees: (query) => ({ what: "row", row: outboxEventRef(query) }),
     answer: (state, { workflowRunId, sequence }): OutboxEventRow | null =>
       state.outboxEvents.get(workflowRunId, String(sequence)) ?? null,
@@ -42,7 +43,7 @@ export const outboxQueries = {
    */
   unpublishedEvents: queryKind(
     "unpublishedEvents",
-    { limit: countField.max(OUTBOX_READ_MAX) },
+    { limit: whole({ min: 0, max: OUTBOX_READ_MAX }) },
     {
       answer(state, { limit }): OutboxEventRow[] {
         const seen = new Map<string, number>();
@@ -70,7 +71,7 @@ export const outboxQueries = {
   /** Events neither published nor in the DLQ by (run, sequence), the first `limit` after the given place. */
   outboxBacklog: queryKind(
     "outboxBacklog",
-    { after: eventPlace.nullable(), limit: rowLimit },
+    { after: nullable(object(eventKey)), limit: rowLimit },
     {
       answer: (state, { after, limit }): OutboxEventRow[] =>
         waitingInOrder(state)
@@ -83,8 +84,8 @@ export const outboxQueries = {
   deadLetters: queryKind(
     "deadLetters",
     {
-      after: eventPlace.extend({ dlqAt: instantField }).nullish(),
-      limit: countField.max(OUTBOX_READ_MAX),
+      after: optional(nullable(object({ ...eventKey, dlqAt: instantField }))),
+      limit: whole({ min: 0, max: OUTBOX_READ_MAX }),
     },
     {
       answer: (state, { after = null, limit }): OutboxEventRow[] =>

@@ -2,7 +2,7 @@
  * What is known of one kind of query, told in one place: its shape, and its answer from the maps. `store/` has its SQL under the
  * same name.
  */
-import * as z from "zod";
+import { object, literal, type ObjectOf, type Shape, type Members } from "../model/shape.ts";
 import type { Status } from "../contract/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
@@ -35,27 +35,28 @@ export interface QueryTraits<Query, Result> {
   readonly answer: (state: State, query: Query) => Result;
 }
 
-export interface QueryKindOf<Schema extends z.ZodType, Result> {
-  readonly schema: Schema;
-  readonly sees: (query: z.infer<Schema>) => Sees | null;
-  readonly loads: (query: z.infer<Schema>) => LoadUnit | null;
-  readonly answer: (state: State, query: z.infer<Schema>) => Result;
+export interface QueryKindOf<Query, Result> {
+  readonly shape: Shape<Query>;
+  readonly sees: (query: Query) => Sees | null;
+  readonly loads: (query: Query) => LoadUnit | null;
+  readonly answer: (state: State, query: Query) => Result;
 }
 
 const unguarded = () => null;
 
+type Described<Name extends string, Fields extends Members> = ObjectOf<
+  { readonly q: Shape<Name> } & Fields
+>;
+
 /** Describes the query whose `q` is `name`, with these further members. */
-export function queryKind<const Name extends string, Fields extends z.ZodRawShape, Result>(
+export function queryKind<const Name extends string, const Fields extends Members, Result>(
   name: Name,
   fields: Fields,
-  traits: QueryTraits<
-    z.infer<z.ZodObject<{ q: z.ZodLiteral<Name> } & Fields, z.core.$strict>>,
-    Result
-  >,
-): QueryKindOf<z.ZodObject<{ q: z.ZodLiteral<Name> } & Fields, z.core.$strict>, Result> {
+  traits: QueryTraits<Described<Name, Fields>, Result>,
+): QueryKindOf<Described<Name, Fields>, Result> {
   const sees = traits.sees ?? unguarded;
   return {
-    schema: z.strictObject({ q: z.literal(name), ...fields }),
+    shape: object({ q: literal(name), ...fields }),
     sees,
     loads: traits.loads ?? ((query) => unitSeen(sees(query))),
     answer: traits.answer,

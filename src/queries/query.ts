@@ -3,8 +3,7 @@
  * Queries that are asked together see one snapshot. A list with `bytesMax` ends where the rows before have so many bytes of long text, or
  * more; what is in `omit` is not counted. Its first row is always there.
  */
-import * as z from "zod";
-import { listField } from "../model/fields.ts";
+import { list, variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
 import { READ_QUERIES_MAX } from "../model/limits.ts";
 import type { State } from "../model/state.ts";
 import { jobQueries } from "./jobs.ts";
@@ -29,7 +28,7 @@ export const QUERY_KINDS = {
 type Kinds = typeof QUERY_KINDS;
 
 export type QueryName = keyof Kinds;
-export type QueryOf<K extends QueryName> = z.infer<Kinds[K]["schema"]>;
+export type QueryOf<K extends QueryName> = TypeOf<Kinds[K]["shape"]>;
 export type Query = { [K in QueryName]: QueryOf<K> }[QueryName];
 /** What each query answers. */
 export type QueryResults = { [K in QueryName]: ReturnType<Kinds[K]["answer"]> };
@@ -40,12 +39,12 @@ export type ResultsOf<Qs extends readonly Query[]> = {
 /** An answer whose query is known only at run time. */
 export type AnyResult = QueryResults[QueryName];
 
-type AnyKind = QueryKindOf<z.ZodType<Query>, AnyResult>;
+type AnyKind = QueryKindOf<Query, AnyResult>;
 
 /** What is known of the query's kind. */
 export function kindOfQuery({ q }: Query): AnyKind {
   // The kind under the name `q` takes the queries with that `q`, and this is one.
-  return QUERY_KINDS[q];
+  return QUERY_KINDS[q] as unknown as AnyKind;
 }
 
 /** The query's answer from the maps. */
@@ -62,12 +61,8 @@ export function inOrderOf<const Qs extends readonly Query[]>(
   return results as unknown as ResultsOf<Qs>;
 }
 
-const schemas = Object.values(QUERY_KINDS).map(({ schema }) => schema);
 /** Any query, checked whole. */
-export const query: z.ZodType<Query> = z.discriminatedUnion(
-  "q",
-  schemas as unknown as [(typeof schemas)[number]],
-);
+export const query: Shape<Query> = variants("q", shapesOf(QUERY_KINDS));
 
 /** Queries that are asked together. */
-export const queryList = listField(query, READ_QUERIES_MAX);
+export const queryList = list(query, READ_QUERIES_MAX);

@@ -1,9 +1,16 @@
 /** Queries of what a run leaves behind: logs, artifacts, annotations, AI calls. Pure. */
-import * as z from "zod";
 import {
-  countField,
+  object,
+  nullable,
+  optional,
+  flag,
+  oneOf,
+  list,
+  whole,
+  type TypeOf,
+} from "../model/shape.ts";
+import {
   instantField,
-  listField,
   keyField,
   nameField,
   ordinalField,
@@ -22,21 +29,21 @@ import { byNumber, byText, type Compare, compareUtf8, inTurn } from "../model/or
 import { artifactRef } from "../model/row-ref.ts";
 import { type Rows, without } from "../model/state.ts";
 import { queryKind } from "./query-kind.ts";
-import { ofRun, PAGE_ROWS } from "./shape.ts";
+import { ofRun, PAGE_ROWS } from "./members.ts";
 
-export const annotationFilters = z.strictObject({
-  key: keyField.optional(),
-  keyPrefix: keyField.optional(),
-  scope: nameField.optional(),
-  scopeId: nameField.nullable().optional(),
-  actorId: nameField.optional(),
-  actorKind: nameField.optional(),
-  attempt: wholeField.optional(),
-  since: instantField.optional(),
-  until: instantField.optional(),
-  limit: countField.max(ANNOTATIONS_LIST_MAX + 1),
+export const annotationFilters = object({
+  key: optional(keyField),
+  keyPrefix: optional(keyField),
+  scope: optional(nameField),
+  scopeId: optional(nullable(nameField)),
+  actorId: optional(nameField),
+  actorKind: optional(nameField),
+  attempt: optional(wholeField),
+  since: optional(instantField),
+  until: optional(instantField),
+  limit: whole({ min: 0, max: ANNOTATIONS_LIST_MAX + 1 }),
 });
-export type AnnotationRowFilters = z.infer<typeof annotationFilters>;
+export type AnnotationRowFilters = TypeOf<typeof annotationFilters>;
 
 const byAge: Compare<Pick<AnnotationRow, "createdAt" | "ordinal">> = inTurn(
   byNumber((row) => row.createdAt),
@@ -111,9 +118,9 @@ export const recordQueries = {
     {
       ...ofRun,
       filters: annotationFilters,
-      after: z.strictObject({ createdAt: instantField, ordinal: ordinalField }).nullish(),
-      omit: listField(z.enum(LONG_TEXT.annotations), LONG_COLUMNS_MAX).optional(),
-      bytesMax: countField.min(1).optional(),
+      after: optional(nullable(object({ createdAt: instantField, ordinal: ordinalField }))),
+      omit: optional(list(oneOf(LONG_TEXT.annotations), LONG_COLUMNS_MAX)),
+      bytesMax: optional(whole({ min: 1 })),
     },
     {
       sees: ({ workflowRunId }) => ({
@@ -137,19 +144,16 @@ export const recordQueries = {
   page: queryKind(
     "page",
     {
-      of: z.enum(["logs", "artifacts", "outboxEvents", "jobs"]),
+      of: oneOf(["logs", "artifacts", "outboxEvents", "jobs"]),
       /** "": logs of no run. */
       workflowRunId: runOrNoneField,
       /** A key as text; null: from the beginning, or from the end when `descending`. */
-      after: keyField.nullable(),
-      descending: z.boolean(),
-      limit: countField.max(1_000),
+      after: nullable(keyField),
+      descending: flag,
+      limit: whole({ min: 0, max: 1_000 }),
       /** Long columns that are answered as the JSON null. */
-      omit: listField(
-        z.enum(["message", "metadata", "data", "payload"]),
-        LONG_COLUMNS_MAX,
-      ).optional(),
-      bytesMax: countField.min(1).optional(),
+      omit: optional(list(oneOf(["message", "metadata", "data", "payload"]), LONG_COLUMNS_MAX)),
+      bytesMax: optional(whole({ min: 1 })),
     },
     {
       answer(state, query): Rows[keyof typeof PAGED][] {
@@ -173,7 +177,7 @@ export const recordQueries = {
     "aiCallTotals",
     {
       prefix: nameField,
-      after: z.strictObject({ topic: nameField, modelKey: nameField }).nullable(),
+      after: nullable(object({ topic: nameField, modelKey: nameField })),
     },
     {
       answer: (state, { prefix, after }): AiCallTotalRow[] =>

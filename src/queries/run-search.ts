@@ -3,12 +3,21 @@
  * bounded number of those and leaves out what does not satisfy them, so a page costs the same however many runs there are; it may come
  * back short, with a place to go on from.
  */
-import * as z from "zod";
 import {
-  countField,
+  object,
+  nullable,
+  optional,
+  flag,
+  oneOf,
+  list,
+  whole,
+  refined,
+  type TypeOf,
+  type ObjectOf,
+} from "../model/shape.ts";
+import {
   idField,
   instantField,
-  listField,
   keyField,
   nameField,
   ordinalField,
@@ -33,26 +42,28 @@ export function runsOfNames(names: number, limit: number): number {
 }
 
 /** A place in the order of age. */
-const place = z.strictObject({ createdAt: instantField, ordinal: ordinalField });
-export type RunPlace = z.infer<typeof place>;
+const place = object({ createdAt: instantField, ordinal: ordinalField });
+export type RunPlace = TypeOf<typeof place>;
 
-const runFilters = z.strictObject({
-  status: statusField.optional(),
-  workflowId: idField.optional(),
-  workflowType: nameField.optional(),
+const runFilters = object({
+  status: optional(statusField),
+  workflowId: optional(idField),
+  workflowType: optional(nameField),
   /** Text that the workflow's name contains; ASCII letters count without their case. */
-  nameContains: nameField.optional(),
+  nameContains: optional(nameField),
   /** An annotation of the run with this key and this value, as it is stored: JSON of at most 256 bytes. */
-  annotation: z
-    .strictObject({
+  annotation: optional(
+    object({
       key: keyField,
-      value: textField.refine(isFindable, "must be at most 256 bytes of JSON"),
-    })
-    .optional(),
-  createdFrom: instantField.optional(),
-  createdBefore: instantField.optional(),
+      value: refined(textField, (found) =>
+        isFindable(found) ? null : { path: [], message: "must be at most 256 bytes of JSON" },
+      ),
+    }),
+  ),
+  createdFrom: optional(instantField),
+  createdBefore: optional(instantField),
 });
-export type RunFilters = z.infer<typeof runFilters>;
+export type RunFilters = TypeOf<typeof runFilters>;
 
 /** Whether runs are found by an annotation's value: longer ones are kept out of the index. */
 export function isFindable(value: string): boolean {
@@ -101,13 +112,13 @@ export function remainingFilters(given: RunFilters): RunFilters | null {
 
 const runsFields = {
   filters: runFilters,
-  after: place.nullable(),
-  descending: z.boolean(),
-  limit: countField.min(1).max(RUNS_LOOKED_AT),
-  omit: listField(z.enum(LONG_TEXT.runs), LONG_COLUMNS_MAX).optional(),
-  bytesMax: countField.min(1).optional(),
+  after: nullable(place),
+  descending: flag,
+  limit: whole({ min: 1, max: RUNS_LOOKED_AT }),
+  omit: optional(list(oneOf(LONG_TEXT.runs), LONG_COLUMNS_MAX)),
+  bytesMax: optional(whole({ min: 1 })),
 };
-type RunsQuery = z.infer<z.ZodObject<typeof runsFields>>;
+type RunsQuery = ObjectOf<typeof runsFields>;
 
 const byAge: Compare<RunPlace> = inTurn(
   byNumber((row) => row.createdAt),

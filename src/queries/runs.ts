@@ -1,5 +1,5 @@
 /** Queries of runs. Pure. */
-import * as z from "zod";
+import { object, nullable, optional } from "../model/shape.ts";
 import type { Status } from "../contract/index.ts";
 import { idField, instantField, ordinalField } from "../model/fields.ts";
 import type { JobRow, RunRow } from "../model/index.ts";
@@ -7,7 +7,7 @@ import { byNumber, byText, type Compare, descending, inTurn } from "../model/ord
 import { runRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { queryKind } from "./query-kind.ts";
-import { rowLimit } from "./shape.ts";
+import { rowLimit } from "./members.ts";
 
 const byId: Compare<RunRow> = byText((run) => run.id);
 
@@ -68,8 +68,8 @@ export const runQueries = {
     {
       since: instantField,
       now: instantField,
-      after: z.strictObject({ updatedAt: instantField, ordinal: ordinalField }).nullish(),
-      limit: rowLimit.optional(),
+      after: optional(nullable(object({ updatedAt: instantField, ordinal: ordinalField }))),
+      limit: optional(rowLimit),
     },
     {
       answer(state, { since, now, after = null, limit }): RunRow[] {

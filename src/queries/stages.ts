@@ -1,10 +1,9 @@
 /** Queries of stages. Pure. */
-import * as z from "zod";
+import { object, nullable, optional, flag, oneOf, list, whole } from "../model/shape.ts";
 import {
   countField,
   idField,
   instantField,
-  listField,
   recordIdField,
   statusField,
   wholeField,
@@ -14,7 +13,7 @@ import { byNumber, byText, type Compare, descending, inTurn } from "../model/ord
 import { stageRef } from "../model/row-ref.ts";
 import { without } from "../model/state.ts";
 import { queryKind } from "./query-kind.ts";
-import { ofRun, PAGE_ROWS, rowLimit } from "./shape.ts";
+import { ofRun, PAGE_ROWS, rowLimit } from "./members.ts";
 
 const byPosition: Compare<Pick<StageRow, "executionGroup" | "stageNumber" | "stageId">> = inTurn(
   byNumber((stage) => stage.executionGroup),
@@ -67,16 +66,16 @@ export const stageQueries = {
     "stages",
     {
       ...ofRun,
-      status: statusField.nullable(),
-      beforeGroup: wholeField.nullable(),
-      withoutNextPoll: z.boolean(),
-      descending: z.boolean(),
-      limit: countField.nullable(),
-      after: z
-        .strictObject({ executionGroup: wholeField, stageNumber: wholeField, stageId: idField })
-        .nullish(),
-      omit: listField(z.enum(LONG_TEXT.stages), LONG_COLUMNS_MAX).optional(),
-      bytesMax: countField.min(1).optional(),
+      status: nullable(statusField),
+      beforeGroup: nullable(wholeField),
+      withoutNextPoll: flag,
+      descending: flag,
+      limit: nullable(countField),
+      after: optional(
+        nullable(object({ executionGroup: wholeField, stageNumber: wholeField, stageId: idField })),
+      ),
+      omit: optional(list(oneOf(LONG_TEXT.stages), LONG_COLUMNS_MAX)),
+      bytesMax: optional(whole({ min: 1 })),
     },
     {
       sees: ({ workflowRunId, status }) => ({
@@ -105,8 +104,8 @@ export const stageQueries = {
     "suspendedStages",
     {
       before: instantField,
-      after: z.strictObject({ nextPollAt: instantField, ...ofRun, stageId: idField }).nullable(),
-      limit: rowLimit.optional(),
+      after: nullable(object({ nextPollAt: instantField, ...ofRun, stageId: idField })),
+      limit: optional(rowLimit),
     },
     {
       answer: (state, { before, after, limit = PAGE_ROWS }): StageRow[] =>

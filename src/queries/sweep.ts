@@ -14,7 +14,7 @@ import type { State } from "../model/state.ts";
 import { isLive } from "./jobs.ts";
 import { queryKind } from "./query-kind.ts";
 import { firstPending } from "./runs.ts";
-import { rowLimit } from "./shape.ts";
+import { rowLimit } from "./members.ts";
 import { byStagePoll, isDueForPoll } from "./stages.ts";
 
 /** SUSPENDED stages that one query looks at. */

@@ -1,7 +1,7 @@
 /** Every kind of change and query, with every scope, through every way in. */
 import { exports as loopback } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import type * as z from "zod";
+import type { Members, ObjectShape, Shape } from "../../src/model/shape.ts";
 import {
   CHANGE_KINDS,
   type ChangeKind,
@@ -64,48 +64,45 @@ const CALLERS: readonly (readonly [readonly Scope[], readonly (keyof typeof CHAN
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The smallest value of a schema. */
-function sample(schema: z.core.$ZodType): unknown {
-  const { def } = (schema as z.core.$ZodTypes)._zod;
-  switch (def.type) {
-    case "object":
-      return Object.fromEntries(
-        Object.entries(def.shape).map(([name, member]) => [name, sample(member)]),
-      );
-    case "literal":
-      return def.values[0];
-    case "enum":
-      return Object.values(def.entries)[0];
-    case "union":
-      return sample(def.options[0] as z.core.$ZodType);
-    case "array":
-      return [];
-    case "pipe":
-      return sample(def.in);
-    case "nullable":
-      return null;
-    case "boolean":
-      return false;
-    case "number":
-      return 1;
-    case "string":
-      return "1";
-    case "optional":
-      return undefined;
-    default:
-      throw new Error(`no sample of ${def.type}`);
+/** Values of which each field takes one. */
+const CANDIDATES = [
+  undefined,
+  null,
+  false,
+  1,
+  "1",
+  [],
+  "PENDING",
+  "INFO",
+  "ARTIFACT",
+  "logs",
+] as const;
+
+/** A small value of a shape. */
+function sample(shape: Shape<unknown>, name = ""): unknown {
+  if ("members" in shape) {
+    const members = Object.entries((shape as ObjectShape<Members>).members);
+    return Object.fromEntries(
+      members
+        .filter(([each]) => each !== "kind" && each !== "q")
+        .map(([each, member]) => [each, sample(member, each)]),
+    );
   }
+  const candidates: unknown[] = [...CANDIDATES, name, { baseMs: 1, capMs: 1, jitterPermille: 1 }];
+  const found = candidates.filter((candidate) => shape.check(candidate) === null);
+  if (found.length === 0) throw new Error(`no sample of ${name}`);
+  return found[0];
 }
 
 const RECORD = stageRecordId("1", "1", "1");
-const SAMPLES: readonly Json[] = Object.values(CHANGE_KINDS).map(({ schema: option }) => {
-  const made = sample(option) as Json;
+const SAMPLES: readonly Json[] = Object.entries(CHANGE_KINDS).map(([kind, { shape }]) => {
+  const made = { ...(sample(shape) as Json), kind } as Json;
   if (made["kind"] === "deleteStage") return { ...made, id: RECORD };
   if (made["kind"] !== "createStage" && made["kind"] !== "upsertStage") return made;
   return { ...made, row: { ...(made["row"] as Json), id: RECORD } };
 });
-const QUERIES = Object.values(QUERY_KINDS).map(
-  ({ schema }) => sample(schema) as { readonly q: QueryName },
+const QUERIES = Object.entries(QUERY_KINDS).map(
+  ([q, { shape }]) => ({ ...(sample(shape) as Json), q }) as { readonly q: QueryName },
 );
 
 const commitOf = (members: Json) => ({

@@ -54,7 +54,7 @@ const watch = operation({
 export const events = newRouter().openapi(watch, async (context) => {
   const { req, env } = context;
   const { runId } = req.valid("param");
-  if (!idField.safeParse(runId).success) throw unacceptable("runId", "not an id of a run");
+  if (idField.check(runId) !== null) throw unacceptable("runId", "not an id of a run");
   const begin = lastEventId(req) ?? Number(req.valid("query").after ?? 0);
   const open = (after: number) => openWatch(env, runId, { after });
   if (isUpgrade(req)) {

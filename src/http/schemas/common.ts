@@ -1,6 +1,6 @@
 /** What the schemas of several resources are made of. Examples tell one story: the run `run-1` of the workflow `digest`. */
 import { z } from "@hono/zod-openapi";
-import { statusField } from "../../model/fields.ts";
+import { STATUSES } from "../../model/fields.ts";
 import {
   COST_MAX,
   ID_BYTES_MAX,
@@ -30,7 +30,7 @@ export const stageRecordId = recordId(
 export const JOB_ID = "run-1/0mwwqfjev0000gow";
 export const jobIdField = recordId("The job's id.", JOB_ID);
 
-export const status = z.enum(statusField.options).openapi({
+export const status = z.enum(STATUSES).openapi({
   description: "Of runs, stages and jobs alike. Only stages are `SKIPPED`.",
   example: "RUNNING",
 });

@@ -1,6 +1,6 @@
 /** What a run leaves behind: logs, artifacts, annotations. */
 import { z } from "@hono/zod-openapi";
-import { artifactTypeField, logLevelField } from "../../model/fields.ts";
+import { ARTIFACT_TYPES, LOG_LEVELS } from "../../model/fields.ts";
 import { KEY_BYTES_MAX } from "../../model/index.ts";
 import {
   integer,
@@ -19,7 +19,7 @@ const KEY_LIMIT = `At most ${KEY_BYTES_MAX} bytes.`;
 const ownId = recordId("The record's id.", "run-1/0mwwqfjev0000gow");
 
 const log = {
-  level: z.enum(logLevelField.options).openapi({ example: "INFO" }),
+  level: z.enum(LOG_LEVELS).openapi({ example: "INFO" }),
   message: text("The line.", "Fetched"),
 };
 const logMetadata = "What belongs to the line.";
@@ -57,7 +57,7 @@ export const LOG: z.output<typeof logRecord> = {
 
 export const artifactKey = text(`Names it within its run. ${KEY_LIMIT}`, "page.html");
 const artifact = {
-  type: z.enum(artifactTypeField.options).openapi({ example: "ARTIFACT" }),
+  type: z.enum(ARTIFACT_TYPES).openapi({ example: "ARTIFACT" }),
   data: json("What it holds.", "<html>"),
   size: z.number().openapi({ description: "Its size as the caller counts it.", example: 6 }),
 };

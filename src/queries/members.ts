@@ -1,5 +1,5 @@
 /** Members that many queries share. */
-import * as z from "zod";
+import { whole } from "../model/shape.ts";
 import { countField, idField } from "../model/fields.ts";
 import { OUTBOX_PAGE_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 
@@ -10,6 +10,6 @@ export const PAGE_ROWS = 500;
 export const OUTBOX_READ_MAX = OUTBOX_PAGE_MAX + TRANSACTION_CHANGES_MAX;
 
 export const ofRun = { workflowRunId: idField };
-export const rowLimit = countField.max(1_000);
+export const rowLimit = whole({ min: 0, max: 1_000 });
 /** An event's place in the order of (run, sequence). */
-export const eventPlace = z.strictObject({ ...ofRun, sequence: countField });
+export const eventKey = { ...ofRun, sequence: countField };
