@@ -162,9 +162,9 @@ export class Watchers {
     const slow = slowest.filter(({ state }) => now - state.since >= SLOW_MS);
     for (const { socket } of slow) socket.close(RECONNECT, "too slow");
     const [first] = slowest;
-    if (slow.length === 0 && first !== undefined) {
-      await scheduler.wait(first.state.since + SLOW_MS - now);
-    }
+    // What waits for those that are closing is about to go: their end makes it look again.
+    if (first === undefined) return false;
+    if (slow.length === 0) await scheduler.wait(first.state.since + SLOW_MS - now);
     return true;
   }
 
@@ -188,7 +188,7 @@ export class Watchers {
       text: JSON.stringify(toOutboxRecord(row)),
     }));
     const watchers = this.#watchers();
-    let room = WAITING_UNITS_MAX - waitingFor(watchers);
+    let room = WAITING_UNITS_MAX - this.#waiting();
     for (const watcher of watchers) {
       if (watcher.state.after < after) continue;
       const delivered = deliver(watcher, messages, room);
@@ -202,6 +202,16 @@ export class Watchers {
     const { name } = this.#ctx.id;
     if (name === undefined) throw new Error("A coordinator is addressed by its run's id");
     return name;
+  }
+
+  /** Units that wait for all readers, those included whose connections are closing. */
+  #waiting(): number {
+    let units = 0;
+    for (const socket of this.#ctx.getWebSockets()) {
+      const parsed = attachment.safeParse(socket.deserializeAttachment());
+      if (parsed.success) units += parsed.data.waiting;
+    }
+    return units;
   }
 
   /** Those who are still there. */
@@ -220,10 +230,6 @@ export class Watchers {
 interface Message {
   readonly sequence: number;
   readonly text: string;
-}
-
-function waitingFor(watchers: readonly Watcher[]): number {
-  return watchers.reduce((sum, { state }) => sum + state.waiting, 0);
 }
 
 interface Delivered {

@@ -40,7 +40,7 @@ app.use(async (context, next) => {
   await next();
   context.header("X-Request-Id", context.var.requestId);
   // With the cookie of Cloudflare Access there is no Authorization to keep shared caches off.
-  if (context.req.path.startsWith("/v1/")) context.header("Cache-Control", "no-store");
+  if (!context.res.headers.has("Cache-Control")) context.header("Cache-Control", "no-store");
   const { method, path } = context.req;
   const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
   const { status } = context.res;

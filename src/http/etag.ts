@@ -63,8 +63,8 @@ interface Conditional<T> extends Resource {
   readonly read: (tx: WorkflowPersistence) => Promise<{ readonly version: number } | null>;
   /** `expectedVersion`: of an update, which holds it itself. */
   readonly act: (tx: WorkflowPersistence, expected: { expectedVersion?: number }) => Promise<T>;
-  /** What `act` does about a resource that is not there: an update or a deletion tells, a creation creates it. */
-  readonly absent: "tells" | "creates";
+  /** What `act` does about a resource that is not there: it tells that it is not found, or succeeds all the same. */
+  readonly absent: "tells" | "succeeds";
 }
 
 /**
@@ -86,7 +86,7 @@ export async function whenConditionsHold<T>(
     const stored = (await read(tx))?.version ?? null;
     if (stored === null) {
       // Conditions count only where the request would succeed without them (RFC 9110, 13.2.1).
-      if (match !== null && absent === "creates") throw stale(resource, "If-Match", null);
+      if (match !== null && absent === "succeeds") throw stale(resource, "If-Match", null);
       return act(tx, {});
     }
     if (match !== null && !includes(match, stored, "strong")) {
@@ -106,7 +106,7 @@ function singleVersion(tags: Tags | null): number | null {
 }
 
 function versionOf(opaque: string): number | null {
-  const digits = /^v(\d{1,15})$/.exec(opaque)?.[1];
+  const digits = /^v(0|[1-9]\d{0,14})$/.exec(opaque)?.[1];
   return digits === undefined ? null : Number(digits);
 }
 
@@ -149,6 +149,7 @@ export const answerConditions: MiddlewareHandler<AppEnv> = async (context, next)
     });
   }
   if (noneMatch !== null && includes(noneMatch, version, "weak")) {
+    context.res.headers.delete("Content-Type");
     context.res = new Response(null, { status: 304, headers: context.res.headers });
   }
 };

@@ -5,54 +5,59 @@
 import { RECONNECT } from "../worker/index.ts";
 import { eventsOf, type Opener } from "./event-stream.ts";
 
-/** Events that a connection carries; then its reader connects again. */
+/** What a connection carries: so many events, so many UTF-16 units or a single larger event. Then its reader connects again. */
 const EVENTS_MAX = 1_000;
+const UNITS_MAX = 1_024 * 1_024;
 /**
- * UTF-16 units that may be on their way to a reader that has not said "ping" since: the platform does not tell how much of it has arrived.
- * A single larger event is sent where nothing is on its way.
+ * The same of all connections of this isolate together. The platform does not tell how much has arrived, so all that was sent counts until
+ * the connection has ended.
  */
-const UNHEARD_UNITS_MAX = 1_024 * 1_024;
-/** The same of all readers of this isolate together. */
-const ALL_UNHEARD_UNITS_MAX = 16 * 1_024 * 1_024;
+const ALL_UNITS_MAX = 16 * 1_024 * 1_024;
+/** How long a reader may take to close its end. Then everything that waits for it is dropped. */
+const CLOSING_MS = 10_000;
 
-let allUnheard = 0;
+let allUnits = 0;
 
-/** The end of a WebSocket for the reader. `finished` ends when the connection has ended; `misused` is told of anything said but "ping". */
-export function eventSocket(
-  open: Opener,
-  after: number,
-  misused: () => void,
-): { readonly reader: WebSocket; readonly finished: Promise<void> } {
+export interface EventSocketOptions {
+  readonly open: Opener;
+  readonly after: number;
+  /** Told when a reader says anything but "ping". */
+  readonly misused: () => void;
+  /** Ends this invocation, with all that waits in it: the only way to drop what was sent and is not read. */
+  readonly abort: () => void;
+}
+
+/** The end of a WebSocket for the reader. `finished` ends when the connection has ended. */
+export function eventSocket(options: EventSocketOptions): {
+  readonly reader: WebSocket;
+  readonly finished: Promise<void>;
+} {
   const { 0: reader, 1: socket } = new WebSocketPair();
   socket.accept();
-  return { reader, finished: send(socket, open, after, misused) };
+  return { reader, finished: send(socket, options) };
 }
 
 async function send(
   socket: WebSocket,
-  open: Opener,
-  after: number,
-  misused: () => void,
+  { open, after, misused, abort }: EventSocketOptions,
 ): Promise<void> {
   const stopping = new AbortController();
-  let unheard = 0;
-  const heard = () => {
-    allUnheard -= unheard;
-    unheard = 0;
-  };
-  const onMessage = ({ data }: MessageEvent) => {
-    if (data === "ping") {
-      heard();
+  let pings = 0;
+  socket.addEventListener("message", ({ data }) => {
+    if (stopping.signal.aborted) {
+      // It goes on talking after its end: nobody is to handle that.
+      abort();
+      return;
+    }
+    pings += 1;
+    if (data === "ping" && pings <= EVENTS_MAX) {
       socket.send("pong");
       return;
     }
-    // Whatever else is said ends the connection; what follows is not listened to.
-    socket.removeEventListener("message", onMessage);
+    stopping.abort();
     socket.close(1008, "This end only listens to ping");
     misused();
-    stopping.abort();
-  };
-  socket.addEventListener("message", onMessage);
+  });
   const closed = new Promise<void>((resolve) => {
     const over = () => {
       stopping.abort();
@@ -61,23 +66,26 @@ async function send(
     socket.addEventListener("close", over);
     socket.addEventListener("error", over);
   });
+  let units = 0;
   try {
     let events = 0;
     for await (const event of eventsOf(open, after, stopping.signal)) {
       if (stopping.signal.aborted) break;
       if (event === null) continue;
-      const units = event.text.length;
-      const tooMuch = unheard > 0 && unheard + units > UNHEARD_UNITS_MAX;
-      if (events >= EVENTS_MAX || tooMuch || allUnheard + units > ALL_UNHEARD_UNITS_MAX) break;
+      const { length } = event.text;
+      const carried = events >= EVENTS_MAX || (units > 0 && units + length > UNITS_MAX);
+      if (carried || allUnits + length > ALL_UNITS_MAX) break;
       events += 1;
-      unheard += units;
-      allUnheard += units;
+      units += length;
+      allUnits += length;
       socket.send(event.text);
     }
     if (socket.readyState === WebSocket.OPEN) socket.close(RECONNECT, "reconnect");
     // What is on its way counts until it has arrived, or its reader has gone.
+    const timer = setTimeout(abort, CLOSING_MS);
     await closed;
+    clearTimeout(timer);
   } finally {
-    heard();
+    allUnits -= units;
   }
 }

@@ -131,6 +131,7 @@ class Feed {
     this.#socket = socket;
     if (socket === null) this.#end(1006);
     socket?.addEventListener("message", ({ data }) => {
+      if (this.code !== null) return;
       const text = String(data);
       this.#messages.push(text);
       this.held += text.length;
@@ -157,10 +158,10 @@ class Feed {
     this.held = 0;
   }
 
-  /** Gives up what waits. */
+  /** Gives up what waits. May be called by another request, which may not touch this one's socket: that is closed by its reader. */
   drop(): void {
+    feeds.delete(this);
     this.#end(RECONNECT);
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close(1000);
   }
 
   #take(): string | undefined {

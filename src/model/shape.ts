@@ -44,6 +44,9 @@ export type ObjectOf<Members> = {
   ? { [Name in keyof Flat]: Flat[Name] }
   : never;
 
+/** How much of an unknown name a message repeats. */
+const NAME_SHOWN_MAX = 100;
+
 export type Members = Readonly<Record<string, Shape<unknown>>>;
 
 /** A shape whose members are known. */
@@ -168,7 +171,9 @@ export function object<const M extends Members>(members: M): ObjectShape<M> {
         if (found !== null) return within(name, found);
       }
       for (const name of Object.keys(value)) {
-        if (!Object.hasOwn(members, name)) return within(name, problem("is not known"));
+        if (!Object.hasOwn(members, name)) {
+          return problem(`has a member ${JSON.stringify(name.slice(0, NAME_SHOWN_MAX))} too many`);
+        }
       }
       return null;
     },

@@ -65,7 +65,15 @@ describe("the client's bundle", () => {
   });
 
   it("holds nothing of the store, the coordinator, the service or the tests", () => {
-    expect(foldersOf(client.modules)).toEqual(["changes", "client", "contract", "memory"]);
+    expect(foldersOf(client.modules)).toEqual([
+      "changes",
+      "client",
+      "contract",
+      "memory",
+      "model",
+      "persistence",
+      "queries",
+    ]);
   });
 
   it("imports nothing of the platform but AsyncLocalStorage", () => {
@@ -93,9 +101,11 @@ describe("the in-memory backend's bundle", () => {
     const memory = await bundle("src/testing/memory.ts");
     expect(foldersOf(memory.modules)).toEqual([
       "changes",
-      "client",
       "contract",
       "memory",
+      "model",
+      "persistence",
+      "queries",
       "queue",
       "schedule",
       "testing",

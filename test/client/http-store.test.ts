@@ -78,7 +78,7 @@ describe("the service's own refusals", () => {
     expect(await persistence.getRun("run")).toBeNull();
     await expect(persistence.createRun(RUN)).rejects.toMatchObject({
       code: "FORBIDDEN",
-      details: { scope: "write" },
+      details: { scope: "write or work" },
     });
   });
 

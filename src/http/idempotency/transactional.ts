@@ -42,7 +42,7 @@ export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
     const details = { field: "Idempotency-Key", limit: KEY_BYTES_MAX };
     throw new HttpFault("INVALID_ARGUMENT", message, details);
   }
-  const request = await digestOf(context.var.bodyText ?? "");
+  const request = await digestOf(`${canonicalQuery(context.req.url)}${context.var.bodyText ?? ""}`);
   const keyed = { key: scoped, commandType: typeOf(method, canonical(path)), request };
   const atOnce = AT_ONCE.get(canonical(path));
   return atOnce === undefined
@@ -56,6 +56,13 @@ export function canonical(path: string): string {
     .split("/")
     .map((step) => encodeURIComponent(decodeURIComponent(step)))
     .join("/");
+}
+
+/** The query, in one order and one spelling; "" for none. */
+function canonicalQuery(url: string): string {
+  const { searchParams } = new URL(url);
+  searchParams.sort();
+  return searchParams.toString();
 }
 
 /** Thrown to take everything back: the request has been refused. */

@@ -59,10 +59,15 @@ export const events = newRouter().openapi(watch, async (context) => {
   const open = (after: number) => openWatch(env, runId, { after });
   if (isUpgrade(req)) {
     requireOwnOrigin(env, req.raw);
-    const { reader, finished } = eventSocket(await opened(open, begin), begin, () => {
-      // It counts as one more request of its caller.
-      const counted = env.RATE_LIMITER?.limit({ key: context.var.caller.name });
-      if (counted !== undefined) context.executionCtx.waitUntil(counted);
+    const { reader, finished } = eventSocket({
+      open: await opened(open, begin),
+      after: begin,
+      misused: () => {
+        // It counts as one more request of its caller.
+        const counted = env.RATE_LIMITER?.limit({ key: context.var.caller.name });
+        if (counted !== undefined) context.executionCtx.waitUntil(counted);
+      },
+      abort: () => abortInvocation(context.executionCtx),
     });
     context.executionCtx.waitUntil(finished);
     const headers = asksForProtocol(req) ? { "Sec-WebSocket-Protocol": WATCH_PROTOCOL } : {};
@@ -75,6 +80,12 @@ export const events = newRouter().openapi(watch, async (context) => {
     "X-Accel-Buffering": "no",
   });
 });
+
+/** Where the platform knows how; otherwise the invocation ends when its reader has gone. */
+function abortInvocation(ctx: object): void {
+  const abort: unknown = Reflect.get(ctx, "abort");
+  if (typeof abort === "function") abort.call(ctx, "A reader does not read");
+}
 
 /** What the reader has got. Null: it does not say. An EventSource that has got nothing yet may send it empty. */
 function lastEventId(request: HonoRequest): number | null {

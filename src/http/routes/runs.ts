@@ -219,6 +219,7 @@ const claim = operation({
       example: { claimed: true },
     },
   }),
+  problems: ["STALE_VERSION"],
 });
 
 export const runs = newRouter()
@@ -305,7 +306,14 @@ export const runs = newRouter()
   })
   .openapi(claim, async (context) => {
     const { runId } = context.req.valid("param");
-    const claimed = await context.var.backend.persistence.claimPendingRun(runId);
+    const claimed = await whenConditionsHold(context, {
+      entity: "WorkflowRun",
+      id: runId,
+      updates: false,
+      absent: "succeeds",
+      read: (tx) => tx.getRun(runId),
+      act: (tx) => tx.claimPendingRun(runId),
+    });
     return context.json({ claimed }, 200);
   });
 

@@ -303,7 +303,7 @@ export const stages = newRouter()
       entity: "WorkflowStage",
       id: `${workflowRunId}/${stageId}`,
       updates: false,
-      absent: "creates",
+      absent: "succeeds",
       read: (tx) => tx.getStage(workflowRunId, stageId),
       act: (tx) => tx.upsertStage(upsert),
     });
