@@ -66,6 +66,11 @@ export interface ChangeTraits<Change> {
   readonly settles?: (change: Change) => JobKey | null;
   /** Wake-ups that follow from the change alone. Default: none. */
   readonly wakes?: (change: Change) => readonly WakeUp[];
+  /**
+   * The change with the service's instant in place of its caller's, where something is decided by it: leases are taken, renewed and ended
+   * by the service's clock. Default: the caller's instants are told, and nothing is decided by them.
+   */
+  readonly stamp?: (change: Change, now: number) => Change;
   /** The effect on the maps. */
   readonly apply: (writer: Writer, change: Change) => void;
 }
@@ -93,6 +98,7 @@ export function changeKind<const Name extends string, const Fields extends Membe
     texts: nothing,
     settles: noJob,
     wakes: nothing,
+    stamp: (change) => change,
     ...traits,
     shape: object({ kind: literal(name), ...fields }),
     shownIn,

@@ -16,3 +16,4 @@ export type { StageSet } from "./stages.ts";
 export * from "./wire.ts";
 export * from "./scope.ts";
 export * from "./scopes.ts";
+export * from "./stamp.ts";

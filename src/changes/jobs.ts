@@ -8,7 +8,7 @@ import {
   nameField,
   ordinalField,
 } from "../model/fields.ts";
-import { type JobRow, joinId, newJobRow } from "../model/index.ts";
+import { type JobRow, joinId, nearestInstant, newJobRow } from "../model/index.ts";
 import {
   CLAIM_JOBS_MAX,
   CONCURRENCY_KEYS_MAX,
@@ -105,6 +105,10 @@ function backoffMs(
   return waitMs + Math.floor((waitMs * jitterPermille) / 1_000);
 }
 
+function atOf<Change extends { readonly at: number }>(change: Change, now: number): Change {
+  return { ...change, at: now };
+}
+
 /** What the changes of one delivered job have in common. */
 const settling = {
   scope: WORK,
@@ -112,6 +116,7 @@ const settling = {
   trace: "mark?",
   recorded: "each",
   settles: ({ workflowRunId, ordinal }: JobKey) => ({ workflowRunId, ordinal }),
+  stamp: atOf,
 } as const;
 
 export const jobChanges = {
@@ -160,6 +165,7 @@ export const jobChanges = {
       scope: WORK,
       row: () => null,
       trace: "row?",
+      stamp: atOf,
       recorded: "never",
       apply(writer, { workerId, limit, at }) {
         for (const job of claimable(writer.state, at).toSorted(byUrgency).slice(0, limit)) {
@@ -188,6 +194,7 @@ export const jobChanges = {
       scope: ADMIN,
       row: () => null,
       trace: "none",
+      stamp: atOf,
       recorded: "never",
       apply(writer, { limit, at }) {
         const due = [...writer.state.jobs.all()].filter((job) => isResumable(job, at));
@@ -333,6 +340,12 @@ export const jobChanges = {
       ...settling,
       // A fresh lease too, if the change says so.
       scope: ADMIN,
+      // A lease older than five minutes stays so, whatever the caller's clock shows.
+      stamp: (change, now) => ({
+        ...change,
+        at: now,
+        staleBefore: nearestInstant(now - (change.at - change.staleBefore)),
+      }),
       texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
       apply(writer, change) {
         const { at, error, staleBefore } = change;
@@ -357,6 +370,7 @@ export const jobChanges = {
       scope: WRITE,
       row: () => null,
       trace: "row?",
+      stamp: atOf,
       recorded: "each",
       shownIn: ({ workflowRunId }) => ({ of: "jobs", workflowRunId }),
       apply(writer, { workflowRunId, at }) {

@@ -33,14 +33,14 @@ export interface Optional<T> extends Shape<T | undefined> {
   readonly absent: true;
 }
 
-type OptionalNames<Members> = {
-  [Name in keyof Members]: Members[Name] extends { readonly absent: true } ? Name : never;
-}[keyof Members];
+type OptionalNames<M> = {
+  [Name in keyof M]: M[Name] extends { readonly absent: true } ? Name : never;
+}[keyof M];
 
 /** The type of an object with these members. */
-export type ObjectOf<Members> = {
-  -readonly [Name in Exclude<keyof Members, OptionalNames<Members>>]: TypeOf<Members[Name]>;
-} & { -readonly [Name in OptionalNames<Members>]?: TypeOf<Members[Name]> } extends infer Flat
+export type ObjectOf<M> = {
+  -readonly [Name in Exclude<keyof M, OptionalNames<M>>]: TypeOf<M[Name]>;
+} & { -readonly [Name in OptionalNames<M>]?: TypeOf<M[Name]> } extends infer Flat
   ? { [Name in keyof Flat]: Flat[Name] }
   : never;
 

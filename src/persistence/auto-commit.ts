@@ -4,6 +4,7 @@
  */
 import {
   type Change,
+  askedAgain,
   textLength,
   type Commit,
   type Settlement,
@@ -85,7 +86,8 @@ export class AutoCommit implements UnitOfWork {
         if (!isUnavailable(error)) throw tries === 1 ? error : asUnknown(error);
         const settlement = await findingOut(() => this.#store.settle(commit));
         if (wasApplied(settlement, error)) {
-          const results = await findingOut(() => this.#store.read(reads));
+          const again = await findingOut(() => this.#store.read(askedAgain(reads)));
+          const results = inOrderOf(reads, again);
           return { applied: true, commitId: id, results, late: true };
         }
         if (tries >= TRIES_MAX) throw error;

@@ -15,8 +15,10 @@ import type { CallChain } from "./call-chain.ts";
 import { AutoCommit, pause } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
+import { ownMethods } from "./own-methods.ts";
 import type { RetryOptions } from "./retry.ts";
 import { Persistence, type PersistenceOptions } from "./persistence.ts";
+import { type Stale, staleOf } from "./stale-version.ts";
 import { Transaction } from "./transaction/transaction.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -27,7 +29,7 @@ export interface ConnectionOptions {
   readonly waitUntil?: (promise: Promise<unknown>) => void;
   /** When jobs that fail through this connection are tried again. Default: after 2 s, 4 s, ..., at most an hour. */
   readonly retry?: RetryOptions;
-  /** The engine's own class, so that its `instanceof` recognises what is thrown. */
+  /** The engine's own class, so that its `instanceof` recognises what is thrown, which has our `code` and `details` as well. */
   readonly StaleVersionError?: StaleVersionErrorClass;
 }
 
@@ -62,13 +64,13 @@ export class ConnectionCore implements Backend {
   readonly jobs: Jobs;
   readonly aiCalls: FlushableAICallLogger;
   readonly #direct: AutoCommit;
-  readonly #StaleVersion: StaleVersionErrorClass;
+  readonly #stale: Stale;
   readonly #chain: CallChain<Running>;
 
   constructor(store: Store, options: ConnectionOptions = {}, chain: CallChain<Running>) {
     this.#chain = chain;
     this.#direct = new AutoCommit(store);
-    this.#StaleVersion = options.StaleVersionError ?? StaleVersionError;
+    this.#stale = staleOf(options.StaleVersionError ?? StaleVersionError);
     this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
       direct: this.#direct,
@@ -84,6 +86,7 @@ export class ConnectionCore implements Backend {
       retry: options.retry,
     });
     this.aiCalls = new AICalls(this.#direct, options.waitUntil);
+    ownMethods(this);
   }
 
   async audit(): Promise<AuditFinding[]> {
@@ -112,7 +115,7 @@ export class ConnectionCore implements Backend {
     unit: UnitOfWork,
     withTransaction: PersistenceOptions["withTransaction"],
   ): WorkflowPersistence {
-    return new Persistence({ unit, StaleVersionError: this.#StaleVersion, withTransaction });
+    return new Persistence({ unit, stale: this.#stale, withTransaction });
   }
 
   async #withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {

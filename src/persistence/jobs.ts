@@ -35,6 +35,7 @@ import {
   requireObject,
 } from "./encode.ts";
 import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
+import { ownMethods } from "./own-methods.ts";
 import { type LateResult, recordLateResults } from "./late-results.ts";
 import { toDelivery, toJobRecord } from "../model/records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
@@ -72,6 +73,7 @@ export class Jobs implements ExtendedJobQueue {
   readonly #deliveries = new Map<string, number>();
 
   constructor({ direct, current, claimed, workerId, retry }: JobsOptions) {
+    ownMethods(this);
     this.#retry = retryOptions(retry);
     this.#direct = direct;
     this.#current = current;
@@ -121,7 +123,7 @@ export class Jobs implements ExtendedJobQueue {
     const resumption = { kind: "resumeJobs", limit: RESUME_JOBS_MAX, at } as const;
     const written = await asManyAsFit(count, async (limit) => {
       const changes = [...(resume ? [resumption] : []), { ...claim, limit }];
-      const reads = (commitId: string) => [{ q: "claimedJobs", at, commitId }] as const;
+      const reads = (commitId: string) => [{ q: "claimedJobs", since: at, commitId }] as const;
       return this.#direct.write({ changes: checkedChanges(method, changes), reads });
     });
     const rows = written.applied ? written.results[0] : [];

@@ -4,7 +4,6 @@ import { PAGE_ROWS, type QueryOf, type RunPlace, type RunsPage } from "../querie
 import {
   type CreateRunInput,
   ServiceError,
-  type StaleVersionErrorClass,
   type UpdateRunInput,
   type WorkflowRunRecord,
   type WorkflowStatus,
@@ -20,6 +19,7 @@ import {
   unsignedZero,
 } from "./encode.ts";
 import { toRunRecord } from "../model/records.ts";
+import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Candidates looked at together by a claim; whoever loses one goes on with the next. */
@@ -81,7 +81,7 @@ export async function updateRun(
   unit: UnitOfWork,
   id: string,
   data: UpdateRunInput,
-  StaleVersion: StaleVersionErrorClass,
+  stale: Stale,
 ): Promise<void> {
   requireObject("updateRun", data);
   const set = defined({
@@ -108,7 +108,7 @@ export async function updateRun(
   });
   if (written.applied) return;
   if (version === undefined) throw runNotFound(id);
-  throw new StaleVersion("WorkflowRun", id, version, written.violation.actual);
+  throw stale("WorkflowRun", id, version, written.violation.actual);
 }
 
 /** The expected version of an update, checked; undefined when none is given. */

@@ -145,15 +145,17 @@ export const jobQueries = {
     },
   ),
 
-  /** The jobs that a commit's claimJobs with this `at` took, by (priority DESC, ordinal, run). */
+  /** The jobs that a commit's claimJobs took at or after `since`, by (priority DESC, ordinal, run). */
   claimedJobs: queryKind(
     "claimedJobs",
-    { at: instantField, commitId: text() },
+    { since: instantField, commitId: text() },
     {
-      // Just claimed: RUNNING, locked at the claim's instant, and nobody wrote it since.
-      answer: (state, { at, commitId }): JobRow[] =>
+      // Just claimed: RUNNING, locked since then, and nobody wrote it after the claim.
+      answer: (state, { since, commitId }): JobRow[] =>
         [...state.jobs.all()]
-          .filter((job) => job.status === "RUNNING" && job.lockedAt === at)
+          .filter(
+            (job) => job.status === "RUNNING" && job.lockedAt !== null && job.lockedAt >= since,
+          )
           .filter((job) => tokenOf(job) === commitId)
           .toSorted(byUrgency),
     },

@@ -2,11 +2,11 @@
 import { withDeadline } from "../model/index.ts";
 import { type HandlerDuty, isServiceError } from "../contract/index.ts";
 import type { WakeUp } from "../changes/index.ts";
-import { toMessage, type WakeUpMessage } from "./wake-up.ts";
+import { toMessage, type WakeUpRequest } from "./wake-up.ts";
 
 /** The Cloudflare Queue `JOBS`, as far as it is used. */
 export interface WakeUpQueue {
-  sendBatch(messages: Iterable<MessageSendRequest<WakeUpMessage>>): Promise<unknown>;
+  sendBatch(messages: Iterable<WakeUpRequest>): Promise<unknown>;
   metrics?(): Promise<{ readonly backlogCount: number }>;
 }
 

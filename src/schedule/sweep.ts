@@ -13,7 +13,9 @@ import {
 import { type Query, type ResultsOf } from "../queries/index.ts";
 import { Connection } from "../persistence/connection.ts";
 import type { WakeUp } from "../changes/index.ts";
-import type { DispatchSettings, Waker, WakeUpQueue } from "../queue/index.ts";
+// By their files: the folder's index brings what needs the types of the platform.
+import type { Waker, WakeUpQueue } from "../queue/producer.ts";
+import type { DispatchSettings } from "../queue/settings.ts";
 
 /** Commits of 100 leases that one tick ends. */
 const LEASE_PAGES_MAX = 5;

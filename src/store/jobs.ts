@@ -245,7 +245,7 @@ export const jobChangeSql: ChangeSqlOf<
     write: claimJobs,
     trace: ({ at }, commitId) =>
       statement(
-        `SELECT 1 FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" = ? AND ${tokenSql(`"commits"`)} = ?`,
+        `SELECT 1 FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" >= ? AND ${tokenSql(`"commits"`)} = ?`,
         at,
         commitId,
       ),

@@ -1,7 +1,6 @@
 /** What the HTTP client makes of answers: of the service's own door, of what stands in between, and of none. */
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { connectHttp, type HttpConnectionOptions } from "../../src/client/index.ts";
-import { waitMs } from "../../src/client/http-faults.ts";
 import type { ErrorCode } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
 import type { HttpEnv } from "../../src/http/env.ts";
@@ -141,6 +140,17 @@ describe("a code of the door", () => {
 });
 
 describe("an answer that is not the service's", () => {
+  it.each([{}, { guard: "0" }, { guard: 0 }, { guard: null, actual: null }])(
+    "but a guard that failed without saying which (%j) is no refusal of a guard",
+    async (details) => {
+      const { persistence } = connectVia("/v1/commits", () =>
+        Response.json({ code: "GUARD_FAILED", detail: "no", details }, { status: 412 }),
+      );
+      const { fault } = await timed(persistence.createRun(RUN));
+      expect(fault).toMatchObject({ name: "ServiceError", code: "INVALID_ARGUMENT" });
+    },
+  );
+
   it.each<[number, ErrorCode]>([
     [401, "UNAUTHENTICATED"],
     [403, "FORBIDDEN"],
@@ -251,18 +261,6 @@ describe("what was turned away", () => {
     expect(ms).toBeGreaterThanOrEqual(least);
     expect(ms).toBeLessThan(most);
   });
-
-  it.each(["31", "86400", "9".repeat(400), "Fri, 31 Dec 2100 23:59:59 GMT"])(
-    "until %s waits for half a minute at most, and a fifth of it",
-    (value) => {
-      const { headers } = page(429, { "Retry-After": value });
-      for (let n = 0; n < 50; n += 1) {
-        const ms = waitMs({ headers }, 1);
-        expect(ms).toBeGreaterThanOrEqual(30_000);
-        expect(ms).toBeLessThanOrEqual(36_000);
-      }
-    },
-  );
 
   it("four times is OVERLOADED", async () => {
     const refusal = problem(503, "OVERLOADED", { "Retry-After": "0" });
