@@ -11,7 +11,7 @@ beforeEach(async () => {
   await emptyDatabase();
   await call("POST", "/v1/runs", RUN);
   const made = await call("POST", "/v1/runs/run/stages", STAGE);
-  byId = `/v1/stages/${encodeURIComponent(((await made.json())).id)}`;
+  byId = `/v1/stages/${encodeURIComponent((await made.json<{ id: string }>()).id)}`;
 });
 
 const codeOf = async (answer: Response) => ((await answer.json()) as { code: string }).code;
