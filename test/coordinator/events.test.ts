@@ -10,7 +10,6 @@ import { Connection } from "../../src/persistence/connection.ts";
 import {
   CoordinatedStore,
   type CoordinatorNamespace,
-  RECONNECT,
   RunCoordinator,
 } from "../../src/coordinator/index.ts";
 import { embed } from "../../src/embed.ts";
