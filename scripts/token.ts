@@ -1,7 +1,7 @@
 /** `npm run token`: makes a bearer token, and the entry of API_TOKENS that knows it. */
 import { createHash, randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
-import { SCOPES } from "../src/changes/scopes.ts";
+import { SCOPES } from "../src/changes/scope.ts";
 import { Complaint, command } from "./complaint.ts";
 import { devToken } from "./dev-token.ts";
 

@@ -1,15 +1,9 @@
 /** Writes as data: each kind of change, guards, and commits of them. Not here: SQL (`store/`). Imports `queries/`, `model/` and `contract/`. */
 export * from "./change.ts";
-export {
-  type JobKey,
-  type Recording,
-  type Trace,
-  type WakeUp,
-  type WrittenText,
-} from "./change-kind.ts";
+export { type Trace, type WakeUp } from "./change-kind.ts";
 export * from "./commit.ts";
 export * from "./guard.ts";
-export { type RetryBackoff, retryBackoff } from "./jobs.ts";
+export { type RetryBackoff } from "./jobs.ts";
 export { runsToLineUp } from "./outbox.ts";
 export type { RunSet } from "./runs.ts";
 export type { StageSet } from "./stages.ts";

@@ -1,8 +1,4 @@
-export {
-  CoordinatedStore,
-  type CoordinatorNamespace,
-  type CoordinatorStub,
-} from "./coordinated-store.ts";
+export { CoordinatedStore, type CoordinatorNamespace } from "./coordinated-store.ts";
 export { type CoordinatorEnv, RunCoordinator } from "./run-coordinator.ts";
 export {
   ALIVE,

@@ -1,1 +1,1 @@
-export { sweep, type SweepOptions, type SweepReport, type SweepStep } from "./sweep.ts";
+export { sweep, type SweepReport, type SweepStep } from "./sweep.ts";

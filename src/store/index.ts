@@ -1,1 +1,1 @@
-export { D1Store, type D1StoreOptions } from "./store.ts";
+export { D1Store } from "./store.ts";

@@ -1,4 +1,5 @@
 /** Our npm scripts where they cannot work, and two clones on one machine. */
+import { stripVTControlCharacters } from "node:util";
 import { spawn, spawnSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
@@ -66,7 +67,8 @@ function expectSentence({ status, stdout, stderr }: Outcome, what: RegExp): void
   expect(stdout).toBe("");
   expect(stderr.trim()).toMatch(what);
   expect(stderr.trim().split("\n")).toHaveLength(1);
-  expect(stderr).not.toMatch(/^\s*[[{]|\n\s+at |node:internal|\u001B/);
+  expect(stderr).not.toMatch(/^\s*[[{]|\n\s+at |node:internal/);
+  expect(stripVTControlCharacters(stderr)).toBe(stderr);
 }
 
 const scripts = Object.keys(

@@ -6,7 +6,7 @@ import { embed } from "../../src/embed.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { type Operation, operations, resolved, theDocument } from "./document.ts";
-import type { HttpEnv } from "../../src/http/support.ts";
+import type { HttpEnv } from "../../src/http/env.ts";
 import manifest from "../../package.json";
 import { ADMIN, call, ended, send, URL_OF_SERVICE } from "./support.ts";
 

@@ -6,7 +6,7 @@ import type { Scenario } from "./scenario.ts";
 import { stageScenarios } from "./stages.ts";
 import { transactionScenarios } from "./transactions.ts";
 
-export { type Method, nameOf, type Repeat, type Scenario } from "./scenario.ts";
+export { nameOf, type Scenario } from "./scenario.ts";
 
 /** At least one for every method of the three interfaces; `matrix.test.ts` counts. */
 export const scenarios: readonly Scenario[] = [

@@ -33,11 +33,6 @@ export interface Part {
   readonly d1: FaultyD1;
 }
 
-export interface Delivered {
-  readonly consumed: ConsumedBatch;
-  readonly messages: readonly WakeUpDelivery[];
-}
-
 export class World {
   now = NOW;
   readonly vars: DispatchVars;
