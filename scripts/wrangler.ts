@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { Complaint } from "./complaint.ts";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));

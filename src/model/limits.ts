@@ -71,7 +71,7 @@ export const JOB_ATTEMPTS_MAX = 1_000;
 /** Concurrency keys that one claim looks at: it reads a few rows for each that has jobs ready. */
 export const CONCURRENCY_KEYS_MAX = 10_000;
 /** Jobs with a dedupe key in one call of `enqueueParallel`: each is answered by a query of its own. */
-export const DEDUPED_JOBS_MAX = READ_QUERIES_MAX;
+export const DEDUPED_JOBS_MAX = 100;
 /** Where the counts of `jobStats` stop, so that its cost is bounded. */
 export const JOB_STATS_MAX = 10_000;
 /** Failed jobs are counted for so long. */

@@ -1,10 +1,10 @@
 /** Our npm scripts where they cannot work, and two clones on one machine. */
-import { stripVTControlCharacters } from "node:util";
 import { spawn, spawnSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { freePort } from "../../scripts/dev-processes.ts";
 import { ROOT } from "../../scripts/wrangler.ts";
@@ -68,7 +68,7 @@ function expectSentence({ status, stdout, stderr }: Outcome, what: RegExp): void
   expect(stderr.trim()).toMatch(what);
   expect(stderr.trim().split("\n")).toHaveLength(1);
   expect(stderr).not.toMatch(/^\s*[[{]|\n\s+at |node:internal/);
-  expect(stripVTControlCharacters(stderr)).toBe(stderr);
+  expect(stderr).toBe(stripVTControlCharacters(stderr));
 }
 
 const scripts = Object.keys(
@@ -220,7 +220,8 @@ function serve(cwd: string, script: string, args: readonly string[], port: numbe
   child.stderr.on("data", keep);
   const ended = new Promise((resolve) => child.once("close", resolve));
   served.stop = async () => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
+    const running = child.exitCode === null && child.signalCode === null;
+    if (child.pid !== undefined && running) process.kill(-child.pid, "SIGTERM");
     await ended;
   };
   return served;
@@ -240,11 +241,14 @@ describe("two clones on one machine", () => {
     ];
     const [service, app] = [await freePort(), await freePort()];
     const wrangler = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
+    const apps: ReturnType<typeof serve>[] = [];
     const served = serve(one, join(one, "scripts", "dev.ts"), [], service);
     const bound = async (root: string, line: string) => {
       const directory = join(root, "examples", "documents");
       await writeFile(join(directory, ".env"), `${line}\n`);
-      return serve(directory, wrangler, ["dev"], app);
+      const worker = serve(directory, wrangler, ["dev"], app);
+      apps.push(worker);
+      return worker;
     };
     try {
       await vi.waitUntil(
@@ -269,14 +273,13 @@ describe("two clones on one machine", () => {
       expect(stranger.output).toContain("[not connected]");
       expect(await statusOf(`http://localhost:${app}/health`)).not.toBe(200);
       await stranger.stop();
-      const own = await bound(one, line);
+      await bound(one, line);
       await vi.waitUntil(async () => (await statusOf(`http://localhost:${app}/health`)) === 200, {
         timeout: 60_000,
         interval: 200,
       });
-      await own.stop();
     } finally {
-      await served.stop();
+      await Promise.all([served, ...apps].map((worker) => worker.stop()));
     }
   });
 });
