@@ -1,5 +1,4 @@
 /** wrangler, as our commands run it: this folder's own, asking nobody for anything, and seen by no other clone. */
-import { stripVTControlCharacters } from "node:util";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
