@@ -90,8 +90,9 @@ function claimable(state: State, at: number): JobRow[] {
   ];
 }
 
-function failedOnceMore({ failures }: JobRow) {
-  return { failures: failures + 1, undelivered: 0 };
+/** A job that has been failed already, and waits for its retry, does not fail once more. */
+function failedOnceMore({ failures, status }: JobRow) {
+  return { failures: failures + (status === "PENDING" ? 0 : 1), undelivered: 0 };
 }
 
 /** The pause after so many, of which a job that nobody was given has none. */
@@ -247,7 +248,7 @@ export const jobChanges = {
   ),
 
   /**
-   * failures + 1, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
+   * failures + 1 unless PENDING, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
    * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt = at.
    * Nothing if terminal.
    */

@@ -156,7 +156,8 @@ export function returnJobs(changes: readonly ChangeOf<"returnJob">[], commitId: 
   );
 }
 
-const FAILED_ONCE_MORE = `"failures" = "failures" + 1, "undelivered" = 0`;
+/** A job that has been failed already, and waits for its retry, does not fail once more. */
+const FAILED_ONCE_MORE = `"failures" = "failures" + ("status" <> 'PENDING'), "undelivered" = 0`;
 
 /** While attempts are left the one, and otherwise the other. */
 function ifLeft(left: string, otherwise: string): string {
@@ -166,14 +167,14 @@ function ifLeft(left: string, otherwise: string): string {
 const NO_BACKOFF: RetryBackoff = { baseMs: 0, capMs: 0, jitterPermille: 0 };
 
 /**
- * The pause after one more of what the column counts; a job that nobody was given has failed without a delivery, and counts none. Whole
+ * The pause after one more of what the column counts. A job that waits for its retry already counts no further failure. Whole
  * numbers, written out: bound ones would be REAL, and divide as such.
  */
 function backoffSql(
   { baseMs, capMs, jitterPermille }: RetryBackoff,
   counted: "failures" | "undelivered",
 ): string {
-  const wait = `min(${baseMs} * (1 << min("${counted}" + 1, "attempt", ${RETRY_EXPONENT_MAX})), ${capMs})`;
+  const wait = `min(${baseMs} * (1 << min("${counted}" + ("status" <> 'PENDING'), "attempt", ${RETRY_EXPONENT_MAX})), ${capMs})`;
   return `${wait} + ${wait} * ${jitterPermille} / 1000`;
 }
 

@@ -15,6 +15,7 @@ beforeAll(async () => {
   withoutPauses();
   // The service has no clock to set: it runs in this isolate, with this one.
   vi.spyOn(Date, "now").mockReturnValue(NOW);
+  vi.spyOn(performance, "now").mockReturnValue(0);
 });
 
 const cases = scenarios.map(

@@ -70,6 +70,12 @@ export const jobScenarios: readonly Scenario[] = [
     repeat: "the same",
   },
   {
+    method: "jobs.giveBackMany",
+    call: (backend, world) =>
+      ofConsumer(backend).giveBackMany([world.jobs.leased, world.jobs.completed], "away"),
+    repeat: { answers: 0 },
+  },
+  {
     method: "jobs.settleMany",
     call: async (backend, world) => {
       const { ready, leased } = world.jobs;

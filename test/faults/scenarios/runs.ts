@@ -31,7 +31,7 @@ export const runScenarios: readonly Scenario[] = [
     title: "of the expected version",
     call: ({ persistence }) =>
       persistence.updateRun("active", { status: "COMPLETED", expectedVersion: 2 }),
-    repeat: { fails: "StaleVersionError" },
+    repeat: { fails: "STALE_VERSION" },
   },
   {
     method: "persistence.updateRun",

@@ -48,7 +48,7 @@ export const stageScenarios: readonly Scenario[] = [
     title: "of the expected version",
     call: ({ persistence }, { stages }) =>
       persistence.updateStage(stages.deliver, { status: "RUNNING", expectedVersion: 1 }),
-    repeat: { fails: "StaleVersionError" },
+    repeat: { fails: "STALE_VERSION" },
   },
   {
     method: "persistence.updateStage",
@@ -71,7 +71,7 @@ export const stageScenarios: readonly Scenario[] = [
         status: "COMPLETED",
         expectedVersion: 1,
       }),
-    repeat: { fails: "StaleVersionError" },
+    repeat: { fails: "STALE_VERSION" },
   },
   {
     method: "persistence.updateStageByRunAndStageId",
