@@ -207,7 +207,8 @@ export const change = z.discriminatedUnion("kind", [
   }),
   /**
    * failures + 1, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
-   * nextPollAt = at + the backoff after so many failures; otherwise FAILED, completedAt = at. Nothing if terminal.
+   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt = at.
+   * Nothing if terminal.
    */
   z.strictObject({
     kind: z.literal("failJob"),

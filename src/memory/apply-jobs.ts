@@ -132,7 +132,7 @@ export function failJob(writer: Writer, change: ChangeOf<"failJob">): void {
       status: "PENDING",
       workerId: null,
       lockedAt: null,
-      nextPollAt: at + backoffMs(change.retry, failed.failures),
+      nextPollAt: at + backoffMs(change.retry, failed.failures, job),
     });
     return;
   }
@@ -154,15 +154,20 @@ export function returnJob(writer: Writer, change: ChangeOf<"returnJob">): void {
     maxAttempts: job.maxAttempts + 1,
     workerId: null,
     lockedAt: null,
-    nextPollAt: at + backoffMs(retry, undelivered),
+    nextPollAt: at + backoffMs(retry, undelivered, job),
     lastError: error,
     updatedAt: at,
   });
 }
 
-/** The pause after so many in a row. */
-function backoffMs({ baseMs, capMs, jitterPermille }: RetryBackoff, count: number): number {
-  const waitMs = Math.min(baseMs * 2 ** Math.min(count, RETRY_EXPONENT_MAX), capMs);
+/** The pause after so many, of which a job that nobody was given has none. */
+function backoffMs(
+  { baseMs, capMs, jitterPermille }: RetryBackoff,
+  count: number,
+  { attempt }: JobRow,
+): number {
+  const doublings = Math.min(count, attempt, RETRY_EXPONENT_MAX);
+  const waitMs = Math.min(baseMs * 2 ** doublings, capMs);
   return waitMs + Math.floor((waitMs * jitterPermille) / 1_000);
 }
 

@@ -167,12 +167,15 @@ function ifLeft(left: string, otherwise: string): string {
 
 const NO_BACKOFF: RetryBackoff = { baseMs: 0, capMs: 0, jitterPermille: 0 };
 
-/** The pause after one more of what the column counts. Whole numbers, written out: bound ones would be REAL, and divide as such. */
+/**
+ * The pause after one more of what the column counts; a job that nobody was given has failed without a delivery, and counts none. Whole
+ * numbers, written out: bound ones would be REAL, and divide as such.
+ */
 function backoffSql(
   { baseMs, capMs, jitterPermille }: RetryBackoff,
   counted: "failures" | "undelivered",
 ): string {
-  const wait = `min(${baseMs} * (1 << min("${counted}" + 1, ${RETRY_EXPONENT_MAX})), ${capMs})`;
+  const wait = `min(${baseMs} * (1 << min("${counted}" + 1, "attempt", ${RETRY_EXPONENT_MAX})), ${capMs})`;
   return `${wait} + ${wait} * ${jitterPermille} / 1000`;
 }
 

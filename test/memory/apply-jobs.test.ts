@@ -276,15 +276,15 @@ describe("failJob", () => {
 
   it("doubles the wait no more than 20 times", () => {
     const retry = { baseMs: 1, capMs: 31 * 86_400_000, jitterPermille: 0 };
-    const job = jobAfter({ failures: 50, maxAttempts: 60 }, { ...fail, retry });
+    const job = jobAfter({ attempt: 51, failures: 50, maxAttempts: 60 }, { ...fail, retry });
     expect(job?.nextPollAt).toBe(30 + 2 ** 20);
   });
 
   it("waits no longer than the cap, and its share of chance longer than that, rounded down", () => {
     const capped = { ...fail, retry: { ...RETRY, capMs: 3_333 } };
-    expect(jobAfter({ failures: 1 }, capped)?.nextPollAt).toBe(30 + 3_333);
+    expect(jobAfter({ attempt: 2, failures: 1 }, capped)?.nextPollAt).toBe(30 + 3_333);
     const jittered = { ...fail, retry: { ...capped.retry, jitterPermille: 500 } };
-    expect(jobAfter({ failures: 1 }, jittered)?.nextPollAt).toBe(30 + 3_333 + 1_666);
+    expect(jobAfter({ attempt: 2, failures: 1 }, jittered)?.nextPollAt).toBe(30 + 3_333 + 1_666);
   });
 
   it("does nothing to a terminal job", () => {
