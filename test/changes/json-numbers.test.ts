@@ -35,7 +35,7 @@ describe("a number in JSON text", () => {
     "12345678901234567890",
     "590295810358705651711",
     "18446744073709551615",
-    `${"1234567890".repeat(30)}`,
+    "1234567890".repeat(30),
   ])("is refused when a double cannot hold it: %s", (literal) => {
     expect(refused(literal)).toBe("body");
     expect(refused(`{"a":[0,${literal} ]}`)).toBe("a[1]");

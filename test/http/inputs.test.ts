@@ -36,9 +36,23 @@ async function sendText(method: string, path: string, body: string): Promise<Res
 /** A commit whose column `input` is this text. */
 function commitOf(input: string) {
   const row = {
-    ...{ id: "run", ordinal: "0", createdAt: 0, updatedAt: 0, version: 1, ...RUN, input },
-    ...{ status: "PENDING", startedAt: null, completedAt: null, duration: null, output: null },
-    ...{ config: "{}", totalCost: 0, totalTokens: 0, priority: 5, metadata: null },
+    id: "run",
+    ordinal: "0",
+    createdAt: 0,
+    updatedAt: 0,
+    version: 1,
+    ...RUN,
+    input,
+    status: "PENDING",
+    startedAt: null,
+    completedAt: null,
+    duration: null,
+    output: null,
+    config: "{}",
+    totalCost: 0,
+    totalTokens: 0,
+    priority: 5,
+    metadata: null,
   };
   const changes = [{ kind: "createRun", row }];
   return { id: newCommitId(Date.now()), guards: [], changes, reads: [] };
@@ -107,7 +121,7 @@ describe("a number that a double cannot hold", () => {
   it("is refused as the value of an annotation that is looked for", async () => {
     for (const value of ["1e400", '{"a":9007199254740993}']) {
       const query = new URLSearchParams({ annotationKey: "k", annotationValue: value });
-      const { status, field } = await refusal(await call("GET", `/v1/runs?${query}`));
+      const { status, field } = await refusal(await call("GET", `/v1/runs?${query.toString()}`));
       expect([status, String(field).split(".")[0]]).toEqual([422, "annotationValue"]);
     }
   });
@@ -331,7 +345,7 @@ describe("parameters of a query", async () => {
   it.each(["id, status", "id,", ",id", "", "ID", "id;status"])(
     "that are fields are their names, separated by commas: not %j",
     async (fields) => {
-      const answer = await call("GET", `/v1/runs?${new URLSearchParams({ fields })}`);
+      const answer = await call("GET", `/v1/runs?${new URLSearchParams({ fields }).toString()}`);
       expect(await refusal(answer)).toEqual({ status: 422, field: "fields" });
     },
   );
@@ -360,15 +374,17 @@ describe("null in an update", () => {
   const INSTANT = "2026-01-01T00:00:00.000Z";
   const times = { startedAt: INSTANT, completedAt: INSTANT, duration: 1 };
   const stageUpdate = {
-    ...{
-      ...times,
-      outputData: 1,
-      config: 1,
-      suspendedState: 1,
-      resumeData: 1,
-      nextPollAt: INSTANT,
-    },
-    ...{ pollInterval: 1, maxWaitUntil: INSTANT, metrics: 1, embeddingInfo: 1, errorMessage: "no" },
+    ...times,
+    outputData: 1,
+    config: 1,
+    suspendedState: 1,
+    resumeData: 1,
+    nextPollAt: INSTANT,
+    pollInterval: 1,
+    maxWaitUntil: INSTANT,
+    metrics: 1,
+    embeddingInfo: 1,
+    errorMessage: "no",
   };
   const none = (update: object) =>
     Object.fromEntries(Object.keys(update).map((name) => [name, null]));
