@@ -31,6 +31,8 @@ export interface DevOptions {
   readonly app?: { readonly name: string; readonly directory: string };
   /** The service's secret API_TOKENS; without it, its HTTP API answers nobody. */
   readonly apiTokens?: string;
+  /** Of the runtime, beside those that it always gets. */
+  readonly v8Flags?: readonly string[];
 }
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -211,7 +213,11 @@ export class DevProcesses {
       // Once in a while workerd 2026-10-23 dies in V8 (OptimizedJSFrame::Summarize) when it takes the
       // stack of optimized code, and what Miniflare then restarts has lost its service bindings.
       // Without the optimizing compilers there is no such code; nothing here needs their speed.
-      MINIFLARE_WORKERD_V8_FLAGS: "--no-opt --no-maglev",
+      MINIFLARE_WORKERD_V8_FLAGS: [
+        "--no-opt",
+        "--no-maglev",
+        ...(this.#options.v8Flags ?? []),
+      ].join(" "),
       WRANGLER_REGISTRY_PATH: join(this.#scratchDir, "registry"),
     };
   }

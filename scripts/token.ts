@@ -1,7 +1,7 @@
 /** `npm run token`: makes a bearer token, and the entry of API_TOKENS that knows it. */
 import { createHash, randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
-import { SCOPES } from "../src/http/scopes.ts";
+import { SCOPES } from "../src/changes/scopes.ts";
 import { Complaint } from "./dev-processes.ts";
 import { devToken } from "./dev-token.ts";
 

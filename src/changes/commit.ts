@@ -4,18 +4,19 @@
  */
 import * as z from "zod";
 import { type Change, change } from "./change.ts";
+import { listField } from "./fields.ts";
 import { type Guard, guard, type Violation } from "./guard.ts";
 import { COMMIT_ID_CHARS } from "./ids.ts";
-import { COMMIT_GUARDS_MAX, READ_QUERIES_MAX, TRANSACTION_CHANGES_MAX } from "./limits.ts";
-import { type AnyResult, type Query, query, type ResultsOf } from "./query.ts";
+import { COMMIT_GUARDS_MAX, TRANSACTION_CHANGES_MAX } from "./limits.ts";
+import { type AnyResult, type Query, queryList, type ResultsOf } from "./query.ts";
 
 export const commitIdField = z.string().regex(new RegExp(`^[0-9a-z]{${COMMIT_ID_CHARS}}$`));
 
 export const commit = z.strictObject({
   id: commitIdField,
-  guards: z.array(guard).max(COMMIT_GUARDS_MAX),
-  changes: z.array(change).max(TRANSACTION_CHANGES_MAX),
-  reads: z.array(query).max(READ_QUERIES_MAX),
+  guards: listField(guard, COMMIT_GUARDS_MAX),
+  changes: listField(change, TRANSACTION_CHANGES_MAX),
+  reads: queryList,
 });
 export interface Commit {
   readonly id: string;

@@ -65,6 +65,10 @@ export const numberField = z.number().refine(Number.isFinite, "must be finite");
 /** Tokens of one AI call. */
 export const tokensField = countField.max(CALL_TOKENS_MAX);
 export const costField = z.number().min(0).max(COST_MAX);
+/** At most so many members, which are looked at only if they are not more: each that is wrong costs more than its text. */
+export function listField<Member extends z.ZodType>(member: Member, max: number) {
+  return z.array(z.unknown()).max(max).pipe(z.array(member));
+}
 export const statusField = z.enum([
   "PENDING",
   "RUNNING",

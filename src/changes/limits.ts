@@ -30,11 +30,13 @@ export const COMMIT_UNITS_MAX = 16 * 1_024 * 1_024;
 export const COMMIT_GUARDS_MAX = 10_000;
 /** Queries answered in one round trip. */
 export const READ_QUERIES_MAX = 100;
+/** Names of long columns in one list of them. */
+export const LONG_COLUMNS_MAX = 20;
 export const JSON_DEPTH_MAX = 1_000;
 export const ANNOTATIONS_LIST_MAX = 10_000;
 export const ANNOTATIONS_LIST_DEFAULT = 1_000;
 /** Long text of one page of a list over HTTP, in bytes: an isolate has 128 MB, and holds a page a few times over. */
-export const PAGE_BYTES_MAX = 8_000_000;
+export const PAGE_BYTES_MAX = 500_000;
 /** An annotation's value, as JSON, by which runs are found. Longer ones are data, not names of anything, and would be in an index. */
 export const ANNOTATION_VALUE_FOUND_MAX = 256;
 export const OUTBOX_PAGE_MAX = 1_000;

@@ -10,6 +10,7 @@ import {
   idField,
   instantField,
   keyField,
+  listField,
   nameField,
   ordinalField,
   recordIdField,
@@ -17,7 +18,13 @@ import {
   statusField,
   wholeField,
 } from "./fields.ts";
-import { ANNOTATIONS_LIST_MAX, OUTBOX_PAGE_MAX, TRANSACTION_CHANGES_MAX } from "./limits.ts";
+import {
+  ANNOTATIONS_LIST_MAX,
+  LONG_COLUMNS_MAX,
+  OUTBOX_PAGE_MAX,
+  READ_QUERIES_MAX,
+  TRANSACTION_CHANGES_MAX,
+} from "./limits.ts";
 import {
   LONG_TEXT,
   type AiCallTotalRow,
@@ -97,7 +104,7 @@ export const query = z.discriminatedUnion("q", [
     after: z
       .strictObject({ executionGroup: wholeField, stageNumber: wholeField, stageId: idField })
       .nullish(),
-    omit: z.array(z.enum(LONG_TEXT.stages)).optional(),
+    omit: listField(z.enum(LONG_TEXT.stages), LONG_COLUMNS_MAX).optional(),
     bytesMax: countField.min(1).optional(),
   }),
   /** SUSPENDED stages with a nextPollAt <= before, by (nextPollAt, run, stageId), `limit` or PAGE_ROWS of them, after the given place. */
@@ -119,7 +126,7 @@ export const query = z.discriminatedUnion("q", [
     ...run,
     filters: annotationFilters,
     after: z.strictObject({ createdAt: instantField, ordinal: ordinalField }).nullish(),
-    omit: z.array(z.enum(LONG_TEXT.annotations)).optional(),
+    omit: listField(z.enum(LONG_TEXT.annotations), LONG_COLUMNS_MAX).optional(),
     bytesMax: countField.min(1).optional(),
   }),
   z.strictObject({ q: z.literal("outboxEvent"), ...run, sequence: countField }),
@@ -150,7 +157,7 @@ export const query = z.discriminatedUnion("q", [
    */
   z.strictObject({
     q: z.literal("jobStates"),
-    keys: z.array(z.strictObject({ ...run, ordinal: ordinalField })).max(TRANSACTION_CHANGES_MAX),
+    keys: listField(z.strictObject({ ...run, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX),
     now: instantField,
   }),
   z.strictObject({ q: z.literal("jobStats"), now: instantField, failedSince: instantField }),
@@ -245,12 +252,19 @@ export const query = z.discriminatedUnion("q", [
     descending: z.boolean(),
     limit: countField.max(1_000),
     /** Long columns that are answered as the JSON null. */
-    omit: z.array(z.enum(["message", "metadata", "data", "payload"])).optional(),
+    omit: listField(
+      z.enum(["message", "metadata", "data", "payload"]),
+      LONG_COLUMNS_MAX,
+    ).optional(),
     bytesMax: countField.min(1).optional(),
   }),
   z.strictObject({ q: z.literal("stageById"), ...run, stageId: idField, id: recordIdField }),
 ]);
 export type Query = z.infer<typeof query>;
+export type QueryKind = Query["q"];
+
+/** Queries that are asked together. */
+export const queryList = listField(query, READ_QUERIES_MAX);
 
 export interface QueryResults {
   run: RunRow | null;

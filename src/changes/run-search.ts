@@ -9,12 +9,13 @@ import {
   idField,
   instantField,
   keyField,
+  listField,
   nameField,
   ordinalField,
   statusField,
   textField,
 } from "./fields.ts";
-import { ANNOTATION_VALUE_FOUND_MAX } from "./limits.ts";
+import { ANNOTATION_VALUE_FOUND_MAX, LONG_COLUMNS_MAX } from "./limits.ts";
 import { LONG_TEXT, type RunRow } from "./rows.ts";
 import { utf8Length } from "./text.ts";
 
@@ -70,7 +71,7 @@ export const runsQuery = z.strictObject({
   after: place.nullable(),
   descending: z.boolean(),
   limit: countField.min(1).max(RUNS_LOOKED_AT),
-  omit: z.array(z.enum(LONG_TEXT.runs)).optional(),
+  omit: listField(z.enum(LONG_TEXT.runs), LONG_COLUMNS_MAX).optional(),
   bytesMax: countField.min(1).optional(),
 });
 

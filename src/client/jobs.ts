@@ -25,6 +25,7 @@ import {
   type SettledJob,
   type Status,
 } from "../contract/index.ts";
+import { asManyAsFit } from "./as-many-as-fit.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import {
   checkedChanges,
@@ -118,11 +119,12 @@ export class Jobs implements ExtendedJobQueue {
       });
     }
     const at = await this.#direct.now();
-    const claim = { kind: "claimJobs", workerId: this.#workerId, limit: count, at } as const;
+    const claim = { kind: "claimJobs", workerId: this.#workerId, at } as const;
     const resumption = { kind: "resumeJobs", limit: RESUME_JOBS_MAX, at } as const;
-    const written = await this.#direct.write({
-      changes: checkedChanges(method, resume ? [resumption, claim] : [claim]),
-      reads: (commitId) => [{ q: "claimedJobs", at, commitId }],
+    const written = await asManyAsFit(count, async (limit) => {
+      const changes = [...(resume ? [resumption] : []), { ...claim, limit }];
+      const reads = (commitId: string) => [{ q: "claimedJobs", at, commitId }] as const;
+      return this.#direct.write({ changes: checkedChanges(method, changes), reads });
     });
     const rows = written.applied ? written.results[0] : [];
     for (const row of rows) {

@@ -15,7 +15,10 @@ import { coordinatedRun, runsWithEvents } from "./routing.ts";
 
 /** A coordinator's stub, as far as it is used. */
 export interface CoordinatorStub {
-  attempt(commit: Commit | ReadableStream): Promise<Envelope<CommitOutcome>>;
+  attempt(
+    commit: Commit | ReadableStream,
+    answerBytesMax?: number,
+  ): Promise<Envelope<CommitOutcome>>;
   /** Tells those who watch the run of events that came another way. Missing: they are found a little later. */
   notify?(): Promise<void>;
   /** Takes a WebSocket of someone who watches the run. Missing: nobody can watch. */
@@ -39,6 +42,8 @@ const NOTIFIED_MAX = 10;
 export interface CoordinatedStoreOptions {
   /** Keeps the invocation alive while coordinators are told of events. Without it, a commit's caller waits for that. */
   readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
+  /** What the reads of a commit may answer together, in bytes: as that of the store beneath. */
+  readonly answerBytesMax?: number | undefined;
 }
 
 export class CoordinatedStore implements Store {
@@ -47,15 +52,17 @@ export class CoordinatedStore implements Store {
   readonly #bypassedUntil = new Map<string, number>();
 
   readonly #waitUntil: CoordinatedStoreOptions["waitUntil"];
+  readonly #answerBytesMax: number | undefined;
 
   constructor(
     direct: D1Store,
     runs: CoordinatorNamespace,
-    { waitUntil }: CoordinatedStoreOptions = {},
+    { waitUntil, answerBytesMax }: CoordinatedStoreOptions = {},
   ) {
     this.#direct = direct;
     this.#runs = runs;
     this.#waitUntil = waitUntil;
+    this.#answerBytesMax = answerBytesMax;
   }
 
   async now(): Promise<number> {
@@ -76,7 +83,7 @@ export class CoordinatedStore implements Store {
     let envelope: Envelope<CommitOutcome>;
     try {
       // A stub that has thrown is spent, so each attempt gets its own.
-      const attempt = this.#runs.getByName(run).attempt(toWire(commit));
+      const attempt = this.#runs.getByName(run).attempt(toWire(commit), this.#answerBytesMax);
       envelope = await withDeadline(attempt, DEADLINE_MS, "The coordinator");
     } catch (error) {
       if (this.#bypassedUntil.size >= BYPASSED_MAX) this.#bypassedUntil.clear();

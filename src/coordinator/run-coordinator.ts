@@ -37,12 +37,16 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   }
 
   /** One attempt at a commit, after those that came before. As `Store.attempt`, in an envelope. */
-  async attempt(sent: Commit | ReadableStream): Promise<Envelope<CommitOutcome>> {
+  async attempt(
+    sent: Commit | ReadableStream,
+    answerBytesMax?: number,
+  ): Promise<Envelope<CommitOutcome>> {
     return toEnvelope(async () => {
       const commit = await fromWire(sent);
-      if (isClaim(commit)) return this.#claim(commit);
+      const attempt = async () => this.#store.attempt(commit, answerBytesMax);
+      if (isClaim(commit)) return this.#claim(attempt);
       try {
-        return await this.#inTurn(commit);
+        return await this.#inTurn(attempt);
       } finally {
         // Also after an attempt that failed: what it wrote may have landed all the same.
         if (runsWithEvents(commit).length > 0) this.#watchers.tell();
@@ -75,13 +79,13 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     socket.close(1000);
   }
 
-  async #claim(commit: Commit): Promise<CommitOutcome> {
+  async #claim(attempt: () => Promise<CommitOutcome>): Promise<CommitOutcome> {
     this.#claimsArrived += 1;
     const ticket = this.#claimsArrived;
-    return this.#inTurn(commit, async () => {
+    return this.#inTurn(async () => {
       if (ticket <= this.#claimsDecided) return LOST;
       const arrived = this.#claimsArrived;
-      const outcome = await this.#store.attempt(commit);
+      const outcome = await attempt();
       // Won or lost, the run was not PENDING then, so whoever was waiting has lost. Who came later has not:
       // the run may have been created, or made PENDING again, after D1 looked.
       this.#claimsDecided = arrived;
@@ -89,10 +93,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     });
   }
 
-  async #inTurn(
-    commit: Commit,
-    attempt: () => Promise<CommitOutcome> = () => this.#store.attempt(commit),
-  ): Promise<CommitOutcome> {
+  async #inTurn(attempt: () => Promise<CommitOutcome>): Promise<CommitOutcome> {
     const before = this.#last;
     const { promise: done, resolve: finish } = Promise.withResolvers<void>();
     this.#last = before.then(() => done);

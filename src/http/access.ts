@@ -3,11 +3,11 @@
  * scopes that are configured for all.
  */
 import { errors, type JWTPayload, jwtVerify } from "jose";
+import { type Scope, SCOPES, withImplied } from "../changes/index.ts";
 import { AccessKeys } from "./access-keys.ts";
 import { digestOf } from "./digest.ts";
 import { HttpFault } from "./problem.ts";
-import { type Scope, SCOPES } from "./scopes.ts";
-import { type Caller, unauthenticated, withImplied } from "./tokens.ts";
+import { type Caller, unauthenticated } from "./tokens.ts";
 
 export const ACCESS_HEADER = "Cf-Access-Jwt-Assertion";
 /** A header of more is no assertion of theirs. */

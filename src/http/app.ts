@@ -10,6 +10,7 @@ import { logLine } from "./log-line.ts";
 import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
+import { Room, RoomyStore } from "./room.ts";
 import { aiCalls } from "./routes/ai-calls.ts";
 import { annotations } from "./routes/annotations.ts";
 import { artifacts } from "./routes/artifacts.ts";
@@ -23,7 +24,7 @@ import { logs } from "./routes/logs.ts";
 import { outbox } from "./routes/outbox.ts";
 import { runs } from "./routes/runs.ts";
 import { stages } from "./routes/stages.ts";
-import { type AppEnv, boundedBody, decodablePath, newRouter } from "./support.ts";
+import { type AppEnv, decodablePath, newRouter } from "./support.ts";
 import { authorizationOf } from "./websocket.ts";
 
 /** A limiter that does not answer so soon keeps nobody waiting: the request is refused, and nothing was done. */
@@ -71,12 +72,17 @@ app.use("/v1/*", async (context, next) => {
     if (!success) throw new HttpFault("RATE_LIMITED", "Too many requests");
   }
   const waitUntil = (promise: Promise<unknown>) => context.executionCtx.waitUntil(promise);
-  const store = openStore(env, { waitUntil });
+  const room = new Room(caller.name);
+  const store = new RoomyStore(
+    (answerBytesMax) => openStore(env, { waitUntil, answerBytesMax }),
+    room,
+  );
+  context.set("room", room);
   context.set("store", store);
   context.set("backend", new Connection(store, { workerId: caller.name, waitUntil }));
   await next();
 });
-app.use("/v1/*", decodablePath, boundedBody);
+app.use("/v1/*", decodablePath);
 
 const api = app
   .route("/v1", commits)

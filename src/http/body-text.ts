@@ -1,4 +1,5 @@
 /** The text of a request's body, within its limit and in time. */
+import type { Holding } from "./budget.ts";
 import { HttpFault } from "./problem.ts";
 
 /** How long a body may take. */
@@ -44,15 +45,24 @@ export function requireReadable(request: Request): void {
   }
 }
 
+/** How long a body of this size may take. */
+export function bodyMs(size: number): number {
+  return BODY_MS + size / BYTES_PER_MS;
+}
+
 /**
- * The body as text; "" without one.
- * @throws PAYLOAD_TOO_LARGE; REQUEST_TIMEOUT; MALFORMED for what is not UTF-8, or broke off.
+ * The bytes of the body, as they have come; none without one. Each takes its place in the room.
+ * @throws PAYLOAD_TOO_LARGE; REQUEST_TIMEOUT; OVERLOADED; MALFORMED for what broke off.
  */
-export async function boundedText(request: Request, limit: number): Promise<string> {
-  if (request.body === null) return "";
+export async function boundedBytes(
+  request: Request,
+  limit: number,
+  room: Holding,
+): Promise<Uint8Array[]> {
+  if (request.body === null) return [];
   const reader = request.body.getReader();
   try {
-    return await textOf(reader, limit);
+    return await bytesOf(reader, limit, room);
   } catch (error) {
     // Nobody waits for the rest, which may never come.
     reader.cancel().catch((cause: unknown) => {
@@ -62,19 +72,42 @@ export async function boundedText(request: Request, limit: number): Promise<stri
   }
 }
 
-async function textOf(
+async function bytesOf(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   limit: number,
-): Promise<string> {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  room: Holding,
+): Promise<Uint8Array[]> {
   const started = Date.now();
   let size = 0;
-  let text = "";
+  const chunks: Uint8Array[] = [];
   for (;;) {
-    const chunk = await inTime(reader, started + BODY_MS + size / BYTES_PER_MS - Date.now());
-    size += chunk?.byteLength ?? 0;
+    const chunk = await inTime(reader, started + bodyMs(size) - Date.now());
+    if (chunk === undefined) return chunks;
+    size += chunk.byteLength;
     if (size > limit) throw tooLong(size, limit);
-    text += decoded(decoder, chunk);
+    await room.more(chunk.byteLength);
+    chunks.push(chunk);
+  }
+}
+
+/** With one of these a text takes two bytes a character, wherever it is. */
+const WIDE = /[\u0100-\uffff]/;
+
+/**
+ * The text of these bytes, which it lets go of one by one.
+ * @throws MALFORMED for what is not UTF-8; PAYLOAD_TOO_LARGE for what takes more memory than the limit, in bytes.
+ */
+export function textOf(chunks: Uint8Array[], limit: number): string {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  let text = "";
+  let wide = false;
+  for (;;) {
+    const chunk = chunks.shift();
+    const piece = decoded(decoder, chunk);
+    wide ||= WIDE.test(piece);
+    text += piece;
+    const size = wide ? 2 * text.length : text.length;
+    if (size > limit) throw tooLong(size, limit);
     if (chunk === undefined) return text;
   }
 }

@@ -3,10 +3,11 @@
  * and what comes of its method, its body and its parameters, is added here, as are the headers.
  */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
 import { takesKey } from "./idempotency.ts";
 import { problemSchema } from "./problem.ts";
 import { kindOf, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
-import { hasBody } from "./support.ts";
+import { type AppEnv, hasBody, requireShortLists } from "./support.ts";
 
 const header = (description: string, example: string) => ({
   description,
@@ -141,6 +142,12 @@ export function operation<Path extends string>(declared: Declared<Path>): unknow
   const { problems = [], responses, ...rest } = declared;
   // An operation without parameters in the query takes none.
   const route = { ...rest, request: { query: NO_PARAMETERS, ...rest.request } };
+  const content = route.request?.body?.content["application/json"];
+  const schema = content !== undefined && "schema" in content ? content.schema : undefined;
+  const middleware = [
+    route.middleware ?? [],
+    schema instanceof z.ZodType ? shortLists(schema) : [],
+  ];
   const method = route.method.toUpperCase();
   const codes = new Set<ProblemCode>([...ALWAYS, ...problems]);
   if (hasBody(method)) {
@@ -164,9 +171,27 @@ export function operation<Path extends string>(declared: Declared<Path>): unknow
   }
   return createRoute({
     ...route,
+    middleware: middleware.flat(),
     parameters,
     responses: { ...withHeaders(responses, references(headers)), ...problemAnswers(codes) },
   });
+}
+
+/** A body's lists are measured before their members are looked at: each that is wrong costs more than its text. */
+function shortLists(schema: z.ZodType): MiddlewareHandler<AppEnv> {
+  const longest = new Map<string, number>();
+  for (const [name, member] of Object.entries(schema instanceof z.ZodObject ? schema.shape : {})) {
+    const checks = member instanceof z.ZodArray ? (member._zod.def.checks ?? []) : [];
+    for (const { _zod: check } of checks) {
+      if ("maximum" in check.def && typeof check.def.maximum === "number") {
+        longest.set(name, check.def.maximum);
+      }
+    }
+  }
+  return async (context, next) => {
+    if (longest.size > 0) requireShortLists(await context.req.bodyCache.json, longest);
+    await next();
+  };
 }
 
 function withHeaders(responses: Readonly<Record<number, Answer>>, added: Headers) {

@@ -1,15 +1,24 @@
 /** What every route is made of: who may call it, and how its body is read. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
-import { JSON_DEPTH_MAX, parseJson, type Store } from "../changes/index.ts";
+import {
+  type Act,
+  type AnyOf,
+  JSON_DEPTH_MAX,
+  jsonShape,
+  parseJson,
+  scopesFor,
+  type Store,
+} from "../changes/index.ts";
 import { type Backend, type CreateAICallInput, isServiceError } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../queue/index.ts";
 import type { AccessEnv } from "./access.ts";
-import { boundedText, mediaType, requireReadable, tooLong } from "./body-text.ts";
+import { bodyMs, boundedBytes, mediaType, requireReadable, textOf, tooLong } from "./body-text.ts";
+import type { Holding } from "./budget.ts";
 import { idempotent } from "./idempotency.ts";
 import { HttpFault, problemResponse } from "./problem.ts";
-import type { Scope } from "./scopes.ts";
-import { type Caller, requireScope } from "./tokens.ts";
+import { BODIES, type Room } from "./room.ts";
+import { type Caller, requireAnyOf } from "./tokens.ts";
 
 /** https://developers.cloudflare.com/workers/runtime-apis/bindings/rate-limit/ */
 export interface RateLimiter {
@@ -31,6 +40,7 @@ export interface AppEnv {
     caller: Caller;
     store: Store;
     backend: Backend;
+    room: Room;
     /** Records an AI call with the request's Idempotency-Key. */
     recordAiCall?: (call: CreateAICallInput) => Promise<void>;
     /** The request's body, read once; undefined where there can be none. */
@@ -68,18 +78,74 @@ export function newRouter() {
   });
 }
 
-/** The route's part of who may call it. What was answered to an earlier request is for nobody else either. */
-export function secured(scope: Scope) {
-  const middleware: MiddlewareHandler<AppEnv> = async (context, next) => {
-    requireScope(context.var.caller, scope);
-    return idempotent(context, next);
-  };
-  return { security: [{ bearer: [scope] }, { access: [scope] }], middleware };
+/** What one request of a route may take. */
+interface Limits {
+  /** Of its body, and of the text that it becomes. */
+  readonly bytes: number;
+  /** Values in its body's JSON. Each takes many times the memory of its text. */
+  readonly values: number;
+  /** Bytes that its queries answer. JSON that the route parses takes many times that. */
+  readonly answer: number;
 }
 
-/** A request's body, in bytes. A commit holds 16 Mi characters, of up to six bytes each as JSON. */
-const BODY_BYTES_MAX = { commit: 100_000_000, other: 4_000_000 } as const;
-const COMMIT_PATHS = new Set(["/v1/commits", "/v1/settlements", "/v1/queries"]);
+/** The largest row, and as much again of small ones. */
+const ANSWER = 2_500_000;
+/** Rows are answered as they are stored. */
+const STORED = 8_000_000;
+
+/**
+ * `small`: keys, filters and instants. `record`: rows of one request, of which each may have 1.9 MB of text. `queries`: a hundred of them.
+ * `commit`: as many rows as fit into an isolate's memory, several times over.
+ */
+export const LIMITS = {
+  small: { bytes: 64_000, values: 1_000, answer: ANSWER },
+  record: { bytes: 4_000_000, values: 200_000, answer: ANSWER },
+  queries: { bytes: 1_000_000, values: 20_000, answer: STORED },
+  commit: { bytes: 13_000_000, values: 200_000, answer: STORED },
+} as const satisfies Readonly<Record<string, Limits>>;
+
+/**
+ * The route's part of who may call it, before its body is read, and what of that is read. What was answered to an earlier request is for
+ * nobody else either. A list in place of an act: callers with any one of these scopes come in, and the route looks closer.
+ */
+export function secured(act: Act | AnyOf, limits: Limits = LIMITS.small) {
+  const needed = typeof act === "string" ? scopesFor(act) : act;
+  const middleware: MiddlewareHandler<AppEnv> = async (context, next) => {
+    requireAnyOf(context.var.caller, needed);
+    return inRoom(context, limits, async () => idempotent(context, next));
+  };
+  const security = needed.flatMap((scope) => [{ bearer: [scope] }, { access: [scope] }]);
+  return { security, middleware };
+}
+
+/** Does the request's work when there is room for it. */
+async function inRoom(
+  context: Context<AppEnv>,
+  limits: Limits,
+  work: () => Promise<unknown>,
+): Promise<Response | undefined> {
+  const { room } = context.var;
+  const bytes = await BODIES.take(context.var.caller.name, 0, bodyMs(limits.bytes));
+  const { promise: over, resolve: end } = Promise.withResolvers<void>();
+  // Also when its client goes away: what it holds is to be given back.
+  context.executionCtx.waitUntil(over);
+  try {
+    const chunks = await boundedBody(context, limits.bytes, bytes);
+    const size = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    await room.enter(size, limits.answer);
+    parseBody(context, chunks, limits);
+    bytes.release();
+    const answered = await work();
+    // Of what comes after, Hono answers the context.
+    if (answered instanceof Response) return await room.leaveWith(answered);
+    if (room.isLarge) context.res = await room.leaveWith(context.res);
+    return undefined;
+  } finally {
+    bytes.release();
+    room.leave();
+    end();
+  }
+}
 
 /** Whether a request with this method may have a body. */
 export function hasBody(method: string): boolean {
@@ -87,30 +153,37 @@ export function hasBody(method: string): boolean {
 }
 
 /** Reads the body once, within its limits, before anybody parses it. */
-export const boundedBody: MiddlewareHandler<AppEnv> = async (context, next) => {
-  const { req } = context;
-  if (!hasBody(req.method)) return next();
+async function boundedBody(
+  { req }: Context<AppEnv>,
+  limit: number,
+  room: Holding,
+): Promise<Uint8Array[]> {
+  if (!hasBody(req.method)) return [];
   requireReadable(req.raw);
-  const limit = COMMIT_PATHS.has(req.path) ? BODY_BYTES_MAX.commit : BODY_BYTES_MAX.other;
   const declared = Number(req.header("Content-Length") ?? 0);
   if (declared > limit) throw tooLong(declared, limit);
-  const isJson = mediaType(req.raw) === "application/json";
   // What is declared to be something else is not even read.
-  if (!isJson && declared > 0) throw notJson();
-  const text = await boundedText(req.raw, limit);
-  context.set("bodyText", text);
+  if (!isJson(req.raw) && declared > 0) throw notJson();
+  return boundedBytes(req.raw, limit, room);
+}
+
+function parseBody(context: Context<AppEnv>, chunks: Uint8Array[], limits: Limits): void {
+  const { req } = context;
+  if (!hasBody(req.method)) return;
+  const text = textOf(chunks, limits.bytes);
+  // Only a key needs it again.
+  if (req.header("Idempotency-Key") !== undefined) context.set("bodyText", text);
   if (text === "") {
     // Whoever asks again whether there is a body finds that there is none, and not a stream that was read.
     req.bodyCache.arrayBuffer = new ArrayBuffer(0);
     req.bodyCache.text = "";
-    return next();
+    return;
   }
-  if (!isJson) throw notJson();
-  requireDepth(text);
+  if (!isJson(req.raw)) throw notJson();
+  requireShape(text, limits.values);
   // What is read from here on is what was measured.
   req.bodyCache.json = Promise.resolve(parsed(text));
-  return next();
-};
+}
 
 /** @throws INVALID_ARGUMENT for an address that is no percent-encoded UTF-8: it would be another spelling of another name. */
 export const decodablePath: MiddlewareHandler<AppEnv> = async (context, next) => {
@@ -126,6 +199,10 @@ function requireDecodable(field: string, text: string): void {
   } catch {
     throw new HttpFault("INVALID_ARGUMENT", `The ${field} is not percent-encoded UTF-8`, { field });
   }
+}
+
+function isJson(request: Request): boolean {
+  return mediaType(request) === "application/json";
 }
 
 function notJson(): HttpFault {
@@ -144,26 +221,27 @@ function parsed(text: string): unknown {
 /** A row's JSON, and the objects of a request around it. */
 const DEPTH_MAX = JSON_DEPTH_MAX + 20;
 
-/** Counted before it is parsed: what recurses over it later must not run out of stack. */
-function requireDepth(text: string): void {
-  let depth = 0;
-  let inString = false;
-  for (let index = 0; index < text.length; index += 1) {
-    const unit = text[index];
-    if (inString) {
-      if (unit === "\\") index += 1;
-      else if (unit === '"') inString = false;
-    } else if (unit === '"') inString = true;
-    else if (unit === "{" || unit === "[") {
-      depth += 1;
-      if (depth > DEPTH_MAX) {
-        throw new HttpFault("INVALID_ARGUMENT", `The body is nested deeper than ${DEPTH_MAX}`, {
-          field: "body",
-          limit: DEPTH_MAX,
-        });
-      }
-    } else if (unit === "}" || unit === "]") depth -= 1;
+/** Measured before it is parsed: what recurses over it later must not run out of stack, and what it becomes not out of memory. */
+function requireShape(text: string, valuesMax: number): void {
+  const { depth, values } = jsonShape(text, { depth: DEPTH_MAX, values: valuesMax });
+  if (depth > DEPTH_MAX) throw tooMuch("is nested deeper than", DEPTH_MAX);
+  if (values > valuesMax) throw tooMuch("has more values than", valuesMax);
+}
+
+/** @throws INVALID_ARGUMENT for a member that is a list, and longer than the maximum of its name. */
+export function requireShortLists(body: unknown, longest: ReadonlyMap<string, number>): void {
+  if (typeof body !== "object" || body === null) return;
+  for (const [field, limit] of longest) {
+    const list: unknown = Reflect.get(body, field);
+    if (!Array.isArray(list) || list.length <= limit) continue;
+    const message = `${field}: must have at most ${limit} members, has ${list.length}`;
+    throw new HttpFault("INVALID_ARGUMENT", message, { field, limit });
   }
+}
+
+function tooMuch(what: string, limit: number): HttpFault {
+  const details = { field: "body", limit };
+  return new HttpFault("INVALID_ARGUMENT", `The body ${what} ${limit}`, details);
 }
 
 /** The version that `If-Match` asks for, as a part of an update; nothing without one. */

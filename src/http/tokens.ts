@@ -3,8 +3,15 @@
  * time, so that one can be replaced while the other still works.
  */
 import * as z from "zod";
+import {
+  type AnyOf,
+  hasAnyOf,
+  type Lack,
+  type Scope,
+  SCOPES,
+  withImplied,
+} from "../changes/index.ts";
 import { HttpFault } from "./problem.ts";
-import { type Scope, SCOPES } from "./scopes.ts";
 
 const tokens = z
   .array(
@@ -75,14 +82,6 @@ function parse(secret: string | undefined): z.infer<typeof tokens> {
   throw new HttpFault("NOT_CONFIGURED", `${where}: ${issue?.message}. ${HOW}`);
 }
 
-/** With those that they include. */
-export function withImplied(scopes: readonly Scope[]): Set<Scope> {
-  const all = new Set(scopes);
-  if (all.has("admin")) for (const scope of SCOPES) all.add(scope);
-  if (all.has("write")) all.add("read");
-  return all;
-}
-
 export function unauthenticated(message: string): HttpFault {
   return new HttpFault("UNAUTHENTICATED", message, {}, { "WWW-Authenticate": "Bearer" });
 }
@@ -93,8 +92,18 @@ function fromHex(hex: string): Uint8Array {
   );
 }
 
-/** @throws FORBIDDEN that names the scope. */
-export function requireScope(caller: Caller, scope: Scope): void {
-  if (caller.scopes.has(scope)) return;
+/** @throws FORBIDDEN that names the scopes, any one of which would do. */
+export function requireAnyOf(caller: Caller, needed: AnyOf): void {
+  if (hasAnyOf(caller.scopes, needed)) return;
+  const scope = needed.join(" or ");
   throw new HttpFault("FORBIDDEN", `The token ${caller.name} lacks the scope ${scope}`, { scope });
+}
+
+/** @throws FORBIDDEN that names what lacks a scope, and the scope. */
+export function requireNoLack({ name }: Caller, lack: Lack | null): void {
+  if (lack === null) return;
+  const { act, needs } = lack;
+  const scope = needs.join(" or ");
+  const message = `The token ${name} lacks the scope ${scope}, for ${act}`;
+  throw new HttpFault("FORBIDDEN", message, { scope, act });
 }

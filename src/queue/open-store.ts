@@ -34,11 +34,14 @@ export interface OpenStoreOptions {
   readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
   /** Whether wake-ups are sent; default: {@link wakerOf} decides. */
   readonly wakes?: boolean | undefined;
+  /** What the queries of one call may answer together, in bytes; more is PAYLOAD_TOO_LARGE. Absent: whatever there is. */
+  readonly answerBytesMax?: number | undefined;
 }
 
 export function openStore(env: WorkflowEngineEnv, options: OpenStoreOptions = {}): Store {
-  const direct = new D1Store(env.DB, options.now === undefined ? {} : { now: options.now });
-  const store = new CoordinatedStore(direct, env.RUNS, { waitUntil: options.waitUntil });
+  const { now, waitUntil, answerBytesMax } = options;
+  const direct = new D1Store(env.DB, { answerBytesMax, ...(now === undefined ? {} : { now }) });
+  const store = new CoordinatedStore(direct, env.RUNS, { waitUntil, answerBytesMax });
   const waker = wakerOf(env, options.wakes);
   return waker === null ? store : new WakingStore(store, waker, options.waitUntil);
 }

@@ -1,5 +1,5 @@
 /** What arrives from another Worker is checked whole, whatever its client has checked before. */
-import * as z from "zod";
+import type * as z from "zod";
 import {
   type Change,
   textLength,
@@ -7,34 +7,39 @@ import {
   commit as commitSchema,
   COMMIT_UNITS_MAX,
   decodeText,
+  JSON_DEPTH_MAX,
+  jsonShape,
   LONG_TEXT,
   measureRow,
   type LongTextTable,
   parseJson,
   type Query,
-  query as querySchema,
-  READ_QUERIES_MAX,
+  queryList,
   ROW_BYTES_MAX,
   splitStageRecordId,
   tooLarge,
 } from "../changes/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
 
-const queries = z.array(querySchema).max(READ_QUERIES_MAX);
-
 export function validQueries(value: unknown): readonly Query[] {
-  return valid(queries, value, "queries");
+  return valid(queryList, value, "queries");
 }
 
-/** @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE */
-export function validCommit(value: unknown): Commit {
+/**
+ * `valuesMax`: values in all JSON of its rows together; default: as many as fit into its text.
+ * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE
+ */
+export function validCommit(value: unknown, valuesMax = Infinity): Commit {
   const commit = valid(commitSchema, value, "commit");
+  let count = 0;
   for (const change of commit.changes) {
     requireOwnId(change);
-    for (const { table, values } of longTexts(change)) {
-      const { size, field } = measureRow(table, values);
+    for (const { table, values: row } of longTexts(change)) {
+      const { size, field } = measureRow(table, row);
       if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
-      requireDecodable(table, values);
+      count += valuesIn(row, valuesMax);
+      if (count > valuesMax) throw tooManyValues(valuesMax);
+      requireDecodable(table, row);
     }
   }
   const size = textLength(commit.changes);
@@ -104,6 +109,22 @@ function longTexts(change: Change): LongTexts[] {
     default:
       return [];
   }
+}
+
+/** Values in a row's JSON; those in free text, which nobody parses, do no harm. */
+function valuesIn(row: Readonly<Record<string, unknown>>, max: number): number {
+  if (max === Infinity) return 0;
+  let count = 0;
+  for (const text of Object.values(row)) {
+    if (typeof text !== "string") continue;
+    count += jsonShape(text, { depth: JSON_DEPTH_MAX, values: max }).values;
+  }
+  return count;
+}
+
+function tooManyValues(limit: number): ServiceError {
+  const message = `The JSON of the commit's rows has more than ${limit} values`;
+  return new ServiceError("INVALID_ARGUMENT", message, { field: "changes", limit });
 }
 
 /** Columns that hold free text; the other ones of LONG_TEXT hold JSON. */

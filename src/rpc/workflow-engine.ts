@@ -5,10 +5,15 @@
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import {
   type AnyResult,
-  type ChangeKind,
   type Commit,
   type CommitOutcome,
   fromWire,
+  type Lack,
+  lackForCommit,
+  lackForQueries,
+  type Query,
+  type Scope,
+  SCOPES,
   type Settlement,
   type Store,
   toWire,
@@ -35,33 +40,22 @@ export class WorkflowEngine extends WorkerEntrypoint<WorkflowEngineEnv> {
   }
 }
 
-/** May read, and nothing else: for dashboards. Commits are answered FORBIDDEN. */
+/** May read, and nothing else: for dashboards. Commits that change anything are answered FORBIDDEN. */
 export class WorkflowReader extends WorkerEntrypoint<WorkflowEngineEnv> {
   open(): EngineSession {
-    return new EngineSession(storeOf(this.env, this.ctx), []);
+    return new EngineSession(storeOf(this.env, this.ctx), ["read"]);
   }
 }
 
 /**
- * May read, lease and settle jobs, and write logs, annotations and AI calls: for workers that are not to change runs and stages. Other
- * commits are answered FORBIDDEN.
+ * May do what the scopes `read` and `work` allow: read, lease and settle jobs, and write logs, annotations and AI calls. For workers that
+ * are not to change runs and stages. Other commits are answered FORBIDDEN.
  */
 export class WorkflowWorker extends WorkerEntrypoint<WorkflowEngineEnv> {
   open(): EngineSession {
-    return new EngineSession(storeOf(this.env, this.ctx), WORK);
+    return new EngineSession(storeOf(this.env, this.ctx), ["read", "work"]);
   }
 }
-
-const WORK: readonly ChangeKind[] = [
-  "claimJobs",
-  "completeJob",
-  "suspendJob",
-  "failJob",
-  "touchJob",
-  "createLog",
-  "appendAnnotation",
-  "recordAiCall",
-];
 
 function storeOf(env: WorkflowEngineEnv, ctx: ExecutionContext): Store {
   return openStore(env, { waitUntil: (promise) => ctx.waitUntil(promise) });
@@ -70,13 +64,12 @@ function storeOf(env: WorkflowEngineEnv, ctx: ExecutionContext): Store {
 /** The store over RPC. Each method answers an envelope. */
 export class EngineSession extends RpcTarget {
   readonly #store: Store;
-  /** The changes that it takes; null: all. */
-  readonly #allowed: ReadonlySet<string> | null;
+  readonly #scopes: ReadonlySet<Scope>;
 
-  constructor(store: Store, allowed: readonly ChangeKind[] | null = null) {
+  constructor(store: Store, scopes: readonly Scope[] = SCOPES) {
     super();
     this.#store = store;
-    this.#allowed = allowed === null ? null : new Set(allowed);
+    this.#scopes = new Set(scopes);
   }
 
   /** Milliseconds by this Worker's clock. */
@@ -87,29 +80,43 @@ export class EngineSession extends RpcTarget {
   /** The answers; as a stream of their JSON when they are too large for one RPC message. */
   async read(queries: unknown): Promise<Envelope<readonly AnyResult[] | ReadableStream>> {
     return toEnvelope(async () =>
-      toWire<readonly AnyResult[]>(await this.#store.read(validQueries(queries))),
+      toWire<readonly AnyResult[]>(
+        await this.#store.read(allowedQueries(validQueries(queries), this.#scopes)),
+      ),
     );
   }
 
   /** Takes a commit, or a stream of its JSON. */
   async attempt(commit: unknown): Promise<Envelope<CommitOutcome>> {
     return toEnvelope(async () =>
-      this.#store.attempt(permitted(validCommit(await received(commit)), this.#allowed)),
+      this.#store.attempt(allowedCommit(validCommit(await received(commit)), this.#scopes)),
     );
   }
 
   async settle(commit: unknown): Promise<Envelope<Settlement>> {
     return toEnvelope(async () =>
-      this.#store.settle(permitted(validCommit(await received(commit)), this.#allowed)),
+      this.#store.settle(allowedCommit(validCommit(await received(commit)), this.#scopes)),
     );
   }
 }
 
 /** A commit without changes only looks. */
-function permitted(commit: Commit, allowed: ReadonlySet<string> | null): Commit {
-  const refused = commit.changes.find(({ kind }) => allowed !== null && !allowed.has(kind));
-  if (refused === undefined) return commit;
-  throw new ServiceError("FORBIDDEN", `This entrypoint does not take ${refused.kind}`, {
-    change: refused.kind,
+function allowedCommit(commit: Commit, scopes: ReadonlySet<Scope>): Commit {
+  requireNoLack(lackForCommit(scopes, commit));
+  return commit;
+}
+
+function allowedQueries(queries: readonly Query[], scopes: ReadonlySet<Scope>): readonly Query[] {
+  requireNoLack(lackForQueries(scopes, queries));
+  return queries;
+}
+
+function requireNoLack(lack: Lack | null): void {
+  if (lack === null) return;
+  const { act, needs } = lack;
+  const scope = needs.join(" or ");
+  throw new ServiceError("FORBIDDEN", `This entrypoint does not take ${act}: it lacks ${scope}`, {
+    change: act,
+    scope,
   });
 }

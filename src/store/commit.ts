@@ -31,7 +31,7 @@ import {
   publishOutboxEvents,
   replayOutboxEvents,
 } from "./outbox.ts";
-import { queryStatement } from "./queries.ts";
+import { queryStatements } from "./queries.ts";
 import { createRuns, updateRuns } from "./runs.ts";
 import { fence, record, recordsItself } from "./settlement.ts";
 import { createStages, deleteStages, updateStages, upsertStages } from "./stages.ts";
@@ -86,7 +86,7 @@ export interface CommitBatch {
  * The batch of one attempt. In this order: refuse if the commit has been settled; refuse if a guard does not
  * hold; the changes, each kind's neighbours in one statement; the line of the outbox; the reads.
  */
-export function commitBatch(commit: Commit): CommitBatch {
+export function commitBatch(commit: Commit, answerBytesMax?: number): CommitBatch {
   const writes = [
     fence(commit.id),
     ...guardStatements(commit.guards),
@@ -95,7 +95,7 @@ export function commitBatch(commit: Commit): CommitBatch {
     ...(recordsItself(commit) ? record(commit.id) : []),
   ];
   return {
-    statements: [...writes, ...commit.reads.map(queryStatement)],
+    statements: [...writes, ...queryStatements(commit.reads, answerBytesMax)],
     readsFrom: writes.length,
   };
 }

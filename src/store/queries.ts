@@ -3,6 +3,7 @@ import type { Status } from "../contract/index.ts";
 import type { AnyResult, Query, RunRow } from "../changes/index.ts";
 import { selectAiBatch, selectAiCallTotals } from "./ai-calls.ts";
 import { selectAnnotations } from "./annotations.ts";
+import { withinAnswer } from "./answer-limit.ts";
 import { selectAudit } from "./audit.ts";
 import { selectArtifact, selectArtifactExists, selectArtifacts } from "./artifacts.ts";
 import { selectExpired, selectIdempotencyKey } from "./idempotency-keys.ts";
@@ -46,7 +47,19 @@ import {
 } from "./stages.ts";
 import type { Statement } from "./sql.ts";
 
-export function queryStatement(query: Query): Statement {
+/** The statement of a query; with `bytesMax`, one that fails when its answer would be larger. */
+export function queryStatement(query: Query, bytesMax?: number): Statement {
+  const plain = plainStatement(query);
+  return bytesMax === undefined ? plain : withinAnswer(query, plain, bytesMax);
+}
+
+/** The same of queries that are answered together: `bytesMax` is for all of them, in equal parts. */
+export function queryStatements(queries: readonly Query[], bytesMax?: number): Statement[] {
+  const each = bytesMax === undefined ? undefined : Math.floor(bytesMax / queries.length);
+  return queries.map((query) => queryStatement(query, each));
+}
+
+function plainStatement(query: Query): Statement {
   switch (query.q) {
     case "run":
       return selectRun(query);

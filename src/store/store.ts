@@ -13,10 +13,11 @@ import {
   type Settlement,
   type Store,
 } from "../changes/index.ts";
+import { answerTooLarge } from "./answer-limit.ts";
 import { commitBatch } from "./commit.ts";
 import { DEADLINE_MS, overfullTable, runBatch, toServiceError } from "./d1.ts";
 import { violationIn } from "./guards.ts";
-import { answerFrom, queryStatement } from "./queries.ts";
+import { answerFrom, queryStatements } from "./queries.ts";
 import { snakeCase } from "./schema.ts";
 import { isFenced, settleStatements } from "./settlement.ts";
 
@@ -25,17 +26,24 @@ export interface D1StoreOptions {
   readonly now?: () => number;
   /** How long a call waits for D1 before its outcome counts as unknown. Default 20,000 ms. */
   readonly deadlineMs?: number;
+  /**
+   * What the queries of one call may answer together, in bytes; more is PAYLOAD_TOO_LARGE, and a commit with such reads is not applied.
+   * Absent: whatever there is.
+   */
+  readonly answerBytesMax?: number | undefined;
 }
 
 export class D1Store implements Store {
   readonly #db: D1Database;
   readonly #now: () => number;
   readonly #deadlineMs: number;
+  readonly #answerBytesMax: number | undefined;
 
   constructor(db: D1Database, options: D1StoreOptions = {}) {
     this.#db = db;
     this.#now = options.now ?? Date.now;
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    this.#answerBytesMax = options.answerBytesMax;
   }
 
   async now(): Promise<number> {
@@ -45,26 +53,33 @@ export class D1Store implements Store {
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     if (queries.length === 0) return [] as unknown as ResultsOf<Qs>;
     try {
-      const results = await runBatch(this.#db, queries.map(queryStatement), this.#deadlineMs);
+      const statements = queryStatements(queries, this.#answerBytesMax);
+      const results = await runBatch(this.#db, statements, this.#deadlineMs);
       // The answers are in the order of the queries; the mapped type cannot be built member by member.
       return answers(queries, results) as unknown as ResultsOf<Qs>;
     } catch (error) {
-      throw toServiceError(error);
+      throw answerTooLarge(messageOf(error), this.#answerBytesMax) ?? toServiceError(error);
     }
   }
 
-  async attempt(commit: Commit): Promise<CommitOutcome> {
-    const { statements, readsFrom } = commitBatch(commit);
+  /** `answerBytesMax`: of this attempt's reads; default: the store's. */
+  async attempt(
+    commit: Commit,
+    answerBytesMax: number | undefined = this.#answerBytesMax,
+  ): Promise<CommitOutcome> {
+    const { statements, readsFrom } = commitBatch(commit, answerBytesMax);
     try {
       const results = await runBatch(this.#db, statements, this.#deadlineMs);
       return { applied: true, results: answers(commit.reads, results.slice(readsFrom)) };
     } catch (error) {
-      const message = error instanceof Error ? error.message : "";
+      const message = messageOf(error);
       const violation = violationIn(message);
       if (violation !== null) return { applied: false, violation };
       if (isFenced(message)) {
         throw new ServiceError("UNAVAILABLE", "The commit was given up before it arrived");
       }
+      const tooLarge = answerTooLarge(message, answerBytesMax);
+      if (tooLarge !== null) throw tooLarge;
       const table = overfullTable(message);
       throw table === null ? toServiceError(error) : rowTooLarge(commit.changes, table, error);
     }
@@ -78,6 +93,10 @@ export class D1Store implements Store {
       throw toServiceError(error);
     }
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : "";
 }
 
 function answers(

@@ -174,11 +174,13 @@ describe("a page of large rows", () => {
       ["/v1/runs/run-1/stages", {}],
     ] as const;
     for (const [path, parameters] of lists) {
-      const first = await list(path, parameters);
-      expect(first.items, path).toHaveLength(5);
-      const rest = await list(path, { ...parameters, cursor: first.nextCursor ?? "" });
-      expect(rest.items, path).toHaveLength(1);
-      const ids = [...first.items, ...rest.items].map(({ id }) => id);
+      const ids: unknown[] = [];
+      for (let cursor: string | null = ""; cursor !== null;) {
+        const found = await list(path, { ...parameters, ...(cursor === "" ? {} : { cursor }) });
+        expect(found.items.length, path).toBeLessThanOrEqual(1);
+        ids.push(...found.items.map(({ id }) => id));
+        cursor = found.nextCursor;
+      }
       expect(new Set(ids).size, path).toBe(6);
       const whole = await list(path, { ...parameters, fields: "id" });
       expect(whole, path).toEqual({ items: ids.map((id) => ({ id })), nextCursor: null });

@@ -3,7 +3,7 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { connectHttp, type HttpConnectionOptions } from "../../src/client/index.ts";
 import { app } from "../../src/http/app.ts";
 import type { HttpEnv } from "../../src/http/support.ts";
-import type { Scope } from "../../src/http/scopes.ts";
+import type { Scope } from "../../src/changes/scopes.ts";
 import { env } from "../support/env.ts";
 
 export const URL_OF_SERVICE = "https://engine.example";

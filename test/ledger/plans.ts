@@ -19,7 +19,7 @@ export const ALLOWED_SCANS: readonly AllowedScan[] = [
     because: "the rows of the call itself, unfolded from its parameter; of a merge, its parts",
   },
   {
-    step: /^SCAN (?:src|due|failed|page|keys|best|looked|counted|chosen|sized|names|found|share|part|head|\(subquery-\d+\))$/,
+    step: /^SCAN (?:answer|src|due|failed|page|keys|best|looked|counted|chosen|sized|names|found|share|part|head|\(subquery-\d+\))$/,
     because: "the result of a subquery, whose own plan is checked as well",
   },
   {
@@ -48,7 +48,8 @@ export const ALLOWED_SCANS: readonly AllowedScan[] = [
 /** Scans that one query alone may contain. */
 const ALLOWED_IN: readonly (AllowedScan & { readonly query: RegExp })[] = [
   {
-    query: /^SELECT .* FROM "ai_call_totals" ORDER BY "topic", "model_key" LIMIT \d+$/,
+    query:
+      /^(?:WITH answer AS MATERIALIZED \()?SELECT .* FROM "ai_call_totals" ORDER BY "topic", "model_key" LIMIT \d+(?:\) SELECT .*)?$/,
     step: /^SCAN ai_call_totals$/,
     because: "the totals of every topic are what is asked for",
   },

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { AI_CALL, aiCall, dollars, flag, integer, text } from "../schemas/index.ts";
-import { given, newRouter, secured } from "../support.ts";
+import { given, LIMITS, newRouter, secured } from "../support.ts";
 
 const tags = ["AI calls"];
 const batch = z.object({ batchId: text("The batch's id, as its maker names it.", "batch-1") });
@@ -15,7 +15,7 @@ const post = operation({
   summary: "Record an AI call",
   description:
     "Taken down after the answer, and what could not be recorded is in the service's log; with an Idempotency-Key before it.",
-  ...secured("write"),
+  ...secured("recordAiCall", LIMITS.record),
   request: jsonBody(aiCall, AI_CALL),
   responses: done("Taken."),
 });
@@ -26,7 +26,7 @@ const putBatch = operation({
   operationId: "logBatchResults",
   tags,
   summary: "Record the results of a batch, once",
-  ...secured("write"),
+  ...secured("recordAiCall", LIMITS.record),
   request: {
     params: batch,
     ...jsonBody(
@@ -46,7 +46,7 @@ const getBatch = operation({
   operationId: "isRecorded",
   tags,
   summary: "Whether a batch's results are recorded",
-  ...secured("read"),
+  ...secured("aiBatch"),
   request: { params: batch },
   responses: answers({
     200: {
@@ -63,7 +63,7 @@ const stats = operation({
   operationId: "getStats",
   tags,
   summary: "Calls, tokens and cost of every topic that starts with a text",
-  ...secured("read"),
+  ...secured("aiCallTotals"),
   request: {
     query: z.strictObject({ topicPrefix: text("What the topics start with.", "workflow.run-1") }),
   },

@@ -24,7 +24,7 @@ import {
   text,
   toWireRecord,
 } from "../schemas/index.ts";
-import { given, newRouter, secured } from "../support.ts";
+import { given, LIMITS, newRouter, secured } from "../support.ts";
 
 const postAnnotations = operation({
   method: "post",
@@ -34,7 +34,7 @@ const postAnnotations = operation({
   summary: "Append annotations",
   description:
     "Rows of one run with the same key and the same idempotency key are one row: the first write wins.",
-  ...secured("write"),
+  ...secured("appendAnnotation", LIMITS.record),
   request: jsonBody(createAnnotations, {
     annotations: [{ workflowRunId: "run-1", scope: "run", key: "decision.model", value: "small" }],
   }),
@@ -50,7 +50,7 @@ const annotationsOfRun = operation({
   summary: "A run's annotations, oldest first",
   description:
     "All filters that are given must hold. `keyPrefix` is text: nothing in it is a wildcard.",
-  ...secured("read"),
+  ...secured("annotations"),
   request: {
     params: runKey,
     query: listQuery(annotationRecord).extend({

@@ -18,7 +18,7 @@ import {
   text,
   toWireRecord,
 } from "../schemas/index.ts";
-import { given, newRouter, secured } from "../support.ts";
+import { given, LIMITS, newRouter, secured } from "../support.ts";
 
 const keyed = runKey.extend({ key: artifactKey });
 
@@ -28,7 +28,7 @@ const putArtifact = operation({
   operationId: "saveArtifact",
   tags: ["artifacts"],
   summary: "Save an artifact, or replace it",
-  ...secured("write"),
+  ...secured("saveArtifact", LIMITS.record),
   request: {
     params: keyed,
     ...jsonBody(saveArtifact, { type: "ARTIFACT", data: "<html>", size: 6 }),
@@ -43,7 +43,7 @@ const getArtifact = operation({
   operationId: "loadArtifact",
   tags: ["artifacts"],
   summary: "Read an artifact's data",
-  ...secured("read"),
+  ...secured("artifact"),
   request: { params: keyed },
   responses: answers({
     200: {
@@ -61,7 +61,7 @@ const hasArtifact = operation({
   operationId: "hasArtifact",
   tags: ["artifacts"],
   summary: "Whether there is such an artifact",
-  ...secured("read"),
+  ...secured("hasArtifact"),
   request: { params: keyed },
   responses: answers({
     200: {
@@ -78,7 +78,7 @@ const deleteArtifact = operation({
   operationId: "deleteArtifact",
   tags: ["artifacts"],
   summary: "Delete an artifact",
-  ...secured("write"),
+  ...secured("deleteArtifact"),
   request: { params: keyed },
   responses: done("Deleted."),
   problems: ["NOT_FOUND"],
@@ -90,7 +90,7 @@ const putOutput = operation({
   operationId: "saveStageOutput",
   tags: ["artifacts"],
   summary: "Save a stage's output as an artifact",
-  ...secured("write"),
+  ...secured("saveArtifact", LIMITS.record),
   request: {
     params: stageKey,
     ...jsonBody(
@@ -120,7 +120,7 @@ const getStageRecordId = operation({
   operationId: "getStageIdForArtifact",
   tags: ["artifacts"],
   summary: "The record id that an artifact of the stage refers to",
-  ...secured("read"),
+  ...secured("stage"),
   request: { params: stageKey },
   responses: answers({
     200: {
@@ -137,7 +137,7 @@ const artifactsOfRun = operation({
   operationId: "listArtifacts",
   tags: ["artifacts"],
   summary: "A run's artifacts, by key",
-  ...secured("read"),
+  ...secured("artifacts"),
   request: { params: runKey, query: listQuery(artifactRecord).extend({ order: order("asc") }) },
   responses: answers({
     200: {

@@ -11,7 +11,7 @@ const get = operation({
   tags: ["operations"],
   summary: "Rows that are not finished and that nothing will make progress",
   description: "Expected: none.",
-  ...secured("read"),
+  ...secured("audit"),
   responses: answers({
     200: {
       description: "The findings.",

@@ -5,18 +5,22 @@
 import { z } from "@hono/zod-openapi";
 import {
   type AnyResult,
+  CHANGING,
   type Commit,
+  COMMIT_GUARDS_MAX,
   type CommitOutcome,
+  lackForCommit,
+  lackForQueries,
   READ_QUERIES_MAX,
+  TRANSACTION_CHANGES_MAX,
 } from "../../changes/index.ts";
 import { validCommit, validQueries } from "../../rpc/validation.ts";
 import { requireNoneOwn } from "../kept-answers.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import { integer } from "../schemas/index.ts";
-import { newRouter, secured } from "../support.ts";
+import { LIMITS, newRouter, secured } from "../support.ts";
 import { HttpFault } from "../problem.ts";
-import type { Scope } from "../scopes.ts";
-import { requireScope } from "../tokens.ts";
+import { type Caller, requireNoLack } from "../tokens.ts";
 
 const plain = z.record(z.string(), z.unknown());
 const commitBody = z
@@ -26,10 +30,17 @@ const commitBody = z
         "18 characters of 0-9a-z: the instant in milliseconds, in base 36, padded to nine, and nine random ones. Names the commit for ever: after a lost answer, ask for its settlement.",
       example: "0mwwqfjeva1b2c3d4e",
     }),
-    guards: z.array(plain).openapi({ description: "What must hold when the commit lands." }),
-    changes: z.array(plain).openapi({ description: "What is written, in this order." }),
+    guards: z
+      .array(plain)
+      .max(COMMIT_GUARDS_MAX)
+      .openapi({ description: "What must hold when the commit lands." }),
+    changes: z
+      .array(plain)
+      .max(TRANSACTION_CHANGES_MAX)
+      .openapi({ description: "What is written, in this order." }),
     reads: z
       .array(plain)
+      .max(READ_QUERIES_MAX)
       .openapi({ description: "Queries, answered in the instant of the commit." }),
   })
   .openapi("Commit");
@@ -50,8 +61,8 @@ const postCommit = operation({
   tags: ["commits"],
   summary: "Apply guards and changes, whole or not at all",
   description:
-    "Needs the scope write; work for changes of leases; admin for purgeExpired. 412 GUARD_FAILED tells which guard did not hold, and what was found: nothing was written then. 503 UNAVAILABLE means that nobody knows: ask for the settlement.",
-  ...secured("write"),
+    "Each change needs the scope that it needs everywhere: write; work to lease and settle jobs; admin to end leases, to resume jobs and to purge. Logs, annotations and AI calls need write or work; guards and reads, read. 412 GUARD_FAILED tells which guard did not hold, and what was found: nothing was written then. 503 UNAVAILABLE means that nobody knows: ask for the settlement.",
+  ...secured(CHANGING, LIMITS.commit),
   request: jsonBody(commitBody, COMMIT),
   responses: answers({
     200: {
@@ -70,8 +81,8 @@ const postSettlement = operation({
   tags: ["commits"],
   summary: "Find out what became of a commit whose answer was lost",
   description:
-    "Final: `fenced` means that it was not applied and never will be, not even if it is still under way; it may be tried again under a new id. `unknown`: its row was written too often since to tell.",
-  ...secured("write"),
+    "Needs the scopes that the commit needs. Final: `fenced` means that it was not applied and never will be, not even if it is still under way; it may be tried again under a new id. `unknown`: its row was written too often since to tell.",
+  ...secured(CHANGING, LIMITS.commit),
   request: jsonBody(commitBody, COMMIT),
   responses: answers({
     200: {
@@ -92,13 +103,16 @@ const postQueries = operation({
   operationId: "query",
   tags: ["commits"],
   summary: "Answer queries from one snapshot",
-  ...secured("read"),
+  ...secured(["read"], LIMITS.queries),
   request: jsonBody(
     z
       .object({
-        queries: z.array(plain).openapi({
-          description: `At most ${READ_QUERIES_MAX}, each with its name in \`q\`.`,
-        }),
+        queries: z
+          .array(plain)
+          .max(READ_QUERIES_MAX)
+          .openapi({
+            description: `At most ${READ_QUERIES_MAX}, each with its name in \`q\`.`,
+          }),
       })
       .openapi("Queries"),
     { queries: [{ q: "runStatus", id: "run-1" }] },
@@ -118,7 +132,7 @@ const getTime = operation({
   operationId: "time",
   tags: ["commits"],
   summary: "The service's clock",
-  ...secured("read"),
+  ...secured("time"),
   responses: answers({
     200: {
       description: "Milliseconds since 1970. Commits are stamped with it.",
@@ -128,29 +142,11 @@ const getTime = operation({
   }),
 });
 
-/** What a commit's changes need, beyond `write`. */
-function scopesOf({ changes }: Commit): Set<Scope> {
-  const scopes = new Set<Scope>();
-  for (const { kind } of changes) {
-    switch (kind) {
-      case "claimJobs":
-      case "resumeJobs":
-      case "completeJob":
-      case "suspendJob":
-      case "failJob":
-      case "returnJob":
-      case "touchJob":
-      case "releaseJob":
-        scopes.add("work");
-        break;
-      case "purgeExpired":
-        scopes.add("admin");
-        break;
-      default:
-        break;
-    }
-  }
-  return scopes;
+function allowedCommit(caller: Caller, value: unknown): Commit {
+  const commit = validCommit(value, LIMITS.commit.values);
+  requireNoLack(caller, lackForCommit(caller.scopes, commit));
+  requireNoOwnKeys(commit);
+  return commit;
 }
 
 function requireNoOwnKeys({ guards, changes, reads }: Commit): void {
@@ -167,19 +163,17 @@ function resultsOf(outcome: CommitOutcome): AnyResult[] {
 
 export const commits = newRouter()
   .openapi(postCommit, async (context) => {
-    const commit = validCommit(context.req.valid("json"));
-    for (const scope of scopesOf(commit)) requireScope(context.var.caller, scope);
-    requireNoOwnKeys(commit);
+    const commit = allowedCommit(context.var.caller, context.req.valid("json"));
     const results = resultsOf(await context.var.store.attempt(commit));
     return context.json({ results }, 200);
   })
   .openapi(postSettlement, async (context) => {
-    const commit = validCommit(context.req.valid("json"));
-    requireNoOwnKeys(commit);
+    const commit = allowedCommit(context.var.caller, context.req.valid("json"));
     return context.json({ settlement: await context.var.store.settle(commit) }, 200);
   })
   .openapi(postQueries, async (context) => {
     const queries = validQueries(context.req.valid("json").queries);
+    requireNoLack(context.var.caller, lackForQueries(context.var.caller.scopes, queries));
     requireNoneOwn("queries", queries);
     return context.json({ results: await context.var.store.read(queries) }, 200);
   })

@@ -24,7 +24,7 @@ const watch = operation({
     "With `Upgrade: websocket`, as a WebSocket on which each message is an event; after close code 4000, and after any other, connect again from the last sequence.",
     "A run that does not exist yet has no events yet.",
   ].join("\n\n"),
-  ...secured("read"),
+  ...secured("page"),
   request: {
     params: runKey,
     query: z.strictObject({

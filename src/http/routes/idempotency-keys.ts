@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { isOwnType, OWN_TYPE } from "../kept-answers.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { inputInstant, json, settable, text } from "../schemas/index.ts";
-import { given, newRouter, secured } from "../support.ts";
+import { given, LIMITS, newRouter, secured } from "../support.ts";
 
 const tags = ["idempotency keys"];
 const idempotencyKey = {
@@ -21,7 +21,7 @@ const acquire = operation({
   operationId: "acquireIdempotencyKey",
   tags,
   summary: "Acquire a key, or learn what became of it",
-  ...secured("write"),
+  ...secured("acquireIdempotencyKey"),
   request: jsonBody(
     z
       .object({
@@ -57,7 +57,7 @@ const complete = operation({
   operationId: "completeIdempotencyKey",
   tags,
   summary: "Store the result that later callers are answered",
-  ...secured("write"),
+  ...secured("completeIdempotencyKey", LIMITS.record),
   request: jsonBody(
     z
       .object({
@@ -77,7 +77,7 @@ const release = operation({
   operationId: "releaseIdempotencyKey",
   tags,
   summary: "Give a key back that is in progress",
-  ...secured("write"),
+  ...secured("releaseIdempotencyKey"),
   request: jsonBody(z.object(idempotencyKey).strict().openapi("ReleaseKey"), KEY),
   responses: done("Released, unless it is completed."),
 });

@@ -15,7 +15,7 @@ import {
   jobIdField,
   text,
 } from "../schemas/index.ts";
-import { newRouter, secured } from "../support.ts";
+import { LIMITS, newRouter, secured } from "../support.ts";
 
 const job = z.object({ jobId: jobIdField });
 const tags = ["jobs"];
@@ -30,7 +30,7 @@ const dequeue = operation({
   operationId: "dequeue",
   tags,
   summary: "Lease the best due jobs: highest priority, then oldest",
-  ...secured("work"),
+  ...secured("claimJobs"),
   request: jsonBody(
     z
       .object({
@@ -71,7 +71,7 @@ const completeMany = operation({
   operationId: "completeMany",
   tags,
   summary: "Complete several jobs, each for itself",
-  ...secured("work"),
+  ...secured("completeJob", LIMITS.record),
   request: jsonBody(
     z
       .object({
@@ -109,7 +109,7 @@ const release = operation({
   operationId: "releaseStaleJobs",
   tags,
   summary: "End leases that were not renewed for so long",
-  ...secured("admin"),
+  ...secured("releaseJob"),
   request: jsonBody(
     z
       .object({
@@ -137,7 +137,7 @@ const complete = operation({
   operationId: "complete",
   tags,
   summary: "Complete a job",
-  ...secured("work"),
+  ...secured("completeJob"),
   request: {
     params: job,
     ...jsonBody(z.object({ attempt }).strict().openapi("CompleteJob"), { attempt: 1 }),
@@ -152,7 +152,7 @@ const suspend = operation({
   operationId: "suspend",
   tags,
   summary: "Suspend a job until an instant",
-  ...secured("work"),
+  ...secured("suspendJob"),
   request: {
     params: job,
     ...jsonBody(
@@ -173,7 +173,7 @@ const fail = operation({
   operationId: "fail",
   tags,
   summary: "Fail a job, to be tried again or for good",
-  ...secured("work"),
+  ...secured("failJob", LIMITS.record),
   request: {
     params: job,
     ...jsonBody(
@@ -201,7 +201,7 @@ const touch = operation({
   operationId: "touchJob",
   tags,
   summary: "Renew a lease",
-  ...secured("work"),
+  ...secured("touchJob"),
   request: {
     params: job,
     ...jsonBody(z.object({ attempt }).strict().openapi("TouchJob"), { attempt: 1 }),

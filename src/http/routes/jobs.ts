@@ -27,7 +27,7 @@ import {
   suspendedJob,
   toWireRecord,
 } from "../schemas/index.ts";
-import { given, newRouter, secured } from "../support.ts";
+import { given, LIMITS, newRouter, secured } from "../support.ts";
 
 const tags = ["jobs"];
 
@@ -38,7 +38,7 @@ const suspendedJobs = operation({
   tags,
   summary: "SUSPENDED jobs that are due",
   description: "In the order of their polls.",
-  ...secured("read"),
+  ...secured("suspendedJobs"),
   request: { query: listQuery(suspendedJob) },
   responses: answers({
     200: {
@@ -55,7 +55,7 @@ const jobsOfRun = operation({
   operationId: "getJobsByWorkflowRun",
   tags,
   summary: "A run's jobs, in the order in which they were enqueued",
-  ...secured("read"),
+  ...secured("jobs"),
   request: { params: runKey, query: listQuery(jobRecord).extend({ order: order("asc") }) },
   responses: answers({
     200: {
@@ -72,7 +72,7 @@ const post = operation({
   operationId: "enqueue",
   tags,
   summary: "Enqueue jobs, all or none",
-  ...secured("write"),
+  ...secured("enqueueJob", LIMITS.record),
   request: jsonBody(enqueueJobs, {
     jobs: [{ workflowRunId: "run-1", workflowId: "digest", stageId: "fetch" }],
   }),
@@ -91,7 +91,7 @@ const stats = operation({
   operationId: "jobStats",
   tags,
   summary: "How many jobs are in which state, and for how long the oldest has been due",
-  ...secured("read"),
+  ...secured("jobStats"),
   responses: answers({
     200: {
       description: "Counts stop at 10,000.",
@@ -128,7 +128,7 @@ const cancel = operation({
   operationId: "cancelByRun",
   tags,
   summary: "Cancel a run's PENDING and SUSPENDED jobs",
-  ...secured("write"),
+  ...secured("cancelJobs"),
   request: { params: runKey },
   responses: answers({
     200: {

@@ -9,7 +9,7 @@ import {
 import { listQuery, onePage, order, type PageInput, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { createLog, LOG, logRecord, runKey } from "../schemas/index.ts";
-import { given, newRouter, secured } from "../support.ts";
+import { given, LIMITS, newRouter, secured } from "../support.ts";
 
 const postLog = operation({
   method: "post",
@@ -17,7 +17,7 @@ const postLog = operation({
   operationId: "createLog",
   tags: ["logs"],
   summary: "Write a log line",
-  ...secured("write"),
+  ...secured("createLog", LIMITS.record),
   request: jsonBody(createLog, { workflowRunId: "run-1", level: "INFO", message: "Fetched" }),
   responses: done("Written."),
   problems: ["NOT_FOUND"],
@@ -29,7 +29,7 @@ const logsOfRun = operation({
   operationId: "listLogs",
   tags: ["logs"],
   summary: "A run's logs, oldest first",
-  ...secured("read"),
+  ...secured("page"),
   request: { params: runKey, query: listQuery(logRecord).extend({ order: order("asc") }) },
   responses: answers({
     200: {
@@ -49,7 +49,7 @@ const logsOfNoRun = operation({
   operationId: "listLogsOfNoRun",
   tags: ["logs"],
   summary: "Logs that belong to no run, oldest first",
-  ...secured("read"),
+  ...secured("page"),
   request: { query: listQuery(logRecord).extend({ order: order("asc") }) },
   responses: answers({
     200: {

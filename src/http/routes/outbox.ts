@@ -24,7 +24,7 @@ import {
   toWireRecord,
   wholeText,
 } from "../schemas/index.ts";
-import { newRouter, secured } from "../support.ts";
+import { LIMITS, newRouter, secured } from "../support.ts";
 
 const event = z.object({ id: eventId });
 const tags = ["outbox"];
@@ -37,7 +37,7 @@ const backlog = operation({
   summary: "Events of all runs that wait to be published, or have given up",
   description:
     "`waiting`: neither published nor in the DLQ, by run, then sequence. `dead-letter`: in the DLQ, the longest first. To publish, `GET /v1/outbox-events/next` is fair.",
-  ...secured("read"),
+  ...secured("outboxBacklog"),
   request: {
     query: listQuery(outboxRecord).extend({
       state: z
@@ -61,7 +61,7 @@ const eventsOfRun = operation({
   operationId: "listOutboxEvents",
   tags,
   summary: "A run's outbox events, by sequence",
-  ...secured("read"),
+  ...secured("page"),
   request: { params: runKey, query: listQuery(outboxRecord).extend({ order: order("asc") }) },
   responses: answers({
     200: {
@@ -79,7 +79,7 @@ const post = operation({
   tags,
   summary: "Append events",
   description: "Of each run they get the next sequences: 1, 2, 3, ..., in the order of commits.",
-  ...secured("write"),
+  ...secured("appendOutboxEvent", LIMITS.record),
   request: jsonBody(createOutboxEvents, {
     events: [
       {
@@ -102,7 +102,7 @@ const nextEvents = operation({
   summary: "The next events to publish",
   description:
     "Neither published nor in the DLQ. By run, then sequence; when more wait than fit, every run gets its turn. Publish them, say so, ask again: `GET /v1/outbox-events` is the list.",
-  ...secured("read"),
+  ...secured("unpublishedEvents"),
   request: {
     query: z.strictObject({
       limit: wholeText(0, OUTBOX_PAGE_MAX)
@@ -128,7 +128,7 @@ const publish = operation({
   operationId: "markOutboxEventsPublished",
   tags,
   summary: "Take note that events have been published",
-  ...secured("write"),
+  ...secured("publishOutboxEvent", LIMITS.record),
   request: jsonBody(
     z
       .object({ ids: z.array(eventId).max(1_000) })
@@ -145,7 +145,7 @@ const replay = operation({
   operationId: "replayDLQEvents",
   tags,
   summary: "Put events back from the DLQ, the longest waiting first",
-  ...secured("write"),
+  ...secured("replayOutboxEvent"),
   request: jsonBody(
     z
       .object({
@@ -173,7 +173,7 @@ const countRetry = operation({
   operationId: "incrementOutboxRetryCount",
   tags,
   summary: "Count a failure to publish",
-  ...secured("write"),
+  ...secured("countOutboxRetry"),
   request: { params: event },
   responses: answers({
     200: {
@@ -191,7 +191,7 @@ const deadLetter = operation({
   operationId: "moveOutboxEventToDLQ",
   tags,
   summary: "Move an event to the DLQ",
-  ...secured("write"),
+  ...secured("deadLetterOutboxEvent"),
   request: { params: event },
   responses: done("Moved, unless it is published."),
   problems: ["NOT_FOUND"],

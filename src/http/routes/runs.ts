@@ -38,7 +38,7 @@ import {
   toWireRecord,
   updateRun,
 } from "../schemas/index.ts";
-import { etag, expectedVersion, given, newRouter, secured } from "../support.ts";
+import { etag, expectedVersion, given, LIMITS, newRouter, secured } from "../support.ts";
 
 const tags = ["runs"];
 
@@ -50,7 +50,7 @@ const listRuns = operation({
   summary: "Find runs: by status, workflow, age, text in the name, an annotation",
   description:
     "All filters that are given must hold. Newest first. A page looks at 1,000 runs at most, so with several filters, or text that many names contain, it may come back short, or empty: go on while there is a `nextCursor`.",
-  ...secured("read"),
+  ...secured("runs"),
   request: {
     query: listQuery(runRecord).extend({
       status: status.optional(),
@@ -93,7 +93,7 @@ const stuckRuns = operation({
   tags,
   summary: "RUNNING runs that nothing has happened to since an instant",
   description: "Longest without an update first.",
-  ...secured("read"),
+  ...secured("stuckRuns"),
   request: {
     query: listQuery(runRecord).extend({
       since: inputInstant("Nothing has happened to them since."),
@@ -114,7 +114,7 @@ const post = operation({
   operationId: "createRun",
   tags,
   summary: "Create a run",
-  ...secured("write"),
+  ...secured("createRun", LIMITS.record),
   request: jsonBody(createRun, {
     id: "run-1",
     workflowId: "digest",
@@ -139,7 +139,7 @@ const claimNext = operation({
   operationId: "claimNextPendingRun",
   tags,
   summary: "Claim the best PENDING run: highest priority, then oldest",
-  ...secured("work"),
+  ...secured("claimRun"),
   responses: answers({
     200: {
       description: "The run, now RUNNING; null when none is PENDING.",
@@ -156,7 +156,7 @@ const get = operation({
   tags,
   summary: "Read a run",
   description: "The ETag is its version: send it as If-Match with an update.",
-  ...secured("read"),
+  ...secured("run"),
   request: { params: runKey },
   responses: answers({
     200: { description: "The run.", schema: runRecord, example: RUN, headers: ["ETag"] },
@@ -170,7 +170,7 @@ const getStatus = operation({
   operationId: "getRunStatus",
   tags,
   summary: "Read a run's status alone",
-  ...secured("read"),
+  ...secured("runStatus"),
   request: { params: runKey },
   responses: answers({
     200: {
@@ -190,7 +190,7 @@ const patch = operation({
   summary: "Update a run",
   description:
     "What is left out stays; null clears. With If-Match, 412 tells the stored version when it is another. Any update, an empty one too, adds one to the version.",
-  ...secured("write"),
+  ...secured("updateRun", LIMITS.record),
   request: {
     params: runKey,
     ...jsonBody(updateRun, { status: "COMPLETED", output: { pages: 3 } }),
@@ -206,7 +206,7 @@ const claim = operation({
   tags,
   summary: "Make a PENDING run RUNNING",
   description: "Of any number of racing callers exactly one is told true.",
-  ...secured("work"),
+  ...secured("claimRun"),
   request: { params: runKey },
   responses: answers({
     200: {

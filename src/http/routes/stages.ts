@@ -30,7 +30,7 @@ import {
   updateStage,
   upsertStage,
 } from "../schemas/index.ts";
-import { etag, expectedVersion, given, newRouter, secured } from "../support.ts";
+import { etag, expectedVersion, given, LIMITS, newRouter, secured } from "../support.ts";
 
 const record = z.object({ id: stageRecordId });
 const UPDATE = { status: "COMPLETED", outputData: { pages: 3 } } as const;
@@ -43,7 +43,7 @@ const suspendedStages = operation({
   tags,
   summary: "SUSPENDED stages of all runs whose poll is due",
   description: "In the order of their polls.",
-  ...secured("read"),
+  ...secured("suspendedStages"),
   request: {
     query: listQuery(stageRecord).extend({
       before: inputInstant("Due at this instant or earlier."),
@@ -66,7 +66,7 @@ const stagesOfRun = operation({
   summary: "A run's stages",
   description:
     "By execution group, then stage number. `select` answers at most one: the first FAILED one, the first SUSPENDED one whose poll was cleared, the last COMPLETED one (before a group).",
-  ...secured("read"),
+  ...secured("stages"),
   request: {
     params: runKey,
     query: listQuery(stageRecord).extend({
@@ -97,7 +97,7 @@ const post = operation({
   operationId: "createStage",
   tags,
   summary: "Create a stage",
-  ...secured("write"),
+  ...secured("createStage", LIMITS.record),
   request: {
     params: runKey,
     ...jsonBody(createStage, {
@@ -124,7 +124,7 @@ const get = operation({
   operationId: "getStage",
   tags,
   summary: "Read a stage",
-  ...secured("read"),
+  ...secured("stage"),
   request: { params: stageKey },
   responses: answers({
     200: { description: "The stage.", schema: stageRecord, example: STAGE, headers: ["ETag"] },
@@ -140,7 +140,7 @@ const put = operation({
   summary: "Create a stage, or update the one that is there",
   description:
     "`create` counts when it is absent, `update` when it is present. Two at once both succeed.",
-  ...secured("write"),
+  ...secured("upsertStage", LIMITS.record),
   request: {
     params: stageKey,
     ...jsonBody(upsertStage, {
@@ -165,7 +165,7 @@ const patch = operation({
   operationId: "updateStageByRunAndStageId",
   tags,
   summary: "Update a stage",
-  ...secured("write"),
+  ...secured("updateStage", LIMITS.record),
   request: { params: stageKey, ...jsonBody(updateStage, UPDATE) },
   responses: done("Updated."),
   problems: ["NOT_FOUND", "STALE_VERSION"],
@@ -177,7 +177,7 @@ const getById = operation({
   operationId: "getStageById",
   tags,
   summary: "Read a stage by its record's id",
-  ...secured("read"),
+  ...secured("stageById"),
   request: { params: record },
   responses: answers({
     200: { description: "The stage.", schema: stageRecord, example: STAGE, headers: ["ETag"] },
@@ -191,7 +191,7 @@ const patchById = operation({
   operationId: "updateStage",
   tags,
   summary: "Update a stage by its record's id",
-  ...secured("write"),
+  ...secured("updateStage", LIMITS.record),
   request: { params: record, ...jsonBody(updateStage, UPDATE) },
   responses: done("Updated."),
   problems: ["NOT_FOUND", "STALE_VERSION"],
@@ -204,7 +204,7 @@ const remove = operation({
   tags,
   summary: "Delete a stage, with its logs",
   description: "Artifacts and annotations stay, without their reference to it.",
-  ...secured("write"),
+  ...secured("deleteStage"),
   request: { params: record },
   responses: done("Deleted."),
   problems: ["NOT_FOUND"],
