@@ -3,7 +3,7 @@ import { withDeadline } from "../changes/index.ts";
 import type { HttpEnv } from "./support.ts";
 
 /** The newest migration that this code needs. */
-export const MIGRATION = "0003_failures_and_undelivered.sql";
+export const MIGRATION = "0004_count_failures.sql";
 
 /** A database that does not answer such a question within so long does no work either. */
 const DEADLINE_MS = 5_000;

@@ -82,6 +82,8 @@ function sample(schema: z.core.$ZodType): unknown {
       return sample(def.options[0] as z.core.$ZodType);
     case "array":
       return [];
+    case "pipe":
+      return sample(def.in);
     case "nullable":
       return null;
     case "boolean":
