@@ -137,7 +137,7 @@ export const PROBLEM_KINDS = {
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
     title: "The body must be JSON",
-    when: "The body is not declared as `application/json`.",
+    when: "The body is not declared as `application/json`, in UTF-8 and uncompressed: `detail` tells what is taken.",
     example: { detail: "Content-Type must be application/json", details: {} },
   },
   RATE_LIMITED: {

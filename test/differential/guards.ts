@@ -5,6 +5,7 @@ import type { Status } from "../../src/contract/index.ts";
 import {
   commitId,
   CURRENT,
+  CURRENT_NUMBER,
   DEDUPE_KEYS,
   event,
   idempotencyKey,
@@ -28,7 +29,10 @@ function expecting<On extends Guard["on"]>(
   return fc.oneof(...[...usual, stale].map((expect) => of(expect as Expectation<On>)), ...more);
 }
 
-const versions = of(1, 1, 2, 2, 3).map((version) => ({ is: "version" as const, version }));
+const versions = of(1, 2, 3, CURRENT_NUMBER, CURRENT_NUMBER).map((version) => ({
+  is: "version" as const,
+  version,
+}));
 
 export const GUARDS: { readonly [On in Guard["on"]]: fc.Arbitrary<Extract<Guard, { on: On }>> } = {
   run: fc.record({
@@ -73,7 +77,9 @@ export const GUARDS: { readonly [On in Guard["on"]]: fc.Arbitrary<Extract<Guard,
   job: fc.record({
     on: of("job"),
     ...jobKey,
-    expect: expecting<"job">(of(0, 0, 1, 2).map((attempt) => ({ is: "attempt", attempt }))),
+    expect: expecting<"job">(
+      of(0, 1, CURRENT_NUMBER, CURRENT_NUMBER).map((attempt) => ({ is: "attempt", attempt })),
+    ),
   }),
   dedupeKey: fc.record({ on: of("dedupeKey"), dedupeKey: of(...DEDUPE_KEYS, "") }),
   list: fc.record({

@@ -6,6 +6,9 @@ import type { Status } from "../../src/contract/index.ts";
 /** Stands for what is found when the commit is attempted: the row's token, or the commit's own id. */
 export const CURRENT = "current".padEnd(COMMIT_ID_CHARS, "0");
 
+/** Stands for the version or the attempt of the row as it is found. */
+export const CURRENT_NUMBER = -7;
+
 /** Stands for a text of which a row can hold one, not two. */
 export const LARGE = "large";
 

@@ -22,7 +22,7 @@ import { type Attempt, attempts, CHANGES } from "./commits.ts";
 import { GUARDS } from "./guards.ts";
 import { Pairs } from "./pairs.ts";
 import { QUERIES } from "./queries.ts";
-import { commitId, CURRENT, LARGE } from "./rows.ts";
+import { commitId, CURRENT, CURRENT_NUMBER, LARGE } from "./rows.ts";
 import { dumpD1, dumpMemory } from "./world.ts";
 
 /** Set both to what a failure reports to see it again; null: the seed below, and a new one. */
@@ -175,6 +175,21 @@ function withToken(guard: Guard, state: State): Guard {
     if (guard.tokens !== CURRENT) return guard;
     const { list, workflowRunId, status } = guard;
     return { ...guard, tokens: listTokens(state, list, workflowRunId, status) };
+  }
+  if (guard.on === "run" || guard.on === "stage") {
+    const { expect: expected } = guard;
+    if (expected.is === "version" && expected.version === CURRENT_NUMBER) {
+      const row =
+        guard.on === "run"
+          ? state.runs.get(guard.id, "")
+          : state.stages.get(guard.workflowRunId, guard.stageId);
+      return { ...guard, expect: { is: "version", version: row?.version ?? 1 } };
+    }
+  }
+  if (guard.on === "job" && guard.expect.is === "attempt") {
+    if (guard.expect.attempt !== CURRENT_NUMBER) return guard;
+    const job = state.jobs.get(guard.workflowRunId, guard.ordinal);
+    return { ...guard, expect: { is: "attempt", attempt: job?.attempt ?? 1 } };
   }
   const { expect: expectation } = guard;
   const current = expectation.is === "unchanged" && expectation.token === CURRENT;
