@@ -262,15 +262,3 @@ export const change = z.discriminatedUnion("kind", [
 export type Change = z.infer<typeof change>;
 export type ChangeKind = Change["kind"];
 export type ChangeOf<K extends ChangeKind> = Extract<Change, { kind: K }>;
-
-/** Whether the run's first waiting event may be another one afterwards, so that the run has to line up anew. */
-export function leavesTheLine(
-  given: Change,
-): given is ChangeOf<"publishOutboxEvent" | "deadLetterOutboxEvent" | "replayOutboxEvent"> {
-  const { kind } = given;
-  return (
-    kind === "publishOutboxEvent" ||
-    kind === "deadLetterOutboxEvent" ||
-    kind === "replayOutboxEvent"
-  );
-}

@@ -4,59 +4,47 @@
  */
 import * as z from "zod";
 import { INSTANT_MAX, INSTANT_MIN } from "./instant.ts";
+import { CALL_TOKENS_MAX, COST_MAX } from "./limits.ts";
 import {
-  CALL_TOKENS_MAX,
-  COST_MAX,
-  ID_BYTES_MAX,
-  JOB_ERROR_BYTES_MAX,
-  KEY_BYTES_MAX,
-  NAME_BYTES_MAX,
-  RECORD_ID_BYTES_MAX,
-  ROW_BYTES_MAX,
-} from "./limits.ts";
-import { isPathStep, isStorable, utf8Length } from "./text.ts";
+  artifactKeyRule,
+  batchOrNoneRule,
+  callOrdinalRule,
+  idRule,
+  jobErrorRule,
+  keyRule,
+  nameRule,
+  ordinalRule,
+  recordIdRule,
+  type Rule,
+  runOrNoneRule,
+  textRule,
+} from "./rules.ts";
 
-function text(bytesMax: number, charsMin: number) {
+/** The rule's own words and limits. */
+function text(rule: Rule) {
   return z.string().superRefine((value, context) => {
-    if (value.length < charsMin) {
-      context.addIssue({ code: "custom", message: "must not be empty" });
-    }
-    if (!isStorable(value)) {
-      context.addIssue({ code: "custom", message: "must not hold NUL or a lone surrogate" });
-    }
-    // Every UTF-16 unit is at least one byte, so the exact count is only needed near the limit.
-    const size = value.length > bytesMax ? value.length : utf8Length(value);
-    if (size > bytesMax) {
-      context.addIssue({
-        code: "custom",
-        message: `must be at most ${bytesMax} bytes of UTF-8, got ${size}`,
-        params: { limit: bytesMax, size },
-      });
-    }
+    const problem = rule(value);
+    if (problem === null) return;
+    const { message, ...params } = problem;
+    context.addIssue({ code: "custom", message, params });
   });
 }
 
-/** What names a row, and so stands in a path. */
-function name(bytesMax: number, charsMin: number) {
-  return text(bytesMax, charsMin).refine(
-    (value) => !isPathStep(value),
-    'must not be "." or "..", which no path can carry',
-  );
-}
-
-export const idField = name(ID_BYTES_MAX, 1);
+export const idField = text(idRule);
 /** A run's id, or "" for no run. */
-export const runOrNoneField = name(ID_BYTES_MAX, 0);
-export const recordIdField = text(RECORD_ID_BYTES_MAX, 1);
-export const nameField = text(NAME_BYTES_MAX, 0);
-export const keyField = text(KEY_BYTES_MAX, 0);
-export const artifactKeyField = name(KEY_BYTES_MAX, 1);
+export const runOrNoneField = text(runOrNoneRule);
+export const recordIdField = text(recordIdRule);
+export const nameField = text(nameRule);
+export const keyField = text(keyRule);
+export const artifactKeyField = text(artifactKeyRule);
 /** The id of a batch of AI calls, or "" for a call of its own. */
-export const batchOrNoneField = name(KEY_BYTES_MAX, 0);
+export const batchOrNoneField = text(batchOrNoneRule);
 /** JSON text or encoded free text. Its size is checked with its row's. */
-export const textField = text(ROW_BYTES_MAX, 0);
-export const jobErrorField = text(JOB_ERROR_BYTES_MAX, 0);
-export const ordinalField = z.string().regex(/^[0-9a-z]{1,64}$/, "must be an ordinal");
+export const textField = text(textRule);
+export const jobErrorField = text(jobErrorRule);
+export const ordinalField = text(ordinalRule);
+/** Of an AI call: longer, since that of a batch is a digest. */
+export const callOrdinalField = text(callOrdinalRule);
 /** Milliseconds since 1970, of the years 0001 to 9999. */
 export const instantField = z.int().min(INSTANT_MIN).max(INSTANT_MAX);
 export const wholeField = z.int();

@@ -1,16 +1,25 @@
-export * from "./change.ts";
-export * from "./commit.ts";
+/**
+ * What is written and read, as data. Here is nothing of zod: a client carries what is imported here. What the service checks arrivals
+ * against is in `schemas.ts`.
+ */
+export type * from "./change.ts";
+export type * from "./commit.ts";
 export * from "./deadline.ts";
-export * from "./guard.ts";
+export type * from "./guard.ts";
 export * from "./ids.ts";
 export * from "./instant.ts";
 export * from "./json.ts";
 export * from "./json-shape.ts";
 export * from "./limits.ts";
+export * from "./long-text.ts";
+export * from "./outbox-line.ts";
 export * from "./outbox-record.ts";
-export * from "./query.ts";
-export * from "./rows.ts";
+export type * from "./query.ts";
+export type * from "./rows.ts";
+export * from "./rules.ts";
 export * from "./run-search.ts";
+export type * from "./runs-query.ts";
 export * from "./scopes.ts";
 export * from "./text.ts";
+export * from "./tokens.ts";
 export * from "./wire.ts";

@@ -82,3 +82,9 @@ export const AUDIT_MAX = 100;
 export const AUDIT_FAILURE_MS = 600_000;
 /** Failures are handed over for so long. */
 export const FAILURES_HANDED_OVER_MS = 86_400_000;
+
+/** Rows of one page of a list that may be long; the caller asks on after the last row's key. */
+export const PAGE_ROWS = 500;
+
+/** A page, and as many events more as a transaction may have taken out of it. */
+export const OUTBOX_READ_MAX = OUTBOX_PAGE_MAX + TRANSACTION_CHANGES_MAX;

@@ -21,35 +21,29 @@ import {
 import {
   ANNOTATIONS_LIST_MAX,
   LONG_COLUMNS_MAX,
-  OUTBOX_PAGE_MAX,
+  OUTBOX_READ_MAX,
   READ_QUERIES_MAX,
   TRANSACTION_CHANGES_MAX,
 } from "./limits.ts";
-import {
-  LONG_TEXT,
-  type AiCallTotalRow,
-  type AnnotationRow,
-  type ArtifactRow,
-  type AuditRow,
-  type FailedJob,
-  type IdempotencyKeyRow,
-  type JobRow,
-  type JobState,
-  type StaleJob,
-  type UnattendedStage,
-  type JobStatsRow,
-  type LogRow,
-  type OutboxEventRow,
-  type RunRow,
-  type StageRow,
+import { LONG_TEXT } from "./long-text.ts";
+import type {
+  AiCallTotalRow,
+  AnnotationRow,
+  ArtifactRow,
+  AuditRow,
+  FailedJob,
+  IdempotencyKeyRow,
+  JobRow,
+  JobState,
+  StaleJob,
+  UnattendedStage,
+  JobStatsRow,
+  LogRow,
+  OutboxEventRow,
+  RunRow,
+  StageRow,
 } from "./rows.ts";
-import { type RunsPage, runsQuery } from "./run-search.ts";
-
-/** Rows of one page of a list that may be long; the caller asks on after the last row's key. */
-export const PAGE_ROWS = 500;
-
-/** A page, and as many events more as a transaction may have taken out of it. */
-export const OUTBOX_READ_MAX = OUTBOX_PAGE_MAX + TRANSACTION_CHANGES_MAX;
+import { type RunsPage, runsQuery } from "./runs-query.ts";
 
 export const annotationFilters = z.strictObject({
   key: keyField.optional(),

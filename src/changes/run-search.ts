@@ -3,20 +3,8 @@
  * bounded number of those and leaves out what does not satisfy them, so a page costs the same however many runs there are; it may come
  * back short, with a place to go on from.
  */
-import * as z from "zod";
-import {
-  countField,
-  idField,
-  instantField,
-  keyField,
-  listField,
-  nameField,
-  ordinalField,
-  statusField,
-  textField,
-} from "./fields.ts";
-import { ANNOTATION_VALUE_FOUND_MAX, LONG_COLUMNS_MAX } from "./limits.ts";
-import { LONG_TEXT, type RunRow } from "./rows.ts";
+import { ANNOTATION_VALUE_FOUND_MAX } from "./limits.ts";
+import type { RunFilters } from "./runs-query.ts";
 import { utf8Length } from "./text.ts";
 
 /** Runs that a page looks at when one filter leads and others remain, or when several names contain a text. */
@@ -29,28 +17,6 @@ export function runsOfNames(names: number, limit: number): number {
   return Math.max(1, Math.min(limit, Math.floor(RUNS_LOOKED_AT / Math.max(1, names))));
 }
 
-/** A place in the order of age. */
-const place = z.strictObject({ createdAt: instantField, ordinal: ordinalField });
-export type RunPlace = z.infer<typeof place>;
-
-const filters = z.strictObject({
-  status: statusField.optional(),
-  workflowId: idField.optional(),
-  workflowType: nameField.optional(),
-  /** Text that the workflow's name contains; ASCII letters count without their case. */
-  nameContains: nameField.optional(),
-  /** An annotation of the run with this key and this value, as it is stored: JSON of at most 256 bytes. */
-  annotation: z
-    .strictObject({
-      key: keyField,
-      value: textField.refine(isFindable, "must be at most 256 bytes of JSON"),
-    })
-    .optional(),
-  createdFrom: instantField.optional(),
-  createdBefore: instantField.optional(),
-});
-export type RunFilters = z.infer<typeof filters>;
-
 /** Whether runs are found by an annotation's value: longer ones are kept out of the index. */
 export function isFindable(value: string): boolean {
   return utf8Length(value) <= ANNOTATION_VALUE_FOUND_MAX;
@@ -59,26 +25,6 @@ export function isFindable(value: string): boolean {
 /** As the database's lower(): only ASCII letters. */
 export function lowerAscii(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
-}
-
-/**
- * Runs that satisfy all filters, by (createdAt, ordinal), reversed when `descending`, after the given place, the first `limit`. Columns
- * in `omit` are answered as the JSON null.
- */
-export const runsQuery = z.strictObject({
-  q: z.literal("runs"),
-  filters,
-  after: place.nullable(),
-  descending: z.boolean(),
-  limit: countField.min(1).max(RUNS_LOOKED_AT),
-  omit: listField(z.enum(LONG_TEXT.runs), LONG_COLUMNS_MAX).optional(),
-  bytesMax: countField.min(1).optional(),
-});
-
-export interface RunsPage {
-  readonly rows: RunRow[];
-  /** Where to go on: after the last row of a full page, or the last run that was looked at; null at the end. */
-  readonly next: RunPlace | null;
 }
 
 export type LeadingFilter =

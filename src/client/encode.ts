@@ -1,10 +1,8 @@
 /**
  * Callers' inputs as changes: checked against every limit, with the field named, before anything is sent.
  */
-import type * as z from "zod";
 import {
   type Change,
-  change,
   textLength,
   COMMIT_UNITS_MAX,
   encodeText,
@@ -12,14 +10,13 @@ import {
   instantOf,
   type LongTextTable,
   measureRow,
-  type Query,
-  query,
   ROW_BYTES_MAX,
   tooLarge,
   TRANSACTION_CHANGES_MAX,
   utf8Length,
 } from "../changes/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
+import { type CheckedQuery, problemOf } from "./checks.ts";
 
 export function invalid(message: string, details: ErrorDetails = {}): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", message, details);
@@ -41,32 +38,12 @@ export function requireList<T>(method: string, value: readonly T[]): readonly T[
   throw invalid(`${method}: expected an array`, { field: "data" });
 }
 
-/** Names of our own structure, which mean nothing to a caller. */
-const STRUCTURE = new Set(["row", "set", "filters"]);
-
 /** Throws INVALID_ARGUMENT that names the method, the field and what is wrong with it. */
-function checked<T>(schema: z.ZodType<T>, value: unknown, method: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const field = (issue?.path ?? [])
-    .map(String)
-    .filter((name) => !STRUCTURE.has(name))
-    .join(".");
-  const params = issue?.code === "custom" ? issue.params : undefined;
-  const limit = limitOf(issue) ?? params?.["limit"];
-  const size = params?.["size"];
-  throw invalid(`${method}: ${field} ${issue?.message ?? "is invalid"}`.replace("  ", " "), {
-    field,
-    ...(typeof limit === "number" ? { limit } : {}),
-    ...(typeof size === "number" ? { size } : {}),
-  });
-}
-
-/** The limit that a number is beyond. */
-function limitOf(issue: z.core.$ZodIssue | undefined): number | undefined {
-  if (issue?.code === "too_big") return Number(issue.maximum);
-  return issue?.code === "too_small" ? Number(issue.minimum) : undefined;
+function requireSound(method: string, made: Change | CheckedQuery): void {
+  const problem = problemOf(made);
+  if (problem === null) return;
+  const { field, message, limit, size } = problem;
+  throw invalid(`${method}: ${field} ${message}`, { field, ...defined({ limit, size }) });
 }
 
 /**
@@ -75,7 +52,7 @@ function limitOf(issue: z.core.$ZodIssue | undefined): number | undefined {
  */
 export function checkedChanges(method: string, changes: readonly Change[]): readonly Change[] {
   for (const candidate of changes) {
-    checked(change, candidate, method);
+    requireSound(method, candidate);
     const table = insertedInto(candidate);
     if (table !== null && "row" in candidate) {
       const { size, field } = measureRow(table, candidate.row);
@@ -105,8 +82,8 @@ export function requireRoom(
   return size;
 }
 
-export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {
-  checked(query, candidate, method);
+export function checkedQuery<const Q extends CheckedQuery>(method: string, candidate: Q): Q {
+  requireSound(method, candidate);
   return candidate;
 }
 

@@ -1,6 +1,5 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
-import * as z from "zod";
 import { isId, parseInstant, withDeadline } from "../changes/index.ts";
 import { type OutboxRecord, ServiceError } from "../contract/index.ts";
 import {
@@ -35,23 +34,6 @@ const PAUSE_MS = 500;
 const FAILURES_MAX = 10;
 /** What may be otherwise the next time. */
 const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "INTERNAL"]);
-
-const instant = z
-  .string()
-  .refine((text) => parseInstant(text) !== null)
-  .transform((text) => new Date(text));
-const event = z.object({
-  id: z.string(),
-  workflowRunId: z.string(),
-  sequence: z.int(),
-  eventType: z.string(),
-  payload: z.unknown(),
-  causationId: z.string(),
-  occurredAt: instant,
-  publishedAt: instant.nullable(),
-  retryCount: z.int(),
-  dlqAt: instant.nullable(),
-}) satisfies z.ZodType<OutboxRecord>;
 
 /**
  * The run's outbox events: those that there are, then each as it is committed; every one once, in the order of their sequences. It connects again
@@ -92,12 +74,46 @@ export async function* watchEvents(
 
 /** @throws UNAVAILABLE for what is no event of the service's. */
 function recordOf(data: string): OutboxRecord {
+  let cause: unknown;
   try {
-    return event.parse(JSON.parse(data));
+    const record = eventOf(JSON.parse(data));
+    if (record !== null) return record;
   } catch (error) {
-    const message = "What came as an event is not the service's, or not the whole of it";
-    throw new ServiceError("UNAVAILABLE", message, {}, error);
+    cause = error;
   }
+  const message = "What came as an event is not the service's, or not the whole of it";
+  throw new ServiceError("UNAVAILABLE", message, {}, cause);
+}
+
+/** Null for what is no event. */
+function eventOf(value: unknown): OutboxRecord | null {
+  if (typeof value !== "object" || value === null || !("payload" in value)) return null;
+  const { payload, ...members }: Readonly<Record<string, unknown>> = { ...value };
+  const { id, workflowRunId, sequence, eventType, causationId, retryCount } = members;
+  const [occurredAt, publishedAt, dlqAt] = ["occurredAt", "publishedAt", "dlqAt"].map((name) =>
+    instantIn(members[name]),
+  );
+  const texts =
+    typeof id === "string" &&
+    typeof workflowRunId === "string" &&
+    typeof eventType === "string" &&
+    typeof causationId === "string";
+  const counts = isWhole(sequence) && isWhole(retryCount);
+  const instants = occurredAt instanceof Date && publishedAt !== undefined && dlqAt !== undefined;
+  if (!texts || !counts || !instants) return null;
+  const names = { id, workflowRunId, sequence, eventType, payload, causationId };
+  return { ...names, occurredAt, publishedAt, retryCount, dlqAt };
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+/** Undefined for what is neither an instant nor null. */
+function instantIn(value: unknown): Date | null | undefined {
+  if (value === null) return null;
+  const time = typeof value === "string" ? parseInstant(value) : null;
+  return time === null ? undefined : new Date(time);
 }
 
 interface Failure {

@@ -15,7 +15,7 @@ import {
   PAGE_BYTES_MAX,
   type Store,
 } from "../changes/index.ts";
-import { checkedQuery } from "../client/encode.ts";
+import { checkedQuery } from "./checked-query.ts";
 import { HttpFault } from "./problem.ts";
 import { wholeText } from "./schemas/common.ts";
 

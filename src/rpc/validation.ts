@@ -4,7 +4,6 @@ import {
   type Change,
   textLength,
   type Commit,
-  commit as commitSchema,
   COMMIT_UNITS_MAX,
   decodeText,
   JSON_DEPTH_MAX,
@@ -14,11 +13,11 @@ import {
   type LongTextTable,
   parseJson,
   type Query,
-  queryList,
   ROW_BYTES_MAX,
   splitStageRecordId,
   tooLarge,
 } from "../changes/index.ts";
+import { commit as commitSchema, queryList } from "../changes/schemas.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
 
 export function validQueries(value: unknown): readonly Query[] {

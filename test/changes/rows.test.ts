@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { measureRow, newCommitId, newRunRow, tokenOf } from "../../src/changes/index.ts";
+import { measureRow, newCommitId, tokenOf } from "../../src/changes/index.ts";
+import { newRunRow } from "../../src/changes/schemas.ts";
 import { aRun } from "../memory/support.ts";
 
 describe("a row's token", () => {

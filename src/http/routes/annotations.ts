@@ -1,7 +1,7 @@
 /** Annotations. */
 import { z } from "@hono/zod-openapi";
 import { ANNOTATIONS_LIST_MAX, LONG_TEXT, PAGE_BYTES_MAX } from "../../changes/index.ts";
-import { checkedQuery } from "../../client/encode.ts";
+import { checkedQuery } from "../checked-query.ts";
 import { toAnnotationRecord } from "../../client/records.ts";
 import {
   listQuery,

@@ -9,7 +9,7 @@ import {
   parseJson,
   type RunFilters,
 } from "../../changes/index.ts";
-import { checkedQuery } from "../../client/encode.ts";
+import { checkedQuery } from "../checked-query.ts";
 import { toRunRecord } from "../../client/records.ts";
 import { isServiceError } from "../../contract/index.ts";
 import {

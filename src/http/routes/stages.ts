@@ -1,7 +1,7 @@
 /** Stages, by their run and stage id, or by their record's id. */
 import { z } from "@hono/zod-openapi";
 import { LONG_TEXT, PAGE_BYTES_MAX } from "../../changes/index.ts";
-import { checkedQuery } from "../../client/encode.ts";
+import { checkedQuery } from "../checked-query.ts";
 import { toStageRecord } from "../../client/records.ts";
 import { type WorkflowPersistence } from "../../contract/index.ts";
 import {
