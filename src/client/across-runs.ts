@@ -15,9 +15,11 @@ import {
   type RunsPage,
   type StageRow,
 } from "../changes/index.ts";
-import { answer } from "../memory/queries.ts";
+import { type HeldQuery, isHeld } from "../memory/queries-held.ts";
+import { deadLetters, unpublishedEvents } from "../memory/queries-records.ts";
+import { pendingRuns as pendingIn, stuckRuns as stuckIn } from "../memory/queries-runs.ts";
+import { runs as runsIn } from "../memory/run-search.ts";
 import { createState, type State } from "../memory/state.ts";
-import { facetOfQuery } from "./facets.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
 /** Looked at when a transaction first asks for PENDING runs: further claims choose from the same. */
@@ -30,8 +32,8 @@ export interface AcrossRuns {
   readonly read: <const Qs extends readonly Query[]>(queries: Qs) => Promise<ResultsOf<Qs>>;
 }
 
-export function isAcrossRuns(query: Query): boolean {
-  return facetOfQuery(query) === null;
+export function isAcrossRuns(query: Query): query is Exclude<Query, HeldQuery> {
+  return !isHeld(query);
 }
 
 export async function acrossRuns(query: Query, context: AcrossRuns): Promise<AnyResult> {
@@ -68,7 +70,7 @@ async function pendingRuns(
   const candidates = createState();
   for (const row of copy.pendingRuns?.rows ?? []) putUnlessHeld(candidates, copy, row);
   putHeld(candidates, copy);
-  return answer(candidates, query);
+  return pendingIn(candidates, query);
 }
 
 function stillPending(copy: LocalCopy, id: string): boolean {
@@ -96,7 +98,7 @@ async function matchingRuns(query: QueryOf<"runs">, { copy, read }: AcrossRuns):
   putHeld(state, copy);
   const rows: RunRow[] = [];
   do {
-    const page: RunsPage = answer(state, { ...query, after });
+    const page: RunsPage = runsIn(state, { ...query, after });
     rows.push(...page.rows);
     after = page.next;
   } while (after !== null);
@@ -111,7 +113,7 @@ async function stuckRuns(
   const touched = runsOf(written, ["run", "stage"]);
   const busy = runsOf(written, ["job"]);
   await copy.load([...touched].map((workflowRunId) => ({ of: "jobs", workflowRunId })));
-  const own = answer(copy.local, query).filter(({ id }) => touched.has(id));
+  const own = stuckIn(copy.local, query).filter(({ id }) => touched.has(id));
   const others = rows.filter(({ id }) => !touched.has(id));
   // A run whose jobs the transaction writes is being taken care of.
   return [...others, ...own]
@@ -170,5 +172,5 @@ async function events(
     if (!copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
-  return answer(state, query);
+  return query.q === "deadLetters" ? deadLetters(state, query) : unpublishedEvents(state, query);
 }

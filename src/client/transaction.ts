@@ -21,7 +21,7 @@ import {
 } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import { checkGuards } from "../memory/guards.ts";
-import { answer } from "../memory/queries.ts";
+import { answerHeld } from "../memory/queries-held.ts";
 import type { DirectUnit } from "./direct.ts";
 import { invalid, requireRoom } from "./encode.ts";
 import { type Facet, facetOfChange, facetOfGuard, facetOfQuery } from "./facets.ts";
@@ -156,7 +156,7 @@ export class Transaction implements Unit {
       return result;
     }
     this.#see(guardsOfQuery(this.#copy.base, query));
-    const result = answer(this.#copy.local, query);
+    const result = answerHeld(this.#copy.local, query);
     if (query.q === "stages" && query.status !== null) {
       this.#seeStages(query.workflowRunId, query.status);
     }

@@ -1,12 +1,10 @@
 /** Queries over the in-memory State. What each answers is told in changes/query.ts. Pure. */
-import type { AnyResult, Query, QueryOf, QueryResults, ResultOf } from "../changes/index.ts";
+import type { AnyResult, Query, ResultOf } from "../changes/index.ts";
+import { type Answers, HELD } from "./queries-held.ts";
 import {
-  cancelledJobs,
   claimedJobs,
-  jobs,
   jobStates,
   jobStats,
-  liveJob,
   overdueJobs,
   resumableJobs,
   staleJobs,
@@ -14,8 +12,6 @@ import {
 } from "./queries-jobs.ts";
 import {
   aiCallTotals,
-  annotations,
-  artifacts,
   deadLetters,
   outboxBacklog,
   page,
@@ -25,8 +21,6 @@ import {
 import {
   audit,
   pendingRuns,
-  stageById,
-  stages,
   stuckRuns,
   suspendedStages,
   unattendedStages,
@@ -34,38 +28,17 @@ import {
   waitingRuns,
 } from "./queries-runs.ts";
 import { runs } from "./run-search.ts";
-import { lastOutboxEvent, type State } from "./state.ts";
+import type { State } from "./state.ts";
 
-type Answers = {
-  readonly [K in Query["q"]]: (state: State, query: QueryOf<K>) => QueryResults[K];
-};
-
-const ANSWERS: Answers = {
-  run: (state, { id }) => state.runs.get(id, "") ?? null,
-  runStatus: (state, { id }) => state.runs.get(id, "")?.status ?? null,
+const ANSWERS: Answers<Query["q"]> = {
+  ...HELD,
   runs,
   pendingRuns,
   stuckRuns,
-  stage: (state, { workflowRunId, stageId }) => state.stages.get(workflowRunId, stageId) ?? null,
-  stageById,
-  stages,
   suspendedStages,
-  artifact: (state, { workflowRunId, key }) => state.artifacts.get(workflowRunId, key) ?? null,
-  hasArtifact: (state, { workflowRunId, key }) =>
-    state.artifacts.get(workflowRunId, key) !== undefined,
-  artifacts,
-  annotations,
-  outboxEvent: (state, { workflowRunId, sequence }) =>
-    state.outboxEvents.get(workflowRunId, String(sequence)) ?? null,
-  outboxTail: (state, { workflowRunId }) => lastOutboxEvent(state, workflowRunId)?.sequence ?? 0,
   unpublishedEvents,
   outboxBacklog,
   deadLetters,
-  idempotencyKey: (state, { key, commandType }) =>
-    state.idempotencyKeys.get(key, commandType) ?? null,
-  job: (state, { workflowRunId, ordinal }) => state.jobs.get(workflowRunId, ordinal) ?? null,
-  jobs,
-  liveJob,
   jobStates,
   jobStats,
   claimedJobs,
@@ -78,7 +51,6 @@ const ANSWERS: Answers = {
     [...state.idempotencyKeys.all()].some(({ acquiredAt }) => acquiredAt < keysBefore) ? 1 : 0,
   audit,
   unhandledFailures,
-  cancelledJobs,
   staleJobs,
   suspendedJobs,
   aiCallTotals,
