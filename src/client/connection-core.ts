@@ -16,6 +16,7 @@ import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import type { RetryOptions } from "./retry.ts";
 import { Persistence, type PersistenceOptions } from "./persistence.ts";
+import { type Stale, staleOf } from "./stale-version.ts";
 import { Transaction } from "./transaction.ts";
 import type { Unit } from "./unit.ts";
 
@@ -26,7 +27,7 @@ export interface ConnectionOptions {
   readonly waitUntil?: (promise: Promise<unknown>) => void;
   /** When jobs that fail through this connection are tried again. Default: after 2 s, 4 s, ..., at most an hour. */
   readonly retry?: RetryOptions;
-  /** The engine's own class, so that its `instanceof` recognises what is thrown. */
+  /** The engine's own class, so that its `instanceof` recognises what is thrown, which has our `code` and `details` as well. */
   readonly StaleVersionError?: StaleVersionErrorClass;
 }
 
@@ -61,13 +62,13 @@ export class ConnectionCore implements Backend {
   readonly jobs: Jobs;
   readonly aiCalls: FlushableAICallLogger;
   readonly #direct: DirectUnit;
-  readonly #StaleVersion: StaleVersionErrorClass;
+  readonly #stale: Stale;
   readonly #chain: CallChain<Running>;
 
   constructor(store: Store, options: ConnectionOptions = {}, chain: CallChain<Running>) {
     this.#chain = chain;
     this.#direct = new DirectUnit(store);
-    this.#StaleVersion = options.StaleVersionError ?? StaleVersionError;
+    this.#stale = staleOf(options.StaleVersionError ?? StaleVersionError);
     this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
       direct: this.#direct,
@@ -111,7 +112,7 @@ export class ConnectionCore implements Backend {
     unit: Unit,
     withTransaction: PersistenceOptions["withTransaction"],
   ): WorkflowPersistence {
-    return new Persistence({ unit, StaleVersionError: this.#StaleVersion, withTransaction });
+    return new Persistence({ unit, stale: this.#stale, withTransaction });
   }
 
   async #withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {

@@ -2,10 +2,13 @@
 import {
   ERROR_CODES,
   type ErrorCode,
+  type EngineError,
   type ErrorDetails,
+  errorOf,
   HTTP_CODES,
   type HttpCode,
   ServiceError,
+  type ServiceErrorCode,
 } from "../contract/index.ts";
 import type { Answer } from "./http-exchange.ts";
 
@@ -17,14 +20,14 @@ const PAUSE_MS = 500;
 /** What a commit's guard met. No fault: the transaction runs again. */
 export class GuardFailed extends Error {
   readonly violation: { readonly guard: number; readonly actual: number };
-  constructor(message: string, details: ErrorDetails) {
+  constructor(message: string, violation: GuardFailed["violation"]) {
     super(message);
-    this.violation = { guard: Number(details["guard"]), actual: Number(details["actual"]) };
+    this.violation = violation;
   }
 }
 
 /** Codes of the door. None of them has written anything. */
-const CODES_OF_THE_DOOR: Readonly<Record<Exclude<HttpCode, "GUARD_FAILED">, ErrorCode>> = {
+const CODES_OF_THE_DOOR: Readonly<Record<Exclude<HttpCode, "GUARD_FAILED">, ServiceErrorCode>> = {
   // The url is not that of the service, or the service is older than this client.
   NO_SUCH_ROUTE: "INVALID_ARGUMENT",
   METHOD_NOT_ALLOWED: "INVALID_ARGUMENT",
@@ -48,13 +51,17 @@ interface Problem {
   readonly details: ErrorDetails;
 }
 
-export function faultOf(answer: Answer): ServiceError | GuardFailed {
+export function faultOf(answer: Answer): EngineError | GuardFailed {
   if (answer.redirects) return redirected(answer);
   const problem = problemOf(answer.text);
   if (problem === null) return strange(answer);
   const { code, detail, details } = problem;
-  if (code === "GUARD_FAILED") return new GuardFailed(detail, details);
-  if (isErrorCode(code)) return new ServiceError(code, detail, details);
+  if (code === "GUARD_FAILED") {
+    const { guard, actual } = details;
+    if (typeof guard !== "number" || typeof actual !== "number") return strange(answer);
+    return new GuardFailed(detail, { guard, actual });
+  }
+  if (isErrorCode(code)) return errorOf(code, detail, details);
   return new ServiceError(CODES_OF_THE_DOOR[code], `${code}: ${detail}`, details);
 }
 
@@ -109,7 +116,7 @@ function strange({ status, statusText, headers }: Answer): ServiceError {
   return new ServiceError(codeOf(status), `Not an answer of the service: ${what} (${type})`);
 }
 
-function codeOf(status: number): ErrorCode {
+function codeOf(status: number): ServiceErrorCode {
   switch (status) {
     case 401:
       return "UNAUTHENTICATED";
@@ -137,6 +144,7 @@ export function waitMs({ headers }: Pick<Answer, "headers">, tries: number): num
   return Math.min(asked, RETRY_AFTER_MAX_MS) * (1 + Math.random() / 5);
 }
 
+/** Null where nothing is asked for, or nothing that can be read: that is no request for no pause. */
 function retryAfterMs(headers: Headers): number | null {
   const value = headers.get("Retry-After")?.trim() ?? "";
   if (/^\d+$/.test(value)) return Number(value) * 1_000;
@@ -144,12 +152,13 @@ function retryAfterMs(headers: Headers): number | null {
   if (until === null) return null;
   // By the clock of whoever says it, if that is told.
   const now = httpDate(headers.get("Date") ?? "") ?? Date.now();
-  return Math.max(0, until - now);
+  // What is over asks for nothing any more.
+  return until > now ? until - now : null;
 }
 
-/** https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7, in the form that may be sent. */
+/** https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7, in the form that may be sent, of an instant that exists. */
 function httpDate(value: string): number | null {
-  return /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(value)
-    ? Date.parse(value)
-    : null;
+  const date = new Date(value);
+  // Date.parse takes much more, and makes 2 March of 30 February.
+  return Number.isNaN(date.getTime()) || date.toUTCString() !== value ? null : date.getTime();
 }

@@ -8,7 +8,6 @@ import type {
   CreateRunInput,
   CreateStageInput,
   SaveArtifactInput,
-  StaleVersionErrorClass,
   UpdateRunInput,
   UpdateStageInput,
   UpsertStageInput,
@@ -65,22 +64,23 @@ import {
   updateStageByRunAndStageId,
   upsertStage,
 } from "./stages.ts";
+import type { Stale } from "./stale-version.ts";
 import type { Unit } from "./unit.ts";
 
 export interface PersistenceOptions {
   readonly unit: Unit;
-  readonly StaleVersionError: StaleVersionErrorClass;
+  readonly stale: Stale;
   readonly withTransaction: <T>(fn: (tx: WorkflowPersistence) => Promise<T>) => Promise<T>;
 }
 
 export class Persistence implements WorkflowPersistence {
   readonly #unit: Unit;
-  readonly #StaleVersion: StaleVersionErrorClass;
+  readonly #stale: Stale;
   readonly #withTransaction: PersistenceOptions["withTransaction"];
 
-  constructor({ unit, StaleVersionError, withTransaction }: PersistenceOptions) {
+  constructor({ unit, stale, withTransaction }: PersistenceOptions) {
     this.#unit = unit;
-    this.#StaleVersion = StaleVersionError;
+    this.#stale = stale;
     this.#withTransaction = withTransaction;
   }
 
@@ -92,7 +92,7 @@ export class Persistence implements WorkflowPersistence {
     return this.#unit.call(() => createRun(this.#unit, data));
   }
   async updateRun(id: string, data: UpdateRunInput) {
-    return this.#unit.call(() => updateRun(this.#unit, id, data, this.#StaleVersion));
+    return this.#unit.call(() => updateRun(this.#unit, id, data, this.#stale));
   }
   async getRun(id: string) {
     return this.#unit.call(() => getRun(this.#unit, id));
@@ -120,11 +120,11 @@ export class Persistence implements WorkflowPersistence {
     return this.#unit.call(() => upsertStage(this.#unit, data));
   }
   async updateStage(id: string, data: UpdateStageInput) {
-    return this.#unit.call(() => updateStage(this.#unit, id, data, this.#StaleVersion));
+    return this.#unit.call(() => updateStage(this.#unit, id, data, this.#stale));
   }
   async updateStageByRunAndStageId(runId: string, stageId: string, data: UpdateStageInput) {
     return this.#unit.call(() =>
-      updateStageByRunAndStageId(this.#unit, runId, stageId, data, this.#StaleVersion),
+      updateStageByRunAndStageId(this.#unit, runId, stageId, data, this.#stale),
     );
   }
   async getStage(runId: string, stageId: string) {

@@ -12,7 +12,6 @@ import {
 import {
   type CreateRunInput,
   ServiceError,
-  type StaleVersionErrorClass,
   type UpdateRunInput,
   type WorkflowRunRecord,
   type WorkflowStatus,
@@ -28,6 +27,7 @@ import {
   unsignedZero,
 } from "./encode.ts";
 import { toRunRecord } from "./records.ts";
+import type { Stale } from "./stale-version.ts";
 import type { Unit } from "./unit.ts";
 
 /** Candidates looked at together by a claim; whoever loses one goes on with the next. */
@@ -86,7 +86,7 @@ export async function updateRun(
   unit: Unit,
   id: string,
   data: UpdateRunInput,
-  StaleVersion: StaleVersionErrorClass,
+  stale: Stale,
 ): Promise<void> {
   requireObject("updateRun", data);
   const set = defined({
@@ -113,7 +113,7 @@ export async function updateRun(
   });
   if (written.applied) return;
   if (version === undefined) throw runNotFound(id);
-  throw new StaleVersion("WorkflowRun", id, version, written.violation.actual);
+  throw stale("WorkflowRun", id, version, written.violation.actual);
 }
 
 /** The expected version of an update, checked; undefined when none is given. */

@@ -12,7 +12,6 @@ import {
 import {
   type CreateStageInput,
   ServiceError,
-  type StaleVersionErrorClass,
   type UpdateStageInput,
   type UpsertStageInput,
   type WorkflowStageRecord,
@@ -32,6 +31,7 @@ import {
 } from "./encode.ts";
 import { toStageRecord } from "./records.ts";
 import { checkedVersion, runNotFound } from "./runs.ts";
+import type { Stale } from "./stale-version.ts";
 import type { Unit } from "./unit.ts";
 
 export function stageNotFound(id: string): ServiceError {
@@ -148,18 +148,18 @@ export async function updateStage(
   unit: Unit,
   id: string,
   data: UpdateStageInput,
-  StaleVersion: StaleVersionErrorClass,
+  stale: Stale,
 ): Promise<void> {
   const key = splitStageRecordId(requireText("updateStage", id));
   const version = checkedVersion("updateStage", requireObject("updateStage", data).expectedVersion);
-  if (key === null) throw missing(id, version, StaleVersion);
+  if (key === null) throw missing(id, version, stale);
   const guards: Guard[] = [{ on: "stage", ...key, expect: { is: "record", id } }];
   if (version !== undefined)
     guards.push({ on: "stage", ...key, expect: { is: "version", version } });
   const violation = await write(unit, "updateStage", key, data, guards);
   if (violation === null) return;
-  if (violation.guard === 0) throw missing(id, version, StaleVersion);
-  throw new StaleVersion("WorkflowStage", id, version ?? 0, violation.actual);
+  if (violation.guard === 0) throw missing(id, version, stale);
+  throw stale("WorkflowStage", id, version ?? 0, violation.actual);
 }
 
 export async function updateStageByRunAndStageId(
@@ -167,7 +167,7 @@ export async function updateStageByRunAndStageId(
   workflowRunId: string,
   stageId: string,
   data: UpdateStageInput,
-  StaleVersion: StaleVersionErrorClass,
+  stale: Stale,
 ): Promise<void> {
   const method = "updateStageByRunAndStageId";
   const version = checkedVersion(method, requireObject(method, data).expectedVersion);
@@ -181,9 +181,9 @@ export async function updateStageByRunAndStageId(
   ]);
   if (violation === null) return;
   const name = `${workflowRunId}/${stageId}`;
-  if (version === undefined || violation.actual === -1) throw missing(name, version, StaleVersion);
+  if (version === undefined || violation.actual === -1) throw missing(name, version, stale);
   const [stored] = await unit.read([{ q: "stage", ...key }]);
-  throw new StaleVersion("WorkflowStage", stored?.id ?? name, version, violation.actual);
+  throw stale("WorkflowStage", stored?.id ?? name, version, violation.actual);
 }
 
 async function write(
@@ -200,14 +200,8 @@ async function write(
   return written.applied ? null : written.violation;
 }
 
-function missing(
-  id: string,
-  version: number | undefined,
-  StaleVersion: StaleVersionErrorClass,
-): Error {
-  return version === undefined
-    ? stageNotFound(id)
-    : new StaleVersion("WorkflowStage", id, version, -1);
+function missing(id: string, version: number | undefined, stale: Stale): Error {
+  return version === undefined ? stageNotFound(id) : stale("WorkflowStage", id, version, -1);
 }
 
 export async function getStage(

@@ -6,8 +6,8 @@ import {
   ERROR_CODES,
   type ErrorCode,
   type ErrorDetails,
-  isServiceError,
-  ServiceError,
+  errorOf,
+  isEngineError,
 } from "./errors.ts";
 
 export type Envelope<T> =
@@ -21,12 +21,12 @@ export type Envelope<T> =
       };
     };
 
-/** Runs the call; a ServiceError becomes an envelope, anything else is logged here and becomes INTERNAL. */
+/** Runs the call; an error of ours becomes an envelope, anything else is logged here and becomes INTERNAL. */
 export async function toEnvelope<T>(call: () => Promise<T>): Promise<Envelope<T>> {
   try {
     return { ok: true, value: await call() };
   } catch (error) {
-    if (isServiceError(error)) {
+    if (isEngineError(error)) {
       const { code, message, details } = error;
       if (code === "INTERNAL") console.error(message, error.cause);
       return { ok: false, error: { code, message, details } };
@@ -36,10 +36,9 @@ export async function toEnvelope<T>(call: () => Promise<T>): Promise<Envelope<T>
   }
 }
 
-/** The value, or throws the fault as a ServiceError. */
+/** The value, or throws the fault as the error that it was. */
 export function fromEnvelope<T>(envelope: Envelope<T>): T {
   if (envelope.ok) return envelope.value;
   const { code, message, details } = envelope.error;
-  const known = ERROR_CODES.includes(code);
-  throw new ServiceError(known ? code : "INTERNAL", message, details);
+  throw errorOf(ERROR_CODES.includes(code) ? code : "INTERNAL", message, details);
 }

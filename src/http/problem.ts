@@ -6,6 +6,7 @@ import {
   ERROR_CODES,
   type ErrorCode,
   HTTP_CODES,
+  isEngineError,
   isServiceError,
   ServiceError,
 } from "../contract/index.ts";
@@ -92,14 +93,7 @@ interface Told {
 export function toldOf(error: unknown): Told {
   if (error instanceof HttpFault) return error;
   if (isServiceError(error)) return toldOfService(error);
-  if (isStaleVersion(error)) {
-    const { entity, id, expected, actual } = error;
-    return {
-      code: "STALE_VERSION",
-      message: error.message,
-      details: { entity, id, expected, actual },
-    };
-  }
+  if (isEngineError(error)) return error;
   // Hono's own, for a body that is missing or of another type.
   if (error instanceof HTTPException) {
     const code = error.status === 415 ? "UNSUPPORTED_MEDIA_TYPE" : "MALFORMED";
@@ -127,12 +121,6 @@ function toldOfService(error: ServiceError): Told {
     return { code: "NOT_CONFIGURED", message: NO_TABLES, details: {} };
   }
   return { code: error.code, message, details: {} };
-}
-
-function isStaleVersion(
-  error: unknown,
-): error is Error & { entity: string; id: string; expected: number; actual: number } {
-  return error instanceof Error && error.name === "StaleVersionError";
 }
 
 export function problemResponse(context: Context, told: Told): Response {
