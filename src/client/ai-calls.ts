@@ -11,6 +11,7 @@ import {
   requireObject,
   unsignedZero,
 } from "./encode.ts";
+import { ownMethods } from "./own-methods.ts";
 import type { Unit } from "./unit.ts";
 
 export class AICalls implements FlushableAICallLogger {
@@ -21,6 +22,7 @@ export class AICalls implements FlushableAICallLogger {
   constructor(unit: Unit, waitUntil?: (promise: Promise<unknown>) => void) {
     this.#unit = unit;
     this.#waitUntil = waitUntil;
+    ownMethods(this);
   }
 
   logCall(call: CreateAICallInput): void {

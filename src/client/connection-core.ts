@@ -14,6 +14,7 @@ import type { CallChain } from "./call-chain.ts";
 import { DirectUnit, pause } from "./direct.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
+import { ownMethods } from "./own-methods.ts";
 import type { RetryOptions } from "./retry.ts";
 import { Persistence, type PersistenceOptions } from "./persistence.ts";
 import { type Stale, staleOf } from "./stale-version.ts";
@@ -84,6 +85,7 @@ export class ConnectionCore implements Backend {
       retry: options.retry,
     });
     this.aiCalls = new AICalls(this.#direct, options.waitUntil);
+    ownMethods(this);
   }
 
   async audit(): Promise<AuditFinding[]> {

@@ -38,6 +38,7 @@ import {
 } from "./encode.ts";
 import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
 import { type LateResult, recordLateResults } from "./late-results.ts";
+import { ownMethods } from "./own-methods.ts";
 import { toDelivery, toJobRecord } from "./records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
@@ -79,6 +80,7 @@ export class Jobs implements ExtendedJobQueue {
     this.#current = current;
     this.#workerId = workerId;
     this.#claimed = claimed;
+    ownMethods(this);
   }
 
   async enqueue(options: EnqueueJobInput): Promise<string> {

@@ -64,6 +64,7 @@ import {
   updateStageByRunAndStageId,
   upsertStage,
 } from "./stages.ts";
+import { ownMethods } from "./own-methods.ts";
 import type { Stale } from "./stale-version.ts";
 import type { Unit } from "./unit.ts";
 
@@ -82,6 +83,7 @@ export class Persistence implements WorkflowPersistence {
     this.#unit = unit;
     this.#stale = stale;
     this.#withTransaction = withTransaction;
+    ownMethods(this);
   }
 
   async withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {

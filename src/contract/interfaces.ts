@@ -116,6 +116,10 @@ export interface WorkflowPersistence {
   releaseIdempotencyKey(key: string, commandType: string): Promise<void>;
 }
 
+/**
+ * What every version of an engine knows a queue by: those of 0.8 to 0.12 are assignable to it. A connection's own
+ * ({@link ExtendedJobQueue}) has all of it, and is assignable to theirs.
+ */
 export interface JobQueue {
   enqueue(options: EnqueueJobInput): Promise<string>;
   /** All or none; ids in the order of the inputs. */
@@ -125,10 +129,12 @@ export interface JobQueue {
   suspend(jobId: string, nextPollAt: Date): Promise<void>;
   /** Retries only when `shouldRetry` (default false) and attempts are left. */
   fail(jobId: string, error: string, shouldRetry?: boolean): Promise<void>;
-  /** Extends the lease of a RUNNING job; silently nothing for any other. */
-  touchJob(jobId: string): Promise<void>;
-  getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]>;
-  getSuspendedJobsReadyToPoll(): Promise<
+  /** Extends the lease of a RUNNING job; silently nothing for any other. Since 0.11. */
+  touchJob?(jobId: string): Promise<void>;
+  /** Since 0.11. */
+  getJobsByWorkflowRun?(workflowRunId: string): Promise<JobRecord[]>;
+  /** Until 0.10. */
+  getSuspendedJobsReadyToPoll?(): Promise<
     Array<{ jobId: string; stageId: string; workflowRunId: string }>
   >;
   /** Default threshold 300,000 ms. Returns how many leases it ended. */

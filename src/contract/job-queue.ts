@@ -5,7 +5,7 @@
 import type { DequeueResult } from "./inputs.ts";
 import type { JobQueue, WorkflowPersistence } from "./interfaces.ts";
 import type { FlushableAICallLogger } from "./backend.ts";
-import type { OutboxRecord, Status } from "./records.ts";
+import type { JobRecord, OutboxRecord, Status } from "./records.ts";
 
 /** What became of one job of a batch. */
 export type SettledJob = {
@@ -36,6 +36,11 @@ export interface JobStats {
 }
 
 export interface ExtendedJobQueue extends JobQueue {
+  touchJob(jobId: string): Promise<void>;
+  getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]>;
+  getSuspendedJobsReadyToPoll(): Promise<
+    Array<{ jobId: string; stageId: string; workflowRunId: string }>
+  >;
   /**
    * Up to `count` (1 to 100) of the best due jobs, in one round trip and one statement; those of `dequeue()`, in its order.
    * Each is a lease of its own.

@@ -370,7 +370,33 @@ export interface CurrentWorkflowPersistence extends Omit<
     { status: "acquired" } | { status: "replay"; result: unknown } | { status: "in_progress" }
   >;
 }
-export interface CurrentJobQueue extends Omit<JobQueue, "getSuspendedJobsReadyToPoll"> {
-  touchJob(jobId: string): Promise<void>;
+export interface CurrentJobQueue {
+  enqueue(options: EnqueueJobInput): Promise<string>;
+  enqueueParallel(jobs: EnqueueJobInput[]): Promise<string[]>;
+  dequeue(): Promise<DequeueResult | null>;
+  complete(jobId: string): Promise<void>;
+  suspend(jobId: string, nextPollAt: Date): Promise<void>;
+  fail(jobId: string, error: string, shouldRetry?: boolean): Promise<void>;
+  releaseStaleJobs(staleThresholdMs?: number): Promise<number>;
+  cancelByRun(workflowRunId: string): Promise<number>;
   getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]>;
+  touchJob(jobId: string): Promise<void>;
+}
+
+/** What the engine of each version calls its queue. */
+export interface JobQueues {
+  "0.8": JobQueue;
+  "0.9": JobQueue;
+  "0.10": JobQueue;
+  "0.11": CurrentJobQueue;
+  "0.12": CurrentJobQueue;
+}
+
+/** What it calls its store of runs, and its log of AI calls. */
+export interface Persistences {
+  "0.8": WorkflowPersistence;
+  "0.9": WorkflowPersistence;
+  "0.10": WorkflowPersistence;
+  "0.11": CurrentWorkflowPersistence;
+  "0.12": CurrentWorkflowPersistence;
 }

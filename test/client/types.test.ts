@@ -2,7 +2,9 @@ import { describe, expectTypeOf, it } from "vitest";
 import { createMemoryBackend } from "../../src/testing/memory.ts";
 import type { connect, WorkflowEngineBinding } from "../../src/client/index.ts";
 import type {
+  AICallLogger,
   Backend,
+  ExtendedJobQueue,
   JobQueue,
   StaleVersionErrorClass,
   WorkflowPersistence,
@@ -31,7 +33,22 @@ describe("a connection", () => {
   it("serves an engine that was built for the current interfaces", () => {
     expectTypeOf<Connected["persistence"]>().toExtend<handedOver.CurrentWorkflowPersistence>();
     expectTypeOf<Connected["jobs"]>().toExtend<handedOver.CurrentJobQueue>();
-    expectTypeOf<Connected["jobs"]>().toExtend<Omit<JobQueue, "getSuspendedJobsReadyToPoll">>();
+  });
+
+  it("has a queue that is assignable to that of an engine of 0.8 to 0.12", () => {
+    type Given = { [V in keyof handedOver.JobQueues]: Connected["jobs"] };
+    expectTypeOf<Given>().toExtend<handedOver.JobQueues>();
+    expectTypeOf<Connected["jobs"]>().toExtend<JobQueue>();
+  });
+
+  it("has types that a queue, a store and a log of an engine of 0.8 to 0.12 are assignable to", () => {
+    type Queues = { [V in keyof handedOver.JobQueues]: JobQueue };
+    expectTypeOf<handedOver.JobQueues>().toExtend<Queues>();
+    type Persistences = { [V in keyof handedOver.Persistences]: WorkflowPersistence };
+    expectTypeOf<handedOver.Persistences>().toExtend<Persistences>();
+    expectTypeOf<handedOver.AICallLogger>().toExtend<AICallLogger>();
+    // One that lacks what every version has is none.
+    expectTypeOf<Omit<handedOver.CurrentJobQueue, "fail">>().not.toExtend<JobQueue>();
   });
 
   it("has the members of both and no others", () => {
@@ -57,7 +74,7 @@ describe("a connection", () => {
     expectTypeOf<Returned<"getUnpublishedOutboxEvents">>().toEqualTypeOf<
       handedOver.OutboxRecord[]
     >();
-    type Job = Awaited<ReturnType<JobQueue["getJobsByWorkflowRun"]>>[number];
+    type Job = Awaited<ReturnType<ExtendedJobQueue["getJobsByWorkflowRun"]>>[number];
     type Ours = "dedupeKey" | "concurrencyKey" | "concurrencyLimit";
     expectTypeOf<Job>().toExtend<handedOver.JobRecord>();
     expectTypeOf<Omit<Job, Ours>>().toEqualTypeOf<handedOver.JobRecord>();

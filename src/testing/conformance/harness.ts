@@ -9,7 +9,7 @@ import type {
 /** What the suite asks of an adapter: the contract, and that AI calls can be waited for. */
 export interface ConformanceBackend {
   readonly persistence: WorkflowPersistence;
-  readonly jobs: JobQueue;
+  readonly jobs: Required<JobQueue>;
   readonly aiCalls: FlushableAICallLogger;
 }
 

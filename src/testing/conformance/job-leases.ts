@@ -19,7 +19,9 @@ import {
 const RUN = "run-1";
 
 /** Everything a worker may say about a job that it holds. */
-const LEASED_CALLS: Readonly<Record<string, (queue: JobQueue, jobId: string) => Promise<void>>> = {
+const LEASED_CALLS: Readonly<
+  Record<string, (queue: Required<JobQueue>, jobId: string) => Promise<void>>
+> = {
   complete: (queue, jobId) => queue.complete(jobId),
   suspend: (queue, jobId) => queue.suspend(jobId, INSTANT),
   fail: (queue, jobId) => queue.fail(jobId, "late", true),

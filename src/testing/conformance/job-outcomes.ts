@@ -28,7 +28,9 @@ function expectBackoff(nextPollAt: Date | null, ms: number): void {
 }
 
 /** The calls that settle a job, each as a worker makes it. */
-const SETTLEMENTS: Readonly<Record<string, (queue: JobQueue, jobId: string) => Promise<void>>> = {
+const SETTLEMENTS: Readonly<
+  Record<string, (queue: Required<JobQueue>, jobId: string) => Promise<void>>
+> = {
   complete: (queue, jobId) => queue.complete(jobId),
   suspend: (queue, jobId) => queue.suspend(jobId, INSTANT),
   fail: (queue, jobId) => queue.fail(jobId, "late"),

@@ -1,0 +1,22 @@
+/**
+ * Makes every method of an instance its own, and bound: `const { enqueue } = connection.jobs` and `{ ...connection }` have them, as callers
+ * expect of what they take for plain objects of functions.
+ */
+export function ownMethods(instance: object): void {
+  const parent: unknown = Object.getPrototypeOf(instance);
+  for (let from = parent; from !== Object.prototype && from instanceof Object;) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(from))) {
+      if (name === "constructor" || typeof value !== "function" || Object.hasOwn(instance, name)) {
+        continue;
+      }
+      const method: unknown = value.bind(instance);
+      Object.defineProperty(instance, name, {
+        value: method,
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
+    }
+    from = Object.getPrototypeOf(from);
+  }
+}
