@@ -20,6 +20,7 @@ export * from "./rules.ts";
 export * from "./run-search.ts";
 export type * from "./runs-query.ts";
 export * from "./scopes.ts";
+export * from "./stamp.ts";
 export * from "./text.ts";
 export * from "./tokens.ts";
 export * from "./wire.ts";

@@ -155,8 +155,8 @@ export const query = z.discriminatedUnion("q", [
     now: instantField,
   }),
   z.strictObject({ q: z.literal("jobStats"), now: instantField, failedSince: instantField }),
-  /** The jobs that a commit's claimJobs with this `at` took, by (priority DESC, ordinal, run). */
-  z.strictObject({ q: z.literal("claimedJobs"), at: instantField, commitId: z.string() }),
+  /** The jobs that a commit's claimJobs took at or after `since`, by (priority DESC, ordinal, run). */
+  z.strictObject({ q: z.literal("claimedJobs"), since: instantField, commitId: z.string() }),
   /** PENDING jobs that were due at `before`, counted up to `limit`. */
   z.strictObject({
     q: z.literal("overdueJobs"),

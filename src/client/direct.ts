@@ -3,6 +3,7 @@
  * it before it tries again, so that it has exactly one effect or says UNAVAILABLE.
  */
 import {
+  askedAgain,
   type Change,
   textLength,
   type Commit,
@@ -89,7 +90,7 @@ export class DirectUnit implements Unit {
         if (!isUnavailable(error)) throw tries === 1 ? error : asUnknown(error);
         const settlement = await findingOut(() => this.#store.settle(commit));
         if (wasApplied(settlement, error)) {
-          const results = await findingOut(() => this.#store.read(reads));
+          const results = await findingOut(() => this.#store.read(askedAgain(reads)));
           return { applied: true, commitId: id, results, late: true };
         }
         if (tries >= TRIES_MAX) throw error;

@@ -18,7 +18,7 @@ import {
   serviceUrl,
 } from "./http-exchange.ts";
 import { faultOf, GuardFailed, waitMs } from "./http-faults.ts";
-import { RemoteClock } from "./remote-clock.ts";
+import { type ClockReading, monotonic, RemoteClock } from "./remote-clock.ts";
 
 export type { HttpStoreOptions } from "./http-exchange.ts";
 
@@ -27,11 +27,15 @@ const TRIES_MAX = 4;
 
 type Members = Readonly<Record<string, unknown>>;
 
+interface Exchanged extends Omit<ClockReading, "now"> {
+  readonly members: Members;
+}
+
 export class HttpStore implements Store {
   readonly #url: string;
   readonly #token: string;
   readonly #options: HttpStoreOptions;
-  readonly #clock = new RemoteClock(() => this.#learnOffset());
+  readonly #clock = new RemoteClock(() => this.#readClock());
 
   /** @throws INVALID_ARGUMENT for a url or a token that cannot be one. */
   constructor(options: HttpStoreOptions) {
@@ -44,12 +48,11 @@ export class HttpStore implements Store {
     return this.#clock.now();
   }
 
-  async #learnOffset(): Promise<number> {
-    const asked = Date.now();
-    const { now } = await this.#call("GET", "/time");
-    if (typeof now !== "number") throw unexpected("GET /time");
-    // The clock was read somewhere on the way, most likely in the middle of it.
-    return now - Math.round((asked + Date.now()) / 2);
+  async #readClock(): Promise<ClockReading> {
+    const { members, askedAt, answeredAt } = await this.#exchange("GET", "/time");
+    const { now } = members;
+    if (typeof now !== "number" || !Number.isFinite(now)) throw unexpected("GET /time");
+    return { now, askedAt, answeredAt };
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
@@ -75,13 +78,21 @@ export class HttpStore implements Store {
     return known;
   }
 
-  /** Repeats only what was turned away before anything was done. */
   async #call(method: "GET" | "POST", path: string, body?: object): Promise<Members> {
+    return (await this.#exchange(method, path, body)).members;
+  }
+
+  /** Repeats only what was turned away before anything was done. Tells when the request that was answered began and ended. */
+  async #exchange(method: "GET" | "POST", path: string, body?: object): Promise<Exchanged> {
     const init = this.#init(method, body);
     const { signal } = this.#options;
     for (let tries = 1; ; tries += 1) {
+      const askedAt = monotonic();
       const answer = await exchange(this.#url + path, init, this.#options);
-      if (answer.ok) return membersOf(answer, `${method} ${path}`);
+      const answeredAt = monotonic();
+      if (answer.ok) {
+        return { members: membersOf(answer, `${method} ${path}`), askedAt, answeredAt };
+      }
       const fault = faultOf(answer);
       if (fault instanceof GuardFailed || fault.code !== "OVERLOADED" || tries >= TRIES_MAX) {
         throw fault;

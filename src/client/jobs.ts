@@ -125,7 +125,7 @@ export class Jobs implements ExtendedJobQueue {
     const resumption = { kind: "resumeJobs", limit: RESUME_JOBS_MAX, at } as const;
     const written = await asManyAsFit(count, async (limit) => {
       const changes = [...(resume ? [resumption] : []), { ...claim, limit }];
-      const reads = (commitId: string) => [{ q: "claimedJobs", at, commitId }] as const;
+      const reads = (commitId: string) => [{ q: "claimedJobs", since: at, commitId }] as const;
       return this.#direct.write({ changes: checkedChanges(method, changes), reads });
     });
     const rows = written.applied ? written.results[0] : [];

@@ -12,7 +12,7 @@ import {
   withDeadline,
 } from "../changes/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
-import { RemoteClock } from "./remote-clock.ts";
+import { type ClockReading, monotonic, RemoteClock } from "./remote-clock.ts";
 
 /** The session that `WorkflowEngine.open()` answers, as a caller sees it. */
 export interface EngineSessionStub {
@@ -41,8 +41,7 @@ export class RpcStore implements Store {
   readonly #binding: WorkflowEngineBinding;
   #session: Promise<EngineSessionStub> | null = null;
   #callsLeft = 0;
-  /** Learned with the first call. */
-  readonly #clock = new RemoteClock(() => this.#learnOffset());
+  readonly #clock = new RemoteClock(() => this.#readClock());
 
   constructor(binding: WorkflowEngineBinding) {
     this.#binding = binding;
@@ -52,8 +51,15 @@ export class RpcStore implements Store {
     return this.#clock.now();
   }
 
-  async #learnOffset(): Promise<number> {
-    return (await this.#call((session) => session.now())) - Date.now();
+  async #readClock(): Promise<ClockReading> {
+    return this.#call(async (session) => {
+      const askedAt = monotonic();
+      const envelope = await session.now();
+      const answeredAt = monotonic();
+      return envelope.ok
+        ? { ok: true, value: { now: envelope.value, askedAt, answeredAt } }
+        : envelope;
+    });
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {

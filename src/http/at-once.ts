@@ -6,6 +6,7 @@
 import type { Context } from "hono";
 import * as z from "zod";
 import {
+  askedAgain,
   type Change,
   decodeNullableJson,
   encodeJson,
@@ -57,7 +58,7 @@ const DEQUEUE: Way = {
     requireSame(request, keyed.request);
     const claim: QueryOf<"claimedJobs"> = {
       q: "claimedJobs",
-      at: row.acquiredAt,
+      since: row.acquiredAt,
       commitId: tokenOf(row),
     };
     const [jobs] = await unit.read([claim]);
@@ -78,7 +79,7 @@ const COMMIT: Way = {
   async again(unit, row, { bodyText }) {
     const { id, reads } = validCommit(JSON.parse(bodyText));
     if (tokenOf(row) !== id) throw inUse();
-    return { results: await unit.read(reads) };
+    return { results: await unit.read(askedAgain(reads)) };
   },
 };
 

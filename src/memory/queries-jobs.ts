@@ -21,10 +21,10 @@ export function jobs(state: State, query: QueryOf<"jobs">): JobRow[] {
   return [...state.jobs.part(query.workflowRunId).values()].toSorted(byKey);
 }
 
-/** Just claimed: RUNNING, locked at the claim's instant, and nobody wrote it since. */
+/** Just claimed: RUNNING, locked since then, and nobody wrote it after the claim. */
 export function claimedJobs(state: State, query: QueryOf<"claimedJobs">): JobRow[] {
   return [...state.jobs.all()]
-    .filter((job) => job.status === "RUNNING" && job.lockedAt === query.at)
+    .filter((job) => job.status === "RUNNING" && (job.lockedAt ?? -1) >= query.since)
     .filter((job) => tokenOf(job) === query.commitId)
     .toSorted(
       inTurn<JobRow>(

@@ -16,7 +16,9 @@ import {
   SCOPES,
   type Settlement,
   type Store,
+  stamped,
   toWire,
+  withoutStamp,
 } from "../changes/index.ts";
 import { type Envelope, isServiceError, ServiceError, toEnvelope } from "../contract/index.ts";
 import { openStore, type WorkflowEngineEnv } from "../queue/index.ts";
@@ -88,15 +90,17 @@ export class EngineSession extends RpcTarget {
 
   /** Takes a commit, or a stream of its JSON. */
   async attempt(commit: unknown): Promise<Envelope<CommitOutcome>> {
-    return toEnvelope(async () =>
-      this.#store.attempt(allowedCommit(validCommit(await received(commit)), this.#scopes)),
-    );
+    return toEnvelope(async () => {
+      const valid = allowedCommit(validCommit(await received(commit)), this.#scopes);
+      return this.#store.attempt(stamped(valid, await this.#store.now()));
+    });
   }
 
   async settle(commit: unknown): Promise<Envelope<Settlement>> {
-    return toEnvelope(async () =>
-      this.#store.settle(allowedCommit(validCommit(await received(commit)), this.#scopes)),
-    );
+    return toEnvelope(async () => {
+      const valid = allowedCommit(validCommit(await received(commit)), this.#scopes);
+      return this.#store.settle(withoutStamp(valid));
+    });
   }
 }
 

@@ -18,8 +18,8 @@ export function selectJobs(query: QueryOf<"jobs">): Statement {
 
 export function selectClaimedJobs(query: QueryOf<"claimedJobs">): Statement {
   return statement(
-    `${SELECT} INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" = ? AND ${tokenSql(`"commits"`)} = ? ORDER BY "priority" DESC, "ordinal", "workflow_run_id"`,
-    query.at,
+    `${SELECT} INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" >= ? AND ${tokenSql(`"commits"`)} = ? ORDER BY "priority" DESC, "ordinal", "workflow_run_id"`,
+    query.since,
     query.commitId,
   );
 }

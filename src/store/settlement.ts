@@ -117,7 +117,7 @@ function traceOfChange(change: Change, commitId: string): Trace {
       return perhaps({
         kind: "row",
         exists: statement(
-          `SELECT 1 FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" = ? AND ${tokenSql(`"commits"`)} = ?`,
+          `SELECT 1 FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" >= ? AND ${tokenSql(`"commits"`)} = ?`,
           change.at,
           commitId,
         ),

@@ -3,10 +3,8 @@ import { exports as loopback } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import type * as z from "zod";
 import {
-  change,
   type ChangeKind,
   newCommitId,
-  query,
   type QueryKind,
   type Scope,
   scopesFor,
@@ -14,6 +12,7 @@ import {
   stageRecordId,
   withImplied,
 } from "../../src/changes/index.ts";
+import { change, query } from "../../src/changes/schemas.ts";
 import type { WorkflowEngineBinding } from "../../src/client/index.ts";
 import { secretOf, send, URL_OF_SERVICE } from "../http/support.ts";
 import { emptyDatabase } from "../support/database.ts";

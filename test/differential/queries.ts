@@ -156,7 +156,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     now: instant,
   }),
   jobStats: asking("jobStats", { now: instant, failedSince: instant }),
-  claimedJobs: asking("claimedJobs", { at: instant, commitId: of(CURRENT) }),
+  claimedJobs: asking("claimedJobs", { since: instant, commitId: of(CURRENT) }),
   overdueJobs: asking("overdueJobs", { before: instant, limit }),
   unattendedStages: asking("unattendedStages", { before: of(10, 50, 100), limit }),
   waitingRuns: asking("waitingRuns", { before: of(10, 50, 100), limit }),

@@ -364,7 +364,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   liveJob: [{ q: "liveJob", dedupeKey: "once" }],
   jobStates: [{ q: "jobStates", keys: [job, { ...job, workflowRunId: "run2" }], now: AT }],
   jobStats: [{ q: "jobStats", now: AT, failedSince: AT }],
-  claimedJobs: [{ q: "claimedJobs", at: AT, commitId: COMMIT_ID }],
+  claimedJobs: [{ q: "claimedJobs", since: AT, commitId: COMMIT_ID }],
   overdueJobs: [{ q: "overdueJobs", before: AT, limit: 1_000 }],
   unattendedStages: [{ q: "unattendedStages", before: AT, limit: 100 }],
   waitingRuns: [{ q: "waitingRuns", before: AT, limit: 100 }],

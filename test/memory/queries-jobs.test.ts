@@ -36,7 +36,7 @@ describe("claimedJobs", () => {
     const state = aState(aJob(), aJob({ ordinal: "o2" }));
     applyChanges(state, [claim], id("b"));
     applyChanges(state, [claim], id("c"));
-    const query = { q: "claimedJobs", at: 30 } as const;
+    const query = { q: "claimedJobs", since: 30 } as const;
     expect(idsOf(answer(state, { ...query, commitId: id("b") }))).toEqual(["run/o1"]);
     expect(idsOf(answer(state, { ...query, commitId: id("c") }))).toEqual(["run/o2"]);
   });
@@ -44,8 +44,8 @@ describe("claimedJobs", () => {
   it("answers none when the claim took none", () => {
     const state = aState(aLeasedJob({ lockedAt: 30 }));
     applyChanges(state, [claim], id("b"));
-    expect(answer(state, { q: "claimedJobs", at: 30, commitId: id("b") })).toEqual([]);
-    expect(answer(state, { q: "claimedJobs", at: 29, commitId: id("a") })).toEqual([]);
+    expect(answer(state, { q: "claimedJobs", since: 30, commitId: id("b") })).toEqual([]);
+    expect(answer(state, { q: "claimedJobs", since: 31, commitId: id("a") })).toEqual([]);
   });
 });
 

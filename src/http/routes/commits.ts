@@ -12,7 +12,9 @@ import {
   lackForCommit,
   lackForQueries,
   READ_QUERIES_MAX,
+  stamped,
   TRANSACTION_CHANGES_MAX,
+  withoutStamp,
 } from "../../changes/index.ts";
 import { validCommit, validQueries } from "../../rpc/validation.ts";
 import { requireNoneOwn } from "../kept-answers.ts";
@@ -164,12 +166,13 @@ function resultsOf(outcome: CommitOutcome): AnyResult[] {
 export const commits = newRouter()
   .openapi(postCommit, async (context) => {
     const commit = allowedCommit(context.var.caller, context.req.valid("json"));
-    const results = resultsOf(await context.var.store.attempt(commit));
+    const { store } = context.var;
+    const results = resultsOf(await store.attempt(stamped(commit, await store.now())));
     return context.json({ results }, 200);
   })
   .openapi(postSettlement, async (context) => {
     const commit = allowedCommit(context.var.caller, context.req.valid("json"));
-    return context.json({ settlement: await context.var.store.settle(commit) }, 200);
+    return context.json({ settlement: await context.var.store.settle(withoutStamp(commit)) }, 200);
   })
   .openapi(postQueries, async (context) => {
     const queries = validQueries(context.req.valid("json").queries);
