@@ -3,6 +3,7 @@
  * which the copy then knows everything, absent rows included.
  */
 import { ANNOTATIONS_LIST_MAX, type Change, type Guard, type Query } from "../changes/index.ts";
+import type { HeldQuery } from "../memory/queries-held.ts";
 
 export type Facet =
   /** A run, all its stages, and the sequence of its last outbox event. */
@@ -33,8 +34,8 @@ export function facetAround(facet: Facet): Facet | null {
   }
 }
 
-/** What a query about one run, key or event needs; null for a list across runs. */
-export function facetOfQuery(query: Query): Facet | null {
+/** What a query about one run, key or event needs. */
+export function facetOfQuery(query: HeldQuery): Facet {
   switch (query.q) {
     case "run":
     case "runStatus":
@@ -62,30 +63,6 @@ export function facetOfQuery(query: Query): Facet | null {
     case "jobs":
     case "cancelledJobs":
       return { of: "jobs", workflowRunId: query.workflowRunId };
-    case "runs":
-    case "pendingRuns":
-    case "stuckRuns":
-    case "suspendedStages":
-    case "unpublishedEvents":
-    case "outboxBacklog":
-    case "deadLetters":
-    case "page":
-    case "jobStates":
-    case "jobStats":
-    case "claimedJobs":
-    case "overdueJobs":
-    case "resumableJobs":
-    case "waitingEvents":
-    case "unattendedStages":
-    case "waitingRuns":
-    case "expired":
-    case "audit":
-    case "unhandledFailures":
-    case "staleJobs":
-    case "suspendedJobs":
-    case "aiCallTotals":
-    case "aiBatch":
-      return null;
   }
 }
 

@@ -18,7 +18,7 @@ import {
   type RunRow,
   type StageRow,
 } from "../changes/index.ts";
-import { applyChanges } from "../memory/apply.ts";
+import { applyHeldChanges, isHeldChange } from "../memory/apply-held.ts";
 import { createState, type State } from "../memory/state.ts";
 import { invalid } from "./encode.ts";
 import { withoutStage } from "./recorded.ts";
@@ -88,7 +88,7 @@ export class LocalCopy {
       const facet = facetOfChange(change);
       return facet === null || this.holds(facet);
     });
-    applyChanges(this.local, now, commitId);
+    applyHeldChanges(this.local, now.filter(isHeldChange), commitId);
     this.#deferred.push(...changes.filter((change) => !now.includes(change)));
     for (const change of now) {
       if (change.kind === "enqueueJob") {
@@ -120,7 +120,7 @@ export class LocalCopy {
 
   /** Changes that wait for their facet, applied to rows that were fetched without loading it. */
   applyDeferredTo(state: State, concerns: (change: Change) => boolean): void {
-    applyChanges(state, this.#deferred.filter(concerns), newCommitId(0));
+    applyHeldChanges(state, this.#deferred.filter(concerns).filter(isHeldChange), newCommitId(0));
   }
 
   #put(facet: Facet, results: readonly AnyResult[]): void {
@@ -231,7 +231,7 @@ export class LocalCopy {
     });
     if (ready.length === 0) return;
     this.#deferred = this.#deferred.filter((change) => !ready.includes(change));
-    applyChanges(this.local, ready, newCommitId(0));
+    applyHeldChanges(this.local, ready.filter(isHeldChange), newCommitId(0));
   }
 }
 

@@ -21,7 +21,7 @@ import {
 } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import { checkGuards } from "../memory/guards.ts";
-import { answerHeld } from "../memory/queries-held.ts";
+import { answerHeld, isHeld } from "../memory/queries-held.ts";
 import type { DirectUnit } from "./direct.ts";
 import { invalid, requireRoom } from "./encode.ts";
 import { type Facet, facetOfChange, facetOfGuard, facetOfQuery } from "./facets.ts";
@@ -101,7 +101,7 @@ export class Transaction implements Unit {
 
   async #answers<Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     const results: AnyResult[] = [];
-    await this.#copy.load(queries.flatMap((query) => facetOfQuery(query) ?? []));
+    await this.#copy.load(queries.filter(isHeld).map(facetOfQuery));
     for (const query of queries) results.push(await this.#answer(query));
     // In the order of the queries; the mapped type cannot be built member by member.
     return results as unknown as ResultsOf<Qs>;
