@@ -1,5 +1,11 @@
 /** The AI call logger, over a unit of work. AI calls are never part of a transaction. */
-import { type AiCallTotalRow, encodeNullableJson, PAGE_ROWS } from "../changes/index.ts";
+import {
+  type AiCallTotalRow,
+  batchOrNoneRule,
+  encodeNullableJson,
+  KEY_BYTES_MAX,
+  PAGE_ROWS,
+} from "../changes/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
 import { afterFirstCommit } from "./direct.ts";
 import {
@@ -47,8 +53,9 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   /**
-   * A result's place in its batch is made from its content, so that the same result is the same row whoever
-   * records it, and however often. The second of two equal results of one call is another.
+   * A request of a batch has one result: the first that is recorded. A result that does not name its request has a place that is made
+   * from its content, so that the same result is the same row whoever records it, and however often; the second of two equal ones of
+   * one call is another.
    */
   async logBatchResults(batchId: string, results: CreateAICallInput[]): Promise<void> {
     checkedQuery("logBatchResults", { q: "aiBatch", batchId });
@@ -62,14 +69,21 @@ export class AICalls implements FlushableAICallLogger {
       requireObject("logBatchResults", result);
       const call = encodeCall({
         ...result,
-        metadata: { ...(result.metadata as object | null | undefined), batchId },
+        metadata: {
+          ...(result.metadata as object | null | undefined),
+          batchId,
+          ...(result.requestId === undefined ? {} : { requestId: result.requestId }),
+        },
       });
       const row = { ...call, batchId, ordinal: "0", createdAt: now };
       checkedChanges("logBatchResults", [{ kind: "recordAiCall", row }]);
-      const digest = await digestOf(call);
-      const occurrence = occurrences.get(digest) ?? 0;
-      occurrences.set(digest, occurrence + 1);
-      const ordinal = `${digest}${occurrence.toString(36).padStart(6, "0")}`;
+      const requestId = requestIdOf(result, call);
+      const place = requestId === null ? await digestOf(call) : await placeOf(requestId);
+      const occurrence = occurrences.get(place) ?? 0;
+      occurrences.set(place, occurrence + 1);
+      if (requestId !== null && occurrence > 0) continue;
+      const ordinal =
+        requestId === null ? `${place}${occurrence.toString(36).padStart(6, "0")}` : place;
       changes.push({ kind: "recordAiCall" as const, row: { ...row, ordinal } });
     }
     let unit = this.#unit;
@@ -103,13 +117,35 @@ export class AICalls implements FlushableAICallLogger {
 /** As logCall, and tells how it went. */
 export async function recordAiCall(unit: Unit, call: CreateAICallInput): Promise<void> {
   const now = await unit.now();
-  const row = {
-    ...encodeCall(requireObject("logCall", call)),
-    batchId: "",
-    ordinal: unit.ordinal(now),
-    createdAt: now,
-  };
+  const encoded = encodeCall(requireObject("logCall", call));
+  const batchId = batchIdOf(call, encoded);
+  const requestId = batchId === "" ? null : requestIdOf(call, encoded);
+  const ordinal = requestId === null ? unit.ordinal(now) : await placeOf(requestId);
+  const row = { ...encoded, batchId, ordinal, createdAt: now };
   await unit.write({ changes: checkedChanges("logCall", [{ kind: "recordAiCall", row }]) });
+}
+
+type EncodedCall = ReturnType<typeof encodeCall>;
+
+/** A member of the metadata, as it is stored. */
+function inMetadata({ metadata }: EncodedCall, name: string): unknown {
+  const value: unknown = metadata === null ? null : JSON.parse(metadata);
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
+  return Reflect.get(value, name);
+}
+
+/** "" for a call of its own. Metadata may hold anything: what no batch can be called is none. */
+function batchIdOf(call: CreateAICallInput, encoded: EncodedCall): string {
+  if (call.batchId !== undefined) return call.batchId;
+  const told = inMetadata(encoded, "batchId");
+  return typeof told === "string" && batchOrNoneRule(told) === null ? told : "";
+}
+
+/** Null for a call that does not say which request of its batch it answers. */
+function requestIdOf(call: CreateAICallInput, encoded: EncodedCall): string | null {
+  if (call.requestId !== undefined) return freeText(call.requestId, "requestId", KEY_BYTES_MAX);
+  const told = inMetadata(encoded, "requestId");
+  return typeof told === "string" ? told : null;
 }
 
 function encodeCall(call: CreateAICallInput) {
@@ -128,9 +164,9 @@ function encodeCall(call: CreateAICallInput) {
 }
 
 /** SHA-256 in base 36, of the call with its metadata's members in one order. */
-async function digestOf(call: ReturnType<typeof encodeCall>): Promise<string> {
+async function digestOf(call: EncodedCall): Promise<string> {
   const metadata: unknown = call.metadata === null ? null : JSON.parse(call.metadata);
-  const text = JSON.stringify([
+  return digest([
     call.topic,
     call.callType,
     call.modelKey,
@@ -142,8 +178,17 @@ async function digestOf(call: ReturnType<typeof encodeCall>): Promise<string> {
     call.cost,
     sorted(metadata),
   ]);
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  const value = Array.from(new Uint8Array(digest)).reduce(
+}
+
+/** The place of a request's result in its batch; of another length than that of a result's content. */
+async function placeOf(requestId: string): Promise<string> {
+  return digest(["request", requestId]);
+}
+
+async function digest(parts: readonly unknown[]): Promise<string> {
+  const text = JSON.stringify(parts);
+  const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const value = Array.from(new Uint8Array(bytes)).reduce(
     (sum, byte) => sum * 256n + BigInt(byte),
     0n,
   );

@@ -168,6 +168,9 @@ export interface CreateAICallInput {
   outputTokens: number;
   cost: number;
   metadata?: unknown;
+  /** The batch that the call belongs to, and which of its requests it answers: engines since 0.13 say it here, earlier ones in `metadata`. */
+  batchId?: string;
+  requestId?: string;
 }
 
 export interface EnqueueJobInput {

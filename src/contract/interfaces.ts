@@ -156,9 +156,10 @@ export interface AIHelperStats {
 export interface AICallLogger {
   /** Returns at once and never throws; the row is written behind the caller's back. */
   logCall(call: CreateAICallInput): void;
-  /** Safe to repeat: the same results under the same batch id are recorded once. */
+  /** Safe to repeat: the same results under the same batch id are recorded once, and a `requestId` has one result, the first. */
   logBatchResults(batchId: string, results: CreateAICallInput[]): Promise<void>;
   /** Sums over every topic that starts with this string. */
   getStats(topicPrefix: string): Promise<AIHelperStats>;
+  /** Whether anything is recorded under that id, by `logBatchResults` or by a `logCall` that names it. */
   isRecorded(batchId: string): Promise<boolean>;
 }

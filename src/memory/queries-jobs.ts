@@ -24,7 +24,9 @@ export function jobs(state: State, query: QueryOf<"jobs">): JobRow[] {
 /** Just claimed: RUNNING, locked since then, and nobody wrote it after the claim. */
 export function claimedJobs(state: State, query: QueryOf<"claimedJobs">): JobRow[] {
   return [...state.jobs.all()]
-    .filter((job) => job.status === "RUNNING" && (job.lockedAt ?? -1) >= query.since)
+    .filter(
+      (job) => job.status === "RUNNING" && job.lockedAt !== null && job.lockedAt >= query.since,
+    )
     .filter((job) => tokenOf(job) === query.commitId)
     .toSorted(
       inTurn<JobRow>(

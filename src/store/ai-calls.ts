@@ -65,7 +65,13 @@ export function selectAiBatch(query: QueryOf<"aiBatch">): Statement {
 }
 
 export function recordAiCalls(changes: readonly ChangeOf<"recordAiCall">[]) {
-  const rows = changes.map((change) => change.row);
+  // The totals ask the table, which does not have them yet, whether a call is new: of equal places only the first is.
+  const places = new Map<string, ChangeOf<"recordAiCall">["row"]>();
+  for (const { row } of changes) {
+    const place = JSON.stringify([row.batchId, row.ordinal]);
+    if (!places.has(place)) places.set(place, row);
+  }
+  const rows = [...places.values()];
   const statements: Statement[] = [];
   for (const source of sourcesOf(rows, [
     "batchId",

@@ -170,6 +170,14 @@ const job = fc
   .tuple(plainJob, seldom(concurrency, 1))
   .map(([members, limited]) => ({ ...members, ...limited }));
 
+/** What engines say of a batch's results in their metadata. */
+const batchMetadata = of(
+  { batchId: "b", requestId: "r" },
+  { batchId: "b" },
+  { requestId: "r" },
+  { batchId: "." },
+  { batchId: 5, requestId: {} },
+);
 const aiCall = shape({
   topic: must(topic, of(NUL, 5)),
   callType: aName,
@@ -180,7 +188,9 @@ const aiCall = shape({
   inputTokens: must(tokens, tokensBad),
   outputTokens: must(tokens, tokensBad),
   cost: must(cost, costBad),
-  metadata: may(object, objectBad),
+  metadata: may(mostly(object, batchMetadata, 1), objectBad),
+  batchId: may(of("b", "c"), of("", ".", NUL, 5)),
+  requestId: may(of("r", "s"), of(5, null)),
 });
 
 const aBatch = must(of("b", "b", "c", "\u{1f600}"), of("", ".", NUL, 5, null));

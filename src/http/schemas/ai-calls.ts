@@ -18,6 +18,14 @@ export const aiCall = z
     outputTokens: count("Tokens of the answer.", 20, CALL_TOKENS_MAX),
     cost,
     metadata: settable("What belongs to the call."),
+    batchId: text(
+      "The batch that it belongs to; may be in `metadata` instead.",
+      "batch-1",
+    ).optional(),
+    requestId: text(
+      "Which request of its batch it answers: the first answer counts. May be in `metadata` instead.",
+      "request-1",
+    ).optional(),
   })
   .strict()
   .openapi("AICall");

@@ -207,14 +207,47 @@ export function aiCalls(test: Test): void {
     expect(await b.aiCalls.isRecorded("BATCH-1")).toBe(false);
   });
 
-  test("isRecorded goes by logBatchResults alone", async ({ a }) => {
+  test("isRecorded goes by what logCall says as well", async ({ a, b }) => {
     a.aiCalls.logCall(anAICall({ metadata: { batchId: "batch-1" } }));
+    a.aiCalls.logCall(anAICall({ batchId: "batch-4", metadata: { batchId: "batch-5" } }));
+    for (const batchId of [6, null, "", ".", "a\0", "a".repeat(100_000), ["batch-7"]]) {
+      a.aiCalls.logCall(anAICall({ metadata: { batchId } }));
+    }
     await a.aiCalls.flush();
     await a.aiCalls.logBatchResults("batch-2", [anAICall({ metadata: { batchId: "batch-3" } })]);
 
-    expect(await a.aiCalls.isRecorded("batch-1")).toBe(false);
-    expect(await a.aiCalls.isRecorded("batch-2")).toBe(true);
-    expect(await a.aiCalls.isRecorded("batch-3")).toBe(false);
+    for (const known of ["batch-1", "batch-2", "batch-4"]) {
+      expect(await b.aiCalls.isRecorded(known), known).toBe(true);
+    }
+    for (const unknown of ["batch-3", "batch-5", "batch-7", "6", "null", "batch"]) {
+      expect(await b.aiCalls.isRecorded(unknown), unknown).toBe(false);
+    }
+    // What names no batch is a call all the same.
+    expect(await b.aiCalls.getStats("")).toMatchObject({ totalCalls: 10 });
+  });
+
+  test("a request of a batch has one result, the first, however it is said", async ({ a, b }) => {
+    const first = anAICall({ metadata: { requestId: "r" }, response: "one", outputTokens: 1 });
+    const second = anAICall({ requestId: "r", response: "two", outputTokens: 2 });
+    const other = anAICall({ requestId: "s", response: "one", outputTokens: 10 });
+    await a.aiCalls.logBatchResults("batch-1", [first, second]);
+    await b.aiCalls.logBatchResults("batch-1", [second, other]);
+    b.aiCalls.logCall({ ...second, batchId: "batch-1" });
+    b.aiCalls.logCall({ ...first, metadata: { batchId: "batch-1", requestId: "r" } });
+    await b.aiCalls.flush();
+
+    expect(await a.aiCalls.getStats("")).toMatchObject({ totalCalls: 2, totalOutputTokens: 11 });
+  });
+
+  test("a request's id is its batch's own, and means nothing without one", async ({ a }) => {
+    const call = anAICall({ metadata: { requestId: "r" } });
+    await a.aiCalls.logBatchResults("batch-1", [call]);
+    await a.aiCalls.logBatchResults("batch-2", [call]);
+    a.aiCalls.logCall(call);
+    a.aiCalls.logCall(call);
+    await a.aiCalls.flush();
+
+    expect(await a.aiCalls.getStats("")).toMatchObject({ totalCalls: 4 });
   });
 
   test("an empty batch records nothing", async ({ a }) => {
