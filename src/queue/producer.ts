@@ -1,11 +1,11 @@
 /** Sends wake-ups. A send that fails or never happens changes nothing but latency: the sweep finds what is due. */
 import { withDeadline } from "../changes/index.ts";
 import { type HandlerDuty, isServiceError } from "../contract/index.ts";
-import { toMessage, type WakeUp, type WakeUpMessage } from "./wake-up.ts";
+import { toMessage, type WakeUp, type WakeUpRequest } from "./wake-up.ts";
 
 /** The Cloudflare Queue `JOBS`, as far as it is used. */
 export interface WakeUpQueue {
-  sendBatch(messages: Iterable<MessageSendRequest<WakeUpMessage>>): Promise<unknown>;
+  sendBatch(messages: Iterable<WakeUpRequest>): Promise<unknown>;
   metrics?(): Promise<{ readonly backlogCount: number }>;
 }
 

@@ -30,14 +30,18 @@ export interface WakeUp {
   readonly at: number | null;
 }
 
+/** A message as a queue is given it, in words that need no types of the platform. */
+export interface WakeUpRequest {
+  readonly body: WakeUpMessage;
+  readonly delaySeconds: number;
+  readonly contentType: "json";
+}
+
 /** The longest delay of a message: https://developers.cloudflare.com/queues/platform/limits/ */
 const DELAY_SECONDS_MAX = 86_400;
 
 /** The message of a wake-up; null for one that is due beyond what a queue can delay, which is left to the sweep. */
-export function toMessage(
-  { kind, jobId, at }: WakeUp,
-  now: number,
-): MessageSendRequest<WakeUpMessage> | null {
+export function toMessage({ kind, jobId, at }: WakeUp, now: number): WakeUpRequest | null {
   // Rounded up: a message that comes too early finds nothing.
   const delaySeconds = at === null ? 0 : Math.max(0, Math.ceil((at - now) / 1_000));
   if (delaySeconds > DELAY_SECONDS_MAX) return null;

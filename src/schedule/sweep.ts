@@ -14,7 +14,10 @@ import {
   withDeadline,
 } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
-import type { DispatchSettings, Waker, WakeUp, WakeUpQueue } from "../queue/index.ts";
+// By their files: the folder's index brings what needs the types of the platform.
+import type { Waker, WakeUpQueue } from "../queue/producer.ts";
+import type { DispatchSettings } from "../queue/settings.ts";
+import type { WakeUp } from "../queue/wake-up.ts";
 
 /** Commits of 100 leases that one tick ends. */
 const LEASE_PAGES_MAX = 5;

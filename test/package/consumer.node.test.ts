@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { runInNewContext } from "node:vm";
+import { gzipSync } from "node:zlib";
 import { build, type BuildOptions } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bin, Consumer, NAME, ROOT, run } from "./support.ts";
@@ -34,6 +35,7 @@ async function bundle(contents: string, options: BuildOptions) {
   const outputs = Object.values(metafile.outputs);
   return {
     text: outputFiles.map((file) => file.text).join(""),
+    modules: Object.keys(metafile.inputs),
     ours: Object.keys(metafile.inputs).flatMap((path) => path.split(`${NAME}/dist/`)[1] ?? []),
     imports: [...new Set(outputs.flatMap(({ imports }) => imports.map(({ path }) => path)))],
   };
@@ -50,6 +52,63 @@ describe("the package", () => {
     );
     expect(named.length).toBeGreaterThan(10);
     expect(named.filter((path) => !existsSync(join(consumer.package, path)))).toEqual([]);
+  });
+});
+
+/** Bytes after compression of what a bundler makes of it for production. */
+async function sizeOf(contents: string, options: BuildOptions): Promise<number> {
+  const { text } = await bundle(contents, {
+    ...options,
+    minify: true,
+    external: node,
+    logLevel: "silent",
+  });
+  return text === "" ? 0 : gzipSync(text).length;
+}
+
+const WORKER: BuildOptions = {
+  platform: "browser",
+  conditions: ["workerd", "worker", "browser"],
+};
+const BROWSER: BuildOptions = { platform: "browser" };
+const EVERY_ENTRY = ["", "/client", "/http", "/testing", "/testing/memory"];
+
+describe("what a project carries of the package", () => {
+  it.each(["/client", "/testing/memory"])("is nothing of an unused import of %s", async (entry) => {
+    expect(await sizeOf(`import "${NAME}${entry}";`, WORKER)).toBe(0);
+    expect(await sizeOf(`import * as unused from "${NAME}${entry}";`, BROWSER)).toBe(0);
+  });
+
+  it.each(EVERY_ENTRY)(
+    "is nothing of a bare import of %s, since no module acts by itself",
+    async (entry) => {
+      const external = ["node:*", "cloudflare:*", "vitest"];
+      const options = { ...WORKER, external, logLevel: "silent" } as const;
+      expect((await bundle(`import "${NAME}${entry}";`, options)).text.trim()).toBe("");
+    },
+  );
+
+  it.each<[string, BuildOptions, number]>([
+    [`export { isServiceError } from "${NAME}/client";`, WORKER, 2_000],
+    [`export { isEngineError, StaleVersionError } from "${NAME}/client";`, BROWSER, 2_000],
+    [`export { watchEvents } from "${NAME}/client";`, BROWSER, 12_000],
+    [`export { connect } from "${NAME}/client";`, WORKER, 30_000],
+    [`export { connectHttp } from "${NAME}/client";`, BROWSER, 30_000],
+  ])("of %s keeps to its budget", async (contents, options, bytesMax) => {
+    const size = await sizeOf(contents, options);
+    expect(size).toBeGreaterThan(100);
+    expect(size).toBeLessThan(bytesMax);
+  });
+
+  it("has no zod and no document of the API in it, nor does Node load them", async () => {
+    for (const options of [WORKER, BROWSER, { platform: "node" } as const]) {
+      const { modules } = await bundle(`export * from "${NAME}/client";`, {
+        ...options,
+        external: node,
+      });
+      expect(modules.filter((path) => /zod|openapi|dist\/http\//.test(path))).toEqual([]);
+      expect(modules.some((path) => path.includes("eventsource-parser"))).toBe(true);
+    }
   });
 });
 
@@ -136,7 +195,7 @@ describe("workflow-engine-cloudflare/client", () => {
     // What a page has, of all that it has.
     const platform = { AbortController, AbortSignal, Headers, Request, Response, TextDecoder };
     const more = { TextEncoder, URL, ReadableStream, clearTimeout, console, crypto, setTimeout };
-    const page = { ...platform, ...more, fetch };
+    const page = { ...platform, ...more, performance, fetch };
     await runInNewContext(
       `${text}
       client.connectHttp({ url: "https://engine.example", token: "t" }).persistence
@@ -162,6 +221,35 @@ describe("workflow-engine-cloudflare/client", () => {
       const lib = ["es2024", "dom", "dom.iterable"];
       const options = { lib, types: [], customConditions: ["browser"] };
       expect(consumer.typecheck({ "browser.ts": source }, options)).toBe("");
+    },
+    COMPILING_MS,
+  );
+});
+
+describe("workflow-engine-cloudflare/testing/memory", () => {
+  const source = `
+    import { createMemoryBackend, type MemoryBackend } from "${NAME}/testing/memory";
+    import type { HandlerContext, JobHandler } from "${NAME}/client";
+    const memory: MemoryBackend = createMemoryBackend({ now: () => 0, vars: { LEASE_MS: "60000" } });
+    const handler: JobHandler = {
+      handleJob: async (job) => ({ status: job.attempt > 1 ? "completed" : "failed", error: "no" }),
+    };
+    const done: Promise<unknown> = memory.consume(handler, 3);
+    const others = memory.connect({ workerId: "w" });
+    export { done, others };
+    export type { HandlerContext };
+  `;
+
+  it.each([
+    ["Node's types", { lib: ["es2024"], types: ["node"] }],
+    ["a page's", { lib: ["es2024", "dom"], types: [] }],
+  ])(
+    "has types in a project of vitest with %s, and none of Workers",
+    (_whose, options) => {
+      expect(consumer.typecheck({ "memory.test.ts": source }, options)).toBe("");
+      // The check would tell.
+      const wrong = `${source}\nmemory.consume("no");`;
+      expect(consumer.typecheck({ "memory.test.ts": wrong }, options)).toContain("TS2345");
     },
     COMPILING_MS,
   );

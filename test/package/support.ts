@@ -10,6 +10,8 @@ export const NAME = "workflow-engine-cloudflare";
 /** What npm would install beside it, and what its README asks for. */
 const INSTALLED = [
   "@cloudflare/workers-types",
+  "@types/node",
+  "undici-types",
   "@hono/zod-openapi",
   "@hono/zod-validator",
   "@asteasolutions/zod-to-openapi",
