@@ -26,10 +26,8 @@ export function withoutStamp(commit: Commit): Commit {
 }
 
 /** A commit's reads as they are asked again, when their first answer was lost: by the commit alone. */
-export function askedAgain<Qs extends readonly Query[]>(reads: Qs): Qs {
-  const again = reads.map((query) => (query.q === "claimedJobs" ? { ...query, since: 0 } : query));
-  // The same queries in the same order.
-  return again as unknown as Qs;
+export function askedAgain(reads: readonly Query[]): Query[] {
+  return reads.map((query) => (query.q === "claimedJobs" ? { ...query, since: 0 } : query));
 }
 
 function stampedChange(change: Change, now: number): Change {

@@ -90,7 +90,9 @@ export class DirectUnit implements Unit {
         if (!isUnavailable(error)) throw tries === 1 ? error : asUnknown(error);
         const settlement = await findingOut(() => this.#store.settle(commit));
         if (wasApplied(settlement, error)) {
-          const results = await findingOut(() => this.#store.read(askedAgain(reads)));
+          const again = await findingOut(() => this.#store.read(askedAgain(reads)));
+          // The same queries in the same order.
+          const results = again as unknown as ResultsOf<Qs>;
           return { applied: true, commitId: id, results, late: true };
         }
         if (tries >= TRIES_MAX) throw error;

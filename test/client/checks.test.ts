@@ -56,7 +56,7 @@ function membersOf(kind: CheckedKind, shape: Readonly<Record<string, z.ZodType>>
       return [{ kind, name, schema, optional: false }];
     }
     // The parts of a change or a query are objects.
-    const part = Object.entries((schema as z.ZodObject).shape as Record<string, z.ZodType>);
+    const part = Object.entries((schema as z.ZodObject).shape);
     return part.map(([of, member]) => ({
       kind,
       name: of,
