@@ -6,7 +6,8 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { freePort, isPortFree, ROOT } from "../../scripts/dev-processes.ts";
+import { freePort, isPortFree } from "../../scripts/dev-processes.ts";
+import { ROOT } from "../../scripts/wrangler.ts";
 
 let folder: string;
 let ports: { service: number; app: number };
@@ -24,7 +25,7 @@ afterEach(async () => {
 function start(...args: string[]) {
   const own = ["--state", join(folder, "state")];
   const portFlags = ["--service-port", String(ports.service), "--app-port", String(ports.app)];
-  const script = join(ROOT, "scripts", "start.mjs");
+  const script = join(ROOT, "scripts", "start.ts");
   const child = spawn(process.execPath, [script, ...own, ...portFlags, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     // So that nothing remains of the one that is killed before it can clean up.
@@ -125,7 +126,7 @@ async function occupy(port: number): Promise<Server> {
 
 describe("npm run token", () => {
   const token = (...args: string[]) =>
-    spawnSync(process.execPath, [join(ROOT, "scripts", "token.mjs"), ...args], {
+    spawnSync(process.execPath, [join(ROOT, "scripts", "token.ts"), ...args], {
       encoding: "utf8",
     });
 
