@@ -59,6 +59,35 @@ describe("npm start", () => {
     }
   });
 
+  it("prints no address that does not answer, and no command that fails", async () => {
+    const file = join(folder, "own.md");
+    await writeFile(file, "# Own\n\ntext\n");
+    const run = start("--keep", file);
+    await vi.waitUntil(() => run.output.includes("keep running"), { timeout: 120_000 });
+    const token = /Bearer ([\w-]+)/.exec(run.output)?.[1] ?? "";
+    const addresses = new Set([...run.output.matchAll(/http:\/\/[^\s"',]+/g)].map(([url]) => url));
+    expect(addresses.size).toBeGreaterThanOrEqual(6);
+    for (const url of addresses) {
+      const headers = { Authorization: `Bearer ${token}` };
+      const response = await fetch(url, { headers });
+      expect(response.status, url).toBe(200);
+      await response.body?.cancel();
+    }
+    const commands = [...run.output.matchAll(/(?:All stages|Stranded\?) +(.+)/g)];
+    expect(commands).toHaveLength(2);
+    for (const [, command = ""] of commands) {
+      const { status, stderr } = spawnSync(command, {
+        cwd: ROOT,
+        shell: true,
+        encoding: "utf8",
+        env: { ...process.env, CI: "1", WRANGLER_SEND_METRICS: "false" },
+      });
+      expect(status, `${command}: ${stderr}`).toBe(0);
+    }
+    run.child.kill("SIGTERM");
+    await run.ended;
+  });
+
   it.each(["SIGINT", "SIGTERM"] as const)("stops everything on %s", async (signal) => {
     const run = start("--keep");
     await vi.waitUntil(() => run.output.includes("parse completed"), { timeout: 90_000 });
