@@ -1,5 +1,6 @@
 /** Calls the example app over HTTP, and carries on through moments when it cannot be reached. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Complaint } from "./complaint.ts";
 import type { DocumentInput } from "../examples/documents/src/stages/parse.ts";
 import type { CorpusProgress } from "../examples/documents/src/progress.ts";
 import type { SubmittedCorpus } from "../examples/documents/src/submit.ts";
@@ -14,8 +15,7 @@ export interface PublishedEvent {
 }
 
 /** An answer that repeating the call would not change. */
-export class AppError extends Error {
-  override readonly name = "AppError";
+export class AppError extends Complaint {
   readonly status: number;
   constructor(status: number, message: string) {
     super(message);
@@ -86,11 +86,16 @@ export class AppClient {
       if (response !== null && !isOutage(response)) {
         throw new AppError(
           response.status,
-          `${call.method} ${call.path}: ${await response.text()}`,
+          `The app refuses ${call.method} ${call.path} with ${response.status}: ${errorIn(await response.text())}.`,
         );
       }
       const reason = response === null ? "no answer" : await response.text();
-      if (Date.now() > deadline) throw new AppError(503, `${call.method} ${call.path}: ${reason}`);
+      if (Date.now() > deadline) {
+        throw new AppError(
+          503,
+          `The app does not answer ${call.method} ${call.path} (${errorIn(reason)}): look at what it printed, and start again.`,
+        );
+      }
       this.repeats++;
       await sleep(PAUSE_MS);
     }
@@ -112,6 +117,17 @@ export class AppClient {
 function isOutage(response: Response): boolean {
   const fromApp = response.headers.get("Content-Type")?.startsWith("application/json") === true;
   return response.status === 503 || (response.status >= 500 && !fromApp);
+}
+
+/** What an answer of the app says, which is in the `error` of its JSON. */
+function errorIn(text: string): string {
+  try {
+    const { error } = JSON.parse(text) as { error?: unknown };
+    if (typeof error === "string") return error;
+  } catch {
+    // Of wrangler: plain text, of which the first line says it.
+  }
+  return text.split("\n")[0] ?? "";
 }
 
 interface State {

@@ -1,10 +1,8 @@
 /** What `npm start` was asked to do. */
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { Complaint, ROOT } from "./dev-processes.ts";
-
-/** Where `wrangler dev` in this folder keeps it by default. */
-export const DEFAULT_STATE = join(ROOT, ".wrangler", "state");
+import { Complaint } from "./complaint.ts";
+import { DEFAULT_STATE } from "./wrangler.ts";
 
 export interface StartArguments {
   readonly files: readonly string[];

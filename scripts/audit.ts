@@ -2,13 +2,12 @@
  * `npm run audit`: lists the rows that are not finished and that nothing will make progress, in the local database or, with
  * `--remote`, in the deployed one. The same question as `backend.audit()`. Exits with 1 when there are any.
  */
-import { spawnSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { selectAudit } from "../src/store/audit.ts";
 import type { Statement } from "../src/store/sql.ts";
-import { DEFAULT_STATE } from "./arguments.ts";
-import { Complaint, ROOT } from "./dev-processes.ts";
+import { Complaint, command } from "./complaint.ts";
+import { DEFAULT_STATE, ROOT, select } from "./wrangler.ts";
 
 const USAGE = `Usage: npm run audit -- [options]
 
@@ -27,14 +26,9 @@ interface Finding {
 }
 
 function main(args: readonly string[]): void {
-  try {
-    const { values } = parse(args);
-    if (values.help === true) console.log(USAGE);
-    else report(audit(values));
-  } catch (error) {
-    console.error(error instanceof Complaint ? error.message : error);
-    process.exitCode = 2;
-  }
+  const { values } = parse(args);
+  if (values.help === true) console.log(USAGE);
+  else report(audit(values));
 }
 
 function parse(args: readonly string[]) {
@@ -54,20 +48,13 @@ function parse(args: readonly string[]) {
 }
 
 function audit(options: { remote?: boolean; state?: string; config?: string }): Finding[] {
-  const state = resolve(options.state ?? DEFAULT_STATE);
-  const where = options.remote === true ? ["--remote"] : ["--local", `--persist-to=${state}`];
-  const command = inlined(selectAudit({ q: "audit", now: Date.now(), limit: FINDINGS_MAX }));
-  const config = resolve(options.config ?? join(ROOT, "wrangler.toml"));
-  const wrangler = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
-  const flags = ["--json", `--config=${config}`, `--command=${command}`];
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [wrangler, "d1", "execute", "DB", ...where, ...flags],
-    { encoding: "utf8", env: { ...process.env, CI: "1", WRANGLER_SEND_METRICS: "false" } },
-  );
-  if (status !== 0) throw new Complaint(`wrangler d1 execute failed:\n${stdout}${stderr}`);
-  const [result] = JSON.parse(stdout) as { results: Finding[] }[];
-  return result?.results ?? [];
+  const database = {
+    remote: options.remote === true,
+    state: resolve(options.state ?? DEFAULT_STATE),
+    config: resolve(options.config ?? join(ROOT, "wrangler.toml")),
+  };
+  const sql = inlined(selectAudit({ q: "audit", now: Date.now(), limit: FINDINGS_MAX }));
+  return select(database, sql) as Finding[];
 }
 
 /** The audit's parameters are numbers; wrangler takes none. */
@@ -85,4 +72,4 @@ function report(findings: readonly Finding[]): void {
   if (findings.length > 0) process.exitCode = 1;
 }
 
-main(process.argv.slice(2));
+await command(() => main(process.argv.slice(2)), 2);

@@ -8,13 +8,12 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { Complaint } from "./complaint.ts";
 import { ProcessGroup } from "./process-group.ts";
+import { quietly, ROOT, WRANGLER } from "./wrangler.ts";
 
-export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DOCUMENTS = { name: "documents", directory: join(ROOT, "examples", "documents") };
 const SERVICE_CONFIG = join(DOCUMENTS.directory, "service.toml");
-const WRANGLER = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
 const SERVICE_NAME = "workflow-engine-cloudflare";
 const START_TIMEOUT_MS = 60_000;
 
@@ -36,11 +35,6 @@ export interface DevOptions {
 }
 
 export type Row = Readonly<Record<string, unknown>>;
-
-/** A failure that a person can do something about: its message is all there is to say. */
-export class Complaint extends Error {
-  override readonly name = "Complaint";
-}
 
 export class DevProcesses {
   readonly serviceUrl: string;
@@ -197,19 +191,9 @@ export class DevProcesses {
     return group;
   }
 
-  /** Nothing here needs an account or the network, so nothing may ask for them or wait for them. */
   #environment(): Record<string, string | undefined> {
     return {
-      ...process.env,
-      CI: "1",
-      NO_COLOR: "1",
-      FORCE_COLOR: "0",
-      WRANGLER_SEND_METRICS: "false",
-      WRANGLER_SEND_ERROR_REPORTS: "false",
-      WRANGLER_WRITE_LOGS: "false",
-      // Without its banner, wrangler does not look for a newer version of itself.
-      WRANGLER_HIDE_BANNER: "true",
-      CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      ...quietly(join(this.#scratchDir, "registry")),
       // Once in a while workerd 2026-10-23 dies in V8 (OptimizedJSFrame::Summarize) when it takes the
       // stack of optimized code, and what Miniflare then restarts has lost its service bindings.
       // Without the optimizing compilers there is no such code; nothing here needs their speed.
@@ -218,7 +202,6 @@ export class DevProcesses {
         "--no-maglev",
         ...(this.#options.v8Flags ?? []),
       ].join(" "),
-      WRANGLER_REGISTRY_PATH: join(this.#scratchDir, "registry"),
     };
   }
 

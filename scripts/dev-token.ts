@@ -5,7 +5,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ROOT } from "./dev-processes.ts";
+import { Complaint } from "./complaint.ts";
+import { ROOT } from "./wrangler.ts";
 
 const FILE = join(ROOT, ".dev.vars");
 const TOKEN = /^# token: (\S+)$/m;
@@ -17,11 +18,22 @@ export interface DevToken {
 }
 
 export async function devToken(): Promise<DevToken> {
-  const known = TOKEN.exec(await readFile(FILE, "utf8").catch(() => ""))?.[1];
+  const there = await readFile(FILE, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  const known = TOKEN.exec(there)?.[1];
+  if (known === undefined && /^\s*(export\s+)?API_TOKENS\s*=/m.test(there)) {
+    throw new Complaint(
+      "The file .dev.vars has API_TOKENS of your own: add the line `# token: TOKEN` with one of them, or take API_TOKENS out.",
+    );
+  }
   const token = known ?? `dev-${randomBytes(18).toString("base64url")}`;
   const made = { token, apiTokens: apiTokensOf(token) };
   if (known === undefined) {
-    await writeFile(FILE, `# token: ${token}\nAPI_TOKENS='${made.apiTokens}'\n`, { mode: 0o600 });
+    const gap = there === "" || there.endsWith("\n") ? "" : "\n";
+    const own = `# token: ${token}\nAPI_TOKENS='${made.apiTokens}'\n`;
+    await writeFile(FILE, there + gap + own, { mode: 0o600 });
   }
   return made;
 }

@@ -10,7 +10,8 @@ import {
   documentTooLarge,
   FILES_MAX,
 } from "../examples/documents/src/limits.ts";
-import { Complaint, ROOT } from "./dev-processes.ts";
+import { Complaint } from "./complaint.ts";
+import { ROOT } from "./wrangler.ts";
 
 /** Packages that are installed here and have a README of some size. */
 const PACKAGES = [

@@ -3,31 +3,29 @@
  * documents through the pipeline, the report, and everything stopped again.
  */
 import { randomUUID } from "node:crypto";
+import { mkdir } from "node:fs/promises";
 import { AppClient, follow } from "./app-client.ts";
-import { DEFAULT_STATE, readArguments, type StartArguments, USAGE } from "./arguments.ts";
+import { readArguments, type StartArguments, USAGE } from "./arguments.ts";
+import { Complaint, command } from "./complaint.ts";
 import { devToken } from "./dev-token.ts";
-import { Complaint, DevProcesses, isPortFree } from "./dev-processes.ts";
+import { DevProcesses, isPortFree } from "./dev-processes.ts";
 import { chooseDisplay } from "./display.ts";
 import { installedReadmes, readDocuments } from "./documents.ts";
+import { DEFAULT_STATE } from "./wrangler.ts";
 
 /** Every minute in production; here nobody wants to wait for what a restart has lost. */
 const SWEEP_EVERY_MS = 2_000;
 
-/** Never rejects; leaves the outcome in `process.exitCode`. */
 async function main(args: readonly string[]): Promise<void> {
-  try {
-    const options = readArguments(args, process.env);
-    if (options.help) console.log(USAGE);
-    else await start(options);
-  } catch (error) {
-    console.error(error instanceof Complaint ? `\n${error.message}` : error);
-    process.exitCode = 1;
-  }
+  const options = readArguments(args, process.env);
+  if (options.help) console.log(USAGE);
+  else await start(options);
 }
 
 async function start(options: StartArguments): Promise<void> {
   const { files, servicePort, appPort } = options;
   const documents = files.length === 0 ? await installedReadmes() : await readDocuments(files);
+  await mkdir(options.stateDir, { recursive: true });
   await requirePort(servicePort, "--service-port");
   await requirePort(appPort, "--app-port");
   const { token, apiTokens } = await devToken();
@@ -104,7 +102,7 @@ function whereToLook(options: StartArguments, corpusId: string, token: string): 
 }
 
 function explorer(options: StartArguments): string {
-  return `http://localhost:${options.servicePort}/cdn-cgi/explorer`;
+  return `http://localhost:${options.servicePort}/cdn-cgi/local/explorer`;
 }
 
 async function requirePort(port: number, flag: string): Promise<void> {
@@ -141,4 +139,4 @@ function say(text: string): void {
   console.log(text);
 }
 
-await main(process.argv.slice(2));
+await command(() => main(process.argv.slice(2)));

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { SCOPES } from "../src/changes/scopes.ts";
-import { Complaint } from "./dev-processes.ts";
+import { Complaint, command } from "./complaint.ts";
 import { devToken } from "./dev-token.ts";
 
 const USAGE = `Usage: npm run token -- [options]
@@ -33,16 +33,24 @@ function entryOf(token: string, { name, scopes, expires }: Record<string, string
   };
 }
 
+function parse() {
+  try {
+    return parseArgs({
+      options: {
+        name: { type: "string" },
+        scopes: { type: "string" },
+        expires: { type: "string" },
+        dev: { type: "boolean" },
+        help: { type: "boolean" },
+      },
+    });
+  } catch (error) {
+    throw new Complaint(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  }
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      name: { type: "string" },
-      scopes: { type: "string" },
-      expires: { type: "string" },
-      dev: { type: "boolean" },
-      help: { type: "boolean" },
-    },
-  });
+  const { values } = parse();
   if (values.help === true) return console.log(USAGE);
   if (values.dev === true) {
     return console.log(`token: ${(await devToken()).token}\n.dev.vars knows it.`);
@@ -53,11 +61,4 @@ async function main(): Promise<void> {
   console.log(`token: ${token}\nentry of API_TOKENS: ${JSON.stringify(entry)}`);
 }
 
-try {
-  await main();
-} catch (error) {
-  const told = error instanceof Complaint || error instanceof TypeError;
-  if (!told) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  process.exitCode = 1;
-}
+await command(main);

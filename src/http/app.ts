@@ -4,7 +4,7 @@ import { secureHeaders } from "hono/secure-headers";
 import { newCommitId, withDeadline } from "../changes/index.ts";
 import { Connection } from "../client/connection.ts";
 import { openStore } from "../queue/index.ts";
-import { describeComponents, documentOf, DOCS_PAGE } from "./document.ts";
+import { describeComponents, documentOf, DOCS_FILES, DOCS_PAGE, DOCS_POLICY } from "./document.ts";
 import { callerOf, corsOrigins } from "./callers.ts";
 import { logLine } from "./log-line.ts";
 import { HEADERS } from "./operation.ts";
@@ -53,7 +53,20 @@ app.get("/readyz", async (context) => {
 });
 app.get("/", (context) => context.redirect("/docs"));
 app.get("/openapi.json", (context) => context.json(document()));
-app.get("/docs", (context) => context.html(DOCS_PAGE));
+app.get("/docs", secureHeaders({ contentSecurityPolicy: DOCS_POLICY }), (context) =>
+  context.html(DOCS_PAGE),
+);
+for (const path of DOCS_FILES.map((file) => `/docs/${file}`)) {
+  app.get(path, async (context) => {
+    const { ASSETS } = context.env;
+    // The assets know nothing of where the app is mounted.
+    const asset = new URL(path, context.req.url);
+    const { headers } = context.req.raw;
+    const answer = await ASSETS?.fetch(new Request(asset, { headers }));
+    if (answer !== undefined && answer.status !== 404) return new Response(answer.body, answer);
+    throw new HttpFault("NO_SUCH_ROUTE", `This deployment has no asset ${path}`);
+  });
+}
 
 app.use("/v1/*", async (context, next) => {
   const allowed = corsOrigins(context.env);

@@ -4,6 +4,7 @@ import { ACCESS_HEADER } from "./access.ts";
 import { HEADERS, PARAMETERS } from "./operation.ts";
 import { exampleOf, ANSWERED_CODES } from "./problem.ts";
 import { kindOf } from "./problem-kinds.ts";
+import { VERSION } from "../version.ts";
 import type { AppEnv } from "./support.ts";
 
 const ABOUT = `Multi-stage workflows on Cloudflare with no server: runs, stages, jobs, outbox and more in D1, with real transactions.
@@ -15,7 +16,7 @@ const DOCUMENT = {
   openapi: "3.1.0",
   info: {
     title: "workflow-engine-cloudflare",
-    version: "1.0.0",
+    version: VERSION,
     description: ABOUT,
     license: { name: "MIT", identifier: "MIT" },
   },
@@ -35,19 +36,38 @@ const DOCUMENT = {
   ],
 };
 
+/** The files of `assets/docs` that the page needs. The Worker answers with no others. */
+export const DOCS_FILES = ["page.css", "page.js", "swagger-ui.css", "swagger-ui-bundle.js"];
+
 /**
- * Scalar, the reader of the OpenAPI document. What it is given may hold tokens, so it is one version, of these bytes: `openssl dgst
- * -sha384 -binary dist/browser/standalone.js | base64` of the package.
+ * Shows the document with Swagger UI. Its addresses are relative, so that it works wherever the app is mounted. The text in it stays
+ * where there is no script, or where the deployment has no assets.
  */
 export const DOCS_PAGE = `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>workflow-engine-cloudflare API</title></head>
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>workflow-engine-cloudflare API</title>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="docs/swagger-ui.css"><link rel="stylesheet" href="docs/page.css">
+</head>
 <body>
-<noscript>The API's document is <a href="/openapi.json">/openapi.json</a>.</noscript>
-<script id="api-reference" data-url="/openapi.json"></script>
-<script src="https://cdn.jsdelivr.net/npm/@scalar/api-reference@1.72.1/dist/browser/standalone.js" integrity="sha384-U11tb2XnKvmwt8RlTvnwUnYgrN+ur4Xyh9htLhjajWNR/Oyl5AX5DEz00qRmlrmK" crossorigin="anonymous"></script>
+<form><label>Token <input id="token" type="password" autocomplete="off" autofocus></label> (<code>npm run token</code> makes one; it stays in this page)</form>
+<div id="reader"><p>The API's document is <a href="openapi.json">openapi.json</a>. To show it here, this page needs scripts, and the assets of the deployment (docs/http.md).</p></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script type="module" src="docs/page.js"></script>
 </body>
 </html>`;
+
+/** What is entered in the page is a token: no script but ours runs, and nothing is sent to anybody else. Swagger UI's icons are data. */
+export const DOCS_POLICY = {
+  defaultSrc: ["'none'"],
+  scriptSrc: ["'self'"],
+  styleSrc: ["'self'"],
+  imgSrc: ["'self'", "data:"],
+  connectSrc: ["'self'"],
+  baseUri: ["'none'"],
+  formAction: ["'none'"],
+  frameAncestors: ["'none'"],
+};
 
 /** Registers what the operations refer to by name. */
 export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<AppEnv>): void {

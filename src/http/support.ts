@@ -31,6 +31,8 @@ export interface HttpEnv extends WorkflowEngineEnv, AccessEnv {
   /** Origins that browsers may call from, separated by commas; absent: none. */
   readonly CORS_ORIGINS?: string;
   readonly RATE_LIMITER?: RateLimiter;
+  /** The folder `assets`, with what the page `/docs` needs. */
+  readonly ASSETS?: Pick<Fetcher, "fetch">;
 }
 
 export interface AppEnv {

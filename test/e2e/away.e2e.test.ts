@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { apiTokensOf } from "../../scripts/dev-token.ts";
-import { type DevProcesses, ROOT } from "../../scripts/dev-processes.ts";
+import type { DevProcesses } from "../../scripts/dev-processes.ts";
+import { ROOT } from "../../scripts/wrangler.ts";
 import { connectHttp } from "../../src/client/index.ts";
 import type { JobRecord } from "../../src/contract/index.ts";
 import { type Dev, startDev } from "./support.ts";

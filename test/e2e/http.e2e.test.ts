@@ -4,7 +4,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiTokensOf } from "../../scripts/dev-token.ts";
-import { type DevProcesses, ROOT } from "../../scripts/dev-processes.ts";
+import type { DevProcesses } from "../../scripts/dev-processes.ts";
+import { ROOT } from "../../scripts/wrangler.ts";
 import { connectHttp, watchEvents } from "../../src/client/index.ts";
 import { type Dev, startDev } from "./support.ts";
 

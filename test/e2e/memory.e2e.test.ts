@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { type ClientRequest, request } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ROOT } from "../../scripts/dev-processes.ts";
+import { ROOT } from "../../scripts/wrangler.ts";
 import { type Dev, startDev } from "./support.ts";
 
 const HEAP_MB = 80;

@@ -8,7 +8,8 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { AppClient, follow } from "../../scripts/app-client.ts";
-import { type DevProcesses, ROOT } from "../../scripts/dev-processes.ts";
+import type { DevProcesses } from "../../scripts/dev-processes.ts";
+import { ROOT } from "../../scripts/wrangler.ts";
 import { type Dev, startDev } from "./support.ts";
 
 const DOCUMENTS = 25;
@@ -91,7 +92,7 @@ async function crashAfter(corpusId: string, completed: number) {
 
 /** What `npm run audit` prints. */
 function audit(): string {
-  const script = join(ROOT, "scripts", "audit.mjs");
+  const script = join(ROOT, "scripts", "audit.ts");
   return spawnSync(process.execPath, [script, "--state", dev.stateDir], { encoding: "utf8" })
     .stdout;
 }

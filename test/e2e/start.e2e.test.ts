@@ -6,7 +6,8 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { freePort, isPortFree, ROOT } from "../../scripts/dev-processes.ts";
+import { freePort, isPortFree } from "../../scripts/dev-processes.ts";
+import { ROOT } from "../../scripts/wrangler.ts";
 
 let folder: string;
 let ports: { service: number; app: number };
@@ -24,7 +25,7 @@ afterEach(async () => {
 function start(...args: string[]) {
   const own = ["--state", join(folder, "state")];
   const portFlags = ["--service-port", String(ports.service), "--app-port", String(ports.app)];
-  const script = join(ROOT, "scripts", "start.mjs");
+  const script = join(ROOT, "scripts", "start.ts");
   const child = spawn(process.execPath, [script, ...own, ...portFlags, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     // So that nothing remains of the one that is killed before it can clean up.
@@ -56,6 +57,35 @@ describe("npm start", () => {
       expect(run.output).toContain("Where to look further");
       await expectPortsFree();
     }
+  });
+
+  it("prints no address that does not answer, and no command that fails", async () => {
+    const file = join(folder, "own.md");
+    await writeFile(file, "# Own\n\ntext\n");
+    const run = start("--keep", file);
+    await vi.waitUntil(() => run.output.includes("keep running"), { timeout: 120_000 });
+    const token = /Bearer ([\w-]+)/.exec(run.output)?.[1] ?? "";
+    const addresses = new Set([...run.output.matchAll(/http:\/\/[^\s"',]+/g)].map(([url]) => url));
+    expect(addresses.size).toBeGreaterThanOrEqual(6);
+    for (const url of addresses) {
+      const headers = { Authorization: `Bearer ${token}` };
+      const response = await fetch(url, { headers });
+      expect(response.status, url).toBe(200);
+      await response.body?.cancel();
+    }
+    const commands = [...run.output.matchAll(/(?:All stages|Stranded\?) +(.+)/g)];
+    expect(commands).toHaveLength(2);
+    for (const [, command = ""] of commands) {
+      const { status, stderr } = spawnSync(command, {
+        cwd: ROOT,
+        shell: true,
+        encoding: "utf8",
+        env: { ...process.env, CI: "1", WRANGLER_SEND_METRICS: "false" },
+      });
+      expect(status, `${command}: ${stderr}`).toBe(0);
+    }
+    run.child.kill("SIGTERM");
+    await run.ended;
   });
 
   it.each(["SIGINT", "SIGTERM"] as const)("stops everything on %s", async (signal) => {
@@ -125,7 +155,7 @@ async function occupy(port: number): Promise<Server> {
 
 describe("npm run token", () => {
   const token = (...args: string[]) =>
-    spawnSync(process.execPath, [join(ROOT, "scripts", "token.mjs"), ...args], {
+    spawnSync(process.execPath, [join(ROOT, "scripts", "token.ts"), ...args], {
       encoding: "utf8",
     });
 

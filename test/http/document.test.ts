@@ -6,6 +6,8 @@ import { embed } from "../../src/embed.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { type Operation, operations, resolved, theDocument } from "./document.ts";
+import type { HttpEnv } from "../../src/http/support.ts";
+import manifest from "../../package.json";
 import { ADMIN, call, ended, send, URL_OF_SERVICE } from "./support.ts";
 
 const document = await theDocument();
@@ -88,15 +90,75 @@ describe("every operation of the document", () => {
 });
 
 describe("the page that shows the document", () => {
-  it("loads one version of its reader, of known bytes, and nothing that its headers forbid", async () => {
-    const response = await send(new Request(`${URL_OF_SERVICE}/docs`));
-    const scripts = [...(await response.text()).matchAll(/<script src="([^"]*)"([^>]*)>/g)];
-    expect(scripts).toHaveLength(1);
-    const [[, source = "", attributes = ""] = []] = scripts;
-    expect(source).toMatch(/@\d+\.\d+\.\d+\//);
-    expect(attributes).toMatch(/ integrity="sha384-[A-Za-z0-9+/]{64}" crossorigin="anonymous"/);
-    expect(response.headers.get("Content-Security-Policy")).toBeNull();
-    expect(response.headers.get("Cross-Origin-Embedder-Policy")).toBeNull();
+  const page = async () => send(new Request(`${URL_OF_SERVICE}/docs`));
+  const namedIn = (html: string) =>
+    [...html.matchAll(/ (?:src|href)="([^"]*)"/g)].map(([, named = ""]) => named);
+
+  it("has all that it needs from the Worker itself", async () => {
+    const needed = namedIn(await (await page()).text()).filter((named) => named !== "data:,");
+    expect(needed).toHaveLength(5);
+    for (const named of needed) {
+      const url = new URL(named, `${URL_OF_SERVICE}/docs`);
+      expect(url.origin).toBe(URL_OF_SERVICE);
+      const response = await send(new Request(url));
+      expect(response.status, named).toBe(200);
+      expect(response.headers.get("X-Content-Type-Options")).toBe("nosniff");
+      expect(response.headers.get("Content-Type")).toMatch(
+        /^(text\/(css|javascript)|application\/json)/,
+      );
+      expect((await response.text()).length, named).toBeGreaterThan(100);
+    }
+  });
+
+  it("names what is beside it, so that it can be mounted anywhere", async () => {
+    const named = namedIn(await (await page()).text());
+    expect(named.filter((address) => address.startsWith("/"))).toEqual([]);
+  });
+
+  it("runs no script but its own, sends nothing to anybody else, and is shown in no other page", async () => {
+    const policy = (await page()).headers.get("Content-Security-Policy") ?? "";
+    const directives = new Map(
+      policy.split("; ").map((directive) => {
+        const [name = "", ...sources] = directive.split(" ");
+        return [name, sources.join(" ")];
+      }),
+    );
+    expect(Object.fromEntries(directives)).toEqual({
+      "default-src": "'none'",
+      "script-src": "'self'",
+      "style-src": "'self'",
+      "img-src": "'self' data:",
+      "connect-src": "'self'",
+      "base-uri": "'none'",
+      "form-action": "'none'",
+      "frame-ancestors": "'none'",
+    });
+  });
+
+  it("has no script and no style in itself, which its policy would refuse", async () => {
+    const html = await (await page()).text();
+    expect(html).not.toMatch(/<style| style=| on\w+=|<script>|javascript:/);
+    expect([...html.matchAll(/<script[^>]*>([^<]*)/g)].map(([, text]) => text)).toEqual(["", ""]);
+  });
+
+  it.each(["no.js", "page.map", "swagger-ui.LICENSE.txt", "..%2fx"])(
+    "answers with nothing else of the assets: %s",
+    async (file) => {
+      const response = await send(new Request(`${URL_OF_SERVICE}/docs/${file}`));
+      expect(response.status).toBe(404);
+    },
+  );
+
+  it("says where the document is when the deployment has no assets", async () => {
+    const without = { ASSETS: undefined } as unknown as Partial<HttpEnv>;
+    const html = await send(new Request(`${URL_OF_SERVICE}/docs`), without);
+    expect(await html.text()).toContain('<a href="openapi.json">');
+    const script = await send(new Request(`${URL_OF_SERVICE}/docs/page.js`), without);
+    expect(await codeOf(script)).toBe("NO_SUCH_ROUTE");
+  });
+
+  it("says the version of the package", () => {
+    expect(document.info.version).toBe(manifest.version);
   });
 });
 

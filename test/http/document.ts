@@ -4,6 +4,7 @@ import { send, URL_OF_SERVICE } from "./support.ts";
 
 export type Schema = Readonly<Record<string, unknown>>;
 export interface Document {
+  readonly info: { readonly version: string };
   readonly components: { readonly schemas: Record<string, Schema> };
   readonly paths: Record<string, Record<string, unknown>>;
   readonly tags: readonly { readonly name: string; readonly description: string }[];

@@ -53,6 +53,32 @@ describe("the package", () => {
     expect(named.length).toBeGreaterThan(10);
     expect(named.filter((path) => !existsSync(join(consumer.package, path)))).toEqual([]);
   });
+
+  it.each(["page.css", "page.js", "swagger-ui.css", "swagger-ui-bundle.js"])(
+    "has the page of the API's document: %s",
+    (file) => {
+      expect(existsSync(join(consumer.package, "assets", "docs", file))).toBe(true);
+    },
+  );
+
+  it("tells a project of one's own to install what it is itself tested with", () => {
+    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+    const { version, devDependencies, peerDependencies } = JSON.parse(
+      readFileSync(join(ROOT, "package.json"), "utf8"),
+    );
+    expect(readme).toContain(`npm install ./${NAME}-${version}.tgz\n`);
+    const pinned = ["wrangler", "node", "@cloudflare/workers-types"].map(
+      (name) => `${name}@${devDependencies[name]}`,
+    );
+    expect(readme).toContain(`npm install -D -E ${pinned.join(" ")}\n`);
+    expect(peerDependencies.wrangler).toBe(`>=${devDependencies.wrangler}`);
+  });
+
+  it("runs nothing when it is installed", () => {
+    const { scripts } = JSON.parse(readFileSync(join(consumer.package, "package.json"), "utf8"));
+    const own = Object.keys(scripts);
+    expect(own.filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
+  });
 });
 
 /** Bytes after compression of what a bundler makes of it for production. */

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
-import { ROOT } from "../../../scripts/dev-processes.ts";
+import { ROOT } from "../../../scripts/wrangler.ts";
 import { apiTokensOf } from "../../../scripts/dev-token.ts";
 import { connectHttp } from "../../../src/client/index.ts";
 import { registerSuite } from "../../../src/testing/conformance/harness.ts";

@@ -1,0 +1,107 @@
+/** wrangler, as our commands run it: this folder's own, asking nobody for anything, and seen by no other clone. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Complaint } from "./complaint.ts";
+
+export const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** Where `wrangler dev` in this folder keeps its database by default. */
+export const DEFAULT_STATE = join(ROOT, ".wrangler", "state");
+export const WRANGLER = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
+
+/**
+ * `wrangler dev` processes find one another by name in a folder, which all of a user's share by default: a second clone, whose service
+ * has the same name, would take the place of the first. Each clone has its own.
+ */
+export const REGISTRY = join(ROOT, ".wrangler", "registry");
+
+type Environment = Record<string, string | undefined>;
+
+/** Nothing here needs an account or the network, so nothing may ask for them or wait for them. */
+export function quietly(registry = REGISTRY): Environment {
+  return {
+    ...process.env,
+    CI: "1",
+    NO_COLOR: "1",
+    FORCE_COLOR: "0",
+    WRANGLER_SEND_METRICS: "false",
+    WRANGLER_SEND_ERROR_REPORTS: "false",
+    WRANGLER_WRITE_LOGS: "false",
+    // Without its banner, wrangler does not look for a newer version of itself.
+    WRANGLER_HIDE_BANNER: "true",
+    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    WRANGLER_REGISTRY_PATH: registry,
+  };
+}
+
+export interface Database {
+  readonly remote: boolean;
+  readonly state: string;
+  /** The wrangler.toml that binds the database as DB. */
+  readonly config: string;
+}
+
+/** The rows of a SELECT. */
+export function select(database: Database, sql: string): unknown[] {
+  const { remote, state, config } = database;
+  if (!existsSync(config)) {
+    throw new Complaint(`There is no file ${config}: name your wrangler.toml with --config.`);
+  }
+  // wrangler would make an empty one.
+  if (!remote && !existsSync(join(state, "v3", "d1"))) throw new Complaint(noTables(database));
+  const where = remote ? ["--remote"] : ["--local", `--persist-to=${state}`];
+  const flags = ["--json", `--config=${config}`, `--command=${sql}`];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [WRANGLER, "d1", "execute", "DB", ...where, ...flags],
+    { encoding: "utf8", env: quietly() },
+  );
+  const answer = parsed(stdout);
+  if (status !== 0 || !Array.isArray(answer)) throw new Complaint(told(answer, stderr, database));
+  return (answer as { results: unknown[] }[])[0]?.results ?? [];
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const noTables = ({ remote, state, config }: Database): string => {
+  const where = remote
+    ? "--remote"
+    : `--local${state === DEFAULT_STATE ? "" : ` --persist-to ${state}`}`;
+  const which = config === join(ROOT, "wrangler.toml") ? "" : ` --config ${config}`;
+  return `The ${remote ? "deployed" : "local"} database lacks tables: run \`npx wrangler d1 migrations apply DB ${where}${which}\` first.`;
+};
+
+/** One sentence for what wrangler answered, in JSON or in a box of colours. */
+function told(answer: unknown, stderr: string, database: Database): string {
+  const { error } = (answer ?? {}) as { error?: { text?: unknown; notes?: { text?: unknown }[] } };
+  const notes = (error?.notes ?? []).map(({ text }) => text);
+  const texts = error === undefined ? errorLines(stderr) : [error.text, ...notes];
+  const why = texts.filter((text) => typeof text === "string" && text !== "").join("; ");
+  if (/no such (table|column)/i.test(why)) return noTables(database);
+  if (/Couldn't find (a D1 )?DB|Couldn't find DB/i.test(why)) {
+    return `${database.config} binds no D1 database as DB: name the wrangler.toml that does with --config.`;
+  }
+  if (/fetch failed|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|network/i.test(why)) {
+    return `Cloudflare's API cannot be reached (${why}): look at the network, and try again.`;
+  }
+  if (
+    /CLOUDFLARE_API_TOKEN|[Aa]uthenticat|not logged in|code: (9109|1000[01]|6003|7403)/.test(why)
+  ) {
+    return `Cloudflare does not let wrangler in: run \`npx wrangler login\`, or set CLOUDFLARE_API_TOKEN to a token that may read D1.`;
+  }
+  return `wrangler cannot read the database: ${why === "" ? "it says nothing" : why}.`;
+}
+
+function errorLines(stderr: string): string[] {
+  // oxlint-disable-next-line no-control-regex: the colours of a terminal.
+  const plain = stderr.replaceAll(/\u001B\[[\d;]*m/g, "");
+  const line = /ERROR\]\s*(.+)/.exec(plain)?.[1] ?? plain.trim().split("\n")[0] ?? "";
+  return [line.trim()];
+}

@@ -1,0 +1,280 @@
+/** Our npm scripts where they cannot work, and two clones on one machine. */
+import { spawn, spawnSync } from "node:child_process";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { freePort } from "../../scripts/dev-processes.ts";
+import { ROOT } from "../../scripts/wrangler.ts";
+
+const CLONED = [
+  "assets",
+  "examples",
+  "migrations",
+  "package.json",
+  "scripts",
+  "src",
+  "tsconfig.json",
+  "wrangler.toml",
+];
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "workflow-engine-commands-"));
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** This repository once more, with or without its packages. */
+async function clone(name: string, { installed }: { installed: boolean }): Promise<string> {
+  const root = join(folder, name);
+  await mkdir(root);
+  for (const part of CLONED) await cp(join(ROOT, part), join(root, part), { recursive: true });
+  if (installed) {
+    await symlink(join(ROOT, "node_modules"), join(root, "node_modules"), "junction");
+  }
+  return root;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The environment of somebody who has never used wrangler. */
+function nobodys(more: Environment = {}): Environment {
+  const home = { HOME: folder, XDG_CONFIG_HOME: join(folder, "config"), TMPDIR: folder };
+  const account = { CLOUDFLARE_API_TOKEN: undefined, CLOUDFLARE_ACCOUNT_ID: undefined };
+  return { ...process.env, ...home, ...account, ...more };
+}
+
+function npmRun(root: string, script: string, args: readonly string[] = [], env: Environment = {}) {
+  const command = ["run", "--silent", script, "--", ...args];
+  return spawnSync("npm", command, { cwd: root, encoding: "utf8", env: nobodys(env) });
+}
+
+interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One sentence that says what is to be done, and nothing of what is behind it. */
+function expectSentence({ status, stdout, stderr }: Outcome, what: RegExp): void {
+  expect(status).not.toBe(0);
+  expect(stdout).toBe("");
+  expect(stderr.trim()).toMatch(what);
+  expect(stderr.trim().split("\n")).toHaveLength(1);
+  expect(stderr).not.toMatch(/^\s*[[{]|\n\s+at |node:internal|\u001B/);
+}
+
+const scripts = Object.keys(
+  (JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as { scripts: object }).scripts,
+);
+
+describe("before npm ci", () => {
+  it.each(scripts)("npm run %s says so", async (script) => {
+    expectSentence(
+      npmRun(await clone("bare", { installed: false }), script),
+      /^Run `npm ci` first: /,
+    );
+  });
+
+  it("an install of other versions says which package differs", async () => {
+    const root = await clone("stale", { installed: false });
+    await mkdir(join(root, "node_modules", "@hono", "zod-openapi"), { recursive: true });
+    const stale = join(root, "node_modules", "@hono", "zod-openapi", "package.json");
+    await writeFile(stale, JSON.stringify({ version: "0.0.1" }));
+    expectSentence(npmRun(root, "token"), /@hono\/zod-openapi \d+\.\d+\.\d+ is not installed/);
+  });
+
+  it("a Node that is too old is told what to use", () => {
+    const old = `Object.defineProperty(process, "versions", { value: { node: "20.1.0" } })`;
+    const args = ["--import", `data:text/javascript,${encodeURIComponent(old)}`];
+    const script = join(ROOT, "scripts", "installed.mjs");
+    const outcome = spawnSync(process.execPath, [...args, script], { encoding: "utf8" });
+    expectSentence(outcome, /^This is Node 20\.1\.0, too old .* use the npm script/);
+  });
+});
+
+/** Cloudflare's API, as far as it refuses. */
+async function refusingApi(): Promise<{ server: Server; url: string }> {
+  const server = createServer((_request, response) => {
+    response.writeHead(403, { "Content-Type": "application/json" });
+    const errors = [{ code: 10000, message: "Authentication error" }];
+    response.end(JSON.stringify({ success: false, errors, messages: [], result: null }));
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return { server, url: `http://127.0.0.1:${port}` };
+}
+
+/** Like `npmRun`, while this process answers. */
+async function audit(args: readonly string[], env: Environment = {}): Promise<Outcome> {
+  const script = join(ROOT, "scripts", "audit.ts");
+  const child = spawn(process.execPath, [script, ...args], { env: nobodys(env) });
+  const outcome = { status: null as number | null, stdout: "", stderr: "" };
+  child.stdout.on("data", (data: Buffer) => (outcome.stdout += data.toString()));
+  child.stderr.on("data", (data: Buffer) => (outcome.stderr += data.toString()));
+  outcome.status = await new Promise((resolve) => child.once("close", resolve));
+  return outcome;
+}
+
+const account = { CLOUDFLARE_API_TOKEN: "wrong", CLOUDFLARE_ACCOUNT_ID: "0".repeat(32) };
+
+describe("npm run audit", () => {
+  const migrate =
+    /^The local database lacks tables: run `npx wrangler d1 migrations apply DB --local --persist-to \S+` first\.$/;
+
+  it("says that there is no local database yet, and makes none", async () => {
+    const state = join(folder, "none");
+    expectSentence(await audit(["--state", state]), migrate);
+    expect(await readdir(folder)).not.toContain("none");
+  });
+
+  it("says that the local database was never migrated", async () => {
+    const state = join(folder, "empty");
+    const flags = ["--local", `--persist-to=${state}`, "--command=SELECT 1"];
+    const wrangler = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
+    const made = spawnSync(process.execPath, [wrangler, "d1", "execute", "DB", ...flags], {
+      cwd: ROOT,
+      env: nobodys({ CI: "1" }),
+    });
+    expect(made.status).toBe(0);
+    expectSentence(await audit(["--state", state]), migrate);
+  });
+
+  it("names the configuration that is not there, or binds no database", async () => {
+    const config = join(folder, "none.toml");
+    expectSentence(
+      await audit(["--config", config]),
+      /^There is no file .*none\.toml: .* --config/,
+    );
+    const state = join(folder, "state");
+    await mkdir(join(state, "v3", "d1"), { recursive: true });
+    const other = ["--config", join(ROOT, "examples", "documents", "wrangler.toml")];
+    const unbound = /binds no D1 database as DB: .* --config/;
+    expectSentence(await audit([...other, "--state", state]), unbound);
+    await writeFile(config, "name = \n");
+    const unreadable = /^wrangler cannot read the database: /;
+    expectSentence(await audit(["--config", config, "--state", state]), unreadable);
+  });
+
+  it("says how to be let in, without a token and with a wrong one", async () => {
+    const login =
+      /^Cloudflare does not let wrangler in: run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN/;
+    expectSentence(await audit(["--remote"]), login);
+    const { server, url } = await refusingApi();
+    const wrong = { ...account, CLOUDFLARE_API_BASE_URL: url };
+    expectSentence(await audit(["--remote"], wrong), login);
+    server.close();
+  });
+
+  it("says that Cloudflare's API cannot be reached", async () => {
+    const away = { ...account, CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${await freePort()}` };
+    expectSentence(await audit(["--remote"], away), /^Cloudflare's API cannot be reached/);
+  });
+});
+
+describe("npm run token -- --dev", () => {
+  it("says that .dev.vars cannot be read", async () => {
+    const root = await clone("odd", { installed: true });
+    await mkdir(join(root, ".dev.vars"));
+    expectSentence(npmRun(root, "token", ["--dev"]), /^The system refuses: EISDIR/);
+  });
+
+  it("adds the token to a .dev.vars that somebody wrote, and takes nothing from it", async () => {
+    const root = await clone("own", { installed: true });
+    const file = join(root, ".dev.vars");
+    await writeFile(file, "CORS_ORIGINS=https://a.example");
+    const { status, stdout } = npmRun(root, "token", ["--dev"]);
+    expect(status).toBe(0);
+    const text = await readFile(file, "utf8");
+    expect(text).toContain("CORS_ORIGINS=https://a.example\n# token: ");
+    expect(npmRun(root, "token", ["--dev"]).stdout).toBe(stdout);
+    expect(await readFile(file, "utf8")).toBe(text);
+    const own = "API_TOKENS='[]'\n";
+    await writeFile(file, own);
+    expectSentence(
+      npmRun(root, "token", ["--dev"]),
+      /^The file \.dev\.vars has API_TOKENS of your own: /,
+    );
+    expect(await readFile(file, "utf8")).toBe(own);
+  });
+});
+
+/** `npm run dev` in a clone, or `wrangler dev` of an app, until it is stopped. */
+function serve(cwd: string, script: string, args: readonly string[], port: number) {
+  const child = spawn(process.execPath, [script, ...args, `--port=${port}`, "--inspector-port=0"], {
+    cwd,
+    env: nobodys({ CI: "1", WRANGLER_SEND_METRICS: "false" }),
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const served = { output: "", stop: async () => {} };
+  const keep = (data: Buffer) => (served.output += data.toString());
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  served.stop = async () => {
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
+    await ended;
+  };
+  return served;
+}
+
+const statusOf = async (url: string) =>
+  await fetch(url).then(
+    (response) => response.status,
+    () => 0,
+  );
+
+describe("two clones on one machine", () => {
+  it("are not connected: an app finds the service of the clone that it names, migrated, and no other", async () => {
+    const [one, other] = [
+      await clone("one", { installed: true }),
+      await clone("other", { installed: true }),
+    ];
+    const [service, app] = [await freePort(), await freePort()];
+    const wrangler = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
+    const served = serve(one, join(one, "scripts", "dev.ts"), [], service);
+    const bound = async (root: string, line: string) => {
+      const directory = join(root, "examples", "documents");
+      await writeFile(join(directory, ".env"), `${line}\n`);
+      return serve(directory, wrangler, ["dev"], app);
+    };
+    try {
+      await vi.waitUntil(
+        async () => (await statusOf(`http://localhost:${service}/readyz`)) === 200,
+        {
+          timeout: 90_000,
+          interval: 200,
+        },
+      );
+      const line = /^WRANGLER_REGISTRY_PATH=.+$/m.exec(served.output)?.[0] ?? "";
+      expect(line).toBe(`WRANGLER_REGISTRY_PATH=${join(one, ".wrangler", "registry")}`);
+      // Nobody's registry but its own knows it.
+      const known = await readdir(folder, { recursive: true });
+      expect(known.filter((path) => /registry[/\\]workflow-engine-cloudflare$/.test(path))).toEqual(
+        [join("one", ".wrangler", "registry", "workflow-engine-cloudflare")],
+      );
+      const stranger = await bound(other, line.replace(one, other));
+      await vi.waitUntil(async () => (await statusOf(`http://localhost:${app}/health`)) !== 0, {
+        timeout: 60_000,
+        interval: 200,
+      });
+      expect(stranger.output).toContain("[not connected]");
+      expect(await statusOf(`http://localhost:${app}/health`)).not.toBe(200);
+      await stranger.stop();
+      const own = await bound(one, line);
+      await vi.waitUntil(async () => (await statusOf(`http://localhost:${app}/health`)) === 200, {
+        timeout: 60_000,
+        interval: 200,
+      });
+      await own.stop();
+    } finally {
+      await served.stop();
+    }
+  });
+});
