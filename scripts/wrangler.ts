@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { Complaint } from "./complaint.ts";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -100,8 +101,7 @@ function told(answer: unknown, stderr: string, database: Database): string {
 }
 
 function errorLines(stderr: string): string[] {
-  // oxlint-disable-next-line no-control-regex: the colours of a terminal.
-  const plain = stderr.replaceAll(/\u001B\[[\d;]*m/g, "");
+  const plain = stripVTControlCharacters(stderr);
   const line = /ERROR\]\s*(.+)/.exec(plain)?.[1] ?? plain.trim().split("\n")[0] ?? "";
   return [line.trim()];
 }

@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "n
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { freePort } from "../../scripts/dev-processes.ts";
 import { ROOT } from "../../scripts/wrangler.ts";
@@ -66,7 +67,8 @@ function expectSentence({ status, stdout, stderr }: Outcome, what: RegExp): void
   expect(stdout).toBe("");
   expect(stderr.trim()).toMatch(what);
   expect(stderr.trim().split("\n")).toHaveLength(1);
-  expect(stderr).not.toMatch(/^\s*[[{]|\n\s+at |node:internal|\u001B/);
+  expect(stderr).not.toMatch(/^\s*[[{]|\n\s+at |node:internal/);
+  expect(stderr).toBe(stripVTControlCharacters(stderr));
 }
 
 const scripts = Object.keys(

@@ -92,27 +92,27 @@ describe("every operation of the document", () => {
 describe("the page that shows the document", () => {
   const page = async () => send(new Request(`${URL_OF_SERVICE}/docs`));
   const namedIn = (html: string) =>
-    [...html.matchAll(/ (?:src|href)="([^"]*)"/g)].map(([, named = ""]) => named);
+    [...html.matchAll(/ (?:src|href)="([^"]*)"/g)].map(([, address = ""]) => address);
 
   it("has all that it needs from the Worker itself", async () => {
-    const needed = namedIn(await (await page()).text()).filter((named) => named !== "data:,");
+    const needed = namedIn(await (await page()).text()).filter((address) => address !== "data:,");
     expect(needed).toHaveLength(5);
-    for (const named of needed) {
-      const url = new URL(named, `${URL_OF_SERVICE}/docs`);
+    for (const address of needed) {
+      const url = new URL(address, `${URL_OF_SERVICE}/docs`);
       expect(url.origin).toBe(URL_OF_SERVICE);
       const response = await send(new Request(url));
-      expect(response.status, named).toBe(200);
+      expect(response.status, address).toBe(200);
       expect(response.headers.get("X-Content-Type-Options")).toBe("nosniff");
       expect(response.headers.get("Content-Type")).toMatch(
         /^(text\/(css|javascript)|application\/json)/,
       );
-      expect((await response.text()).length, named).toBeGreaterThan(100);
+      expect((await response.text()).length, address).toBeGreaterThan(100);
     }
   });
 
   it("names what is beside it, so that it can be mounted anywhere", async () => {
-    const named = namedIn(await (await page()).text());
-    expect(named.filter((address) => address.startsWith("/"))).toEqual([]);
+    const addresses = namedIn(await (await page()).text());
+    expect(addresses.filter((address) => address.startsWith("/"))).toEqual([]);
   });
 
   it("runs no script but its own, sends nothing to anybody else, and is shown in no other page", async () => {

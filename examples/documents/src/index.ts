@@ -9,6 +9,7 @@
  *   GET  /events                 outbox events that nobody has published yet
  *   POST /events/published       takes note that they have been published
  *   GET  /health                 whether the service can be reached
+ *   GET  /                       these, in a line each
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { Hono, type HonoRequest } from "hono";
@@ -91,6 +92,11 @@ app.post("/events/published", async (context) => {
 app.get("/health", async (context) => {
   await context.var.backend.persistence.getRunStatus("health");
   return context.json({ ok: true });
+});
+
+app.get("/", (context) => {
+  const own = app.routes.filter(({ method }) => method !== "ALL");
+  return context.text(own.map(({ method, path }) => `${method} ${path}\n`).join(""));
 });
 
 app.onError((error, context) => {
