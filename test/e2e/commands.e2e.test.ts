@@ -220,7 +220,8 @@ function serve(cwd: string, script: string, args: readonly string[], port: numbe
   child.stderr.on("data", keep);
   const ended = new Promise((resolve) => child.once("close", resolve));
   served.stop = async () => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGTERM");
+    const running = child.exitCode === null && child.signalCode === null;
+    if (child.pid !== undefined && running) process.kill(-child.pid, "SIGTERM");
     await ended;
   };
   return served;
@@ -240,11 +241,14 @@ describe("two clones on one machine", () => {
     ];
     const [service, app] = [await freePort(), await freePort()];
     const wrangler = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
+    const apps: ReturnType<typeof serve>[] = [];
     const served = serve(one, join(one, "scripts", "dev.ts"), [], service);
     const bound = async (root: string, line: string) => {
       const directory = join(root, "examples", "documents");
       await writeFile(join(directory, ".env"), `${line}\n`);
-      return serve(directory, wrangler, ["dev"], app);
+      const worker = serve(directory, wrangler, ["dev"], app);
+      apps.push(worker);
+      return worker;
     };
     try {
       await vi.waitUntil(
@@ -269,14 +273,13 @@ describe("two clones on one machine", () => {
       expect(stranger.output).toContain("[not connected]");
       expect(await statusOf(`http://localhost:${app}/health`)).not.toBe(200);
       await stranger.stop();
-      const own = await bound(one, line);
+      await bound(one, line);
       await vi.waitUntil(async () => (await statusOf(`http://localhost:${app}/health`)) === 200, {
         timeout: 60_000,
         interval: 200,
       });
-      await own.stop();
     } finally {
-      await served.stop();
+      await Promise.all([served, ...apps].map((worker) => worker.stop()));
     }
   });
 });
