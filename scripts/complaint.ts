@@ -1,5 +1,8 @@
 /** How our commands end when something is wrong: with a sentence that says what to do, never with a stack. */
 
+/** Taken at once: it may be gone before anybody asks. */
+const PARENT = process.ppid;
+
 /** A failure that a person can do something about: its message is all there is to say. */
 export class Complaint extends Error {
   override readonly name = "Complaint";
@@ -14,6 +17,16 @@ export async function command(main: () => void | Promise<void>, exitCode = 1): P
     if (process.env["DEBUG"]) console.error(error);
     process.exitCode = exitCode;
   }
+}
+
+/** An npm that is told to end does not pass it on; it, or its shell, just is not there any more. */
+export function whenAbandoned(then: () => void): void {
+  const watch = setInterval(() => {
+    if (process.ppid === PARENT) return;
+    clearInterval(watch);
+    then();
+  }, 500);
+  watch.unref();
 }
 
 function sentenceOf(error: unknown): string {

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Complaint } from "./complaint.ts";
 import { ProcessGroup } from "./process-group.ts";
-import { quietly, ROOT, WRANGLER } from "./wrangler.ts";
+import { failureOf, quietly, ROOT, WRANGLER } from "./wrangler.ts";
 
 const DOCUMENTS = { name: "documents", directory: join(ROOT, "examples", "documents") };
 const SERVICE_CONFIG = join(DOCUMENTS.directory, "service.toml");
@@ -177,7 +177,7 @@ export class DevProcesses {
     const process = this.#spawn(name, ROOT, [...command.split(" "), ...args]);
     const { code, stdout } = await process.finished();
     if (code === 0) return stdout;
-    throw new Complaint(`wrangler ${command} failed:\n${process.lastOutput}`);
+    throw failureOf(`wrangler ${command} failed`, process.lastOutput);
   }
 
   #persistTo(): string[] {
@@ -214,10 +214,11 @@ export class DevProcesses {
       const response = await fetch(url, { signal }).catch(() => null);
       if (response?.ok === true) return;
       if (response !== null) last = `${response.status} ${await response.text().catch(() => "")}`;
-      if (worker.exited) throw new Complaint(`${worker.name} did not start:\n${worker.lastOutput}`);
+      if (worker.exited) throw failureOf(`${worker.name} did not start`, worker.lastOutput);
       if (Date.now() > deadline) {
         throw new Complaint(
-          `${worker.name} is not ready after a minute (${last}):\n${this.lastOutput}`,
+          `${worker.name} is not ready after a minute (${last.split("\n")[0]?.slice(0, 200) ?? ""}): try again when this machine has less to do.`,
+          { cause: new Error(this.lastOutput) },
         );
       }
       await sleep(100);

@@ -3,18 +3,24 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
-import { Complaint, command } from "./complaint.ts";
-import { quietly, REGISTRY, ROOT, WRANGLER } from "./wrangler.ts";
+import { command, whenAbandoned } from "./complaint.ts";
+import { failureOf, quietly, REGISTRY, registryAt, ROOT, WRANGLER } from "./wrangler.ts";
 
 /** Brings up to date the database that these arguments of `wrangler dev` name. */
 function migrate(args: readonly string[]): void {
   const { values } = parseArgs({
     args: [...args],
     strict: false,
-    options: { "persist-to": { type: "string" }, config: { type: "string", short: "c" } },
+    options: {
+      "persist-to": { type: "string" },
+      config: { type: "string", short: "c" },
+      env: { type: "string", short: "e" },
+    },
   });
   const flags = Object.entries(values).flatMap(([name, value]) =>
-    name === "persist-to" || name === "config" ? [`--${name}=${String(value)}`] : [],
+    name === "persist-to" || name === "config" || name === "env"
+      ? [`--${name}=${String(value)}`]
+      : [],
   );
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
@@ -22,7 +28,7 @@ function migrate(args: readonly string[]): void {
     { cwd: ROOT, encoding: "utf8", env: quietly() },
   );
   if (status === 0) return;
-  throw new Complaint(`The migrations do not apply to the local database:\n${stdout}${stderr}`);
+  throw failureOf("The migrations do not apply to the local database", `${stdout}\n${stderr}`);
 }
 
 async function main(args: readonly string[]): Promise<void> {
@@ -34,11 +40,12 @@ async function main(args: readonly string[]): Promise<void> {
   const child = spawn(process.execPath, [WRANGLER, "dev", ...args], {
     cwd: ROOT,
     stdio: "inherit",
-    env: { ...process.env, WRANGLER_REGISTRY_PATH: REGISTRY },
+    env: { ...process.env, ...registryAt(REGISTRY) },
   });
   // A terminal's Ctrl-C reaches both; wrangler ends in order.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
+  whenAbandoned(() => child.kill("SIGTERM"));
   process.exitCode = await new Promise<number>((resolve) =>
     child.once("close", (code) => resolve(code ?? 1)),
   );

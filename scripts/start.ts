@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { AppClient, follow } from "./app-client.ts";
 import { readArguments, type StartArguments, USAGE } from "./arguments.ts";
-import { Complaint, command } from "./complaint.ts";
+import { Complaint, command, whenAbandoned } from "./complaint.ts";
 import { devToken } from "./dev-token.ts";
 import { DevProcesses, isPortFree } from "./dev-processes.ts";
 import { chooseDisplay } from "./display.ts";
@@ -125,14 +125,9 @@ function stopOnSignals(processes: DevProcesses): void {
   process.on("SIGINT", () => stop(130));
   process.on("SIGTERM", () => stop(143));
   process.on("SIGHUP", () => stop(129));
-  // An npm that is told to end does not pass it on; it just is not there any more.
-  const parent = process.ppid;
-  const watch = setInterval(() => {
-    if (process.ppid === parent) return;
-    clearInterval(watch);
+  whenAbandoned(() => {
     if (!processes.stopped) stop(143);
-  }, 500);
-  watch.unref();
+  });
 }
 
 function say(text: string): void {

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { SCOPES } from "../src/changes/scope.ts";
+import { parseInstant } from "../src/model/instant.ts";
 import { Complaint, command } from "./complaint.ts";
 import { devToken } from "./dev-token.ts";
 
@@ -21,8 +22,16 @@ function entryOf(token: string, { name, scopes, expires }: Record<string, string
   if (unknown !== undefined) {
     throw new Complaint(`There is no scope "${unknown}"; there are ${SCOPES.join(", ")}.`);
   }
-  if (expires !== undefined && !/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z$/.test(expires)) {
-    throw new Complaint("--expires must be an instant as in 2027-01-01T00:00:00Z.");
+  // The rules of the service (src/http/tokens.ts), whose types are those of Workers.
+  if (name !== undefined && (name === "" || name.length > 64 || name.startsWith("access:"))) {
+    throw new Complaint("--name must have 1 to 64 characters, and must not begin with access:.");
+  }
+  if (expires !== undefined) {
+    const instant = expires.endsWith("Z") ? parseInstant(expires) : null;
+    if (instant === null) {
+      throw new Complaint("--expires must be an instant as in 2027-01-01T00:00:00Z.");
+    }
+    if (instant < Date.now()) throw new Complaint(`--expires ${expires} is over already.`);
   }
   const sha256 = createHash("sha256").update(token).digest("hex");
   return {

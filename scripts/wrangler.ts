@@ -32,8 +32,13 @@ export function quietly(registry = REGISTRY): Environment {
     // Without its banner, wrangler does not look for a newer version of itself.
     WRANGLER_HIDE_BANNER: "true",
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
-    WRANGLER_REGISTRY_PATH: registry,
+    ...registryAt(registry),
   };
+}
+
+/** Where it is set, the second one wins. */
+export function registryAt(folder: string): Record<string, string> {
+  return { WRANGLER_REGISTRY_PATH: folder, CLOUDFLARE_DEV_REGISTRY_PATH: folder };
 }
 
 export interface Database {
@@ -59,7 +64,7 @@ export function select(database: Database, sql: string): unknown[] {
     { encoding: "utf8", env: quietly() },
   );
   const answer = parsed(stdout);
-  if (status !== 0 || !Array.isArray(answer)) throw new Complaint(told(answer, stderr, database));
+  if (status !== 0 || !Array.isArray(answer)) throw failed(`${stderr}\n${stdout}`, database);
   return (answer as { results: unknown[] }[])[0]?.results ?? [];
 }
 
@@ -79,29 +84,57 @@ const noTables = ({ remote, state, config }: Database): string => {
   return `The ${remote ? "deployed" : "local"} database lacks tables: run \`npx wrangler d1 migrations apply DB ${where}${which}\` first.`;
 };
 
-/** One sentence for what wrangler answered, in JSON or in a box of colours. */
-function told(answer: unknown, stderr: string, database: Database): string {
-  const { error } = (answer ?? {}) as { error?: { text?: unknown; notes?: { text?: unknown }[] } };
-  const notes = (error?.notes ?? []).map(({ text }) => text);
-  const texts = error === undefined ? errorLines(stderr) : [error.text, ...notes];
-  const why = texts.filter((text) => typeof text === "string" && text !== "").join("; ");
-  if (/no such (table|column)/i.test(why)) return noTables(database);
-  if (/Couldn't find (a D1 )?DB|Couldn't find DB/i.test(why)) {
-    return `${database.config} binds no D1 database as DB: name the wrangler.toml that does with --config.`;
+/** One sentence for what wrangler says. */
+function failed(output: string, database: Database): Complaint {
+  const why = whyIn(output);
+  const { config } = database;
+  const cause = new Error(output.trim());
+  const complaint = (text: string) => new Complaint(text, { cause });
+  if (/no such (table|column)/i.test(why)) return complaint(noTables(database));
+  if (/Couldn't find (a D1 )?DB/i.test(why)) {
+    return complaint(
+      `${config} binds no D1 database as DB: name the wrangler.toml that does with --config.`,
+    );
   }
+  if (/TOML/.test(why)) return complaint(`${config} cannot be read: ${why}.`);
   if (/fetch failed|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|network/i.test(why)) {
-    return `Cloudflare's API cannot be reached (${why}): look at the network, and try again.`;
+    return complaint(
+      `Cloudflare's API cannot be reached (${why}): look at the network, and try again.`,
+    );
   }
   if (
     /CLOUDFLARE_API_TOKEN|[Aa]uthenticat|not logged in|code: (9109|1000[01]|6003|7403)/.test(why)
   ) {
-    return `Cloudflare does not let wrangler in: run \`npx wrangler login\`, or set CLOUDFLARE_API_TOKEN to a token that may read D1.`;
+    return complaint(
+      "Cloudflare does not let wrangler in: run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN to a token that may read D1.",
+    );
   }
-  return `wrangler cannot read the database: ${why === "" ? "it says nothing" : why}.`;
+  if (/code: 7404/.test(why)) {
+    return complaint(
+      `Cloudflare has no database with the database_id of ${config}: put the id there that \`npx wrangler d1 list\` shows, or \`npx wrangler d1 create\` prints.`,
+    );
+  }
+  return failureOf("wrangler cannot read the database", output);
 }
 
-function errorLines(stderr: string): string[] {
-  const plain = stripVTControlCharacters(stderr);
-  const line = /ERROR\]\s*(.+)/.exec(plain)?.[1] ?? plain.trim().split("\n")[0] ?? "";
-  return [line.trim()];
+/** What went wrong, and wrangler's reason for it; its whole output is the cause. */
+export function failureOf(what: string, output: string): Complaint {
+  return new Complaint(`${what}: ${whyIn(output)}.`, { cause: new Error(output.trim()) });
+}
+
+/** In JSON where that was asked for, in a line marked as an error otherwise, or in the last line. */
+function whyIn(output: string): string {
+  const plain = stripVTControlCharacters(output);
+  const json = /^\{\n {2}"error"[^]*?^\}$/m.exec(plain)?.[0];
+  const marked = [...plain.matchAll(/\[ERROR\]\s*(.+)$/gm)].map(([, line = ""]) => line);
+  const lines = plain.split("\n").filter((line) => line.trim() !== "");
+  const why =
+    (json === undefined ? undefined : textsOf(json)) ?? marked.at(-1) ?? lines.at(-1) ?? "";
+  return why.trim().replace(/\.$/, "") || "it says nothing";
+}
+
+function textsOf(json: string): string | undefined {
+  const { error } = parsed(json) as { error: { text?: unknown; notes?: { text?: unknown }[] } };
+  const texts = [error, ...(error.notes ?? [])].map(({ text }) => text);
+  return texts.filter((text) => typeof text === "string").join("; ");
 }
