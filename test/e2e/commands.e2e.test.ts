@@ -101,10 +101,13 @@ describe("before npm ci", () => {
 });
 
 /** Cloudflare's API, as far as it refuses. */
-async function refusingApi(): Promise<{ server: Server; url: string }> {
+async function refusingApi(
+  status = 403,
+  error = { code: 10000, message: "Authentication error" },
+): Promise<{ server: Server; url: string }> {
   const server = createServer((_request, response) => {
-    response.writeHead(403, { "Content-Type": "application/json" });
-    const errors = [{ code: 10000, message: "Authentication error" }];
+    response.writeHead(status, { "Content-Type": "application/json" });
+    const errors = [error];
     response.end(JSON.stringify({ success: false, errors, messages: [], result: null }));
   });
   const port = await freePort();
@@ -159,7 +162,7 @@ describe("npm run audit", () => {
     const unbound = /binds no D1 database as DB: .* --config/;
     expectSentence(await audit([...other, "--state", state]), unbound);
     await writeFile(config, "name = \n");
-    const unreadable = /^wrangler cannot read the database: /;
+    const unreadable = /none\.toml cannot be read: Invalid TOML document/;
     expectSentence(await audit(["--config", config, "--state", state]), unreadable);
   });
 
@@ -173,9 +176,78 @@ describe("npm run audit", () => {
     server.close();
   });
 
+  it("says that the database_id is of no database there", async () => {
+    const none = { code: 7404, message: "The database could not be found" };
+    const { server, url } = await refusingApi(404, none);
+    const outcome = await audit(["--remote"], { ...account, CLOUDFLARE_API_BASE_URL: url });
+    expectSentence(outcome, /no database with the database_id of .*wrangler\.toml: .* d1 create/);
+    server.close();
+  });
+
   it("says that Cloudflare's API cannot be reached", async () => {
     const away = { ...account, CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${await freePort()}` };
     expectSentence(await audit(["--remote"], away), /^Cloudflare's API cannot be reached/);
+  });
+});
+
+describe("npm run token", () => {
+  it.each([
+    ["--name", "", /^--name must have 1 to 64 characters/],
+    ["--name", "x".repeat(65), /^--name must have 1 to 64 characters/],
+    ["--name", "access:x", /must not begin with access:/],
+    ["--expires", "2027-02-30T00:00:00Z", /^--expires must be an instant/],
+    ["--expires", "2027-01-01T00:00:00+01:00", /^--expires must be an instant/],
+    ["--expires", "2020-01-01T00:00:00Z", /is over already/],
+  ])("makes no entry that the service would refuse: %s %j", (flag, value, why) => {
+    expectSentence(npmRun(ROOT, "token", [`${flag}=${value}`]), why);
+  });
+});
+
+describe("npm run dev", () => {
+  it("says why the migrations do not apply", async () => {
+    const config = join(folder, "none.toml");
+    const missing = /^The migrations do not apply to the local database: Could not read file: /;
+    expectSentence(npmRun(ROOT, "dev", ["--config", config]), missing);
+    await writeFile(config, "name = \n");
+    expectSentence(npmRun(ROOT, "dev", ["--config", config]), /database: Invalid TOML document/);
+  });
+
+  it("ends with the npm that runs it, during the migrations and later", async () => {
+    const root = await clone("ended", { installed: true });
+    for (const serving of [false, true]) {
+      const port = await freePort();
+      const flags = [`--port=${port}`, "--inspector-port=0"];
+      const npm = spawn("npm", ["run", "--silent", "dev", "--", ...flags], {
+        cwd: root,
+        env: nobodys({ CI: "1", WRANGLER_SEND_METRICS: "false" }),
+      });
+      // Whatever is started holds these pipes.
+      const silent = new Promise((resolve) => npm.once("close", resolve));
+      npm.stdout.resume();
+      npm.stderr.resume();
+      const ready = async () => (await statusOf(`http://localhost:${port}/readyz`)) === 200;
+      const migrating = async () => (await readdir(root)).includes(".wrangler");
+      await vi.waitUntil(serving ? ready : migrating, { timeout: 90_000, interval: 100 });
+      npm.kill("SIGTERM");
+      await silent;
+      expect(await statusOf(`http://localhost:${port}/readyz`)).toBe(0);
+    }
+  });
+});
+
+describe("npm start", () => {
+  it("says why there can be no database where it should be", async () => {
+    await writeFile(join(folder, "v3"), "");
+    const ports = [
+      "--service-port",
+      String(await freePort()),
+      "--app-port",
+      String(await freePort()),
+    ];
+    const outcome = npmRun(ROOT, "start", ["--state", folder, ...ports]);
+    const why = /^wrangler d1 migrations apply DB --local failed: ENOTDIR/;
+    expectSentence({ ...outcome, stdout: "" }, why);
+    expect(outcome.stdout.trim()).toBe("Applying the migrations to the local database ...");
   });
 });
 
@@ -207,10 +279,16 @@ describe("npm run token -- --dev", () => {
 });
 
 /** `npm run dev` in a clone, or `wrangler dev` of an app, until it is stopped. */
-function serve(cwd: string, script: string, args: readonly string[], port: number) {
+function serve(
+  cwd: string,
+  script: string,
+  args: readonly string[],
+  port: number,
+  env: Environment = {},
+) {
   const child = spawn(process.execPath, [script, ...args, `--port=${port}`, "--inspector-port=0"], {
     cwd,
-    env: nobodys({ CI: "1", WRANGLER_SEND_METRICS: "false" }),
+    env: nobodys({ CI: "1", WRANGLER_SEND_METRICS: "false", ...env }),
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -242,7 +320,10 @@ describe("two clones on one machine", () => {
     const [service, app] = [await freePort(), await freePort()];
     const wrangler = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
     const apps: ReturnType<typeof serve>[] = [];
-    const served = serve(one, join(one, "scripts", "dev.ts"), [], service);
+    // Not even where the environment names one for all.
+    const shared = join(folder, "shared", "registry");
+    const both = { WRANGLER_REGISTRY_PATH: shared, CLOUDFLARE_DEV_REGISTRY_PATH: shared };
+    const served = serve(one, join(one, "scripts", "dev.ts"), [], service, both);
     const bound = async (root: string, line: string) => {
       const directory = join(root, "examples", "documents");
       await writeFile(join(directory, ".env"), `${line}\n`);
