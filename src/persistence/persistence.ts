@@ -1,5 +1,11 @@
 /** `WorkflowPersistence` over a unit of work: each method's rules are in the file of its aggregate. */
 import type {
+  AcquireIdempotencyKeyResult,
+  OutboxRecord,
+  WorkflowAnnotationRecord,
+  WorkflowArtifactRecord,
+  WorkflowRunRecord,
+  WorkflowStageRecord,
   AcquireIdempotencyKeyOptions,
   AnnotationFilters,
   CreateAnnotationInput,
@@ -90,35 +96,35 @@ export class Persistence implements WorkflowPersistence {
     return this.#withTransaction(fn);
   }
 
-  async createRun(data: CreateRunInput) {
+  async createRun(data: CreateRunInput): Promise<WorkflowRunRecord> {
     return this.#unit.call(() => createRun(this.#unit, data));
   }
   async updateRun(id: string, data: UpdateRunInput) {
     return this.#unit.call(() => updateRun(this.#unit, id, data, this.#stale));
   }
-  async getRun(id: string) {
+  async getRun(id: string): Promise<WorkflowRunRecord | null> {
     return this.#unit.call(() => getRun(this.#unit, id));
   }
-  async getRunStatus(id: string) {
+  async getRunStatus(id: string): Promise<WorkflowStatus | null> {
     return this.#unit.call(() => getRunStatus(this.#unit, id));
   }
-  async getRunsByStatus(status: WorkflowStatus) {
+  async getRunsByStatus(status: WorkflowStatus): Promise<WorkflowRunRecord[]> {
     return this.#unit.call(() => getRunsByStatus(this.#unit, status));
   }
-  async getStuckRuns(stuckSince: Date) {
+  async getStuckRuns(stuckSince: Date): Promise<WorkflowRunRecord[]> {
     return this.#unit.call(() => getStuckRuns(this.#unit, stuckSince));
   }
   async claimPendingRun(id: string) {
     return this.#unit.call(() => claimPendingRun(this.#unit, id));
   }
-  async claimNextPendingRun() {
+  async claimNextPendingRun(): Promise<WorkflowRunRecord | null> {
     return this.#unit.call(() => claimNextPendingRun(this.#unit));
   }
 
-  async createStage(data: CreateStageInput) {
+  async createStage(data: CreateStageInput): Promise<WorkflowStageRecord> {
     return this.#unit.call(() => createStage(this.#unit, data));
   }
-  async upsertStage(data: UpsertStageInput) {
+  async upsertStage(data: UpsertStageInput): Promise<WorkflowStageRecord> {
     return this.#unit.call(() => upsertStage(this.#unit, data));
   }
   async updateStage(id: string, data: UpdateStageInput) {
@@ -129,31 +135,34 @@ export class Persistence implements WorkflowPersistence {
       updateStageByRunAndStageId(this.#unit, runId, stageId, data, this.#stale),
     );
   }
-  async getStage(runId: string, stageId: string) {
+  async getStage(runId: string, stageId: string): Promise<WorkflowStageRecord | null> {
     return this.#unit.call(() => getStage(this.#unit, runId, stageId));
   }
-  async getStageById(id: string) {
+  async getStageById(id: string): Promise<WorkflowStageRecord | null> {
     return this.#unit.call(() => getStageById(this.#unit, id));
   }
   async getStagesByRun(
     runId: string,
     options?: { status?: WorkflowStageStatus; orderBy?: "asc" | "desc" },
-  ) {
+  ): Promise<WorkflowStageRecord[]> {
     return this.#unit.call(() => getStagesByRun(this.#unit, runId, options));
   }
-  async getSuspendedStages(beforeDate: Date) {
+  async getSuspendedStages(beforeDate: Date): Promise<WorkflowStageRecord[]> {
     return this.#unit.call(() => getSuspendedStages(this.#unit, beforeDate));
   }
-  async getFirstSuspendedStageReadyToResume(runId: string) {
+  async getFirstSuspendedStageReadyToResume(runId: string): Promise<WorkflowStageRecord | null> {
     return this.#unit.call(() => getFirstSuspendedStageReadyToResume(this.#unit, runId));
   }
-  async getFirstFailedStage(runId: string) {
+  async getFirstFailedStage(runId: string): Promise<WorkflowStageRecord | null> {
     return this.#unit.call(() => getFirstFailedStage(this.#unit, runId));
   }
-  async getLastCompletedStage(runId: string) {
+  async getLastCompletedStage(runId: string): Promise<WorkflowStageRecord | null> {
     return this.#unit.call(() => getLastCompletedStage(this.#unit, runId));
   }
-  async getLastCompletedStageBefore(runId: string, executionGroup: number) {
+  async getLastCompletedStageBefore(
+    runId: string,
+    executionGroup: number,
+  ): Promise<WorkflowStageRecord | null> {
     return this.#unit.call(() => getLastCompletedStageBefore(this.#unit, runId, executionGroup));
   }
   async deleteStage(id: string) {
@@ -176,7 +185,7 @@ export class Persistence implements WorkflowPersistence {
   async deleteArtifact(runId: string, key: string) {
     return this.#unit.call(() => deleteArtifact(this.#unit, runId, key));
   }
-  async listArtifacts(runId: string) {
+  async listArtifacts(runId: string): Promise<WorkflowArtifactRecord[]> {
     return this.#unit.call(() => listArtifacts(this.#unit, runId));
   }
   async getStageIdForArtifact(runId: string, stageId: string) {
@@ -189,14 +198,17 @@ export class Persistence implements WorkflowPersistence {
   async appendAnnotations(inputs: CreateAnnotationInput[]) {
     return this.#unit.call(() => appendAnnotations(this.#unit, inputs));
   }
-  async listAnnotations(workflowRunId: string, filters?: AnnotationFilters) {
+  async listAnnotations(
+    workflowRunId: string,
+    filters?: AnnotationFilters,
+  ): Promise<WorkflowAnnotationRecord[]> {
     return this.#unit.call(() => listAnnotations(this.#unit, workflowRunId, filters));
   }
 
   async appendOutboxEvents(events: CreateOutboxEventInput[]) {
     return this.#unit.call(() => appendOutboxEvents(this.#unit, events));
   }
-  async getUnpublishedOutboxEvents(limit?: number) {
+  async getUnpublishedOutboxEvents(limit?: number): Promise<OutboxRecord[]> {
     return this.#unit.call(() => getUnpublishedOutboxEvents(this.#unit, limit));
   }
   async markOutboxEventsPublished(ids: string[]) {
@@ -216,7 +228,7 @@ export class Persistence implements WorkflowPersistence {
     key: string,
     commandType: string,
     options?: AcquireIdempotencyKeyOptions,
-  ) {
+  ): Promise<AcquireIdempotencyKeyResult> {
     return this.#unit.call(() => acquireIdempotencyKey(this.#unit, key, commandType, options));
   }
   async completeIdempotencyKey(key: string, commandType: string, result: unknown) {

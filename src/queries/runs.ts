@@ -1,6 +1,5 @@
 /** Queries of runs. Pure. */
 import { object, nullable, optional } from "../model/shape.ts";
-import type { Status } from "../contract/index.ts";
 import { idField, instantField, ordinalField } from "../model/fields.ts";
 import type { JobRow, RunRow } from "../model/index.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
@@ -45,7 +44,7 @@ export const runQueries = {
     { id: idField },
     {
       sees: ({ id }) => ({ what: "status", row: runRef(id) }),
-      answer: (state, { id }): Status | null => state.runs.get(id, "")?.status ?? null,
+      answer: (state, { id }): RunRow["status"] | null => state.runs.get(id, "")?.status ?? null,
     },
   ),
 
