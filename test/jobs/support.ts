@@ -57,8 +57,11 @@ export function usingTheClock(): void {
   beforeEach(async () => {
     await emptyDatabase();
     vi.useFakeTimers({ toFake: ["Date"], now: START });
+    // A client counts on from the service's clock by its monotonic one.
+    vi.spyOn(performance, "now").mockImplementation(() => Date.now() - START);
   });
   afterEach(() => {
+    vi.restoreAllMocks();
     vi.useRealTimers();
   });
 }
