@@ -82,7 +82,7 @@ const eventKey = { ...runKey, sequence: countField };
 export const change = z.discriminatedUnion("kind", [
   /** Inserts the run. Its id is free: a guard says so. */
   z.strictObject({ kind: z.literal("createRun"), row: newRunRow }),
-  /** Sets the columns, updatedAt = at, version + bump. */
+  /** Sets the columns, updatedAt = at, version + bump. A live status gives its stages without an attendAt theirs again. */
   z.strictObject({
     kind: z.literal("updateRun"),
     id: idField,
@@ -187,7 +187,7 @@ export const change = z.discriminatedUnion("kind", [
     at: instantField,
   }),
   /**
-   * SUSPENDED jobs with nextPollAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
+   * SUSPENDED jobs with resumeAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
    * no failed attempt), updatedAt = at.
    */
   z.strictObject({
@@ -197,17 +197,19 @@ export const change = z.discriminatedUnion("kind", [
   }),
   /** COMPLETED, completedAt = updatedAt = at; nothing if terminal (COMPLETED, FAILED, CANCELLED). */
   z.strictObject({ kind: z.literal("completeJob"), ...jobKey, ...fence, at: instantField }),
-  /** SUSPENDED, nextPollAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
+  /** SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
   z.strictObject({
     kind: z.literal("suspendJob"),
     ...jobKey,
     ...fence,
     nextPollAt: instantField,
+    /** When we give it out ourselves: `nextPollAt`, or UNPOLLED_MS after it when it is left to whoever polls it. */
+    resumeAt: instantField,
     at: instantField,
   }),
   /**
    * failures + 1, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
-   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt = at.
+   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt = handOverAt = at.
    * Nothing if terminal.
    */
   z.strictObject({
@@ -235,7 +237,7 @@ export const change = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("touchJob"), ...jobKey, ...fence, at: instantField }),
   /**
    * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, workerId = lockedAt = null, updatedAt = at,
-   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = at. Nothing otherwise.
+   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = handOverAt = at. Nothing otherwise.
    */
   z.strictObject({
     kind: z.literal("releaseJob"),
@@ -243,6 +245,19 @@ export const change = z.discriminatedUnion("kind", [
     staleBefore: instantField,
     error: jobErrorField,
     at: instantField,
+  }),
+  /** Of a job that has a handOverAt: handOverAt = `dueAt`. Leaves `commits` as they are: nobody who reads the job sees a difference. */
+  z.strictObject({
+    kind: z.literal("putBackFailure"),
+    ...jobKey,
+    dueAt: instantField.nullable(),
+  }),
+  /** Of a stage that has an attendAt: attendAt = `dueAt`. Leaves everything else as it is, `commits` included. */
+  z.strictObject({
+    kind: z.literal("attendStage"),
+    ...runKey,
+    stageId: idField,
+    dueAt: instantField.nullable(),
   }),
   /** PENDING and SUSPENDED jobs of the run: CANCELLED, completedAt = updatedAt = at. */
   z.strictObject({ kind: z.literal("cancelJobs"), ...runKey, at: instantField }),

@@ -2,6 +2,7 @@
  * What is written and read, as data. Here is nothing of zod: a client carries what is imported here. What the service checks arrivals
  * against is in `schemas.ts`.
  */
+export * from "./attending.ts";
 export type * from "./change.ts";
 export type * from "./commit.ts";
 export * from "./deadline.ts";

@@ -78,10 +78,16 @@ export const JOB_STATS_MAX = 10_000;
 export const JOB_STATS_FAILED_MS = 86_400_000;
 /** Findings of one audit. */
 export const AUDIT_MAX = 100;
-/** The sweep hands a failed job over every minute; whoever has not acted on it after so long never will. */
-export const AUDIT_FAILURE_MS = 600_000;
-/** Failures are handed over for so long. */
-export const FAILURES_HANDED_OVER_MS = 86_400_000;
+/**
+ * A job or a stage that was suspended through the contract is left to whoever polls it for so long after its instant. Then nobody polls
+ * it, and it is given to the handler.
+ */
+export const UNPOLLED_MS = 3_600_000;
+/** What nobody has polled for so long after its instant, the sweep does not find either: ten of its ticks are over. */
+export const AUDIT_UNPOLLED_MS = UNPOLLED_MS + 600_000;
+/** Until it is handed over again, a failure waits for as long as it is old: at least and at most so long. */
+export const HAND_OVER_MIN_MS = 60_000;
+export const HAND_OVER_MAX_MS = 3_600_000;
 
 /** Rows of one page of a list that may be long; the caller asks on after the last row's key. */
 export const PAGE_ROWS = 500;

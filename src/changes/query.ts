@@ -163,7 +163,7 @@ export const query = z.discriminatedUnion("q", [
     before: instantField,
     limit: countField.max(1_000),
   }),
-  /** SUSPENDED jobs with nextPollAt <= now, counted up to `limit`. */
+  /** SUSPENDED jobs with resumeAt <= now, counted up to `limit`. */
   z.strictObject({
     q: z.literal("resumableJobs"),
     now: instantField,
@@ -171,13 +171,10 @@ export const query = z.discriminatedUnion("q", [
   }),
   /** Events neither published nor in the DLQ, counted up to `limit`. */
   z.strictObject({ q: z.literal("waitingEvents"), limit: countField.max(1_000) }),
-  /**
-   * SUSPENDED stages with nextPollAt <= before that nobody will poll: their run is not finished, and no live job is for them.
-   * By (nextPollAt, run, stageId), the first `limit` of the first 10,000 that are due.
-   */
+  /** Stages with attendAt <= now by (attendAt, run, stageId), the first `limit`, each with what it comes to. */
   z.strictObject({
     q: z.literal("unattendedStages"),
-    before: instantField,
+    now: instantField,
     limit: countField.max(1_000),
   }),
   /** Of the first `limit` PENDING runs by (priority DESC, ordinal), how many were updated at or before `before`. */
@@ -196,18 +193,15 @@ export const query = z.discriminatedUnion("q", [
    * Rows that are not finished and that nothing will make progress, the first `limit`, in no particular order.
    * - run: RUNNING or SUSPENDED, with neither a stage nor a job that is live.
    * - stage, of such a run, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt; PENDING, and no
-   *   stage of an earlier group is live.
-   *   If the stage's last job is FAILED, only from AUDIT_FAILURE_MS after it failed.
-   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt.
+   *   stage of an earlier group is live; SUSPENDED with nextPollAt <= now - AUDIT_UNPOLLED_MS.
+   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt; of such a run, SUSPENDED with
+   *   nextPollAt <= now - AUDIT_UNPOLLED_MS.
    */
   z.strictObject({ q: z.literal("audit"), now: instantField, limit: countField.max(1_000) }),
-  /**
-   * FAILED jobs with completedAt >= since that nobody has drawn the conclusion from: neither their stage nor its run is
-   * finished, and the stage has no later job. By (completedAt, run, ordinal), the first `limit` of the first 10,000.
-   */
+  /** Jobs with handOverAt <= now by (handOverAt, run, ordinal), the first `limit`, each with what it has left. */
   z.strictObject({
     q: z.literal("unhandledFailures"),
-    since: instantField,
+    now: instantField,
     limit: countField.max(1_000),
   }),
   /** How many of the run's jobs a commit's cancelJobs cancelled. */

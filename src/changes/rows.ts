@@ -84,7 +84,11 @@ export const newStageRow = z.strictObject({
   errorMessage: textField.nullable(),
 });
 export type NewStageRow = z.infer<typeof newStageRow>;
-export type StageRow = NewStageRow & { commits: string };
+/**
+ * `attendAt`: when the sweep looks whether anybody polls the stage; null unless it is SUSPENDED with a nextPollAt, and also when its run
+ * is found finished. Whatever sets the status or nextPollAt of a stage makes it UNPOLLED_MS after nextPollAt; so does a run that becomes live.
+ */
+export type StageRow = NewStageRow & { attendAt: number | null; commits: string };
 
 export const logRow = z.strictObject({
   /** The run given, or else the stage's run, or else "". */
@@ -186,17 +190,34 @@ export const newJobRow = z.strictObject({
   concurrencyLimit: wholeField.min(1).nullable(),
 });
 export type NewJobRow = z.infer<typeof newJobRow>;
-export type JobRow = NewJobRow & { commits: string };
+/**
+ * `resumeAt`: when a SUSPENDED job is given out again by ourselves. `handOverAt`: when a FAILED job is handed over next; null: nothing that it
+ * has left open is known.
+ */
+export type JobRow = NewJobRow & {
+  resumeAt: number | null;
+  handOverAt: number | null;
+  commits: string;
+};
 
-/** A stage whose poll is due, with its run's workflow. */
-export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> &
-  Pick<RunRow, "workflowId">;
+/**
+ * A stage that the sweep is to look at, with its run's workflow. `attended`: a live job is for it. `over`: its run is finished, or is not there.
+ */
+export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> & {
+  workflowId: string | null;
+  state: "unattended" | "attended" | "over";
+};
 
-/** A job that has used up its attempts, without its payload. */
+/**
+ * A job that has failed for good, without its payload. `state`: what it has left.
+ * - `closed`: nothing. Its run is finished, or is not there; or its stage has a later job.
+ * - `busy`: its stage is done, and its run goes on: it is PENDING, has a live job, or a SUSPENDED stage with a nextPollAt.
+ * - `open`: everything else.
+ */
 export type FailedJob = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError"
->;
+  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError" | "completedAt"
+> & { state: "closed" | "busy" | "open" };
 
 /** A lease that may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
@@ -204,7 +225,14 @@ export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "m
 /** What a job has come to, without its payload. */
 export type JobState = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "status" | "attempt" | "nextPollAt" | "concurrencyKey" | "commits"
+  | "workflowRunId"
+  | "ordinal"
+  | "status"
+  | "attempt"
+  | "nextPollAt"
+  | "resumeAt"
+  | "concurrencyKey"
+  | "commits"
 > & { keyWaits: number };
 
 /**

@@ -60,6 +60,8 @@ const NEEDS: Readonly<Record<Act, AnyOf>> = {
   resumeJobs: ADMIN,
   // A fresh one too, if the change says so.
   releaseJob: ADMIN,
+  putBackFailure: ADMIN,
+  attendStage: ADMIN,
   purgeExpired: ADMIN,
   time: READ,
   run: READ,

@@ -65,6 +65,8 @@ function stampedChange(change: Change, now: number): Change {
     case "completeIdempotencyKey":
     case "releaseIdempotencyKey":
     case "enqueueJob":
+    case "putBackFailure":
+    case "attendStage":
     case "recordAiCall":
     case "purgeExpired":
       return change;

@@ -139,6 +139,8 @@ export function facetOfChange(change: Change): Facet | null {
     case "createLog":
     case "claimJobs":
     case "resumeJobs":
+    case "putBackFailure":
+    case "attendStage":
     case "recordAiCall":
     case "purgeExpired":
       return null;

@@ -86,6 +86,8 @@ export class Recorded {
       case "upsertStage":
       case "claimJobs":
       case "resumeJobs":
+      case "putBackFailure":
+      case "attendStage":
       case "recordAiCall":
       case "purgeExpired":
         // A transaction resolves the first, and never sees the others.
@@ -151,12 +153,20 @@ function name(part: string, key: string | number): string {
   return `${part}\0${key}`;
 }
 
-function insert<Row extends { commits: string }>(
+/** Columns that the store gives a row. */
+interface Kept {
+  readonly commits: string;
+  readonly attendAt?: number | null;
+  readonly resumeAt?: number | null;
+  readonly handOverAt?: number | null;
+}
+
+function insert<Row extends Kept>(
   row: Row | undefined,
-  change: (row: Omit<Row, "commits">) => Change,
+  change: (row: Omit<Row, keyof Kept>) => Change,
 ): Change[] {
   if (row === undefined) return [];
-  const { commits: _, ...values } = row;
+  const { commits: _, attendAt: __, resumeAt: ___, handOverAt: ____, ...values } = row;
   return [change(values)];
 }
 

@@ -3,8 +3,8 @@
  * consumer calls.
  */
 import type { DequeueResult } from "./inputs.ts";
-import type { JobQueue, WorkflowPersistence } from "./interfaces.ts";
-import type { FlushableAICallLogger } from "./backend.ts";
+import type { JobQueue } from "./interfaces.ts";
+import type { Backend } from "./backend.ts";
 import type { JobRecord, OutboxRecord, Status } from "./records.ts";
 
 /** What became of one job of a batch. */
@@ -65,12 +65,14 @@ export type AuditProblem =
   | "run-without-work"
   /** A stage that somebody should be working, without a live job. */
   | "stage-without-job"
-  /** A stage whose last job failed for good more than ten minutes ago, and nobody has ended the stage, or tried again. */
+  /** A stage whose last job failed for good, and nobody has ended the stage, or tried again, so far. */
   | "failure-unhandled"
   /** A RUNNING job without the instant that its lease is measured from. */
   | "lease-without-start"
   /** A job that waits for an instant that it does not have. */
-  | "wait-without-end";
+  | "wait-without-end"
+  /** A stage without a job, or a job, that was suspended, and that nobody has polled for an hour and ten minutes after its instant. */
+  | "poll-overdue";
 
 /** A row that is not finished, and that nothing will make progress. */
 export interface AuditFinding {
@@ -102,18 +104,15 @@ export interface FailedDelivery {
   readonly error: string | null;
 }
 
-/** A connection with which an embedded handler works, fenced by the attempt it was given. */
-export interface HandlerContext {
-  readonly persistence: WorkflowPersistence;
-  readonly jobs: ExtendedJobQueue;
-  readonly aiCalls: FlushableAICallLogger;
+/** What a handler works with: a connection like any other, fenced by the attempt it was given. */
+export interface HandlerContext extends Backend {
   /** Aborted when the consumer's time is up, or the lease is lost: the result will not be taken. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Works what the queue's consumer has claimed. Either an object of the embedding Worker's, or a named entrypoint of another
- * Worker, bound as `HANDLER`; that one gets no context, and connects itself.
+ * Works what the queue's consumer has claimed. Every method but `handleJob` may be left out; what a handler is called for follows from what
+ * it has. A named entrypoint of another Worker is a {@link BoundJobHandler}.
  */
 export interface JobHandler {
   /**
@@ -121,24 +120,32 @@ export interface JobHandler {
    * of it. While the Worker of a bound handler cannot be reached, its jobs come back to it, and use up no attempt. The same attempt is
    * never given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
    */
-  handleJob(job: DequeueResult, context?: HandlerContext): Promise<JobOutcome>;
-  /** PENDING runs wait: claims them. Called only where `runs` is among the handler's duties. */
-  claimRuns?(context?: HandlerContext): Promise<void>;
+  handleJob(job: DequeueResult, context: HandlerContext): Promise<JobOutcome>;
+  /** PENDING runs wait: claims them. */
+  claimRuns?(context: HandlerContext): Promise<void>;
   /**
    * A job has failed for good: its attempts are used up, or its worker said so. Ends the stage and the run, or tries again by
-   * another job. Called at least once, and every minute again for a day, while the stage and its run are unfinished and the stage
-   * has no later job. It may take a minute; then it is given up, like one that throws. Called only where `failures` is among the duties.
+   * another job. Called at least once, and again after pauses that grow from a minute to an hour, until nothing is left open: the run is
+   * finished, or the stage has a later job, or the stage is done and something else moves the run on. It may take a minute; then it is
+   * given up, like one that throws. Without it, the stage and its run end as FAILED, with the job's error.
    */
-  jobFailed?(job: FailedDelivery, context?: HandlerContext): Promise<void>;
+  jobFailed?(job: FailedDelivery, context: HandlerContext): Promise<void>;
   /**
    * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
    * counts as a failure of that event; after ten failures it goes to the DLQ. If it throws, it is called again with fewer of them,
-   * until the event is found at which it throws: what it had published before it threw, it is given again. It may take a minute. Called
-   * only where `outbox` is among the duties.
+   * until the event is found at which it throws: what it had published before it threw, it is given again. It may take a minute. Without
+   * it, events wait for whoever polls them.
    */
   publishEvents?(events: OutboxRecord[]): Promise<string[]>;
 }
 
-/** What the queue's consumer calls a handler for. */
-export const HANDLER_DUTIES = ["jobs", "runs", "failures", "outbox"] as const;
-export type HandlerDuty = (typeof HANDLER_DUTIES)[number];
+/**
+ * A {@link JobHandler} in another Worker, bound as `HANDLER`: the same methods, of a named entrypoint. No connection can be handed to another
+ * Worker, so it makes its own: `connect(env.ENGINE)`, and `jobs.adopt(job)` for the fence.
+ */
+export interface BoundJobHandler {
+  handleJob(job: DequeueResult): Promise<JobOutcome>;
+  claimRuns?(): Promise<void>;
+  jobFailed?(job: FailedDelivery): Promise<void>;
+  publishEvents?(events: OutboxRecord[]): Promise<string[]>;
+}

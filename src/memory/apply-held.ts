@@ -34,11 +34,20 @@ import type { State } from "./state.ts";
 import { Writer } from "./writer.ts";
 
 /** Changes that nobody reads back in their transaction, or that are made outside of one. */
-export type UnheldKind = "createLog" | "claimJobs" | "resumeJobs" | "recordAiCall" | "purgeExpired";
+export type UnheldKind =
+  | "createLog"
+  | "claimJobs"
+  | "resumeJobs"
+  | "putBackFailure"
+  | "attendStage"
+  | "recordAiCall"
+  | "purgeExpired";
 const UNHELD: Readonly<Record<UnheldKind, true>> = {
   createLog: true,
   claimJobs: true,
   resumeJobs: true,
+  putBackFailure: true,
+  attendStage: true,
   recordAiCall: true,
   purgeExpired: true,
 };

@@ -1,5 +1,6 @@
 /** Changes of jobs. Pure. */
 import {
+  attendedWith,
   type ChangeOf,
   CONCURRENCY_KEYS_MAX,
   type JobRow,
@@ -17,8 +18,8 @@ const byUrgency = inTurn<JobRow>(
   byText((job) => job.workflowRunId),
 );
 
-const byPoll = inTurn<JobRow>(
-  byNumber((job) => job.nextPollAt ?? 0),
+const byResumption = inTurn<JobRow>(
+  byNumber((job) => job.resumeAt ?? 0),
   byText((job) => job.workflowRunId),
   byText((job) => job.ordinal),
 );
@@ -53,7 +54,7 @@ function runningJob(writer: Writer, key: JobKey): JobRow | undefined {
 export function enqueueJob(writer: Writer, { row }: ChangeOf<"enqueueJob">): void {
   checkFits("jobs", row);
   if (isLive(row) && liveJob(writer.state, row) !== null) return;
-  writer.create("jobs", { ...row, commits: writer.commitId });
+  writer.create("jobs", { ...row, ...attendedWith(row), commits: writer.commitId });
 }
 
 export function claimJobs(writer: Writer, { workerId, limit, at }: ChangeOf<"claimJobs">): void {
@@ -93,9 +94,9 @@ function claimable(state: State, at: number): JobRow[] {
 
 export function resumeJobs(writer: Writer, { limit, at }: ChangeOf<"resumeJobs">): void {
   const due = [...writer.state.jobs.all()].filter(
-    ({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= at,
+    ({ status, resumeAt }) => status === "SUSPENDED" && resumeAt !== null && resumeAt <= at,
   );
-  for (const job of due.toSorted(byPoll).slice(0, limit)) {
+  for (const job of due.toSorted(byResumption).slice(0, limit)) {
     setJob(writer, job, { status: "PENDING", maxAttempts: job.maxAttempts + 1, updatedAt: at });
   }
 }
@@ -108,12 +109,13 @@ export function completeJob(writer: Writer, change: ChangeOf<"completeJob">): vo
 }
 
 export function suspendJob(writer: Writer, change: ChangeOf<"suspendJob">): void {
-  const { nextPollAt, at } = change;
+  const { nextPollAt, resumeAt, at } = change;
   const job = openJob(writer, change);
   if (job === undefined) return;
   setJob(writer, job, {
     status: "SUSPENDED",
     nextPollAt,
+    resumeAt,
     undelivered: 0,
     workerId: null,
     lockedAt: null,
@@ -136,7 +138,11 @@ export function failJob(writer: Writer, change: ChangeOf<"failJob">): void {
     });
     return;
   }
-  setJob(writer, job, { ...failed, status: "FAILED", completedAt: at });
+  setJob(writer, job, { ...failed, ...forGood(at) });
+}
+
+function forGood(at: number) {
+  return { status: "FAILED", completedAt: at, handOverAt: at } as const;
 }
 
 function failedOnceMore({ failures }: JobRow) {
@@ -187,7 +193,14 @@ export function releaseJob(writer: Writer, change: ChangeOf<"releaseJob">): void
     setJob(writer, job, { ...released, status: "PENDING" });
     return;
   }
-  setJob(writer, job, { ...released, status: "FAILED", completedAt: at });
+  setJob(writer, job, { ...released, ...forGood(at) });
+}
+
+export function putBackFailure(writer: Writer, change: ChangeOf<"putBackFailure">): void {
+  const { workflowRunId, ordinal, dueAt } = change;
+  const job = writer.state.jobs.get(workflowRunId, ordinal);
+  if (job === undefined || job.handOverAt === null) return;
+  writer.put("jobs", { ...job, handOverAt: dueAt });
 }
 
 export function cancelJobs(writer: Writer, change: ChangeOf<"cancelJobs">): void {

@@ -1,5 +1,12 @@
 /** Changes of runs and stages. Pure. */
-import type { ChangeOf, RunSet, StageRow, StageSet } from "../changes/index.ts";
+import {
+  attendAtOf,
+  type ChangeOf,
+  type RunSet,
+  type StageRow,
+  type StageSet,
+} from "../changes/index.ts";
+import { isLive } from "./queries-jobs.ts";
 import { checkFits, type Writer } from "./writer.ts";
 
 /** Without the members that leave their column alone. */
@@ -21,10 +28,16 @@ export function updateRun(writer: Writer, change: ChangeOf<"updateRun">): void {
     version: row.version + change.bump,
     commits: writer.stamp(row.commits),
   });
+  const { status } = change.set;
+  if (status === undefined || !isLive({ status })) return;
+  // The run may have been finished.
+  for (const stage of writer.state.stages.part(row.id).values()) {
+    if (stage.attendAt === null) writer.put("stages", { ...stage, attendAt: attendAtOf(stage) });
+  }
 }
 
 export function createStage(writer: Writer, { row }: ChangeOf<"createStage">): void {
-  writer.create("stages", { ...row, commits: writer.commitId });
+  writer.create("stages", { ...row, attendAt: attendAtOf(row), commits: writer.commitId });
 }
 
 export function updateStage(writer: Writer, change: ChangeOf<"updateStage">): void {
@@ -35,20 +48,28 @@ export function updateStage(writer: Writer, change: ChangeOf<"updateStage">): vo
 export function upsertStage(writer: Writer, { row, set }: ChangeOf<"upsertStage">): void {
   checkFits("stages", row);
   const found = writer.state.stages.get(row.workflowRunId, row.stageId);
-  if (found === undefined) writer.put("stages", { ...row, commits: writer.commitId });
+  if (found === undefined)
+    writer.put("stages", { ...row, attendAt: attendAtOf(row), commits: writer.commitId });
   else setStage(writer, found, { set, at: row.updatedAt, bump: 1 });
 }
 
 type StageUpdate = Pick<ChangeOf<"updateStage">, "set" | "at" | "bump">;
 
 function setStage(writer: Writer, row: StageRow, { set, at, bump }: StageUpdate): void {
+  const values: StageRow = { ...row, ...given(set) };
   writer.put("stages", {
-    ...row,
-    ...given(set),
+    ...values,
+    attendAt: (set.status ?? set.nextPollAt) === undefined ? row.attendAt : attendAtOf(values),
     updatedAt: at,
     version: row.version + bump,
     commits: writer.stamp(row.commits),
   });
+}
+
+export function attendStage(writer: Writer, change: ChangeOf<"attendStage">): void {
+  const row = writer.state.stages.get(change.workflowRunId, change.stageId);
+  if (row === undefined || row.attendAt === null) return;
+  writer.put("stages", { ...row, attendAt: change.dueAt });
 }
 
 /**

@@ -1,9 +1,10 @@
 /** Changes over the in-memory State. What each does is told in changes/change.ts. Pure. */
 import type { Change } from "../changes/index.ts";
 import { applyEach, applyHeldChange, isHeldChange, type UnheldKind } from "./apply-held.ts";
-import { claimJobs, resumeJobs } from "./apply-jobs.ts";
+import { claimJobs, putBackFailure, resumeJobs } from "./apply-jobs.ts";
 import { purgeExpired } from "./apply-outbox.ts";
 import { createLog, recordAiCall } from "./apply-records.ts";
+import { attendStage } from "./apply-runs.ts";
 import type { State } from "./state.ts";
 import type { Writer } from "./writer.ts";
 
@@ -25,6 +26,10 @@ function applyUnheld(writer: Writer, change: Extract<Change, { kind: UnheldKind 
       return claimJobs(writer, change);
     case "resumeJobs":
       return resumeJobs(writer, change);
+    case "putBackFailure":
+      return putBackFailure(writer, change);
+    case "attendStage":
+      return attendStage(writer, change);
     case "recordAiCall":
       return recordAiCall(writer, change);
     case "purgeExpired":

@@ -57,9 +57,9 @@ export function jobStates(state: State, { keys, now }: QueryOf<"jobStates">): Jo
   return [...known.values()].flatMap(({ workflowRunId, ordinal }) => {
     const job = state.jobs.get(workflowRunId, ordinal);
     if (job === undefined) return [];
-    const { status, attempt, nextPollAt, concurrencyKey, commits } = job;
+    const { status, attempt, nextPollAt, resumeAt, concurrencyKey, commits } = job;
     const keyWaits = concurrencyKey !== null && isAwaited(state, concurrencyKey, now) ? 1 : 0;
-    const what = { status, attempt, nextPollAt, concurrencyKey, commits, keyWaits };
+    const what = { status, attempt, nextPollAt, resumeAt, concurrencyKey, commits, keyWaits };
     return [{ workflowRunId, ordinal, ...what }];
   });
 }
@@ -149,7 +149,7 @@ export function suspendedJobs(state: State, query: QueryOf<"suspendedJobs">): Jo
 
 export function resumableJobs(state: State, { now, limit }: QueryOf<"resumableJobs">): number {
   const due = [...state.jobs.all()].filter(
-    ({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= now,
+    ({ status, resumeAt }) => status === "SUSPENDED" && resumeAt !== null && resumeAt <= now,
   );
   return Math.min(due.length, limit);
 }

@@ -1,6 +1,6 @@
 /** Queries of runs and stages. What each answers is told in changes/query.ts. Pure. */
 import {
-  AUDIT_FAILURE_MS,
+  AUDIT_UNPOLLED_MS,
   type AuditRow,
   type FailedJob,
   type JobRow,
@@ -11,7 +11,15 @@ import {
   type UnattendedStage,
   withinBytes,
 } from "../changes/index.ts";
-import { byNumber, byText, type Compare, descending, firstBy, inTurn } from "./order.ts";
+import {
+  byNumber,
+  byText,
+  type Compare,
+  compareUtf8,
+  descending,
+  firstBy,
+  inTurn,
+} from "./order.ts";
 import { isLive } from "./queries-jobs.ts";
 import { type State, without } from "./state.ts";
 
@@ -102,24 +110,31 @@ export function suspendedStages(state: State, query: QueryOf<"suspendedStages">)
     .slice(0, limit);
 }
 
-/** SUSPENDED stages that one query looks at. */
-const LOOKED_AT = 10_000;
-
 export function unattendedStages(
   state: State,
   query: QueryOf<"unattendedStages">,
 ): UnattendedStage[] {
   return [...state.stages.all()]
-    .filter((stage) => stage.status === "SUSPENDED")
-    .filter((stage) => stage.nextPollAt !== null && stage.nextPollAt <= query.before)
-    .toSorted(byStagePoll)
-    .slice(0, LOOKED_AT)
-    .filter((stage) => isUnfinished(state.runs.get(stage.workflowRunId, "")))
-    .filter((stage) => !hasLiveJob(state, stage))
+    .filter(({ attendAt }) => attendAt !== null && attendAt <= query.now)
+    .toSorted(
+      inTurn<StageRow>(
+        byNumber((row) => row.attendAt ?? 0),
+        byText((row) => row.workflowRunId),
+        byText((row) => row.stageId),
+      ),
+    )
     .slice(0, query.limit)
-    .map(({ workflowRunId, stageId, nextPollAt }) => {
-      const workflowId = state.runs.get(workflowRunId, "")?.workflowId ?? "";
-      return { workflowRunId, stageId, nextPollAt, workflowId };
+    .map((stage) => {
+      const { workflowRunId, stageId, nextPollAt } = stage;
+      const run = state.runs.get(workflowRunId, "");
+      const attended = hasLiveJob(state, stage) ? "attended" : "unattended";
+      return {
+        workflowRunId,
+        stageId,
+        nextPollAt,
+        workflowId: run?.workflowId ?? null,
+        state: isUnfinished(run) ? attended : "over",
+      };
     });
 }
 
@@ -153,7 +168,7 @@ export function audit(state: State, { now, limit }: QueryOf<"audit">): AuditRow[
     }
   }
   for (const job of state.jobs.all()) {
-    const problem = jobProblem(job);
+    const problem = jobProblem(state, job, now);
     if (problem === null) continue;
     const { workflowRunId, ordinal, status } = job;
     findings.push({ entity: "job", workflowRunId, key: ordinal, status, problem });
@@ -167,13 +182,16 @@ function stageProblem(
   live: readonly StageRow[],
   now: number,
 ): AuditRow["problem"] | null {
-  if (stage.status === "SUSPENDED" && stage.nextPollAt !== null) return null;
   if (hasLiveJob(state, stage)) return null;
+  if (isUnpolled(stage, now)) return "poll-overdue";
+  if (stage.status === "SUSPENDED" && stage.nextPollAt !== null) return null;
   const waits = live.some((other) => other.executionGroup < stage.executionGroup);
   if (stage.status === "PENDING" && waits) return null;
-  const last = lastJob(state, stage);
-  if (last?.status !== "FAILED" || last.completedAt === null) return "stage-without-job";
-  return last.completedAt <= now - AUDIT_FAILURE_MS ? "failure-unhandled" : null;
+  return lastJob(state, stage)?.status === "FAILED" ? "failure-unhandled" : "stage-without-job";
+}
+
+function isUnpolled({ status, nextPollAt }: Pick<StageRow, "status" | "nextPollAt">, now: number) {
+  return status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= now - AUDIT_UNPOLLED_MS;
 }
 
 function lastJob(
@@ -186,37 +204,50 @@ function lastJob(
   return firstBy(ofStage, descending(byText((job) => job.ordinal)));
 }
 
-const FAILURES_LOOKED_AT = 10_000;
-
 export function unhandledFailures(
   state: State,
-  { since, limit }: QueryOf<"unhandledFailures">,
+  { now, limit }: QueryOf<"unhandledFailures">,
 ): FailedJob[] {
   return [...state.jobs.all()]
-    .filter((job) => job.status === "FAILED" && (job.completedAt ?? since - 1) >= since)
+    .filter(({ handOverAt }) => handOverAt !== null && handOverAt <= now)
     .toSorted(
       inTurn<JobRow>(
-        byNumber((job) => job.completedAt ?? 0),
+        byNumber((job) => job.handOverAt ?? 0),
         byText((job) => job.workflowRunId),
         byText((job) => job.ordinal),
       ),
     )
-    .slice(0, FAILURES_LOOKED_AT)
-    .filter((job) => isUnfinished(state.runs.get(job.workflowRunId, "")))
-    .filter((job) => isUnfinished(state.stages.get(job.workflowRunId, job.stageId)))
-    .filter((job) => lastJob(state, job) === job)
     .slice(0, limit)
-    .map(({ workflowRunId, ordinal, workflowId, stageId, attempt, lastError }) => ({
-      workflowRunId,
-      ordinal,
-      workflowId,
-      stageId,
-      attempt,
-      lastError,
+    .map((job) => ({
+      workflowRunId: job.workflowRunId,
+      ordinal: job.ordinal,
+      workflowId: job.workflowId,
+      stageId: job.stageId,
+      attempt: job.attempt,
+      lastError: job.lastError,
+      completedAt: job.completedAt,
+      state: leftBy(state, job),
     }));
 }
 
-function jobProblem(job: JobRow): AuditRow["problem"] | null {
+function leftBy(state: State, job: JobRow): FailedJob["state"] {
+  const run = state.runs.get(job.workflowRunId, "");
+  if (!isUnfinished(run)) return "closed";
+  const jobsOfRun = [...state.jobs.part(job.workflowRunId).values()];
+  const isLater = (other: JobRow) =>
+    other.stageId === job.stageId && compareUtf8(other.ordinal, job.ordinal) > 0;
+  if (jobsOfRun.some(isLater)) return "closed";
+  if (isUnfinished(state.stages.get(job.workflowRunId, job.stageId))) return "open";
+  const waits = [...state.stages.part(job.workflowRunId).values()].some(
+    ({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt !== null,
+  );
+  return run?.status === "PENDING" || waits || jobsOfRun.some(isLive) ? "busy" : "open";
+}
+
+function jobProblem(state: State, job: JobRow, now: number): AuditRow["problem"] | null {
+  const run = state.runs.get(job.workflowRunId, "");
+  const unfinished = run?.status === "RUNNING" || run?.status === "SUSPENDED";
+  if (unfinished && isUnpolled(job, now)) return "poll-overdue";
   if (job.status === "RUNNING" && job.lockedAt === null) return "lease-without-start";
   return job.status === "SUSPENDED" && job.nextPollAt === null ? "wait-without-end" : null;
 }

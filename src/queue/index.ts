@@ -2,6 +2,7 @@ export {
   consume,
   type ConsumedBatch,
   type ConsumerOptions,
+  type ConsumersHandler,
   type WakeUpDelivery,
 } from "./consumer.ts";
 export { openStore, wakerOf, type WorkflowEngineEnv } from "./open-store.ts";

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { Change, Commit, JobState, Query } from "../changes/index.ts";
 import { joinId, wasWrittenBy } from "../changes/index.ts";
-import { HANDLER_DUTIES, type HandlerDuty } from "../contract/index.ts";
+import { HANDLER_DUTIES, type HandlerDuty } from "./reach.ts";
 
 /** Version 1 of the message. A consumer takes any other message as a permit for a job. */
 const wakeUpMessage = z.object({
@@ -80,18 +80,14 @@ function settledJob(change: Change) {
 }
 
 /** The wake-ups that a commit calls for, now that it has been applied. */
-export function wakeUpsAfter(
-  commit: Commit,
-  states: readonly JobState[],
-  duties: ReadonlySet<HandlerDuty>,
-  now: number,
-): WakeUp[] {
+export function wakeUpsAfter(commit: Commit, states: readonly JobState[], now: number): WakeUp[] {
   const wakeUps: WakeUp[] = [];
   let failures = false;
   for (const state of states) {
     if (!wasWrittenBy(state, commit.id)) continue;
-    const { workflowRunId, ordinal, status, attempt, nextPollAt } = state;
-    if (status === "PENDING" || status === "SUSPENDED") {
+    const { workflowRunId, ordinal, status, attempt, nextPollAt, resumeAt } = state;
+    // One that is left to whoever polls it, and that nobody polls, is found by the sweep.
+    if (status === "PENDING" || (status === "SUSPENDED" && resumeAt === nextPollAt)) {
       wakeUps.push({ kind: "jobs", jobId: joinId(workflowRunId, ordinal), at: nextPollAt });
     }
     failures ||= status === "FAILED";
@@ -115,5 +111,5 @@ export function wakeUpsAfter(
   if (failures) wakeUps.push({ kind: "failures", at: null });
   if (runs) wakeUps.push({ kind: "runs", at: null });
   if (events) wakeUps.push({ kind: "outbox", at: null });
-  return wakeUps.filter(({ kind }) => duties.has(kind));
+  return wakeUps;
 }

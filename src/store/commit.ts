@@ -16,6 +16,7 @@ import {
   completeJobs,
   enqueueJobs,
   failJobs,
+  putBackFailures,
   releaseJobs,
   resumeJobs,
   returnJobs,
@@ -34,7 +35,7 @@ import {
 import { queryStatements } from "./queries.ts";
 import { createRuns, updateRuns } from "./runs.ts";
 import { fence, record, recordsItself } from "./settlement.ts";
-import { createStages, deleteStages, updateStages, upsertStages } from "./stages.ts";
+import { attendStages, createStages, deleteStages, updateStages, upsertStages } from "./stages.ts";
 import type { Statement } from "./sql.ts";
 
 /** The SQL of several changes of one kind. */
@@ -71,6 +72,8 @@ const CHANGES: {
   returnJob: returnJobs,
   touchJob: touchJobs,
   releaseJob: releaseJobs,
+  putBackFailure: putBackFailures,
+  attendStage: attendStages,
   cancelJobs: cancelJobs,
   recordAiCall: recordAiCalls,
   purgeExpired,
@@ -135,6 +138,7 @@ function updatedRow(change: Change | undefined): string | null {
     case "updateRun":
       return change.id;
     case "updateStage":
+    case "attendStage":
       return `${change.workflowRunId}\0${change.stageId}`;
     case "saveArtifact":
       return `${change.row.workflowRunId}\0${change.row.key}`;
@@ -149,6 +153,7 @@ function updatedRow(change: Change | undefined): string | null {
     case "returnJob":
     case "touchJob":
     case "releaseJob":
+    case "putBackFailure":
       return `${change.workflowRunId}\0${change.ordinal}`;
     case "recordAiCall":
       return `${change.row.batchId}\0${change.row.ordinal}`;

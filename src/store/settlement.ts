@@ -111,6 +111,8 @@ function traceOfChange(change: Change, commitId: string): Trace {
         ? surely(row("jobs", change.row))
         : perhaps(row("jobs", change.row));
     case "resumeJobs":
+    case "putBackFailure":
+    case "attendStage":
     case "purgeExpired":
       return { kind: "none" };
     case "claimJobs":

@@ -147,7 +147,17 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   }),
   resumeJobs: kind("resumeJobs", { limit: of(0, 1, 1, 2, 100), at: instant }),
   completeJob: fenced("completeJob", { ...jobKey, at: instant }),
-  suspendJob: fenced("suspendJob", { ...jobKey, nextPollAt: instant, at: instant }),
+  putBackFailure: kind("putBackFailure", {
+    ...jobKey,
+    dueAt: of(null, 5, 10, 50),
+  }),
+  attendStage: kind("attendStage", { workflowRunId, stageId, dueAt: of(null, 5, 10, 50) }),
+  suspendJob: fenced("suspendJob", {
+    ...jobKey,
+    nextPollAt: instant,
+    resumeAt: instant,
+    at: instant,
+  }),
   failJob: fenced("failJob", {
     ...jobKey,
     error: shortText,
@@ -211,6 +221,8 @@ const aboutJobs = [
   CHANGES.resumeJobs,
   CHANGES.completeJob,
   CHANGES.suspendJob,
+  CHANGES.putBackFailure,
+  CHANGES.attendStage,
   CHANGES.failJob,
   CHANGES.returnJob,
   CHANGES.touchJob,

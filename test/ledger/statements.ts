@@ -210,9 +210,11 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
     { kind: "completeJob", ...job, at: AT },
     { kind: "completeJob", ...job, attempt: 1, at: AT },
   ],
+  putBackFailure: [{ kind: "putBackFailure", ...job, dueAt: AT }],
+  attendStage: [{ kind: "attendStage", workflowRunId: job.workflowRunId, stageId: "s", dueAt: AT }],
   suspendJob: [
-    { kind: "suspendJob", ...job, nextPollAt: AT, at: AT },
-    { kind: "suspendJob", ...job, attempt: 1, nextPollAt: AT, at: AT },
+    { kind: "suspendJob", ...job, nextPollAt: AT, resumeAt: AT, at: AT },
+    { kind: "suspendJob", ...job, attempt: 1, nextPollAt: AT, resumeAt: AT, at: AT },
   ],
   failJob: [
     { kind: "failJob", ...job, error: "Timeout", retry: RETRY, at: AT },
@@ -366,11 +368,11 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   jobStats: [{ q: "jobStats", now: AT, failedSince: AT }],
   claimedJobs: [{ q: "claimedJobs", since: AT, commitId: COMMIT_ID }],
   overdueJobs: [{ q: "overdueJobs", before: AT, limit: 1_000 }],
-  unattendedStages: [{ q: "unattendedStages", before: AT, limit: 100 }],
+  unattendedStages: [{ q: "unattendedStages", now: AT, limit: 100 }],
   waitingRuns: [{ q: "waitingRuns", before: AT, limit: 100 }],
   expired: [{ q: "expired", keysBefore: AT, commitsBefore: AT }],
   audit: [{ q: "audit", now: AT, limit: 100 }],
-  unhandledFailures: [{ q: "unhandledFailures", since: AT - 1_000, limit: 100 }],
+  unhandledFailures: [{ q: "unhandledFailures", now: AT, limit: 100 }],
   page: (["logs", "artifacts", "outboxEvents", "jobs"] as const).flatMap((of) =>
     [null, "1"].flatMap((after) =>
       [false, true].flatMap((descending) =>

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { Change, JobRow, NewJobRow } from "../../src/changes/index.ts";
+import { type Change, type JobRow, type NewJobRow, UNPOLLED_MS } from "../../src/changes/index.ts";
 import { applyChanges } from "../../src/memory/apply.ts";
 import type { State } from "../../src/memory/state.ts";
-import { aJob, aLeasedJob, aState, contentOf, id } from "./support.ts";
+import { aJob, aLeasedJob, aState, contentOf, id, KEPT } from "./support.ts";
 
 const jobKey = { workflowRunId: "run", ordinal: "o1" };
 const STATUSES = [
@@ -34,7 +34,11 @@ function statusesChanged(row: Partial<NewJobRow>, change: Change): string[] {
 
 describe("enqueueJob", () => {
   it("inserts the row", () => {
-    expect(aState(aJob()).jobs.get("run", "o1")).toEqual({ ...aJob().row, commits: id("a") });
+    expect(aState(aJob()).jobs.get("run", "o1")).toEqual({
+      ...aJob().row,
+      ...KEPT,
+      commits: id("a"),
+    });
   });
 
   it("inserts nothing while a live job of any run has its dedupe key", () => {
@@ -71,6 +75,7 @@ describe("claimJobs", () => {
     claimed(state);
     expect(state.jobs.get("run", "o1")).toEqual({
       ...aJob().row,
+      ...KEPT,
       status: "RUNNING",
       workerId: "w",
       lockedAt: 30,
@@ -162,12 +167,14 @@ describe("resumeJobs", () => {
 
   it("makes the longest due PENDING, with an attempt more", () => {
     const state = aState(suspended("o1", 20), suspended("o2", 10), suspended("o3", 30));
-    applyChanges(state, [{ kind: "resumeJobs", limit: 2, at: 30 }], id("b"));
+    applyChanges(state, [{ kind: "resumeJobs", limit: 2, at: 30 + UNPOLLED_MS }], id("b"));
     expect(state.jobs.get("run", "o2")).toEqual({
       ...suspended("o2", 10).row,
+      ...KEPT,
+      resumeAt: 10 + UNPOLLED_MS,
       status: "PENDING",
       maxAttempts: 4,
-      updatedAt: 30,
+      updatedAt: 30 + UNPOLLED_MS,
       commits: id("b") + id("a"),
     });
     expect([...state.jobs.all()].map(({ status }) => status)).toEqual([
@@ -189,7 +196,7 @@ describe("a fence", () => {
   it("keeps every change from a job that another attempt has", () => {
     const changes: Change[] = [
       { kind: "completeJob", ...jobKey, at: 30 },
-      { kind: "suspendJob", ...jobKey, nextPollAt: 40, at: 30 },
+      { kind: "suspendJob", ...jobKey, nextPollAt: 40, resumeAt: 40, at: 30 },
       { kind: "failJob", ...jobKey, error: "", retry: null, at: 30 },
       { kind: "touchJob", ...jobKey, at: 30 },
     ];
@@ -208,6 +215,7 @@ describe("completeJob", () => {
   it("completes and keeps the lease's columns", () => {
     expect(jobAfter({}, complete)).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "COMPLETED",
       completedAt: 30,
       updatedAt: 30,
@@ -221,13 +229,15 @@ describe("completeJob", () => {
 });
 
 describe("suspendJob", () => {
-  const suspend: Change = { kind: "suspendJob", ...jobKey, nextPollAt: 99, at: 30 };
+  const suspend: Change = { kind: "suspendJob", ...jobKey, nextPollAt: 99, resumeAt: 99, at: 30 };
 
   it("suspends and ends the lease, and has reached the handler", () => {
     expect(jobAfter({ undelivered: 2 }, suspend)).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "SUSPENDED",
       nextPollAt: 99,
+      resumeAt: 99,
       workerId: null,
       lockedAt: null,
       updatedAt: 30,
@@ -246,10 +256,12 @@ describe("failJob", () => {
   it("fails when no retry is wanted", () => {
     expect(jobAfter({}, { ...fail, retry: null })).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "FAILED",
       failures: 1,
       lastError: "no",
       completedAt: 30,
+      handOverAt: 30,
       updatedAt: 30,
       commits: id("b") + id("a"),
     });
@@ -259,6 +271,7 @@ describe("failJob", () => {
     const before = { attempt: 14, maxAttempts: 15, failures: 1, undelivered: 9 };
     expect(jobAfter(before, { ...fail, retry: RETRY })).toEqual({
       ...aLeasedJob({ attempt: 14, maxAttempts: 15 }).row,
+      ...KEPT,
       status: "PENDING",
       failures: 2,
       lastError: "no",
@@ -299,6 +312,7 @@ describe("returnJob", () => {
   it("makes the job PENDING again after 2^undelivered seconds, and is no attempt of those it may have", () => {
     expect(jobAfter({ attempt: 3, failures: 2, undelivered: 1 }, back)).toEqual({
       ...aLeasedJob({ attempt: 3, failures: 2 }).row,
+      ...KEPT,
       status: "PENDING",
       maxAttempts: 4,
       undelivered: 2,
@@ -321,7 +335,8 @@ describe("touchJob", () => {
   const touch: Change = { kind: "touchJob", ...jobKey, at: 30 };
 
   it("renews the lease", () => {
-    const job = { ...aLeasedJob().row, lockedAt: 30, updatedAt: 30, commits: id("b") + id("a") };
+    const lease = { lockedAt: 30, updatedAt: 30 };
+    const job = { ...aLeasedJob().row, ...KEPT, ...lease, commits: id("b") + id("a") };
     expect(jobAfter({}, touch)).toEqual(job);
   });
 
@@ -336,6 +351,7 @@ describe("releaseJob", () => {
   it("makes the job PENDING again", () => {
     expect(jobAfter({ undelivered: 1 }, { ...release, staleBefore: 21 })).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "PENDING",
       failures: 1,
       workerId: null,
@@ -349,11 +365,13 @@ describe("releaseJob", () => {
   it("fails a job whose attempts are used up", () => {
     expect(jobAfter({ attempt: 3 }, { ...release, staleBefore: 21 })).toEqual({
       ...aLeasedJob({ attempt: 3 }).row,
+      ...KEPT,
       status: "FAILED",
       failures: 1,
       workerId: null,
       lockedAt: null,
       completedAt: 30,
+      handOverAt: 30,
       lastError: "lost",
       updatedAt: 30,
       commits: id("b") + id("a"),
@@ -376,6 +394,7 @@ describe("cancelJobs", () => {
   it("cancels", () => {
     expect(jobAfter({ status: "SUSPENDED" }, cancel)).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "CANCELLED",
       completedAt: 30,
       updatedAt: 30,
@@ -400,7 +419,7 @@ describe("a change of an unknown job", () => {
       state,
       [
         { kind: "completeJob", ...unknown },
-        { kind: "suspendJob", ...unknown, nextPollAt: 40 },
+        { kind: "suspendJob", ...unknown, nextPollAt: 40, resumeAt: 40 },
         { kind: "failJob", ...unknown, error: "", retry: RETRY },
         { kind: "returnJob", ...unknown, error: "", retry: RETRY },
         { kind: "touchJob", ...unknown },

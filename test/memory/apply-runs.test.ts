@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { RunSet, StageSet } from "../../src/changes/index.ts";
+import { type RunSet, type StageSet, UNPOLLED_MS } from "../../src/changes/index.ts";
 import { applyChanges } from "../../src/memory/apply.ts";
 import {
   aLog,
@@ -11,6 +11,7 @@ import {
   aState,
   contentOf,
   id,
+  UNATTENDED,
 } from "./support.ts";
 
 describe("createRun", () => {
@@ -65,7 +66,11 @@ describe("updateRun", () => {
 describe("createStage", () => {
   it("inserts the row", () => {
     const change = aStage();
-    expect(aState(change).stages.get("run", "stage")).toEqual({ ...change.row, commits: id("a") });
+    expect(aState(change).stages.get("run", "stage")).toEqual({
+      ...change.row,
+      ...UNATTENDED,
+      commits: id("a"),
+    });
   });
 });
 
@@ -106,6 +111,7 @@ describe("updateStage", () => {
     expect(state.stages.get("run", "stage")).toEqual({
       ...aStageRow(),
       ...everyColumn,
+      attendAt: 22 + UNPOLLED_MS,
       updatedAt: 31,
       version: 3,
       commits: id("b") + id("a"),
@@ -161,7 +167,7 @@ describe("upsertStage", () => {
   it("inserts the row where there is none, without the set", () => {
     const row = aStageRow();
     const state = aState({ kind: "upsertStage", row, set: { status: "FAILED" } });
-    expect(state.stages.get("run", "stage")).toEqual({ ...row, commits: id("a") });
+    expect(state.stages.get("run", "stage")).toEqual({ ...row, ...UNATTENDED, commits: id("a") });
   });
 
   it("updates a stage that exists, at the row's updatedAt, and ignores the rest of the row", () => {
@@ -171,6 +177,7 @@ describe("upsertStage", () => {
     applyChanges(state, [{ kind: "upsertStage", row, set }], id("b"));
     expect(state.stages.get("run", "stage")).toEqual({
       ...aStageRow(),
+      ...UNATTENDED,
       status: "RUNNING",
       updatedAt: 41,
       version: 2,
@@ -240,6 +247,7 @@ describe("deleteStage", () => {
     );
     expect(state.stages.get("run", "stage")).toEqual({
       ...aStageRow({ id: "run/stage/2" }),
+      ...UNATTENDED,
       commits: id("b"),
     });
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Change, PAGE_ROWS, type QueryOf } from "../../src/changes/index.ts";
 import { applyChanges } from "../../src/memory/apply.ts";
 import { answer } from "../../src/memory/queries.ts";
-import { aJob, aLeasedJob, aState, id } from "./support.ts";
+import { aJob, aLeasedJob, aState, id, KEPT } from "./support.ts";
 
 function idsOf(jobs: readonly { workflowRunId: string; ordinal: string }[]) {
   return jobs.map((job) => `${job.workflowRunId}/${job.ordinal}`);
@@ -11,7 +11,7 @@ function idsOf(jobs: readonly { workflowRunId: string; ordinal: string }[]) {
 describe("job", () => {
   it("answers the row or null", () => {
     const query = { q: "job", workflowRunId: "run", ordinal: "o1" } as const;
-    expect(answer(aState(aJob()), query)).toEqual({ ...aJob().row, commits: id("a") });
+    expect(answer(aState(aJob()), query)).toEqual({ ...aJob().row, ...KEPT, commits: id("a") });
     expect(answer(aState(aJob()), { ...query, ordinal: "x" })).toBeNull();
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Change, PAGE_ROWS, type QueryOf } from "../../src/changes/index.ts";
 import { answer } from "../../src/memory/queries.ts";
-import { aJob, aLeasedJob, aRun, aStage, aStageRow, aState, id } from "./support.ts";
+import { aJob, aLeasedJob, aRun, aStage, aStageRow, aState, id, UNATTENDED } from "./support.ts";
 
 describe("run", () => {
   it("answers the row or null", () => {
@@ -108,7 +108,7 @@ describe("stage", () => {
   it("answers the row or null", () => {
     const state = aState(aStage());
     const query = { q: "stage", workflowRunId: "run", stageId: "stage" } as const;
-    expect(answer(state, query)).toEqual({ ...aStageRow(), commits: id("a") });
+    expect(answer(state, query)).toEqual({ ...aStageRow(), ...UNATTENDED, commits: id("a") });
     expect(answer(state, { ...query, stageId: "x" })).toBeNull();
     expect(answer(state, { ...query, workflowRunId: "x" })).toBeNull();
   });

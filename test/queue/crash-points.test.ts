@@ -152,7 +152,7 @@ describe("after a crash, the sweep alone brings every job to its end once, when"
     await recovery.finish();
   });
 
-  it.each([planOf("completes"), planOf("suspends"), planOf("polls"), planOf("suspends", "polls")])(
+  it.each([planOf("completes"), planOf("polls"), planOf("polls", "polls")])(
     "the handler has settled its job, and its answer is lost: %j",
     async (plan) => {
       const recovery = await started(plan);
@@ -244,7 +244,7 @@ describe("a job that is due in 25 hours", () => {
     const recovery = await started(plan);
     const consumer = recovery.world.part();
     await recovery.world.consume(consumer, recovery.engine);
-    expect(consumer.queue.messages).toEqual([]);
+    expect(consumer.queue.messages.filter(({ body }) => body.kind === "jobs")).toEqual([]);
     recovery.world.pass(25 * 3_600_000 - 1);
     expect(await recovery.world.tick(recovery.engine)).toMatchObject({
       overdueJobs: 0,

@@ -1,4 +1,5 @@
 /** Rows for the sweep to find. */
+import { Connection } from "../../src/client/connection.ts";
 import { commitIdAt, newCommitId } from "../../src/changes/index.ts";
 import { NOW, type Part } from "../queue/support/world.ts";
 import { env } from "../support/env.ts";
@@ -65,4 +66,10 @@ export async function addCommitRecord(at: number): Promise<void> {
   await env.DB.prepare(`INSERT INTO "commits" ("id", "outcome") VALUES (?, 'applied')`)
     .bind(id)
     .run();
+}
+
+/** As the consumer suspends a job whose handler answered so. */
+export async function suspendAsAnswered(part: Part, jobId: string, until: number): Promise<void> {
+  const outcome = { status: "suspended", until } as const;
+  await new Connection(part.store).jobs.settleMany([{ jobId, outcome }]);
 }

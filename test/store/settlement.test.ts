@@ -130,8 +130,16 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     before: [aJob({ status: "SUSPENDED", nextPollAt: 20 })],
   },
   completeJob: { change: { kind: "completeJob", ...job, at: 30 }, before: [aLeasedJob()] },
+  putBackFailure: {
+    change: { kind: "putBackFailure", ...job, dueAt: 40 },
+    before: [aJob({ status: "FAILED", completedAt: 20 })],
+  },
+  attendStage: {
+    change: { kind: "attendStage", workflowRunId: "run", stageId: "stage", dueAt: 40 },
+    before: [aRun(), aStage({ status: "SUSPENDED", nextPollAt: 20 })],
+  },
   suspendJob: {
-    change: { kind: "suspendJob", ...job, nextPollAt: 40, at: 30 },
+    change: { kind: "suspendJob", ...job, nextPollAt: 40, resumeAt: 40, at: 30 },
     before: [aLeasedJob()],
   },
   failJob: {
@@ -165,6 +173,8 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
 const HARMLESS = new Set<string>([
   "publishOutboxEvent",
   "resumeJobs",
+  "putBackFailure",
+  "attendStage",
   "recordAiCall",
   "purgeExpired",
 ]);

@@ -12,6 +12,7 @@ import type {
   OutboxRecord,
   WorkflowPersistence,
 } from "../../../src/contract/index.ts";
+import { UNPOLLED_MS } from "../../../src/changes/index.ts";
 import { HOUR_MS } from "./world.ts";
 
 /**
@@ -99,12 +100,14 @@ export class Engine implements JobHandler {
       const stage = await tx.getStage(run, stageId);
       const first = stage?.suspendedState === null;
       if (first && (behaviour === "suspends" || behaviour === "polls")) {
-        const nextPollAt = new Date(this.#now() + SUSPENDED_MS);
+        // What nobody polls, the sweep gives a job an hour after its instant.
+        const waits = behaviour === "polls" ? SUSPENDED_MS - UNPOLLED_MS : SUSPENDED_MS;
+        const nextPollAt = new Date(this.#now() + waits);
         const suspendedState = { since: this.#now() };
         const update = { status: "SUSPENDED" as const, nextPollAt, suspendedState };
         await tx.updateStageByRunAndStageId(run, stageId, update);
-        if (behaviour === "suspends") await context.jobs.suspend(job.jobId, nextPollAt);
-        else await context.jobs.complete(job.jobId);
+        if (behaviour === "suspends") return { status: "suspended", until: nextPollAt };
+        await context.jobs.complete(job.jobId);
         return { status: "settled" };
       }
       if (stage?.status !== "COMPLETED") await this.#finish(tx, job, context, plan);
