@@ -61,7 +61,7 @@ describe("Random sequences of calls", () => {
       expect(tally.overlapping).toBeGreaterThan(tally.contests / 2);
       expect(tally.reruns).toBeGreaterThan(0);
     },
-    2 * TIME_LIMIT_MS,
+    3 * TIME_LIMIT_MS,
   );
 });
 
