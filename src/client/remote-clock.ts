@@ -17,7 +17,7 @@ interface Held extends ClockReading {
   readonly lead: number;
 }
 
-/** A clock that is read again after so long while it is used. */
+/** The age, in milliseconds, at which a reading of the service's clock is renewed, if the clock is still in use. */
 const REFRESH_MS = 300_000;
 /** Readings that are older tell of clocks that have drifted apart since. */
 const KEEP_MS = 900_000;

@@ -21,7 +21,7 @@ export type Envelope<T> =
       };
     };
 
-/** Runs the call; an error of ours becomes an envelope, anything else is logged here and becomes INTERNAL. */
+/** Runs the call. An error with a code becomes an envelope. Any other error is logged here and becomes INTERNAL. */
 export async function toEnvelope<T>(call: () => Promise<T>): Promise<Envelope<T>> {
   try {
     return { ok: true, value: await call() };

@@ -17,7 +17,7 @@ const PAGE = 16;
 const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
 /** The same of one connection, but for an event that is larger by itself. */
 const CONNECTION_UNITS_MAX = 256 * 1_024;
-/** A reader for whom something has waited for so long makes room for others, when there is not enough for all. */
+/** When room is short, a reader that has read nothing for this time is closed, in milliseconds. */
 const SLOW_MS = 2_000;
 const SOCKETS_MAX = 1_000;
 /** How soon an event is found that nobody told of. */
@@ -126,8 +126,8 @@ export class Watchers {
   }
 
   /**
-   * Page by page, until everybody has all that its connection takes. Who is furthest goes first, so that a long history of one keeps
-   * nobody else waiting; who waits for a sequence that is still to come is not ahead of anybody.
+   * Sends page by page, until each connection is full or has all events. The reader that is furthest along goes first, so that one
+   * reader's long history does not delay the others. A reader that waits for a later sequence does not count as ahead.
    */
   async #sendAll(): Promise<void> {
     this.#crowded = false;

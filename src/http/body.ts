@@ -179,7 +179,7 @@ export function parseBody(
   // Only a key needs it again.
   if (req.header("Idempotency-Key") !== undefined) context.set("bodyText", text);
   if (text === "") {
-    // Whoever asks again whether there is a body finds that there is none, and not a stream that was read.
+    // The body has been read. A later look at the request must find no body, not a used stream.
     req.bodyCache.arrayBuffer = new ArrayBuffer(0);
     req.bodyCache.text = "";
     return;

@@ -244,7 +244,7 @@ describe("runs", () => {
     expect(await answer.json()).toMatchObject({ details: { field } });
   });
 
-  it("are listed without what is large: it is not even read", async () => {
+  it("are listed without large columns", async () => {
     const [first] = (await list("/v1/runs", { fields: "status,metadata" })).items;
     expect(first).toEqual({ id: "c", status: "PENDING", metadata: null });
   });

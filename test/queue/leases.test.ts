@@ -302,7 +302,7 @@ describe("a handler that takes longer than HANDLER_TIMEOUT_MS", () => {
     expect(String(signal?.reason)).toContain("did not answer within 100 ms");
   });
 
-  it("holds up none of the others of its batch", async () => {
+  it("does not delay the other jobs of its batch", async () => {
     const { world, part } = await holding({}, { HANDLER_TIMEOUT_MS: 300 });
     await part.backend.jobs.enqueue({ ...JOB, stageId: "slow", priority: 9 });
     const look = async () => {
