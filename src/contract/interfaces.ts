@@ -1,7 +1,8 @@
 /**
- * The contract: what an engine for multi-stage workflows asks of its storage. It is the union of the
- * interface as handed over (0.8 to 0.10) and the current one (0.11, 0.12), so an object of ours serves
- * an engine of either kind. docs/contract.md says, line by line, what each method guarantees here.
+ * The contract: what an engine for multi-stage workflows asks of its storage. It is the union of
+ * the interface as handed over (0.8 to 0.10) and the current one (0.11, 0.12), so an object of ours
+ * serves an engine of either kind. docs/contract.md says, line by line, what each method guarantees
+ * here.
  */
 import type {
   AcquireIdempotencyKeyOptions,

@@ -1,4 +1,4 @@
-/** The members that are not undefined: what is absent is left alone. */
+/** The object without its undefined members: an absent member leaves a column alone. */
 export function defined<T extends object>(
   members: T,
 ): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -1,10 +1,10 @@
-/** An outbox event as the contract has it: what the client answers, and what whoever watches a run is sent. */
+/** An outbox event as the contract has it: for the persistence, and for those that watch a run. */
 import type { OutboxRecord } from "../contract/index.ts";
 import { joinId } from "./ids.ts";
 import { decodeJson } from "./json.ts";
 import type { OutboxEventRow } from "./rows.ts";
 
-/** Each call decodes anew, so nobody shares a value with anybody. */
+/** Decodes anew with each call, so that no two callers share a value. */
 export function toOutboxRecord(row: OutboxEventRow): OutboxRecord {
   return {
     id: joinId(row.workflowRunId, row.sequence),

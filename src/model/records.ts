@@ -1,4 +1,7 @@
-/** Stored rows as the contract's records. Each call decodes anew, so nobody shares a value with anybody. */
+/**
+ * Stored rows as the contract's records. Each call decodes anew, so that no two callers share a
+ * value.
+ */
 import {
   type AnnotationRow,
   type ArtifactRow,
@@ -25,6 +28,7 @@ function date(instant: number | null): Date | null {
   return instant === null ? null : new Date(instant);
 }
 
+/** A row that was not stored yet will do: `commits` is of no use to callers. */
 export function toRunRecord(row: Omit<RunRow, "commits">): WorkflowRunRecord {
   return {
     id: row.id,
@@ -137,6 +141,7 @@ export function toJobRecord(row: JobRow): JobRecord {
   };
 }
 
+/** A job as its claim answers it. */
 export function toDelivery(row: JobRow): DequeueResult {
   return {
     jobId: joinId(row.workflowRunId, row.ordinal),
@@ -150,7 +155,7 @@ export function toDelivery(row: JobRow): DequeueResult {
   };
 }
 
-/** A job's payload: written from an object, and `{}` for none. */
+/** A job's payload. It was written from an object, `{}` for none. */
 export function toPayload(text: string): Record<string, unknown> {
   return decodeJson(text) as Record<string, unknown>;
 }

@@ -1,10 +1,12 @@
 /**
- * The rows as they are stored: JSON and free text as text, instants as milliseconds. What the database,
- * the in-memory store and the wire have in common. A test holds them against the tables' own types.
+ * The rows as they are stored: JSON and free text as text, instants as milliseconds. The database,
+ * the maps and the wire all have rows of these shapes; a test holds the shapes against the types of
+ * the tables.
  *
- * `commits` is a row's memory of the last commits that wrote it, newest first, each
- * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean an unchanged row.
- * The rest lets a retry recognise its own earlier success although others wrote since.
+ * `commits` is a row's memory: the ids of the last commits that wrote it, newest first, each
+ * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean that nobody wrote the row
+ * in between. The others let a retry recognise its own earlier success although others wrote the
+ * row since.
  */
 import { object, nullable, whole, type TypeOf } from "./shape.ts";
 import type { AuditProblem, Status } from "../contract/index.ts";
@@ -56,7 +58,7 @@ export function wasWrittenBy(row: { readonly commits: string }, commitId: string
 
 export const newRunRow = object({
   id: idField,
-  /** Ties between runs of one priority are broken by it, oldest first. */
+  /** Breaks ties between runs of the same priority or age: the oldest comes first. */
   ordinal: ordinalField,
   createdAt: instantField,
   updatedAt: instantField,
@@ -174,7 +176,7 @@ export type IdempotencyKeyRow = {
   commandType: string;
   createdAt: number;
   state: "in_progress" | "completed";
-  /** When the key was acquired last: ages are measured from it. */
+  /** When the key was last acquired. Its age counts from here, for a takeover and for the purge. */
   acquiredAt: number;
   result: string | null;
   commits: string;
@@ -195,23 +197,25 @@ export const newJobRow = object({
   completedAt: nullable(instantField),
   attempt: countField,
   maxAttempts: countField,
-  /** Deliveries that failed, or whose lease ran out: the pause before a retry grows by them. */
+  /** Deliveries that failed or whose lease expired. The pause before a retry grows with them. */
   failures: countField,
-  /** Deliveries in a row that did not reach the handler: the pause before the next grows by them. */
+  /**
+   * Deliveries in a row that did not reach the handler. The pause before the next grows with them.
+   */
   undelivered: countField,
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
   payload: textField,
-  /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
+  /** At most one live job (PENDING, RUNNING, SUSPENDED) has the key. */
   dedupeKey: nullable(keyField),
-  /** Of the jobs with this key, no claim lets more be RUNNING than the claimed job's `concurrencyLimit`; null: 1. */
+  /** A claim lets at most `concurrencyLimit` (null: 1) jobs with the same key be RUNNING. */
   concurrencyKey: nullable(keyField),
   concurrencyLimit: nullable(whole({ min: 1 })),
 });
 export type NewJobRow = TypeOf<typeof newJobRow>;
 export type JobRow = NewJobRow & { commits: string };
 
-/** A stage whose poll is due, with its run's workflow. */
+/** A SUSPENDED stage whose `nextPollAt` has come, with its run's workflow. */
 export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> &
   Pick<RunRow, "workflowId">;
 
@@ -221,18 +225,23 @@ export type FailedJob = Pick<
   "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError"
 >;
 
-/** A lease that may have expired. */
+/** A job whose lease may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
 
-/** What a job has come to, without its payload. */
+/**
+ * What a job has become, without its payload. `keyWaits` is 1 if another job waits for its
+ * concurrency key, otherwise 0.
+ */
 export type JobState = Pick<
   JobRow,
   "workflowRunId" | "ordinal" | "status" | "attempt" | "nextPollAt" | "concurrencyKey" | "commits"
 > & { keyWaits: number };
 
 /**
- * How many jobs are in which state; each count stops at JOB_STATS_MAX. `due`: PENDING, and not before its time;
- * `delayed`: PENDING, and before it; `undelivered`: of both, given back since the handler could not be reached. `oldestDueAt`: since when the longest waiting of the counted due jobs is due.
+ * How many jobs are in which state. Each count stops at JOB_STATS_MAX.
+ * - `due`: PENDING, and its time has come; `delayed`: PENDING, and it has not.
+ * - `undelivered`: of both, those that were given back because the handler could not be reached.
+ * - `oldestDueAt`: the instant since which the oldest of the counted due jobs has been due.
  */
 export type JobStatsRow = {
   due: number;
@@ -244,7 +253,7 @@ export type JobStatsRow = {
   oldestDueAt: number | null;
 };
 
-/** A row that nothing will make progress. */
+/** A row that nothing will ever move on. */
 export type AuditRow = {
   entity: "run" | "stage" | "job";
   workflowRunId: string;
@@ -255,9 +264,12 @@ export type AuditRow = {
 };
 
 export const aiCallRow = object({
-  /** "" for a call of its own. */
+  /** The batch of the call; "" for a call that belongs to none. */
   batchId: batchOrNoneField,
-  /** For a call of a batch, derived from its content, so that a repeat is the same row. */
+  /**
+   * For a call of a batch it is derived from the request or the content, so that a repeat is the
+   * same row.
+   */
   ordinal: callOrdinalField,
   createdAt: instantField,
   topic: nameField,
@@ -282,7 +294,7 @@ export type AiCallTotalRow = {
   cost: number;
 };
 
-/** Per table, the columns that hold text of any length. Together they must fit in a row. */
+/** The columns of each table that hold text of any length. Together they must fit in a row. */
 export const LONG_TEXT = {
   runs: ["input", "output", "config", "metadata"],
   stages: [
@@ -305,7 +317,7 @@ export const LONG_TEXT = {
 } as const;
 export type LongTextTable = keyof typeof LONG_TEXT;
 
-/** Bytes of a row's long text, and the column that holds most of it. */
+/** Bytes of a row's long text, and the column that holds most of them. */
 export function measureRow(
   table: LongTextTable,
   row: Readonly<Record<string, unknown>>,
@@ -325,13 +337,13 @@ export function measureRow(
   return { size, field };
 }
 
-/** Bytes of a row's long text, but for the columns in `omit`. */
+/** Bytes of a row's long text, without the columns in `omit`. */
 function longTextOf(table: LongTextTable, row: object, omit: readonly string[] = []): number {
   const kept = Object.entries(row).filter(([name]) => !omit.includes(name));
   return measureRow(table, Object.fromEntries(kept)).size;
 }
 
-/** The same of several rows. */
+/** Bytes of the long text of several rows, without the columns in `omit`. */
 export function longTextOfAll(
   table: LongTextTable,
   rows: readonly object[],
@@ -340,7 +352,10 @@ export function longTextOfAll(
   return rows.reduce<number>((sum, row) => sum + longTextOf(table, row, omit), 0);
 }
 
-/** The first of the rows of a table, up to where those before have `bytesMax` bytes of long text or more. */
+/**
+ * The first rows of a list, until those taken have `bytesMax` bytes of long text or more. So the
+ * first row is always there, and a list goes beyond `bytesMax` by at most one row.
+ */
 export function withinBytes<Row extends object>(
   table: LongTextTable,
   rows: readonly Row[],
