@@ -18,7 +18,10 @@ import {
 import { idOf, type JobKey } from "./job-keys.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Answers the jobs' ids, in their order; for a dedupe key that a live job has, that job's id. */
+/**
+ * The ids of the new jobs, in their order. For a dedupe key that a live job has, that job's id.
+ * @throws INVALID_ARGUMENT with the field, before anything is written.
+ */
 export async function enqueueJobs(
   unit: UnitOfWork,
   method: string,
@@ -52,7 +55,10 @@ export async function enqueueJobs(
   return ids;
 }
 
-/** The answer was lost, and the job that has the key now has come to its end: was it ours? */
+/**
+ * The answer was lost, and the job with the key has ended since. If our row is there, ours was
+ * added.
+ */
 async function inserted(unit: UnitOfWork, { workflowRunId, ordinal }: JobKey): Promise<JobKey> {
   const [job] = await unit.read([{ q: "job", workflowRunId, ordinal }]);
   if (job !== null) return job;

@@ -1,4 +1,7 @@
-/** `WorkflowPersistence` over a unit of work: each method's rules are in the file of its aggregate. */
+/**
+ * `WorkflowPersistence` over a unit of work. Each method's rules are in the file of its aggregate;
+ * here each is only made a call of the unit, which a transaction counts.
+ */
 import type {
   AcquireIdempotencyKeyResult,
   OutboxRecord,
@@ -74,9 +77,13 @@ import { ownMethods } from "./own-methods.ts";
 import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/** What the methods act through. */
 export interface PersistenceOptions {
+  /** Acts at once, or is a transaction. */
   readonly unit: UnitOfWork;
+  /** Makes the error of a stale version, of the class that the connection was given. */
   readonly stale: Stale;
+  /** How this handle begins a transaction: a new one, or it joins the one that it belongs to. */
   readonly withTransaction: <T>(fn: (tx: WorkflowPersistence) => Promise<T>) => Promise<T>;
 }
 

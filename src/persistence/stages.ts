@@ -32,6 +32,7 @@ import { checkedVersion, runNotFound } from "./runs.ts";
 import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/** The error of every method that names a stage. */
 export function stageNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `WorkflowStage ${id} not found`, {
     entity: "WorkflowStage",
@@ -42,7 +43,7 @@ export function stageNotFound(id: string): ServiceError {
 async function newRow(unit: UnitOfWork, data: CreateStageInput) {
   const now = await unit.now();
   const { workflowRunId, stageId } = data;
-  // An id can only be made of texts; what is none is refused with the rest of the row, by its name.
+  // An id can only be made of texts. If one is missing, the row is refused by that field's name.
   const named = typeof workflowRunId === "string" && typeof stageId === "string";
   return {
     workflowRunId,
@@ -120,6 +121,7 @@ export async function upsertStage(
   return toStageRecord(stored);
 }
 
+/** The columns that an update sets. Absent members leave their columns alone, null clears them. */
 function setOf(method: string, data: UpdateStageInput): StageSet {
   requireObject(method, data);
   return defined({
@@ -198,6 +200,10 @@ async function write(
   return written.applied ? null : written.violation;
 }
 
+/**
+ * The error for a stage that does not exist: with an expected version, a stale one with `actual`
+ * -1.
+ */
 function missing(id: string, version: number | undefined, stale: Stale): Error {
   return version === undefined ? stageNotFound(id) : stale("WorkflowStage", id, version, -1);
 }

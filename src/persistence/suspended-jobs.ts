@@ -3,7 +3,7 @@ import { joinId, type JobRow } from "../model/index.ts";
 import { PAGE_ROWS } from "../queries/index.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** SUSPENDED jobs whose nextPollAt has come, page by page. */
+/** All SUSPENDED jobs whose nextPollAt has come, page by page. */
 export async function suspendedJobsDue(
   direct: UnitOfWork,
 ): Promise<Array<{ jobId: string; stageId: string; workflowRunId: string }>> {

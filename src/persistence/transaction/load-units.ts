@@ -1,4 +1,4 @@
-/** The queries that load what a transaction needs. */
+/** The queries that load the parts of a transaction's local copy. */
 import { ANNOTATIONS_LIST_MAX } from "../../model/index.ts";
 import type { LoadUnit, Query } from "../../queries/index.ts";
 
@@ -28,7 +28,7 @@ export function loadQueries(unit: LoadUnit): Query[] {
         {
           q: "annotations",
           workflowRunId: unit.workflowRunId,
-          // One more than it may hold, to tell.
+          // One more than a transaction may list, to tell that there are too many.
           filters: { limit: ANNOTATIONS_LIST_MAX + 1 },
         },
       ];

@@ -1,7 +1,7 @@
 /**
- * A transaction's local copy of the rows it touches: as they were read (`base`) and as the transaction
- * leaves them (`local`), both as the in-memory store holds rows. Knows what it has loaded, and which
- * of its rows the transaction wrote.
+ * A transaction's local copy of the rows it touches: as they were read (`base`) and as the
+ * transaction leaves them (`local`). Both are maps as the in-memory store has them. It knows what
+ * it has loaded.
  */
 import { applyChanges, type Change, kindOfChange } from "../../changes/index.ts";
 import {
@@ -31,15 +31,19 @@ import { loadQueries } from "./load-units.ts";
 export class LocalCopy {
   readonly base: State = createState();
   readonly local: State = createState();
-  /** Round trips that loaded something. One alone is a snapshot; several need not agree. */
+  /**
+   * Round trips that loaded something. One alone is a snapshot; the rows of several need not fit
+   * together.
+   */
   loads = 0;
-  /** PENDING runs fetched for claims, and whether these were all. */
+  /** PENDING runs that were fetched for claims, and whether these were all. */
   pendingRuns: { readonly rows: readonly RunRow[]; readonly all: boolean } | null = null;
   readonly #loaded = new Set<string>();
   #runsHeld = 0;
+  /** The sequence of each loaded run's last stored outbox event. */
   readonly #tails = new Map<string, number>();
   readonly #deletedStages = new Set<string>();
-  /** Changes whose unit nobody has asked for: applied when somebody does. */
+  /** Changes of a unit that nothing has asked for yet. They are applied once it is loaded. */
   #deferred: Change[] = [];
   readonly #read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>;
 
@@ -47,6 +51,7 @@ export class LocalCopy {
     this.#read = read;
   }
 
+  /** Whether the unit is loaded, by itself or as part of a larger one. */
   holds(unit: LoadUnit): boolean {
     if (this.#loaded.has(unitName(unit))) return true;
     const around = unitAround(unit);
@@ -58,12 +63,12 @@ export class LocalCopy {
     return this.#tails.get(workflowRunId) ?? 0;
   }
 
-  /** How many runs it holds, whether they exist or not. */
+  /** How many runs are loaded, also those that do not exist. */
   runsHeld(): number {
     return this.#runsHeld;
   }
 
-  /** Loads what is missing, in one round trip. */
+  /** Loads the units that are missing, in one round trip for every 100 queries. */
   async load(units: readonly LoadUnit[]): Promise<void> {
     const missing = new Map<string, LoadUnit>();
     for (const unit of units) {
@@ -86,7 +91,7 @@ export class LocalCopy {
     }
   }
 
-  /** Applies changes to the local rows; those whose unit is not loaded wait until it is. */
+  /** Applies changes to the local rows. Those whose unit is not loaded wait until it is. */
   apply(changes: readonly Change[], commitId: string): void {
     const now = changes.filter((change) => {
       const unit = kindOfChange(change).shownIn(change);
@@ -103,8 +108,8 @@ export class LocalCopy {
   }
 
   /**
-   * The transaction made this event itself: there is nothing to load. Marks that were made on its id before were
-   * meant for somebody else's event, or nobody's.
+   * The transaction made this event itself, so there is nothing to load. Marks that were made on
+   * its id before were meant for an event of somebody else, or for none.
    */
   ownEvent(workflowRunId: string, sequence: number): void {
     this.#loaded.add(unitName({ of: "outboxEvent", workflowRunId, sequence }));
@@ -116,13 +121,16 @@ export class LocalCopy {
     );
   }
 
-  /** The transaction deleted a stage: what refers to it does so no longer, whether loaded or still to come. */
+  /**
+   * The transaction deleted a stage. Rows that referred to it do so no longer, whether they are
+   * loaded or still to come.
+   */
   forgetStage(id: string): void {
     this.#deletedStages.add(id);
     this.#deferred = this.#deferred.map((change) => withoutStage(change, id));
   }
 
-  /** Changes that wait for their unit, applied to rows that were fetched without loading it. */
+  /** Applies changes that wait for their unit to rows that were fetched without loading it. */
   applyDeferredTo(state: State, concerns: (change: Change) => boolean): void {
     applyChanges(state, this.#deferred.filter(concerns), newCommitId(0));
   }
@@ -197,7 +205,8 @@ export class LocalCopy {
     const tail = Number(results[2]);
     this.#tails.set(id, tail);
     if (tail === 0 || this.local.outboxEvents.get(id, String(tail)) !== undefined) return;
-    // Stands for the events so far, so that the next one gets its sequence. Never shown to anybody.
+    // Stands for the events so far, so that the next one gets its sequence. Never shown to a
+    // caller.
     this.local.outboxEvents.set(id, String(tail), {
       workflowRunId: id,
       sequence: tail,
@@ -239,7 +248,7 @@ export class LocalCopy {
   }
 }
 
-/** A loaded unit's rows: a query answers one row, none, or a list. */
+/** The rows of a loaded unit: a query answers one row, none, or a list. */
 function rowsOf<Row>(result: AnyResult | undefined): readonly Row[] {
   if (result === null || result === undefined) return [];
   return (Array.isArray(result) ? result : [result]) as unknown as readonly Row[];

@@ -1,10 +1,11 @@
 /**
  * The unit of work of a transaction's callback.
  *
- * Reads load what they touch into a local copy, once, and are answered from it; writes change the copy at once,
- * so that a stale version or a missing row shows at that call, and are recorded. `commit` sends what was
- * recorded, guarded by all that was seen, as one commit. If a guard does not hold, someone else wrote in
- * between: the caller runs the callback again with a new Transaction.
+ * A read loads what it touches into a local copy, once, and is answered from the copy. A write
+ * changes the copy at once, so that a stale version or a missing row shows at that call, and is
+ * recorded. `commit` sends what was recorded as one commit, guarded by all that was seen. If a
+ * guard does not hold, somebody else wrote in between: the caller runs the callback again with a
+ * new Transaction.
  */
 import {
   type Change,
@@ -49,9 +50,13 @@ import { LocalCopy } from "./local-copy.ts";
 import { guardOfRow, guardsOf, guardsOfQuery } from "./read-set.ts";
 import { WriteSet } from "./write-set.ts";
 
-/** PENDING runs that a transaction's claims choose from, with what a claim is usually followed by. */
+/**
+ * PENDING runs that a transaction's claims choose from. They are loaded whole, since a claim is
+ * usually followed by more.
+ */
 const CLAIM_CANDIDATES = 10;
 
+/** One run of one callback. It is used once: it lands, or it is given up. */
 export class Transaction implements UnitOfWork {
   readonly #direct: AutoCommit;
   readonly #copy: LocalCopy;
@@ -59,11 +64,13 @@ export class Transaction implements UnitOfWork {
   readonly #guards = new Map<string, Guard>();
   /** Rows that the transaction wrote, by their names. */
   readonly #written = new Map<string, RowRef>();
+  /** Text recorded so far, in UTF-16 units. */
   #size = 0;
   #open = true;
   /** Nested callbacks under way. */
   nested = 0;
   #landed = false;
+  /** Calls that were made, so that `close` can wait for those that the callback did not await. */
   readonly #calls: Promise<void>[] = [];
   /** Reads and writes run one after the other, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve();
@@ -77,7 +84,7 @@ export class Transaction implements UnitOfWork {
     return this.#open;
   }
 
-  /** Its commit has landed. False for an attempt that was given up, or is not decided yet. */
+  /** Its commit has landed. False while that is open, and for a run that was given up. */
   get landed(): boolean {
     return this.#landed;
   }
@@ -127,16 +134,19 @@ export class Transaction implements UnitOfWork {
     return this.#inTurn(async () => this.#write(write));
   }
 
-  /** Refuses further calls, and lets those finish that were made: what the callback did not await belongs to it, too. */
+  /**
+   * Refuses further calls, and waits for those that were made: what the callback did not await
+   * belongs to it, too.
+   */
   async close(): Promise<void> {
     this.#open = false;
     await Promise.all(this.#calls);
   }
 
-  /** False when somebody else wrote what the callback had seen; nothing was written then. */
+  /** False when somebody else wrote what the callback had seen. Nothing was written then. */
   async commit(): Promise<boolean> {
     const changes = this.#writeSet.changes(this.#copy.local);
-    // One load is one snapshot; what it showed held at that instant.
+    // One load is one snapshot, and what it showed held at that instant.
     if (changes.length === 0 && this.#copy.loads <= 1) {
       this.#landed = true;
       return true;
@@ -177,7 +187,10 @@ export class Transaction implements UnitOfWork {
     return result;
   }
 
-  /** Stages that a list by status looks at only since the transaction changed their status. */
+  /**
+   * Stages that are in a list by status only because the transaction changed their status are
+   * guarded by themselves.
+   */
   #seeStages(workflowRunId: string, status: Status): void {
     for (const { stageId, status: own } of this.#copy.local.stages.part(workflowRunId).values()) {
       const stored = this.#copy.base.stages.get(workflowRunId, stageId);
@@ -186,6 +199,7 @@ export class Transaction implements UnitOfWork {
     }
   }
 
+  /** Guards the row as it was read. */
   #seeRow(row: RowRef): void {
     this.#see(guardsOf(this.#copy.base, { what: "row", row }));
   }
@@ -194,14 +208,17 @@ export class Transaction implements UnitOfWork {
     for (const event of result as OutboxEventRow[]) this.#seeOwnEvent(event);
   }
 
-  /** A sequence that was shown or named is kept: nobody else may take it first. */
+  /** A sequence that was shown or named must stay: nobody else may take it first. */
   #seeOwnEvent({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }): void {
     if (!this.#writeSet.owns(outboxEventRef({ workflowRunId, sequence }))) return;
     const tail = this.#copy.tailOf(workflowRunId);
     this.#see([{ on: "outboxTail", workflowRunId, sequence: tail }]);
   }
 
-  /** The connection has just been given a job, outside the transaction: its own doing is no one else's. */
+  /**
+   * The connection was just given a job, outside the transaction. That write is its own doing and
+   * no conflict.
+   */
   claimed(row: JobRow): void {
     const renewed = this.#inTurn(async () => this.#renew(row));
     this.#calls.push(renewed.catch(() => undefined));
@@ -210,7 +227,7 @@ export class Transaction implements UnitOfWork {
   #renew(row: JobRow): void {
     const { workflowRunId, ordinal } = row;
     const before = this.#copy.base.jobs.get(workflowRunId, ordinal);
-    // Only what was read and not written is renewed, and only if nobody else wrote in between.
+    // A row is renewed only if it was read, not written, and nobody else wrote it in between.
     if (before === undefined || this.#written.has(rowName(jobRef(row)))) return;
     if (tokenBefore(row) !== tokenOf(before)) return;
     this.#copy.base.jobs.set(workflowRunId, ordinal, row);
@@ -230,6 +247,7 @@ export class Transaction implements UnitOfWork {
     }
   }
 
+  /** The runs that a claim will look at next, with their stages, in one round trip. */
   async #prefetch(result: AnyResult): Promise<void> {
     const runs = (result as { id: string }[]).slice(0, CLAIM_CANDIDATES);
     await this.#copy.load(runs.map(({ id }) => ({ of: "run", id })));
@@ -268,24 +286,25 @@ export class Transaction implements UnitOfWork {
     return { applied: true, commitId, results: await this.#answers(queries), late: false };
   }
 
-  /** The guard that what this guard looks at is as it was read. */
+  /** The guard that the row of this guard is as it was read. */
   #asRead(guard: Guard): Guard {
     return isRowGuard(guard) ? guardOfRow(this.#copy.base, guard) : guard;
   }
 
+  /** A guard of a method held on the local copy; notes what makes it hold in the database. */
   #seeThatItHolds(guard: Guard): void {
     if (!isRowGuard(guard) || !this.#written.has(rowName(guardedRow(guard)))) {
       this.#see([guard]);
       return;
     }
-    // The transaction wrote the row, so what it is now follows from what it was and from that.
+    // The transaction wrote the row. What it is now follows from what it was and from that write.
     switch (guard.expect.is) {
       case "present":
       case "absent":
         // Seen when the row was first written.
         return;
       case "record":
-        // The stored record or its own: which one is stored has not been seen yet.
+        // The stored record or the transaction's own. Which one is stored was not seen yet.
         if (!checkGuards(this.#copy.base, [guard])) this.#see([guard]);
         return;
       default:
@@ -293,7 +312,10 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  /** What a change comes to, given the local copy: what the database would decide, decided here and guarded. */
+  /**
+   * The change with everything decided that the database would decide: decided by the local copy,
+   * and guarded.
+   */
   #resolve(change: Change): Change {
     const { local } = this.#copy;
     switch (change.kind) {
@@ -349,7 +371,7 @@ export class Transaction implements UnitOfWork {
     if (row !== null) this.#written.set(rowName(row), row);
   }
 
-  /** The event that has just been applied is the run's last. */
+  /** The event that was just applied is the run's last; its sequence is known only now. */
   #recordEvent(change: ChangeOf<"appendOutboxEvent">): void {
     const last = lastOutboxEvent(this.#copy.local, change.row.workflowRunId);
     if (last === undefined) return;
