@@ -40,8 +40,8 @@ const DOCUMENT = {
 export const DOCS_FILES = ["page.css", "page.js", "swagger-ui.css", "swagger-ui-bundle.js"];
 
 /**
- * Shows the document with Swagger UI. Its addresses are relative, so that it works wherever the app is mounted. The text in it stays
- * where there is no script, or where the deployment has no assets.
+ * Shows the document with Swagger UI. Its addresses are relative, so that it works wherever the app
+ * is mounted. The text in it stays where there are no scripts, or the deployment has no assets.
  */
 export const DOCS_PAGE = `<!doctype html>
 <html lang="en">
@@ -57,7 +57,10 @@ export const DOCS_PAGE = `<!doctype html>
 </body>
 </html>`;
 
-/** What is entered in the page is a token: no script but ours runs, and nothing is sent to anybody else. Swagger UI's icons are data. */
+/**
+ * A token is typed into the page: so no script but ours runs there, and nothing is sent to anybody
+ * else. Swagger UI's icons are data.
+ */
 export const DOCS_POLICY = {
   defaultSrc: ["'none'"],
   scriptSrc: ["'self'"],
@@ -69,7 +72,7 @@ export const DOCS_POLICY = {
   frameAncestors: ["'none'"],
 };
 
-/** Registers what the operations refer to by name. */
+/** Registers the components to which operations refer by name. */
 export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<AppEnv>): void {
   registry.registerComponent("securitySchemes", "bearer", {
     type: "http",
@@ -95,7 +98,7 @@ export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<Ap
   }
 }
 
-/** The document of all that is routed in the app. */
+/** The document of all routes of the app. */
 export function documentOf(app: OpenAPIHono<AppEnv>) {
   return app.getOpenAPI31Document(DOCUMENT);
 }

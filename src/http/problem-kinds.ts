@@ -1,14 +1,22 @@
-/** Every problem that the door may answer, told once: what answers it and what documents it read it here. */
+/**
+ * Every problem that the API may answer, told once: the answers and the document both come from
+ * here.
+ */
 import type { ErrorCode, HttpCode } from "../contract/index.ts";
 
+/**
+ * The code of a problem: the contract's codes and those of HTTP alone.
+ * @example
+ * const worthRetrying: ProblemCode[] = ["OVERLOADED", "UNAVAILABLE", "RATE_LIMITED"];
+ */
 export type ProblemCode = ErrorCode | HttpCode;
 
 interface ProblemKind {
   readonly status: number;
   readonly title: string;
-  /** When it is answered, and what that means. */
+  /** When it is answered, and what that means for the caller. */
   readonly when: string;
-  /** Seconds after which a repeat may succeed. */
+  /** Seconds after which a repeat may succeed. Absent: a repeat does not help. */
   readonly retryAfter?: number;
   readonly example: {
     readonly detail: string;
@@ -199,8 +207,8 @@ export const PROBLEM_KINDS = {
 } as const satisfies Readonly<Record<ProblemCode, ProblemKind>>;
 
 /**
- * Codes that no operation answers: two answer what is no operation, and CONFLICT is the client's, whose transactions give up at
- * last.
+ * Codes that no operation answers. Two are about requests to no operation; CONFLICT is the
+ * client's, when its transactions give up.
  */
 export const BESIDE_OPERATIONS = [
   "NO_SUCH_ROUTE",
@@ -210,7 +218,7 @@ export const BESIDE_OPERATIONS = [
 
 export type ProblemStatus = (typeof PROBLEM_KINDS)[ProblemCode]["status"];
 
-/** The same, where it does not matter which code it is. */
+/** What is known of a code, where it does not matter which code it is. */
 export function kindOf(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
   return PROBLEM_KINDS[code];
 }

@@ -1,21 +1,28 @@
-/** Whether the service can do its work: the database answers and has the tables that this code knows, and the queue is bound. */
+/**
+ * Whether the service can do its work: the database answers and has the tables that this code
+ * knows, and the queue is bound where it is needed.
+ */
 import { withDeadline } from "../model/index.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
 export const MIGRATION = "0004_count_failures.sql";
 
-/** A database that does not answer such a question within so long does no work either. */
+/** A database that does not answer such a question within this time does no work either. */
 const DEADLINE_MS = 5_000;
 
+/** The answer of `/readyz`. */
 export interface Readiness {
   readonly ready: boolean;
-  /** What is wrong, or "ok", of each. */
+  /** For each, "ok" or what is wrong. */
   readonly checks: {
     readonly database: string;
     readonly migrations: string;
     readonly queue: string;
-    /** Whether callers are let in over HTTP: told, and no part of being ready, since other Workers need no token. */
+    /**
+     * Whether callers are let in over HTTP. It does not count for `ready`, since other Workers need
+     * no token.
+     */
     readonly api: string;
   };
 }
@@ -28,13 +35,13 @@ export async function readiness(env: HttpEnv): Promise<Readiness> {
     const applied = await withDeadline(known.first(), DEADLINE_MS, "D1");
     if (applied === null) migrations = `${MIGRATION} is not applied`;
   } catch (error) {
-    // No table of migrations, or no database: the log tells which.
+    // There is no table of migrations, or no database: the log tells which.
     console.error("wfe-not-ready", error);
     database =
       "does not answer, or has no tables: npx wrangler d1 migrations apply DB (--local or --remote)";
     migrations = "unknown";
   }
-  // Without a queue jobs wait for those who poll; with a handler that is a mistake.
+  // Without a queue, jobs wait to be polled. With a handler bound, that is a mistake.
   const queue = env.JOBS === undefined && env.HANDLER !== undefined ? "HANDLER without JOBS" : "ok";
   const open = [env.API_TOKENS, env.ACCESS_TEAM_DOMAIN].some((value) => (value ?? "") !== "");
   const api = open ? "ok" : "closed: neither API_TOKENS nor Cloudflare Access";

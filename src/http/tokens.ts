@@ -1,6 +1,7 @@
 /**
- * Bearer tokens. The secret `API_TOKENS` holds a JSON list of them, hashed, so that whoever reads it learns none; several at a
- * time, so that one can be replaced while the other still works.
+ * Bearer tokens. The secret `API_TOKENS` holds a JSON list of their hashes, so that reading it
+ * gives no token away. There may be several at a time, so that one can be replaced while the other
+ * still works.
  */
 import * as z from "zod";
 import {
@@ -16,7 +17,7 @@ import { HttpFault } from "./problem.ts";
 const tokens = z
   .array(
     z.strictObject({
-      /** Tells in the access log who it was. */
+      /** Names the caller in the access log. */
       name: z
         .string()
         .min(1)
@@ -25,13 +26,14 @@ const tokens = z
       /** Hex of the SHA-256 of the token. */
       sha256: z.string().regex(/^[0-9a-f]{64}$/),
       scopes: z.array(z.enum(SCOPES)).min(1),
-      /** Not after this instant (ISO 8601). Absent: never expires. */
+      /** The last instant at which it is valid (ISO 8601). Absent: it never expires. */
       expires: z.iso.datetime().optional(),
     }),
   )
   .min(1)
   .max(100);
 
+/** Who calls, and what it may do. */
 export interface Caller {
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
@@ -42,7 +44,8 @@ const HOW =
 
 /**
  * The caller whose token this is.
- * @throws NOT_CONFIGURED without tokens; UNAUTHENTICATED for a token that is missing, unknown or expired.
+ * @throws NOT_CONFIGURED without tokens; UNAUTHENTICATED for a token that is missing, unknown or
+ * expired.
  */
 export async function authenticate(
   secret: string | undefined,
@@ -54,7 +57,7 @@ export async function authenticate(
   if (token === undefined) throw unauthenticated("A bearer token is needed");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
   let found: z.infer<typeof tokens>[number] | null = null;
-  // All are compared, each in constant time: how long it takes tells nothing about which one is close.
+  // All are compared, each in constant time: the time taken does not tell which token is close.
   for (const candidate of known) {
     if (crypto.subtle.timingSafeEqual(digest, fromHex(candidate.sha256))) found = candidate;
   }
@@ -92,14 +95,14 @@ function fromHex(hex: string): Uint8Array {
   );
 }
 
-/** @throws FORBIDDEN that names the scopes, any one of which would do. */
+/** @throws FORBIDDEN with the scopes, of which one would be enough. */
 export function requireAnyOf(caller: Caller, needed: AnyOf): void {
   if (hasAnyOf(caller.scopes, needed)) return;
   const scope = needed.join(" or ");
   throw new HttpFault("FORBIDDEN", `The token ${caller.name} lacks the scope ${scope}`, { scope });
 }
 
-/** @throws FORBIDDEN that names what lacks a scope, and the scope. */
+/** @throws FORBIDDEN with what lacks a scope, and the scope. */
 export function requireNoLack({ name }: Caller, lack: Lack | null): void {
   if (lack === null) return;
   const { act, needs } = lack;

@@ -1,4 +1,4 @@
-/** What is stranded. */
+/** The audit: rows that nothing will ever move on. */
 import { z } from "@hono/zod-openapi";
 import { answers, operation } from "../operation.ts";
 import { recordId, runIdField, text } from "../schemas/index.ts";

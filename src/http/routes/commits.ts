@@ -1,6 +1,6 @@
 /**
- * The store as it is: commits and queries as data. A client in any language has real transactions through these: it reads,
- * decides, and commits guards and changes, whole or not at all.
+ * Commits and queries as data. With these, a client in any language has real transactions: it
+ * reads, decides, and commits guards and changes, whole or not at all.
  */
 import { z } from "@hono/zod-openapi";
 import {
@@ -143,6 +143,10 @@ const getTime = operation({
   }),
 });
 
+/**
+ * The commit, checked whole.
+ * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, FORBIDDEN
+ */
 function allowedCommit(caller: Caller, value: unknown): Commit {
   const commit = validCommit(value, LIMITS.commit.values);
   requireNoLack(caller, lackForCommit(caller.scopes, commit));
@@ -150,12 +154,14 @@ function allowedCommit(caller: Caller, value: unknown): Commit {
   return commit;
 }
 
+/** Rows of the API's own idempotency keys are no caller's to read or write. */
 function requireNoOwnKeys({ guards, changes, reads }: Commit): void {
   requireNoneOwn("guards", guards);
   requireNoneOwn("changes", changes);
   requireNoneOwn("reads", reads);
 }
 
+/** @throws GUARD_FAILED with the guard and what was found. */
 function resultsOf(outcome: CommitOutcome): AnyResult[] {
   if (outcome.applied) return outcome.results;
   const { guard, actual } = outcome.violation;

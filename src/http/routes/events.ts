@@ -63,7 +63,7 @@ export const events = newRouter().openapi(watch, async (context) => {
       open: await opened(open, begin),
       after: begin,
       misused: () => {
-        // It counts as one more request of its caller.
+        // A misuse counts as one more request of the caller.
         const counted = env.RATE_LIMITER?.limit({ key: context.var.caller.name });
         if (counted !== undefined) context.executionCtx.waitUntil(counted);
       },
@@ -76,18 +76,21 @@ export const events = newRouter().openapi(watch, async (context) => {
   return context.body(eventStream(open, begin), 200, {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
-    // Proxies are not to collect it.
+    // Proxies must not collect it.
     "X-Accel-Buffering": "no",
   });
 });
 
-/** Where the platform knows how; otherwise the invocation ends when its reader has gone. */
+/** Where the platform can. Otherwise the invocation ends when its reader has gone. */
 function abortInvocation(ctx: object): void {
   const abort: unknown = Reflect.get(ctx, "abort");
   if (typeof abort === "function") abort.call(ctx, "A reader does not read");
 }
 
-/** What the reader has got. Null: it does not say. An EventSource that has got nothing yet may send it empty. */
+/**
+ * The sequence that the reader has got; null when it does not say. An EventSource that has got
+ * nothing may send it empty.
+ */
 function lastEventId(request: HonoRequest): number | null {
   const id = request.header("Last-Event-ID") ?? "";
   if (id === "") return null;

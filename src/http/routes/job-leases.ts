@@ -1,6 +1,7 @@
 /**
- * Jobs. A request is a connection of its own, so the lease travels with the job: send the `attempt` that you were given with
- * whatever settles it, and a later attempt's work is safe from you.
+ * Leases of jobs. Every request is a connection of its own, so the lease travels with the job: a
+ * caller sends the `attempt` that it was given with whatever settles the job, and a later attempt's
+ * work is safe from it.
  */
 import { z } from "@hono/zod-openapi";
 import { JOB_ERROR_BYTES_MAX, STALE_LEASE_MS_DEFAULT } from "../../model/index.ts";
@@ -219,7 +220,7 @@ export const jobLeases = newRouter()
   .openapi(completeMany, async (context) => {
     const { jobs: wanted } = context.req.valid("json");
     const queue = context.var.backend.jobs;
-    // Each for itself: an id that is none is answered beside the others.
+    // Each for itself: an id that cannot be a job's is answered beside the others.
     for (const { jobId, attempt: own } of wanted) {
       if (isJobId("completeMany", jobId)) adopt(queue, jobId, own);
     }
@@ -261,6 +262,7 @@ interface Adopting {
   adopt(delivery: { jobId: string; attempt: number }): void;
 }
 
+/** Without an attempt, the request may settle whichever attempt there is. */
 function adopt(queue: Adopting, jobId: string, own: number | undefined): void {
   if (own !== undefined) queue.adopt({ jobId, attempt: own });
 }

@@ -1,4 +1,4 @@
-/** Jobs: enqueued, listed, counted, cancelled. Who works them: `job-leases.ts`. */
+/** Jobs: enqueue, list, count, cancel. Working them is in `job-leases.ts`. */
 import { z } from "@hono/zod-openapi";
 import { joinId } from "../../model/index.ts";
 import { toJobRecord } from "../../model/records.ts";

@@ -1,4 +1,4 @@
-/** Runs: find, create, read, update, claim. */
+/** Runs: search, create, read, update, claim. */
 import { z } from "@hono/zod-openapi";
 import {
   ANNOTATION_VALUE_FOUND_MAX,
@@ -322,7 +322,11 @@ interface Annotated {
   readonly annotationValue?: string | undefined;
 }
 
-/** The annotation that is looked for, its value as it is stored. */
+/**
+ * The annotation that is looked for, with its value as it is stored.
+ * @throws INVALID_ARGUMENT for a key without a value or the reverse, or a value that is too long to
+ * be found.
+ */
 function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) {
   if (key === undefined && told === undefined) return undefined;
   if (key === undefined || told === undefined) {
@@ -337,6 +341,7 @@ function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) 
   throw new HttpFault("INVALID_ARGUMENT", message, { field: "annotationValue", limit });
 }
 
+/** JSON where it is JSON; any other text is the text of a string, as documented. */
 function jsonOrText(told: string): unknown {
   try {
     return parseJson(told, "annotationValue");

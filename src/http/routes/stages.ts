@@ -357,6 +357,7 @@ export const stages = newRouter()
 
 type Select = "first-failed" | "first-ready-to-resume" | "last-completed";
 
+/** At most one stage, as a list. */
 async function selected(
   persistence: WorkflowPersistence,
   runId: string,

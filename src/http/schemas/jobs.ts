@@ -107,7 +107,7 @@ export const delivery = z
   })
   .openapi("Delivery");
 
-/** A job that is SUSPENDED, as far as the contract tells of it. */
+/** A SUSPENDED job, as far as the contract tells of it. */
 export const suspendedJob = z
   .object({
     id: jobIdField,
