@@ -65,7 +65,7 @@ export class Watchers {
     const watch = watchOf(request);
     if (watch === null) return new Response("A watch begins with watchRequest", { status: 400 });
     if (this.#ctx.getWebSockets().length >= SOCKETS_MAX) {
-      return new Response("Too many watch this run", { status: 503 });
+      return new Response("Too many readers watch this run", { status: 503 });
     }
     const { 0: theirs, 1: socket } = new WebSocketPair();
     this.#ctx.acceptWebSocket(socket);

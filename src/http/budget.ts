@@ -126,5 +126,5 @@ export class Budget {
 }
 
 function overloaded(): HttpFault {
-  return new HttpFault("OVERLOADED", "Too much is under way; nothing was done");
+  return new HttpFault("OVERLOADED", "Too many requests are under way; nothing was done");
 }

@@ -24,15 +24,15 @@ const DOCUMENT = {
   tags: [
     { name: "runs", description: "One execution of a workflow each." },
     { name: "stages", description: "The steps of runs." },
-    { name: "jobs", description: "Stages that wait for somebody to work on them; leases." },
-    { name: "logs", description: "What runs and stages say while they work." },
+    { name: "jobs", description: "Work that waits for a worker, and its leases." },
+    { name: "logs", description: "What runs and stages report while they work." },
     { name: "artifacts", description: "What stages make, by key." },
-    { name: "annotations", description: "What is known of a run, a stage or a call; append-only." },
+    { name: "annotations", description: "Statements about a run, a stage or a call; append-only." },
     { name: "outbox", description: "Events that are to be published, in the order of commits." },
     { name: "idempotency keys", description: "For commands of your own that must happen once." },
     { name: "AI calls", description: "The ledger of calls of models, and what they cost." },
     { name: "commits", description: "Transactions: guards and changes as data." },
-    { name: "operations", description: "For those who run the service." },
+    { name: "operations", description: "To operate the service." },
   ],
 };
 
@@ -84,7 +84,7 @@ export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<Ap
     in: "header",
     name: ACCESS_HEADER,
     description:
-      "The JWT that Cloudflare Access adds to what it lets through, where it is configured.",
+      "The JWT that Cloudflare Access adds to each request that it lets through, where it is configured.",
   });
   for (const [name, header] of Object.entries(HEADERS)) {
     registry.registerComponent("headers", name, header);

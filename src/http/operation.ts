@@ -22,12 +22,12 @@ const header = (description: string, example: string) => ({
 export const HEADERS = {
   ETag: header("The record's version. Send it as `If-Match` with an update.", '"v3"'),
   "Idempotent-Replayed": header(
-    "`true` where an earlier request with this `Idempotency-Key` had the effect, and this is its answer.",
+    "`true` where an earlier request with this `Idempotency-Key` did the work, and this is its answer.",
     "true",
   ),
   Location: header("The path of what was created.", "/v1/runs/run-1"),
   "Retry-After": header("Seconds after which a repeat may succeed.", "1"),
-  "WWW-Authenticate": header("How to ask.", "Bearer"),
+  "WWW-Authenticate": header("How to authenticate.", "Bearer"),
   "X-Request-Id": header("Names the request in the service's log.", "0mwwqfjeva1b2c3d4e"),
 } as const;
 type HeaderName = keyof typeof HEADERS;
@@ -56,7 +56,7 @@ export const PARAMETERS = {
     name: "Idempotency-Key",
     in: "header" as const,
     description:
-      "Of the caller's making, up to about 2,000 bytes. The request has its effect once for 30 days, however often it is sent.",
+      "Made by the caller, up to about 2,000 bytes. The request has its effect once for 30 days, however often it is sent.",
     schema: { type: "string" as const },
     example: "order-1",
   },

@@ -68,7 +68,7 @@ function placeOf(change: Change, commitId: string, kind: Place["kind"]): Place {
 
 function inRow(change: Change, selected: string): Statement {
   const row = kindOfChange(change).row(change);
-  if (row === null) throw new TypeError(`Nothing tells where ${change.kind} leaves its trace`);
+  if (row === null) throw new TypeError(`${change.kind} has no row and no trace in its SQL`);
   return fromRow(`SELECT ${selected}`, row);
 }
 

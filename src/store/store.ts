@@ -132,7 +132,7 @@ function rowTooLarge(changes: readonly Change[], table: string, cause: unknown):
   }
   return new ServiceError(
     "PAYLOAD_TOO_LARGE",
-    `${field} does not fit: ${size} bytes, together with what the row holds already; the limit is ${ROW_BYTES_MAX} bytes a row`,
+    `${field} does not fit: ${size} bytes, beside what its row already holds; the limit is ${ROW_BYTES_MAX} bytes a row`,
     { field, size, limit: ROW_BYTES_MAX },
     cause,
   );

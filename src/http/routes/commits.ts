@@ -62,7 +62,7 @@ const postCommit = operation({
   tags: ["commits"],
   summary: "Apply guards and changes, whole or not at all",
   description:
-    "Each change needs the scope that it needs everywhere: write; work to lease and settle jobs; admin to end leases, to resume jobs and to purge. Logs, annotations and AI calls need write or work; guards and reads, read. 412 GUARD_FAILED tells which guard did not hold, and what was found: nothing was written then. 503 UNAVAILABLE means that nobody knows: ask for the settlement.",
+    "Each change needs the scope that it needs everywhere: write; work to lease and settle jobs; admin to end leases, to resume jobs and to purge. Logs, annotations and AI calls need write or work; guards and reads, read. 412 GUARD_FAILED tells which guard did not hold, and what was found: nothing was written then. 503 UNAVAILABLE means that the outcome is unknown: ask for the settlement.",
   ...secured(CHANGING, LIMITS.commit),
   request: jsonBody(commitBody, COMMIT),
   responses: answers({

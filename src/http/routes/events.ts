@@ -22,7 +22,7 @@ const watch = operation({
   tags: ["outbox"],
   summary: "A run's outbox events as they happen",
   description: [
-    "First those that there are, then each as it is committed, in the order of their sequences, without gap or repetition. As server-sent events: the `id` is the sequence, the `data` the event.",
+    "First the events that exist, then each as it is committed, by sequence, without a gap or a repetition. As server-sent events: the `id` is the sequence, the `data` the event.",
     "With `Upgrade: websocket`, as a WebSocket on which each message is an event; after close code 4000, and after any other, connect again from the last sequence.",
     "A run that does not exist yet has no events yet.",
   ].join("\n\n"),
@@ -32,7 +32,7 @@ const watch = operation({
     query: z.strictObject({
       after: position.optional().openapi({
         description:
-          "The sequence after which to begin. Default 0: with the first event. The header Last-Event-ID, which an EventSource sends when it connects again, goes first.",
+          "The sequence after which to begin. Default 0: with the first event. The header Last-Event-ID, which an EventSource sends when it connects again, counts more.",
         example: "17",
       }),
     }),
@@ -54,7 +54,7 @@ const watch = operation({
 export const events = newRouter().openapi(watch, async (context) => {
   const { req, env } = context;
   const { runId } = req.valid("param");
-  if (idField.check(runId) !== null) throw unacceptable("runId", "not an id of a run");
+  if (idField.check(runId) !== null) throw unacceptable("runId", "must be the id of a run");
   const begin = lastEventId(req) ?? Number(req.valid("query").after ?? 0);
   const open = (after: number) => openWatch(env, runId, { after });
   if (isUpgrade(req)) {

@@ -22,7 +22,7 @@ import { LIMITS, secured } from "../secured.ts";
 const job = z.object({ jobId: jobIdField });
 const tags = ["jobs"];
 const attempt = z.int().min(0).optional().openapi({
-  description: "The attempt that you were given. Left out: whatever attempt there is.",
+  description: "The attempt that the lease gave. Left out: any attempt.",
   example: 1,
 });
 
@@ -37,7 +37,7 @@ const dequeue = operation({
     z
       .object({
         count: z.int().min(1).max(100).default(1).openapi({
-          description: "At most so many.",
+          description: "How many at most.",
           example: 10,
         }),
       })
@@ -110,7 +110,7 @@ const release = operation({
   path: "/jobs/release-stale",
   operationId: "releaseStaleJobs",
   tags,
-  summary: "End leases that were not renewed for so long",
+  summary: "End leases that were not renewed for a time",
   ...secured("releaseJob"),
   request: jsonBody(
     z
@@ -144,7 +144,7 @@ const complete = operation({
     params: job,
     ...jsonBody(z.object({ attempt }).strict().openapi("CompleteJob"), { attempt: 1 }),
   },
-  responses: done("Completed, or over before."),
+  responses: done("Completed, or ended before."),
   problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
@@ -165,7 +165,7 @@ const suspend = operation({
       { nextPollAt: INSTANT, attempt: 1 },
     ),
   },
-  responses: done("Suspended, or over before."),
+  responses: done("Suspended, or ended before."),
   problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
@@ -193,7 +193,7 @@ const fail = operation({
       { error: "timeout", shouldRetry: true, attempt: 1 },
     ),
   },
-  responses: done("PENDING again after a pause, or FAILED; or over before."),
+  responses: done("PENDING again after a pause, or FAILED; or ended before."),
   problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 

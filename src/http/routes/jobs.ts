@@ -39,7 +39,7 @@ const suspendedJobs = operation({
   operationId: "getSuspendedJobsReadyToPoll",
   tags,
   summary: "SUSPENDED jobs that are due",
-  description: "In the order of their polls.",
+  description: "In the order in which their polls are due.",
   ...secured("suspendedJobs"),
   request: { query: listQuery(suspendedJob) },
   responses: answers({
@@ -105,7 +105,7 @@ const stats = operation({
           suspended: integer("SUSPENDED.", 0),
           failed: integer("FAILED within 24 hours.", 0),
           undelivered: integer(
-            "Of those due and delayed, the ones that came back since their handler could not be reached.",
+            "Due and delayed jobs that came back because their handler could not be reached.",
             0,
           ),
           oldestDueMs: milliseconds("For how long the oldest has been due.").nullable(),

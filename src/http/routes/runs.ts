@@ -93,12 +93,12 @@ const stuckRuns = operation({
   path: "/stuck-runs",
   operationId: "getStuckRuns",
   tags,
-  summary: "RUNNING runs that nothing has happened to since an instant",
+  summary: "RUNNING runs without any progress since an instant",
   description: "Longest without an update first.",
   ...secured("stuckRuns"),
   request: {
     query: listQuery(runRecord).extend({
-      since: inputInstant("Nothing has happened to them since."),
+      since: inputInstant("No progress since this instant."),
     }),
   },
   responses: answers({
@@ -191,7 +191,7 @@ const patch = operation({
   tags,
   summary: "Update a run",
   description:
-    "What is left out stays; null clears. With If-Match, 412 tells the stored version when it is another. Any update, an empty one too, adds one to the version.",
+    "A member that is left out stays; null clears it. With If-Match, 412 tells the stored version when it is another one. Any update, an empty one too, adds one to the version.",
   ...secured("updateRun", LIMITS.record),
   request: {
     params: runKey,
