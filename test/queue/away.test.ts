@@ -13,7 +13,7 @@ const LOST = "Network connection lost.";
 
 const called = vi.fn<() => Promise<never>>(async () => Promise.reject(new Error("Not away")));
 
-/** As a stub whose Worker is not running: whatever is read of it rejects. */
+/** Like a stub whose Worker is not running: every property read of it rejects. */
 const away = {
   claimRuns: called,
   jobFailed: called,
@@ -149,7 +149,7 @@ describe("a call that never reached the handler", () => {
 });
 
 describe("a call that was entered", () => {
-  it("counts, whatever the runtime says of its end: what kills its Worker ends at the ceiling", async () => {
+  it("counts, with any error of the runtime: a job that kills its Worker ends at the ceiling", async () => {
     const world = new World();
     const part = world.part();
     await part.backend.jobs.enqueue({ ...JOB, stageId: "s" });

@@ -53,7 +53,7 @@ describe("claimRuns", () => {
     expect(part.queue.messages.map(({ body }) => body.kind)).toEqual(["runs"]);
   });
 
-  it("is not called by whoever has no such duty, and does not keep messages that it throws at", async () => {
+  it("is not called without such a duty, and does not keep messages that it throws at", async () => {
     const { world: here, part } = world("jobs");
     await part.backend.persistence.createRun({ ...RUN, id: "a" });
     const claimRuns = vi.fn<() => Promise<void>>(() => Promise.reject(new Error("no")));

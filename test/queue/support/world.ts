@@ -25,7 +25,7 @@ export const MINUTE_MS = 60_000;
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 86_400_000;
 
-/** Whose D1 goes wrong, whose messages are kept, and who may die. */
+/** A part of the service: its D1 may go wrong, its messages are kept, and it may die. */
 export interface Part {
   readonly store: Store;
   readonly backend: Backend;
