@@ -3,7 +3,6 @@
  * carry it; everything else follows from the description here.
  */
 import { object, literal, type ObjectOf, type Shape, type Members } from "../model/shape.ts";
-import type { HandlerDuty } from "../contract/index.ts";
 import type { LongTextTable } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
@@ -35,9 +34,13 @@ export interface JobKey {
   readonly ordinal: string;
 }
 
+/** What there may be to do: jobs to work, PENDING runs to claim, failures to hand over, events to publish. */
+export const WAKE_UP_KINDS = ["jobs", "runs", "failures", "outbox"] as const;
+export type WakeUpKind = (typeof WAKE_UP_KINDS)[number];
+
 /** Something that may be done now, or at an instant. */
 export interface WakeUp {
-  readonly kind: HandlerDuty;
+  readonly kind: WakeUpKind;
   readonly jobId?: string;
   /** When there will be something to do, in milliseconds; null: now. */
   readonly at: number | null;

@@ -1,6 +1,6 @@
 /** Writes as data: each kind of change, guards, and commits of them. Not here: SQL (`store/`). Imports `queries/`, `model/` and `contract/`. */
 export * from "./change.ts";
-export { type Trace, type WakeUp } from "./change-kind.ts";
+export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./change-kind.ts";
 export * from "./commit.ts";
 export * from "./guard.ts";
 export { type RetryBackoff } from "./jobs.ts";

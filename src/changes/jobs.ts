@@ -8,7 +8,7 @@ import {
   nameField,
   ordinalField,
 } from "../model/fields.ts";
-import { type JobRow, joinId, nearestInstant, newJobRow } from "../model/index.ts";
+import { attendedWith, type JobRow, joinId, nearestInstant, newJobRow } from "../model/index.ts";
 import {
   CLAIM_JOBS_MAX,
   CONCURRENCY_KEYS_MAX,
@@ -19,7 +19,7 @@ import { byText, compareUtf8, byNumber, descending, inTurn } from "../model/orde
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
-import { byPoll, findLiveJob, isLive, isResumable } from "../queries/jobs.ts";
+import { byResumption, findLiveJob, isLive, isResumable } from "../queries/jobs.ts";
 import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
 import { ADMIN, WORK, WRITE } from "./scope.ts";
 
@@ -95,6 +95,11 @@ function failedOnceMore({ failures, status }: JobRow) {
   return { failures: failures + (status === "PENDING" ? 0 : 1), undelivered: 0 };
 }
 
+/** A failure is handed over from the instant at which it happens. */
+function forGood(at: number) {
+  return { status: "FAILED", completedAt: at, handOverAt: at } as const;
+}
+
 /** The pause after so many, of which a job that nobody was given has none. */
 function backoffMs(
   { baseMs, capMs, jitterPermille }: RetryBackoff,
@@ -144,7 +149,7 @@ export const jobChanges = {
       apply(writer, { row }) {
         checkFits("jobs", row);
         if (isLive(row) && findLiveJob(writer.state, row.dedupeKey) !== null) return;
-        writer.create("jobs", { ...row, commits: writer.commitId });
+        writer.create("jobs", { ...row, ...attendedWith(row), commits: writer.commitId });
       },
     },
   ),
@@ -184,7 +189,7 @@ export const jobChanges = {
   ),
 
   /**
-   * SUSPENDED jobs with nextPollAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
+   * SUSPENDED jobs with resumeAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
    * no failed attempt), updatedAt = at.
    */
   resumeJobs: changeKind(
@@ -199,7 +204,7 @@ export const jobChanges = {
       recorded: "never",
       apply(writer, { limit, at }) {
         const due = [...writer.state.jobs.all()].filter((job) => isResumable(job, at));
-        for (const job of due.toSorted(byPoll).slice(0, limit)) {
+        for (const job of due.toSorted(byResumption).slice(0, limit)) {
           setJob(writer, job, {
             status: "PENDING",
             maxAttempts: job.maxAttempts + 1,
@@ -225,19 +230,27 @@ export const jobChanges = {
     },
   ),
 
-  /** SUSPENDED, nextPollAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
+  /** SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
   suspendJob: changeKind(
     "suspendJob",
-    { ...jobKey, ...fence, nextPollAt: instantField, at: instantField },
+    {
+      ...jobKey,
+      ...fence,
+      nextPollAt: instantField,
+      /** When the service itself gives the job out: at `nextPollAt`, or UNPOLLED_MS after it where an engine is expected to poll it. */
+      resumeAt: instantField,
+      at: instantField,
+    },
     {
       ...settling,
       apply(writer, change) {
-        const { nextPollAt, at } = change;
+        const { nextPollAt, resumeAt, at } = change;
         const job = openJob(writer, change);
         if (job === undefined) return;
         setJob(writer, job, {
           status: "SUSPENDED",
           nextPollAt,
+          resumeAt,
           undelivered: 0,
           workerId: null,
           lockedAt: null,
@@ -249,8 +262,8 @@ export const jobChanges = {
 
   /**
    * failures + 1 unless PENDING, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
-   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt = at.
-   * Nothing if terminal.
+   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt =
+   * handOverAt = at. Nothing if terminal.
    */
   failJob: changeKind(
     "failJob",
@@ -280,7 +293,7 @@ export const jobChanges = {
           });
           return;
         }
-        setJob(writer, job, { ...failed, status: "FAILED", completedAt: at });
+        setJob(writer, job, { ...failed, ...forGood(at) });
       },
     },
   ),
@@ -332,7 +345,7 @@ export const jobChanges = {
 
   /**
    * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, workerId = lockedAt = null, updatedAt = at,
-   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = at. Nothing otherwise.
+   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = handOverAt = at. Nothing otherwise.
    */
   releaseJob: changeKind(
     "releaseJob",
@@ -358,7 +371,25 @@ export const jobChanges = {
           setJob(writer, job, { ...released, status: "PENDING" });
           return;
         }
-        setJob(writer, job, { ...released, status: "FAILED", completedAt: at });
+        setJob(writer, job, { ...released, ...forGood(at) });
+      },
+    },
+  ),
+
+  /** Of a job that has a handOverAt: handOverAt = `dueAt`. `commits` stays, since no caller sees the column. */
+  putBackFailure: changeKind(
+    "putBackFailure",
+    { ...jobKey, dueAt: nullable(instantField) },
+    {
+      scope: ADMIN,
+      row: (change) => jobRef(change),
+      trace: "none",
+      recorded: "never",
+      shownIn: () => null,
+      apply(writer, { workflowRunId, ordinal, dueAt }) {
+        const job = writer.state.jobs.get(workflowRunId, ordinal);
+        if (job === undefined || job.handOverAt === null) return;
+        writer.put("jobs", { ...job, handOverAt: dueAt });
       },
     },
   ),

@@ -10,8 +10,9 @@ import {
   textField,
   wholeField,
 } from "../model/fields.ts";
-import { newRunRow } from "../model/index.ts";
+import { attendAtOf, newRunRow } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
+import { isLive } from "../queries/jobs.ts";
 import { changeKind } from "./change-kind.ts";
 import { WRITE } from "./scope.ts";
 import { given } from "./set.ts";
@@ -48,7 +49,7 @@ export const runChanges = {
     },
   ),
 
-  /** Sets the columns, updatedAt = at, version + bump. */
+  /** Sets the columns, updatedAt = at, version + bump. A live status gives its stages that have no attendAt theirs again. */
   updateRun: changeKind(
     "updateRun",
     { id: idField, set: runSet, at: instantField, bump: wholeField },
@@ -69,6 +70,12 @@ export const runChanges = {
           version: row.version + bump,
           commits: writer.stamp(row.commits),
         });
+        const { status } = set;
+        if (status === undefined || !isLive({ status })) return;
+        for (const stage of writer.state.stages.part(id).values()) {
+          if (stage.attendAt !== null || attendAtOf(stage) === null) continue;
+          writer.put("stages", { ...stage, attendAt: attendAtOf(stage) });
+        }
       },
     },
   ),

@@ -1,4 +1,5 @@
 export * from "./errors.ts";
+export * from "./handler.ts";
 export * from "./http-codes.ts";
 export * from "./inputs.ts";
 export * from "./interfaces.ts";

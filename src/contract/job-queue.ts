@@ -1,10 +1,7 @@
-/**
- * The job queue beyond the contract: batches, leases that travel, figures, and the handler that the queue's
- * consumer calls.
- */
+/** The job queue beyond the contract: batches, leases that travel, and figures. */
 import type { DequeueResult } from "./inputs.ts";
-import type { FlushableAICallLogger, JobQueue, WorkflowPersistence } from "./interfaces.ts";
-import type { JobRecord, OutboxRecord, Status } from "./records.ts";
+import type { JobQueue } from "./interfaces.ts";
+import type { JobRecord, Status } from "./records.ts";
 
 /** What became of one job of a batch. */
 export type SettledJob = {
@@ -64,12 +61,14 @@ export type AuditProblem =
   | "run-without-work"
   /** A stage that somebody should be working, without a live job. */
   | "stage-without-job"
-  /** A stage whose last job failed for good more than ten minutes ago, and nobody has ended the stage, or tried again. */
+  /** A stage whose last job failed for good, and nobody has ended the stage, or tried again, so far. */
   | "failure-unhandled"
   /** A RUNNING job without the instant that its lease is measured from. */
   | "lease-without-start"
   /** A job that waits for an instant that it does not have. */
-  | "wait-without-end";
+  | "wait-without-end"
+  /** A stage without a job, or a job, that was suspended, and that nobody has polled for ten minutes after its instant. */
+  | "poll-overdue";
 
 /** A row that is not finished, and that nothing will make progress. */
 export interface AuditFinding {
@@ -90,54 +89,3 @@ export type JobOutcome =
   | { readonly status: "failed"; readonly error: string; readonly retry?: boolean }
   /** The handler settled the job itself, in the transaction that stored the result. */
   | { readonly status: "settled" };
-
-/** A job that has failed for good. */
-export interface FailedDelivery {
-  readonly jobId: string;
-  readonly workflowRunId: string;
-  readonly workflowId: string;
-  readonly stageId: string;
-  readonly attempt: number;
-  readonly error: string | null;
-}
-
-/** A connection with which an embedded handler works, fenced by the attempt it was given. */
-export interface HandlerContext {
-  readonly persistence: WorkflowPersistence;
-  readonly jobs: ExtendedJobQueue;
-  readonly aiCalls: FlushableAICallLogger;
-  /** Aborted when the consumer's time is up, or the lease is lost: the result will not be taken. */
-  readonly signal: AbortSignal;
-}
-
-/**
- * Works what the queue's consumer has claimed. Either an object of the embedding Worker's, or a named entrypoint of another
- * Worker, bound as `HANDLER`; that one gets no context, and connects itself.
- */
-export interface JobHandler {
-  /**
-   * Works one job. While it runs its lease is renewed. What it throws counts as `failed` with `retry`, and so does a Worker that dies
-   * of it. While the Worker of a bound handler cannot be reached, its jobs come back to it, and use up no attempt. The same attempt is
-   * never given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
-   */
-  handleJob(job: DequeueResult, context?: HandlerContext): Promise<JobOutcome>;
-  /** PENDING runs wait: claims them. Called only where `runs` is among the handler's duties. */
-  claimRuns?(context?: HandlerContext): Promise<void>;
-  /**
-   * A job has failed for good: its attempts are used up, or its worker said so. Ends the stage and the run, or tries again by
-   * another job. Called at least once, and every minute again for a day, while the stage and its run are unfinished and the stage
-   * has no later job. It may take a minute; then it is given up, like one that throws. Called only where `failures` is among the duties.
-   */
-  jobFailed?(job: FailedDelivery, context?: HandlerContext): Promise<void>;
-  /**
-   * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
-   * counts as a failure of that event; after ten failures it goes to the DLQ. If it throws, it is called again with fewer of them,
-   * until the event is found at which it throws: what it had published before it threw, it is given again. It may take a minute. Called
-   * only where `outbox` is among the duties.
-   */
-  publishEvents?(events: OutboxRecord[]): Promise<string[]>;
-}
-
-/** What the queue's consumer calls a handler for. */
-export const HANDLER_DUTIES = ["jobs", "runs", "failures", "outbox"] as const;
-export type HandlerDuty = (typeof HANDLER_DUTIES)[number];

@@ -1,3 +1,4 @@
+export * from "./attending.ts";
 export * from "./deadline.ts";
 export * from "./ids.ts";
 export * from "./instant.ts";

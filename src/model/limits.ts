@@ -78,7 +78,13 @@ export const JOB_STATS_MAX = 10_000;
 export const JOB_STATS_FAILED_MS = 86_400_000;
 /** Findings of one audit. */
 export const AUDIT_MAX = 100;
-/** The sweep hands a failed job over every minute; whoever has not acted on it after so long never will. */
-export const AUDIT_FAILURE_MS = 600_000;
-/** Failures are handed over for so long. */
-export const FAILURES_HANDED_OVER_MS = 86_400_000;
+/**
+ * A job or a stage that was suspended through the contract is left to the engine that polls it, for this long after its instant. By then
+ * nobody polls it, and the sweep gives it to the handler.
+ */
+export const UNPOLLED_MS = 86_400_000;
+/** The audit names a suspended job or stage that is overdue by this much: ten ticks of the sweep, or of a host that polls, have passed. */
+export const AUDIT_UNPOLLED_MS = 600_000;
+/** A failure is handed over again after a pause as long as it is old, between these two. */
+export const HAND_OVER_MIN_MS = 60_000;
+export const HAND_OVER_MAX_MS = 3_600_000;

@@ -8,7 +8,7 @@ import {
   joinId,
   type JobRow,
   type RunRow,
-  type StageRow,
+  type NewStageRow,
 } from "./index.ts";
 import type {
   DequeueResult,
@@ -48,7 +48,7 @@ export function toRunRecord(row: Omit<RunRow, "commits">): WorkflowRunRecord {
   };
 }
 
-export function toStageRecord(row: Omit<StageRow, "commits">): WorkflowStageRecord {
+export function toStageRecord(row: NewStageRow): WorkflowStageRecord {
   return {
     id: row.id,
     createdAt: new Date(row.createdAt),

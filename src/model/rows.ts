@@ -107,7 +107,11 @@ export const newStageRow = object({
   errorMessage: nullable(textField),
 });
 export type NewStageRow = TypeOf<typeof newStageRow>;
-export type StageRow = NewStageRow & { commits: string };
+/**
+ * `attendAt`: when the sweep looks whether anybody polls the stage; null unless it is SUSPENDED with a nextPollAt, and also once its run
+ * was found finished. A change of the stage's status or nextPollAt sets it to UNPOLLED_MS after nextPollAt; so does a run that becomes live.
+ */
+export type StageRow = NewStageRow & { attendAt: number | null; commits: string };
 
 export const logRow = object({
   /** The run given, or else the stage's run, or else "". */
@@ -209,17 +213,33 @@ export const newJobRow = object({
   concurrencyLimit: nullable(whole({ min: 1 })),
 });
 export type NewJobRow = TypeOf<typeof newJobRow>;
-export type JobRow = NewJobRow & { commits: string };
+/**
+ * `resumeAt`: when the service itself gives a SUSPENDED job out again. `handOverAt`: when a FAILED job is handed over next; null: nothing
+ * that it has left open is known.
+ */
+export type JobRow = NewJobRow & {
+  resumeAt: number | null;
+  handOverAt: number | null;
+  commits: string;
+};
 
-/** A stage whose poll is due, with its run's workflow. */
-export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> &
-  Pick<RunRow, "workflowId">;
+/** A stage that the sweep looks at, with its run's workflow. `attended`: it has a live job. `over`: its run is finished, or is not there. */
+export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> & {
+  attendAt: number;
+  workflowId: string | null;
+  state: "unattended" | "attended" | "over";
+};
 
-/** A job that has used up its attempts, without its payload. */
+/**
+ * A job that has failed for good, without its payload. `state`: what it has left.
+ * - `closed`: nothing. Its run is finished, or is not there; or its stage has a later job.
+ * - `busy`: its stage is done, and its run goes on: it is PENDING, has a live job, or a SUSPENDED stage with a nextPollAt.
+ * - `open`: everything else.
+ */
 export type FailedJob = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError"
->;
+  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError" | "completedAt"
+> & { state: "closed" | "busy" | "open" };
 
 /** A lease that may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
@@ -227,7 +247,14 @@ export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "m
 /** What a job has come to, without its payload. */
 export type JobState = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "status" | "attempt" | "nextPollAt" | "concurrencyKey" | "commits"
+  | "workflowRunId"
+  | "ordinal"
+  | "status"
+  | "attempt"
+  | "nextPollAt"
+  | "resumeAt"
+  | "concurrencyKey"
+  | "commits"
 > & { keyWaits: number };
 
 /**

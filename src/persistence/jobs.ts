@@ -10,6 +10,7 @@ import {
   STALE_LEASE_MS_DEFAULT,
   TRANSACTION_CHANGES_MAX,
   UNDELIVERED_CAP_MS,
+  unpolledAt,
   wasWrittenBy,
 } from "../model/index.ts";
 import {
@@ -202,7 +203,9 @@ export class Jobs implements ExtendedJobQueue {
         return (at, attempt) => ({ kind: "completeJob", ...key, attempt, at });
       case "suspended": {
         const nextPollAt = instant(outcome.until, "nextPollAt");
-        return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, at });
+        // Who suspended decides: what a handler answered is ours to resume, what the contract's method says is left to its caller's polls.
+        const resumeAt = method === "suspend" ? unpolledAt(nextPollAt) : nextPollAt;
+        return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, resumeAt, at });
       }
       case "failed": {
         const error = freeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);

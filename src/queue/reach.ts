@@ -1,4 +1,5 @@
 /** Whether the handler's Worker is there, told apart from a handler that fails. */
+import type { JobHandler } from "../contract/index.ts";
 import { withDeadline } from "../model/index.ts";
 
 /** A Worker that does not start within so long is away. */
@@ -9,19 +10,45 @@ export class HandlerAway extends Error {
   override readonly name = "HandlerAway";
 }
 
+export type AnyHandler = { readonly [Method in keyof JobHandler]: unknown };
+
+/**
+ * Whether the handler has the method. Of one in another Worker, every property is a stub, so its Worker is asked.
+ * @throws HandlerAway
+ */
+export async function hasMethod(
+  handler: AnyHandler,
+  method: keyof JobHandler,
+  embedded: boolean,
+): Promise<boolean> {
+  if (embedded) return handler[method] !== undefined;
+  try {
+    return (await reach(handler, method)) !== undefined;
+  } catch (error) {
+    if (error instanceof HandlerAway && NOT_IMPLEMENTED.test(error.message)) return false;
+    throw error;
+  }
+}
+
+/** What the runtime says where a method is read that the entrypoint lacks: `The RPC receiver does not implement "jobFailed".` */
+const NOT_IMPLEMENTED = /The RPC receiver does not implement/;
+
 /**
  * Resolves when the Worker of a bound handler answers; whatever fails after that may have been entered. It has to be asked before:
  * "Network connection lost", marked `retryable`, is what a call gets that never arrived, and also one whose Worker died of it.
  * @throws HandlerAway
  */
 export async function reach(
-  handler: { readonly handleJob: unknown },
+  handler: AnyHandler,
+  method: keyof JobHandler = "handleJob",
   deadlineMs: number = REACH_DEADLINE_MS,
-): Promise<void> {
+): Promise<unknown> {
   try {
     // Of a stub, reading a method without calling it is a round trip, in which the Worker starts and none of its methods is entered.
-    const read = Promise.resolve(handler.handleJob);
-    dispose(await withDeadline(read, deadlineMs, "Its Worker"));
+    const read = Promise.resolve(handler[method]);
+    const found = await withDeadline(read, deadlineMs, "Its Worker");
+    dispose(found);
+    return found;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new HandlerAway(`The handler could not be reached: ${message}`, { cause: error });

@@ -46,6 +46,7 @@ export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement 
     "status",
     "attempt",
     "nextPollAt",
+    "resumeAt",
     "concurrencyKey",
     "commits",
   ];
@@ -87,7 +88,7 @@ export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Sta
 
 export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "jobs" INDEXED BY "jobs_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ? LIMIT ?)`,
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "jobs" INDEXED BY "jobs_resume_idx" WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? LIMIT ?)`,
     now,
     limit,
   );
@@ -140,21 +141,33 @@ export function selectSuspendedJobs(query: QueryOf<"suspendedJobs">): Statement 
       );
 }
 
-const FAILURES_LOOKED_AT = 10_000;
+/** What a failed job has left, told by `model/rows.ts`. The unary plus: of the job's run, not of all live rows. */
+const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
+const JOB_OF_RUN = `SELECT 1 FROM "jobs" AS other WHERE other."workflow_run_id" = job."workflow_run_id"`;
+const LEFT =
+  `CASE WHEN run."id" IS NULL OR +run."status" NOT ${LIVE} THEN 'closed' ` +
+  `WHEN EXISTS (${JOB_OF_RUN} AND other."ordinal" > job."ordinal" AND other."stage_id" = job."stage_id") THEN 'closed' ` +
+  `WHEN +stage."status" ${LIVE} THEN 'open' ` +
+  `WHEN +run."status" = 'PENDING' OR EXISTS (${JOB_OF_RUN} AND +other."status" ${LIVE}) ` +
+  `OR EXISTS (SELECT 1 FROM "stages" AS other WHERE other."workflow_run_id" = job."workflow_run_id" AND +other."status" = 'SUSPENDED' AND +other."next_poll_at" IS NOT NULL) THEN 'busy' ` +
+  `ELSE 'open' END`;
 
 export function selectUnhandledFailures(query: QueryOf<"unhandledFailures">): Statement {
-  const unfinished = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
-  const failed = `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_failed_idx" WHERE "status" = 'FAILED' AND "completed_at" >= ? ORDER BY "completed_at", "workflow_run_id", "ordinal" LIMIT ${FAILURES_LOOKED_AT}`;
-  const columns = ["workflowRunId", "ordinal", "workflowId", "stageId", "attempt", "lastError"];
+  const columns = [
+    "workflowRunId",
+    "ordinal",
+    "workflowId",
+    "stageId",
+    "attempt",
+    "lastError",
+    "completedAt",
+  ];
   return statement(
-    `SELECT ${selectList(columns, "job")} FROM (${failed}) AS failed ` +
-      `CROSS JOIN "jobs" AS job ON job."workflow_run_id" = failed."workflow_run_id" AND job."ordinal" = failed."ordinal" ` +
-      `CROSS JOIN "stages" AS stage ON stage."workflow_run_id" = job."workflow_run_id" AND stage."stage_id" = job."stage_id" ` +
-      `CROSS JOIN "runs" AS run ON run."id" = job."workflow_run_id" ` +
-      `WHERE +stage."status" ${unfinished} AND +run."status" ${unfinished} ` +
-      `AND NOT EXISTS (SELECT 1 FROM "jobs" AS later WHERE later."workflow_run_id" = job."workflow_run_id" AND later."ordinal" > job."ordinal" AND later."stage_id" = job."stage_id") ` +
-      `ORDER BY job."completed_at", job."workflow_run_id", job."ordinal" LIMIT ?`,
-    query.since,
+    `SELECT ${selectList(columns, "job")}, ${LEFT} AS "state" FROM "jobs" AS job INDEXED BY "jobs_hand_over_idx" ` +
+      `LEFT JOIN "runs" AS run ON run."id" = job."workflow_run_id" ` +
+      `LEFT JOIN "stages" AS stage ON stage."workflow_run_id" = job."workflow_run_id" AND stage."stage_id" = job."stage_id" ` +
+      `WHERE job."hand_over_at" IS NOT NULL AND job."hand_over_at" <= ? ORDER BY job."hand_over_at", job."workflow_run_id", job."ordinal" LIMIT ?`,
+    query.now,
     query.limit,
   );
 }

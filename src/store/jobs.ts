@@ -8,7 +8,7 @@
  */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import { type ChangeOf, type RetryBackoff } from "../changes/index.ts";
-import { CONCURRENCY_KEYS_MAX, RETRY_EXPONENT_MAX } from "../model/index.ts";
+import { attendedWith, CONCURRENCY_KEYS_MAX, RETRY_EXPONENT_MAX } from "../model/index.ts";
 import { jobs } from "./schema.ts";
 import {
   groupBy,
@@ -30,7 +30,7 @@ const OPEN = `"status" NOT IN ${TERMINAL}`;
 export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId: string) {
   const rows = changes.map(({ row }) => {
     const due = row.nextPollAt === null || row.nextPollAt <= row.createdAt;
-    return { ...row, delayed: due ? 0 : 1 };
+    return { ...row, delayed: due ? 0 : 1, ...attendedWith(row) };
   });
   const unlessLive = `ON CONFLICT ("dedupe_key") WHERE "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED') DO NOTHING`;
   const deduped = changes.some(({ row }) => row.dedupeKey !== null);
@@ -94,8 +94,8 @@ export function resumeJobs(changes: readonly ChangeOf<"resumeJobs">[], commitId:
   return changes.map(({ limit, at }) => ({
     sql:
       `UPDATE "jobs" SET "status" = 'PENDING', "delayed" = 0, "max_attempts" = "max_attempts" + 1, "updated_at" = ?, "commits" = ${commits.sql} FROM (` +
-      `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_suspended_idx" ` +
-      `WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ?) AS due ` +
+      `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_resume_idx" ` +
+      `WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? ORDER BY "resume_at", "workflow_run_id", "ordinal" LIMIT ?) AS due ` +
       `WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."ordinal" = due."ordinal"`,
     params: [at, ...commits.params, at, limit],
   }));
@@ -109,8 +109,8 @@ export function completeJobs(changes: readonly ChangeOf<"completeJob">[], commit
 }
 
 export function suspendJobs(changes: readonly ChangeOf<"suspendJob">[], commitId: string) {
-  return updateEach(changes, ["at", "nextPollAt"], commitId, {
-    set: `"status" = 'SUSPENDED', "next_poll_at" = src."next_poll_at", "undelivered" = 0, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = src."at"`,
+  return updateEach(changes, ["at", "nextPollAt", "resumeAt"], commitId, {
+    set: `"status" = 'SUSPENDED', "next_poll_at" = src."next_poll_at", "resume_at" = src."resume_at", "undelivered" = 0, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = src."at"`,
     where: OPEN,
   });
 }
@@ -123,7 +123,7 @@ export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: stri
   );
   return [
     ...updateEach(final, ["at", "error"], commitId, {
-      set: `"status" = 'FAILED', ${FAILED_ONCE_MORE}, "completed_at" = src."at", "last_error" = src."error", "updated_at" = src."at"`,
+      set: `"status" = 'FAILED', ${FAILED_ONCE_MORE}, "completed_at" = src."at", "hand_over_at" = src."at", "last_error" = src."error", "updated_at" = src."at"`,
       where: OPEN,
     }),
     ...[...byBackoff.values()].flatMap((group) =>
@@ -133,6 +133,7 @@ export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: stri
           `"worker_id" = ${ifLeft("NULL", `"worker_id"`)}, ` +
           `"locked_at" = ${ifLeft("NULL", `"locked_at"`)}, ` +
           `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, ` +
+          `"hand_over_at" = ${ifLeft("NULL", `src."at"`)}, ` +
           `"delayed" = ${ifLeft("1", `"delayed"`)}, ` +
           `"next_poll_at" = ${ifLeft(`src."at" + ${backoffSql(group[0]?.retry ?? NO_BACKOFF, "failures")}`, `"next_poll_at"`)}, ` +
           `"last_error" = src."error", "updated_at" = src."at"`,
@@ -189,9 +190,18 @@ export function releaseJobs(changes: readonly ChangeOf<"releaseJob">[], commitId
   return updateEach(changes, ["at", "error", "staleBefore"], commitId, {
     set:
       `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, "worker_id" = NULL, "locked_at" = NULL, "last_error" = src."error", ` +
-      `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, "updated_at" = src."at"`,
+      `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, "hand_over_at" = ${ifLeft("NULL", `src."at"`)}, "updated_at" = src."at"`,
     where: `+"status" = 'RUNNING' AND +"locked_at" < src."stale_before"`,
   });
+}
+
+export function putBackFailures(changes: readonly ChangeOf<"putBackFailure">[]): Statement[] {
+  return sourcesOf(changes, ["workflowRunId", "ordinal", "dueAt"]).map((source) => ({
+    sql:
+      `UPDATE "jobs" SET "hand_over_at" = src."due_at" FROM ${source.sql} ` +
+      `WHERE "jobs"."workflow_run_id" = src."workflow_run_id" AND "jobs"."ordinal" = src."ordinal" AND +"jobs"."hand_over_at" IS NOT NULL`,
+    params: source.params,
+  }));
 }
 
 export function cancelJobs(changes: readonly ChangeOf<"cancelJobs">[], commitId: string) {
@@ -239,6 +249,7 @@ export const jobChangeSql: ChangeSqlOf<
   | "returnJob"
   | "touchJob"
   | "releaseJob"
+  | "putBackFailure"
   | "cancelJobs"
 > = {
   enqueueJob: { write: enqueueJobs },
@@ -258,6 +269,7 @@ export const jobChangeSql: ChangeSqlOf<
   returnJob: { write: returnJobs },
   touchJob: { write: touchJobs },
   releaseJob: { write: releaseJobs },
+  putBackFailure: { write: putBackFailures },
   cancelJobs: {
     write: cancelJobs,
     trace: ({ workflowRunId }, commitId) =>

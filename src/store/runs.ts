@@ -2,6 +2,7 @@
 import type { Status } from "../contract/index.ts";
 import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
+import { INSTANT_MAX, UNPOLLED_MS } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { runs } from "./schema.ts";
 import {
@@ -81,7 +82,38 @@ export function createRuns(changes: readonly ChangeOf<"createRun">[], commitId: 
 
 /** Updates that set the same columns share a statement; unset columns stay out of it, and out of the indexes' cost. */
 export function updateRuns(changes: readonly ChangeOf<"updateRun">[], commitId: string) {
-  return updateBySet("runs", ["id"], changes, commitId);
+  return [...updateBySet("runs", ["id"], changes, commitId), ...attendAnew(changes)];
+}
+
+/** Stages of a run that was finished, and is live again. The unary plus: of this run, not of all that are suspended. */
+function attendAnew(changes: readonly ChangeOf<"updateRun">[]): Statement[] {
+  const live = changes.filter(({ set: { status } }) => status !== undefined && isLive(status));
+  return sourcesOf(live, ["id"]).map((source) => ({
+    sql:
+      `UPDATE "stages" SET "attend_at" = ${attendAtSql(`"stages"."status"`, `"stages"."next_poll_at"`)} FROM ${source.sql} ` +
+      `WHERE "stages"."workflow_run_id" = src."id" AND +"stages"."attend_at" IS NULL AND +"stages"."status" = 'SUSPENDED' AND +"stages"."next_poll_at" IS NOT NULL`,
+    params: source.params,
+  }));
+}
+
+function isLive(status: Status): boolean {
+  return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
+}
+
+/** What decides when a stage is attended to. */
+export const ATTENDED_BY = ["status", "nextPollAt"] as const;
+
+/** Sets a stage's `attend_at` anew, where one of the columns that are set decides it; `given` is the SQL of the value that one is given. */
+export function attendance(set: readonly string[], given: (column: string) => string): string {
+  if (!ATTENDED_BY.some((name) => set.includes(name))) return "";
+  const [status, nextPollAt] = ATTENDED_BY.map((name) =>
+    set.includes(name) ? given(column(name)) : `"stages".${column(name)}`,
+  );
+  return `"attend_at" = ${attendAtSql(status, nextPollAt)}, `;
+}
+
+function attendAtSql(status: string | undefined, nextPollAt: string | undefined): string {
+  return `CASE WHEN ${status} = 'SUSPENDED' THEN min(${nextPollAt} + ${UNPOLLED_MS}, ${INSTANT_MAX}) END`;
 }
 
 /** UPDATE of runs or stages with the columns of each change's `set`, grouped by which columns those are. */
@@ -103,7 +135,7 @@ export function updateBySet<
       statements.push({
         sql:
           `UPDATE "${table}" SET ${set.map((name) => `${column(name)} = src.${column(name)}, `).join("")}` +
-          `"updated_at" = src."at", "version" = "version" + src."bump", "commits" = ${commits.sql} ` +
+          `${table === "stages" ? attendance(set, (name) => `src.${name}`) : ""}"updated_at" = src."at", "version" = "version" + src."bump", "commits" = ${commits.sql} ` +
           `FROM ${source.sql} WHERE ${key.map((name) => `"${table}".${column(name)} = src.${column(name)}`).join(" AND ")}`,
         params: [...commits.params, ...source.params],
       });

@@ -112,12 +112,17 @@ export const stages = sqliteTable(
     embeddingInfo: text("embedding_info"),
     errorMessage: text("error_message"),
     commits: text("commits").notNull(),
+    /** Null: nobody needs to look after the stage. */
+    attendAt: integer("attend_at"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.stageId] }),
     index("stages_suspended_idx")
       .on(table.nextPollAt)
       .where(sql`"status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL`),
+    index("stages_attend_idx")
+      .on(table.attendAt)
+      .where(sql`"attend_at" IS NOT NULL`),
     rowFits("stages"),
     knownStatus("stages"),
   ],
@@ -281,6 +286,9 @@ export const jobs = sqliteTable(
     concurrencyLimit: integer("concurrency_limit"),
     failures: integer("failures").notNull().default(0),
     undelivered: integer("undelivered").notNull().default(0),
+    resumeAt: integer("resume_at"),
+    /** Null: the job has left nothing open. */
+    handOverAt: integer("hand_over_at"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),
@@ -308,6 +316,12 @@ export const jobs = sqliteTable(
     index("jobs_suspended_idx")
       .on(table.nextPollAt)
       .where(sql`"status" = 'SUSPENDED'`),
+    index("jobs_resume_idx")
+      .on(table.resumeAt)
+      .where(sql`"status" = 'SUSPENDED'`),
+    index("jobs_hand_over_idx")
+      .on(table.handOverAt)
+      .where(sql`"hand_over_at" IS NOT NULL`),
     rowFits("jobs"),
     check(
       "jobs_error_fits",

@@ -1,6 +1,6 @@
 /** The store over a Worker's bindings: D1, coordinators, and wake-ups where there is somebody to wake. */
 import type { Store } from "../changes/index.ts";
-import type { JobHandler } from "../contract/index.ts";
+import type { BoundJobHandler } from "../contract/index.ts";
 import {
   CoordinatedStore,
   type CoordinatorEnv,
@@ -17,14 +17,14 @@ export interface WorkflowEngineEnv extends CoordinatorEnv, DispatchVars {
   /** The Cloudflare Queue that carries wake-ups. Without it, jobs are found by those who poll. */
   readonly JOBS?: WakeUpQueue;
   /** A named entrypoint of another Worker that works the jobs. */
-  readonly HANDLER?: JobHandler;
+  readonly HANDLER?: BoundJobHandler;
 }
 
 /** Who is woken: nobody without a queue, or while neither a HANDLER is bound nor WAKE_UPS is "on". */
 export function wakerOf(env: WorkflowEngineEnv, wakes?: boolean): Waker | null {
-  const { duties, wakeUpsAlways } = dispatchSettings(env);
+  const { wakeUpsAlways } = dispatchSettings(env);
   const wanted = wakes ?? (env.HANDLER !== undefined || wakeUpsAlways);
-  return env.JOBS === undefined || !wanted ? null : createWaker(env.JOBS, duties);
+  return env.JOBS === undefined || !wanted ? null : createWaker(env.JOBS);
 }
 
 export interface OpenStoreOptions {

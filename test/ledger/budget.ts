@@ -31,14 +31,14 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   getStuckRuns: { roundTrips: 1, rowsRead: 7, rowsWritten: 0 },
   claimPendingRun: {
     roundTrips: 1,
-    rowsRead: 6,
+    rowsRead: 8,
     rowsWritten: 2,
     coordinated: 1,
     aim: { rowsWritten: 2 },
   },
   claimNextPendingRun: {
     roundTrips: 2,
-    rowsRead: 16,
+    rowsRead: 18,
     rowsWritten: 2,
     coordinated: 1,
     aim: { roundTrips: 2, rowsWritten: 2 },
@@ -51,9 +51,9 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "updateStage (suspends)": {
     roundTrips: 1,
     rowsRead: 5,
-    rowsWritten: 2,
+    rowsWritten: 3,
     aim: { rowsWritten: 1 },
-    note: "It enters the index that getSuspendedStages reads; leaving it again costs nothing.",
+    note: "It enters the index that getSuspendedStages reads, and that of what the sweep looks after; leaving them again costs nothing.",
   },
   "updateStage (resumes)": { roundTrips: 1, rowsRead: 5, rowsWritten: 1, aim: { rowsWritten: 1 } },
   updateStageByRunAndStageId: {
@@ -200,9 +200,9 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
     aim: { rowsWritten: 2 },
   },
   "jobs.complete": { roundTrips: 1, rowsRead: 6, rowsWritten: 1, aim: { rowsWritten: 1 } },
-  "jobs.suspend": { roundTrips: 1, rowsRead: 6, rowsWritten: 2 },
+  "jobs.suspend": { roundTrips: 1, rowsRead: 6, rowsWritten: 3 },
   "jobs.fail (retries)": { roundTrips: 1, rowsRead: 6, rowsWritten: 2 },
-  "jobs.fail (for good)": { roundTrips: 1, rowsRead: 6, rowsWritten: 2 },
+  "jobs.fail (for good)": { roundTrips: 1, rowsRead: 6, rowsWritten: 3 },
   "jobs.touchJob": {
     roundTrips: 1,
     rowsRead: 4,
@@ -250,17 +250,17 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "jobs.adopt": { roundTrips: 0, rowsRead: 0, rowsWritten: 0 },
   "jobs.jobStats": { roundTrips: 1, rowsRead: 8, rowsWritten: 0 },
   "jobs.releaseStalePages (none)": { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },
-  audit: { roundTrips: 1, rowsRead: 39, rowsWritten: 0 },
+  audit: { roundTrips: 1, rowsRead: 47, rowsWritten: 0 },
   "sweep (idle)": {
     roundTrips: 8,
-    rowsRead: 12,
+    rowsRead: 11,
     rowsWritten: 0,
     aim: { roundTrips: 10, rowsWritten: 0 },
   },
   "sweep (busy)": {
-    roundTrips: 11,
-    rowsRead: 51,
-    rowsWritten: 6,
+    roundTrips: 12,
+    rowsRead: 55,
+    rowsWritten: 8,
     note: "A step is a look, and a commit where there is something to do; each for itself, so that none stops another.",
   },
   "withTransaction (status, stage, event)": {
@@ -272,7 +272,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   },
   "withTransaction (claims 10 runs)": {
     roundTrips: 3,
-    rowsRead: 181,
+    rowsRead: 192,
     rowsWritten: 80,
     aim: { roundTrips: 11 },
   },

@@ -119,7 +119,9 @@ function insertion(local: State, { table, part, key }: RowRef): Change | null {
     }
     case "stages": {
       const row = local.stages.get(part, key);
-      return row === undefined ? null : { kind: "createStage", row: withoutCommits(row) };
+      if (row === undefined) return null;
+      const { attendAt: _, ...stage } = withoutCommits(row);
+      return { kind: "createStage", row: stage };
     }
     case "outboxEvents": {
       const row = local.outboxEvents.get(part, key);
@@ -129,7 +131,9 @@ function insertion(local: State, { table, part, key }: RowRef): Change | null {
     }
     case "jobs": {
       const row = local.jobs.get(part, key);
-      return row === undefined ? null : { kind: "enqueueJob", row: withoutCommits(row) };
+      if (row === undefined) return null;
+      const { resumeAt: _, handOverAt: __, ...job } = withoutCommits(row);
+      return { kind: "enqueueJob", row: job };
     }
     default:
       return null;
