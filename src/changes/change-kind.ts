@@ -61,7 +61,7 @@ export interface ChangeTraits<Change> {
   readonly recorded: Recording;
   /** The part of the local copy that shows the effect; null: no transaction can read it back. Default: the part with the row. */
   readonly shownIn?: (change: Change) => LoadUnit | null;
-  /** What a transaction has to load before the change, since it decides what the change does or says. Default: `shownIn`. */
+  /** What a transaction has to load before the change, since it decides what the change does or says. Default: nothing. */
   readonly needs?: (change: Change) => readonly LoadUnit[];
   /** Default: none. */
   readonly texts?: (change: Change) => readonly WrittenText[];
@@ -96,20 +96,14 @@ export function changeKind<const Name extends string, const Fields extends Membe
   fields: Fields,
   traits: ChangeTraits<Described<Name, Fields>>,
 ): ChangeKindOf<Described<Name, Fields>> {
-  const shownIn = traits.shownIn ?? ((change) => unitOfRow(traits.row(change)));
   return {
+    shownIn: (change) => unitOfRow(traits.row(change)),
+    needs: nothing,
     texts: nothing,
     settles: noJob,
     wakes: nothing,
     stamp: (change) => change,
     ...traits,
     shape: object({ kind: literal(name), ...fields }),
-    shownIn,
-    needs:
-      traits.needs ??
-      ((change) => {
-        const unit = shownIn(change);
-        return unit === null ? [] : [unit];
-      }),
   };
 }

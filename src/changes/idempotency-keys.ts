@@ -23,6 +23,10 @@ function newKey(
   return { key, commandType, createdAt: at, acquiredAt: at, commits: writer.commitId };
 }
 
+function keyOf({ key, commandType }: Pick<IdempotencyKeyRow, "key" | "commandType">) {
+  return { key, commandType };
+}
+
 export const idempotencyKeyChanges = {
   /**
    * Absent: inserts the key in progress, createdAt = acquiredAt = at. In progress and acquired at or before
@@ -41,6 +45,7 @@ export const idempotencyKeyChanges = {
       row: (change) => idempotencyKeyRef(change),
       trace: "mark?",
       recorded: "each",
+      needs: (change) => [{ of: "idempotencyKey", ...keyOf(change) }],
       apply(writer, change) {
         const { key, commandType, at, staleBefore } = change;
         const found = writer.state.idempotencyKeys.get(key, commandType);
@@ -67,8 +72,6 @@ export const idempotencyKeyChanges = {
       row: (change) => idempotencyKeyRef(change),
       trace: "mark",
       recorded: "each",
-      // Nothing is said about it, so nothing has to be known.
-      needs: () => [],
       texts: ({ result }) => [{ table: "idempotencyKeys", values: { result } }],
       apply(writer, change) {
         const { key, commandType, result } = change;
@@ -88,6 +91,7 @@ export const idempotencyKeyChanges = {
     row: (change) => idempotencyKeyRef(change),
     trace: "record",
     recorded: "each",
+    needs: (change) => [{ of: "idempotencyKey", ...keyOf(change) }],
     apply(writer, { key, commandType }) {
       const found = writer.state.idempotencyKeys.get(key, commandType);
       if (found?.state === "in_progress") writer.remove("idempotencyKeys", found);

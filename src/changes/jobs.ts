@@ -137,6 +137,8 @@ export const jobChanges = {
       recorded: "insert",
       shownIn: ({ row }) =>
         row.dedupeKey === null ? null : { of: "dedupeKey", dedupeKey: row.dedupeKey },
+      needs: ({ row }) =>
+        row.dedupeKey === null ? [] : [{ of: "dedupeKey", dedupeKey: row.dedupeKey }],
       texts: ({ row }) => [{ table: "jobs", values: row }],
       // A dedupe key may be held: then there is no such job.
       settles: ({ row: { workflowRunId, ordinal, dedupeKey } }) =>
@@ -405,6 +407,7 @@ export const jobChanges = {
       stamp: atOf,
       recorded: "each",
       shownIn: ({ workflowRunId }) => ({ of: "jobs", workflowRunId }),
+      needs: ({ workflowRunId }) => [{ of: "jobs", workflowRunId }],
       apply(writer, { workflowRunId, at }) {
         for (const job of writer.state.jobs.part(workflowRunId).values()) {
           if (job.status !== "PENDING" && job.status !== "SUSPENDED") continue;

@@ -54,7 +54,7 @@ export const outboxChanges = {
       row: () => null,
       trace: "mark",
       recorded: "insert",
-      shownIn: ({ row }) => ({ of: "run", id: row.workflowRunId }),
+      shownIn: ({ row }) => ({ of: "outboxTail", workflowRunId: row.workflowRunId }),
       texts: ({ row }) => [{ table: "outboxEvents", values: row }],
       wakes: () => EVENTS_WAIT,
       apply(writer, { row }) {
@@ -83,8 +83,6 @@ export const outboxChanges = {
       row: (change) => outboxEventRef(change),
       trace: "none",
       recorded: "each",
-      // Nothing is said about it, so nothing has to be known.
-      needs: () => [],
       apply(writer, change) {
         if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
         setEvent(writer, change, (event) => ({

@@ -48,13 +48,17 @@ export const recordChanges = {
       row: ({ row }) => artifactRef(row),
       trace: "mark",
       recorded: "each",
-      needs({ row, replaceMetadata }) {
-        const run = { of: "run", id: row.workflowRunId } as const;
+      needs({ row, replaceMetadata, linkStageId }) {
+        const { workflowRunId, key } = row;
+        const linked =
+          linkStageId === null
+            ? []
+            : [{ of: "stage", workflowRunId, stageId: linkStageId } as const];
         // The metadata that the row keeps may leave no room; a small artifact can do without looking.
         if (replaceMetadata || measureRow("artifacts", row).size <= SMALL_ARTIFACT_BYTES) {
-          return [run];
+          return linked;
         }
-        return [{ of: "artifact", workflowRunId: row.workflowRunId, key: row.key }, run];
+        return [{ of: "artifact", workflowRunId, key }, ...linked];
       },
       texts: ({ row }) => [{ table: "artifacts", values: row }],
       apply(writer, change) {
@@ -111,8 +115,6 @@ export const recordChanges = {
       row: ({ row }) => annotationRef(row),
       trace: ({ row }) => (row.idempotencyKey === null ? "row" : "row?"),
       recorded: "each",
-      // Nothing is said about it, so nothing has to be known.
-      needs: () => [],
       texts: ({ row }) => [{ table: "annotations", values: row }],
       apply(writer, { row }) {
         checkFits("annotations", row);

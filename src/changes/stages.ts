@@ -100,6 +100,7 @@ export const stageChanges = {
       trace: "mark",
       // A transaction knows which of the two it is.
       recorded: "never",
+      needs: ({ row: { workflowRunId, stageId } }) => [{ of: "stage", workflowRunId, stageId }],
       texts: ({ row, set }) => [
         { table: "stages", values: row },
         { table: "stages", values: set },
@@ -148,6 +149,7 @@ export const stageChanges = {
       row: (change) => stageRef(change),
       trace: "record",
       recorded: "each",
+      needs: ({ workflowRunId, stageId }) => [{ of: "stage", workflowRunId, stageId }],
       apply(writer, { workflowRunId, stageId, id }) {
         const { state } = writer;
         const row = state.stages.get(workflowRunId, stageId);

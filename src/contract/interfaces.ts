@@ -38,8 +38,10 @@ export type AcquireIdempotencyKeyResult =
 export interface WorkflowPersistence {
   /**
    * Runs `fn` against a private view of the database and commits what it wrote, whole or not at all.
-   * Serializable over the runs touched. `fn` may be run again when someone else wrote in between, so
-   * keep its own side effects out of it. What it throws is rethrown unchanged and nothing is written.
+   * Serializable over the runs touched. `fn` runs again when someone else wrote in between, or when a write
+   * of a row that it had not read turns out to be refused, so that the fault is thrown at that call: keep its
+   * own side effects out of it. What it throws is rethrown unchanged and nothing is written.
+   * Cost: one round trip for each read that comes by itself, and one for all writes.
    */
   withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T>;
 

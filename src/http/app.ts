@@ -96,7 +96,10 @@ app.use("/v1/*", async (context, next) => {
   );
   context.set("room", room);
   context.set("store", store);
-  context.set("backend", new Connection(store, { workerId: caller.name, waitUntil }));
+  context.set(
+    "backend",
+    new Connection(store, { workerId: caller.name, waitUntil, assumes: false }),
+  );
   await next();
 });
 app.use("/v1/*", decodablePath);

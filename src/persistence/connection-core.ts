@@ -5,6 +5,7 @@ import {
   type Backend,
   type FlushableAICallLogger,
   type AuditFinding,
+  isServiceError,
   ServiceError,
   StaleVersionError,
   type StaleVersionErrorClass,
@@ -33,6 +34,15 @@ export interface ConnectionOptions {
   readonly StaleVersionError?: StaleVersionErrorClass;
 }
 
+/** What callers of the package are not offered. */
+export interface CoreOptions extends ConnectionOptions {
+  /**
+   * False: the callback of a transaction runs again only if others wrote what it had read, since every call reads what it has to know.
+   * Default true: it also runs again where a write was taken to be allowed and was not.
+   */
+  readonly assumes?: boolean;
+}
+
 /** A transaction under way, and the handle that its callback has. */
 export interface Running {
   readonly unit: Transaction;
@@ -59,6 +69,18 @@ async function join<T>(
   }
 }
 
+/** A row that grows beyond its limit is told at the call that makes it grow, so the callback has to run once more for it. */
+async function committed(unit: Transaction): ReturnType<Transaction["commit"]> {
+  try {
+    return await unit.commit();
+  } catch (error) {
+    if (isServiceError(error) && error.code === "PAYLOAD_TOO_LARGE" && unit.wroteUnseen) {
+      return "mistaken";
+    }
+    throw error;
+  }
+}
+
 export class ConnectionCore implements Backend {
   readonly persistence: WorkflowPersistence;
   readonly jobs: Jobs;
@@ -66,8 +88,10 @@ export class ConnectionCore implements Backend {
   readonly #direct: AutoCommit;
   readonly #stale: Stale;
   readonly #chain: CallChain<Running>;
+  readonly #assumes: boolean;
 
-  constructor(store: Store, options: ConnectionOptions = {}, chain: CallChain<Running>) {
+  constructor(store: Store, options: CoreOptions = {}, chain: CallChain<Running>) {
+    this.#assumes = options.assumes ?? true;
     this.#chain = chain;
     this.#direct = new AutoCommit(store);
     this.#stale = staleOf(options.StaleVersionError ?? StaleVersionError);
@@ -128,8 +152,9 @@ export class ConnectionCore implements Backend {
 
   /** Runs the callback until what it read still holds when what it wrote lands. */
   async #runToCommit<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
+    let assumes = this.#assumes;
     for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
-      const unit = new Transaction(this.#direct);
+      const unit = new Transaction(this.#direct, { assumes });
       const persistence: WorkflowPersistence = this.#persistenceOver(unit, (nested) =>
         join({ unit, persistence }, nested),
       );
@@ -138,14 +163,21 @@ export class ConnectionCore implements Backend {
       try {
         value = await this.#chain.within({ unit, persistence }, () => fn(persistence));
         unfinished = unit.nested > 0;
-      } finally {
-        // Calls that the callback did not await still belong to it.
+      } catch (error) {
         await unit.close();
+        // It may have been misled: then it runs again, and every call tells at once what is wrong.
+        if (await unit.assumedRightly()) throw error;
+        assumes = false;
+        continue;
       }
+      // Calls that the callback did not await still belong to it.
+      await unit.close();
       // Half of what it writes may be there and half refused; waiting for it could be waiting for ourselves.
       if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
-      if (await unit.commit()) return value;
-      await pause(run, 250);
+      const outcome = await committed(unit);
+      if (outcome === "landed") return value;
+      if (outcome === "mistaken") assumes = false;
+      else await pause(run, 250);
     }
     throw new ServiceError(
       "CONFLICT",

@@ -32,7 +32,7 @@ export const outboxQueries = {
 
   /** The run's highest sequence; 0: none. */
   outboxTail: queryKind("outboxTail", ofRun, {
-    loads: ({ workflowRunId }) => ({ of: "run", id: workflowRunId }),
+    loads: ({ workflowRunId }) => ({ of: "outboxTail", workflowRunId }),
     answer: (state, { workflowRunId }): number =>
       lastOutboxEvent(state, workflowRunId)?.sequence ?? 0,
   }),

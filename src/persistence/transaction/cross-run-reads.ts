@@ -109,7 +109,13 @@ async function stuckRuns(
   const [rows] = await read([query]);
   const touched = runsOf(written, ["runs", "stages"]);
   const busy = runsOf(written, ["jobs"]);
-  await copy.load([...touched].map((workflowRunId) => ({ of: "jobs", workflowRunId })));
+  await copy.load(
+    [...touched].flatMap((workflowRunId) => [
+      { of: "run", id: workflowRunId },
+      { of: "stages", workflowRunId },
+      { of: "jobs", workflowRunId },
+    ]),
+  );
   const own = answer(copy.local, query).filter(({ id }) => touched.has(id));
   const others = rows.filter(({ id }) => !touched.has(id));
   // A run whose jobs the transaction writes is being taken care of.
@@ -136,7 +142,11 @@ async function suspendedStages(
   let after: QueryOf<"suspendedStages">["after"] = null;
   for (;;) {
     const [page]: [StageRow[]] = await read([{ ...query, after }]);
-    rows.push(...page.filter((row) => !copy.holds({ of: "run", id: row.workflowRunId })));
+    rows.push(
+      ...page.filter(
+        ({ workflowRunId, stageId }) => !copy.holds({ of: "stage", workflowRunId, stageId }),
+      ),
+    );
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE_ROWS) break;
     const { workflowRunId, stageId } = last;

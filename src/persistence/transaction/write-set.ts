@@ -31,6 +31,19 @@ export class WriteSet {
     ORDER.map((table) => [table, new Map()]),
   );
 
+  /** Events that have no sequence yet, since nobody has asked how many their run has. */
+  readonly #unnumbered = new Set<ChangeOf<"appendOutboxEvent">>();
+
+  hold(change: ChangeOf<"appendOutboxEvent">): void {
+    this.count += 1;
+    this.#unnumbered.add(change);
+  }
+
+  /** The event is going to be added, with its sequence. */
+  release(change: ChangeOf<"appendOutboxEvent">): void {
+    if (this.#unnumbered.delete(change)) this.count -= 1;
+  }
+
   /** Notes a change that has just been applied to the local copy, and the row that it wrote, if it is one. */
   add(change: Change, row: RowRef | null): void {
     this.count += 1;
@@ -97,6 +110,7 @@ export class WriteSet {
         ...[...this.#inserted.values()].flatMap((row) =>
           row.table === table ? (insertion(local, row) ?? []) : [],
         ),
+        ...(table === "outboxEvents" ? this.#unnumbered : []),
       ]),
     ];
   }
