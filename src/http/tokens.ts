@@ -49,20 +49,39 @@ export async function authenticate(
   authorization: string | undefined,
   now: number,
 ): Promise<Caller> {
-  const known = parse(secret);
+  const known = tokensOf(secret);
   const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "")?.[1];
   if (token === undefined) throw unauthenticated("A bearer token is needed");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  let found: z.infer<typeof tokens>[number] | null = null;
+  let found: Token | null = null;
   // All are compared, each in constant time: how long it takes tells nothing about which one is close.
   for (const candidate of known) {
-    if (crypto.subtle.timingSafeEqual(digest, fromHex(candidate.sha256))) found = candidate;
+    if (crypto.subtle.timingSafeEqual(digest, candidate.digest)) found = candidate;
   }
   if (found === null) throw unauthenticated("The token is not known");
-  if (found.expires !== undefined && Date.parse(found.expires) < now) {
-    throw unauthenticated("The token has expired");
-  }
-  return { name: found.name, scopes: withImplied(found.scopes) };
+  if (found.expires < now) throw unauthenticated("The token has expired");
+  return found.caller;
+}
+
+interface Token {
+  readonly digest: Uint8Array;
+  /** Milliseconds; Infinity: never. */
+  readonly expires: number;
+  readonly caller: Caller;
+}
+
+/** The secret that was parsed last: an isolate sees one, until it is replaced. */
+let last: { readonly secret: string | undefined; readonly tokens: readonly Token[] } | null = null;
+
+function tokensOf(secret: string | undefined): readonly Token[] {
+  if (last !== null && last.secret === secret) return last.tokens;
+  const parsed = parse(secret).map(({ name, sha256, scopes, expires }) => ({
+    digest: fromHex(sha256),
+    expires: expires === undefined ? Infinity : Date.parse(expires),
+    caller: { name, scopes: withImplied(scopes) },
+  }));
+  last = { secret, tokens: parsed };
+  return parsed;
 }
 
 function parse(secret: string | undefined): z.infer<typeof tokens> {
