@@ -3,7 +3,7 @@ import { withDeadline } from "../model/index.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
-export const MIGRATION = "0004_count_failures.sql";
+export const MIGRATION = "0005_hand_over_until_closed.sql";
 
 /** A database that does not answer such a question within so long does no work either. */
 const DEADLINE_MS = 5_000;
