@@ -7,8 +7,11 @@
 export const RECONNECT = 4000;
 /** Said by the Worker when it has passed on all that it was sent: nothing waits for its reader any more. */
 export const PASSED_ON = "passed-on";
-/** It says so whenever nothing waits and at least so many UTF-16 units have come since it said so last. */
-export const PASSED_ON_UNITS = 16 * 1_024;
+/**
+ * It says so whenever nothing waits and at least so many UTF-16 units have come since it said so last. Of fewer the coordinator never
+ * learns, so it may wait for the word only where it has sent as many.
+ */
+export const PASSED_ON_UNITS = 8 * 1_024;
 /** Said by the coordinator now and then: D1 has been asked, and all that there was has been sent. */
 export const ALIVE = "alive";
 export interface Watch {
