@@ -99,22 +99,27 @@ export function createState(): State {
 /** Part and key of a row. */
 export type Place = readonly [part: string, key: string];
 
-const PLACES: { readonly [Name in TableName]: (row: Rows[Name]) => Place } = {
-  runs: (row) => [row.id, ""],
-  stages: (row) => [row.workflowRunId, row.stageId],
-  logs: (row) => [row.workflowRunId, row.ordinal],
-  artifacts: (row) => [row.workflowRunId, row.key],
-  annotations: (row) => [row.workflowRunId, row.ordinal],
-  outboxEvents: (row) => [row.workflowRunId, String(row.sequence)],
-  idempotencyKeys: (row) => [row.key, row.commandType],
-  jobs: (row) => [row.workflowRunId, row.ordinal],
-  aiCalls: (row) => [row.batchId, row.ordinal],
-  aiCallTotals: (row) => [row.topic, row.modelKey],
+/** The columns of each table's primary key: the part, and the key within it. */
+export const KEYS = {
+  runs: ["id"],
+  stages: ["workflowRunId", "stageId"],
+  logs: ["workflowRunId", "ordinal"],
+  artifacts: ["workflowRunId", "key"],
+  annotations: ["workflowRunId", "ordinal"],
+  outboxEvents: ["workflowRunId", "sequence"],
+  idempotencyKeys: ["key", "commandType"],
+  jobs: ["workflowRunId", "ordinal"],
+  aiCalls: ["batchId", "ordinal"],
+  aiCallTotals: ["topic", "modelKey"],
+} as const satisfies {
+  readonly [Name in TableName]: readonly [keyof Rows[Name], keyof Rows[Name]] | readonly ["id"];
 };
 
 /** Where a table keeps this row. */
 export function placeOf<Name extends TableName>(name: Name, row: Rows[Name]): Place {
-  return PLACES[name](row);
+  const columns: Readonly<Record<string, unknown>> = row;
+  const [part, key] = KEYS[name];
+  return [String(columns[part]), key === undefined ? "" : String(columns[key])];
 }
 
 /** The run's outbox event with the highest sequence. */

@@ -1,5 +1,17 @@
 /** Runs, over a unit of work. */
-import { encodeJson, encodeNullableJson, PRIORITY_DEFAULT, type RunRow } from "../model/index.ts";
+import {
+  blank,
+  encoded,
+  encodeInstant,
+  encodeJson,
+  encodeNullableJson,
+  newRunRow,
+  PRIORITY_DEFAULT,
+  type RunRow,
+  runSet,
+  toRunRecord,
+  unsignedZero,
+} from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf, type RunPlace, type RunsPage } from "../queries/index.ts";
 import {
   type CreateRunInput,
@@ -8,17 +20,7 @@ import {
   type WorkflowRunRecord,
   type WorkflowStatus,
 } from "../contract/index.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  defined,
-  given,
-  instant,
-  nullableInstant,
-  requireObject,
-  unsignedZero,
-} from "./encode.ts";
-import { toRunRecord } from "../model/records.ts";
+import { checkedChanges, checkedQuery, requireObject } from "./encode.ts";
 import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -43,6 +45,7 @@ export async function createRun(
   const now = await unit.now();
   const ordinal = unit.ordinal(now);
   const row = {
+    ...blank(newRunRow),
     id: data.id ?? ordinal,
     ordinal,
     createdAt: now,
@@ -52,11 +55,7 @@ export async function createRun(
     workflowName: data.workflowName,
     workflowType: data.workflowType,
     status: "PENDING" as const,
-    startedAt: null,
-    completedAt: null,
-    duration: null,
     input,
-    output: null,
     config,
     totalCost: 0,
     totalTokens: 0,
@@ -84,15 +83,7 @@ export async function updateRun(
   stale: Stale,
 ): Promise<void> {
   requireObject("updateRun", data);
-  const set = defined({
-    status: data.status,
-    startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
-    completedAt: given(data.completedAt, (value) => nullableInstant(value, "completedAt")),
-    duration: unsignedZero(data.duration),
-    output: given(data.output, (value) => encodeNullableJson(value, "output")),
-    totalCost: unsignedZero(data.totalCost),
-    totalTokens: unsignedZero(data.totalTokens),
-  });
+  const set = encoded(runSet, data);
   const version = checkedVersion("updateRun", data.expectedVersion);
   const at = await unit.now();
   const changes = checkedChanges("updateRun", [{ kind: "updateRun", id, set, at, bump: 1 }]);
@@ -157,7 +148,7 @@ export async function getStuckRuns(
   unit: UnitOfWork,
   stuckSince: Date,
 ): Promise<WorkflowRunRecord[]> {
-  const since = instant(stuckSince, "stuckSince");
+  const since = encodeInstant(stuckSince, "stuckSince");
   const now = await unit.now();
   const [rows] = await unit.read([{ q: "stuckRuns", since, now }]);
   return rows.map(toRunRecord);

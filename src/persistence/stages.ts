@@ -1,10 +1,18 @@
 /** Stages, over a unit of work. */
-import { type Guard, type StageSet } from "../changes/index.ts";
+import { type Guard } from "../changes/index.ts";
 import {
+  blank,
+  encoded,
+  encodeInstant,
+  encodeNullableInstant,
   encodeNullableJson,
+  newStageRow,
   splitStageRecordId,
-  type StageRow,
   stageRecordId,
+  type StageRow,
+  stageSet,
+  toStageRecord,
+  unsignedZero,
 } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import {
@@ -15,19 +23,7 @@ import {
   type WorkflowStageRecord,
   type WorkflowStageStatus,
 } from "../contract/index.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  defined,
-  given,
-  instant,
-  nullableFreeText,
-  nullableInstant,
-  requireObject,
-  requireText,
-  unsignedZero,
-} from "./encode.ts";
-import { toStageRecord } from "../model/records.ts";
+import { checkedChanges, checkedQuery, requireObject, requireText } from "./encode.ts";
 import { checkedVersion, runNotFound } from "./runs.ts";
 import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
@@ -45,6 +41,7 @@ async function newRow(unit: UnitOfWork, data: CreateStageInput) {
   // An id can only be made of texts; what is none is refused with the rest of the row, by its name.
   const named = typeof workflowRunId === "string" && typeof stageId === "string";
   return {
+    ...blank(newStageRow),
     workflowRunId,
     stageId,
     id: named ? stageRecordId(workflowRunId, stageId, unit.ordinal(now)) : "",
@@ -56,20 +53,9 @@ async function newRow(unit: UnitOfWork, data: CreateStageInput) {
     executionGroup: unsignedZero(data.executionGroup),
     attempt: unsignedZero(data.attempt ?? 0),
     status: data.status ?? ("PENDING" as const),
-    startedAt: nullableInstant(data.startedAt, "startedAt"),
-    completedAt: null,
-    duration: null,
+    startedAt: encodeNullableInstant(data.startedAt, "startedAt"),
     inputData: encodeNullableJson(data.inputData, "inputData"),
-    outputData: null,
     config: encodeNullableJson(data.config, "config"),
-    suspendedState: null,
-    resumeData: null,
-    nextPollAt: null,
-    pollInterval: null,
-    maxWaitUntil: null,
-    metrics: null,
-    embeddingInfo: null,
-    errorMessage: null,
   };
 }
 
@@ -104,7 +90,7 @@ export async function upsertStage(
   const create = requireObject("upsertStage", data.create);
   const row = await newRow(unit, { ...create, workflowRunId, stageId });
   const changes = checkedChanges("upsertStage", [
-    { kind: "upsertStage", row, set: setOf("upsertStage", data.update) },
+    { kind: "upsertStage", row, set: encoded(stageSet, requireObject("upsertStage", data.update)) },
   ]);
   const written = await unit.write({
     guards: [{ on: "run", id: workflowRunId, expect: { is: "present" } }],
@@ -118,28 +104,6 @@ export async function upsertStage(
     throw new ServiceError("UNAVAILABLE", `WorkflowStage ${workflowRunId}/${stageId} is gone`);
   }
   return toStageRecord(stored);
-}
-
-function setOf(method: string, data: UpdateStageInput): StageSet {
-  requireObject(method, data);
-  return defined({
-    status: data.status,
-    startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
-    completedAt: given(data.completedAt, (value) => nullableInstant(value, "completedAt")),
-    duration: unsignedZero(data.duration),
-    outputData: given(data.outputData, (value) => encodeNullableJson(value, "outputData")),
-    config: given(data.config, (value) => encodeNullableJson(value, "config")),
-    suspendedState: given(data.suspendedState, (value) =>
-      encodeNullableJson(value, "suspendedState"),
-    ),
-    resumeData: given(data.resumeData, (value) => encodeNullableJson(value, "resumeData")),
-    nextPollAt: given(data.nextPollAt, (value) => nullableInstant(value, "nextPollAt")),
-    pollInterval: unsignedZero(data.pollInterval),
-    maxWaitUntil: given(data.maxWaitUntil, (value) => nullableInstant(value, "maxWaitUntil")),
-    metrics: given(data.metrics, (value) => encodeNullableJson(value, "metrics")),
-    embeddingInfo: given(data.embeddingInfo, (value) => encodeNullableJson(value, "embeddingInfo")),
-    errorMessage: given(data.errorMessage, (value) => nullableFreeText(value, "errorMessage")),
-  });
 }
 
 export async function updateStage(
@@ -191,7 +155,7 @@ async function write(
   data: UpdateStageInput,
   guards: readonly Guard[],
 ) {
-  const set = setOf(method, data);
+  const set = encoded(stageSet, requireObject(method, data));
   const at = await unit.now();
   const changes = checkedChanges(method, [{ kind: "updateStage", ...key, set, at, bump: 1 }]);
   const written = await unit.write({ guards, changes });
@@ -261,7 +225,7 @@ export async function getSuspendedStages(
   unit: UnitOfWork,
   beforeDate: Date,
 ): Promise<WorkflowStageRecord[]> {
-  const before = instant(beforeDate, "beforeDate");
+  const before = encodeInstant(beforeDate, "beforeDate");
   const rows: StageRow[] = [];
   for (;;) {
     const last = rows.at(-1);

@@ -1,6 +1,7 @@
 /** Stages: the SQL of their queries and changes. */
 import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
+import { stageRef } from "../model/row-ref.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { updateBySet } from "./runs.ts";
@@ -132,7 +133,7 @@ export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commit
     const key = [workflowRunId, stageId] as const;
     const commits = remembering(commitId, `"commits"`);
     return [
-      rememberDeleted(commitId, "stages", ["workflowRunId", "stageId"], key),
+      rememberDeleted(commitId, stageRef({ workflowRunId, stageId })),
       statement(`DELETE FROM "stages" WHERE "workflow_run_id" = ? AND "stage_id" = ?`, ...key),
       statement(
         `DELETE FROM "logs" WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,
