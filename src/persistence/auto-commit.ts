@@ -12,8 +12,14 @@ import {
 } from "../changes/index.ts";
 import { createOrdinals, newCommitId, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
 import { inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
-import { type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
+import {
+  type ErrorCode,
+  isServiceError,
+  ServiceError,
+  StaleVersionError,
+} from "../contract/index.ts";
 import { requireRoom } from "./encode.ts";
+import { type Stale, staleOf } from "./stale-version.ts";
 import type { UnitOfWork, Write, Written } from "./unit-of-work.ts";
 
 /** Tries of one call, the first included. */
@@ -26,9 +32,12 @@ const PORTION_LENGTH_MAX = 8 * 1_024 * 1_024;
 const nextOrdinal = createOrdinals();
 
 export class AutoCommit implements UnitOfWork {
+  readonly stale: Stale;
   readonly #store: Store;
 
-  constructor(store: Store) {
+  /** `stale`: default: our own class of errors. */
+  constructor(store: Store, stale: Stale = staleOf(StaleVersionError)) {
+    this.stale = stale;
     this.#store = store;
   }
 
@@ -158,6 +167,7 @@ function asUnknown(error: unknown, codes: readonly ErrorCode[] = TURNED_AWAY): u
 /** The unit for what a method of several commits does after the first of them. */
 export function afterFirstCommit(unit: UnitOfWork): UnitOfWork {
   return {
+    stale: unit.stale,
     call: (body) => unit.call(body),
     now: () => unit.now(),
     ordinal: (now) => unit.ordinal(now),

@@ -17,10 +17,9 @@ import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { RetryOptions } from "./retry.ts";
-import { Persistence, type PersistenceOptions } from "./persistence.ts";
-import { type Stale, staleOf } from "./stale-version.ts";
+import { persistenceOver } from "./persistence.ts";
+import { staleOf } from "./stale-version.ts";
 import { Transaction } from "./transaction/transaction.ts";
-import type { UnitOfWork } from "./unit-of-work.ts";
 
 export interface ConnectionOptions {
   /** Who dequeues through this connection; stored with each job it takes. Default null. */
@@ -64,14 +63,13 @@ export class ConnectionCore implements Backend {
   readonly jobs: Jobs;
   readonly aiCalls: FlushableAICallLogger;
   readonly #direct: AutoCommit;
-  readonly #stale: Stale;
   readonly #chain: CallChain<Running>;
 
   constructor(store: Store, options: ConnectionOptions = {}, chain: CallChain<Running>) {
     this.#chain = chain;
-    this.#direct = new AutoCommit(store);
-    this.#stale = staleOf(options.StaleVersionError ?? StaleVersionError);
-    this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
+    const stale = staleOf(options.StaleVersionError ?? StaleVersionError);
+    this.#direct = new AutoCommit(store, stale);
+    this.persistence = persistenceOver(this.#direct, async (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
       direct: this.#direct,
       current: () => this.#transaction()?.unit ?? this.#direct,
@@ -111,13 +109,6 @@ export class ConnectionCore implements Backend {
     return running;
   }
 
-  #persistenceOver(
-    unit: UnitOfWork,
-    withTransaction: PersistenceOptions["withTransaction"],
-  ): WorkflowPersistence {
-    return new Persistence({ unit, stale: this.#stale, withTransaction });
-  }
-
   async #withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
     if (typeof fn !== "function") throw invalid("withTransaction: expected a function");
     const running = this.#transaction();
@@ -130,7 +121,7 @@ export class ConnectionCore implements Backend {
   async #runToCommit<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
     for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
       const unit = new Transaction(this.#direct);
-      const persistence: WorkflowPersistence = this.#persistenceOver(unit, (nested) =>
+      const persistence: WorkflowPersistence = persistenceOver(unit, async (nested) =>
         join({ unit, persistence }, nested),
       );
       let value: T;

@@ -21,7 +21,6 @@ import {
   type WorkflowStatus,
 } from "../contract/index.ts";
 import { checkedChanges, checkedQuery, requireObject } from "./encode.ts";
-import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** Candidates looked at together by a claim; whoever loses one goes on with the next. */
@@ -76,12 +75,7 @@ export async function createRun(
   return toRunRecord(row);
 }
 
-export async function updateRun(
-  unit: UnitOfWork,
-  id: string,
-  data: UpdateRunInput,
-  stale: Stale,
-): Promise<void> {
+export async function updateRun(unit: UnitOfWork, id: string, data: UpdateRunInput): Promise<void> {
   requireObject("updateRun", data);
   const set = encoded(runSet, data);
   const version = checkedVersion("updateRun", data.expectedVersion);
@@ -99,7 +93,7 @@ export async function updateRun(
   });
   if (written.applied) return;
   if (version === undefined) throw runNotFound(id);
-  throw stale("WorkflowRun", id, version, written.violation.actual);
+  throw unit.stale("WorkflowRun", id, version, written.violation.actual);
 }
 
 /** The expected version of an update, checked; undefined when none is given. */

@@ -25,7 +25,6 @@ import {
 } from "../contract/index.ts";
 import { checkedChanges, checkedQuery, requireObject, requireText } from "./encode.ts";
 import { checkedVersion, runNotFound } from "./runs.ts";
-import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 export function stageNotFound(id: string): ServiceError {
@@ -110,18 +109,17 @@ export async function updateStage(
   unit: UnitOfWork,
   id: string,
   data: UpdateStageInput,
-  stale: Stale,
 ): Promise<void> {
   const key = splitStageRecordId(requireText("updateStage", id));
   const version = checkedVersion("updateStage", requireObject("updateStage", data).expectedVersion);
-  if (key === null) throw missing(id, version, stale);
+  if (key === null) throw missing(unit, id, version);
   const guards: Guard[] = [{ on: "stage", ...key, expect: { is: "record", id } }];
   if (version !== undefined)
     guards.push({ on: "stage", ...key, expect: { is: "version", version } });
   const violation = await write(unit, "updateStage", key, data, guards);
   if (violation === null) return;
-  if (violation.guard === 0) throw missing(id, version, stale);
-  throw stale("WorkflowStage", id, version ?? 0, violation.actual);
+  if (violation.guard === 0) throw missing(unit, id, version);
+  throw unit.stale("WorkflowStage", id, version ?? 0, violation.actual);
 }
 
 export async function updateStageByRunAndStageId(
@@ -129,7 +127,6 @@ export async function updateStageByRunAndStageId(
   workflowRunId: string,
   stageId: string,
   data: UpdateStageInput,
-  stale: Stale,
 ): Promise<void> {
   const method = "updateStageByRunAndStageId";
   const version = checkedVersion(method, requireObject(method, data).expectedVersion);
@@ -143,9 +140,9 @@ export async function updateStageByRunAndStageId(
   ]);
   if (violation === null) return;
   const name = `${workflowRunId}/${stageId}`;
-  if (version === undefined || violation.actual === -1) throw missing(name, version, stale);
+  if (version === undefined || violation.actual === -1) throw missing(unit, name, version);
   const [stored] = await unit.read([{ q: "stage", ...key }]);
-  throw stale("WorkflowStage", stored?.id ?? name, version, violation.actual);
+  throw unit.stale("WorkflowStage", stored?.id ?? name, version, violation.actual);
 }
 
 async function write(
@@ -162,8 +159,8 @@ async function write(
   return written.applied ? null : written.violation;
 }
 
-function missing(id: string, version: number | undefined, stale: Stale): Error {
-  return version === undefined ? stageNotFound(id) : stale("WorkflowStage", id, version, -1);
+function missing(unit: UnitOfWork, id: string, version: number | undefined): Error {
+  return version === undefined ? stageNotFound(id) : unit.stale("WorkflowStage", id, version, -1);
 }
 
 export async function getStage(

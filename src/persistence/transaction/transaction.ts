@@ -43,6 +43,7 @@ import {
 } from "../../queries/index.ts";
 import type { AutoCommit } from "../auto-commit.ts";
 import { invalid, requireRoom } from "../encode.ts";
+import type { Stale } from "../stale-version.ts";
 import type { UnitOfWork, Write, Written } from "../unit-of-work.ts";
 import { acrossRuns, isAcrossRuns } from "./cross-run-reads.ts";
 import { LocalCopy } from "./local-copy.ts";
@@ -53,6 +54,7 @@ import { WriteSet } from "./write-set.ts";
 const CLAIM_CANDIDATES = 10;
 
 export class Transaction implements UnitOfWork {
+  readonly stale: Stale;
   readonly #direct: AutoCommit;
   readonly #copy: LocalCopy;
   readonly #writeSet = new WriteSet();
@@ -69,6 +71,7 @@ export class Transaction implements UnitOfWork {
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(direct: AutoCommit) {
+    this.stale = direct.stale;
     this.#direct = direct;
     this.#copy = new LocalCopy((queries) => direct.read(queries));
   }
