@@ -64,6 +64,8 @@ export const UNDELIVERED_CAP_MS = 300_000;
 
 /** Jobs that one claim takes: a queue hands over at most 100 messages at once. */
 export const CLAIM_JOBS_MAX = 100;
+/** Delayed jobs that have become due and that one claim makes ready, so that a storm of retries cannot hold up a claim. */
+export const PROMOTED_MAX = 1_000;
 /** Suspended jobs that are resumed at once. */
 export const RESUME_JOBS_MAX = 100;
 /** Attempts that a job may be given. */
@@ -76,6 +78,9 @@ export const DEDUPED_JOBS_MAX = 100;
 export const JOB_STATS_MAX = 10_000;
 /** Failed jobs are counted for so long. */
 export const JOB_STATS_FAILED_MS = 86_400_000;
+/** SUSPENDED stages, and FAILED jobs, that one query of the sweep looks at. */
+export const STAGES_LOOKED_AT = 10_000;
+export const FAILURES_LOOKED_AT = 10_000;
 /** Findings of one audit. */
 export const AUDIT_MAX = 100;
 /** The sweep hands a failed job over every minute; whoever has not acted on it after so long never will. */

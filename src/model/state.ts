@@ -61,6 +61,16 @@ export class OutboxTable extends Table<OutboxEventRow> {
   }
 }
 
+/** Jobs, and which of them are delayed: what the database keeps in the column `delayed`. A claim looks at the others, once it has made ready what is due. */
+export class JobTable extends Table<JobRow> {
+  readonly delayed = new Table<true>();
+
+  override clear(): void {
+    super.clear();
+    this.delayed.clear();
+  }
+}
+
 /** Which row each table holds. */
 export interface Rows {
   runs: RunRow;
@@ -79,6 +89,7 @@ export type TableName = keyof Rows;
 /** {@link placeOf} tells each table's part and key. */
 export type State = { readonly [Name in TableName]: Table<Rows[Name]> } & {
   readonly outboxEvents: OutboxTable;
+  readonly jobs: JobTable;
 };
 
 export function createState(): State {
@@ -90,7 +101,7 @@ export function createState(): State {
     annotations: new Table(),
     outboxEvents: new OutboxTable(),
     idempotencyKeys: new Table(),
-    jobs: new Table(),
+    jobs: new JobTable(),
     aiCalls: new Table(),
     aiCallTotals: new Table(),
   };

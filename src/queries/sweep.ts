@@ -3,10 +3,12 @@ import { instantField } from "../model/fields.ts";
 import {
   AUDIT_FAILURE_MS,
   type AuditRow,
+  FAILURES_LOOKED_AT,
   type FailedJob,
   type JobRow,
   type RunRow,
   type StageRow,
+  STAGES_LOOKED_AT,
   type UnattendedStage,
 } from "../model/index.ts";
 import { byNumber, byText, descending, firstBy, inTurn } from "../model/order.ts";
@@ -16,11 +18,6 @@ import { queryKind } from "./query-kind.ts";
 import { firstPending } from "./runs.ts";
 import { rowLimit } from "./members.ts";
 import { byStagePoll, isDueForPoll } from "./stages.ts";
-
-/** SUSPENDED stages that one query looks at. */
-const STAGES_LOOKED_AT = 10_000;
-/** FAILED jobs that one query looks at. */
-const FAILURES_LOOKED_AT = 10_000;
 
 function isUnfinished(row: Pick<RunRow, "status"> | undefined): boolean {
   return row?.status === "PENDING" || row?.status === "RUNNING" || row?.status === "SUSPENDED";

@@ -1,6 +1,6 @@
 /** Jobs: the SQL of their queries. */
 import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./change-sql.ts";
-import { JOB_STATS_MAX } from "../model/index.ts";
+import { FAILURES_LOOKED_AT, JOB_STATS_MAX } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
 import { propertiesOf, selectList, type Statement, statement, tokenSql } from "./sql.ts";
@@ -139,8 +139,6 @@ export function selectSuspendedJobs(query: QueryOf<"suspendedJobs">): Statement 
         after.ordinal,
       );
 }
-
-const FAILURES_LOOKED_AT = 10_000;
 
 export function selectUnhandledFailures(query: QueryOf<"unhandledFailures">): Statement {
   const unfinished = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;

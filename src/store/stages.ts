@@ -1,6 +1,7 @@
 /** Stages: the SQL of their queries and changes. */
 import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
+import { STAGES_LOOKED_AT } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
@@ -85,11 +86,8 @@ export function selectSuspendedStages(query: QueryOf<"suspendedStages">): Statem
       );
 }
 
-/** SUSPENDED stages that one query looks at. */
-const LOOKED_AT = 10_000;
-
 export function selectUnattendedStages({ before, limit }: QueryOf<"unattendedStages">): Statement {
-  const due = `SELECT "workflow_run_id", "stage_id", "next_poll_at" FROM "stages" INDEXED BY "stages_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "stage_id" LIMIT ${LOOKED_AT}`;
+  const due = `SELECT "workflow_run_id", "stage_id", "next_poll_at" FROM "stages" INDEXED BY "stages_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "stage_id" LIMIT ${STAGES_LOOKED_AT}`;
   return statement(
     `SELECT due."workflow_run_id" AS "workflowRunId", due."stage_id" AS "stageId", due."next_poll_at" AS "nextPollAt", run."workflow_id" AS "workflowId" ` +
       `FROM (${due}) AS due CROSS JOIN "runs" AS run ON run."id" = due."workflow_run_id" ` +
