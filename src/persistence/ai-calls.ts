@@ -7,12 +7,14 @@ import {
   KEY_BYTES_MAX,
   unsignedZero,
 } from "../model/index.ts";
-import { PAGE_ROWS } from "../queries/index.ts";
+import { allPages, pageOf, type QueryOf } from "../queries/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
+
+type TotalPlace = NonNullable<QueryOf<"aiCallTotals">["after"]>;
 
 export class AICalls implements FlushableAICallLogger {
   readonly #unit: UnitOfWork;
@@ -95,16 +97,17 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   async getStats(topicPrefix: string): Promise<AIHelperStats> {
-    const totals: AiCallTotalRow[] = [];
-    for (;;) {
-      const last = totals.at(-1);
-      const after = last === undefined ? null : { topic: last.topic, modelKey: last.modelKey };
+    const totals = await allPages(async (after: TotalPlace | null) => {
       const [page] = await this.#unit.read([
-        checkedQuery("getStats", { q: "aiCallTotals", prefix: topicPrefix, after }),
+        checkedQuery<QueryOf<"aiCallTotals">>("getStats", {
+          q: "aiCallTotals",
+          prefix: topicPrefix,
+          after,
+        }),
       ]);
-      totals.push(...page);
-      if (page.length < PAGE_ROWS) return statsOf(totals);
-    }
+      return pageOf(page, ({ topic, modelKey }) => ({ topic, modelKey }));
+    });
+    return statsOf(totals);
   }
 }
 

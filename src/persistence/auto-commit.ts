@@ -10,7 +10,7 @@ import {
   type Settlement,
   type Store,
 } from "../changes/index.ts";
-import { createOrdinals, newCommitId, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
+import { createOrdinals, newCommitId, sleep, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
 import { inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
 import {
   type ErrorCode,
@@ -101,7 +101,7 @@ export class AutoCommit implements UnitOfWork {
         }
         if (tries >= TRIES_MAX) throw error;
       }
-      await pause(tries);
+      await backOff(tries);
     }
   }
 }
@@ -131,7 +131,7 @@ export async function trying<T>(call: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isUnavailable(error) || tries >= TRIES_MAX) throw error;
     }
-    await pause(tries);
+    await backOff(tries);
   }
 }
 
@@ -181,11 +181,8 @@ function isUnavailable(error: unknown): boolean {
   return isServiceError(error) && error.code === "UNAVAILABLE";
 }
 
-/** Exponential, with jitter, so that callers who failed together do not come back together. */
-export async function pause(round: number, capMs = 1_000): Promise<void> {
+/** Waits exponentially longer each round, with jitter, so that callers who failed together do not come back together. */
+export async function backOff(round: number, capMs = 1_000): Promise<void> {
   const ceiling = Math.min(PAUSE_MS * 2 ** round, capMs);
-  const delay = ceiling / 2 + Math.random() * (ceiling / 2);
-  await new Promise<void>((resolve) => {
-    setTimeout(resolve, delay);
-  });
+  await sleep(ceiling / 2 + Math.random() * (ceiling / 2));
 }

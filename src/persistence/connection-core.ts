@@ -12,7 +12,7 @@ import {
 } from "../contract/index.ts";
 import { AICalls } from "./ai-calls.ts";
 import type { CallChain } from "./call-chain.ts";
-import { AutoCommit, pause } from "./auto-commit.ts";
+import { AutoCommit, backOff } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import { ownMethods } from "./own-methods.ts";
@@ -136,7 +136,7 @@ export class ConnectionCore implements Backend {
       // Half of what it writes may be there and half refused; waiting for it could be waiting for ourselves.
       if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
       if (await unit.commit()) return value;
-      await pause(run, 250);
+      await backOff(run, 250);
     }
     throw new ServiceError(
       "CONFLICT",

@@ -12,7 +12,7 @@ import {
   toRunRecord,
   unsignedZero,
 } from "../model/index.ts";
-import { PAGE_ROWS, type QueryOf, type RunPlace, type RunsPage } from "../queries/index.ts";
+import { allPages, PAGE_ROWS, type QueryOf, type RunPlace } from "../queries/index.ts";
 import {
   type CreateRunInput,
   ServiceError,
@@ -121,20 +121,17 @@ export async function getRunsByStatus(
   unit: UnitOfWork,
   status: WorkflowStatus,
 ): Promise<WorkflowRunRecord[]> {
-  const rows: RunRow[] = [];
-  let after: RunPlace | null = null;
-  do {
-    const asked: QueryOf<"runs"> = checkedQuery("getRunsByStatus", {
+  const rows = await allPages(async (after: RunPlace | null) => {
+    const asked = checkedQuery<QueryOf<"runs">>("getRunsByStatus", {
       q: "runs",
       filters: { status },
       after,
       descending: false,
       limit: PAGE_ROWS,
     });
-    const [page]: [RunsPage] = await unit.read([asked]);
-    rows.push(...page.rows);
-    after = page.next;
-  } while (after !== null);
+    const [page] = await unit.read([asked]);
+    return page;
+  });
   return rows.map(toRunRecord);
 }
 

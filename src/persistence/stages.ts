@@ -9,12 +9,17 @@ import {
   newStageRow,
   splitStageRecordId,
   stageRecordId,
-  type StageRow,
   stageSet,
   toStageRecord,
   unsignedZero,
 } from "../model/index.ts";
-import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
+import {
+  allPages,
+  pageOf,
+  type QueryOf,
+  suspendedStagePlace,
+  type SuspendedStagePlace,
+} from "../queries/index.ts";
 import {
   type CreateStageInput,
   ServiceError,
@@ -223,21 +228,11 @@ export async function getSuspendedStages(
   beforeDate: Date,
 ): Promise<WorkflowStageRecord[]> {
   const before = encodeInstant(beforeDate, "beforeDate");
-  const rows: StageRow[] = [];
-  for (;;) {
-    const last = rows.at(-1);
-    const after =
-      last === undefined
-        ? null
-        : {
-            nextPollAt: last.nextPollAt ?? before,
-            workflowRunId: last.workflowRunId,
-            stageId: last.stageId,
-          };
+  const rows = await allPages(async (after: SuspendedStagePlace | null) => {
     const [page] = await unit.read([{ q: "suspendedStages", before, after }]);
-    rows.push(...page);
-    if (page.length < PAGE_ROWS) return rows.map(toStageRecord);
-  }
+    return pageOf(page, suspendedStagePlace);
+  });
+  return rows.map(toStageRecord);
 }
 
 export async function getFirstSuspendedStageReadyToResume(unit: UnitOfWork, runId: string) {

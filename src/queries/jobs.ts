@@ -65,6 +65,12 @@ function isAwaited(state: State, key: string, now: number): boolean {
   return false;
 }
 
+/** Where a page of `suspendedJobs` goes on. */
+export function suspendedJobPlace({ nextPollAt, workflowRunId, ordinal }: JobRow) {
+  return { nextPollAt: nextPollAt ?? 0, workflowRunId, ordinal };
+}
+export type SuspendedJobPlace = ReturnType<typeof suspendedJobPlace>;
+
 export const jobQueries = {
   job: queryKind(
     "job",
