@@ -1,6 +1,6 @@
 /** Changes of idempotency keys, and the purge of what has expired. Pure. */
 import { nullable, whole } from "../model/shape.ts";
-import { instantField, keyField, textField } from "../model/fields.ts";
+import { instantField, keyField, jsonField } from "../model/fields.ts";
 import type { IdempotencyKeyRow } from "../model/index.ts";
 import { byNumber } from "../model/order.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
@@ -66,7 +66,7 @@ export const idempotencyKeyChanges = {
   /** Completed with this result, whatever it was; inserted with createdAt = acquiredAt = at when absent. */
   completeIdempotencyKey: changeKind(
     "completeIdempotencyKey",
-    { ...keyOfCommand, at: instantField, result: textField },
+    { ...keyOfCommand, at: instantField, result: jsonField },
     {
       scope: WRITE,
       row: (change) => idempotencyKeyRef(change),

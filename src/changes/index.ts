@@ -5,8 +5,6 @@ export * from "./commit.ts";
 export * from "./guard.ts";
 export { type RetryBackoff } from "./jobs.ts";
 export { runsToLineUp } from "./outbox.ts";
-export type { RunSet } from "./runs.ts";
-export type { StageSet } from "./stages.ts";
 export * from "./wire.ts";
 export * from "./scope.ts";
 export * from "./scopes.ts";

@@ -12,6 +12,7 @@ import { attendedWith, type JobRow, joinId, nearestInstant, newJobRow } from "..
 import {
   CLAIM_JOBS_MAX,
   CONCURRENCY_KEYS_MAX,
+  PROMOTED_MAX,
   RESUME_JOBS_MAX,
   RETRY_EXPONENT_MAX,
 } from "../model/limits.ts";
@@ -19,7 +20,7 @@ import { byText, compareUtf8, byNumber, descending, inTurn } from "../model/orde
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
-import { byResumption, findLiveJob, isLive, isResumable } from "../queries/jobs.ts";
+import { byPoll, byResumption, findLiveJob, isLive, isResumable } from "../queries/jobs.ts";
 import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
 import { ADMIN, WORK, WRITE } from "./scope.ts";
 
@@ -68,13 +69,30 @@ function runningJob(writer: Writer, key: FencedKey): JobRow | undefined {
   return job?.status === "RUNNING" ? job : undefined;
 }
 
-/** Due jobs, of each concurrency key the first for which it has room. */
+function isDelayed({ jobs }: State, { workflowRunId, ordinal }: JobRow): boolean {
+  return jobs.delayed.get(workflowRunId, ordinal) === true;
+}
+
+/** Makes delayed jobs ready that have become due, the longest due first. */
+function promote(writer: Writer, at: number): void {
+  const due = [...writer.state.jobs.all()].filter(
+    (job) =>
+      job.status === "PENDING" &&
+      job.nextPollAt !== null &&
+      job.nextPollAt <= at &&
+      isDelayed(writer.state, job),
+  );
+  for (const job of due.toSorted(byPoll).slice(0, PROMOTED_MAX)) writer.setDelayed(job, false);
+}
+
+/** Ready jobs that are due, of each concurrency key the first for which it has room. */
 function claimable(state: State, at: number): JobRow[] {
   const running = new Map<string, number>();
   const due: JobRow[] = [];
   for (const job of state.jobs.all()) {
     const { status, concurrencyKey: key, nextPollAt } = job;
-    if (status === "PENDING" && (nextPollAt === null || nextPollAt <= at)) due.push(job);
+    const isDue = nextPollAt === null || nextPollAt <= at;
+    if (status === "PENDING" && isDue && !isDelayed(state, job)) due.push(job);
     if (status === "RUNNING" && key !== null) running.set(key, (running.get(key) ?? 0) + 1);
   }
   const byKey = Map.groupBy(due, (job) => job.concurrencyKey);
@@ -151,7 +169,9 @@ export const jobChanges = {
       apply(writer, { row }) {
         checkFits("jobs", row);
         if (isLive(row) && findLiveJob(writer.state, row.dedupeKey) !== null) return;
-        writer.create("jobs", { ...row, ...attendedWith(row), commits: writer.commitId });
+        const job = { ...row, ...attendedWith(row), commits: writer.commitId };
+        writer.create("jobs", job);
+        if (row.nextPollAt !== null && row.nextPollAt > row.createdAt) writer.setDelayed(job, true);
       },
     },
   ),
@@ -161,6 +181,7 @@ export const jobChanges = {
    * workerId, lockedAt = startedAt = updatedAt = at, attempt + 1. Passed over: jobs with a concurrencyKey, where the RUNNING
    * jobs of the key together with those that are taken before it have reached its concurrencyLimit, and those of the key that come
    * after such a one; and of more than CONCURRENCY_KEYS_MAX keys with jobs that are due, those of the later keys.
+   * Of delayed jobs that have become due since, the PROMOTED_MAX longest due count.
    */
   claimJobs: changeKind(
     "claimJobs",
@@ -176,6 +197,7 @@ export const jobChanges = {
       stamp: atOf,
       recorded: "never",
       apply(writer, { workerId, limit, at }) {
+        promote(writer, at);
         for (const job of claimable(writer.state, at).toSorted(byUrgency).slice(0, limit)) {
           setJob(writer, job, {
             status: "RUNNING",
@@ -212,6 +234,7 @@ export const jobChanges = {
             maxAttempts: job.maxAttempts + 1,
             updatedAt: at,
           });
+          writer.setDelayed(job, false);
         }
       },
     },
@@ -293,6 +316,7 @@ export const jobChanges = {
             lockedAt: null,
             nextPollAt: at + backoffMs(change.retry, failed.failures, job),
           });
+          writer.setDelayed(job, true);
           return;
         }
         setJob(writer, job, { ...failed, ...forGood(at) });
@@ -325,6 +349,7 @@ export const jobChanges = {
           lastError: error,
           updatedAt: at,
         });
+        writer.setDelayed(job, true);
       },
     },
   ),

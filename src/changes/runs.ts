@@ -1,33 +1,10 @@
 /** Changes of runs. Pure. */
-import { object, nullable, optional, type TypeOf } from "../model/shape.ts";
-import {
-  costField,
-  countField,
-  idField,
-  instantField,
-  numberField,
-  statusField,
-  textField,
-  wholeField,
-} from "../model/fields.ts";
-import { attendAtOf, newRunRow } from "../model/index.ts";
+import { idField, instantField, wholeField } from "../model/fields.ts";
+import { attendAtOf, defined, newRunRow, runSet } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
 import { isLive } from "../queries/jobs.ts";
 import { changeKind } from "./change-kind.ts";
 import { WRITE } from "./scope.ts";
-import { given } from "./set.ts";
-
-/** The columns an update of a run may set; an absent member leaves the column alone. */
-export const runSet = object({
-  status: optional(statusField),
-  startedAt: optional(nullable(instantField)),
-  completedAt: optional(nullable(instantField)),
-  duration: optional(nullable(numberField)),
-  output: optional(nullable(textField)),
-  totalCost: optional(costField),
-  totalTokens: optional(countField),
-});
-export type RunSet = TypeOf<typeof runSet>;
 
 const RUNS_WAIT = { kind: "runs", at: null } as const;
 
@@ -65,7 +42,7 @@ export const runChanges = {
         if (row === undefined) return;
         writer.put("runs", {
           ...row,
-          ...given(set),
+          ...defined(set),
           updatedAt: at,
           version: row.version + bump,
           commits: writer.stamp(row.commits),

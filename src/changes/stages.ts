@@ -1,40 +1,19 @@
 /** Changes of stages. Pure. */
-import { object, nullable, optional, type TypeOf } from "../model/shape.ts";
+import { nullable } from "../model/shape.ts";
+import { idField, instantField, recordIdField, wholeField } from "../model/fields.ts";
 import {
-  idField,
-  instantField,
-  numberField,
-  recordIdField,
-  statusField,
-  textField,
-  wholeField,
-} from "../model/fields.ts";
-import { attendAtOf, newStageRow, type StageRow } from "../model/index.ts";
+  attendAtOf,
+  defined,
+  newStageRow,
+  type StageRow,
+  type StageSet,
+  stageSet,
+} from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
 import { isLive } from "../queries/jobs.ts";
 import { changeKind } from "./change-kind.ts";
 import { ADMIN, WRITE } from "./scope.ts";
-import { given } from "./set.ts";
-
-/** The columns an update of a stage may set; an absent member leaves the column alone. */
-export const stageSet = object({
-  status: optional(statusField),
-  startedAt: optional(nullable(instantField)),
-  completedAt: optional(nullable(instantField)),
-  duration: optional(nullable(numberField)),
-  outputData: optional(nullable(textField)),
-  config: optional(nullable(textField)),
-  suspendedState: optional(nullable(textField)),
-  resumeData: optional(nullable(textField)),
-  nextPollAt: optional(nullable(instantField)),
-  pollInterval: optional(nullable(numberField)),
-  maxWaitUntil: optional(nullable(instantField)),
-  metrics: optional(nullable(textField)),
-  embeddingInfo: optional(nullable(textField)),
-  errorMessage: optional(nullable(textField)),
-});
-export type StageSet = TypeOf<typeof stageSet>;
 
 interface StageUpdate {
   readonly set: StageSet;
@@ -43,7 +22,7 @@ interface StageUpdate {
 }
 
 function setStage(writer: Writer, row: StageRow, { set, at, bump }: StageUpdate): void {
-  const values: StageRow = { ...row, ...given(set) };
+  const values: StageRow = { ...row, ...defined(set) };
   const decides = set.status !== undefined || set.nextPollAt !== undefined;
   writer.put("stages", {
     ...values,

@@ -112,7 +112,7 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /** Whatever the work does about it, an abort ends the waiting for it. Leaves nothing behind at the signal, which may live for long. */
-async function unlessAborted<T>(
+export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
 ): Promise<T> {

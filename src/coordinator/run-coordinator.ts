@@ -8,6 +8,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Commit, type CommitOutcome, fromWire } from "../changes/index.ts";
 import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
+import { unlessLate } from "../model/index.ts";
 import { D1Store } from "../store/index.ts";
 import { isClaim, runsWithEvents } from "./routing.ts";
 import { Watchers } from "./watchers.ts";
@@ -16,7 +17,7 @@ export interface CoordinatorEnv {
   readonly DB: D1Database;
 }
 
-/** Who has waited so long for the commits before it gives up; D1 is stalling then. */
+/** The longest wait of a commit for those before it. After that D1 is stalling, and it is OVERLOADED. */
 const WAIT_MS_MAX = 15_000;
 
 /** A claim that others decided while it waited: the run was no longer PENDING before it returned. */
@@ -100,7 +101,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     const { promise: done, resolve: finish } = Promise.withResolvers<void>();
     this.#last = before.then(() => done);
     try {
-      await waitFor(before);
+      await unlessLate(before, WAIT_MS_MAX, stalling);
       return await attempt();
     } finally {
       finish();
@@ -108,16 +109,6 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   }
 }
 
-async function waitFor(before: Promise<void>): Promise<void> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(
-      new ServiceError("OVERLOADED", `Waited ${WAIT_MS_MAX} ms for earlier commits of the run`),
-    );
-  }, WAIT_MS_MAX);
-  try {
-    await Promise.race([before, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function stalling(): ServiceError {
+  return new ServiceError("OVERLOADED", `Waited ${WAIT_MS_MAX} ms for earlier commits of the run`);
 }

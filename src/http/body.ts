@@ -1,7 +1,7 @@
 /** A request's body: read within its limits and in time, measured, and parsed. */
 import type { Context, MiddlewareHandler } from "hono";
 import { isServiceError } from "../contract/index.ts";
-import { JSON_DEPTH_MAX, jsonShape, parseJson } from "../model/index.ts";
+import { JSON_DEPTH_MAX, jsonShape, parseJson, unlessLate } from "../model/index.ts";
 import type { AppEnv } from "./env.ts";
 import type { Holding } from "./budget.ts";
 import { HttpFault } from "./problem.ts";
@@ -117,17 +117,10 @@ async function inTime(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   ms: number,
 ): Promise<Uint8Array | undefined> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const message = "The body took too long to come; nothing was done";
-    reject(new HttpFault("REQUEST_TIMEOUT", message));
-  }, ms);
-  try {
-    const { value } = await Promise.race([whole(reader.read()), late]);
-    return value;
-  } finally {
-    clearTimeout(timer);
-  }
+  const message = "The body took too long to come; nothing was done";
+  const late = () => new HttpFault("REQUEST_TIMEOUT", message);
+  const { value } = await unlessLate(whole(reader.read()), ms, late);
+  return value;
 }
 
 async function whole<T>(read: Promise<T>): Promise<T> {

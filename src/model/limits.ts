@@ -64,6 +64,8 @@ export const UNDELIVERED_CAP_MS = 300_000;
 
 /** Jobs that one claim takes: a queue hands over at most 100 messages at once. */
 export const CLAIM_JOBS_MAX = 100;
+/** Delayed jobs that have become due and that one claim makes ready, so that a storm of retries cannot hold up a claim. */
+export const PROMOTED_MAX = 1_000;
 /** Suspended jobs that are resumed at once. */
 export const RESUME_JOBS_MAX = 100;
 /** Attempts that a job may be given. */

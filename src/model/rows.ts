@@ -1,12 +1,15 @@
 /**
  * The rows as they are stored: JSON and free text as text, instants as milliseconds. What the database,
- * the in-memory store and the wire have in common. A test holds them against the tables' own types.
+ * the in-memory store and the wire have in common. Each table's columns are told here once: their names, types and limits, what may be null, and
+ * what callers have in another form (`columns.ts`). The records, the updates and the checks of what arrives follow from them; the compiler
+ * compares the tables of the database, the contract and the schemas of the HTTP API with them (`test/store/rows.test.ts`).
  *
  * `commits` is a row's memory of the last commits that wrote it, newest first, each
  * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean an unchanged row.
  * The rest lets a retry recognise its own earlier success although others wrote since.
  */
-import { object, nullable, whole, type TypeOf } from "./shape.ts";
+import { type Holds, holdsOf, longNames, someOf } from "./columns.ts";
+import { nullable, object, oneOf, type TypeOf, whole } from "./shape.ts";
 import type { AuditProblem, Status } from "../contract/index.ts";
 import {
   artifactKeyField,
@@ -17,7 +20,10 @@ import {
   countField,
   idField,
   instantField,
+  freeTextField,
   jobErrorField,
+  jsonField,
+  jsonObjectField,
   keyField,
   logLevelField,
   nameField,
@@ -26,7 +32,6 @@ import {
   recordIdField,
   runOrNoneField,
   statusField,
-  textField,
   tokensField,
   wholeField,
 } from "./fields.ts";
@@ -68,16 +73,27 @@ export const newRunRow = object({
   startedAt: nullable(instantField),
   completedAt: nullable(instantField),
   duration: nullable(numberField),
-  input: textField,
-  output: nullable(textField),
-  config: textField,
+  input: jsonField,
+  output: nullable(jsonField),
+  config: jsonField,
   totalCost: costField,
   totalTokens: countField,
   priority: wholeField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type NewRunRow = TypeOf<typeof newRunRow>;
 export type RunRow = NewRunRow & { commits: string };
+/** What an update of a run may set; an absent member leaves its column alone. */
+export const runSet = someOf(newRunRow, [
+  "status",
+  "startedAt",
+  "completedAt",
+  "duration",
+  "output",
+  "totalCost",
+  "totalTokens",
+]);
+export type RunSet = TypeOf<typeof runSet>;
 
 export const newStageRow = object({
   workflowRunId: idField,
@@ -94,17 +110,17 @@ export const newStageRow = object({
   startedAt: nullable(instantField),
   completedAt: nullable(instantField),
   duration: nullable(numberField),
-  inputData: nullable(textField),
-  outputData: nullable(textField),
-  config: nullable(textField),
-  suspendedState: nullable(textField),
-  resumeData: nullable(textField),
+  inputData: nullable(jsonField),
+  outputData: nullable(jsonField),
+  config: nullable(jsonField),
+  suspendedState: nullable(jsonField),
+  resumeData: nullable(jsonField),
   nextPollAt: nullable(instantField),
   pollInterval: nullable(numberField),
   maxWaitUntil: nullable(instantField),
-  metrics: nullable(textField),
-  embeddingInfo: nullable(textField),
-  errorMessage: nullable(textField),
+  metrics: nullable(jsonField),
+  embeddingInfo: nullable(jsonField),
+  errorMessage: nullable(freeTextField),
 });
 export type NewStageRow = TypeOf<typeof newStageRow>;
 /**
@@ -112,6 +128,24 @@ export type NewStageRow = TypeOf<typeof newStageRow>;
  * was found finished. A change of the stage's status or nextPollAt sets it to UNPOLLED_MS after nextPollAt; so does a run that becomes live.
  */
 export type StageRow = NewStageRow & { attendAt: number | null; commits: string };
+/** What an update of a stage may set; an absent member leaves its column alone. */
+export const stageSet = someOf(newStageRow, [
+  "status",
+  "startedAt",
+  "completedAt",
+  "duration",
+  "outputData",
+  "config",
+  "suspendedState",
+  "resumeData",
+  "nextPollAt",
+  "pollInterval",
+  "maxWaitUntil",
+  "metrics",
+  "embeddingInfo",
+  "errorMessage",
+]);
+export type StageSet = TypeOf<typeof stageSet>;
 
 export const logRow = object({
   /** The run given, or else the stage's run, or else "". */
@@ -120,8 +154,8 @@ export const logRow = object({
   createdAt: instantField,
   workflowStageId: nullable(recordIdField),
   level: logLevelField,
-  message: textField,
-  metadata: nullable(textField),
+  message: freeTextField,
+  metadata: nullable(jsonField),
 });
 export type LogRow = TypeOf<typeof logRow>;
 
@@ -133,9 +167,9 @@ export const newArtifactRow = object({
   updatedAt: instantField,
   workflowStageId: nullable(recordIdField),
   type: artifactTypeField,
-  data: textField,
+  data: jsonField,
   size: numberField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type NewArtifactRow = TypeOf<typeof newArtifactRow>;
 export type ArtifactRow = NewArtifactRow & { commits: string };
@@ -152,8 +186,8 @@ export const newAnnotationRow = object({
   actorId: nullable(nameField),
   actorVersion: nullable(nameField),
   key: keyField,
-  value: textField,
-  payload: nullable(textField),
+  value: jsonField,
+  payload: nullable(jsonField),
   idempotencyKey: nullable(keyField),
 });
 export type NewAnnotationRow = TypeOf<typeof newAnnotationRow>;
@@ -163,7 +197,7 @@ export type AnnotationRow = NewAnnotationRow & { commits: string };
 export const newOutboxEventRow = object({
   workflowRunId: idField,
   eventType: nameField,
-  payload: textField,
+  payload: jsonField,
   causationId: nameField,
   occurredAt: instantField,
   publishedAt: nullable(instantField),
@@ -173,16 +207,16 @@ export const newOutboxEventRow = object({
 export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
 export type OutboxEventRow = NewOutboxEventRow & { sequence: number; commits: string };
 
-export type IdempotencyKeyRow = {
-  key: string;
-  commandType: string;
-  createdAt: number;
-  state: "in_progress" | "completed";
+const idempotencyKeyRow = object({
+  key: keyField,
+  commandType: keyField,
+  createdAt: instantField,
+  state: oneOf(["in_progress", "completed"]),
   /** When the key was acquired last: ages are measured from it. */
-  acquiredAt: number;
-  result: string | null;
-  commits: string;
-};
+  acquiredAt: instantField,
+  result: nullable(jsonField),
+});
+export type IdempotencyKeyRow = TypeOf<typeof idempotencyKeyRow> & { commits: string };
 
 export const newJobRow = object({
   workflowRunId: idField,
@@ -205,7 +239,7 @@ export const newJobRow = object({
   undelivered: countField,
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
-  payload: textField,
+  payload: jsonObjectField,
   /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
   dedupeKey: nullable(keyField),
   /** Of the jobs with this key, no claim lets more be RUNNING than the claimed job's `concurrencyLimit`; null: 1. */
@@ -291,12 +325,12 @@ export const aiCallRow = object({
   callType: nameField,
   modelKey: nameField,
   modelId: nameField,
-  prompt: textField,
-  response: textField,
+  prompt: freeTextField,
+  response: freeTextField,
   inputTokens: tokensField,
   outputTokens: tokensField,
   cost: costField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type AiCallRow = TypeOf<typeof aiCallRow>;
 
@@ -309,28 +343,36 @@ export type AiCallTotalRow = {
   cost: number;
 };
 
+const COLUMNS = {
+  runs: newRunRow,
+  stages: newStageRow,
+  logs: logRow,
+  artifacts: newArtifactRow,
+  annotations: newAnnotationRow,
+  outboxEvents: newOutboxEventRow,
+  idempotencyKeys: idempotencyKeyRow,
+  jobs: newJobRow,
+  aiCalls: aiCallRow,
+};
+export type LongTextTable = keyof typeof COLUMNS;
+
 /** Per table, the columns that hold text of any length. Together they must fit in a row. */
 export const LONG_TEXT = {
-  runs: ["input", "output", "config", "metadata"],
-  stages: [
-    "inputData",
-    "outputData",
-    "config",
-    "suspendedState",
-    "resumeData",
-    "metrics",
-    "embeddingInfo",
-    "errorMessage",
-  ],
-  logs: ["message", "metadata"],
-  artifacts: ["data", "metadata"],
-  annotations: ["value", "payload"],
-  outboxEvents: ["payload"],
-  idempotencyKeys: ["result"],
-  jobs: ["payload"],
-  aiCalls: ["prompt", "response", "metadata"],
-} as const;
-export type LongTextTable = keyof typeof LONG_TEXT;
+  runs: longNames(newRunRow),
+  stages: longNames(newStageRow),
+  logs: longNames(logRow),
+  artifacts: longNames(newArtifactRow),
+  annotations: longNames(newAnnotationRow),
+  outboxEvents: longNames(newOutboxEventRow),
+  idempotencyKeys: longNames(idempotencyKeyRow),
+  jobs: longNames(newJobRow),
+  aiCalls: longNames(aiCallRow),
+} satisfies Readonly<Record<LongTextTable, readonly string[]>>;
+
+/** What a column of the table holds: see {@link holdsOf}. */
+export function columnHolds(table: LongTextTable, column: string): Holds | null {
+  return holdsOf(COLUMNS[table], column);
+}
 
 /** Bytes of a row's long text, and the column that holds most of it. */
 export function measureRow(
@@ -339,7 +381,7 @@ export function measureRow(
 ): { size: number; field: string } {
   let size = 0;
   let largest = -1;
-  let field: string = LONG_TEXT[table][0];
+  let field: string = LONG_TEXT[table][0] ?? table;
   for (const column of LONG_TEXT[table]) {
     const value = row[column];
     const bytes = typeof value === "string" ? utf8Length(value) : 0;

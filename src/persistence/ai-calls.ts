@@ -1,20 +1,20 @@
 /** The AI call logger, over a unit of work. AI calls are never part of a transaction. */
 import { batchOrNoneField } from "../model/fields.ts";
-import { type AiCallTotalRow, encodeNullableJson, KEY_BYTES_MAX } from "../model/index.ts";
-import { PAGE_ROWS } from "../queries/index.ts";
+import {
+  type AiCallTotalRow,
+  encodeFreeText,
+  encodeNullableJson,
+  KEY_BYTES_MAX,
+  unsignedZero,
+} from "../model/index.ts";
+import { allPages, pageOf, type QueryOf } from "../queries/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  freeText,
-  invalid,
-  requireList,
-  requireObject,
-  unsignedZero,
-} from "./encode.ts";
+import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
+
+type TotalPlace = NonNullable<QueryOf<"aiCallTotals">["after"]>;
 
 export class AICalls implements FlushableAICallLogger {
   readonly #unit: UnitOfWork;
@@ -97,16 +97,17 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   async getStats(topicPrefix: string): Promise<AIHelperStats> {
-    const totals: AiCallTotalRow[] = [];
-    for (;;) {
-      const last = totals.at(-1);
-      const after = last === undefined ? null : { topic: last.topic, modelKey: last.modelKey };
+    const totals = await allPages(async (after: TotalPlace | null) => {
       const [page] = await this.#unit.read([
-        checkedQuery("getStats", { q: "aiCallTotals", prefix: topicPrefix, after }),
+        checkedQuery<QueryOf<"aiCallTotals">>("getStats", {
+          q: "aiCallTotals",
+          prefix: topicPrefix,
+          after,
+        }),
       ]);
-      totals.push(...page);
-      if (page.length < PAGE_ROWS) return statsOf(totals);
-    }
+      return pageOf(page, ({ topic, modelKey }) => ({ topic, modelKey }));
+    });
+    return statsOf(totals);
   }
 }
 
@@ -139,7 +140,8 @@ function batchIdOf(call: CreateAICallInput, encoded: EncodedCall): string {
 
 /** Null for a call that does not say which request of its batch it answers. */
 function requestIdOf(call: CreateAICallInput, encoded: EncodedCall): string | null {
-  if (call.requestId !== undefined) return freeText(call.requestId, "requestId", KEY_BYTES_MAX);
+  if (call.requestId !== undefined)
+    return encodeFreeText(call.requestId, "requestId", KEY_BYTES_MAX);
   const told = inMetadata(encoded, "requestId");
   return typeof told === "string" ? told : null;
 }
@@ -150,8 +152,8 @@ function encodeCall(call: CreateAICallInput) {
     callType: call.callType,
     modelKey: call.modelKey,
     modelId: call.modelId,
-    prompt: freeText(call.prompt, "prompt"),
-    response: freeText(call.response, "response"),
+    prompt: encodeFreeText(call.prompt, "prompt"),
+    response: encodeFreeText(call.response, "response"),
     inputTokens: unsignedZero(call.inputTokens),
     outputTokens: unsignedZero(call.outputTokens),
     cost: unsignedZero(call.cost),

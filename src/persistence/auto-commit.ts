@@ -10,10 +10,16 @@ import {
   type Settlement,
   type Store,
 } from "../changes/index.ts";
-import { createOrdinals, newCommitId, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
+import { createOrdinals, newCommitId, sleep, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
 import { inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
-import { type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
+import {
+  type ErrorCode,
+  isServiceError,
+  ServiceError,
+  StaleVersionError,
+} from "../contract/index.ts";
 import { requireRoom } from "./encode.ts";
+import { type Stale, staleOf } from "./stale-version.ts";
 import type { UnitOfWork, Write, Written } from "./unit-of-work.ts";
 
 /** Tries of one call, the first included. */
@@ -26,9 +32,12 @@ const PORTION_LENGTH_MAX = 8 * 1_024 * 1_024;
 const nextOrdinal = createOrdinals();
 
 export class AutoCommit implements UnitOfWork {
+  readonly stale: Stale;
   readonly #store: Store;
 
-  constructor(store: Store) {
+  /** `stale`: default: our own class of errors. */
+  constructor(store: Store, stale: Stale = staleOf(StaleVersionError)) {
+    this.stale = stale;
     this.#store = store;
   }
 
@@ -92,7 +101,7 @@ export class AutoCommit implements UnitOfWork {
         }
         if (tries >= TRIES_MAX) throw error;
       }
-      await pause(tries);
+      await backOff(tries);
     }
   }
 }
@@ -122,7 +131,7 @@ export async function trying<T>(call: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isUnavailable(error) || tries >= TRIES_MAX) throw error;
     }
-    await pause(tries);
+    await backOff(tries);
   }
 }
 
@@ -158,6 +167,7 @@ function asUnknown(error: unknown, codes: readonly ErrorCode[] = TURNED_AWAY): u
 /** The unit for what a method of several commits does after the first of them. */
 export function afterFirstCommit(unit: UnitOfWork): UnitOfWork {
   return {
+    stale: unit.stale,
     call: (body) => unit.call(body),
     now: () => unit.now(),
     ordinal: (now) => unit.ordinal(now),
@@ -171,11 +181,8 @@ function isUnavailable(error: unknown): boolean {
   return isServiceError(error) && error.code === "UNAVAILABLE";
 }
 
-/** Exponential, with jitter, so that callers who failed together do not come back together. */
-export async function pause(round: number, capMs = 1_000): Promise<void> {
+/** Waits exponentially longer each round, with jitter, so that callers who failed together do not come back together. */
+export async function backOff(round: number, capMs = 1_000): Promise<void> {
   const ceiling = Math.min(PAUSE_MS * 2 ** round, capMs);
-  const delay = ceiling / 2 + Math.random() * (ceiling / 2);
-  await new Promise<void>((resolve) => {
-    setTimeout(resolve, delay);
-  });
+  await sleep(ceiling / 2 + Math.random() * (ceiling / 2));
 }

@@ -13,15 +13,14 @@ import {
 } from "../contract/index.ts";
 import { AICalls } from "./ai-calls.ts";
 import type { CallChain } from "./call-chain.ts";
-import { AutoCommit, pause } from "./auto-commit.ts";
+import { AutoCommit, backOff } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { RetryOptions } from "./retry.ts";
-import { Persistence, type PersistenceOptions } from "./persistence.ts";
-import { type Stale, staleOf } from "./stale-version.ts";
+import { persistenceOver } from "./persistence.ts";
+import { staleOf } from "./stale-version.ts";
 import { Transaction } from "./transaction/transaction.ts";
-import type { UnitOfWork } from "./unit-of-work.ts";
 
 export interface ConnectionOptions {
   /** Who dequeues through this connection; stored with each job it takes. Default null. */
@@ -86,16 +85,15 @@ export class ConnectionCore implements Backend {
   readonly jobs: Jobs;
   readonly aiCalls: FlushableAICallLogger;
   readonly #direct: AutoCommit;
-  readonly #stale: Stale;
   readonly #chain: CallChain<Running>;
   readonly #assumes: boolean;
 
   constructor(store: Store, options: CoreOptions = {}, chain: CallChain<Running>) {
     this.#assumes = options.assumes ?? true;
     this.#chain = chain;
-    this.#direct = new AutoCommit(store);
-    this.#stale = staleOf(options.StaleVersionError ?? StaleVersionError);
-    this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
+    const stale = staleOf(options.StaleVersionError ?? StaleVersionError);
+    this.#direct = new AutoCommit(store, stale);
+    this.persistence = persistenceOver(this.#direct, async (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
       direct: this.#direct,
       current: () => this.#transaction()?.unit ?? this.#direct,
@@ -135,13 +133,6 @@ export class ConnectionCore implements Backend {
     return running;
   }
 
-  #persistenceOver(
-    unit: UnitOfWork,
-    withTransaction: PersistenceOptions["withTransaction"],
-  ): WorkflowPersistence {
-    return new Persistence({ unit, stale: this.#stale, withTransaction });
-  }
-
   async #withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
     if (typeof fn !== "function") throw invalid("withTransaction: expected a function");
     const running = this.#transaction();
@@ -155,7 +146,7 @@ export class ConnectionCore implements Backend {
     let assumes = this.#assumes;
     for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
       const unit = new Transaction(this.#direct, { assumes });
-      const persistence: WorkflowPersistence = this.#persistenceOver(unit, (nested) =>
+      const persistence: WorkflowPersistence = persistenceOver(unit, async (nested) =>
         join({ unit, persistence }, nested),
       );
       let value: T;
@@ -177,7 +168,7 @@ export class ConnectionCore implements Backend {
       const outcome = await committed(unit);
       if (outcome === "landed") return value;
       if (outcome === "mistaken") assumes = false;
-      else await pause(run, 250);
+      else await backOff(run, 250);
     }
     throw new ServiceError(
       "CONFLICT",

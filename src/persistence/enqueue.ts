@@ -2,19 +2,14 @@
 import {
   DEDUPED_JOBS_MAX,
   encodeJson,
+  encodeNullableInstant,
   JOB_ATTEMPTS_MAX,
   JOB_MAX_ATTEMPTS_DEFAULT,
   PRIORITY_DEFAULT,
+  unsignedZero,
 } from "../model/index.ts";
 import { type EnqueueJobInput, ServiceError } from "../contract/index.ts";
-import {
-  checkedChanges,
-  invalid,
-  nullableInstant,
-  requireList,
-  requireObject,
-  unsignedZero,
-} from "./encode.ts";
+import { checkedChanges, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, type JobKey } from "./job-keys.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -88,7 +83,7 @@ function newRow(unit: UnitOfWork, now: number, job: EnqueueJobInput) {
     failures: 0,
     undelivered: 0,
     lastError: null,
-    nextPollAt: nullableInstant(job.scheduledFor, "scheduledFor"),
+    nextPollAt: encodeNullableInstant(job.scheduledFor, "scheduledFor"),
     payload,
     dedupeKey: job.dedupeKey ?? null,
     concurrencyKey,

@@ -2,12 +2,16 @@
 import { type Change, type Guard, type RetryBackoff } from "../changes/index.ts";
 import {
   CLAIM_JOBS_MAX,
+  encodeFreeText,
+  encodeInstant,
   JOB_ERROR_BYTES_MAX,
   JOB_STATS_FAILED_MS,
   type JobRow,
   type JobState,
   RESUME_JOBS_MAX,
   STALE_LEASE_MS_DEFAULT,
+  toDelivery,
+  toJobRecord,
   TRANSACTION_CHANGES_MAX,
   UNDELIVERED_CAP_MS,
   unpolledAt,
@@ -26,19 +30,10 @@ import {
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
 import { enqueueJobs } from "./enqueue.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  freeText,
-  instant,
-  invalid,
-  requireList,
-  requireObject,
-} from "./encode.ts";
+import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
 import { ownMethods } from "./own-methods.ts";
 import { type LateResult, recordLateResults } from "./late-results.ts";
-import { toDelivery, toJobRecord } from "../model/records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
 import { suspendedJobsDue } from "./suspended-jobs.ts";
@@ -202,13 +197,13 @@ export class Jobs implements ExtendedJobQueue {
       case "completed":
         return (at, attempt) => ({ kind: "completeJob", ...key, attempt, at });
       case "suspended": {
-        const nextPollAt = instant(outcome.until, "nextPollAt");
-        // Who suspended decides: what a handler answered is ours to resume, what the contract's method says is left to its caller's polls.
+        const nextPollAt = encodeInstant(outcome.until, "nextPollAt");
+        // The party that suspends decides who resumes: the service, for a handler's answer; for the contract's method, an engine that polls.
         const resumeAt = method === "suspend" ? unpolledAt(nextPollAt) : nextPollAt;
         return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, resumeAt, at });
       }
       case "failed": {
-        const error = freeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
+        const error = encodeFreeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
         const retry: RetryBackoff | null =
           outcome.retry === false ? null : drawBackoff(this.#retry);
         return (at, attempt) => ({ kind: "failJob", ...key, attempt, error, retry, at });
@@ -345,7 +340,7 @@ export class Jobs implements ExtendedJobQueue {
    * pauses that grow. Answers how many were given back; the others have come to their end, or a later attempt owns them.
    */
   async giveBackMany(jobIds: readonly string[], reason: string): Promise<number> {
-    const error = freeText(reason, "error", JOB_ERROR_BYTES_MAX);
+    const error = encodeFreeText(reason, "error", JOB_ERROR_BYTES_MAX);
     const attempts = this.#attemptsOf(jobIds);
     const capMs = Math.min(this.#retry.capMs, UNDELIVERED_CAP_MS);
     const states = await this.#writeEach(jobIds, (_index, jobId, at) => ({

@@ -1,23 +1,23 @@
 /** Outbox events, over a unit of work. */
 import {
+  encodeInstant,
   encodeJson,
   OUTBOX_PAGE_DEFAULT,
   OUTBOX_PAGE_MAX,
   splitEventId,
   tokenOf,
+  toOutboxRecord,
 } from "../model/index.ts";
 import { type CreateOutboxEventInput, type OutboxRecord, ServiceError } from "../contract/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import {
   checkedChanges,
   checkedQuery,
-  instant,
   invalid,
   requireList,
   requireObject,
   requireText,
 } from "./encode.ts";
-import { toOutboxRecord } from "../model/records.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 export async function appendOutboxEvents(
@@ -35,7 +35,7 @@ export async function appendOutboxEvents(
         eventType: event.eventType,
         payload: encodeJson(event.payload, "payload"),
         causationId: event.causationId,
-        occurredAt: instant(event.occurredAt, "occurredAt"),
+        occurredAt: encodeInstant(event.occurredAt, "occurredAt"),
         publishedAt: null,
         retryCount: 0,
         dlqAt: null,

@@ -1,9 +1,10 @@
 /**
- * A unit of work: what the three interfaces are written over. One kind acts at once (`direct.ts`), the
- * other is a transaction (`transaction.ts`); a method cannot tell which it runs in.
+ * A unit of work: what the three interfaces are written over. One kind acts at once (`auto-commit.ts`), the
+ * other is a transaction (`transaction/transaction.ts`); a method cannot tell which it runs in.
  */
 import type { Change, Guard, Violation } from "../changes/index.ts";
 import type { Query, ResultsOf } from "../queries/index.ts";
+import type { Stale } from "./stale-version.ts";
 
 export interface Write<Qs extends readonly Query[] = readonly []> {
   readonly guards?: readonly Guard[];
@@ -23,6 +24,8 @@ export type Written<Qs extends readonly Query[] = readonly []> =
   | { readonly applied: false; readonly violation: Violation };
 
 export interface UnitOfWork {
+  /** Makes the connection's error for a stale version. */
+  readonly stale: Stale;
   /** Runs one call of the contract. A transaction takes no call that is made after its callback has ended. */
   call<T>(body: () => Promise<T>): Promise<T>;
   /** Milliseconds by the store's clock. */

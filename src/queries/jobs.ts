@@ -28,7 +28,9 @@ const byUrgency = inTurn<JobRow>(
   byText((job) => job.workflowRunId),
 );
 
-const byPoll: Compare<Key & Pick<JobRow, "nextPollAt">> = inTurn<Key & Pick<JobRow, "nextPollAt">>(
+export const byPoll: Compare<Key & Pick<JobRow, "nextPollAt">> = inTurn<
+  Key & Pick<JobRow, "nextPollAt">
+>(
   byNumber((job) => job.nextPollAt ?? 0),
   byKey,
 );
@@ -72,6 +74,12 @@ function isAwaited(state: State, key: string, now: number): boolean {
   }
   return false;
 }
+
+/** Where a page of `suspendedJobs` goes on. */
+export function suspendedJobPlace({ nextPollAt, workflowRunId, ordinal }: JobRow) {
+  return { nextPollAt: nextPollAt ?? 0, workflowRunId, ordinal };
+}
+export type SuspendedJobPlace = ReturnType<typeof suspendedJobPlace>;
 
 export const jobQueries = {
   job: queryKind(

@@ -8,7 +8,12 @@
  */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import { type ChangeOf, type RetryBackoff } from "../changes/index.ts";
-import { attendedWith, CONCURRENCY_KEYS_MAX, RETRY_EXPONENT_MAX } from "../model/index.ts";
+import {
+  attendedWith,
+  CONCURRENCY_KEYS_MAX,
+  PROMOTED_MAX,
+  RETRY_EXPONENT_MAX,
+} from "../model/index.ts";
 import { jobs } from "./schema.ts";
 import {
   groupBy,
@@ -23,8 +28,6 @@ import {
 
 const NEW_ROW = propertiesOf(jobs, "commits");
 const TERMINAL = `('COMPLETED', 'FAILED', 'CANCELLED')`;
-/** Delayed jobs that one claim makes ready, so that a storm of retries cannot hold up a claim. */
-const PROMOTED_MAX = 1_000;
 const OPEN = `"status" NOT IN ${TERMINAL}`;
 
 export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId: string) {
@@ -69,7 +72,7 @@ export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: s
     statement(
       `UPDATE "jobs" SET "delayed" = 0 FROM (` +
         `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_delayed_idx" ` +
-        `WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ? ORDER BY "next_poll_at" LIMIT ${PROMOTED_MAX}) AS due ` +
+        `WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ${PROMOTED_MAX}) AS due ` +
         `WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."ordinal" = due."ordinal"`,
       at,
     ),

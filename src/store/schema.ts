@@ -24,6 +24,7 @@ import {
   type LongTextTable,
   ROW_BYTES_MAX,
 } from "../model/index.ts";
+import type { FoundBy } from "../queries/index.ts";
 
 const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
 
@@ -40,6 +41,14 @@ function rowFits(table: LongTextTable) {
 function knownStatus(table: LongTextTable) {
   return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${STATUSES})`));
 }
+
+/** Indexes that give the runs of one value of a column in the order of their age. */
+export const RUNS_BY = {
+  status: "runs_status_idx",
+  workflowId: "runs_workflow_idx",
+  workflowType: "runs_type_idx",
+  workflowName: "runs_name_idx",
+} as const satisfies Readonly<Record<FoundBy | "workflowName", string>>;
 
 export const runs = sqliteTable(
   "runs",
@@ -69,10 +78,10 @@ export const runs = sqliteTable(
     index("runs_pending_idx")
       .on(sql`${table.priority} DESC`, table.ordinal)
       .where(sql`"status" = 'PENDING'`),
-    index("runs_status_idx").on(table.status, table.createdAt, table.ordinal),
-    index("runs_workflow_idx").on(table.workflowId, table.createdAt, table.ordinal),
-    index("runs_type_idx").on(table.workflowType, table.createdAt, table.ordinal),
-    index("runs_name_idx").on(table.workflowName, table.createdAt, table.ordinal),
+    index(RUNS_BY.status).on(table.status, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowId).on(table.workflowId, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowType).on(table.workflowType, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowName).on(table.workflowName, table.createdAt, table.ordinal),
     rowFits("runs"),
     knownStatus("runs"),
   ],

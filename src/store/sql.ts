@@ -15,7 +15,7 @@ import {
   utf8Length,
 } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
-import type { TableName } from "../model/state.ts";
+import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
 
 /** Numbers bind as REAL; the columns' affinity makes them integers again. */
@@ -47,26 +47,12 @@ export function columns(names: readonly string[]): string {
   return names.map(column).join(", ");
 }
 
-/** The columns of each table's primary key, as a {@link RowRef} names a row. */
-export const KEY_COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
-  runs: ["id"],
-  stages: ["workflow_run_id", "stage_id"],
-  logs: ["workflow_run_id", "ordinal"],
-  artifacts: ["workflow_run_id", "key"],
-  annotations: ["workflow_run_id", "ordinal"],
-  outboxEvents: ["workflow_run_id", "sequence"],
-  idempotencyKeys: ["key", "command_type"],
-  jobs: ["workflow_run_id", "ordinal"],
-  aiCalls: ["batch_id", "ordinal"],
-  aiCallTotals: ["topic", "model_key"],
-};
-
 /** `select` from the row's table, where the row is. */
 export function fromRow(select: string, { table, part, key }: RowRef): Statement {
-  const keys = KEY_COLUMNS[table];
+  const keys = KEYS[table];
   const second = table === "outboxEvents" ? Number(key) : key;
   return statement(
-    `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `"${name}" = ?`).join(" AND ")}`,
+    `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `${column(name)} = ?`).join(" AND ")}`,
     ...[part, second].slice(0, keys.length),
   );
 }

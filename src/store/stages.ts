@@ -2,6 +2,7 @@
 import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { attendAtOf } from "../model/index.ts";
+import { stageRef } from "../model/row-ref.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
@@ -150,7 +151,7 @@ export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commit
     const key = [workflowRunId, stageId] as const;
     const commits = remembering(commitId, `"commits"`);
     return [
-      rememberDeleted(commitId, "stages", ["workflowRunId", "stageId"], key),
+      rememberDeleted(commitId, stageRef({ workflowRunId, stageId })),
       statement(`DELETE FROM "stages" WHERE "workflow_run_id" = ? AND "stage_id" = ?`, ...key),
       statement(
         `DELETE FROM "logs" WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,

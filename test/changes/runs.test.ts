@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { RunSet, StageSet } from "../../src/changes/index.ts";
+import type { RunSet, StageSet } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
 import { UNPOLLED_MS } from "../../src/model/index.ts";
 import {

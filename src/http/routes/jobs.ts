@@ -1,6 +1,7 @@
 /** Jobs: enqueued, listed, counted, cancelled. Who works them: `job-leases.ts`. */
 import { z } from "@hono/zod-openapi";
 import { joinId } from "../../model/index.ts";
+import { suspendedJobPlace } from "../../queries/index.ts";
 import { toJobRecord } from "../../model/records.ts";
 import {
   listQuery,
@@ -153,11 +154,7 @@ export const jobs = newRouter()
     const now = await store.now();
     const after = placeOf(cursor, place);
     const [rows] = await store.read([{ q: "suspendedJobs", now, after, limit }]);
-    const next = placeAfter(rows, { rows: limit }, (row) => ({
-      nextPollAt: row.nextPollAt ?? 0,
-      workflowRunId: row.workflowRunId,
-      ordinal: row.ordinal,
-    }));
+    const next = placeAfter(rows, { rows: limit }, suspendedJobPlace);
     const toItem = (row: (typeof rows)[number]) => {
       const id = joinId(row.workflowRunId, row.ordinal);
       return { id, jobId: id, stageId: row.stageId, workflowRunId: row.workflowRunId };

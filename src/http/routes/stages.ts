@@ -1,6 +1,7 @@
 /** Stages, by their run and stage id, or by their record's id. */
 import { z } from "@hono/zod-openapi";
 import { LONG_TEXT, PAGE_BYTES_MAX } from "../../model/index.ts";
+import { suspendedStagePlace } from "../../queries/index.ts";
 import { checkedQuery } from "../../persistence/encode.ts";
 import { toStageRecord } from "../../model/records.ts";
 import { type WorkflowPersistence } from "../../contract/index.ts";
@@ -225,11 +226,7 @@ export const stages = newRouter()
     const [rows] = await context.var.store.read([
       { q: "suspendedStages", before: before.getTime(), after, limit },
     ]);
-    const next = placeAfter(rows, { rows: limit }, ({ nextPollAt, workflowRunId, stageId }) => ({
-      nextPollAt: nextPollAt ?? 0,
-      workflowRunId,
-      stageId,
-    }));
+    const next = placeAfter(rows, { rows: limit }, suspendedStagePlace);
     return context.json(
       page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
       200,

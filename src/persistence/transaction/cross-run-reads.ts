@@ -4,16 +4,19 @@
  */
 import { type OutboxEventRow, type RunRow, type StageRow } from "../../model/index.ts";
 import {
+  allPages,
   answer,
   type AnyResult,
   kindOfQuery,
   OUTBOX_READ_MAX,
-  PAGE_ROWS,
+  pageOf,
   type Query,
   type QueryOf,
   type ResultsOf,
   type RunPlace,
   type RunsPage,
+  suspendedStagePlace,
+  type SuspendedStagePlace,
 } from "../../queries/index.ts";
 import type { RowRef } from "../../model/row-ref.ts";
 import { createState, type State, type TableName } from "../../model/state.ts";
@@ -86,19 +89,13 @@ function putHeld(state: State, copy: LocalCopy): void {
 /** All of them in one page. Asked for by status alone, as the contract does. */
 async function matchingRuns(query: QueryOf<"runs">, { copy, read }: AcrossRuns): Promise<RunsPage> {
   const state = createState();
-  let after: RunPlace | null = query.after;
-  do {
-    const [page]: [RunsPage] = await read([{ ...query, after }]);
-    for (const row of page.rows) putUnlessHeld(state, copy, row);
-    after = page.next;
-  } while (after !== null);
+  const stored = await allPages(async (after: RunPlace | null) => {
+    const [page] = await read([{ ...query, after }]);
+    return page;
+  });
+  for (const row of stored) putUnlessHeld(state, copy, row);
   putHeld(state, copy);
-  const rows: RunRow[] = [];
-  do {
-    const page: RunsPage = answer(state, { ...query, after });
-    rows.push(...page.rows);
-    after = page.next;
-  } while (after !== null);
+  const rows = await allPages(async (after: RunPlace | null) => answer(state, { ...query, after }));
   return { rows, next: null };
 }
 
@@ -138,20 +135,13 @@ async function suspendedStages(
   { copy, read }: AcrossRuns,
 ): Promise<StageRow[]> {
   if (query.after !== null) return [];
-  const rows: StageRow[] = [];
-  let after: QueryOf<"suspendedStages">["after"] = null;
-  for (;;) {
-    const [page]: [StageRow[]] = await read([{ ...query, after }]);
-    rows.push(
-      ...page.filter(
-        ({ workflowRunId, stageId }) => !copy.holds({ of: "stage", workflowRunId, stageId }),
-      ),
-    );
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE_ROWS) break;
-    const { workflowRunId, stageId } = last;
-    after = { nextPollAt: last.nextPollAt ?? query.before, workflowRunId, stageId };
-  }
+  const stored = await allPages(async (after: SuspendedStagePlace | null) => {
+    const [page] = await read([{ ...query, after }]);
+    return pageOf(page, suspendedStagePlace);
+  });
+  const rows = stored.filter(
+    ({ workflowRunId, stageId }) => !copy.holds({ of: "stage", workflowRunId, stageId }),
+  );
   const due = (row: StageRow) =>
     row.status === "SUSPENDED" && row.nextPollAt !== null && row.nextPollAt <= query.before;
   return [...rows, ...[...copy.local.stages.all()].filter(due)].toSorted(

@@ -46,6 +46,7 @@ import {
 } from "../../queries/index.ts";
 import type { AutoCommit } from "../auto-commit.ts";
 import { invalid, requireRoom } from "../encode.ts";
+import type { Stale } from "../stale-version.ts";
 import type { UnitOfWork, Write, Written } from "../unit-of-work.ts";
 import { acrossRuns, isAcrossRuns } from "./cross-run-reads.ts";
 import { LocalCopy } from "./local-copy.ts";
@@ -60,6 +61,7 @@ function guardName(guard: Guard): string {
 const CLAIM_CANDIDATES = 10;
 
 export class Transaction implements UnitOfWork {
+  readonly stale: Stale;
   readonly #direct: AutoCommit;
   readonly #copy: LocalCopy;
   readonly #writeSet = new WriteSet();
@@ -86,6 +88,7 @@ export class Transaction implements UnitOfWork {
    * are checked when the transaction commits. Without, they are checked at the call, on rows that are read for it.
    */
   constructor(direct: AutoCommit, { assumes }: { readonly assumes: boolean }) {
+    this.stale = direct.stale;
     this.#direct = direct;
     this.#assumes = assumes;
     this.#copy = new LocalCopy(
