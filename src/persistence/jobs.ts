@@ -29,7 +29,7 @@ import {
   type Status,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
-import { enqueueJobs } from "./enqueue.ts";
+import { enqueueJobs, enqueueWhile } from "./enqueue.ts";
 import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
 import { ownMethods } from "./own-methods.ts";
@@ -91,6 +91,14 @@ export class Jobs implements ExtendedJobQueue {
   async #enqueue(method: string, jobs: readonly EnqueueJobInput[]): Promise<string[]> {
     const unit = this.#current();
     return unit.call(() => enqueueJobs(unit, method, jobs));
+  }
+
+  /** Adds all of them while all guards hold, at once; none otherwise. Answers which guard does not hold, or null. */
+  async enqueueWhile(
+    jobs: readonly EnqueueJobInput[],
+    guards: readonly Guard[],
+  ): Promise<number | null> {
+    return enqueueWhile(this.#direct, jobs, guards);
   }
 
   async dequeue(): Promise<DequeueResult | null> {
