@@ -1,6 +1,7 @@
 /** The HTTP door: everything that the service can do, for callers that have no binding. */
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
+import { isServiceError } from "../contract/index.ts";
 import { newCommitId, withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
 import { openStore } from "../worker/index.ts";
@@ -91,7 +92,7 @@ app.use("/v1/*", async (context, next) => {
   const waitUntil = (promise: Promise<unknown>) => context.executionCtx.waitUntil(promise);
   const room = new Room(caller.name);
   const store = new RoomyStore(
-    (answerBytesMax) => openStore(env, { waitUntil, answerBytesMax }),
+    (answerBytesMax) => configured(() => openStore(env, { waitUntil, answerBytesMax })),
     room,
   );
   context.set("room", room);
@@ -140,6 +141,16 @@ app.notFound((context) => {
   });
 });
 app.onError((error, context) => problemResponse(context, toldOf(error)));
+
+/** @throws NOT_CONFIGURED for a setting that is refused: no fault of the caller. */
+function configured<T>(open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!isServiceError(error) || error.code !== "INVALID_ARGUMENT") throw error;
+    throw new HttpFault("NOT_CONFIGURED", error.message, { ...error.details });
+  }
+}
 
 /** The methods that there are at a path. */
 function methodsOf(path: string): string[] {

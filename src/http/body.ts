@@ -56,13 +56,15 @@ export function bodyMs(size: number): number {
 
 /**
  * The bytes of the body, as they have come; none without one. Each takes its place in the room.
- * @throws PAYLOAD_TOO_LARGE; REQUEST_TIMEOUT; OVERLOADED; MALFORMED for what broke off.
+ * @throws PAYLOAD_TOO_LARGE; UNSUPPORTED_MEDIA_TYPE for anything that is not declared as JSON; REQUEST_TIMEOUT; OVERLOADED; MALFORMED for
+ * what broke off.
  */
 async function boundedBytes(request: Request, limit: number, room: Holding): Promise<Uint8Array[]> {
   if (request.body === null) return [];
   const reader = request.body.getReader();
+  const bound = isJson(request) ? { limit, refuse: tooLong } : { limit: 0, refuse: notJson };
   try {
-    return await bytesOf(reader, limit, room);
+    return await bytesOf(reader, bound, room);
   } catch (error) {
     // Nobody waits for the rest, which may never come.
     reader.cancel().catch((cause: unknown) => {
@@ -72,9 +74,15 @@ async function boundedBytes(request: Request, limit: number, room: Holding): Pro
   }
 }
 
+interface Bound {
+  readonly limit: number;
+  /** The fault of a body that has more. */
+  readonly refuse: (size: number, limit: number) => HttpFault;
+}
+
 async function bytesOf(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  limit: number,
+  { limit, refuse }: Bound,
   room: Holding,
 ): Promise<Uint8Array[]> {
   const started = Date.now();
@@ -84,7 +92,7 @@ async function bytesOf(
     const chunk = await inTime(reader, started + bodyMs(size) - Date.now());
     if (chunk === undefined) return chunks;
     size += chunk.byteLength;
-    if (size > limit) throw tooLong(size, limit);
+    if (size > limit) throw refuse(size, limit);
     await room.more(chunk.byteLength);
     chunks.push(chunk);
   }
@@ -153,10 +161,12 @@ export async function boundedBody(
 ): Promise<Uint8Array[]> {
   if (!hasBody(req.method)) return [];
   requireReadable(req.raw);
-  const declared = Number(req.header("Content-Length") ?? 0);
+  const length = req.header("Content-Length");
+  const declared = Number(length ?? 0);
   if (declared > limit) throw tooLong(declared, limit);
-  // What is declared to be something else is not even read.
-  if (!isJson(req.raw) && declared > 0) throw notJson();
+  // What is declared to be something else is not even read. Without a type there may be no body: its first byte tells.
+  const isSent = declared > 0 || (length === undefined && mediaType(req.raw) !== "");
+  if (!isJson(req.raw) && isSent && req.raw.body !== null) throw notJson();
   return boundedBytes(req.raw, limit, room);
 }
 
@@ -177,7 +187,6 @@ export function parseBody(
     req.bodyCache.text = "";
     return;
   }
-  if (!isJson(req.raw)) throw notJson();
   requireShape(text, limits.values);
   // What is read from here on is what was measured.
   req.bodyCache.json = Promise.resolve(parsed(text));

@@ -1,5 +1,7 @@
-/** Whether the service can do its work: the database answers and has the tables that this code knows, and the queue is bound. */
+/** Whether the service can do its work: the database answers and has the tables that this code knows, the queue is bound, the settings hold. */
+import { isServiceError } from "../contract/index.ts";
 import { withDeadline } from "../model/index.ts";
+import { dispatchSettings } from "../queue/index.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
@@ -15,6 +17,7 @@ export interface Readiness {
     readonly database: string;
     readonly migrations: string;
     readonly queue: string;
+    readonly settings: string;
     /** Whether callers are let in over HTTP: told, and no part of being ready, since other Workers need no token. */
     readonly api: string;
   };
@@ -36,10 +39,21 @@ export async function readiness(env: HttpEnv): Promise<Readiness> {
   }
   // Without a queue jobs wait for those who poll; with a handler that is a mistake.
   const queue = env.JOBS === undefined && env.HANDLER !== undefined ? "HANDLER without JOBS" : "ok";
+  const settings = settingsOf(env);
   const open = [env.API_TOKENS, env.ACCESS_TEAM_DOMAIN].some((value) => (value ?? "") !== "");
   const api = open ? "ok" : "closed: neither API_TOKENS nor Cloudflare Access";
   return {
-    ready: [database, migrations, queue].every((check) => check === "ok"),
-    checks: { database, migrations, queue, api },
+    ready: [database, migrations, queue, settings].every((check) => check === "ok"),
+    checks: { database, migrations, queue, settings, api },
   };
+}
+
+function settingsOf(env: HttpEnv): string {
+  try {
+    dispatchSettings(env);
+    return "ok";
+  } catch (error) {
+    if (isServiceError(error)) return error.message;
+    throw error;
+  }
 }

@@ -11,6 +11,7 @@ import {
   SCOPES,
   withImplied,
 } from "../changes/index.ts";
+import { INSTANT_RULE, parseInstant } from "../model/index.ts";
 import { HttpFault } from "./problem.ts";
 
 const tokens = z
@@ -25,8 +26,11 @@ const tokens = z
       /** Hex of the SHA-256 of the token. */
       sha256: z.string().regex(/^[0-9a-f]{64}$/),
       scopes: z.array(z.enum(SCOPES)).min(1),
-      /** Not after this instant (ISO 8601). Absent: never expires. */
-      expires: z.iso.datetime().optional(),
+      /** Not after this instant. Absent: never expires. */
+      expires: z
+        .string()
+        .refine((text) => parseInstant(text) !== null, INSTANT_RULE)
+        .optional(),
     }),
   )
   .min(1)

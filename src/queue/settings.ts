@@ -4,7 +4,22 @@ import { RETRY_BASE_MS, RETRY_CAP_MS, STALE_LEASE_MS_DEFAULT } from "../model/in
 import { ServiceError } from "../contract/index.ts";
 
 const DAY_MS = 86_400_000;
-const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+/** A number, or a text with its digits, as variables are. Nothing else is taken for a number: an empty text is no zero. */
+const numeric = (what: string, digits: RegExp, min: number, max: number) =>
+  z
+    .custom<string | number>(
+      (value) =>
+        (typeof value === "number" || typeof value === "string") &&
+        digits.test(String(value)) &&
+        Number(value) >= min &&
+        Number(value) <= max,
+      `must be ${what} from ${min} to ${max}`,
+    )
+    .transform(Number);
+const wholeNumber = (min: number, max: number) =>
+  numeric("a whole number", /^(?:0|[1-9]\d*)$/, min, max);
+const part = numeric("a number", /^[01](?:\.\d+)?$/, 0, 1);
 
 const schema = z.object({
   /** A lease that was not renewed for so long is over. */
@@ -17,7 +32,7 @@ const schema = z.object({
   RETRY_BASE_MS: wholeNumber(0, DAY_MS).default(RETRY_BASE_MS),
   RETRY_CAP_MS: wholeNumber(0, 31 * DAY_MS).default(RETRY_CAP_MS),
   /** Up to this part of a pause is added to it at random, so that what failed together does not come back together. */
-  RETRY_JITTER: z.coerce.number().min(0).max(1).default(0.2),
+  RETRY_JITTER: part.default(0.2),
   /** A due job that waits for longer has lost its permit, and gets another from the sweep. */
   OVERDUE_MS: wholeNumber(0, DAY_MS).default(5_000),
   /** A PENDING run that waits for longer is worth a wake-up. */
@@ -46,21 +61,37 @@ export interface DispatchSettings {
   readonly wakeUpsAlways: boolean;
 }
 
-/** @throws INVALID_ARGUMENT that names the variable. */
+/** How much of a value an error repeats. */
+const VALUE_SHOWN_MAX = 100;
+
+function refused(name: string, value: unknown, rule: string): ServiceError {
+  const shown = (JSON.stringify(value) ?? String(value)).slice(0, VALUE_SHOWN_MAX);
+  const message = `The setting ${name} is ${shown}: it ${rule}`;
+  return new ServiceError("INVALID_ARGUMENT", message, { field: name });
+}
+
+/** What a variable must be. Where words are expected, the issue has them. */
+function ruleOf(issue: z.core.$ZodIssue | undefined): string {
+  if (issue?.code === "invalid_value") return `must be one of ${issue.values.join(", ")}`;
+  return issue?.code === "custom" ? issue.message : "must be text";
+}
+
+/** @throws INVALID_ARGUMENT that names the variable, its value, and what may be in its place. */
 export function dispatchSettings(vars: DispatchVars): DispatchSettings {
   const result = schema.safeParse(vars);
   if (!result.success) {
-    const issue = result.error.issues[0];
-    const field = String(issue?.path[0] ?? "");
-    throw new ServiceError("INVALID_ARGUMENT", `${field}: ${issue?.message ?? "is invalid"}`, {
-      field,
-    });
+    const [issue] = result.error.issues;
+    const name = String(issue?.path[0]);
+    throw refused(name, Reflect.get(vars, name), ruleOf(issue));
   }
   const set = result.data;
   const heartbeatMs = set.HEARTBEAT_MS ?? Math.ceil(set.LEASE_MS / 3);
   if (heartbeatMs >= set.LEASE_MS) {
-    const message = `HEARTBEAT_MS: must be below LEASE_MS, which is ${set.LEASE_MS}`;
-    throw new ServiceError("INVALID_ARGUMENT", message, { field: "HEARTBEAT_MS" });
+    throw refused(
+      "HEARTBEAT_MS",
+      vars.HEARTBEAT_MS,
+      `must be below LEASE_MS, which is ${set.LEASE_MS}`,
+    );
   }
   return {
     leaseMs: set.LEASE_MS,
