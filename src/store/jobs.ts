@@ -40,7 +40,7 @@ export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId
 const DUE = `("next_poll_at" IS NULL OR "next_poll_at" <= ?1)`;
 const READY = `"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL`;
 const READY_KEYED = `"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL`;
-const FREE = `SELECT "workflow_run_id", "ordinal", "priority" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE ${READY} AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+const FREE = `SELECT "workflow_run_id", "ordinal", "priority" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE ${READY} AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
 /** The keys that have ready jobs, one seek each. */
 const NEXT_KEY = `SELECT "concurrency_key" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED}`;
 const KEYS =
@@ -50,7 +50,7 @@ const KEYS =
  * The best jobs of each key, each with the number of its RUNNING jobs under which it may be taken: it, and all before it, as they come
  * first. A function over the rows of the key is the one lateral join that SQLite has.
  */
-const OF_KEY_IN_TURN = `SELECT "workflow_run_id", "ordinal", "priority", ifnull("concurrency_limit", 1) AS "limit" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+const OF_KEY_IN_TURN = `SELECT "workflow_run_id", "ordinal", "priority", ifnull("concurrency_limit", 1) AS "limit" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
 const IN_TURN = `OVER (ORDER BY "priority" DESC, "ordinal", "workflow_run_id")`;
 const OF_KEY =
   `SELECT json_group_array(json_array("workflow_run_id", "ordinal", "priority", "below")) FROM (` +
@@ -60,7 +60,7 @@ const BEST =
   `${KEYS} SELECT * FROM (SELECT * FROM (${FREE}) UNION ALL ` +
   `SELECT item.value ->> 0, item.value ->> 1, item.value ->> 2 FROM "keys" JOIN json_each((${OF_KEY})) AS item ` +
   `WHERE "keys"."key" IS NOT NULL AND ${RUNNING} < item.value ->> 3) ` +
-  `ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+  `ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
 
 export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: string) {
   const commits = remembering(commitId, `"commits"`);
@@ -95,7 +95,7 @@ export function resumeJobs(changes: readonly ChangeOf<"resumeJobs">[], commitId:
     sql:
       `UPDATE "jobs" SET "status" = 'PENDING', "delayed" = 0, "max_attempts" = "max_attempts" + 1, "updated_at" = ?, "commits" = ${commits.sql} FROM (` +
       `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_resume_idx" ` +
-      `WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? ORDER BY "resume_at", "workflow_run_id", "ordinal" LIMIT ?) AS due ` +
+      `WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? ORDER BY "resume_at", "workflow_run_id", "ordinal" LIMIT CAST(? AS INTEGER)) AS due ` +
       `WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."ordinal" = due."ordinal"`,
     params: [at, ...commits.params, at, limit],
   }));

@@ -32,14 +32,14 @@ export function selectRunStatus(query: QueryOf<"runStatus">): Statement {
 
 export function selectPendingRuns(query: QueryOf<"pendingRuns">): Statement {
   return statement(
-    `${SELECT} INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?`,
+    `${SELECT} INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT CAST(? AS INTEGER)`,
     query.limit,
   );
 }
 
 export function countWaitingRuns({ before, limit }: QueryOf<"waitingRuns">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT "updated_at" FROM "runs" INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?) WHERE "updated_at" <= ?`,
+    `SELECT count(*) AS "count" FROM (SELECT "updated_at" FROM "runs" INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT CAST(? AS INTEGER)) WHERE "updated_at" <= ?`,
     limit,
     before,
   );

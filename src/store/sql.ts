@@ -4,6 +4,10 @@
  * A statement takes at most 100 parameters, so rows travel as one JSON array that json_each unfolds. A
  * parameter holds at most 2 MB, so the rows are cut into chunks, and a row that is alone in its chunk is
  * bound value by value, which spares it the escaping.
+ *
+ * A limit that is a parameter is written `LIMIT CAST(? AS INTEGER)`, and a condition on a column that a partial index is chosen by
+ * `+"status" = ?`. Plain, the planner would look at the value, and SQLite would compile the statement anew whenever one is bound: that
+ * took five times as long as the statement itself.
  */
 import { getTableColumns } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
@@ -203,7 +207,7 @@ export function listOfRun(list: ListOfRun): Statement {
   const name = `"${snakeCase(table)}"`;
   const inOrder = (prefix: string) =>
     order.map((each) => `${prefix}${column(each)}${list.descending ? " DESC" : ""}`).join(", ");
-  const rest = `FROM ${name} WHERE ${where} ORDER BY ${inOrder("")}${limit === null ? "" : " LIMIT ?"}`;
+  const rest = `FROM ${name} WHERE ${where} ORDER BY ${inOrder("")}${limit === null ? "" : " LIMIT CAST(? AS INTEGER)"}`;
   const given = [...params, ...(limit === null ? [] : [limit])];
   const bytes = bytesMax === undefined ? null : longTextSql(table, omit);
   if (bytes === null || bytesMax === undefined) {

@@ -45,7 +45,7 @@ export function selectStages(query: QueryOf<"stages">): Statement {
   const params: Param[] = [query.workflowRunId];
   let where = `"workflow_run_id" = ?`;
   if (query.status !== null) {
-    where += ` AND "status" = ?`;
+    where += ` AND +"status" = ?`;
     params.push(query.status);
   }
   if (query.beforeGroup !== null) {
@@ -93,7 +93,7 @@ export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages
     `SELECT ${selectList(["workflowRunId", "stageId", "nextPollAt", "attendAt"], "stage")}, run."workflow_id" AS "workflowId", ` +
       `CASE WHEN run."id" IS NULL OR +run."status" NOT ${LIVE} THEN 'over' WHEN ${attended} THEN 'attended' ELSE 'unattended' END AS "state" ` +
       `FROM "stages" AS stage INDEXED BY "stages_attend_idx" LEFT JOIN "runs" AS run ON run."id" = stage."workflow_run_id" ` +
-      `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT ?`,
+      `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT CAST(? AS INTEGER)`,
     now,
     limit,
   );
