@@ -45,7 +45,7 @@ export function selectAudit({ now, limit }: QueryOf<"audit">): Statement {
   ];
   // D1 takes five terms of one compound SELECT.
   return statement(
-    `SELECT * FROM (${ofRuns.join(" UNION ALL ")}) UNION ALL SELECT * FROM (${ofJobs.join(" UNION ALL ")}) LIMIT ?2`,
+    `SELECT * FROM (${ofRuns.join(" UNION ALL ")}) UNION ALL SELECT * FROM (${ofJobs.join(" UNION ALL ")}) LIMIT CAST(?2 AS INTEGER)`,
     now - AUDIT_UNPOLLED_MS,
     limit,
   );

@@ -66,10 +66,10 @@ export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement 
 }
 
 /** Jobs that are due, wherever they wait, with the instant since when; each part up to the limit. */
-const READY = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT ?2`;
-const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT ?2`;
-const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT ?2`;
-const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM (${READY_KEYED}) UNION ALL SELECT * FROM (${DELAYED})) LIMIT ?2`;
+const READY = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT CAST(?2 AS INTEGER)`;
+const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT CAST(?2 AS INTEGER)`;
+const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT CAST(?2 AS INTEGER)`;
+const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM (${READY_KEYED}) UNION ALL SELECT * FROM (${DELAYED})) LIMIT CAST(?2 AS INTEGER)`;
 
 /** PENDING jobs of each index, up to the limit. By a clock that is behind, ready ones may be due later, too. */
 const PENDING = [
@@ -79,7 +79,7 @@ const PENDING = [
   `"jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" > ?1`,
 ].map(
   (where) =>
-    `SELECT * FROM (SELECT ifnull("next_poll_at", "created_at") AS "due", "undelivered" FROM "jobs" INDEXED BY ${where} LIMIT ?2)`,
+    `SELECT * FROM (SELECT ifnull("next_poll_at", "created_at") AS "due", "undelivered" FROM "jobs" INDEXED BY ${where} LIMIT CAST(?2 AS INTEGER))`,
 );
 
 export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Statement {
@@ -88,7 +88,7 @@ export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Sta
 
 export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "jobs" INDEXED BY "jobs_resume_idx" WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? LIMIT ?)`,
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "jobs" INDEXED BY "jobs_resume_idx" WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? LIMIT CAST(? AS INTEGER))`,
     now,
     limit,
   );
@@ -96,7 +96,7 @@ export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): St
 
 export function selectJobStats({ now, failedSince }: QueryOf<"jobStats">): Statement {
   const counted = (index: string, where: string) =>
-    `(SELECT count(*) FROM (SELECT 1 FROM "jobs" INDEXED BY "${index}" WHERE ${where} LIMIT ?2))`;
+    `(SELECT count(*) FROM (SELECT 1 FROM "jobs" INDEXED BY "${index}" WHERE ${where} LIMIT CAST(?2 AS INTEGER)))`;
   return statement(
     `SELECT min(count(*) FILTER (WHERE "due" <= ?1), ?2) AS "due", min("due") FILTER (WHERE "due" <= ?1) AS "oldestDueAt", ` +
       `min(count(*) FILTER (WHERE "due" > ?1), ?2) AS "delayed", ` +
@@ -120,7 +120,7 @@ export function countCancelledJobs(query: QueryOf<"cancelledJobs">): Statement {
 
 export function selectStaleJobs(query: QueryOf<"staleJobs">): Statement {
   return statement(
-    `SELECT ${selectList(["workflowRunId", "ordinal", "attempt", "maxAttempts"])} FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < ? ORDER BY "locked_at", "workflow_run_id", "ordinal" LIMIT ?`,
+    `SELECT ${selectList(["workflowRunId", "ordinal", "attempt", "maxAttempts"])} FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < ? ORDER BY "locked_at", "workflow_run_id", "ordinal" LIMIT CAST(? AS INTEGER)`,
     query.before,
     query.limit,
   );
@@ -166,7 +166,7 @@ export function selectUnhandledFailures(query: QueryOf<"unhandledFailures">): St
     `SELECT ${selectList(columns, "job")}, ${LEFT} AS "state" FROM "jobs" AS job INDEXED BY "jobs_hand_over_idx" ` +
       `LEFT JOIN "runs" AS run ON run."id" = job."workflow_run_id" ` +
       `LEFT JOIN "stages" AS stage ON stage."workflow_run_id" = job."workflow_run_id" AND stage."stage_id" = job."stage_id" ` +
-      `WHERE job."hand_over_at" IS NOT NULL AND job."hand_over_at" <= ? ORDER BY job."hand_over_at", job."workflow_run_id", job."ordinal" LIMIT ?`,
+      `WHERE job."hand_over_at" IS NOT NULL AND job."hand_over_at" <= ? ORDER BY job."hand_over_at", job."workflow_run_id", job."ordinal" LIMIT CAST(? AS INTEGER)`,
     query.now,
     query.limit,
   );

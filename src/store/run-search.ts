@@ -52,7 +52,7 @@ export function selectRuns(query: RunsQuery): Statement {
   const params = new Params();
   const remaining = remainingFilters(filters);
   const leading = leadingFilter(filters);
-  const most = params.add(remaining === null ? query.limit : RUNS_LOOKED_AT);
+  const most = `CAST(${params.add(remaining === null ? query.limit : RUNS_LOOKED_AT)} AS INTEGER)`;
   const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
   const columns = selectList(PROPERTIES, "runs", query.omit);
   switch (leading) {

@@ -15,15 +15,16 @@ import {
   propertiesOf,
   remembering,
   selectList,
-  sourcesOf,
   type Statement,
   statement,
+  updateRows,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(stages);
 const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "stages"`;
 const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
 const NEW_ROW = propertiesOf(stages, "commits");
+const KEY = ["workflowRunId", "stageId"] as const;
 
 export function selectStage(query: QueryOf<"stage">): Statement {
   return statement(
@@ -46,7 +47,7 @@ export function selectStages(query: QueryOf<"stages">): Statement {
   const params: Param[] = [query.workflowRunId];
   let where = `"workflow_run_id" = ?`;
   if (query.status !== null) {
-    where += ` AND "status" = ?`;
+    where += ` AND +"status" = ?`;
     params.push(query.status);
   }
   if (query.beforeGroup !== null) {
@@ -94,7 +95,7 @@ export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages
     `SELECT ${selectList(["workflowRunId", "stageId", "nextPollAt", "version", "attendAt"], "stage")}, run."workflow_id" AS "workflowId", ` +
       `CASE WHEN run."id" IS NULL OR +run."status" NOT ${LIVE} THEN 'over' WHEN ${attended} THEN 'attended' ELSE 'unattended' END AS "state" ` +
       `FROM "stages" AS stage INDEXED BY "stages_attend_idx" LEFT JOIN "runs" AS run ON run."id" = stage."workflow_run_id" ` +
-      `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT ?`,
+      `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT CAST(? AS INTEGER)`,
     now,
     limit,
   );
@@ -102,12 +103,12 @@ export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages
 
 /** IS, since `=` would let D1 walk the partial index of all stages that are looked after. */
 export function attendStages(changes: readonly ChangeOf<"attendStage">[]): Statement[] {
-  return sourcesOf(changes, ["workflowRunId", "stageId", "seenAt", "dueAt"]).map((source) => ({
-    sql:
-      `UPDATE "stages" SET "attend_at" = src."due_at" FROM ${source.sql} WHERE "stages"."workflow_run_id" = src."workflow_run_id" ` +
-      `AND "stages"."stage_id" = src."stage_id" AND "stages"."attend_at" IS src."seen_at" ` +
-      `AND (src."due_at" IS NOT NULL OR NOT EXISTS (SELECT 1 FROM "runs" WHERE "runs"."id" = src."workflow_run_id" AND +"runs"."status" ${LIVE}))`,
-    params: source.params,
+  const rows = { key: KEY, rows: changes, names: ["seenAt", "dueAt"] } as const;
+  return updateRows("stages", rows, null, (given) => ({
+    set: `"attend_at" = ${given("dueAt")}`,
+    where:
+      `"stages"."attend_at" IS ${given("seenAt")} AND (${given("dueAt")} IS NOT NULL ` +
+      `OR NOT EXISTS (SELECT 1 FROM "runs" WHERE "runs"."id" = ${given("workflowRunId")} AND +"runs"."status" ${LIVE}))`,
   }));
 }
 
@@ -121,7 +122,7 @@ export function createStages(changes: readonly ChangeOf<"createStage">[], commit
 }
 
 export function updateStages(changes: readonly ChangeOf<"updateStage">[], commitId: string) {
-  return updateBySet("stages", ["workflowRunId", "stageId"], changes, commitId);
+  return updateBySet("stages", KEY, changes, commitId);
 }
 
 export function upsertStages(changes: readonly ChangeOf<"upsertStage">[], commitId: string) {

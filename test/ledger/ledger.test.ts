@@ -243,6 +243,14 @@ describe("plans", () => {
     }
   });
 
+  it("depend on no value of a parameter, so that a statement is compiled once", () => {
+    // Where SQLite's planner looks at the value: a limit, and what a partial index is chosen by.
+    const looksAtValue = /LIMIT \?|AND "status" = \?/;
+    const statements = [...(plans.get("none") ?? new Map<string, Plan>()).keys()];
+    expect(statements.filter((sql) => looksAtValue.test(sql))).toEqual([]);
+    expect(statements.filter((sql) => sql.includes("LIMIT CAST(?")).length).toBeGreaterThan(10);
+  });
+
   it("allow no scan that no plan contains", () => {
     const steps = new Set([...plans.values()].flatMap((bySql) => [...bySql.values()].flat()));
     for (const { step } of ALLOWED_SCANS) {
