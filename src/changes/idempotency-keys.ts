@@ -16,6 +16,7 @@ interface Acquired {
   readonly at: number;
 }
 
+/** The columns of a key that is not there yet. */
 function newKey(
   writer: Writer,
   { key, commandType, at }: Acquired,
@@ -29,8 +30,9 @@ function keyOf({ key, commandType }: Pick<IdempotencyKeyRow, "key" | "commandTyp
 
 export const idempotencyKeyChanges = {
   /**
-   * Absent: inserts the key in progress, createdAt = acquiredAt = at. In progress and acquired at or before
-   * `staleBefore`: acquiredAt = at. Otherwise nothing, `commits` included.
+   * Absent: inserts the key in progress, with createdAt = acquiredAt = at. In progress and acquired
+   * at or before `staleBefore`: acquiredAt = at. Otherwise nothing, `commits` included; so the
+   * key's token tells which commit has it.
    */
   acquireIdempotencyKey: changeKind(
     "acquireIdempotencyKey",
@@ -63,7 +65,10 @@ export const idempotencyKeyChanges = {
     },
   ),
 
-  /** Completed with this result, whatever it was; inserted with createdAt = acquiredAt = at when absent. */
+  /**
+   * Completes the key with this result, whatever its state. An absent key is inserted with
+   * createdAt = acquiredAt = at.
+   */
   completeIdempotencyKey: changeKind(
     "completeIdempotencyKey",
     { ...keyOfCommand, at: instantField, result: jsonField },
@@ -99,8 +104,8 @@ export const idempotencyKeyChanges = {
   }),
 
   /**
-   * Deletes idempotency keys with acquiredAt < keysBefore and the records of commits made before `commitsBefore`, oldest first: `limit`
-   * of each, and those as old as the last of them.
+   * Deletes idempotency keys with acquiredAt < keysBefore, and the records of commits made before
+   * `commitsBefore`: the oldest `limit` of each, and all as old as the last of them.
    */
   purgeExpired: changeKind(
     "purgeExpired",
@@ -114,7 +119,7 @@ export const idempotencyKeyChanges = {
       row: () => null,
       trace: "none",
       recorded: "never",
-      // Records of commits are the database's own; the maps have none.
+      // Only the database keeps records of commits; the maps have none.
       apply(writer, { keysBefore, limit }) {
         const expired = [...writer.state.idempotencyKeys.all()]
           .filter(({ acquiredAt }) => acquiredAt < keysBefore)

@@ -13,36 +13,51 @@ import {
 } from "./http-exchange.ts";
 import { faultOf, GuardFailed, waitMs } from "./http-faults.ts";
 
+/**
+ * Which run is watched, and from where.
+ * @example
+ * const options: WatchOptions = { url: "https://engine.example", token, runId: "run-1", after: 12 };
+ * for await (const event of watchEvents(options)) console.log(event.sequence);
+ */
 export interface WatchOptions {
   /** Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. */
   readonly url: string;
-  /** A bearer token of the service's with the scope `read`. */
+  /** A bearer token of the service, with the scope `read`. */
   readonly token: string;
   readonly runId: string;
-  /** The sequence after which to begin. Default 0: with the run's first event. */
+  /** Begin after the event with this sequence. Default 0: with the run's first event. */
   readonly after?: number;
-  /** Ends the watch. */
+  /** Ends the watch: the loop ends, and nothing is thrown. */
   readonly signal?: AbortSignal;
   /** Default: the platform's. */
   readonly fetch?: (request: Request) => Promise<Response>;
 }
 
-/** The service says every 15 s that it is there. */
+/**
+ * The service says every 15 s that it is there. After a silence of this long the connection is
+ * given up.
+ */
 const SILENCE_MAX_MS = 60_000;
-/** The pause before connecting again, when the last connection was a good one. */
+/** The pause before the next connection, when the last one was good. */
 const PAUSE_MS = 500;
-/** Failures in a row before it is given up. */
+/** After this many failures in a row the watch gives up. */
 const FAILURES_MAX = 10;
-/** What may be otherwise the next time. */
+/** Codes of errors that may be gone the next time. */
 const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "INTERNAL"]);
 
 /**
- * The run's outbox events: those that there are, then each as it is committed; every one once, in the order of their sequences. It connects again
- * by itself, after the last event it gave, and ends only by `signal`, or when the loop over it is left.
- * @throws ServiceError: INVALID_ARGUMENT for an id that no run can have; for a request that is refused; and what was the last of ten failures in a row: UNAVAILABLE where the service could
- * not be reached, or something else answered in its place.
+ * The run's outbox events: first those that exist, then each as it is committed; every one once, by
+ * sequence. When the connection breaks, it connects again after the last event that it gave. It
+ * ends by `signal`, or when the loop over it is left. The run need not exist yet.
+ * @throws ServiceError: INVALID_ARGUMENT for an id that no run can have; the code of a refusal,
+ * such as UNAUTHENTICATED; and after ten failures in a row the last of them, UNAVAILABLE where the
+ * service could not be reached or something else answered in its place.
  * @example
- * for await (const { sequence, eventType } of watchEvents({ url, token, runId: "run-1" })) console.log(sequence, eventType);
+ * const watch = { url, token, runId: "run-1" };
+ * for await (const { sequence, eventType } of watchEvents(watch)) {
+ *   console.log(sequence, eventType);
+ *   if (eventType === "run.completed") break;
+ * }
  */
 export async function* watchEvents(
   options: WatchOptions,
@@ -73,7 +88,7 @@ export async function* watchEvents(
   }
 }
 
-/** @throws UNAVAILABLE for what is no event of the service's. */
+/** @throws UNAVAILABLE for data that is not an event of the service. */
 function recordOf(data: string): OutboxRecord {
   let cause: unknown;
   try {
@@ -86,7 +101,7 @@ function recordOf(data: string): OutboxRecord {
   throw new ServiceError("UNAVAILABLE", message, {}, cause);
 }
 
-/** Null for what is no event. */
+/** Null for a value that is not an event. */
 function eventOf(value: unknown): OutboxRecord | null {
   if (typeof value !== "object" || value === null || !("payload" in value)) return null;
   const { payload, ...members }: Readonly<Record<string, unknown>> = { ...value };
@@ -110,13 +125,14 @@ function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
 
-/** Undefined for what is neither an instant nor null. */
+/** Undefined for a value that is neither an instant nor null. */
 function instantIn(value: unknown): Date | null | undefined {
   if (value === null) return null;
   const time = typeof value === "string" ? parseInstant(value) : null;
   return time === null ? undefined : new Date(time);
 }
 
+/** Why a connection failed this time. Its headers may ask for a pause. */
 interface Failure {
   readonly fault: Error;
   readonly headers: Headers;
@@ -124,7 +140,7 @@ interface Failure {
 
 /**
  * The stream, or why there is none this time.
- * @throws what would be refused the next time as well.
+ * @throws an error that would come again the next time.
  */
 async function ask(
   { url, token, runId, signal, fetch: send = (request) => fetch(request) }: WatchOptions,
@@ -152,7 +168,10 @@ async function ask(
   return { fault, headers: answer.headers };
 }
 
-/** The data of each event until the stream ends: by itself, by its network, by its silence, or by `signal`. */
+/**
+ * The data of each event, until the stream ends: by itself, with its network, in silence, or by
+ * `signal`.
+ */
 async function* dataOf(
   stream: ReadableStream<Uint8Array>,
   signal: AbortSignal | undefined,
@@ -169,12 +188,12 @@ async function* dataOf(
       yield* arrived.splice(0);
     }
   } finally {
-    // It may have failed already: whatever it was, the next connection goes on where this one was.
+    // The stream may have failed already. Whatever it was, the next connection goes on from here.
     await reader.cancel().catch(() => undefined);
   }
 }
 
-/** Null for a stream that breaks off, or says nothing for too long. */
+/** The chunk; null when the stream breaks off, or says nothing for too long. */
 async function withinSilence<T>(
   read: () => Promise<T>,
   signal: AbortSignal | undefined,
@@ -188,7 +207,7 @@ async function withinSilence<T>(
   }
 }
 
-/** Ends early when the signal aborts, which the loop sees. */
+/** Waits, and ends early when the signal aborts; the loop looks at the signal itself. */
 async function rest(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
     await pause(ms, signal);

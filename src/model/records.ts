@@ -29,6 +29,7 @@ import {
   type RunRow,
 } from "./rows.ts";
 
+/** A row that was not stored yet will do: `commits` is of no use to callers. */
 export function toRunRecord(row: Omit<RunRow, "commits">): WorkflowRunRecord {
   const { ordinal, ...record } = decoded(newRunRow, row);
   return record;
@@ -81,6 +82,7 @@ export function toJobRecord(row: JobRow): JobRecord {
   };
 }
 
+/** A job as its claim answers it. */
 export function toDelivery(row: JobRow): DequeueResult {
   const { id, workflowRunId, workflowId, stageId, priority, attempt, maxAttempts, payload } =
     toJobRecord(row);

@@ -4,9 +4,10 @@
  * what callers have in another form (`columns.ts`). The records, the updates and the checks of what arrives follow from them; the compiler
  * compares the tables of the database, the contract and the schemas of the HTTP API with them (`test/store/rows.test.ts`).
  *
- * `commits` is a row's memory of the last commits that wrote it, newest first, each
- * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean an unchanged row.
- * The rest lets a retry recognise its own earlier success although others wrote since.
+ * `commits` is a row's memory: the ids of the last commits that wrote it, newest first, each
+ * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean that nobody wrote the row
+ * in between. The others let a retry recognise its own earlier success although others wrote the
+ * row since.
  */
 import { type Holds, holdsOf, longNames, someOf } from "./columns.ts";
 import { nullable, object, oneOf, type TypeOf, whole } from "./shape.ts";
@@ -61,7 +62,7 @@ export function wasWrittenBy(row: { readonly commits: string }, commitId: string
 
 export const newRunRow = object({
   id: idField,
-  /** Ties between runs of one priority are broken by it, oldest first. */
+  /** Breaks ties between runs of the same priority or age: the oldest comes first. */
   ordinal: ordinalField,
   createdAt: instantField,
   updatedAt: instantField,
@@ -233,16 +234,18 @@ export const newJobRow = object({
   completedAt: nullable(instantField),
   attempt: countField,
   maxAttempts: countField,
-  /** Deliveries that failed, or whose lease ran out: the pause before a retry grows by them. */
+  /** Deliveries that failed or whose lease expired. The pause before a retry grows with them. */
   failures: countField,
-  /** Deliveries in a row that did not reach the handler: the pause before the next grows by them. */
+  /**
+   * Deliveries in a row that did not reach the handler. The pause before the next grows with them.
+   */
   undelivered: countField,
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
   payload: jsonObjectField,
   /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
   dedupeKey: nullable(keyField),
-  /** Of the jobs with this key, no claim lets more be RUNNING than the claimed job's `concurrencyLimit`; null: 1. */
+  /** A claim lets at most `concurrencyLimit` (null: 1) jobs with the same key be RUNNING. */
   concurrencyKey: nullable(keyField),
   concurrencyLimit: nullable(whole({ min: 1 })),
 });
@@ -278,10 +281,13 @@ export type FailedJob = Pick<
   "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError" | "completedAt"
 > & { state: "closed" | "busy" | "open" };
 
-/** A lease that may have expired. */
+/** A job whose lease may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
 
-/** What a job has come to, without its payload. */
+/**
+ * What a job has become, without its payload. `keyWaits` is 1 if another job waits for its
+ * concurrency key, otherwise 0.
+ */
 export type JobState = Pick<
   JobRow,
   | "workflowRunId"
@@ -295,8 +301,10 @@ export type JobState = Pick<
 > & { keyWaits: number };
 
 /**
- * How many jobs are in which state; each count stops at JOB_STATS_MAX. `due`: PENDING, and not before its time;
- * `delayed`: PENDING, and before it; `undelivered`: of both, given back since the handler could not be reached. `oldestDueAt`: since when the longest waiting of the counted due jobs is due.
+ * How many jobs are in which state. Each count stops at JOB_STATS_MAX.
+ * - `due`: PENDING, and its time has come; `delayed`: PENDING, and it has not.
+ * - `undelivered`: of both, those that were given back because the handler could not be reached.
+ * - `oldestDueAt`: the instant since which the oldest of the counted due jobs has been due.
  */
 export type JobStatsRow = {
   due: number;
@@ -308,7 +316,7 @@ export type JobStatsRow = {
   oldestDueAt: number | null;
 };
 
-/** A row that nothing will make progress. */
+/** A row that nothing will ever move on. */
 export type AuditRow = {
   entity: "run" | "stage" | "job";
   workflowRunId: string;
@@ -319,9 +327,12 @@ export type AuditRow = {
 };
 
 export const aiCallRow = object({
-  /** "" for a call of its own. */
+  /** The batch of the call; "" for a call that belongs to none. */
   batchId: batchOrNoneField,
-  /** For a call of a batch, derived from its content, so that a repeat is the same row. */
+  /**
+   * For a call of a batch it is derived from the request or the content, so that a repeat is the
+   * same row.
+   */
   ordinal: callOrdinalField,
   createdAt: instantField,
   topic: nameField,
@@ -377,7 +388,7 @@ export function columnHolds(table: LongTextTable, column: string): Holds | null 
   return holdsOf(COLUMNS[table], column);
 }
 
-/** Bytes of a row's long text, and the column that holds most of it. */
+/** Bytes of a row's long text, and the column that holds most of them. */
 export function measureRow(
   table: LongTextTable,
   row: Readonly<Record<string, unknown>>,
@@ -397,13 +408,13 @@ export function measureRow(
   return { size, field };
 }
 
-/** Bytes of a row's long text, but for the columns in `omit`. */
+/** Bytes of a row's long text, without the columns in `omit`. */
 function longTextOf(table: LongTextTable, row: object, omit: readonly string[] = []): number {
   const kept = Object.entries(row).filter(([name]) => !omit.includes(name));
   return measureRow(table, Object.fromEntries(kept)).size;
 }
 
-/** The same of several rows. */
+/** Bytes of the long text of several rows, without the columns in `omit`. */
 export function longTextOfAll(
   table: LongTextTable,
   rows: readonly object[],
@@ -412,7 +423,10 @@ export function longTextOfAll(
   return rows.reduce<number>((sum, row) => sum + longTextOf(table, row, omit), 0);
 }
 
-/** The first of the rows of a table, up to where those before have `bytesMax` bytes of long text or more. */
+/**
+ * The first rows of a list, until those taken have `bytesMax` bytes of long text or more. So the
+ * first row is always there, and a list goes beyond `bytesMax` by at most one row.
+ */
 export function withinBytes<Row extends object>(
   table: LongTextTable,
   rows: readonly Row[],

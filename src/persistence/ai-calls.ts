@@ -1,4 +1,6 @@
-/** The AI call logger, over a unit of work. AI calls are never part of a transaction. */
+/**
+ * The AI call logger, over the unit that acts at once: AI calls are never part of a transaction.
+ */
 import { batchOrNoneField } from "../model/fields.ts";
 import {
   type AiCallTotalRow,
@@ -19,6 +21,7 @@ type TotalPlace = NonNullable<QueryOf<"aiCallTotals">["after"]>;
 export class AICalls implements FlushableAICallLogger {
   readonly #unit: UnitOfWork;
   readonly #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
+  /** Calls that are being recorded. `flush` waits for them. */
   readonly #pending = new Set<Promise<void>>();
 
   constructor(unit: UnitOfWork, waitUntil?: (promise: Promise<unknown>) => void) {
@@ -49,13 +52,14 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   /**
-   * A request of a batch has one result: the first that is recorded. A result that does not name its request has a place that is made
-   * from its content, so that the same result is the same row whoever records it, and however often; the second of two equal ones of
-   * one call is another.
+   * A request of a batch has one result: the first that is recorded. A result that does not name
+   * its request gets a place made from its content. So the same result is the same row, no matter
+   * which caller records it and how often; of two equal results in one call, the second gets a
+   * place of its own.
    */
   async logBatchResults(batchId: string, results: CreateAICallInput[]): Promise<void> {
     checkedQuery("logBatchResults", { q: "aiBatch", batchId });
-    // Calls of their own have no batch, and no path carries what is empty.
+    // "" stands for calls that belong to no batch, and an empty text is no step of a path.
     if (batchId === "")
       throw invalid("logBatchResults: batchId must not be empty", { field: "batchId" });
     const now = await this.#unit.now();
@@ -111,7 +115,7 @@ export class AICalls implements FlushableAICallLogger {
   }
 }
 
-/** As logCall, and tells how it went. */
+/** As logCall, and rejects when the call cannot be recorded. */
 export async function recordAiCall(unit: UnitOfWork, call: CreateAICallInput): Promise<void> {
   const now = await unit.now();
   const encoded = encodeCall(requireObject("logCall", call));
@@ -131,7 +135,10 @@ function inMetadata({ metadata }: EncodedCall, name: string): unknown {
   return Reflect.get(value, name);
 }
 
-/** "" for a call of its own. Metadata may hold anything: what no batch can be called is none. */
+/**
+ * "" for a call that belongs to no batch. Metadata may hold anything: a value that cannot name a
+ * batch is ignored.
+ */
 function batchIdOf(call: CreateAICallInput, encoded: EncodedCall): string {
   if (call.batchId !== undefined) return call.batchId;
   const told = inMetadata(encoded, "batchId");
@@ -161,7 +168,7 @@ function encodeCall(call: CreateAICallInput) {
   };
 }
 
-/** SHA-256 in base 36, of the call with its metadata's members in one order. */
+/** SHA-256 in base 36 of the call, with the members of its metadata in one order. */
 async function digestOf(call: EncodedCall): Promise<string> {
   const metadata: unknown = call.metadata === null ? null : JSON.parse(call.metadata);
   return digest([
@@ -178,7 +185,10 @@ async function digestOf(call: EncodedCall): Promise<string> {
   ]);
 }
 
-/** The place of a request's result in its batch; of another length than that of a result's content. */
+/**
+ * The place of a request's result in its batch. It is shorter than the place made from a content,
+ * so the two never meet.
+ */
 async function placeOf(requestId: string): Promise<string> {
   return digest(["request", requestId]);
 }
@@ -193,6 +203,7 @@ async function digest(parts: readonly unknown[]): Promise<string> {
   return value.toString(36).padStart(50, "0");
 }
 
+/** The value with the members of its objects in one order. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;

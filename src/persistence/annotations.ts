@@ -18,6 +18,11 @@ import { checkedChanges, checkedQuery, invalid, requireList, requireObject } fro
 import { distinct, runReference, stageReference } from "./stage-reference.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/**
+ * Annotations with an idempotency key that is there are dropped by the change itself, so this never
+ * conflicts.
+ * @throws NOT_FOUND for a run or stage that does not exist.
+ */
 export async function appendAnnotations(
   unit: UnitOfWork,
   inputs: readonly CreateAnnotationInput[],
@@ -60,6 +65,7 @@ function newRow(unit: UnitOfWork, now: number, input: CreateAnnotationInput) {
   };
 }
 
+/** @throws INVALID_ARGUMENT for a limit beyond ANNOTATIONS_LIST_MAX. */
 export async function listAnnotations(
   unit: UnitOfWork,
   workflowRunId: string,

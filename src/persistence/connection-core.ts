@@ -1,4 +1,8 @@
-/** A connection: the three interfaces over one store. Every way in ends here; `connection.ts` and `browser.ts` say what follows the call chain. */
+/**
+ * A connection: the three interfaces over one store, apart from how it finds the transaction that a
+ * call belongs to. `connection.ts` follows the call chain with AsyncLocalStorage;
+ * `client/browser.ts` has nothing that follows it.
+ */
 import { type Store } from "../changes/index.ts";
 import { AUDIT_MAX, joinId, TRANSACTION_RUNS_MAX } from "../model/index.ts";
 import {
@@ -22,14 +26,31 @@ import { persistenceOver } from "./persistence.ts";
 import { staleOf } from "./stale-version.ts";
 import { Transaction } from "./transaction/transaction.ts";
 
+/**
+ * How a connection acts.
+ * @example
+ * const options: ConnectionOptions = {
+ *   workerId: "digest-worker",
+ *   waitUntil: (promise) => ctx.waitUntil(promise),
+ *   retry: { baseMs: 500, jitter: 0.2 },
+ * };
+ * const { persistence, jobs } = connect(env.WORKFLOWS, options);
+ */
 export interface ConnectionOptions {
-  /** Who dequeues through this connection; stored with each job it takes. Default null. */
+  /** Names this connection in the jobs that it dequeues (`JobRecord.workerId`). Default null. */
   readonly workerId?: string;
-  /** Keeps the Worker alive until an AI call is recorded: `ctx.waitUntil.bind(ctx)`. */
+  /** Keeps the Worker alive until an AI call is recorded: `(promise) => ctx.waitUntil(promise)`. */
   readonly waitUntil?: (promise: Promise<unknown>) => void;
-  /** When jobs that fail through this connection are tried again. Default: after 2 s, 4 s, ..., at most an hour. */
+  /**
+   * When jobs that fail through this connection are tried again. Default: after 2 s, 4 s, ..., at
+   * most an hour.
+   */
   readonly retry?: RetryOptions;
-  /** The engine's own class, so that its `instanceof` recognises what is thrown, which has our `code` and `details` as well. */
+  /**
+   * The engine's own class of stale versions, so that its `instanceof` recognises the error. The
+   * error gets our `code` and `details` as well, unless it has members of these names. Default:
+   * {@link StaleVersionError}.
+   */
   readonly StaleVersionError?: StaleVersionErrorClass;
 }
 
@@ -48,13 +69,18 @@ export interface Running {
   readonly persistence: WorkflowPersistence;
 }
 
-/** Acting outside of the transaction could break its atomicity; joining it could lose what has nothing to do with it. So neither. */
+/**
+ * The call can neither act outside the transaction, which could break its atomicity, nor join it,
+ * which could undo what has nothing to do with it. So it is refused.
+ */
 const WHOSE =
   "A transaction of this connection is open, and where there is no AsyncLocalStorage nobody can tell whether this call belongs to it. " +
   "In the callback use tx, and tx.withTransaction to nest; jobs cannot join a transaction here. " +
   "For what has nothing to do with it, open another connection, or wait until the transaction has ended";
 
-/** A transaction inside a transaction is part of it. */
+/**
+ * A transaction inside a transaction is part of it: it is committed, or not, with the outer one.
+ */
 async function join<T>(
   { unit, persistence }: Running,
   fn: (tx: WorkflowPersistence) => Promise<T>,
@@ -121,9 +147,10 @@ export class ConnectionCore implements Backend {
   }
 
   /**
-   * The transaction that the code which is running belongs to. Null also for what was begun in a callback and goes on after its commit, such as a heartbeat. What goes on from a run of
-   * the callback that was given up may not act: nothing of that run has happened.
-   * @throws INVALID_ARGUMENT where nobody can tell.
+   * The transaction that the running code belongs to. Null also for code that began in a callback
+   * and goes on after the commit, such as a heartbeat. Code of a run of the callback that was given
+   * up may not act: nothing of that run has happened.
+   * @throws INVALID_ARGUMENT where nobody can tell, and for a run that was given up.
    */
   #transaction(): Running | null {
     const running = this.#chain.current();
@@ -141,7 +168,7 @@ export class ConnectionCore implements Backend {
       : join(running, fn);
   }
 
-  /** Runs the callback until what it read still holds when what it wrote lands. */
+  /** Runs the callback until its commit lands: until everything that it read still holds then. */
   async #runToCommit<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
     let assumes = this.#assumes;
     for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {

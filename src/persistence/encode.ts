@@ -1,5 +1,6 @@
 /**
- * Callers' inputs as changes: checked against every limit, with the field named, before anything is sent.
+ * Callers' inputs as changes: checked against every limit, with the field named, before anything is
+ * sent.
  */
 import type { Shape } from "../model/shape.ts";
 import { type Change, change, kindOfChange, textLength } from "../changes/index.ts";
@@ -13,6 +14,7 @@ import {
 import { type Query, query } from "../queries/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
 
+/** An INVALID_ARGUMENT. `details` has the field, and the limit where there is one. */
 export function invalid(message: string, details: ErrorDetails = {}): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", message, details);
 }
@@ -33,10 +35,10 @@ export function requireList<T>(method: string, value: readonly T[]): readonly T[
   throw invalid(`${method}: expected an array`, { field: "data" });
 }
 
-/** Names of our own structure, which mean nothing to a caller. */
+/** Names of our own structure. Callers do not know them, so messages leave them out. */
 const STRUCTURE = new Set(["row", "set", "filters"]);
 
-/** Throws INVALID_ARGUMENT that names the method, the field and what is wrong with it. */
+/** @throws INVALID_ARGUMENT with the method, the field and what is wrong with it. */
 function requireShape(shape: Shape<unknown>, value: unknown, method: string): void {
   const found = shape.check(value);
   if (found === null) return;
@@ -51,8 +53,8 @@ function requireShape(shape: Shape<unknown>, value: unknown, method: string): vo
 }
 
 /**
- * Checks changes as the service will.
- * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE when a new row does not fit.
+ * The changes, checked as the service will check them.
+ * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE when a row does not fit.
  */
 export function checkedChanges(method: string, changes: readonly Change[]): readonly Change[] {
   for (const candidate of changes) {
@@ -66,8 +68,8 @@ export function checkedChanges(method: string, changes: readonly Change[]): read
 }
 
 /**
- * How much a commit carries: at most TRANSACTION_CHANGES_MAX changes and COMMIT_UNITS_MAX of text.
- * @returns the text so far and that of the changes together.
+ * Checks how much one commit carries: TRANSACTION_CHANGES_MAX changes and COMMIT_UNITS_MAX of text.
+ * @returns the text of these changes and of those so far.
  * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, both with the limit.
  */
 export function requireRoom(
@@ -85,6 +87,10 @@ export function requireRoom(
   return size;
 }
 
+/**
+ * The query, checked as the service will check it.
+ * @throws INVALID_ARGUMENT with `field`.
+ */
 export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {
   requireShape(query, candidate, method);
   return candidate;

@@ -15,7 +15,10 @@ import { checkedChanges, invalid, requireList, requireObject } from "./encode.ts
 import { idOf, type JobKey } from "./job-keys.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Answers the jobs' ids, in their order; for a dedupe key that a live job has, that job's id. */
+/**
+ * The ids of the new jobs, in their order. For a dedupe key that a live job has, that job's id.
+ * @throws INVALID_ARGUMENT with the field, before anything is written.
+ */
 export async function enqueueJobs(
   unit: UnitOfWork,
   method: string,

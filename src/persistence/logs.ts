@@ -5,6 +5,10 @@ import { checkedChanges, requireObject } from "./encode.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/**
+ * A line of a stage goes to the log of the stage's run; without either it belongs to no run.
+ * @throws NOT_FOUND for a run or stage that does not exist.
+ */
 export async function createLog(unit: UnitOfWork, data: CreateLogInput): Promise<void> {
   requireObject("createLog", data);
   const runId = data.workflowRunId ?? null;

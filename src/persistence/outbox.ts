@@ -45,6 +45,7 @@ export async function appendOutboxEvents(
   await unit.write({ changes });
 }
 
+/** @throws INVALID_ARGUMENT for more than OUTBOX_PAGE_MAX. */
 export async function getUnpublishedOutboxEvents(
   unit: UnitOfWork,
   limit: number = OUTBOX_PAGE_DEFAULT,
@@ -61,6 +62,7 @@ export async function getUnpublishedOutboxEvents(
   return rows.map(toOutboxRecord);
 }
 
+/** Marks in as many commits as it takes: publishing an event twice is the same as once. */
 export async function markOutboxEventsPublished(
   unit: UnitOfWork,
   ids: readonly string[],
@@ -89,6 +91,10 @@ function eventNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `Outbox event ${id} not found`, { entity: "Outbox", id });
 }
 
+/**
+ * @throws NOT_FOUND; UNAVAILABLE when the answer was lost and others have counted since, so that
+ * the count is unknown.
+ */
 export async function incrementOutboxRetryCount(unit: UnitOfWork, id: string): Promise<number> {
   const key = requireEvent("incrementOutboxRetryCount", id);
   const written = await unit.write({
@@ -116,6 +122,10 @@ export async function moveOutboxEventToDLQ(unit: UnitOfWork, id: string): Promis
   if (!written.applied) throw eventNotFound(id);
 }
 
+/**
+ * Page by page. Each page is guarded by the tokens of its events, so an event that somebody else
+ * takes is not counted.
+ */
 export async function replayDLQEvents(unit: UnitOfWork, maxEvents: number): Promise<number> {
   if (!Number.isSafeInteger(maxEvents) || maxEvents < 0) {
     throw invalid("replayDLQEvents: maxEvents must be a whole number, 0 or more", {
@@ -138,7 +148,7 @@ export async function replayDLQEvents(unit: UnitOfWork, maxEvents: number): Prom
       })),
       changes: keys.map((key) => ({ kind: "replayOutboxEvent" as const, ...key })),
     });
-    // Refused: someone else took one of them; look again.
+    // Refused: somebody else took one of them. Look again.
     if (!written.applied) continue;
     replayed += rows.length;
     if (rows.length < limit) break;

@@ -23,9 +23,10 @@ import {
 import { checkedChanges, checkedQuery, requireObject } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Candidates looked at together by a claim; whoever loses one goes on with the next. */
+/** PENDING runs that a claim fetches together. A caller that loses one goes on with the next. */
 const CLAIM_CANDIDATES = 10;
 
+/** The error of every method that names a run. */
 export function runNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `WorkflowRun ${id} not found`, {
     entity: "WorkflowRun",
@@ -162,7 +163,9 @@ export async function claimNextPendingRun(unit: UnitOfWork): Promise<WorkflowRun
   }
 }
 
-/** PENDING to RUNNING; null when the run is not PENDING, which is how a race is lost. */
+/**
+ * Takes the run from PENDING to RUNNING; null when it is not PENDING any more: the race is lost.
+ */
 async function claim(unit: UnitOfWork, method: string, id: string): Promise<RunRow | null> {
   const at = await unit.now();
   const changes = checkedChanges(method, [

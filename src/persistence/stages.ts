@@ -32,6 +32,7 @@ import { checkedChanges, checkedQuery, requireObject, requireText } from "./enco
 import { checkedVersion, runNotFound } from "./runs.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/** The error of every method that names a stage. */
 export function stageNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `WorkflowStage ${id} not found`, {
     entity: "WorkflowStage",
@@ -42,7 +43,7 @@ export function stageNotFound(id: string): ServiceError {
 async function newRow(unit: UnitOfWork, data: CreateStageInput) {
   const now = await unit.now();
   const { workflowRunId, stageId } = data;
-  // An id can only be made of texts; what is none is refused with the rest of the row, by its name.
+  // An id can only be made of texts. If one is missing, the row is refused by that field's name.
   const named = typeof workflowRunId === "string" && typeof stageId === "string";
   return {
     ...blank(newStageRow),

@@ -3,7 +3,7 @@ import { joinId } from "../model/index.ts";
 import { allPages, pageOf, suspendedJobPlace, type SuspendedJobPlace } from "../queries/index.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** SUSPENDED jobs whose nextPollAt has come, page by page. */
+/** All SUSPENDED jobs whose nextPollAt has come, page by page. */
 export async function suspendedJobsDue(
   direct: UnitOfWork,
 ): Promise<Array<{ jobId: string; stageId: string; workflowRunId: string }>> {

@@ -1,9 +1,10 @@
 /**
- * What a transaction loads of the database at once. Once a unit is loaded, the transaction's local copy knows all of it,
- * absent rows included.
+ * What a transaction loads of the database at a time. Once a unit is loaded, the transaction's
+ * local copy knows all of it, rows that do not exist included.
  */
 import type { RowRef } from "../model/row-ref.ts";
 
+/** Units may overlap: a run's jobs are a unit, and so is one job. */
 export type LoadUnit =
   | { readonly of: "run"; readonly id: string }
   | { readonly of: "stage"; readonly workflowRunId: string; readonly stageId: string }
@@ -20,11 +21,12 @@ export type LoadUnit =
   /** The live job with this dedupe key. */
   | { readonly of: "dedupeKey"; readonly dedupeKey: string };
 
+/** One text per unit, for sets and maps. */
 export function unitName(unit: LoadUnit): string {
   return JSON.stringify(Object.values(unit));
 }
 
-/** A unit that includes this one. */
+/** The larger unit that includes this one; null when there is none. */
 export function unitAround(unit: LoadUnit): LoadUnit | null {
   switch (unit.of) {
     case "stage":
@@ -38,7 +40,7 @@ export function unitAround(unit: LoadUnit): LoadUnit | null {
   }
 }
 
-/** The smallest unit with the row; null for rows that no transaction reads. */
+/** The smallest unit with the row; null for rows that a transaction never reads back. */
 export function unitOfRow(row: RowRef | null): LoadUnit | null {
   if (row === null) return null;
   const { table, part, key } = row;
@@ -64,7 +66,7 @@ export function unitOfRow(row: RowRef | null): LoadUnit | null {
   }
 }
 
-/** A list of a run's rows that a transaction can depend on. */
+/** A list of a run's rows on which a transaction can depend. */
 export type ListName = "stages" | "artifacts" | "annotations" | "jobs";
 
 /** The unit with the whole list. */

@@ -1,6 +1,6 @@
 /**
- * Lists across runs inside a transaction. They are read committed: fetched anew, with the transaction's own rows in
- * the place of the stored ones. Only single runs are guarded.
+ * Lists across runs inside a transaction. They are read committed: fetched anew each time, with the
+ * transaction's own rows in the place of the stored ones. Only single runs are guarded.
  */
 import { type OutboxEventRow, type RunRow, type StageRow } from "../../model/index.ts";
 import {
@@ -22,7 +22,10 @@ import type { RowRef } from "../../model/row-ref.ts";
 import { createState, type State, type TableName } from "../../model/state.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
-/** Looked at when a transaction first asks for PENDING runs: further claims choose from the same. */
+/**
+ * PENDING runs that are fetched when a transaction first asks for some. Its further claims choose
+ * from the same.
+ */
 const PENDING_LOOKED_AT = 10;
 
 export interface AcrossRuns {
@@ -32,6 +35,7 @@ export interface AcrossRuns {
   readonly read: <const Qs extends readonly Query[]>(queries: Qs) => Promise<ResultsOf<Qs>>;
 }
 
+/** Whether no unit of one run answers the query. */
 export function isAcrossRuns(query: Query): boolean {
   return kindOfQuery(query).loads(query) === null;
 }
@@ -73,6 +77,7 @@ async function pendingRuns(
   return answer(candidates, query);
 }
 
+/** Whether the run can still be claimed, as far as the transaction knows. */
 function stillPending(copy: LocalCopy, id: string): boolean {
   const held = copy.holds({ of: "run", id });
   return !held || copy.local.runs.get(id, "")?.status === "PENDING";
@@ -86,7 +91,7 @@ function putHeld(state: State, copy: LocalCopy): void {
   for (const row of copy.local.runs.all()) state.runs.set(row.id, "", row);
 }
 
-/** All of them in one page. Asked for by status alone, as the contract does. */
+/** All runs that match, as one page. The contract asks only by status, without a place to begin. */
 async function matchingRuns(query: QueryOf<"runs">, { copy, read }: AcrossRuns): Promise<RunsPage> {
   const state = createState();
   const stored = await allPages(async (after: RunPlace | null) => {
@@ -99,6 +104,10 @@ async function matchingRuns(query: QueryOf<"runs">, { copy, read }: AcrossRuns):
   return { rows, next: null };
 }
 
+/**
+ * Stored runs without those that the transaction touched, and of these the ones that are stuck as
+ * it leaves them.
+ */
 async function stuckRuns(
   query: QueryOf<"stuckRuns">,
   { copy, written, read }: AcrossRuns,
@@ -121,7 +130,7 @@ async function stuckRuns(
     .toSorted((a, b) => a.updatedAt - b.updatedAt || (a.ordinal < b.ordinal ? -1 : 1));
 }
 
-/** The runs of the rows of these tables that the transaction wrote. */
+/** The runs of those rows of these tables that the transaction wrote. */
 function runsOf(
   written: ReadonlyMap<string, RowRef>,
   tables: readonly TableName[],
@@ -130,6 +139,7 @@ function runsOf(
   return new Set(rows.map(({ part }) => part));
 }
 
+/** The first page answers all of them, so a further page is empty. */
 async function suspendedStages(
   query: QueryOf<"suspendedStages">,
   { copy, read }: AcrossRuns,
@@ -149,6 +159,7 @@ async function suspendedStages(
   );
 }
 
+/** Stored events, with the transaction's own and without those that it took out of the list. */
 async function events(
   query: QueryOf<"unpublishedEvents"> | QueryOf<"deadLetters">,
   { copy, written, read }: AcrossRuns,

@@ -1,7 +1,7 @@
 /**
- * A transaction's local copy of the rows it touches: as they were read (`base`) and as the transaction
- * leaves them (`local`), both as the in-memory store holds rows. Knows what it has loaded, and which
- * of its rows the transaction wrote.
+ * A transaction's local copy of the rows it touches: as they were read (`base`) and as the
+ * transaction leaves them (`local`). Both are maps as the in-memory store has them. It knows what
+ * it has loaded.
  */
 import { applyChanges, type Change, type ChangeOf, kindOfChange } from "../../changes/index.ts";
 import {
@@ -31,12 +31,16 @@ import { loadQuery } from "./load-units.ts";
 export class LocalCopy {
   readonly base: State = createState();
   readonly local: State = createState();
-  /** Round trips that loaded something. One alone is a snapshot; several need not agree. */
+  /**
+   * Round trips that loaded something. One alone is a snapshot; the rows of several need not fit
+   * together.
+   */
   loads = 0;
-  /** PENDING runs fetched for claims, and whether these were all. */
+  /** PENDING runs that were fetched for claims, and whether these were all. */
   pendingRuns: { readonly rows: readonly RunRow[]; readonly all: boolean } | null = null;
   readonly #loaded = new Set<string>();
   #runsHeld = 0;
+  /** The sequence of each loaded run's last stored outbox event. */
   readonly #tails = new Map<string, number>();
   readonly #deletedStages = new Set<string>();
   /** Changes whose unit has not been loaded: they are applied when it is. */
@@ -57,6 +61,7 @@ export class LocalCopy {
     return this.#deferred.length > 0;
   }
 
+  /** Whether the unit is loaded, by itself or as part of a larger one. */
   holds(unit: LoadUnit): boolean {
     if (this.#loaded.has(unitName(unit))) return true;
     const around = unitAround(unit);
@@ -68,12 +73,12 @@ export class LocalCopy {
     return this.#tails.get(workflowRunId) ?? 0;
   }
 
-  /** How many runs it holds, whether they exist or not. */
+  /** How many runs are loaded, also those that do not exist. */
   runsHeld(): number {
     return this.#runsHeld;
   }
 
-  /** Loads what is missing, in one round trip. */
+  /** Loads the units that are missing, in one round trip for every 100 queries. */
   async load(units: readonly LoadUnit[]): Promise<void> {
     const missing = new Map<string, LoadUnit>();
     for (const unit of units) {
@@ -135,8 +140,8 @@ export class LocalCopy {
   }
 
   /**
-   * The transaction made this event itself: there is nothing to load. Marks that were made on its id before were
-   * meant for somebody else's event, or nobody's.
+   * The transaction made this event itself, so there is nothing to load. Marks that were made on
+   * its id before were meant for an event of somebody else, or for none.
    */
   ownEvent(workflowRunId: string, sequence: number): void {
     this.#loaded.add(unitName({ of: "outboxEvent", workflowRunId, sequence }));
@@ -148,13 +153,16 @@ export class LocalCopy {
     );
   }
 
-  /** The transaction deleted a stage: what refers to it does so no longer, whether loaded or still to come. */
+  /**
+   * The transaction deleted a stage. Rows that referred to it do so no longer, whether they are
+   * loaded or still to come.
+   */
   forgetStage(id: string): void {
     this.#deletedStages.add(id);
     this.#deferred = this.#deferred.map((change) => withoutStage(change, id));
   }
 
-  /** Changes that wait for their unit, applied to rows that were fetched without loading it. */
+  /** Applies changes that wait for their unit to rows that were fetched without loading it. */
   applyDeferredTo(state: State, concerns: (change: Change) => boolean): void {
     applyChanges(state, this.#deferred.filter(concerns), newCommitId(0));
   }
@@ -238,7 +246,8 @@ export class LocalCopy {
   #putTail(id: string, tail: number): void {
     this.#tails.set(id, tail);
     if (tail === 0 || this.local.outboxEvents.get(id, String(tail)) !== undefined) return;
-    // Stands for the events so far, so that the next one gets its sequence. Never shown to anybody.
+    // Stands for the events so far, so that the next one gets its sequence. Never shown to a
+    // caller.
     this.local.outboxEvents.set(id, String(tail), {
       workflowRunId: id,
       sequence: tail,
@@ -280,7 +289,7 @@ export class LocalCopy {
   }
 }
 
-/** A loaded unit's rows: a query answers one row, none, or a list. */
+/** The rows of a loaded unit: a query answers one row, none, or a list. */
 function rowsOf<Row>(result: AnyResult | undefined): readonly Row[] {
   if (result === null || result === undefined) return [];
   return (Array.isArray(result) ? result : [result]) as unknown as readonly Row[];

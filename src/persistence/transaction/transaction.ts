@@ -60,6 +60,7 @@ function guardName(guard: Guard): string {
 /** PENDING runs that a transaction's claims choose from, with what a claim is usually followed by. */
 const CLAIM_CANDIDATES = 10;
 
+/** One run of one callback. It is used once: it lands, or it is given up. */
 export class Transaction implements UnitOfWork {
   readonly stale: Stale;
   readonly #direct: AutoCommit;
@@ -68,11 +69,13 @@ export class Transaction implements UnitOfWork {
   readonly #guards = new Map<string, Guard>();
   /** Rows that the transaction wrote, by their names. */
   readonly #written = new Map<string, RowRef>();
+  /** Text recorded so far, in UTF-16 units. */
   #size = 0;
   #open = true;
   /** Nested callbacks under way. */
   nested = 0;
   #landed = false;
+  /** Calls that were made, so that `close` can wait for those that the callback did not await. */
   readonly #calls: Promise<void>[] = [];
   /** What the reads will load whose turn has not come. */
   readonly #wanted: LoadUnit[] = [];
@@ -121,7 +124,7 @@ export class Transaction implements UnitOfWork {
     return this.#open;
   }
 
-  /** Its commit has landed. False for an attempt that was given up, or is not decided yet. */
+  /** Its commit has landed. False while that is open, and for a run that was given up. */
   get landed(): boolean {
     return this.#landed;
   }
@@ -174,7 +177,10 @@ export class Transaction implements UnitOfWork {
     return this.#inTurn(async () => this.#write(write));
   }
 
-  /** Refuses further calls, and lets those finish that were made: what the callback did not await belongs to it, too. */
+  /**
+   * Refuses further calls, and waits for those that were made: what the callback did not await
+   * belongs to it, too.
+   */
   async close(): Promise<void> {
     this.#open = false;
     await Promise.all(this.#calls);
@@ -232,7 +238,10 @@ export class Transaction implements UnitOfWork {
     return result;
   }
 
-  /** Stages that a list by status looks at only since the transaction changed their status. */
+  /**
+   * Stages that are in a list by status only because the transaction changed their status are
+   * guarded by themselves.
+   */
   #seeStages(workflowRunId: string, status: Status): void {
     for (const { stageId, status: own } of this.#copy.local.stages.part(workflowRunId).values()) {
       const stored = this.#copy.base.stages.get(workflowRunId, stageId);
@@ -241,6 +250,7 @@ export class Transaction implements UnitOfWork {
     }
   }
 
+  /** Guards the row as it was read. */
   #seeRow(row: RowRef): void {
     this.#see(guardsOf(this.#copy.base, { what: "row", row }));
   }
@@ -249,14 +259,17 @@ export class Transaction implements UnitOfWork {
     for (const event of result as OutboxEventRow[]) this.#seeOwnEvent(event);
   }
 
-  /** A sequence that was shown or named is kept: nobody else may take it first. */
+  /** A sequence that was shown or named must stay: nobody else may take it first. */
   #seeOwnEvent({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }): void {
     if (!this.#writeSet.owns(outboxEventRef({ workflowRunId, sequence }))) return;
     const tail = this.#copy.tailOf(workflowRunId);
     this.#see([{ on: "outboxTail", workflowRunId, sequence: tail }]);
   }
 
-  /** The connection has just been given a job, outside the transaction: its own doing is no one else's. */
+  /**
+   * The connection was just given a job, outside the transaction. That write is its own doing and
+   * no conflict.
+   */
   claimed(row: JobRow): void {
     const renewed = this.#inTurn(async () => this.#renew(row));
     this.#calls.push(renewed.catch(() => undefined));
@@ -265,7 +278,7 @@ export class Transaction implements UnitOfWork {
   #renew(row: JobRow): void {
     const { workflowRunId, ordinal } = row;
     const before = this.#copy.base.jobs.get(workflowRunId, ordinal);
-    // Only what was read and not written is renewed, and only if nobody else wrote in between.
+    // A row is renewed only if it was read, not written, and nobody else wrote it in between.
     if (before === undefined || this.#written.has(rowName(jobRef(row)))) return;
     if (tokenBefore(row) !== tokenOf(before)) return;
     this.#copy.base.jobs.set(workflowRunId, ordinal, row);
@@ -376,19 +389,20 @@ export class Transaction implements UnitOfWork {
     return isRowGuard(guard) ? guardOfRow(this.#copy.base, guard) : guard;
   }
 
+  /** A guard of a method held on the local copy; notes what makes it hold in the database. */
   #seeThatItHolds(guard: Guard): void {
     if (!isRowGuard(guard) || !this.#written.has(rowName(guardedRow(guard)))) {
       this.#see([guard]);
       return;
     }
-    // The transaction wrote the row, so what it is now follows from what it was and from that.
+    // The transaction wrote the row. What it is now follows from what it was and from that write.
     switch (guard.expect.is) {
       case "present":
       case "absent":
         // Seen when the row was first written.
         return;
       case "record":
-        // The stored record or its own: which one is stored has not been seen yet.
+        // The stored record or the transaction's own. Which one is stored was not seen yet.
         if (!checkGuards(this.#copy.base, [guard])) this.#see([guard]);
         return;
       default:
@@ -396,7 +410,10 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  /** What a change comes to, given the local copy: what the database would decide, decided here and guarded. */
+  /**
+   * The change with everything decided that the database would decide: decided by the local copy,
+   * and guarded.
+   */
   #resolve(change: Change): Change {
     const { local } = this.#copy;
     switch (change.kind) {
@@ -454,7 +471,7 @@ export class Transaction implements UnitOfWork {
     if (row !== null) this.#written.set(rowName(row), row);
   }
 
-  /** The event that has just been applied is the run's last. */
+  /** The event that was just applied is the run's last; its sequence is known only now. */
   #recordEvent(change: ChangeOf<"appendOutboxEvent">): void {
     const last = lastOutboxEvent(this.#copy.local, change.row.workflowRunId);
     if (last === undefined) return;
