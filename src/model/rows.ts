@@ -224,7 +224,10 @@ export type JobRow = NewJobRow & {
 };
 
 /** A stage that the sweep looks at, with its run's workflow. `attended`: it has a live job. `over`: its run is finished, or is not there. */
-export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> & {
+export type UnattendedStage = Pick<
+  StageRow,
+  "workflowRunId" | "stageId" | "nextPollAt" | "version"
+> & {
   attendAt: number;
   workflowId: string | null;
   state: "unattended" | "attended" | "over";

@@ -25,7 +25,7 @@ import {
   type Status,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
-import { enqueueJobs } from "./enqueue.ts";
+import { enqueueJobs, enqueueWhile } from "./enqueue.ts";
 import {
   checkedChanges,
   checkedQuery,
@@ -96,6 +96,14 @@ export class Jobs implements ExtendedJobQueue {
   async #enqueue(method: string, jobs: readonly EnqueueJobInput[]): Promise<string[]> {
     const unit = this.#current();
     return unit.call(() => enqueueJobs(unit, method, jobs));
+  }
+
+  /** Adds all of them while all guards hold, at once; none otherwise. Answers which guard does not hold, or null. */
+  async enqueueWhile(
+    jobs: readonly EnqueueJobInput[],
+    guards: readonly Guard[],
+  ): Promise<number | null> {
+    return enqueueWhile(this.#direct, jobs, guards);
   }
 
   async dequeue(): Promise<DequeueResult | null> {

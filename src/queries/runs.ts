@@ -22,7 +22,7 @@ const byLastUpdate: Compare<Pick<RunRow, "updatedAt" | "ordinal">> = inTurn(
 );
 
 /** The first PENDING runs, in the order in which they are claimed. */
-export function firstPending(state: State, limit: number): RunRow[] {
+function firstPending(state: State, limit: number): RunRow[] {
   return [...state.runs.all()]
     .filter((run) => run.status === "PENDING")
     .toSorted(byPriority)

@@ -13,7 +13,6 @@ import { byNumber, byText, compareUtf8, descending, firstBy, inTurn } from "../m
 import type { State } from "../model/state.ts";
 import { isLive } from "./jobs.ts";
 import { queryKind } from "./query-kind.ts";
-import { firstPending } from "./runs.ts";
 import { rowLimit } from "./members.ts";
 
 function isUnfinished(row: Pick<RunRow, "status"> | undefined): boolean {
@@ -90,13 +89,14 @@ export const sweepQueries = {
           )
           .slice(0, limit)
           .map((stage) => {
-            const { workflowRunId, stageId, nextPollAt, attendAt } = stage;
+            const { workflowRunId, stageId, nextPollAt, version, attendAt } = stage;
             const run = state.runs.get(workflowRunId, "");
             const attended = jobsOfStage(state, stage).some(isLive) ? "attended" : "unattended";
             return {
               workflowRunId,
               stageId,
               nextPollAt,
+              version,
               attendAt,
               workflowId: run?.workflowId ?? null,
               state: isUnfinished(run) ? attended : "over",
@@ -105,13 +105,17 @@ export const sweepQueries = {
     },
   ),
 
-  /** Of the first `limit` PENDING runs by (priority DESC, ordinal), how many were updated at or before `before`. */
+  /** PENDING runs that were created at or before `before`, counted up to `limit`. */
   waitingRuns: queryKind(
     "waitingRuns",
     { before: instantField, limit: rowLimit },
     {
-      answer: (state, { before, limit }): number =>
-        firstPending(state, limit).filter((run) => run.updatedAt <= before).length,
+      answer(state, { before, limit }): number {
+        const waiting = [...state.runs.all()].filter(
+          ({ status, createdAt }) => status === "PENDING" && createdAt <= before,
+        );
+        return Math.min(waiting.length, limit);
+      },
     },
   ),
 

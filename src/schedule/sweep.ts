@@ -3,8 +3,8 @@
  * is found here, in the rows. Each step does a bounded part, the next tick goes on; a step that fails stops no other one; two
  * ticks at once are harmless, since every step is a conditional change or a hint.
  */
-import type { Change, Store, WakeUp } from "../changes/index.ts";
-import type { JobHandler } from "../contract/index.ts";
+import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
+import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
 import { newCommitId, type UnattendedStage, unpolledAt, withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
 import { type Query, type ResultsOf } from "../queries/index.ts";
@@ -23,7 +23,7 @@ const DISPATCHED_MAX = 100;
 const PERMITS_MAX = 1_000;
 /** Permits that are sent for them whatever the queue says of its backlog: that may be delayed messages. */
 const PERMITS_MIN = 10;
-const RUNS_LOOKED_AT = 100;
+const RUNS_COUNTED = 100;
 /** Stages that one page looks at: as many as one commit puts back. */
 const STAGES_LOOKED_AT = 1_000;
 const STAGE_PAGES_MAX = 20;
@@ -69,7 +69,7 @@ export interface SweepReport {
   resumedJobs: number;
   /** Suspended stages that nobody has polled and that had no live job, and have one now. */
   dispatchedStages: number;
-  /** PENDING runs that have been waiting, of the first 100. */
+  /** PENDING runs that have been waiting, whatever their priority: up to 100. */
   waitingRuns: number;
   /** Failed jobs that have left something open, and are due to be handed over: of those that the tick looked at. */
   unhandledFailures: number;
@@ -175,26 +175,21 @@ class Tick {
   }
 
   async #dispatch(stages: readonly UnattendedStage[]): Promise<void> {
-    const jobs = stages.flatMap(({ workflowRunId, workflowId, stageId, nextPollAt, state }) =>
-      state !== "unattended" || workflowId === null
-        ? []
-        : // Two ticks at once find the same stages.
-          [
-            {
-              workflowRunId,
-              workflowId,
-              stageId,
-              dedupeKey: `poll/${workflowRunId}/${stageId}/${nextPollAt}`,
-            },
-          ],
-    );
-    await this.#connection.jobs.enqueueParallel(jobs);
-    this.report.dispatchedStages += jobs.length;
+    let polls = stages.flatMap((stage) => pollOf(stage) ?? []);
+    while (polls.length > 0) {
+      const polled = await this.#connection.jobs.enqueueWhile(
+        polls.map(({ job }) => job),
+        polls.map(({ guard }) => guard),
+      );
+      if (polled === null) break;
+      polls = polls.toSpliced(polled, 1);
+    }
+    this.report.dispatchedStages += polls.length;
   }
 
   async findRuns(): Promise<void> {
     const before = (await this.#now()) - this.#options.settings.runWaitsMs;
-    const [waiting] = await this.#read([{ q: "waitingRuns", before, limit: RUNS_LOOKED_AT }]);
+    const [waiting] = await this.#read([{ q: "waitingRuns", before, limit: RUNS_COUNTED }]);
     this.report.waitingRuns = waiting;
     if (waiting > 0) await this.#wakeFor("claimRuns", { kind: "runs", at: null });
   }
@@ -298,6 +293,24 @@ class Tick {
     const { waker } = this.#options;
     return waker === null ? 0 : waker.wake(wakeUps, await this.#now());
   }
+}
+
+/** The job that polls the stage, while nobody else has: null where it needs none. */
+function pollOf({
+  workflowRunId,
+  workflowId,
+  stageId,
+  nextPollAt,
+  version,
+  state,
+}: UnattendedStage): { readonly job: EnqueueJobInput; readonly guard: Guard } | null {
+  if (state !== "unattended" || workflowId === null) return null;
+  // Two ticks at once find the same stages. The length tells run and stage apart, whatever their ids.
+  const dedupeKey = `poll/${workflowRunId.length}.${workflowRunId}/${stageId}/${nextPollAt}`;
+  return {
+    job: { workflowRunId, workflowId, stageId, dedupeKey },
+    guard: { on: "stage", workflowRunId, stageId, expect: { is: "version", version } },
+  };
 }
 
 async function mayHave({ embedded, handler }: ConsumersHandler, method: keyof JobHandler) {

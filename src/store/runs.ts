@@ -39,9 +39,9 @@ export function selectPendingRuns(query: QueryOf<"pendingRuns">): Statement {
 
 export function countWaitingRuns({ before, limit }: QueryOf<"waitingRuns">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT "updated_at" FROM "runs" INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?) WHERE "updated_at" <= ?`,
-    limit,
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "runs" INDEXED BY "runs_status_idx" WHERE "status" = 'PENDING' AND "created_at" <= ? LIMIT ?)`,
     before,
+    limit,
   );
 }
 

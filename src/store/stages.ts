@@ -90,7 +90,7 @@ export function selectSuspendedStages(query: QueryOf<"suspendedStages">): Statem
 export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages">): Statement {
   const attended = `EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = stage."workflow_run_id" AND "jobs"."stage_id" = stage."stage_id" AND +"jobs"."status" ${LIVE})`;
   return statement(
-    `SELECT ${selectList(["workflowRunId", "stageId", "nextPollAt", "attendAt"], "stage")}, run."workflow_id" AS "workflowId", ` +
+    `SELECT ${selectList(["workflowRunId", "stageId", "nextPollAt", "version", "attendAt"], "stage")}, run."workflow_id" AS "workflowId", ` +
       `CASE WHEN run."id" IS NULL OR +run."status" NOT ${LIVE} THEN 'over' WHEN ${attended} THEN 'attended' ELSE 'unattended' END AS "state" ` +
       `FROM "stages" AS stage INDEXED BY "stages_attend_idx" LEFT JOIN "runs" AS run ON run."id" = stage."workflow_run_id" ` +
       `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT ?`,

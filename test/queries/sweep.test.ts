@@ -101,14 +101,14 @@ describe("waitingEvents", () => {
 });
 
 describe("waitingRuns", () => {
-  it("counts, of the first PENDING runs, those that have waited long enough", () => {
-    const waiting = (name: string, priority: number, updatedAt: number) =>
-      aRun({ id: name, ordinal: name, priority, updatedAt });
+  it("counts those that have waited long enough, whatever goes before them in the order of claims", () => {
+    const waiting = (name: string, priority: number, createdAt: number) =>
+      aRun({ id: name, ordinal: name, priority, createdAt });
     const state = aState(waiting("a", 5, 10), waiting("b", 9, 20), waiting("c", 1, 10));
     const query = { q: "waitingRuns", before: 10, limit: 9 } as const;
     expect(answer(state, query)).toBe(2);
     expect(answer(state, { ...query, before: 9 })).toBe(0);
-    expect(answer(state, { ...query, limit: 1 })).toBe(0);
+    expect(answer(state, { ...query, limit: 1 })).toBe(1);
     expect(answer(aState(aRun({ status: "RUNNING" })), query)).toBe(0);
   });
 });

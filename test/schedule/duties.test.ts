@@ -54,6 +54,21 @@ describe("claimRuns", () => {
     expect(part.queue.messages.map(({ body }) => body.kind)).toEqual(["runs"]);
   });
 
+  it("is woken for a run that waits behind 100 newer ones of a higher priority", async () => {
+    const { world: here, part } = world();
+    const { persistence } = part.backend;
+    await persistence.createRun({ ...RUN, id: "waits", priority: 1 });
+    here.pass(MINUTE_MS);
+    await persistence.withTransaction(async (tx) => {
+      for (let run = 0; run < 100; run += 1) {
+        await tx.createRun({ ...RUN, id: `new-${run}`, priority: 9 });
+      }
+    });
+    part.queue.take();
+    expect((await here.sweep(part)).waitingRuns).toBe(1);
+    expect(part.queue.messages.map(({ body }) => body.kind)).toEqual(["runs"]);
+  });
+
   it("is not asked of a handler that has none, and does not keep messages that it throws at", async () => {
     const { world: here, part } = world();
     await part.backend.persistence.createRun({ ...RUN, id: "a" });

@@ -54,18 +54,22 @@ function after(q: QueryName, act: (store: Store) => Promise<void>): Interference
   };
 }
 
-it("a stage that was polled meanwhile gets no second job before its next poll is overdue", async () => {
+it("a stage that was polled meanwhile gets no job before its next poll is overdue, and those beside it get theirs", async () => {
   const world = new World();
   const other = world.part();
   await addStages(other, "r", 1, { suspendedUntil: NOW });
+  for (const run of ["q", "s"]) await addStages(other, run, 1, { suspendedUntil: NOW });
   world.pass(UNPOLLED_MS + MINUTE_MS);
   const nextPollAt = new Date(world.now + UNPOLLED_MS);
   const { around } = after("unattendedStages", async (store) => {
     await new Connection(store).persistence.updateStageByRunAndStageId("r", "0", { nextPollAt });
   });
-  expect((await world.sweep(world.part(around))).dispatchedStages).toBe(1);
-  const [job] = await other.backend.jobs.dequeueMany(10);
-  await other.backend.jobs.complete(job?.jobId ?? "");
+  expect((await world.sweep(world.part(around))).dispatchedStages).toBe(2);
+  expect(await other.backend.jobs.getJobsByWorkflowRun("r")).toEqual([]);
+  for (const run of ["q", "s"]) {
+    expect(await other.backend.jobs.getJobsByWorkflowRun(run)).toHaveLength(1);
+    await other.backend.persistence.updateRun(run, { status: "CANCELLED" });
+  }
   world.pass(UNPOLLED_MS + MINUTE_MS);
   expect((await world.sweep(world.part())).dispatchedStages).toBe(0);
   world.pass(UNPOLLED_MS);

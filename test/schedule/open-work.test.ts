@@ -315,6 +315,29 @@ describe("who suspended decides", () => {
   });
 });
 
+describe("stages whose names run together", () => {
+  it("have a job each, although they are due at one instant", async () => {
+    const world = new World();
+    const part = world.part();
+    const { persistence, jobs } = part.backend;
+    for (const [run, stageId] of [
+      ["a/b", "c"],
+      ["a", "b/c"],
+    ] as const) {
+      await persistence.createRun({ ...RUN, id: run });
+      await persistence.updateRun(run, { status: "RUNNING" });
+      const names = { workflowRunId: run, stageId, stageName: "s", stageNumber: 0 };
+      await persistence.createStage({ ...names, executionGroup: 0 });
+      const suspended = { status: "SUSPENDED", nextPollAt: new Date(NOW) } as const;
+      await persistence.updateStageByRunAndStageId(run, stageId, suspended);
+    }
+    world.pass(UNPOLLED_MS);
+    expect((await world.sweep(part)).dispatchedStages).toBe(2);
+    expect(await jobs.getJobsByWorkflowRun("a/b")).toHaveLength(1);
+    expect(await jobs.getJobsByWorkflowRun("a")).toHaveLength(1);
+  });
+});
+
 describe("what a handler is given", () => {
   /** Written for any connection. */
   const problemsOf = async ({ audit }: Backend) => (await audit()).length;

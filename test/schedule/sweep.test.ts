@@ -98,7 +98,7 @@ describe("one tick", () => {
     leases: /"jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < \?/,
     jobs: /count\(\*\).*"jobs_resume_idx"/,
     stages: /"stages_attend_idx"/,
-    runs: /count\(\*\).*"runs_pending_idx" WHERE "status" = 'PENDING'/,
+    runs: /count\(\*\).*"runs_status_idx" WHERE "status" = 'PENDING'/,
     failures: /"jobs_hand_over_idx"/,
     permits: /count\(\*\).*"jobs_ready_keyed_idx"/,
     outbox: /count\(\*\).*"outbox_events/,
