@@ -77,6 +77,9 @@ const DUTY_MS_MAX = 60_000;
 /** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */
 const RETRY_SECONDS = 10;
 
+/** How often an isolate says that a handler is away. */
+const TOLD_EVERY_MS = 60_000;
+
 /** Resolves when every message is acked or handed back. Rejects for nothing but a bug. */
 export async function consume(
   messages: readonly WakeUpDelivery[],
@@ -160,7 +163,10 @@ async function workJobs(permits: number, options: Called): Promise<ConsumedBatch
   try {
     const away = await absence(options);
     if (away === null) await Promise.all(leases.map(work));
-    else await giveBack(claimed, away, { consumed, jobs });
+    else {
+      await tell(away, claimed.length, options);
+      await giveBack(claimed, away, { consumed, jobs });
+    }
   } finally {
     await keeper.stop();
   }
@@ -179,13 +185,27 @@ async function absence({ handler: { embedded, handler } }: Called): Promise<Hand
   }
 }
 
+/** When this isolate said last that a handler is away. */
+const toldAt = new WeakMap<object, number>();
+
+/** Says so now and then: permits that come one by one need no line each. */
+async function tell(
+  { message }: HandlerAway,
+  count: number,
+  { store, handler: { handler } }: Called,
+): Promise<void> {
+  const now = await store.now();
+  if (Math.abs(now - (toldAt.get(handler) ?? -Infinity)) < TOLD_EVERY_MS) return;
+  toldAt.set(handler, now);
+  console.warn("wfe-handler-away", count, message);
+}
+
 /** Nobody has been called: the deliveries count for nothing, and the jobs come again after a pause. */
 async function giveBack(
   claimed: readonly DequeueResult[],
   away: HandlerAway,
   { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: Connection["jobs"] },
 ): Promise<void> {
-  console.warn("wfe-handler-away", claimed.length, away.message);
   try {
     const jobIds = claimed.map(({ jobId }) => jobId);
     consumed.returned = await jobs.giveBackMany(jobIds, failure(away).error);

@@ -21,7 +21,7 @@ export async function hasMethod(
   method: keyof JobHandler,
   embedded: boolean,
 ): Promise<boolean> {
-  if (embedded) return handler[method] !== undefined;
+  if (embedded) return typeof handler[method] === "function";
   try {
     return (await reach(handler, method)) !== undefined;
   } catch (error) {

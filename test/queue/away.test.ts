@@ -77,14 +77,30 @@ describe("a call that never reached the handler", () => {
     ]);
   });
 
-  it("is told once a batch in the log, and in jobStats until the handler is back", async () => {
+  it("is told in the log once a minute, however many batches meet nobody", async () => {
     const logged = warnings();
+    const world = new World();
+    const part = world.part();
+    const alone = new Proxy(away, {});
+    await addJobs(part, "r", 20);
+    for (let permit = 0; permit < 20; permit += 1) {
+      expect(await world.consume(part, alone, permits(1), bound)).toMatchObject({ returned: 1 });
+    }
+    expect(logged).toHaveBeenCalledOnce();
+    world.pass(MINUTE_MS);
+    await world.consume(part, alone, permits(1), bound);
+    expect(logged).toHaveBeenCalledTimes(2);
+  });
+
+  it("is told in the log, and in jobStats until the handler is back", async () => {
+    const logged = warnings();
+    const gone = new Proxy(away, {});
     const world = new World();
     const part = world.part();
     await part.backend.jobs.enqueueParallel(
       Array.from({ length: 10 }, (_, index) => ({ ...JOB, stageId: String(index) })),
     );
-    const consumed = await world.consume(part, away, permits(10), bound);
+    const consumed = await world.consume(part, gone, permits(10), bound);
     expect(consumed).toMatchObject({ claimed: 10, returned: 10, lost: 0, unsettled: 0 });
     expect(logged.mock.calls).toEqual([
       ["wfe-handler-away", 10, `The handler could not be reached: ${LOST}`],
@@ -200,6 +216,14 @@ describe("what a handler in another Worker is called for", () => {
     }
     // One that this entrypoint does have.
     expect(await reach({ ...methods, handleJob: own.open })).toBeDefined();
+  });
+});
+
+describe("what an embedded handler is called for", () => {
+  it("follows from its functions: one that is null is none", async () => {
+    const handler = { ...methods, handleJob: async () => ({ status: "completed" }) };
+    expect(await hasMethod(handler, "handleJob", true)).toBe(true);
+    expect(await hasMethod(handler, "jobFailed", true)).toBe(false);
   });
 });
 
