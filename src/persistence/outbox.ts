@@ -3,6 +3,7 @@ import {
   encodeJson,
   OUTBOX_PAGE_DEFAULT,
   OUTBOX_PAGE_MAX,
+  type OutboxEventRow,
   splitEventId,
   tokenOf,
 } from "../model/index.ts";
@@ -17,6 +18,7 @@ import {
   requireObject,
   requireText,
 } from "./encode.ts";
+import { byNumber, byText, inTurn } from "../model/order.ts";
 import { toOutboxRecord } from "../model/records.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -58,8 +60,13 @@ export async function getUnpublishedOutboxEvents(
   const [rows] = await unit.read([
     checkedQuery("getUnpublishedOutboxEvents", { q: "unpublishedEvents", limit }),
   ]);
-  return rows.map(toOutboxRecord);
+  return rows.toSorted(inOrder).map(toOutboxRecord);
 }
+
+const inOrder = inTurn<Pick<OutboxEventRow, "workflowRunId" | "sequence">>(
+  byText((event) => event.workflowRunId),
+  byNumber((event) => event.sequence),
+);
 
 export async function markOutboxEventsPublished(
   unit: UnitOfWork,

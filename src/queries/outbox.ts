@@ -39,7 +39,7 @@ export const outboxQueries = {
 
   /**
    * Events neither published nor in the DLQ: `limit` of them, first the first of every run, then the second of every run, ..., runs
-   * in the order of their line, then of their ids; answered by (run, sequence).
+   * in the order of their line, then of their ids.
    */
   unpublishedEvents: queryKind(
     "unpublishedEvents",
@@ -50,8 +50,9 @@ export const outboxQueries = {
         const ranked = waitingInOrder(state).map((event) => {
           const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
           seen.set(event.workflowRunId, rank);
-          // A transaction's copy knows no turns.
-          return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
+          // A run that only a transaction knows joins at the end.
+          const turn = state.outboxEvents.turns.get(event.workflowRunId) ?? Number.MAX_SAFE_INTEGER;
+          return { event, rank, turn };
         });
         // Sorting is stable, so events of one rank and turn stay in the order of their runs.
         return ranked
@@ -62,8 +63,7 @@ export const outboxQueries = {
             ),
           )
           .slice(0, limit)
-          .map(({ event }) => event)
-          .toSorted(bySequence);
+          .map(({ event }) => event);
       },
     },
   ),
