@@ -4,6 +4,7 @@ import {
   encodeJson,
   OUTBOX_PAGE_DEFAULT,
   OUTBOX_PAGE_MAX,
+  type OutboxEventRow,
   splitEventId,
   tokenOf,
   toOutboxRecord,
@@ -18,6 +19,7 @@ import {
   requireObject,
   requireText,
 } from "./encode.ts";
+import { byNumber, byText, inTurn } from "../model/order.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 export async function appendOutboxEvents(
@@ -59,8 +61,14 @@ export async function getUnpublishedOutboxEvents(
   const [rows] = await unit.read([
     checkedQuery("getUnpublishedOutboxEvents", { q: "unpublishedEvents", limit }),
   ]);
-  return rows.map(toOutboxRecord);
+  return rows.toSorted(inOrder).map(toOutboxRecord);
 }
+
+/** By run and sequence, whatever their order in the line. */
+const inOrder = inTurn<Pick<OutboxEventRow, "workflowRunId" | "sequence">>(
+  byText((event) => event.workflowRunId),
+  byNumber((event) => event.sequence),
+);
 
 /** Marks in as many commits as it takes: publishing an event twice is the same as once. */
 export async function markOutboxEventsPublished(

@@ -238,6 +238,11 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "jobs.enqueue (dedupeKey)": { roundTrips: 1, rowsRead: 2, rowsWritten: 3 },
   "jobs.enqueue (dedupeKey, held)": { roundTrips: 1, rowsRead: 2, rowsWritten: 0 },
   "jobs.enqueue (concurrencyKey)": { roundTrips: 1, rowsRead: 1, rowsWritten: 2 },
+  "jobs.enqueueWhile (1, of a stage as it was seen)": {
+    roundTrips: 1,
+    rowsRead: 2,
+    rowsWritten: 3,
+  },
   "jobs.dequeueMany (1)": { roundTrips: 1, rowsRead: 15, rowsWritten: 2 },
   "jobs.dequeueMany (25)": { roundTrips: 1, rowsRead: 207, rowsWritten: 50 },
   "jobs.dequeueMany (1, of a concurrencyKey)": { roundTrips: 1, rowsRead: 27, rowsWritten: 3 },
@@ -259,7 +264,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   },
   "sweep (busy)": {
     roundTrips: 12,
-    rowsRead: 51,
+    rowsRead: 54,
     rowsWritten: 8,
     note: "A step is a look, and a commit where there is something to do; each for itself, so that none stops another.",
   },

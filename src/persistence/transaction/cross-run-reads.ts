@@ -18,7 +18,7 @@ import {
   suspendedStagePlace,
   type SuspendedStagePlace,
 } from "../../queries/index.ts";
-import type { RowRef } from "../../model/row-ref.ts";
+import { outboxEventRef, rowName, type RowRef } from "../../model/row-ref.ts";
 import { createState, type State, type TableName } from "../../model/state.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
@@ -169,8 +169,11 @@ async function events(
   const limit = Math.min(query.limit + taken, OUTBOX_READ_MAX);
   const [rows]: [OutboxEventRow[]] = await read([{ ...query, limit }]);
   const state = createState();
-  for (const row of rows) {
+  const { turns } = state.outboxEvents;
+  for (const [index, row] of rows.entries()) {
     const { workflowRunId, sequence } = row;
+    // Runs come in the order of their line.
+    if (!turns.has(workflowRunId)) turns.set(workflowRunId, index);
     if (copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
@@ -178,6 +181,9 @@ async function events(
   for (const row of copy.local.outboxEvents.all()) {
     const { workflowRunId, sequence } = row;
     if (!copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
+    const marked = copy.base.outboxEvents.get(workflowRunId, String(sequence)) !== undefined;
+    // Its run has had its turn.
+    if (marked && written.has(rowName(outboxEventRef(row)))) turns.set(workflowRunId, rows.length);
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
   return answer(state, query);
