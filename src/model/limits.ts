@@ -85,5 +85,7 @@ export const FAILURES_LOOKED_AT = 10_000;
 export const AUDIT_MAX = 100;
 /** The sweep hands a failed job over every minute; whoever has not acted on it after so long never will. */
 export const AUDIT_FAILURE_MS = 600_000;
+/** Records of commits whose own rows cannot tell what became of them are kept for so long. */
+export const COMMIT_RECORDS_KEPT_MS = 86_400_000;
 /** Failures are handed over for so long. */
 export const FAILURES_HANDED_OVER_MS = 86_400_000;

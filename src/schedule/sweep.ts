@@ -3,16 +3,15 @@
  * is found here, in the rows. Each step does a bounded part, the next tick goes on; a step that fails stops no other one; two
  * ticks at once are harmless, since every step is a conditional change or a hint.
  */
-import { type Change, type Store } from "../changes/index.ts";
+import type { Store, WakeUp } from "../changes/index.ts";
 import {
+  COMMIT_RECORDS_KEPT_MS,
   FAILURES_HANDED_OVER_MS,
-  newCommitId,
   type UnattendedStage,
   withDeadline,
 } from "../model/index.ts";
-import { type Query, type ResultsOf } from "../queries/index.ts";
+import { AutoCommit } from "../persistence/auto-commit.ts";
 import { Connection } from "../persistence/connection.ts";
-import type { WakeUp } from "../changes/index.ts";
 // By their files: the folder's index brings what needs the types of the platform.
 import type { Waker, WakeUpQueue } from "../queue/producer.ts";
 import type { DispatchSettings } from "../queue/settings.ts";
@@ -38,7 +37,6 @@ const PURGE_MS_MAX = 30_000;
 const STEP_DEADLINE_MS = 90_000;
 /** A queue that does not tell its backlog within so long does not tell it. */
 const METRICS_DEADLINE_MS = 5_000;
-const COMMITS_KEPT_MS = 86_400_000;
 
 export interface SweepOptions {
   /** Its commits send wake-ups of their own, where there is a queue. */
@@ -130,10 +128,12 @@ class Tick {
     failed: [],
   };
   readonly #options: SweepOptions;
+  readonly #unit: AutoCommit;
   readonly #connection: Connection;
 
   constructor(options: SweepOptions) {
     this.#options = options;
+    this.#unit = new AutoCommit(options.store);
     this.#connection = new Connection(options.store, { workerId: "sweep" });
   }
 
@@ -147,18 +147,20 @@ class Tick {
 
   async resumeJobs(): Promise<void> {
     if (!this.#options.resumes) return;
-    const now = await this.#now();
-    const [due] = await this.#read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
+    const now = await this.#unit.now();
+    const [due] = await this.#unit.read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
     if (due === 0) return;
-    await this.#write({ kind: "resumeJobs", limit: DISPATCHED_MAX, at: now });
+    await this.#unit.write({ changes: [{ kind: "resumeJobs", limit: DISPATCHED_MAX, at: now }] });
     this.report.resumedJobs = due;
     await this.#wake(Array.from({ length: due }, () => ({ kind: "jobs", at: null })));
   }
 
   async dispatchStages(): Promise<void> {
     if (!this.#options.resumes) return;
-    const before = await this.#now();
-    const [stages] = await this.#read([{ q: "unattendedStages", before, limit: DISPATCHED_MAX }]);
+    const before = await this.#unit.now();
+    const [stages] = await this.#unit.read([
+      { q: "unattendedStages", before, limit: DISPATCHED_MAX },
+    ]);
     if (stages.length === 0) return;
     await this.#connection.jobs.enqueueParallel(
       stages.map((stage) => ({
@@ -173,15 +175,15 @@ class Tick {
   }
 
   async findRuns(): Promise<void> {
-    const before = (await this.#now()) - this.#options.settings.runWaitsMs;
-    const [waiting] = await this.#read([{ q: "waitingRuns", before, limit: RUNS_LOOKED_AT }]);
+    const before = (await this.#unit.now()) - this.#options.settings.runWaitsMs;
+    const [waiting] = await this.#unit.read([{ q: "waitingRuns", before, limit: RUNS_LOOKED_AT }]);
     this.report.waitingRuns = waiting;
     if (waiting > 0) await this.#wake([{ kind: "runs", at: null }]);
   }
 
   async findFailures(): Promise<void> {
-    const since = (await this.#now()) - FAILURES_HANDED_OVER_MS;
-    const [failures] = await this.#read([
+    const since = (await this.#unit.now()) - FAILURES_HANDED_OVER_MS;
+    const [failures] = await this.#unit.read([
       { q: "unhandledFailures", since, limit: FAILURES_COUNTED },
     ]);
     this.report.unhandledFailures = failures.length;
@@ -189,8 +191,8 @@ class Tick {
   }
 
   async sendPermits(): Promise<void> {
-    const before = (await this.#now()) - this.#options.settings.overdueMs;
-    const [overdue] = await this.#read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
+    const before = (await this.#unit.now()) - this.#options.settings.overdueMs;
+    const [overdue] = await this.#unit.read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
     this.report.overdueJobs = overdue;
     if (overdue === 0 || this.#options.waker === null) return;
     // Those that this tick has made claimable have their permits.
@@ -217,49 +219,33 @@ class Tick {
   }
 
   async findEvents(): Promise<void> {
-    const [waiting] = await this.#read([{ q: "waitingEvents", limit: EVENTS_COUNTED }]);
+    const [waiting] = await this.#unit.read([{ q: "waitingEvents", limit: EVENTS_COUNTED }]);
     this.report.waitingEvents = waiting;
     if (waiting > 0) await this.#wake([{ kind: "outbox", at: null }]);
   }
 
   async purge(): Promise<void> {
-    const now = await this.#now();
+    const now = await this.#unit.now();
     const { keepKeysMs } = this.#options.settings;
     const keysBefore = keepKeysMs === null ? 0 : now - keepKeysMs;
-    const commitsBefore = now - COMMITS_KEPT_MS;
+    const commitsBefore = now - COMMIT_RECORDS_KEPT_MS;
     const due = { q: "expired", keysBefore, commitsBefore } as const;
     const purge = { kind: "purgeExpired", keysBefore, commitsBefore, limit: PURGED_MAX } as const;
-    let [expired] = await this.#read([due]);
+    let [expired] = await this.#unit.read([due]);
     while (expired > 0 && this.report.purged < PURGES_MAX) {
-      const at = await this.#now();
+      const at = await this.#unit.now();
       if (at - now >= PURGE_MS_MAX) break;
-      const sent = { id: newCommitId(at), guards: [], changes: [purge], reads: [due] };
-      const outcome = await this.#options.store.attempt(sent);
+      const written = await this.#unit.write({ changes: [purge], reads: () => [due] });
       this.report.purged += 1;
-      // It has no guard, and one read, whose answer is a count.
-      expired = outcome.applied ? Number(outcome.results[0]) : 0;
+      expired = written.applied ? written.results[0] : 0;
     }
-  }
-
-  #now(): Promise<number> {
-    return this.#options.store.now();
-  }
-
-  #read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    return this.#options.store.read(queries);
-  }
-
-  /** Every one of these may be applied twice without harm, so a lost answer is left to the next tick. */
-  async #write(change: Change): Promise<void> {
-    const id = newCommitId(await this.#now());
-    await this.#options.store.attempt({ id, guards: [], changes: [change], reads: [] });
   }
 
   async #wake(wakeUps: readonly WakeUp[]): Promise<number> {
     const { waker } = this.#options;
     if (waker === null) return 0;
     const wanted = wakeUps.filter(({ kind }) => waker.duties.has(kind));
-    return waker.wake(wanted, await this.#now());
+    return waker.wake(wanted, await this.#unit.now());
   }
 }
 
