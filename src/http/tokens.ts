@@ -56,7 +56,8 @@ export async function authenticate(
   let found: z.infer<typeof tokens>[number] | null = null;
   // All are compared, each in constant time: how long it takes tells nothing about which one is close.
   for (const candidate of known) {
-    if (crypto.subtle.timingSafeEqual(digest, fromHex(candidate.sha256))) found = candidate;
+    if (crypto.subtle.timingSafeEqual(digest, Uint8Array.fromHex(candidate.sha256)))
+      found = candidate;
   }
   if (found === null) throw unauthenticated("The token is not known");
   if (found.expires !== undefined && Date.parse(found.expires) < now) {
@@ -84,12 +85,6 @@ function parse(secret: string | undefined): z.infer<typeof tokens> {
 
 export function unauthenticated(message: string): HttpFault {
   return new HttpFault("UNAUTHENTICATED", message, {}, { "WWW-Authenticate": "Bearer" });
-}
-
-function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
-    Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16),
-  );
 }
 
 /** @throws FORBIDDEN that names the scopes, any one of which would do. */
