@@ -147,7 +147,7 @@ export function placeAfter<Row extends object, Place>(
 }
 
 /** @throws INVALID_ARGUMENT for anything but a cursor of ours. */
-export function placeOf<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
+export function placeIn<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
   if (text === undefined) return null;
   try {
     const bytes = Uint8Array.fromBase64(text, { alphabet: "base64url" });
@@ -212,7 +212,7 @@ export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { reado
       q: "page",
       of,
       workflowRunId,
-      after: placeOf(input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
+      after: placeIn(input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
       descending: input.order === "desc",
       limit: input.limit,
       omit: omitted(LONG_TEXT[of], fields),

@@ -26,7 +26,7 @@ import { HandlerAway, reach } from "./reach.ts";
 import { relayEvents } from "./relay.ts";
 import type { DispatchSettings } from "./settings.ts";
 import { Settler } from "./settler.ts";
-import { kindOf } from "./wake-up.ts";
+import { dutyOf } from "./wake-up.ts";
 
 /** A message, as far as it is used. */
 export interface WakeUpDelivery {
@@ -79,7 +79,7 @@ export async function consume(
   messages: readonly WakeUpDelivery[],
   options: ConsumerOptions,
 ): Promise<ConsumedBatch> {
-  const kinds = Map.groupBy(messages, ({ body }) => kindOf(body));
+  const kinds = Map.groupBy(messages, ({ body }) => dutyOf(body));
   const { duties } = options.settings;
   const part = async (kind: HandlerDuty, work: (permits: number) => Promise<void>) => {
     const permits = kinds.get(kind) ?? [];
@@ -257,7 +257,8 @@ function dutyMs({ settings }: ConsumerOptions): number {
   return Math.min(settings.handlerTimeoutMs, DUTY_MS_MAX);
 }
 
-interface Settlement {
+/** What the jobs of a batch have in common. */
+interface Batch {
   readonly consumed: ConsumedBatch;
   readonly settler: Settler;
   readonly options: ConsumerOptions;
@@ -266,7 +267,7 @@ interface Settlement {
 async function settleAs(
   outcome: Handled,
   job: DequeueResult,
-  { consumed, settler, options }: Settlement,
+  { consumed, settler, options }: Batch,
 ): Promise<void> {
   const settling = "otherwise" in outcome ? await unlessSettled(outcome, job, options) : outcome;
   if (settling === null) {

@@ -1,5 +1,5 @@
 /** Whether the handler's Worker is there, told apart from a handler that fails. */
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 
 /** A Worker that does not start within so long is away. */
 const REACH_DEADLINE_MS = 30_000;
@@ -23,8 +23,8 @@ export async function reach(
     const read = Promise.resolve(handler.handleJob);
     dispose(await withDeadline(read, deadlineMs, "Its Worker"));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new HandlerAway(`The handler could not be reached: ${message}`, { cause: error });
+    const message = `The handler could not be reached: ${messageOf(error)}`;
+    throw new HandlerAway(message, { cause: error });
   }
 }
 

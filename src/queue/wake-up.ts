@@ -20,7 +20,7 @@ const wakeUpMessage = z.object({
 export type WakeUpMessage = z.infer<typeof wakeUpMessage>;
 
 /** What a message is a permit for. Nothing else in it is looked at. */
-export function kindOf(body: unknown): HandlerDuty {
+export function dutyOf(body: unknown): HandlerDuty {
   const parsed = wakeUpMessage.safeParse(body);
   return parsed.success ? parsed.data.kind : "jobs";
 }

@@ -19,7 +19,7 @@ import {
   COMMITS_REMEMBERED,
   commitIdAt,
 } from "../model/index.ts";
-import { instantOf } from "./deleted.ts";
+import { instantOfCommit } from "./deleted.ts";
 import { changeSqlOf } from "./kinds.ts";
 import { fromRow, type Statement, statement } from "./sql.ts";
 
@@ -94,7 +94,7 @@ export function record(commitId: string): Statement[] {
     // Where no sweep runs, each new record takes two old ones with it. As the sweep does it, every deletion would read a row more.
     statement(
       `DELETE FROM "commits" WHERE "id" IN (SELECT "id" FROM "commits" WHERE "id" < ? ORDER BY "id" LIMIT 2)`,
-      commitIdAt(instantOf(commitId) - COMMIT_RECORDS_KEPT_MS),
+      commitIdAt(instantOfCommit(commitId) - COMMIT_RECORDS_KEPT_MS),
     ),
   ];
 }
@@ -146,6 +146,6 @@ function findingAt(place: Place, id: string): Statement {
     sql:
       `SELECT CASE WHEN instr("commits", ?) > 0 THEN 'applied' ` +
       `WHEN length("commits") >= ${full} AND ${oldest} >= ? THEN 'unknown' END FROM (${place.commits.sql})`,
-    params: [id, commitIdAt(instantOf(id) - CLOCK_SKEW_MS), ...place.commits.params],
+    params: [id, commitIdAt(instantOfCommit(id) - CLOCK_SKEW_MS), ...place.commits.params],
   };
 }
