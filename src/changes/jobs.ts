@@ -16,11 +16,18 @@ import {
   RESUME_JOBS_MAX,
   RETRY_EXPONENT_MAX,
 } from "../model/limits.ts";
-import { byText, compareUtf8, byNumber, descending, inTurn } from "../model/order.ts";
+import { compareUtf8 } from "../model/order.ts";
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
-import { byPoll, byResumption, findLiveJob, isLive, isResumable } from "../queries/jobs.ts";
+import {
+  byPoll,
+  byResumption,
+  byUrgency,
+  findLiveJob,
+  isLive,
+  isResumable,
+} from "../queries/jobs.ts";
 import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
 import { ADMIN, WORK, WRITE } from "./scope.ts";
 
@@ -35,12 +42,6 @@ export const retryBackoff = object({
   jitterPermille: whole({ min: 0, max: 1_000 }),
 });
 export type RetryBackoff = TypeOf<typeof retryBackoff>;
-
-const byUrgency = inTurn<JobRow>(
-  descending(byNumber((job) => job.priority)),
-  byText((job) => job.ordinal),
-  byText((job) => job.workflowRunId),
-);
 
 interface FencedKey extends JobKey {
   readonly attempt?: number | undefined;

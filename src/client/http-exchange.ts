@@ -1,5 +1,5 @@
 /** One request to the service, and its whole answer. */
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
 import { invalid } from "../persistence/encode.ts";
 
@@ -97,8 +97,8 @@ export async function exchange(
 
 /** An error of the network leaves open whether the request arrived. */
 export function unanswered(cause: unknown): ServiceError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ServiceError("UNAVAILABLE", `The service did not answer: ${reason}`, {}, cause);
+  const message = `The service did not answer: ${messageOf(cause)}`;
+  return new ServiceError("UNAVAILABLE", message, {}, cause);
 }
 
 /** The answer with all of its text. */

@@ -4,7 +4,7 @@
  * is sent is what D1 says: whoever tells of an event only makes us look.
  */
 import * as z from "zod";
-import { toOutboxRecord } from "../model/index.ts";
+import { messageOf, toOutboxRecord } from "../model/index.ts";
 import type { D1Store } from "../store/index.ts";
 import { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT, watchOf } from "./watch-protocol.ts";
 
@@ -108,7 +108,7 @@ export class Watchers {
     try {
       for (let failures = 0; ;) {
         this.#askedAgain = false;
-        const failure = await this.#sendAll().then(() => null, describe);
+        const failure = await this.#sendAll().then(() => null, messageOf);
         if (failure === null && !this.#askedAgain) {
           if (!(await this.#madeRoom())) return true;
           continue;
@@ -277,8 +277,4 @@ function deliver(
 
 function remember(socket: WebSocket, state: Attachment): void {
   socket.serializeAttachment(state);
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 /** The HTTP door: everything that the service can do, for callers that have no binding. */
 import { cors } from "hono/cors";
+import { methodNotAllowed } from "hono/method-not-allowed";
 import { secureHeaders } from "hono/secure-headers";
 import { isServiceError } from "../contract/index.ts";
 import { newCommitId, withDeadline } from "../model/index.ts";
@@ -50,6 +51,26 @@ app.use(async (context, next) => {
   console.log(logLine({ event: "wfe-http", requestId, method, path, status, caller, ms }));
 });
 app.use(secureHeaders());
+app.use(
+  methodNotAllowed({
+    app,
+    onMethodNotAllowed(context, methods) {
+      const { method, path } = context.req;
+      // HEAD is answered wherever GET is, and not told.
+      const Allow = methods
+        .filter((each) => each !== "HEAD")
+        .toSorted()
+        .join(", ");
+      const message = `${method} is not for ${path}; ${Allow} is`;
+      return problemResponse(context, {
+        code: "METHOD_NOT_ALLOWED",
+        message,
+        details: {},
+        headers: { Allow },
+      });
+    },
+  }),
+);
 
 app.get("/healthz", (context) => context.json({ status: "ok" }));
 app.get("/readyz", async (context) => {
@@ -123,22 +144,8 @@ const api = app
 describeComponents(app);
 
 app.notFound((context) => {
-  const { method, path } = context.req;
-  const allowed = methodsOf(path);
-  if (allowed.length === 0) {
-    return problemResponse(context, {
-      code: "NO_SUCH_ROUTE",
-      message: `There is nothing at ${path}`,
-      details: {},
-    });
-  }
-  const Allow = allowed.join(", ");
-  return problemResponse(context, {
-    code: "METHOD_NOT_ALLOWED",
-    message: `${method} is not for ${path}; ${Allow} is`,
-    details: {},
-    headers: { Allow },
-  });
+  const message = `There is nothing at ${context.req.path}`;
+  return problemResponse(context, { code: "NO_SUCH_ROUTE", message, details: {} });
 });
 app.onError((error, context) => problemResponse(context, toldOf(error)));
 
@@ -150,15 +157,6 @@ function configured<T>(open: () => T): T {
     if (!isServiceError(error) || error.code !== "INVALID_ARGUMENT") throw error;
     throw new HttpFault("NOT_CONFIGURED", error.message, { ...error.details });
   }
-}
-
-/** The methods that there are at a path. */
-function methodsOf(path: string): string[] {
-  const routes = app.routes.filter(({ method, path: pattern }) => {
-    if (method === "ALL" || pattern.includes("*")) return false;
-    return new RegExp(`^${pattern.replace(/:\w+/g, "[^/]+")}$`).test(path);
-  });
-  return [...new Set(routes.map(({ method }) => method))].toSorted();
 }
 
 let cached: ReturnType<typeof documentOf> | null = null;

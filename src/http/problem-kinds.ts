@@ -211,6 +211,6 @@ export const BESIDE_OPERATIONS = [
 export type ProblemStatus = (typeof PROBLEM_KINDS)[ProblemCode]["status"];
 
 /** The same, where it does not matter which code it is. */
-export function kindOf(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
+export function problemKind(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
   return PROBLEM_KINDS[code];
 }

@@ -80,7 +80,7 @@ let last: { readonly secret: string | undefined; readonly tokens: readonly Token
 function tokensOf(secret: string | undefined): readonly Token[] {
   if (last !== null && last.secret === secret) return last.tokens;
   const parsed = parse(secret).map(({ name, sha256, scopes, expires }) => ({
-    digest: fromHex(sha256),
+    digest: Uint8Array.fromHex(sha256),
     expires: expires === undefined ? Infinity : Date.parse(expires),
     caller: { name, scopes: withImplied(scopes) },
   }));
@@ -107,12 +107,6 @@ function parse(secret: string | undefined): z.infer<typeof tokens> {
 
 export function unauthenticated(message: string): HttpFault {
   return new HttpFault("UNAUTHENTICATED", message, {}, { "WWW-Authenticate": "Bearer" });
-}
-
-function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
-    Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16),
-  );
 }
 
 /** @throws FORBIDDEN that names the scopes, any one of which would do. */

@@ -115,3 +115,5 @@ export const AUDIT_UNPOLLED_MS = 600_000;
 /** A failure is handed over again after a pause as long as it is old, between these two. */
 export const HAND_OVER_MIN_MS = 60_000;
 export const HAND_OVER_MAX_MS = 3_600_000;
+/** Records of commits whose own rows cannot tell what became of them are kept for so long. */
+export const COMMIT_RECORDS_KEPT_MS = 86_400_000;

@@ -9,7 +9,7 @@ import {
   KEY_BYTES_MAX,
   unsignedZero,
 } from "../model/index.ts";
-import { allPages, pageOf, type QueryOf } from "../queries/index.ts";
+import { allPages, fullPage, type QueryOf } from "../queries/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
@@ -78,7 +78,7 @@ export class AICalls implements FlushableAICallLogger {
       const row = { ...call, batchId, ordinal: "0", createdAt: now };
       checkedChanges("logBatchResults", [{ kind: "recordAiCall", row }]);
       const requestId = requestIdOf(result, call);
-      const place = requestId === null ? await digestOf(call) : await placeOf(requestId);
+      const place = requestId === null ? await digestOf(call) : await ordinalOf(requestId);
       const occurrence = occurrences.get(place) ?? 0;
       occurrences.set(place, occurrence + 1);
       if (requestId !== null && occurrence > 0) continue;
@@ -109,7 +109,7 @@ export class AICalls implements FlushableAICallLogger {
           after,
         }),
       ]);
-      return pageOf(page, ({ topic, modelKey }) => ({ topic, modelKey }));
+      return fullPage(page, ({ topic, modelKey }) => ({ topic, modelKey }));
     });
     return statsOf(totals);
   }
@@ -121,7 +121,7 @@ export async function recordAiCall(unit: UnitOfWork, call: CreateAICallInput): P
   const encoded = encodeCall(requireObject("logCall", call));
   const batchId = batchIdOf(call, encoded);
   const requestId = batchId === "" ? null : requestIdOf(call, encoded);
-  const ordinal = requestId === null ? unit.ordinal(now) : await placeOf(requestId);
+  const ordinal = requestId === null ? unit.ordinal(now) : await ordinalOf(requestId);
   const row = { ...encoded, batchId, ordinal, createdAt: now };
   await unit.write({ changes: checkedChanges("logCall", [{ kind: "recordAiCall", row }]) });
 }
@@ -189,7 +189,7 @@ async function digestOf(call: EncodedCall): Promise<string> {
  * The place of a request's result in its batch. It is shorter than the place made from a content,
  * so the two never meet.
  */
-async function placeOf(requestId: string): Promise<string> {
+async function ordinalOf(requestId: string): Promise<string> {
   return digest(["request", requestId]);
 }
 

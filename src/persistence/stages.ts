@@ -15,7 +15,7 @@ import {
 } from "../model/index.ts";
 import {
   allPages,
-  pageOf,
+  fullPage,
   type QueryOf,
   suspendedStagePlace,
   type SuspendedStagePlace,
@@ -231,7 +231,7 @@ export async function getSuspendedStages(
   const before = encodeInstant(beforeDate, "beforeDate");
   const rows = await allPages(async (after: SuspendedStagePlace | null) => {
     const [page] = await unit.read([{ q: "suspendedStages", before, after }]);
-    return pageOf(page, suspendedStagePlace);
+    return fullPage(page, suspendedStagePlace);
   });
   return rows.map(toStageRecord);
 }

@@ -1,6 +1,6 @@
 /** Jobs that wait to be polled. */
 import { joinId } from "../model/index.ts";
-import { allPages, pageOf, suspendedJobPlace, type SuspendedJobPlace } from "../queries/index.ts";
+import { allPages, fullPage, suspendedJobPlace, type SuspendedJobPlace } from "../queries/index.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** All SUSPENDED jobs whose nextPollAt has come, page by page. */
@@ -10,7 +10,7 @@ export async function suspendedJobsDue(
   const now = await direct.now();
   const rows = await allPages(async (after: SuspendedJobPlace | null) => {
     const [page] = await direct.read([{ q: "suspendedJobs", now, after }]);
-    return pageOf(page, suspendedJobPlace);
+    return fullPage(page, suspendedJobPlace);
   });
   return rows.map((row) => ({
     jobId: joinId(row.workflowRunId, row.ordinal),

@@ -22,7 +22,8 @@ const byKey: Compare<Key> = inTurn(
   byText((job) => job.ordinal),
 );
 
-const byUrgency = inTurn<JobRow>(
+/** The order in which due jobs are claimed. */
+export const byUrgency = inTurn<JobRow>(
   descending(byNumber((job) => job.priority)),
   byText((job) => job.ordinal),
   byText((job) => job.workflowRunId),

@@ -8,7 +8,7 @@ export interface Page<Row, Place> {
 }
 
 /** A page of up to PAGE_ROWS rows: there may be more behind a full one. */
-export function pageOf<Row, Place>(
+export function fullPage<Row, Place>(
   rows: readonly Row[],
   placeOf: (last: Row) => Place,
 ): Page<Row, Place> {

@@ -21,7 +21,7 @@ import { HandlerAway, hasMethod, reach } from "./reach.ts";
 import { relayEvents } from "./relay.ts";
 import type { DispatchSettings } from "./settings.ts";
 import { Settler } from "./settler.ts";
-import { kindOf } from "./wake-up.ts";
+import { dutyOf } from "./wake-up.ts";
 
 /** A message, as far as it is used. */
 export interface WakeUpDelivery {
@@ -86,7 +86,7 @@ export async function consume(
   options: ConsumerOptions,
 ): Promise<ConsumedBatch> {
   const { handler } = options;
-  const kinds = Map.groupBy(messages, ({ body }) => kindOf(body));
+  const kinds = Map.groupBy(messages, ({ body }) => dutyOf(body));
   const part = async (
     kind: WakeUpKind,
     work: (permits: number, called: Called) => Promise<void>,
@@ -292,7 +292,8 @@ function dutyMs({ settings }: ConsumerOptions): number {
   return Math.min(settings.handlerTimeoutMs, DUTY_MS_MAX);
 }
 
-interface Settlement {
+/** What the jobs of a batch have in common. */
+interface Batch {
   readonly consumed: ConsumedBatch;
   readonly settler: Settler;
   readonly options: Called;
@@ -301,7 +302,7 @@ interface Settlement {
 async function settleAs(
   outcome: Handled,
   job: DequeueResult,
-  { consumed, settler, options }: Settlement,
+  { consumed, settler, options }: Batch,
 ): Promise<void> {
   const settling = "otherwise" in outcome ? await unlessSettled(outcome, job, options) : outcome;
   if (settling === null) {

@@ -1,6 +1,6 @@
 /** Whether the handler's Worker is there, told apart from a handler that fails. */
 import type { JobHandler } from "../contract/index.ts";
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 
 /** A Worker that does not start within so long is away. */
 const REACH_DEADLINE_MS = 30_000;
@@ -50,8 +50,8 @@ export async function reach(
     dispose(found);
     return found;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new HandlerAway(`The handler could not be reached: ${message}`, { cause: error });
+    const message = `The handler could not be reached: ${messageOf(error)}`;
+    throw new HandlerAway(message, { cause: error });
   }
 }
 

@@ -25,7 +25,7 @@ const wakeUpMessage = z.object({
 export type WakeUpMessage = z.infer<typeof wakeUpMessage>;
 
 /** What a message is a permit for. Nothing else in it is looked at. */
-export function kindOf(body: unknown): WakeUpKind {
+export function dutyOf(body: unknown): WakeUpKind {
   const parsed = wakeUpMessage.safeParse(body);
   return parsed.success ? parsed.data.kind : "jobs";
 }

@@ -5,9 +5,14 @@
  */
 import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
 import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
-import { newCommitId, type UnattendedStage, unpolledAt, withDeadline } from "../model/index.ts";
+import {
+  COMMIT_RECORDS_KEPT_MS,
+  type UnattendedStage,
+  unpolledAt,
+  withDeadline,
+} from "../model/index.ts";
+import { AutoCommit } from "../persistence/auto-commit.ts";
 import { Connection } from "../persistence/connection.ts";
-import { type Query, type ResultsOf } from "../queries/index.ts";
 // By their files: the folder's index brings what needs the types of the platform.
 import type { ConsumersHandler } from "../queue/consumer.ts";
 import { putBack } from "../queue/hand-over.ts";
@@ -43,7 +48,6 @@ const PURGE_MS_MAX = 30_000;
 const STEP_DEADLINE_MS = 90_000;
 /** A queue that does not tell its backlog within so long does not tell it. */
 const METRICS_DEADLINE_MS = 5_000;
-const COMMITS_KEPT_MS = 86_400_000;
 
 export interface SweepOptions {
   /** Its commits send wake-ups of their own, where there is a queue. */
@@ -135,10 +139,12 @@ class Tick {
     failed: [],
   };
   readonly #options: SweepOptions;
+  readonly #unit: AutoCommit;
   readonly #connection: Connection;
 
   constructor(options: SweepOptions) {
     this.#options = options;
+    this.#unit = new AutoCommit(options.store);
     this.#connection = new Connection(options.store, { workerId: "sweep" });
   }
 
@@ -152,8 +158,8 @@ class Tick {
 
   async resumeJobs(): Promise<void> {
     if (this.#options.handler === null) return;
-    const now = await this.#now();
-    const [due] = await this.#read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
+    const now = await this.#unit.now();
+    const [due] = await this.#unit.read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
     if (due === 0) return;
     await this.#write([{ kind: "resumeJobs", limit: DISPATCHED_MAX, at: now }]);
     this.report.resumedJobs = due;
@@ -162,10 +168,12 @@ class Tick {
 
   async dispatchStages(): Promise<void> {
     if (this.#options.handler === null) return;
-    const now = await this.#now();
+    const now = await this.#unit.now();
     // What is finished leaves its line as it is looked at, and everything else goes to its end.
     for (let page = 0; page < STAGE_PAGES_MAX; page += 1) {
-      const [stages] = await this.#read([{ q: "unattendedStages", now, limit: STAGES_LOOKED_AT }]);
+      const [stages] = await this.#unit.read([
+        { q: "unattendedStages", now, limit: STAGES_LOOKED_AT },
+      ]);
       for (let start = 0; start < stages.length; start += DISPATCHED_MAX) {
         await this.#dispatch(stages.slice(start, start + DISPATCHED_MAX));
       }
@@ -188,16 +196,16 @@ class Tick {
   }
 
   async findRuns(): Promise<void> {
-    const before = (await this.#now()) - this.#options.settings.runWaitsMs;
-    const [waiting] = await this.#read([{ q: "waitingRuns", before, limit: RUNS_COUNTED }]);
+    const before = (await this.#unit.now()) - this.#options.settings.runWaitsMs;
+    const [waiting] = await this.#unit.read([{ q: "waitingRuns", before, limit: RUNS_COUNTED }]);
     this.report.waitingRuns = waiting;
     if (waiting > 0) await this.#wakeFor("claimRuns", { kind: "runs", at: null });
   }
 
   async findFailures(): Promise<void> {
-    const now = await this.#now();
+    const now = await this.#unit.now();
     for (let page = 0; page < FAILURE_PAGES_MAX; page += 1) {
-      const [failures] = await this.#read([
+      const [failures] = await this.#unit.read([
         { q: "unhandledFailures", now, limit: FAILURES_LOOKED_AT },
       ]);
       const open = failures.filter(({ state }) => state === "open");
@@ -214,8 +222,8 @@ class Tick {
   }
 
   async sendPermits(): Promise<void> {
-    const before = (await this.#now()) - this.#options.settings.overdueMs;
-    const [overdue] = await this.#read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
+    const before = (await this.#unit.now()) - this.#options.settings.overdueMs;
+    const [overdue] = await this.#unit.read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
     this.report.overdueJobs = overdue;
     if (overdue === 0 || this.#options.waker === null) return;
     // Those that this tick has made claimable have their permits.
@@ -242,43 +250,31 @@ class Tick {
   }
 
   async findEvents(): Promise<void> {
-    const [waiting] = await this.#read([{ q: "waitingEvents", limit: EVENTS_COUNTED }]);
+    const [waiting] = await this.#unit.read([{ q: "waitingEvents", limit: EVENTS_COUNTED }]);
     this.report.waitingEvents = waiting;
     if (waiting > 0) await this.#wakeFor("publishEvents", { kind: "outbox", at: null });
   }
 
   async purge(): Promise<void> {
-    const now = await this.#now();
+    const now = await this.#unit.now();
     const { keepKeysMs } = this.#options.settings;
     const keysBefore = keepKeysMs === null ? 0 : now - keepKeysMs;
-    const commitsBefore = now - COMMITS_KEPT_MS;
+    const commitsBefore = now - COMMIT_RECORDS_KEPT_MS;
     const due = { q: "expired", keysBefore, commitsBefore } as const;
     const purge = { kind: "purgeExpired", keysBefore, commitsBefore, limit: PURGED_MAX } as const;
-    let [expired] = await this.#read([due]);
+    let [expired] = await this.#unit.read([due]);
     while (expired > 0 && this.report.purged < PURGES_MAX) {
-      const at = await this.#now();
+      const at = await this.#unit.now();
       if (at - now >= PURGE_MS_MAX) break;
-      const sent = { id: newCommitId(at), guards: [], changes: [purge], reads: [due] };
-      const outcome = await this.#options.store.attempt(sent);
+      const written = await this.#unit.write({ changes: [purge], reads: () => [due] });
       this.report.purged += 1;
-      // It has no guard, and one read, whose answer is a count.
-      expired = outcome.applied ? Number(outcome.results[0]) : 0;
+      expired = written.applied ? written.results[0] : 0;
     }
-  }
-
-  #now(): Promise<number> {
-    return this.#options.store.now();
-  }
-
-  #read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    return this.#options.store.read(queries);
   }
 
   /** Every one of these may be applied twice without harm, so a lost answer is left to the next tick. */
   async #write(changes: readonly Change[]): Promise<void> {
-    if (changes.length === 0) return;
-    const id = newCommitId(await this.#now());
-    await this.#options.store.attempt({ id, guards: [], changes, reads: [] });
+    if (changes.length > 0) await this.#unit.write({ changes });
   }
 
   /** Wakes the handler for what it has a method for. One that cannot be asked is woken: the message waits for it. */
@@ -291,7 +287,7 @@ class Tick {
 
   async #wake(wakeUps: readonly WakeUp[]): Promise<number> {
     const { waker } = this.#options;
-    return waker === null ? 0 : waker.wake(wakeUps, await this.#now());
+    return waker === null ? 0 : waker.wake(wakeUps, await this.#unit.now());
   }
 }
 

@@ -32,10 +32,10 @@ export function rememberDeleted(
 
 /** The oldest commit id that may still be asked for while this commit lands. */
 function oldestAsked(commitId: string): string {
-  return commitIdAt(instantOf(commitId) - ASKED_WITHIN_MS);
+  return commitIdAt(instantOfCommit(commitId) - ASKED_WITHIN_MS);
 }
 
 /** The instant that a commit id begins with. */
-export function instantOf(commitId: string): number {
+export function instantOfCommit(commitId: string): number {
   return Number.parseInt(commitId.slice(0, 9), 36);
 }

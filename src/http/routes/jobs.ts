@@ -12,7 +12,7 @@ import {
   pageOf,
   pageOfRun,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import {
@@ -152,7 +152,7 @@ export const jobs = newRouter()
       ordinal: ordinalText,
     });
     const now = await store.now();
-    const after = placeOf(cursor, place);
+    const after = placeIn(cursor, place);
     const [rows] = await store.read([{ q: "suspendedJobs", now, after, limit }]);
     const next = placeAfter(rows, { rows: limit }, suspendedJobPlace);
     const toItem = (row: (typeof rows)[number]) => {

@@ -20,7 +20,7 @@ import {
   page,
   pageOf,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { HttpFault, notFound } from "../problem.ts";
@@ -217,7 +217,7 @@ export const runs = newRouter()
       checkedQuery("listRuns", {
         q: "runs",
         filters: wanted,
-        after: placeOf(cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
+        after: placeIn(cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
         descending: direction === "desc",
         limit,
         omit: omitted(LONG_TEXT.runs, fields),
@@ -230,7 +230,7 @@ export const runs = newRouter()
   .openapi(stuckRuns, async (context) => {
     const { limit, cursor, fields, since } = context.req.valid("query");
     const { store } = context.var;
-    const after = placeOf(cursor, z.object({ updatedAt: z.int(), ordinal: ordinalText }));
+    const after = placeIn(cursor, z.object({ updatedAt: z.int(), ordinal: ordinalText }));
     const now = await store.now();
     const [rows] = await store.read([
       { q: "stuckRuns", since: since.getTime(), now, after, limit },

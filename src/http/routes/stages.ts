@@ -13,7 +13,7 @@ import {
   page,
   pageOf,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { notFound } from "../problem.ts";
@@ -222,7 +222,7 @@ export const stages = newRouter()
       workflowRunId: z.string().min(1),
       stageId: z.string().min(1),
     });
-    const after = placeOf(cursor, place);
+    const after = placeIn(cursor, place);
     const [rows] = await context.var.store.read([
       { q: "suspendedStages", before: before.getTime(), after, limit },
     ]);
@@ -251,7 +251,7 @@ export const stages = newRouter()
         withoutNextPoll: false,
         descending: query.order === "desc",
         limit,
-        after: placeOf(query.cursor, place),
+        after: placeIn(query.cursor, place),
         omit: omitted(LONG_TEXT.stages, fields),
         bytesMax: PAGE_BYTES_MAX,
       }),

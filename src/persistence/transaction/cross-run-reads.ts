@@ -9,7 +9,7 @@ import {
   type AnyResult,
   kindOfQuery,
   OUTBOX_READ_MAX,
-  pageOf,
+  fullPage,
   type Query,
   type QueryOf,
   type ResultsOf,
@@ -147,7 +147,7 @@ async function suspendedStages(
   if (query.after !== null) return [];
   const stored = await allPages(async (after: SuspendedStagePlace | null) => {
     const [page] = await read([{ ...query, after }]);
-    return pageOf(page, suspendedStagePlace);
+    return fullPage(page, suspendedStagePlace);
   });
   const rows = stored.filter(
     ({ workflowRunId, stageId }) => !copy.holds({ of: "stage", workflowRunId, stageId }),
