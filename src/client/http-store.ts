@@ -128,6 +128,6 @@ function listOf(results: unknown, length: number, what: string): AnyResult[] {
 
 /** An answer that this client cannot read. It says nothing of what was done. */
 function unexpected(what: string, cause?: unknown): ServiceError {
-  const message = `${what}: the answer is not the service's, or not the whole of it`;
+  const message = `${what}: the answer is not the service's, or is incomplete`;
   return new ServiceError("UNAVAILABLE", message, {}, cause);
 }

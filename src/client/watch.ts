@@ -97,7 +97,7 @@ function recordOf(data: string): OutboxRecord {
   } catch (error) {
     cause = error;
   }
-  const message = "What came as an event is not the service's, or not the whole of it";
+  const message = "An event is not the service's, or is incomplete";
   throw new ServiceError("UNAVAILABLE", message, {}, cause);
 }
 

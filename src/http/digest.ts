@@ -1,4 +1,7 @@
-/** SHA-256 of a text as hex. Lone surrogates count as themselves: texts that differ have digests that differ. */
+/**
+ * SHA-256 of a text as hex. Lone surrogates count as themselves, so that different texts have
+ * different digests.
+ */
 export async function digestOf(text: string): Promise<string> {
   const bytes = text.isWellFormed()
     ? new TextEncoder().encode(text)

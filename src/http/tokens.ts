@@ -1,6 +1,7 @@
 /**
- * Bearer tokens. The secret `API_TOKENS` holds a JSON list of them, hashed, so that whoever reads it learns none; several at a
- * time, so that one can be replaced while the other still works.
+ * Bearer tokens. The secret `API_TOKENS` holds a JSON list of their hashes, so that reading it
+ * gives no token away. There may be several at a time, so that one can be replaced while the other
+ * still works.
  */
 import * as z from "zod";
 import {
@@ -17,7 +18,7 @@ import { HttpFault } from "./problem.ts";
 const tokens = z
   .array(
     z.strictObject({
-      /** Tells in the access log who it was. */
+      /** Names the caller in the access log. */
       name: z
         .string()
         .min(1)
@@ -36,6 +37,7 @@ const tokens = z
   .min(1)
   .max(100);
 
+/** Who calls, and what it may do. */
 export interface Caller {
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
@@ -46,7 +48,8 @@ const HOW =
 
 /**
  * The caller whose token this is.
- * @throws NOT_CONFIGURED without tokens; UNAUTHENTICATED for a token that is missing, unknown or expired.
+ * @throws NOT_CONFIGURED without tokens; UNAUTHENTICATED for a token that is missing, unknown or
+ * expired.
  */
 export async function authenticate(
   secret: string | undefined,
@@ -116,7 +119,7 @@ export function requireAnyOf(caller: Caller, needed: AnyOf): void {
   throw new HttpFault("FORBIDDEN", `The token ${caller.name} lacks the scope ${scope}`, { scope });
 }
 
-/** @throws FORBIDDEN that names what lacks a scope, and the scope. */
+/** @throws FORBIDDEN with what lacks a scope, and the scope. */
 export function requireNoLack({ name }: Caller, lack: Lack | null): void {
   if (lack === null) return;
   const { act, needs } = lack;

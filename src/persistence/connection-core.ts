@@ -74,9 +74,9 @@ export interface Running {
  * which could undo what has nothing to do with it. So it is refused.
  */
 const WHOSE =
-  "A transaction of this connection is open, and where there is no AsyncLocalStorage nobody can tell whether this call belongs to it. " +
+  "A transaction of this connection is open, and without AsyncLocalStorage nobody can tell whether this call belongs to it. " +
   "In the callback use tx, and tx.withTransaction to nest; jobs cannot join a transaction here. " +
-  "For what has nothing to do with it, open another connection, or wait until the transaction has ended";
+  "For calls outside the transaction, open another connection, or wait until the transaction has ended";
 
 /**
  * A transaction inside a transaction is part of it: it is committed, or not, with the outer one.

@@ -39,6 +39,7 @@ export function selectArtifacts(query: QueryOf<"artifacts">): Statement {
   return statement(`${SELECT} WHERE "workflow_run_id" = ? ORDER BY "key"`, query.workflowRunId);
 }
 
+/** Changes that replace the same columns share a statement. */
 export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], commitId: string) {
   const commits = remembering(commitId, `"artifacts"."commits"`);
   const linked = `CASE WHEN src."link_stage_id" IS NULL THEN src."workflow_stage_id" ELSE (SELECT "id" FROM "stages" WHERE "stages"."workflow_run_id" = src."workflow_run_id" AND "stages"."stage_id" = src."link_stage_id") END`;
@@ -65,6 +66,7 @@ export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], comm
   return statements;
 }
 
+/** The row's memory is handed on first. */
 export function deleteArtifacts(changes: readonly ChangeOf<"deleteArtifact">[], commitId: string) {
   return changes.flatMap(({ workflowRunId, key }) => [
     rememberDeleted(commitId, artifactRef({ workflowRunId, key })),

@@ -1,7 +1,8 @@
 /**
- * What a deleted row knew. A row remembers the commits that wrote it, so that a commit whose answer was
- * lost can find out what became of it. When the row goes, that memory moves to the table `commits`, as far
- * as someone may still ask: a caller settles a lost answer within seconds, or within minutes when everything stalls: 60 s for the attempt, and four times as long to settle.
+ * What a deleted row knew. A row remembers the commits that wrote it, so that a commit whose answer
+ * was lost can find out what became of it. When the row is deleted, its memory moves to the table
+ * `commits`, as far back as a caller may still ask. A caller settles a lost answer within seconds;
+ * when everything stalls, within minutes: 60 s for the attempt, and four times 60 s to settle.
  */
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
@@ -9,8 +10,13 @@ import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
 import { column, type Statement } from "./sql.ts";
 
+/** Older commits are asked for by nobody any more. */
 const ASKED_WITHIN_MS = 360_000;
 
+/**
+ * Copies the memory of a row that is about to be deleted. Costs a row written for each commit of
+ * the last six minutes.
+ */
 export function rememberDeleted(
   commitId: string,
   { table, part, key }: RowRef<"stages" | "artifacts" | "idempotencyKeys">,
@@ -30,7 +36,7 @@ export function rememberDeleted(
   };
 }
 
-/** The oldest commit id that may still be asked for while this commit lands. */
+/** The oldest commit id that a caller may still ask for when this commit lands. */
 function oldestAsked(commitId: string): string {
   return commitIdAt(instantOfCommit(commitId) - ASKED_WITHIN_MS);
 }

@@ -18,6 +18,10 @@ export function selectJobs(query: QueryOf<"jobs">): Statement {
   return statement(`${SELECT} WHERE "workflow_run_id" = ? ORDER BY "ordinal"`, query.workflowRunId);
 }
 
+/**
+ * A job that was just claimed is RUNNING, locked since then, and nobody has written it after the
+ * claim.
+ */
 export function selectClaimedJobs(query: QueryOf<"claimedJobs">): Statement {
   return statement(
     `${SELECT} INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" >= ? AND ${tokenSql(`"commits"`)} = ? ORDER BY "priority" DESC, "ordinal", "workflow_run_id"`,
@@ -33,6 +37,7 @@ export function selectLiveJob({ dedupeKey }: QueryOf<"liveJob">): Statement {
   );
 }
 
+/** Each job once, however often it is named. */
 export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement {
   const unique = new Map(
     keys.map(({ workflowRunId, ordinal }) => [
@@ -71,7 +76,10 @@ const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "
 const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT CAST(?2 AS INTEGER)`;
 const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM (${READY_KEYED}) UNION ALL SELECT * FROM (${DELAYED})) LIMIT CAST(?2 AS INTEGER)`;
 
-/** PENDING jobs of each index, up to the limit. By a clock that is behind, ready ones may be due later, too. */
+/**
+ * PENDING jobs of each index, up to the limit. A clock that is behind may find ready jobs due
+ * later, too.
+ */
 const PENDING = [
   `"jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL`,
   `"jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL`,
@@ -94,6 +102,7 @@ export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): St
   );
 }
 
+/** Each count reads at most JOB_STATS_MAX entries of an index. */
 export function selectJobStats({ now, failedSince }: QueryOf<"jobStats">): Statement {
   const counted = (index: string, where: string) =>
     `(SELECT count(*) FROM (SELECT 1 FROM "jobs" INDEXED BY "${index}" WHERE ${where} LIMIT CAST(?2 AS INTEGER)))`;
@@ -152,6 +161,7 @@ const LEFT =
   `OR EXISTS (SELECT 1 FROM "stages" AS other WHERE other."workflow_run_id" = job."workflow_run_id" AND +other."status" = 'SUSPENDED' AND +other."next_poll_at" IS NOT NULL) THEN 'busy' ` +
   `ELSE 'open' END`;
 
+/** The unary plus keeps D1 on the way over the failed jobs, whatever its statistics say. */
 export function selectUnhandledFailures(query: QueryOf<"unhandledFailures">): Statement {
   const columns = [
     "workflowRunId",

@@ -37,16 +37,17 @@ class Params {
   }
 }
 
-/** A walk along an index: which rows, in which order, at most how many. */
+/** A walk along an index: which rows, in which order, how many at most. */
 interface Walk {
   readonly query: RunsQuery;
   readonly params: Params;
-  /** Of created_at and ordinal, or of their copies beside an annotation. */
+  /** Conditions on created_at and ordinal, or on their copies beside an annotation. */
   readonly range: string;
   readonly order: string;
   readonly most: string;
 }
 
+/** One statement for each leading filter; its plan never depends on D1's statistics. */
 export function selectRuns(query: RunsQuery): Statement {
   const { filters } = query;
   const params = new Params();
@@ -79,8 +80,9 @@ export function selectRuns(query: RunsQuery): Statement {
 }
 
 /**
- * A walk begins at one place: SQLite takes one lower and one upper bound into an index, and would read whatever is between a second one and
- * the first. So of the place after which a page begins and the instant at which the range does, only the later in the walk is asked for.
+ * Where the walk begins and ends. SQLite takes one lower and one upper bound into an index; with a
+ * second one it would read all that lies between. So of the place after which a page begins and the
+ * instant at which the range begins, only the one that is later in the walk becomes a condition.
  */
 function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "order"> {
   const { descending, filters } = query;
@@ -112,6 +114,7 @@ function alongRuns({ range, order, most }: Walk, by: By, value: string): string 
 
 const PLACE = `"id", "created_at", "ordinal"`;
 
+/** FROM, with the runs that have the annotation. */
 function alongAnnotated({ query, params, range, order, most }: Walk): string {
   const { key = "", value = "" } = query.filters.annotation ?? {};
   return `FROM (SELECT *, "workflow_run_id" AS "id" FROM "annotated_runs") WHERE "key" = ${params.add(key)} AND "value" = ${params.add(value)}${range} ORDER BY ${order} LIMIT ${most}`;
@@ -127,18 +130,20 @@ function merged(walk: Walk, parts: string, by: By, condition: string): string {
   );
 }
 
+/** FROM, with all runs by age: the index of statuses gives those of each status. */
 function alongAll(walk: Walk, condition = "true"): string {
   return merged(walk, `json_each('${STATUSES}')`, "status", condition);
 }
 
 const NEXT_NAME = `SELECT "workflow_name" FROM "runs" INDEXED BY "runs_name_idx"`;
-/** The distinct names, one seek each; NULL behind the last. */
+/** The distinct names of runs, found by one seek each; NULL after the last. */
 const NAMES =
   `names("value") AS (SELECT (${NEXT_NAME} ORDER BY "workflow_name" LIMIT 1) UNION ALL ` +
   `SELECT (${NEXT_NAME} WHERE "workflow_name" > names."value" ORDER BY "workflow_name" LIMIT 1) FROM names WHERE names."value" IS NOT NULL LIMIT ${RUN_NAMES_MAX + 2})`;
+/** Whether there are few names. */
 const FEW = `(SELECT count("value") FROM names) <= ${RUN_NAMES_MAX}`;
 
-/** The runs of the walk, all of them. */
+/** All runs of the walk. */
 function looked({ query, params, order }: Walk, along: string): Statement {
   const inOrder = order.replaceAll(/"\w+"/g, (name) => `looked.${name}`);
   const bytes = bytesOf(query);
@@ -155,7 +160,7 @@ function looked({ query, params, order }: Walk, along: string): Statement {
   };
 }
 
-/** The SQL of what a run adds to a page's bytes; null where nobody counts them. */
+/** The SQL of the bytes that a run adds to a page; null when they are not counted. */
 function bytesOf({ bytesMax, omit }: RunsQuery): string | null {
   return bytesMax === undefined ? null : longTextSql("runs", omit, "runs");
 }
@@ -164,7 +169,10 @@ function withinSql({ bytesMax = 0 }: RunsQuery, params: Params): string {
   return `"before" < ${params.add(bytesMax)}`;
 }
 
-/** Among few names those that contain the text, and how many runs are looked at: {@link runsOfNames}. */
+/**
+ * If names are few: those that contain the text, and how many runs of each are looked at ({@link
+ * runsOfNames}).
+ */
 function namesThatContain(text: string, limit: string): string {
   return (
     `found("value") AS (SELECT "value" FROM names WHERE "value" IS NOT NULL AND instr(lower("value"), lower(${text})) > 0 AND ${FEW}), ` +
@@ -172,15 +180,18 @@ function namesThatContain(text: string, limit: string): string {
   );
 }
 
-/** The runs of few names; among many names the runs are walked, and each is asked for its name. */
+/**
+ * If names are few, the runs of those found; otherwise all runs, each of which is asked for its
+ * name.
+ */
 function amongNames(walk: Walk): string {
   const ofNames = merged(walk, "found", "workflowName", "true");
   return `FROM (SELECT * ${ofNames} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
 }
 
 /**
- * The runs of the walk that satisfy the conditions, the first `limit`; and the last run that was looked at if the walk went as far as it
- * may, so that a page can tell where to go on.
+ * The runs of the walk that pass the conditions, the first `limit`; and if the walk went as far as
+ * it may, the last run that was looked at, by which a page says where to go on.
  */
 function judged(
   { query, params, order, most }: Walk,
@@ -219,13 +230,19 @@ function conditionsOf(filters: RunFilters, params: Params): string {
 
 /** A row of {@link selectRuns}. */
 export interface FoundRun extends RunRow {
-  /** 1, or 0 for the last run that was looked at. */
+  /** 1; 0 for the last run that was looked at and does not pass. */
   readonly answered: number;
-  /** 1 for the last run of a walk that went as far as it may; absent where all that are looked at are answered. */
+  /**
+   * 1 for the last run of a walk that went as far as it may. Absent where every run that is looked
+   * at is answered.
+   */
   readonly stopped?: number;
 }
 
-/** The page: the runs that are answered; `next` from the last of them, or from the last that was looked at. */
+/**
+ * The runs that are answered. `next` is the last of them if the page is full, or the last run that
+ * was looked at.
+ */
 export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPage {
   const { limit, omit, bytesMax = Infinity } = query;
   const rows = found

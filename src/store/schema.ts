@@ -1,10 +1,11 @@
 /**
- * The tables: the one source of their columns and of the typed rows. `migrations/` is made from it with
- * drizzle-kit and then told what Drizzle cannot say (WITHOUT ROWID); a test holds the two together.
- * docs/schema.md tells who writes what, and which query each index serves.
+ * The tables: the one source of their columns and of the typed rows. drizzle-kit makes
+ * `migrations/` from it, and what Drizzle cannot say (WITHOUT ROWID) is added by hand; a test holds
+ * the two together. docs/schema.md says what writes each table, and which query each index serves.
  *
- * Every index costs a row written per change of its columns ($1 per million), every scan is forbidden;
- * so primary keys begin with the run, and secondary indexes hold live rows only, as far as possible.
+ * Every index costs a row written for each change of its columns ($1 per million), and no query may
+ * scan. So primary keys begin with the run, and secondary indexes hold only live rows where that is
+ * possible.
  */
 import { sql } from "drizzle-orm";
 import {
@@ -28,16 +29,18 @@ import type { FoundBy } from "../queries/index.ts";
 
 const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
 
+/** A property's name as a column's. */
 export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** Refuses a row that production D1 could not hold; local D1 would take it. */
+/** Refuses a row that D1 in production could not hold; local D1 would take it. */
 function rowFits(table: LongTextTable) {
   const sizes = LONG_TEXT[table].map((column) => `ifnull(octet_length("${snakeCase(column)}"), 0)`);
   return check(`${snakeCase(table)}_row_fits`, sql.raw(`${sizes.join(" + ")} <= ${ROW_BYTES_MAX}`));
 }
 
+/** Refuses a status that no code of ours writes. */
 function knownStatus(table: LongTextTable) {
   return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${STATUSES})`));
 }
@@ -87,6 +90,7 @@ export const runs = sqliteTable(
   ],
 );
 
+/** Rows that go with their run. */
 const runReference = () =>
   text("workflow_run_id")
     .notNull()
@@ -198,8 +202,9 @@ export const annotations = sqliteTable(
 );
 
 /**
- * Which runs have an annotation of this key and value, with a run's own createdAt and ordinal, so that they are found in the order of their
- * age. A row stands for all equal annotations of the run; values that are too long to be looked for have none.
+ * The runs that have an annotation of this key and value, with the run's createdAt and ordinal, so
+ * that they are found by age. One row stands for all equal annotations of a run. Values too long to
+ * be searched have none.
  */
 export const annotatedRuns = sqliteTable(
   "annotated_runs",
@@ -230,7 +235,7 @@ export const outboxEvents = sqliteTable(
     retryCount: integer("retry_count").notNull(),
     dlqAt: integer("dlq_at"),
     commits: text("commits").notNull(),
-    /** The run's place in the line of those that wait: of its first waiting event. Null of every other event. */
+    /** The run's place in the line, at its first waiting event; NULL for every other event. */
     turn: integer("turn"),
   },
   (table) => [
@@ -287,7 +292,7 @@ export const jobs = sqliteTable(
     lastError: text("last_error"),
     nextPollAt: integer("next_poll_at"),
     payload: text("payload").notNull(),
-    /** 1: the job waits for its nextPollAt. A claim clears it on jobs that have become due. */
+    /** 1: the job waits for its nextPollAt. A claim sets 0 for jobs that have become due. */
     delayed: integer("delayed").notNull(),
     commits: text("commits").notNull(),
     dedupeKey: text("dedupe_key"),
@@ -373,7 +378,9 @@ export const aiCallTotals = sqliteTable(
   (table) => [primaryKey({ columns: [table.topic, table.modelKey] })],
 );
 
-/** Commits whose own rows cannot tell what became of them. Old ones are deleted along the way. */
+/**
+ * Commits whose own rows cannot tell what became of them. Old records are deleted along the way.
+ */
 export const commits = sqliteTable(
   "commits",
   {
@@ -383,6 +390,7 @@ export const commits = sqliteTable(
   () => [check("commits_outcome_known", sql`"outcome" IN ('applied', 'fenced', 'unknown')`)],
 );
 
+/** All of them, for drizzle-kit and the tests. */
 export const tables = {
   runs,
   stages,

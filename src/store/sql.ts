@@ -22,20 +22,25 @@ import type { RowRef } from "../model/row-ref.ts";
 import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
 
-/** Numbers bind as REAL; the columns' affinity makes them integers again. */
+/** Numbers are bound as REAL. The affinity of the columns makes them integers again. */
 export type Param = string | number | null;
 
+/** SQL with its parameters. */
 export interface Statement {
   readonly sql: string;
   readonly params: readonly Param[];
 }
 
-/** Rows as a subquery `src` with the given column names, plus `position`, and its parameters. */
+/**
+ * Rows as a subquery `src` with columns of the given names, and `position`, the row's index in its
+ * chunk.
+ */
 export interface Source extends Statement {
   /** Index of the first row of this chunk among all rows. */
   readonly first: number;
 }
 
+/** JSON of one chunk: half of what a parameter holds. */
 const CHUNK_BYTES_MAX = 1_000_000;
 
 export function statement(sql: string, ...params: Param[]): Statement {
@@ -72,7 +77,10 @@ export function propertiesOf<T extends SQLiteTable, Except extends string = neve
   );
 }
 
-/** A SELECT's list that answers rows with the properties' own names; those to omit as the JSON null. */
+/**
+ * The list of a SELECT whose rows have the properties' own names. Columns in `omit` are answered as
+ * the JSON null.
+ */
 export function selectList(
   names: readonly string[],
   alias?: string,
@@ -159,7 +167,9 @@ function toParam(value: unknown): Param {
 
 const OLDER_COMMITS_CHARS = COMMIT_ID_CHARS * (COMMITS_REMEMBERED - 1);
 
-/** The new value of a row's `commits` when this commit writes it; `old` is the SQL of the value so far. */
+/**
+ * The value of a row's `commits` after this commit writes it. `old` is the SQL of the value before.
+ */
 export function remembering(commitId: string, old: string): Statement {
   return statement(rememberingAs("?", old), commitId, commitId);
 }
@@ -177,7 +187,10 @@ export function tokenSql(commits: string): string {
   return `substr(${commits}, 1, ${COMMIT_ID_CHARS})`;
 }
 
-/** The SQL of a row's bytes of long text, but for the columns in `omit`; null when none is left to count. */
+/**
+ * The SQL of the bytes of a row's long text without the columns in `omit`; null when no column is
+ * left.
+ */
 export function longTextSql(
   table: LongTextTable,
   omit: readonly string[] = [],
@@ -185,21 +198,22 @@ export function longTextSql(
 ): string | null {
   const prefix = alias === undefined ? "" : `${alias}.`;
   const names = LONG_TEXT[table].filter((name) => !omit.includes(name));
-  // The length of a text is told without reading it.
+  // SQLite knows the length of a text without reading the text.
   const sizes = names.map((name) => `ifnull(octet_length(${prefix}${column(name)}), 0)`);
   return sizes.length === 0 ? null : sizes.join(" + ");
 }
 
+/** A list of a run's rows. */
 export interface ListOfRun {
   readonly table: LongTextTable;
   readonly properties: readonly string[];
-  /** The second part of the primary key, behind the run. */
+  /** The second part of the primary key, after the run. */
   readonly key: string;
-  /** Columns in the order of the list, the key last. */
+  /** The columns by which the list is sorted, the key last. */
   readonly order: readonly string[];
   readonly descending: boolean;
   readonly where: string;
-  /** The first is the run's id. */
+  /** The first of them is the run's id. */
   readonly params: readonly Param[];
   /** Null: all. */
   readonly limit: number | null;
@@ -207,7 +221,10 @@ export interface ListOfRun {
   readonly bytesMax?: number | undefined;
 }
 
-/** Rows of a run. With `bytesMax` their sizes are looked at first, and only what is answered is read. */
+/**
+ * Rows of a run. With `bytesMax`, sizes are looked at first, and only rows that are answered are
+ * read.
+ */
 export function listOfRun(list: ListOfRun): Statement {
   const { table, properties, key, order, where, params, limit, omit, bytesMax } = list;
   const name = `"${snakeCase(table)}"`;
@@ -229,7 +246,7 @@ export function listOfRun(list: ListOfRun): Statement {
   };
 }
 
-/** The members of `items` by the key that `keyOf` gives, groups and members in the order of appearance. */
+/** Groups in the order of their first items. */
 export function groupBy<Item>(
   items: readonly Item[],
   keyOf: (item: Item) => string,
@@ -244,7 +261,7 @@ export function groupBy<Item>(
   return groups;
 }
 
-/** One INSERT per chunk. `rest` follows the SELECT (an upsert clause, say). */
+/** One INSERT for each chunk of rows. `rest` follows the SELECT, such as an upsert clause. */
 export function insertRows<Row extends object>(
   table: string,
   rows: readonly Row[],

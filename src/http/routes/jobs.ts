@@ -1,4 +1,4 @@
-/** Jobs: enqueued, listed, counted, cancelled. Who works them: `job-leases.ts`. */
+/** Jobs: enqueue, list, count, cancel. Working them is in `job-leases.ts`. */
 import { z } from "@hono/zod-openapi";
 import { joinId } from "../../model/index.ts";
 import { suspendedJobPlace } from "../../queries/index.ts";
@@ -40,7 +40,7 @@ const suspendedJobs = operation({
   operationId: "getSuspendedJobsReadyToPoll",
   tags,
   summary: "SUSPENDED jobs that are due",
-  description: "In the order of their polls.",
+  description: "In the order in which their polls are due.",
   ...secured("suspendedJobs"),
   request: { query: listQuery(suspendedJob) },
   responses: answers({
@@ -106,7 +106,7 @@ const stats = operation({
           suspended: integer("SUSPENDED.", 0),
           failed: integer("FAILED within 24 hours.", 0),
           undelivered: integer(
-            "Of those due and delayed, the ones that came back since their handler could not be reached.",
+            "Due and delayed jobs that came back because their handler could not be reached.",
             0,
           ),
           oldestDueMs: milliseconds("For how long the oldest has been due.").nullable(),

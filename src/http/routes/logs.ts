@@ -1,4 +1,4 @@
-/** Logs. The contract only writes them; here they are read. */
+/** Logs. The contract only writes them; here they can be read. */
 import { type Store } from "../../changes/index.ts";
 import { defined, type LogRow, toLogRecord } from "../../model/index.ts";
 import { listQuery, onePage, order, type PageInput, pageOf, pageOfRun } from "../listing.ts";
@@ -36,7 +36,7 @@ const logsOfRun = operation({
   }),
 });
 
-/** As they are stored: of the run whose id is empty. */
+/** Logs of no run are stored under an empty run id. */
 const NO_RUN = "";
 
 const logsOfNoRun = operation({

@@ -1,4 +1,4 @@
-/** Runs: find, create, read, update, claim. */
+/** Runs: search, create, read, update, claim. */
 import { z } from "@hono/zod-openapi";
 import {
   ANNOTATION_VALUE_FOUND_MAX,
@@ -73,12 +73,12 @@ const stuckRuns = operation({
   path: "/stuck-runs",
   operationId: "getStuckRuns",
   tags,
-  summary: "RUNNING runs that nothing has happened to since an instant",
+  summary: "RUNNING runs without any progress since an instant",
   description: "Longest without an update first.",
   ...secured("stuckRuns"),
   request: {
     query: listQuery(runRecord).extend({
-      since: inputInstant("Nothing has happened to them since."),
+      since: inputInstant("No progress since this instant."),
     }),
   },
   responses: answers({
@@ -171,7 +171,7 @@ const patch = operation({
   tags,
   summary: "Update a run",
   description:
-    "What is left out stays; null clears. With If-Match, 412 tells the stored version when it is another. Any update, an empty one too, adds one to the version.",
+    "A member that is left out stays; null clears it. With If-Match, 412 tells the stored version when it is another one. Any update, an empty one too, adds one to the version.",
   ...secured("updateRun", LIMITS.record),
   request: {
     params: runKey,
@@ -300,7 +300,11 @@ interface Annotated {
   readonly annotationValue?: string | undefined;
 }
 
-/** The annotation that is looked for, its value as it is stored. */
+/**
+ * The annotation that is looked for, with its value as it is stored.
+ * @throws INVALID_ARGUMENT for a key without a value or the reverse, or a value that is too long to
+ * be found.
+ */
 function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) {
   if (key === undefined && told === undefined) return undefined;
   if (key === undefined || told === undefined) {
@@ -315,6 +319,7 @@ function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) 
   throw new HttpFault("INVALID_ARGUMENT", message, { field: "annotationValue", limit });
 }
 
+/** JSON where it is JSON; any other text is the text of a string, as documented. */
 function jsonOrText(told: string): unknown {
   try {
     return parseJson(told, "annotationValue");

@@ -46,7 +46,7 @@ const suspendedStages = operation({
   operationId: "getSuspendedStages",
   tags,
   summary: "SUSPENDED stages of all runs whose poll is due",
-  description: "In the order of their polls.",
+  description: "In the order in which their polls are due.",
   ...secured("suspendedStages"),
   request: {
     query: listQuery(stageRecord).extend({
@@ -79,7 +79,7 @@ const stagesOfRun = operation({
       select: z
         .enum(["first-failed", "first-ready-to-resume", "last-completed"])
         .optional()
-        .openapi({ description: "One of the list alone.", example: "first-failed" }),
+        .openapi({ description: "One stage of the list alone.", example: "first-failed" }),
       beforeGroup: anyWholeText().optional().openapi({
         description: "With `last-completed`: of the execution groups before this one.",
         example: 2,
@@ -354,6 +354,7 @@ export const stages = newRouter()
 
 type Select = "first-failed" | "first-ready-to-resume" | "last-completed";
 
+/** At most one stage, as a list. */
 async function selected(
   persistence: WorkflowPersistence,
   runId: string,

@@ -13,13 +13,16 @@ import {
   text,
 } from "./common.ts";
 
-export const eventId = recordId("The event's id: its run's, and its sequence.", "run-1/1");
+export const eventId = recordId(
+  "The event's id, made of its run's id and its sequence.",
+  "run-1/1",
+);
 const event = {
   workflowRunId: runIdField,
-  eventType: text("What has happened.", "stage.completed"),
-  causationId: text("What made it happen.", "command-1"),
+  eventType: text("What happened.", "stage.completed"),
+  causationId: text("What caused it.", "command-1"),
 };
-const payload = json("What belongs to it.", { stageId: "fetch" });
+const payload = json("Its data.", { stageId: "fetch" });
 const occurredAt = "When it happened, as the caller says.";
 
 export const outboxRecord = z

@@ -28,7 +28,7 @@ const log = {
   level: z.enum(LOG_LEVELS).openapi({ example: "INFO" }),
   message: text("The line.", "Fetched"),
 };
-const logMetadata = "What belongs to the line.";
+const logMetadata = "Data that belongs to the line.";
 
 export const createLog = z
   .object({
@@ -64,10 +64,10 @@ export const LOG: z.output<typeof logRecord> = {
 export const artifactKey = text(`Names it within its run. ${KEY_LIMIT}`, "page.html");
 const artifact = {
   type: z.enum(ARTIFACT_TYPES).openapi({ example: "ARTIFACT" }),
-  data: json("What it holds.", "<html>"),
+  data: json("The data.", "<html>"),
   size: z.number().openapi({ description: "Its size as the caller counts it.", example: 6 }),
 };
-const artifactMetadata = "What the caller notes about it.";
+const artifactMetadata = "Notes of the caller's own.";
 
 export const artifactRecord = z
   .object({
@@ -107,10 +107,10 @@ export const saveArtifact = z
 const annotation = {
   attempt: integer("The attempt of the stage that it is about.", 0),
   scope: text("What it describes: `run`, `stage`, `ai_call`, or one of yours.", "run"),
-  scopeId: text("Which one of its scope.", "call-1"),
-  key: text(`What it says. ${KEY_LIMIT}`, "decision.model"),
+  scopeId: text("Which member of the scope it describes.", "call-1"),
+  key: text(`The name of the statement. ${KEY_LIMIT}`, "decision.model"),
   idempotencyKey: text(
-    `Rows of one run with the same key and the same one of these are one row. ${KEY_LIMIT}`,
+    `A run has one annotation for each pair of key and idempotency key. ${KEY_LIMIT}`,
     "decision-1",
   ),
 };
@@ -120,7 +120,7 @@ const ACTOR = {
   version: text("The actor's version.", "2"),
 };
 const value = "The value.";
-const payload = "What belongs to the value.";
+const payload = "Data that belongs to the value.";
 
 export const annotationRecord = z
   .object({

@@ -28,10 +28,10 @@ import {
 const run = {
   workflowId: workflowIdField,
   workflowName: text("The workflow's name, for people.", "Digest"),
-  workflowType: text("The kind of the workflow, for those who handle several.", "digest"),
+  workflowType: text("The kind of the workflow. Runs can be filtered by it.", "digest"),
 };
 const startedAt = "When work on it began.";
-const completedAt = "When it came to its end.";
+const completedAt = "When it ended.";
 const duration = "How long it took.";
 const tokens = "Tokens of its AI calls, as the caller has added them up.";
 const priority = integer("Higher is served first.", PRIORITY_DEFAULT);
@@ -47,9 +47,9 @@ export const runRecord = z
     startedAt: instant(startedAt).nullable(),
     completedAt: instant(completedAt).nullable(),
     duration: milliseconds(duration).nullable(),
-    input: json("What it was created with.", { url: "https://example.com/" }),
-    output: json("What it came to; null before."),
-    config: json("What it was configured with.", {}),
+    input: json("The input that it was created with.", { url: "https://example.com/" }),
+    output: json("Its result; null before there is one."),
+    config: json("Its configuration.", {}),
     totalCost: dollars,
     totalTokens: integer(tokens, 30),
     priority,
@@ -80,12 +80,12 @@ export const RUN: z.output<typeof runRecord> = {
 
 export const createRun = z
   .object({
-    id: text("Default: made up. At most 512 bytes.", "run-1").optional(),
+    id: text("Default: the service makes one. At most 512 bytes.", "run-1").optional(),
     ...run,
-    input: json("What it is to work on.", { url: "https://example.com/" }),
-    config: settable("What it is configured with.", {}),
+    input: json("The input to work on.", { url: "https://example.com/" }),
+    config: settable("Its configuration.", {}),
     priority: priority.optional(),
-    metadata: jsonObject("What the caller notes about it.", { tenant: "a" }).optional(),
+    metadata: jsonObject("Notes of the caller's own.", { tenant: "a" }).optional(),
   })
   .strict()
   .openapi("CreateRun");
@@ -96,7 +96,7 @@ export const updateRun = z
     startedAt: inputInstant(startedAt).nullable().optional(),
     completedAt: inputInstant(completedAt).nullable().optional(),
     duration: milliseconds(duration).nullable().optional(),
-    output: settable("What it came to."),
+    output: settable("Its result."),
     totalCost: cost.optional(),
     totalTokens: count(tokens, 30).optional(),
   } satisfies FieldsOf<RunSet>)
