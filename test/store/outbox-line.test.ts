@@ -35,8 +35,8 @@ async function commit(store: Store, changes: readonly Change[]): Promise<void> {
 type Place = readonly [run: string, sequence: number];
 
 async function page(store: Store, limit: number): Promise<Place[]> {
-  const events = await new Connection(store).persistence.getUnpublishedOutboxEvents(limit);
-  return events.map(({ workflowRunId, sequence }) => [workflowRunId, sequence]);
+  const waiting = await new Connection(store).persistence.getUnpublishedOutboxEvents(limit);
+  return waiting.map(({ workflowRunId, sequence }) => [workflowRunId, sequence]);
 }
 
 async function publish(store: Store, places: readonly Place[]): Promise<void> {
