@@ -31,10 +31,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** @throws Complaint for an argument that it does not understand. */
 export function readArguments(args: readonly string[], environment: Environment): StartArguments {
   const { values, positionals } = parse(args);
-  const service = values["service-port"] ?? environment["SERVICE_PORT"];
-  const app = values["app-port"] ?? environment["APP_PORT"];
-  const servicePort = readPort("--service-port", service, 8787);
-  const appPort = readPort("--app-port", app, 8788);
+  const [service, app] = [values["service-port"], values["app-port"]];
+  const { SERVICE_PORT, APP_PORT } = environment;
+  const servicePort = readPort({ "--service-port": service, SERVICE_PORT }) ?? 8787;
+  const appPort = readPort({ "--app-port": app, APP_PORT }) ?? 8788;
   if (servicePort === appPort) {
     throw new Complaint(`The service and the app cannot both have port ${appPort}.`);
   }
@@ -67,9 +67,11 @@ function parse(args: readonly string[]) {
   }
 }
 
-function readPort(name: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined || text === "") return otherwise;
-  const port = Number(text);
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
-  throw new Complaint(`${name}: "${text}" is not a port number.`);
+/** The first that is told. */
+function readPort(told: Environment): number | undefined {
+  const [name, text] = Object.entries(told).find(([, value]) => value !== undefined) ?? [];
+  if (text === undefined) return undefined;
+  const port = /^[1-9]\d{0,4}$/.test(text) ? Number(text) : 0;
+  if (port >= 1 && port <= 65_535) return port;
+  throw new Complaint(`${name}: "${text}" is no port, which is a number from 1 to 65535.`);
 }

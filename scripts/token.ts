@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { SCOPES } from "../src/changes/scope.ts";
-import { parseInstant } from "../src/model/instant.ts";
+import { INSTANT_RULE, parseInstant } from "../src/model/instant.ts";
 import { Complaint, command } from "./complaint.ts";
 import { devToken } from "./dev-token.ts";
 
@@ -27,9 +27,9 @@ function entryOf(token: string, { name, scopes, expires }: Record<string, string
     throw new Complaint("--name must have 1 to 64 characters, and must not begin with access:.");
   }
   if (expires !== undefined) {
-    const instant = expires.endsWith("Z") ? parseInstant(expires) : null;
+    const instant = parseInstant(expires);
     if (instant === null) {
-      throw new Complaint("--expires must be an instant as in 2027-01-01T00:00:00Z.");
+      throw new Complaint(`--expires ${expires}: it ${INSTANT_RULE}.`);
     }
     if (instant < Date.now()) throw new Complaint(`--expires ${expires} is over already.`);
   }

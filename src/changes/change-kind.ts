@@ -4,7 +4,6 @@
  * docs/adr/0020-one-descriptor-per-change.md says why.
  */
 import { object, literal, type ObjectOf, type Shape, type Members } from "../model/shape.ts";
-import type { HandlerDuty } from "../contract/index.ts";
 import type { LongTextTable } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
@@ -38,9 +37,13 @@ export interface JobKey {
   readonly ordinal: string;
 }
 
-/** Work for a handler, now or at an instant. */
+/** What there may be to do: jobs to work, PENDING runs to claim, failures to hand over, events to publish. */
+export const WAKE_UP_KINDS = ["jobs", "runs", "failures", "outbox"] as const;
+export type WakeUpKind = (typeof WAKE_UP_KINDS)[number];
+
+/** Something that may be done now, or at an instant. */
 export interface WakeUp {
-  readonly kind: HandlerDuty;
+  readonly kind: WakeUpKind;
   readonly jobId?: string;
   /** The instant from which there will be something to do, in milliseconds; null: now. */
   readonly at: number | null;
@@ -68,10 +71,7 @@ export interface ChangeTraits<Change> {
    * back. Default: the part with the row.
    */
   readonly shownIn?: (change: Change) => LoadUnit | null;
-  /**
-   * What a transaction loads before the change, because it decides what the change does or answers.
-   * Default: `shownIn`.
-   */
+  /** What a transaction has to load before the change, since it decides what the change does or says. Default: nothing. */
   readonly needs?: (change: Change) => readonly LoadUnit[];
   /** Default: none. */
   readonly texts?: (change: Change) => readonly WrittenText[];
@@ -125,20 +125,14 @@ export function changeKind<const Name extends string, const Fields extends Membe
   fields: Fields,
   traits: ChangeTraits<Described<Name, Fields>>,
 ): ChangeKindOf<Described<Name, Fields>> {
-  const shownIn = traits.shownIn ?? ((change) => unitOfRow(traits.row(change)));
   return {
+    shownIn: (change) => unitOfRow(traits.row(change)),
+    needs: nothing,
     texts: nothing,
     settles: noJob,
     wakes: nothing,
     stamp: (change) => change,
     ...traits,
     shape: object({ kind: literal(name), ...fields }),
-    shownIn,
-    needs:
-      traits.needs ??
-      ((change) => {
-        const unit = shownIn(change);
-        return unit === null ? [] : [unit];
-      }),
   };
 }

@@ -149,7 +149,7 @@ export function unitOfGuard(one: Guard): LoadUnit | null {
     case "list":
       return unitOfList(one.list, one.workflowRunId);
     case "outboxTail":
-      return { of: "run", id: one.workflowRunId };
+      return { of: "outboxTail", workflowRunId: one.workflowRunId };
     case "dedupeKey":
       return { of: "dedupeKey", dedupeKey: one.dedupeKey };
     default:

@@ -1,6 +1,6 @@
 /** Changes of idempotency keys, and the purge of what has expired. Pure. */
 import { nullable, whole } from "../model/shape.ts";
-import { instantField, keyField, textField } from "../model/fields.ts";
+import { instantField, keyField, jsonField } from "../model/fields.ts";
 import type { IdempotencyKeyRow } from "../model/index.ts";
 import { byNumber } from "../model/order.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
@@ -24,6 +24,10 @@ function newKey(
   return { key, commandType, createdAt: at, acquiredAt: at, commits: writer.commitId };
 }
 
+function keyOf({ key, commandType }: Pick<IdempotencyKeyRow, "key" | "commandType">) {
+  return { key, commandType };
+}
+
 export const idempotencyKeyChanges = {
   /**
    * Absent: inserts the key in progress, with createdAt = acquiredAt = at. In progress and acquired
@@ -43,6 +47,7 @@ export const idempotencyKeyChanges = {
       row: (change) => idempotencyKeyRef(change),
       trace: "mark?",
       recorded: "each",
+      needs: (change) => [{ of: "idempotencyKey", ...keyOf(change) }],
       apply(writer, change) {
         const { key, commandType, at, staleBefore } = change;
         const found = writer.state.idempotencyKeys.get(key, commandType);
@@ -66,14 +71,12 @@ export const idempotencyKeyChanges = {
    */
   completeIdempotencyKey: changeKind(
     "completeIdempotencyKey",
-    { ...keyOfCommand, at: instantField, result: textField },
+    { ...keyOfCommand, at: instantField, result: jsonField },
     {
       scope: WRITE,
       row: (change) => idempotencyKeyRef(change),
       trace: "mark",
       recorded: "each",
-      // The change answers nothing of what was there, so a transaction need not load it.
-      needs: () => [],
       texts: ({ result }) => [{ table: "idempotencyKeys", values: { result } }],
       apply(writer, change) {
         const { key, commandType, result } = change;
@@ -93,6 +96,7 @@ export const idempotencyKeyChanges = {
     row: (change) => idempotencyKeyRef(change),
     trace: "record",
     recorded: "each",
+    needs: (change) => [{ of: "idempotencyKey", ...keyOf(change) }],
     apply(writer, { key, commandType }) {
       const found = writer.state.idempotencyKeys.get(key, commandType);
       if (found?.state === "in_progress") writer.remove("idempotencyKeys", found);

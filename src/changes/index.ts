@@ -4,13 +4,11 @@
  * travels (`client/`, `rpc/`, `http/`). Imports `queries/`, `model/` and `contract/`.
  */
 export * from "./change.ts";
-export { type Trace, type WakeUp } from "./change-kind.ts";
+export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./change-kind.ts";
 export * from "./commit.ts";
 export * from "./guard.ts";
 export { type RetryBackoff } from "./jobs.ts";
 export { runsToLineUp } from "./outbox.ts";
-export type { RunSet } from "./runs.ts";
-export type { StageSet } from "./stages.ts";
 export * from "./wire.ts";
 export * from "./scope.ts";
 export * from "./scopes.ts";

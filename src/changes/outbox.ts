@@ -57,7 +57,7 @@ export const outboxChanges = {
       row: () => null,
       trace: "mark",
       recorded: "insert",
-      shownIn: ({ row }) => ({ of: "run", id: row.workflowRunId }),
+      shownIn: ({ row }) => ({ of: "outboxTail", workflowRunId: row.workflowRunId }),
       texts: ({ row }) => [{ table: "outboxEvents", values: row }],
       wakes: () => EVENTS_WAIT,
       apply(writer, { row }) {
@@ -89,8 +89,6 @@ export const outboxChanges = {
       row: (change) => outboxEventRef(change),
       trace: "none",
       recorded: "each",
-      // The change answers nothing of what was there, so a transaction need not load it.
-      needs: () => [],
       apply(writer, change) {
         if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
         setEvent(writer, change, (event) => ({

@@ -49,14 +49,17 @@ export const recordChanges = {
       row: ({ row }) => artifactRef(row),
       trace: "mark",
       recorded: "each",
-      needs({ row, replaceMetadata }) {
-        const run = { of: "run", id: row.workflowRunId } as const;
-        // Metadata that the row keeps may leave too little room, which only the loaded row tells. A
-        // small artifact fits beside it.
+      needs({ row, replaceMetadata, linkStageId }) {
+        const { workflowRunId, key } = row;
+        const linked =
+          linkStageId === null
+            ? []
+            : [{ of: "stage", workflowRunId, stageId: linkStageId } as const];
+        // The metadata that the row keeps may leave no room; a small artifact can do without looking.
         if (replaceMetadata || measureRow("artifacts", row).size <= SMALL_ARTIFACT_BYTES) {
-          return [run];
+          return linked;
         }
-        return [{ of: "artifact", workflowRunId: row.workflowRunId, key: row.key }, run];
+        return [{ of: "artifact", workflowRunId, key }, ...linked];
       },
       texts: ({ row }) => [{ table: "artifacts", values: row }],
       apply(writer, change) {
@@ -114,8 +117,6 @@ export const recordChanges = {
       row: ({ row }) => annotationRef(row),
       trace: ({ row }) => (row.idempotencyKey === null ? "row" : "row?"),
       recorded: "each",
-      // The change answers nothing of what was there, so a transaction need not load it.
-      needs: () => [],
       texts: ({ row }) => [{ table: "annotations", values: row }],
       apply(writer, { row }) {
         checkFits("annotations", row);

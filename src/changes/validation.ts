@@ -5,13 +5,13 @@ import { kindOfChange, type Change } from "./change.ts";
 import { type Commit, commit as commitSchema } from "./commit.ts";
 import { textLength } from "./wire.ts";
 import {
+  columnHolds,
   COMMIT_UNITS_MAX,
   decodeText,
   JSON_DEPTH_MAX,
   jsonShape,
-  LONG_TEXT,
-  measureRow,
   type LongTextTable,
+  measureRow,
   parseJson,
   ROW_BYTES_MAX,
   splitStageRecordId,
@@ -89,16 +89,13 @@ function tooManyValues(limit: number): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", message, { field: "changes", limit });
 }
 
-/** Columns that hold free text. The other columns of LONG_TEXT hold JSON. */
-const FREE_TEXT = new Set(["message", "errorMessage", "lastError", "prompt", "response"]);
-
 function requireDecodable(table: LongTextTable, values: Readonly<Record<string, unknown>>): void {
-  const json: readonly string[] = LONG_TEXT[table];
   for (const [field, text] of Object.entries(values)) {
     if (typeof text !== "string") continue;
+    const holds = columnHolds(table, field);
     try {
-      if (FREE_TEXT.has(field)) requireString(decodeText(text));
-      else if (json.includes(field)) parseJson(text, field);
+      if (holds === "text") requireString(decodeText(text));
+      else if (holds === "json") parseJson(text, field);
     } catch (error) {
       if (isServiceError(error)) throw error;
       throw new ServiceError("INVALID_ARGUMENT", `${field} is not JSON text`, { field }, error);

@@ -1,5 +1,5 @@
 /** One request to the service, and its whole answer. */
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
 import { invalid } from "../persistence/encode.ts";
 
@@ -97,8 +97,8 @@ export async function exchange(
 
 /** An error of the network leaves open whether the request arrived. */
 export function unanswered(cause: unknown): ServiceError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ServiceError("UNAVAILABLE", `The service did not answer: ${reason}`, {}, cause);
+  const message = `The service did not answer: ${messageOf(cause)}`;
+  return new ServiceError("UNAVAILABLE", message, {}, cause);
 }
 
 /** The answer with all of its text. */
@@ -121,11 +121,8 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   }
 }
 
-/**
- * Stops waiting for the work when the signal aborts, even if the work itself goes on. Leaves no
- * listener at the signal, which may live for long.
- */
-async function unlessAborted<T>(
+/** Whatever the work does about it, an abort ends the waiting for it. Leaves nothing behind at the signal, which may live for long. */
+export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
 ): Promise<T> {

@@ -7,7 +7,7 @@ import {
   type Store,
   toWire,
 } from "../changes/index.ts";
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 import { type AnyResult, type Query, type ResultsOf } from "../queries/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import { type ClockReading, monotonic, RemoteClock } from "./remote-clock.ts";
@@ -122,8 +122,4 @@ export class RpcStore implements Store {
     }
     return fromEnvelope(envelope);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
-import { isId, parseInstant, withDeadline } from "../model/index.ts";
+import { isId, parseInstant, unlessLate, withDeadline } from "../model/index.ts";
 import { type OutboxRecord, ServiceError } from "../contract/index.ts";
 import {
   type Answer,
@@ -9,6 +9,7 @@ import {
   pause,
   serviceUrl,
   unanswered,
+  unlessAborted,
 } from "./http-exchange.ts";
 import { faultOf, GuardFailed, waitMs } from "./http-faults.ts";
 
@@ -181,7 +182,7 @@ async function* dataOf(
   const reader = stream.getReader();
   try {
     for (;;) {
-      const chunk = await withinSilence(reader.read(), signal);
+      const chunk = await withinSilence(async () => reader.read(), signal);
       if (chunk === null || chunk.done) return;
       parser.feed(decoder.decode(chunk.value, { stream: true }));
       yield* arrived.splice(0);
@@ -194,19 +195,15 @@ async function* dataOf(
 
 /** The chunk; null when the stream breaks off, or says nothing for too long. */
 async function withinSilence<T>(
-  read: Promise<T>,
+  read: () => Promise<T>,
   signal: AbortSignal | undefined,
 ): Promise<T | null> {
-  const { promise: ended, resolve: end } = Promise.withResolvers<null>();
-  const stop = () => end(null);
-  const timer = setTimeout(stop, SILENCE_MAX_MS);
-  signal?.addEventListener("abort", stop);
-  if (signal?.aborted === true) stop();
+  const silent = () => new ServiceError("UNAVAILABLE", "The service says nothing any more");
   try {
-    return await Promise.race([read.catch(() => null), ended]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
+    return await unlessLate(unlessAborted(signal, read), SILENCE_MAX_MS, silent);
+  } catch {
+    // Whatever it was, the next connection goes on where this one was.
+    return null;
   }
 }
 

@@ -4,6 +4,7 @@
  * folder; callers bundle it.
  */
 export * from "./errors.ts";
+export * from "./handler.ts";
 export * from "./http-codes.ts";
 export * from "./inputs.ts";
 export * from "./interfaces.ts";

@@ -1,10 +1,7 @@
-/**
- * The job queue beyond the contract: batches, leases that are handed to another connection,
- * figures, and the handler that the queue's consumer calls.
- */
+/** The job queue beyond the contract: batches, leases that travel, and figures. */
 import type { DequeueResult } from "./inputs.ts";
-import type { FlushableAICallLogger, JobQueue, WorkflowPersistence } from "./interfaces.ts";
-import type { JobRecord, OutboxRecord, Status } from "./records.ts";
+import type { JobQueue } from "./interfaces.ts";
+import type { JobRecord, Status } from "./records.ts";
 
 /**
  * What became of one job of a batch.
@@ -115,15 +112,14 @@ export type AuditProblem =
   | "run-without-work"
   /** A stage whose turn it is, without a live job. */
   | "stage-without-job"
-  /**
-   * A stage whose last job failed for good more than ten minutes ago; since then nothing ended the
-   * stage or tried again.
-   */
+  /** A stage whose last job failed for good, and nobody has ended the stage, or tried again, so far. */
   | "failure-unhandled"
   /** A RUNNING job without the instant from which its lease counts. */
   | "lease-without-start"
-  /** A job that is to wait until an instant, and has none. */
-  | "wait-without-end";
+  /** A job that waits for an instant that it does not have. */
+  | "wait-without-end"
+  /** A stage without a job, or a job, that was suspended, and that nobody has polled for ten minutes after its instant. */
+  | "poll-overdue";
 
 /**
  * A row that is not finished and that nothing will ever move on.
@@ -156,111 +152,3 @@ export type JobOutcome =
   | { readonly status: "failed"; readonly error: string; readonly retry?: boolean }
   /** The handler has settled the job itself, usually in the transaction that stored the result. */
   | { readonly status: "settled" };
-
-/**
- * A job that has failed for good, as `jobFailed` is told of it.
- * @example
- * const ended: FailedDelivery = {
- *   jobId: "run-1/0a",
- *   workflowRunId: "run-1",
- *   workflowId: "digest",
- *   stageId: "fetch",
- *   attempt: 3,
- *   error: "the page is gone",
- * };
- */
-export interface FailedDelivery {
-  readonly jobId: string;
-  readonly workflowRunId: string;
-  readonly workflowId: string;
-  readonly stageId: string;
-  /** The last attempt. */
-  readonly attempt: number;
-  /** What was recorded with the failure, or that the lease expired. */
-  readonly error: string | null;
-}
-
-/**
- * What an embedded handler gets beside the job: a connection that has adopted the job already, and
- * a signal.
- * @example
- * class Fetcher implements JobHandler {
- *   async handleJob(job: DequeueResult, context?: HandlerContext): Promise<JobOutcome> {
- *     const page = await fetch(String(job.payload["url"]), { signal: context?.signal ?? null });
- *     await context?.persistence.saveStageOutput(
- *       job.workflowRunId,
- *       job.workflowId,
- *       job.stageId,
- *       await page.text(),
- *     );
- *     return { status: "completed" };
- *   }
- * }
- */
-export interface HandlerContext {
-  readonly persistence: WorkflowPersistence;
-  readonly jobs: ExtendedJobQueue;
-  readonly aiCalls: FlushableAICallLogger;
-  /**
-   * Aborted when the handler's time is up or the lease is lost. The delivery's result will not be
-   * taken then.
-   */
-  readonly signal: AbortSignal;
-}
-
-/**
- * Works the jobs that the queue's consumer claims: an object in the embedding Worker, or a named
- * entrypoint of another Worker, bound as `HANDLER`. The bound one gets no context and connects
- * itself.
- * @example
- * const handler: JobHandler = {
- *   async handleJob(job) {
- *     if (job.attempt > 1) console.warn("again", job.jobId);
- *     return { status: "completed" };
- *   },
- * };
- */
-export interface JobHandler {
-  /**
-   * Works one job. Its lease is renewed meanwhile. What it throws, and a Worker that dies of it,
-   * count as `failed` with `retry`. While the Worker of a bound handler cannot be reached, jobs
-   * wait for it and lose no attempt. The same attempt is never given twice, but a later attempt may
-   * start while an earlier one still runs somewhere: settle through the connection, which is fenced
-   * by the attempt. Its time is 14 minutes by default.
-   */
-  handleJob(job: DequeueResult, context?: HandlerContext): Promise<JobOutcome>;
-  /**
-   * There are PENDING runs: claim them. Called only where `runs` is among the handler's duties, and
-   * again within a minute while runs are PENDING.
-   */
-  claimRuns?(context?: HandlerContext): Promise<void>;
-  /**
-   * A job has failed for good: it has no attempt left, or its handler asked for no retry. End the
-   * stage and the run here, or enqueue another job. Called at least once, and every minute for a
-   * day while stage and run are unfinished and the stage has no later job. It has a minute. Called
-   * only where `failures` is among the duties.
-   */
-  jobFailed?(job: FailedDelivery, context?: HandlerContext): Promise<void>;
-  /**
-   * Publishes outbox events, each run's in order, and answers the ids of those that are published.
-   * The first event that a run's list lacks has failed once; after ten failures it goes to the DLQ.
-   * If the method throws, it is called again with fewer events until the one at which it throws is
-   * found; so it may get events a second time that it had published before it threw. It has a
-   * minute. Called only where `outbox` is among the duties.
-   */
-  publishEvents?(events: OutboxRecord[]): Promise<string[]>;
-}
-
-/**
- * What the queue's consumer may call a handler for. The service's variable `HANDLER_DUTIES` lists
- * them, with commas between; default `jobs`.
- * @example
- * console.log(HANDLER_DUTIES.join(",")); // jobs,runs,failures,outbox
- */
-export const HANDLER_DUTIES = ["jobs", "runs", "failures", "outbox"] as const;
-/**
- * One of {@link HANDLER_DUTIES}.
- * @example
- * const duties: HandlerDuty[] = ["jobs", "failures"];
- */
-export type HandlerDuty = (typeof HANDLER_DUTIES)[number];

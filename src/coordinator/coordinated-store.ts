@@ -8,7 +8,7 @@ import {
   type Store,
   toWire,
 } from "../changes/index.ts";
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 import { type Query, type ResultsOf } from "../queries/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import type { D1Store } from "../store/index.ts";
@@ -140,7 +140,7 @@ export class CoordinatedStore implements Store {
       const told = this.#runs.getByName(run).notify?.();
       if (told !== undefined) await withDeadline(told, NOTIFY_DEADLINE_MS, "The coordinator");
     } catch (error) {
-      const failure = error instanceof Error ? error.message : String(error);
+      const failure = messageOf(error);
       console.warn(JSON.stringify({ event: "wfe-notify-failed", run, failure }));
     }
   }

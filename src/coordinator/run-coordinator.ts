@@ -11,6 +11,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Commit, type CommitOutcome, fromWire } from "../changes/index.ts";
 import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
+import { unlessLate } from "../model/index.ts";
 import { D1Store } from "../store/index.ts";
 import { isClaim, runsWithEvents } from "./routing.ts";
 import { Watchers } from "./watchers.ts";
@@ -19,7 +20,7 @@ export interface CoordinatorEnv {
   readonly DB: D1Database;
 }
 
-/** Longest wait in line before OVERLOADED. D1 is stalling then. */
+/** The longest wait of a commit for those before it. After that D1 is stalling, and it is OVERLOADED. */
 const WAIT_MS_MAX = 15_000;
 
 /**
@@ -119,7 +120,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     const { promise: done, resolve: finish } = Promise.withResolvers<void>();
     this.#last = before.then(() => done);
     try {
-      await waitFor(before);
+      await unlessLate(before, WAIT_MS_MAX, stalling);
       return await attempt();
     } finally {
       finish();
@@ -127,19 +128,6 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   }
 }
 
-/**
- * @throws OVERLOADED when the turn does not come within WAIT_MS_MAX. The attempt was not made then.
- */
-async function waitFor(before: Promise<void>): Promise<void> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(
-      new ServiceError("OVERLOADED", `Waited ${WAIT_MS_MAX} ms for earlier commits of the run`),
-    );
-  }, WAIT_MS_MAX);
-  try {
-    await Promise.race([before, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function stalling(): ServiceError {
+  return new ServiceError("OVERLOADED", `Waited ${WAIT_MS_MAX} ms for earlier commits of the run`);
 }

@@ -13,11 +13,12 @@ export const RECONNECT = 4000;
  * reader.
  */
 export const PASSED_ON = "passed-on";
-/** It says so when nothing waits and this many UTF-16 units or more have come since it last did. */
-export const PASSED_ON_UNITS = 16 * 1_024;
 /**
- * The coordinator says this now and then: D1 was asked, and all events that there are were sent.
+ * It says so whenever nothing waits and at least so many UTF-16 units have come since it said so last. Of fewer the coordinator never
+ * learns, so it may wait for the word only where it has sent as many.
  */
+export const PASSED_ON_UNITS = 8 * 1_024;
+/** Said by the coordinator now and then: D1 has been asked, and all that there was has been sent. */
 export const ALIVE = "alive";
 /** Where a watch begins. */
 export interface Watch {

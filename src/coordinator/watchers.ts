@@ -5,15 +5,16 @@
  * got. What is sent always comes from D1: being told of an event only makes the coordinator look.
  */
 import * as z from "zod";
-import { toOutboxRecord } from "../model/index.ts";
+import { messageOf, toOutboxRecord } from "../model/index.ts";
 import type { D1Store } from "../store/index.ts";
-import { ALIVE, PASSED_ON, RECONNECT, watchOf } from "./watch-protocol.ts";
+import { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT, watchOf } from "./watch-protocol.ts";
 
 /** Events read at a time. An event may have 1.9 MB, and an object has 128 MB. */
 const PAGE = 16;
 /**
- * UTF-16 units that wait for the readers of all connections together, as far as the coordinator
- * knows. An object has 128 MB, and each unit may take three bytes.
+ * UTF-16 units that wait for the readers of all connections together, as far as the coordinator knows. An object has 128 MB, and each
+ * unit may take three bytes. More than an event and what SOCKETS_MAX connections may have passed on without a word: so where there is no
+ * room, somebody owes a word.
  */
 const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
 /** The same for one connection. A single event may be larger. */
@@ -34,7 +35,7 @@ const attachment = z.object({
   after: z.int(),
   /** Units that were sent since the other end last said that it has passed on everything. */
   waiting: z.int(),
-  /** When the first of these units was sent. */
+  /** When so much had been sent that the other end will say so again. */
   since: z.number(),
 });
 type Attachment = z.infer<typeof attachment>;
@@ -122,7 +123,7 @@ export class Watchers {
     try {
       for (let failures = 0; ;) {
         this.#askedAgain = false;
-        const failure = await this.#sendAll().then(() => null, describe);
+        const failure = await this.#sendAll().then(() => null, messageOf);
         if (failure === null && !this.#askedAgain) {
           if (!(await this.#madeRoom())) return true;
           continue;
@@ -175,7 +176,7 @@ export class Watchers {
     if (!this.#crowded) return false;
     const now = Date.now();
     const slowest = this.#watchers()
-      .filter(({ state }) => state.waiting > 0)
+      .filter(({ state }) => owesWord(state.waiting))
       .toSorted((a, b) => a.state.since - b.state.since);
     const slow = slowest.filter(({ state }) => now - state.since >= SLOW_MS);
     for (const { socket } of slow) socket.close(RECONNECT, "too slow");
@@ -259,9 +260,14 @@ interface Delivered {
   readonly crowded: boolean;
 }
 
+/** Whether the other end has been sent so much that it will say when it has passed on everything. */
+function owesWord(waiting: number): boolean {
+  return waiting >= PASSED_ON_UNITS;
+}
+
 /**
- * Sends a reader the events that it does not have yet, as far as there is room. All in one turn, so
- * nothing is sent twice. A reader for which nothing waits is sent an event of any size.
+ * Sends what it has not had, as far as there is room. In one turn, so nothing is sent twice. To a connection that owes no word an event
+ * of any size is sent: nothing would ever say that there is room for it now.
  */
 function deliver(
   { socket, state }: Watcher,
@@ -273,8 +279,8 @@ function deliver(
   let crowded = false;
   for (const { sequence, text } of messages) {
     if (sequence <= after) continue;
-    if (waiting > 0 && waiting + text.length > CONNECTION_UNITS_MAX) {
-      // Nothing more until the reader has what it was sent.
+    if (owesWord(waiting) && waiting + text.length > CONNECTION_UNITS_MAX) {
+      // Nothing more until its reader has what it was sent.
       waiting = Math.max(waiting, CONNECTION_UNITS_MAX);
       break;
     }
@@ -285,15 +291,11 @@ function deliver(
     waiting += text.length;
     sent += text.length;
   }
-  const since = state.waiting === 0 ? Date.now() : state.since;
+  const since = owesWord(state.waiting) ? state.since : Date.now();
   if (waiting !== state.waiting) remember(socket, { after, waiting, since });
   return { units: sent, crowded };
 }
 
 function remember(socket: WebSocket, state: Attachment): void {
   socket.serializeAttachment(state);
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -5,7 +5,7 @@
  */
 import { importJWK } from "jose";
 import * as z from "zod";
-import { withDeadline } from "../model/index.ts";
+import { sleep, withDeadline } from "../model/index.ts";
 import { HttpFault } from "./problem.ts";
 
 /**
@@ -81,9 +81,7 @@ export class AccessKeys {
   /** Looks, on a timer of its own, for the end of a fetch that another request has begun. */
   async #watch(begun: number): Promise<void> {
     for (let waited = 0; waited < FETCH_TIMEOUT_MS; waited += POLL_MS) {
-      await new Promise<void>((resolve) => {
-        setTimeout(resolve, POLL_MS);
-      });
+      await sleep(POLL_MS);
       if (this.#begunAt !== begun) break;
     }
     if (this.#fetchedAt < begun) throw unavailable();

@@ -39,23 +39,34 @@ export function accessSettings(env: AccessEnv): AccessSettings | null {
   const { ACCESS_TEAM_DOMAIN: team = "", ACCESS_AUD: audience = "" } = env;
   if (team === "" && audience === "") return null;
   if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(team)) {
-    throw wrong("ACCESS_TEAM_DOMAIN must be the team's domain, as in acme.cloudflareaccess.com");
+    const rule = "must be the team's domain, as in acme.cloudflareaccess.com";
+    throw wrong("ACCESS_TEAM_DOMAIN", team, rule);
   }
-  if (audience === "") throw wrong("ACCESS_AUD must be the application's AUD tag");
+  if (typeof audience !== "string" || !/^\S+$/.test(audience)) {
+    throw wrong("ACCESS_AUD", audience, "must be the application's AUD tag");
+  }
   return { team, audience, scopes: scopesOf(env.ACCESS_SCOPES ?? "read") };
 }
 
 function scopesOf(list: string): Set<Scope> {
-  const scopes = list.split(",").map((name) => {
-    const scope = SCOPES.find((known) => known === name.trim());
-    if (scope === undefined) throw wrong(`ACCESS_SCOPES may hold ${SCOPES.join(", ")}`);
-    return scope;
+  const scopes = listed(list).map((name) => {
+    const scope = SCOPES.find((known) => known === name);
+    if (scope !== undefined) return scope;
+    throw wrong("ACCESS_SCOPES", list, `must be of ${SCOPES.join(", ")}, separated by commas`);
   });
   return withImplied(scopes);
 }
 
-function wrong(message: string): HttpFault {
-  return new HttpFault("NOT_CONFIGURED", `${message} (docs/http.md)`);
+/** What a variable lists, separated by commas. A variable may be anything that TOML has. */
+export function listed(value: unknown): string[] {
+  return String(value)
+    .split(",")
+    .map((text) => text.trim());
+}
+
+function wrong(name: string, value: unknown, rule: string): HttpFault {
+  const message = `${name} is ${JSON.stringify(value)}: it ${rule} (docs/http.md)`;
+  return new HttpFault("NOT_CONFIGURED", message);
 }
 
 const keysOfTeams = new Map<string, AccessKeys>();

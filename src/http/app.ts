@@ -4,7 +4,9 @@
  * room in memory, route.
  */
 import { cors } from "hono/cors";
+import { methodNotAllowed } from "hono/method-not-allowed";
 import { secureHeaders } from "hono/secure-headers";
+import { isServiceError } from "../contract/index.ts";
 import { newCommitId, withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
 import { openStore } from "../worker/index.ts";
@@ -57,6 +59,26 @@ app.use(async (context, next) => {
   console.log(logLine({ event: "wfe-http", requestId, method, path, status, caller, ms }));
 });
 app.use(secureHeaders());
+app.use(
+  methodNotAllowed({
+    app,
+    onMethodNotAllowed(context, methods) {
+      const { method, path } = context.req;
+      // HEAD is answered wherever GET is, and not told.
+      const Allow = methods
+        .filter((each) => each !== "HEAD")
+        .toSorted()
+        .join(", ");
+      const message = `${method} is not for ${path}; ${Allow} is`;
+      return problemResponse(context, {
+        code: "METHOD_NOT_ALLOWED",
+        message,
+        details: {},
+        headers: { Allow },
+      });
+    },
+  }),
+);
 
 app.get("/healthz", (context) => context.json({ status: "ok" }));
 app.get("/readyz", async (context) => {
@@ -99,12 +121,15 @@ app.use("/v1/*", async (context, next) => {
   const waitUntil = (promise: Promise<unknown>) => context.executionCtx.waitUntil(promise);
   const room = new Room(caller.name);
   const store = new RoomyStore(
-    (answerBytesMax) => openStore(env, { waitUntil, answerBytesMax }),
+    (answerBytesMax) => configured(() => openStore(env, { waitUntil, answerBytesMax })),
     room,
   );
   context.set("room", room);
   context.set("store", store);
-  context.set("backend", new Connection(store, { workerId: caller.name, waitUntil }));
+  context.set(
+    "backend",
+    new Connection(store, { workerId: caller.name, waitUntil, assumes: false }),
+  );
   await next();
 });
 app.use("/v1/*", decodablePath);
@@ -127,32 +152,19 @@ const api = app
 describeComponents(app);
 
 app.notFound((context) => {
-  const { method, path } = context.req;
-  const allowed = methodsOf(path);
-  if (allowed.length === 0) {
-    return problemResponse(context, {
-      code: "NO_SUCH_ROUTE",
-      message: `There is nothing at ${path}`,
-      details: {},
-    });
-  }
-  const Allow = allowed.join(", ");
-  return problemResponse(context, {
-    code: "METHOD_NOT_ALLOWED",
-    message: `${method} is not for ${path}; ${Allow} is`,
-    details: {},
-    headers: { Allow },
-  });
+  const message = `There is nothing at ${context.req.path}`;
+  return problemResponse(context, { code: "NO_SUCH_ROUTE", message, details: {} });
 });
 app.onError((error, context) => problemResponse(context, toldOf(error)));
 
-/** The methods of the operations at a path. */
-function methodsOf(path: string): string[] {
-  const routes = app.routes.filter(({ method, path: pattern }) => {
-    if (method === "ALL" || pattern.includes("*")) return false;
-    return new RegExp(`^${pattern.replace(/:\w+/g, "[^/]+")}$`).test(path);
-  });
-  return [...new Set(routes.map(({ method }) => method))].toSorted();
+/** @throws NOT_CONFIGURED for a setting that is refused: no fault of the caller. */
+function configured<T>(open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!isServiceError(error) || error.code !== "INVALID_ARGUMENT") throw error;
+    throw new HttpFault("NOT_CONFIGURED", error.message, { ...error.details });
+  }
 }
 
 /** Made with the first request for it: most isolates never need it. */

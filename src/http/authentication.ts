@@ -1,7 +1,11 @@
-/**
- * Who calls: the owner of a bearer token, or a person or service that Cloudflare Access has let in.
- */
-import { ACCESS_HEADER, type AccessEnv, accessSettings, authenticateAccess } from "./access.ts";
+/** Who calls: the owner of a bearer token, or whom Cloudflare Access has let in. */
+import {
+  ACCESS_HEADER,
+  type AccessEnv,
+  accessSettings,
+  authenticateAccess,
+  listed,
+} from "./access.ts";
 import { HttpFault } from "./problem.ts";
 import { authenticate, type Caller, unauthenticated } from "./tokens.ts";
 
@@ -37,11 +41,26 @@ export async function callerOf(
   return caller;
 }
 
-/** Origins that browsers may call from. */
+/**
+ * Origins that browsers may call from.
+ * @throws NOT_CONFIGURED for what no browser sends as its page's origin: it would let nobody in, and nobody would know why.
+ */
 export function corsOrigins({ CORS_ORIGINS = "" }: CallersEnv): string[] {
-  return CORS_ORIGINS.split(",")
-    .map((origin) => origin.trim())
-    .filter((origin) => origin !== "");
+  if (CORS_ORIGINS === "") return [];
+  return listed(CORS_ORIGINS).map((origin) => {
+    if (isOrigin(origin)) return origin;
+    const rule = "must be origins as in https://app.example, separated by commas";
+    const message = `CORS_ORIGINS has ${JSON.stringify(origin)}: it ${rule} (docs/http.md)`;
+    throw new HttpFault("NOT_CONFIGURED", message);
+  });
+}
+
+/** As browsers write it. Of a scheme that is not the web's (an app's pages) only the form is known. */
+function isOrigin(text: string): boolean {
+  if (/^https?:/i.test(text)) {
+    return /^[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+  }
+  return /^[a-z][a-z0-9+.-]*:\/\/[\w.-]+$/.test(text);
 }
 
 /**

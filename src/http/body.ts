@@ -1,7 +1,7 @@
 /** A request's body: read within its limits and in time, measured, and parsed. */
 import type { Context, MiddlewareHandler } from "hono";
 import { isServiceError } from "../contract/index.ts";
-import { JSON_DEPTH_MAX, jsonShape, parseJson } from "../model/index.ts";
+import { JSON_DEPTH_MAX, jsonShape, parseJson, unlessLate } from "../model/index.ts";
 import type { AppEnv } from "./env.ts";
 import type { Holding } from "./budget.ts";
 import { HttpFault } from "./problem.ts";
@@ -58,15 +58,16 @@ export function bodyMs(size: number): number {
 }
 
 /**
- * The bytes of the body in the pieces in which they arrive; none without a body. Each takes its
- * place in the room.
- * @throws PAYLOAD_TOO_LARGE; REQUEST_TIMEOUT; OVERLOADED; MALFORMED for a body that breaks off.
+ * The bytes of the body, as they have come; none without one. Each takes its place in the room.
+ * @throws PAYLOAD_TOO_LARGE; UNSUPPORTED_MEDIA_TYPE for anything that is not declared as JSON; REQUEST_TIMEOUT; OVERLOADED; MALFORMED for
+ * what broke off.
  */
 async function boundedBytes(request: Request, limit: number, room: Holding): Promise<Uint8Array[]> {
   if (request.body === null) return [];
   const reader = request.body.getReader();
+  const bound = isJson(request) ? { limit, refuse: tooLong } : { limit: 0, refuse: notJson };
   try {
-    return await bytesOf(reader, limit, room);
+    return await bytesOf(reader, bound, room);
   } catch (error) {
     // Nothing waits for the rest, which may never come.
     reader.cancel().catch((cause: unknown) => {
@@ -76,9 +77,15 @@ async function boundedBytes(request: Request, limit: number, room: Holding): Pro
   }
 }
 
+interface Bound {
+  readonly limit: number;
+  /** The fault of a body that has more. */
+  readonly refuse: (size: number, limit: number) => HttpFault;
+}
+
 async function bytesOf(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  limit: number,
+  { limit, refuse }: Bound,
   room: Holding,
 ): Promise<Uint8Array[]> {
   const started = Date.now();
@@ -88,7 +95,7 @@ async function bytesOf(
     const chunk = await inTime(reader, started + bodyMs(size) - Date.now());
     if (chunk === undefined) return chunks;
     size += chunk.byteLength;
-    if (size > limit) throw tooLong(size, limit);
+    if (size > limit) throw refuse(size, limit);
     await room.more(chunk.byteLength);
     chunks.push(chunk);
   }
@@ -122,17 +129,10 @@ async function inTime(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   ms: number,
 ): Promise<Uint8Array | undefined> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const message = "The body took too long to come; nothing was done";
-    reject(new HttpFault("REQUEST_TIMEOUT", message));
-  }, ms);
-  try {
-    const { value } = await Promise.race([whole(reader.read()), late]);
-    return value;
-  } finally {
-    clearTimeout(timer);
-  }
+  const message = "The body took too long to come; nothing was done";
+  const late = () => new HttpFault("REQUEST_TIMEOUT", message);
+  const { value } = await unlessLate(whole(reader.read()), ms, late);
+  return value;
 }
 
 /** A body that breaks off is the sender's fault, not a bug. */
@@ -166,10 +166,12 @@ export async function boundedBody(
 ): Promise<Uint8Array[]> {
   if (!hasBody(req.method)) return [];
   requireReadable(req.raw);
-  const declared = Number(req.header("Content-Length") ?? 0);
+  const length = req.header("Content-Length");
+  const declared = Number(length ?? 0);
   if (declared > limit) throw tooLong(declared, limit);
-  // A body that is declared as something else is not even read.
-  if (!isJson(req.raw) && declared > 0) throw notJson();
+  // What is declared to be something else is not even read. Without a type there may be no body: its first byte tells.
+  const isSent = declared > 0 || (length === undefined && mediaType(req.raw) !== "");
+  if (!isJson(req.raw) && isSent && req.raw.body !== null) throw notJson();
   return boundedBytes(req.raw, limit, room);
 }
 
@@ -190,7 +192,6 @@ export function parseBody(
     req.bodyCache.text = "";
     return;
   }
-  if (!isJson(req.raw)) throw notJson();
   requireShape(text, limits.values);
   // Whatever reads the body from here on gets the value that was measured.
   req.bodyCache.json = Promise.resolve(parsed(text));

@@ -7,5 +7,5 @@ export async function digestOf(text: string): Promise<string> {
     ? new TextEncoder().encode(text)
     : Uint16Array.from({ length: text.length }, (_, at) => text.charCodeAt(at));
   const digest = await crypto.subtle.digest("SHA-256", bytes);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return new Uint8Array(digest).toHex();
 }

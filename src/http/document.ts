@@ -3,7 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { ACCESS_HEADER } from "./access.ts";
 import { HEADERS, PARAMETERS } from "./operation.ts";
 import { exampleOf, ANSWERED_CODES } from "./problem.ts";
-import { kindOf } from "./problem-kinds.ts";
+import { problemKind } from "./problem-kinds.ts";
 import { VERSION } from "../version.ts";
 import type { AppEnv } from "./env.ts";
 
@@ -93,7 +93,7 @@ export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<Ap
     registry.registerComponent("parameters", name, parameter);
   }
   for (const code of ANSWERED_CODES) {
-    const { title: summary } = kindOf(code);
+    const { title: summary } = problemKind(code);
     registry.registerComponent("examples", code, { summary, value: exampleOf(code) });
   }
 }

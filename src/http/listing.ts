@@ -131,8 +131,7 @@ export function pick<T extends { readonly id: string }>(
 export function cursorOf(place: unknown): string | null {
   if (place === null) return null;
   const bytes = new TextEncoder().encode(JSON.stringify(place));
-  const binary = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
-  return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }
 
 /** What fills a page: this many rows, or, of a table with long text, PAGE_BYTES_MAX of it. */
@@ -156,15 +155,11 @@ export function placeAfter<Row extends object, Place>(
   return bytes >= PAGE_BYTES_MAX ? place(last) : null;
 }
 
-/**
- * The place that a cursor names; null without a cursor.
- * @throws INVALID_ARGUMENT for a text that is not a cursor of this list.
- */
-export function placeOf<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
+/** @throws INVALID_ARGUMENT for anything but a cursor of ours. */
+export function placeIn<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
   if (text === undefined) return null;
   try {
-    const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
-    const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+    const bytes = Uint8Array.fromBase64(text, { alphabet: "base64url" });
     return schema.parse(
       JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)),
     );
@@ -230,7 +225,7 @@ export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { reado
       q: "page",
       of,
       workflowRunId,
-      after: placeOf(input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
+      after: placeIn(input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
       descending: input.order === "desc",
       limit: input.limit,
       omit: omitted(LONG_TEXT[of], fields),

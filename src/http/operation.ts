@@ -8,7 +8,7 @@ import type { MiddlewareHandler } from "hono";
 import { answerConditions, refuseConditions } from "./etag.ts";
 import { takesKey } from "./idempotency/transactional.ts";
 import { problemSchema } from "./problem.ts";
-import { kindOf, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
+import { problemKind, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
 import { hasBody, requireShortLists } from "./body.ts";
 import type { AppEnv } from "./env.ts";
 
@@ -250,9 +250,9 @@ function withHeaders(responses: Readonly<Record<number, Answer>>, added: Headers
 }
 
 function problemAnswers(codes: ReadonlySet<ProblemCode>) {
-  const statuses = [...new Set([...codes].map((code) => kindOf(code).status))];
+  const statuses = [...new Set([...codes].map((code) => problemKind(code).status))];
   const told = statuses.map((status) => {
-    const own = [...codes].filter((code) => kindOf(code).status === status);
+    const own = [...codes].filter((code) => problemKind(code).status === status);
     return [status, problemAnswer(own)];
   });
   return Object.fromEntries(told);
@@ -262,10 +262,10 @@ function problemAnswers(codes: ReadonlySet<ProblemCode>) {
 function problemAnswer(codes: readonly ProblemCode[]) {
   const headers: HeaderName[] = ["X-Request-Id"];
   if (codes.includes("UNAUTHENTICATED")) headers.push("WWW-Authenticate");
-  if (codes.some((code) => kindOf(code).retryAfter !== undefined)) headers.push("Retry-After");
+  if (codes.some((code) => problemKind(code).retryAfter !== undefined)) headers.push("Retry-After");
   const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]);
   return {
-    description: codes.map((code) => `\`${code}\`: ${kindOf(code).when}`).join("\n\n"),
+    description: codes.map((code) => `\`${code}\`: ${problemKind(code).when}`).join("\n\n"),
     headers: references(headers),
     content: {
       "application/problem+json": { schema: problemSchema, examples: Object.fromEntries(examples) },

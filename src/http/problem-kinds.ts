@@ -158,7 +158,7 @@ export const PROBLEM_KINDS = {
   NOT_CONFIGURED: {
     status: 503,
     title: "The HTTP API is not configured",
-    when: "The service has no tokens yet, or no tables; `detail` tells its operator what to do. Nothing was done.",
+    when: "The service has no tokens yet, or no tables, or a setting that is not right; `detail` tells its operator what to do. Nothing was done.",
     example: {
       detail:
         "The HTTP API has no tokens. Set the secret API_TOKENS, a JSON list of { name, sha256, scopes }: npx wrangler secret put API_TOKENS, or in .dev.vars for wrangler dev (docs/http.md).",
@@ -220,7 +220,7 @@ export const BESIDE_OPERATIONS = [
 
 export type ProblemStatus = (typeof PROBLEM_KINDS)[ProblemCode]["status"];
 
-/** What is known of a code, where it does not matter which code it is. */
-export function kindOf(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
+/** The same, where it does not matter which code it is. */
+export function problemKind(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
   return PROBLEM_KINDS[code];
 }

@@ -13,7 +13,7 @@ import {
   isServiceError,
   ServiceError,
 } from "../contract/index.ts";
-import { BESIDE_OPERATIONS, kindOf, type ProblemCode } from "./problem-kinds.ts";
+import { BESIDE_OPERATIONS, problemKind, type ProblemCode } from "./problem-kinds.ts";
 
 export type { ProblemCode };
 type Details = Record<string, string | number | boolean | null>;
@@ -27,7 +27,7 @@ const REQUEST_ID_EXAMPLE = "0mwwqfjeva1b2c3d4e";
 
 /** The codes with their statuses and meanings, as the document shows them. */
 const MEANINGS = PROBLEM_CODES.map((code) => {
-  const { status, when } = kindOf(code);
+  const { status, when } = problemKind(code);
   return `- \`${code}\` (${status}): ${when}`;
 });
 
@@ -139,7 +139,7 @@ function toldOfService(error: ServiceError): Told {
 /** The answer to a fault, with the status and the pause that go with its code. */
 export function problemResponse(context: Context, told: Told): Response {
   const { code, headers = {} } = told;
-  const { status, retryAfter } = kindOf(code);
+  const { status, retryAfter } = problemKind(code);
   const problem = problemOf(told, String(context.get("requestId") ?? ""));
   return context.body(JSON.stringify(problem), status, {
     "Content-Type": "application/problem+json",
@@ -150,12 +150,12 @@ export function problemResponse(context: Context, told: Told): Response {
 
 /** A problem of this code, as the document shows it. */
 export function exampleOf(code: ProblemCode) {
-  const { detail, details } = kindOf(code).example;
+  const { detail, details } = problemKind(code).example;
   return problemOf({ code, message: detail, details }, REQUEST_ID_EXAMPLE);
 }
 
 function problemOf({ code, message, details }: Told, requestId: string) {
-  const { status, title } = kindOf(code);
+  const { status, title } = problemKind(code);
   const type = `urn:workflow-engine:error:${code}`;
   return { type, title, status, detail: message, code, details: { ...details }, requestId };
 }

@@ -1,12 +1,11 @@
-/**
- * Whether the service can do its work: the database answers and has the tables that this code
- * knows, and the queue is bound where it is needed.
- */
+/** Whether the service can do its work: the database answers and has the tables that this code knows, the queue is bound, the settings hold. */
+import { isServiceError } from "../contract/index.ts";
 import { withDeadline } from "../model/index.ts";
+import { dispatchSettings } from "../queue/index.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
-export const MIGRATION = "0004_count_failures.sql";
+export const MIGRATION = "0005_hand_over_until_closed.sql";
 
 /** A database that does not answer such a question within this time does no work either. */
 const DEADLINE_MS = 5_000;
@@ -19,10 +18,8 @@ export interface Readiness {
     readonly database: string;
     readonly migrations: string;
     readonly queue: string;
-    /**
-     * Whether callers are let in over HTTP. It does not count for `ready`, since other Workers need
-     * no token.
-     */
+    readonly settings: string;
+    /** Whether callers are let in over HTTP: told, and no part of being ready, since other Workers need no token. */
     readonly api: string;
   };
 }
@@ -43,10 +40,21 @@ export async function readiness(env: HttpEnv): Promise<Readiness> {
   }
   // Without a queue, jobs wait to be polled. With a handler bound, that is a mistake.
   const queue = env.JOBS === undefined && env.HANDLER !== undefined ? "HANDLER without JOBS" : "ok";
+  const settings = settingsOf(env);
   const open = [env.API_TOKENS, env.ACCESS_TEAM_DOMAIN].some((value) => (value ?? "") !== "");
   const api = open ? "ok" : "closed: neither API_TOKENS nor Cloudflare Access";
   return {
-    ready: [database, migrations, queue].every((check) => check === "ok"),
-    checks: { database, migrations, queue, api },
+    ready: [database, migrations, queue, settings].every((check) => check === "ok"),
+    checks: { database, migrations, queue, settings, api },
   };
+}
+
+function settingsOf(env: HttpEnv): string {
+  try {
+    dispatchSettings(env);
+    return "ok";
+  } catch (error) {
+    if (isServiceError(error)) return error.message;
+    throw error;
+  }
 }

@@ -12,6 +12,7 @@ import {
   SCOPES,
   withImplied,
 } from "../changes/index.ts";
+import { INSTANT_RULE, parseInstant } from "../model/index.ts";
 import { HttpFault } from "./problem.ts";
 
 const tokens = z
@@ -26,8 +27,11 @@ const tokens = z
       /** Hex of the SHA-256 of the token. */
       sha256: z.string().regex(/^[0-9a-f]{64}$/),
       scopes: z.array(z.enum(SCOPES)).min(1),
-      /** The last instant at which it is valid (ISO 8601). Absent: it never expires. */
-      expires: z.iso.datetime().optional(),
+      /** Not after this instant. Absent: never expires. */
+      expires: z
+        .string()
+        .refine((text) => parseInstant(text) !== null, INSTANT_RULE)
+        .optional(),
     }),
   )
   .min(1)
@@ -52,20 +56,39 @@ export async function authenticate(
   authorization: string | undefined,
   now: number,
 ): Promise<Caller> {
-  const known = parse(secret);
+  const known = tokensOf(secret);
   const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "")?.[1];
   if (token === undefined) throw unauthenticated("A bearer token is needed");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  let found: z.infer<typeof tokens>[number] | null = null;
-  // All are compared, each in constant time: the time taken does not tell which token is close.
+  let found: Token | null = null;
+  // All are compared, each in constant time: how long it takes tells nothing about which one is close.
   for (const candidate of known) {
-    if (crypto.subtle.timingSafeEqual(digest, fromHex(candidate.sha256))) found = candidate;
+    if (crypto.subtle.timingSafeEqual(digest, candidate.digest)) found = candidate;
   }
   if (found === null) throw unauthenticated("The token is not known");
-  if (found.expires !== undefined && Date.parse(found.expires) < now) {
-    throw unauthenticated("The token has expired");
-  }
-  return { name: found.name, scopes: withImplied(found.scopes) };
+  if (found.expires < now) throw unauthenticated("The token has expired");
+  return found.caller;
+}
+
+interface Token {
+  readonly digest: Uint8Array;
+  /** Milliseconds; Infinity: never. */
+  readonly expires: number;
+  readonly caller: Caller;
+}
+
+/** The secret that was parsed last: an isolate sees one, until it is replaced. */
+let last: { readonly secret: string | undefined; readonly tokens: readonly Token[] } | null = null;
+
+function tokensOf(secret: string | undefined): readonly Token[] {
+  if (last !== null && last.secret === secret) return last.tokens;
+  const parsed = parse(secret).map(({ name, sha256, scopes, expires }) => ({
+    digest: Uint8Array.fromHex(sha256),
+    expires: expires === undefined ? Infinity : Date.parse(expires),
+    caller: { name, scopes: withImplied(scopes) },
+  }));
+  last = { secret, tokens: parsed };
+  return parsed;
 }
 
 function parse(secret: string | undefined): z.infer<typeof tokens> {
@@ -89,13 +112,7 @@ export function unauthenticated(message: string): HttpFault {
   return new HttpFault("UNAUTHENTICATED", message, {}, { "WWW-Authenticate": "Bearer" });
 }
 
-function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
-    Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16),
-  );
-}
-
-/** @throws FORBIDDEN with the scopes, of which one would be enough. */
+/** @throws FORBIDDEN that names the scopes, any one of which would do. */
 export function requireAnyOf(caller: Caller, needed: AnyOf): void {
   if (hasAnyOf(caller.scopes, needed)) return;
   const scope = needed.join(" or ");

@@ -2,6 +2,13 @@
  * The shapes of single fields, with their limits. Clients make changes of these, and the service
  * checks everything that arrives against the same ones.
  */
+import {
+  instantColumn,
+  jsonColumn,
+  jsonObjectColumn,
+  longTextColumn,
+  textColumn,
+} from "./columns.ts";
 import { INSTANT_MAX, INSTANT_MIN } from "./instant.ts";
 import {
   CALL_TOKENS_MAX,
@@ -58,16 +65,16 @@ export const keyField = storable(KEY_BYTES_MAX);
 export const artifactKeyField = named(KEY_BYTES_MAX, 1);
 /** The id of a batch of AI calls, or "" for a call of its own. */
 export const batchOrNoneField = named(KEY_BYTES_MAX, 0);
-/**
- * JSON text, or free text as `encodeText` writes it. Its size is checked together with its row's.
- */
-export const textField = storable(ROW_BYTES_MAX);
-export const jobErrorField = storable(JOB_ERROR_BYTES_MAX);
+/** A JSON value. Its size is checked with its row's, as is that of free text. */
+export const jsonField = jsonColumn(storable(ROW_BYTES_MAX));
+export const jsonObjectField = jsonObjectColumn(storable(ROW_BYTES_MAX));
+export const freeTextField = longTextColumn(storable(ROW_BYTES_MAX));
+export const jobErrorField = textColumn(storable(JOB_ERROR_BYTES_MAX), JOB_ERROR_BYTES_MAX);
 export const ordinalField = ordinal(64);
 /** An AI call's. Longer than others, since the ordinal of a batch's result is a digest. */
 export const callOrdinalField = ordinal(80);
 /** Milliseconds since 1970, of the years 0001 to 9999. */
-export const instantField = whole({ min: INSTANT_MIN, max: INSTANT_MAX });
+export const instantField = instantColumn(whole({ min: INSTANT_MIN, max: INSTANT_MAX }));
 export const wholeField = whole();
 /** A count: 0 or more. */
 export const countField = whole({ min: 0 });

@@ -85,7 +85,9 @@ export const UNDELIVERED_CAP_MS = 300_000;
 
 /** Jobs in one claim: a queue hands over at most 100 messages at once. */
 export const CLAIM_JOBS_MAX = 100;
-/** Suspended jobs that one change resumes. */
+/** Delayed jobs that have become due and that one claim makes ready, so that a storm of retries cannot hold up a claim. */
+export const PROMOTED_MAX = 1_000;
+/** Suspended jobs that are resumed at once. */
 export const RESUME_JOBS_MAX = 100;
 /** The highest `maxAttempts` of a new job. */
 export const JOB_ATTEMPTS_MAX = 1_000;
@@ -104,9 +106,14 @@ export const JOB_STATS_FAILED_MS = 86_400_000;
 /** Findings of one audit. */
 export const AUDIT_MAX = 100;
 /**
- * A failed job is handed over every minute. A handler that has not acted on it after this time is
- * not going to.
+ * A job or a stage that was suspended through the contract is left to the engine that polls it, for this long after its instant. By then
+ * nobody polls it, and the sweep gives it to the handler.
  */
-export const AUDIT_FAILURE_MS = 600_000;
-/** For how long after the failure a failed job is handed over. */
-export const FAILURES_HANDED_OVER_MS = 86_400_000;
+export const UNPOLLED_MS = 86_400_000;
+/** The audit names a suspended job or stage that is overdue by this much: ten ticks of the sweep, or of a host that polls, have passed. */
+export const AUDIT_UNPOLLED_MS = 600_000;
+/** A failure is handed over again after a pause as long as it is old, between these two. */
+export const HAND_OVER_MIN_MS = 60_000;
+export const HAND_OVER_MAX_MS = 3_600_000;
+/** Records of commits whose own rows cannot tell what became of them are kept for so long. */
+export const COMMIT_RECORDS_KEPT_MS = 86_400_000;

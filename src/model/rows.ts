@@ -1,14 +1,16 @@
 /**
- * The rows as they are stored: JSON and free text as text, instants as milliseconds. The database,
- * the maps and the wire all have rows of these shapes; a test holds the shapes against the types of
- * the tables.
+ * The rows as they are stored: JSON and free text as text, instants as milliseconds. What the database,
+ * the in-memory store and the wire have in common. Each table's columns are told here once: their names, types and limits, what may be null, and
+ * what callers have in another form (`columns.ts`). The records, the updates and the checks of what arrives follow from them; the compiler
+ * compares the tables of the database, the contract and the schemas of the HTTP API with them (`test/store/rows.test.ts`).
  *
  * `commits` is a row's memory: the ids of the last commits that wrote it, newest first, each
  * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean that nobody wrote the row
  * in between. The others let a retry recognise its own earlier success although others wrote the
  * row since.
  */
-import { object, nullable, whole, type TypeOf } from "./shape.ts";
+import { type Holds, holdsOf, longNames, someOf } from "./columns.ts";
+import { nullable, object, oneOf, type TypeOf, whole } from "./shape.ts";
 import type { AuditProblem, Status } from "../contract/index.ts";
 import {
   artifactKeyField,
@@ -19,7 +21,10 @@ import {
   countField,
   idField,
   instantField,
+  freeTextField,
   jobErrorField,
+  jsonField,
+  jsonObjectField,
   keyField,
   logLevelField,
   nameField,
@@ -28,7 +33,6 @@ import {
   recordIdField,
   runOrNoneField,
   statusField,
-  textField,
   tokensField,
   wholeField,
 } from "./fields.ts";
@@ -70,16 +74,27 @@ export const newRunRow = object({
   startedAt: nullable(instantField),
   completedAt: nullable(instantField),
   duration: nullable(numberField),
-  input: textField,
-  output: nullable(textField),
-  config: textField,
+  input: jsonField,
+  output: nullable(jsonField),
+  config: jsonField,
   totalCost: costField,
   totalTokens: countField,
   priority: wholeField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type NewRunRow = TypeOf<typeof newRunRow>;
 export type RunRow = NewRunRow & { commits: string };
+/** What an update of a run may set; an absent member leaves its column alone. */
+export const runSet = someOf(newRunRow, [
+  "status",
+  "startedAt",
+  "completedAt",
+  "duration",
+  "output",
+  "totalCost",
+  "totalTokens",
+]);
+export type RunSet = TypeOf<typeof runSet>;
 
 export const newStageRow = object({
   workflowRunId: idField,
@@ -96,20 +111,42 @@ export const newStageRow = object({
   startedAt: nullable(instantField),
   completedAt: nullable(instantField),
   duration: nullable(numberField),
-  inputData: nullable(textField),
-  outputData: nullable(textField),
-  config: nullable(textField),
-  suspendedState: nullable(textField),
-  resumeData: nullable(textField),
+  inputData: nullable(jsonField),
+  outputData: nullable(jsonField),
+  config: nullable(jsonField),
+  suspendedState: nullable(jsonField),
+  resumeData: nullable(jsonField),
   nextPollAt: nullable(instantField),
   pollInterval: nullable(numberField),
   maxWaitUntil: nullable(instantField),
-  metrics: nullable(textField),
-  embeddingInfo: nullable(textField),
-  errorMessage: nullable(textField),
+  metrics: nullable(jsonField),
+  embeddingInfo: nullable(jsonField),
+  errorMessage: nullable(freeTextField),
 });
 export type NewStageRow = TypeOf<typeof newStageRow>;
-export type StageRow = NewStageRow & { commits: string };
+/**
+ * `attendAt`: when the sweep looks whether anybody polls the stage; null unless it is SUSPENDED with a nextPollAt, and also once its run
+ * was found finished. A change of the stage's status or nextPollAt sets it to UNPOLLED_MS after nextPollAt; so does a run that becomes live.
+ */
+export type StageRow = NewStageRow & { attendAt: number | null; commits: string };
+/** What an update of a stage may set; an absent member leaves its column alone. */
+export const stageSet = someOf(newStageRow, [
+  "status",
+  "startedAt",
+  "completedAt",
+  "duration",
+  "outputData",
+  "config",
+  "suspendedState",
+  "resumeData",
+  "nextPollAt",
+  "pollInterval",
+  "maxWaitUntil",
+  "metrics",
+  "embeddingInfo",
+  "errorMessage",
+]);
+export type StageSet = TypeOf<typeof stageSet>;
 
 export const logRow = object({
   /** The run given, or else the stage's run, or else "". */
@@ -118,8 +155,8 @@ export const logRow = object({
   createdAt: instantField,
   workflowStageId: nullable(recordIdField),
   level: logLevelField,
-  message: textField,
-  metadata: nullable(textField),
+  message: freeTextField,
+  metadata: nullable(jsonField),
 });
 export type LogRow = TypeOf<typeof logRow>;
 
@@ -131,9 +168,9 @@ export const newArtifactRow = object({
   updatedAt: instantField,
   workflowStageId: nullable(recordIdField),
   type: artifactTypeField,
-  data: textField,
+  data: jsonField,
   size: numberField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type NewArtifactRow = TypeOf<typeof newArtifactRow>;
 export type ArtifactRow = NewArtifactRow & { commits: string };
@@ -150,8 +187,8 @@ export const newAnnotationRow = object({
   actorId: nullable(nameField),
   actorVersion: nullable(nameField),
   key: keyField,
-  value: textField,
-  payload: nullable(textField),
+  value: jsonField,
+  payload: nullable(jsonField),
   idempotencyKey: nullable(keyField),
 });
 export type NewAnnotationRow = TypeOf<typeof newAnnotationRow>;
@@ -161,7 +198,7 @@ export type AnnotationRow = NewAnnotationRow & { commits: string };
 export const newOutboxEventRow = object({
   workflowRunId: idField,
   eventType: nameField,
-  payload: textField,
+  payload: jsonField,
   causationId: nameField,
   occurredAt: instantField,
   publishedAt: nullable(instantField),
@@ -171,16 +208,16 @@ export const newOutboxEventRow = object({
 export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
 export type OutboxEventRow = NewOutboxEventRow & { sequence: number; commits: string };
 
-export type IdempotencyKeyRow = {
-  key: string;
-  commandType: string;
-  createdAt: number;
-  state: "in_progress" | "completed";
-  /** When the key was last acquired. Its age counts from here, for a takeover and for the purge. */
-  acquiredAt: number;
-  result: string | null;
-  commits: string;
-};
+const idempotencyKeyRow = object({
+  key: keyField,
+  commandType: keyField,
+  createdAt: instantField,
+  state: oneOf(["in_progress", "completed"]),
+  /** When the key was acquired last: ages are measured from it. */
+  acquiredAt: instantField,
+  result: nullable(jsonField),
+});
+export type IdempotencyKeyRow = TypeOf<typeof idempotencyKeyRow> & { commits: string };
 
 export const newJobRow = object({
   workflowRunId: idField,
@@ -205,25 +242,44 @@ export const newJobRow = object({
   undelivered: countField,
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
-  payload: textField,
-  /** At most one live job (PENDING, RUNNING, SUSPENDED) has the key. */
+  payload: jsonObjectField,
+  /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
   dedupeKey: nullable(keyField),
   /** A claim lets at most `concurrencyLimit` (null: 1) jobs with the same key be RUNNING. */
   concurrencyKey: nullable(keyField),
   concurrencyLimit: nullable(whole({ min: 1 })),
 });
 export type NewJobRow = TypeOf<typeof newJobRow>;
-export type JobRow = NewJobRow & { commits: string };
+/**
+ * `resumeAt`: when the service itself gives a SUSPENDED job out again. `handOverAt`: when a FAILED job is handed over next; null: nothing
+ * that it has left open is known.
+ */
+export type JobRow = NewJobRow & {
+  resumeAt: number | null;
+  handOverAt: number | null;
+  commits: string;
+};
 
-/** A SUSPENDED stage whose `nextPollAt` has come, with its run's workflow. */
-export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> &
-  Pick<RunRow, "workflowId">;
+/** A stage that the sweep looks at, with its run's workflow. `attended`: it has a live job. `over`: its run is finished, or is not there. */
+export type UnattendedStage = Pick<
+  StageRow,
+  "workflowRunId" | "stageId" | "nextPollAt" | "version"
+> & {
+  attendAt: number;
+  workflowId: string | null;
+  state: "unattended" | "attended" | "over";
+};
 
-/** A job that has used up its attempts, without its payload. */
+/**
+ * A job that has failed for good, without its payload. `state`: what it has left.
+ * - `closed`: nothing. Its run is finished, or is not there; or its stage has a later job.
+ * - `busy`: its stage is done, and its run goes on: it is PENDING, has a live job, or a SUSPENDED stage with a nextPollAt.
+ * - `open`: everything else.
+ */
 export type FailedJob = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError"
->;
+  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError" | "completedAt"
+> & { state: "closed" | "busy" | "open" };
 
 /** A job whose lease may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
@@ -234,7 +290,14 @@ export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "m
  */
 export type JobState = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "status" | "attempt" | "nextPollAt" | "concurrencyKey" | "commits"
+  | "workflowRunId"
+  | "ordinal"
+  | "status"
+  | "attempt"
+  | "nextPollAt"
+  | "resumeAt"
+  | "concurrencyKey"
+  | "commits"
 > & { keyWaits: number };
 
 /**
@@ -276,12 +339,12 @@ export const aiCallRow = object({
   callType: nameField,
   modelKey: nameField,
   modelId: nameField,
-  prompt: textField,
-  response: textField,
+  prompt: freeTextField,
+  response: freeTextField,
   inputTokens: tokensField,
   outputTokens: tokensField,
   cost: costField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type AiCallRow = TypeOf<typeof aiCallRow>;
 
@@ -294,28 +357,36 @@ export type AiCallTotalRow = {
   cost: number;
 };
 
-/** The columns of each table that hold text of any length. Together they must fit in a row. */
+const COLUMNS = {
+  runs: newRunRow,
+  stages: newStageRow,
+  logs: logRow,
+  artifacts: newArtifactRow,
+  annotations: newAnnotationRow,
+  outboxEvents: newOutboxEventRow,
+  idempotencyKeys: idempotencyKeyRow,
+  jobs: newJobRow,
+  aiCalls: aiCallRow,
+};
+export type LongTextTable = keyof typeof COLUMNS;
+
+/** Per table, the columns that hold text of any length. Together they must fit in a row. */
 export const LONG_TEXT = {
-  runs: ["input", "output", "config", "metadata"],
-  stages: [
-    "inputData",
-    "outputData",
-    "config",
-    "suspendedState",
-    "resumeData",
-    "metrics",
-    "embeddingInfo",
-    "errorMessage",
-  ],
-  logs: ["message", "metadata"],
-  artifacts: ["data", "metadata"],
-  annotations: ["value", "payload"],
-  outboxEvents: ["payload"],
-  idempotencyKeys: ["result"],
-  jobs: ["payload"],
-  aiCalls: ["prompt", "response", "metadata"],
-} as const;
-export type LongTextTable = keyof typeof LONG_TEXT;
+  runs: longNames(newRunRow),
+  stages: longNames(newStageRow),
+  logs: longNames(logRow),
+  artifacts: longNames(newArtifactRow),
+  annotations: longNames(newAnnotationRow),
+  outboxEvents: longNames(newOutboxEventRow),
+  idempotencyKeys: longNames(idempotencyKeyRow),
+  jobs: longNames(newJobRow),
+  aiCalls: longNames(aiCallRow),
+} satisfies Readonly<Record<LongTextTable, readonly string[]>>;
+
+/** What a column of the table holds: see {@link holdsOf}. */
+export function columnHolds(table: LongTextTable, column: string): Holds | null {
+  return holdsOf(COLUMNS[table], column);
+}
 
 /** Bytes of a row's long text, and the column that holds most of them. */
 export function measureRow(
@@ -324,7 +395,7 @@ export function measureRow(
 ): { size: number; field: string } {
   let size = 0;
   let largest = -1;
-  let field: string = LONG_TEXT[table][0];
+  let field: string = LONG_TEXT[table][0] ?? table;
   for (const column of LONG_TEXT[table]) {
     const value = row[column];
     const bytes = typeof value === "string" ? utf8Length(value) : 0;

@@ -131,12 +131,20 @@ export function oneOf<const Word extends string>(words: readonly Word[]): Shape<
   };
 }
 
-export function nullable<T>(shape: Shape<T>): Shape<T | null> {
-  return { check: (value) => (value === null ? null : shape.check(value)) };
+/** What is known of a shape beside what it takes: a column's two forms, for example. */
+type Beside<S> = Omit<S, keyof Shape<unknown>>;
+
+/** The shape, or null. */
+export function nullable<S extends Shape<unknown>>(shape: S): Beside<S> & Shape<TypeOf<S> | null>;
+export function nullable(shape: Shape<unknown>): Shape<unknown> {
+  return { ...shape, check: (value) => (value === null ? null : shape.check(value)) };
 }
 
-export function optional<T>(shape: Shape<T>): Optional<T> {
-  return { check: (value) => (value === undefined ? null : shape.check(value)), absent: true };
+/** The shape, as a member that may be absent, or undefined. */
+export function optional<S extends Shape<unknown>>(shape: S): Beside<S> & Optional<TypeOf<S>>;
+export function optional(shape: Shape<unknown>): Optional<unknown> {
+  const check = (value: unknown) => (value === undefined ? null : shape.check(value));
+  return { ...shape, check, absent: true };
 }
 
 /**

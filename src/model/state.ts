@@ -67,6 +67,16 @@ export class OutboxTable extends Table<OutboxEventRow> {
   }
 }
 
+/** Jobs, and which of them are delayed: what the database keeps in the column `delayed`. A claim looks at the others, once it has made ready what is due. */
+export class JobTable extends Table<JobRow> {
+  readonly delayed = new Table<true>();
+
+  override clear(): void {
+    super.clear();
+    this.delayed.clear();
+  }
+}
+
 /** Which row each table holds. */
 export interface Rows {
   runs: RunRow;
@@ -85,6 +95,7 @@ export type TableName = keyof Rows;
 /** All tables. {@link placeOf} tells under which part and key a table keeps a row. */
 export type State = { readonly [Name in TableName]: Table<Rows[Name]> } & {
   readonly outboxEvents: OutboxTable;
+  readonly jobs: JobTable;
 };
 
 /** A database without rows. */
@@ -97,7 +108,7 @@ export function createState(): State {
     annotations: new Table(),
     outboxEvents: new OutboxTable(),
     idempotencyKeys: new Table(),
-    jobs: new Table(),
+    jobs: new JobTable(),
     aiCalls: new Table(),
     aiCallTotals: new Table(),
   };
@@ -106,22 +117,27 @@ export function createState(): State {
 /** The part and the key of a row. */
 export type Place = readonly [part: string, key: string];
 
-const PLACES: { readonly [Name in TableName]: (row: Rows[Name]) => Place } = {
-  runs: (row) => [row.id, ""],
-  stages: (row) => [row.workflowRunId, row.stageId],
-  logs: (row) => [row.workflowRunId, row.ordinal],
-  artifacts: (row) => [row.workflowRunId, row.key],
-  annotations: (row) => [row.workflowRunId, row.ordinal],
-  outboxEvents: (row) => [row.workflowRunId, String(row.sequence)],
-  idempotencyKeys: (row) => [row.key, row.commandType],
-  jobs: (row) => [row.workflowRunId, row.ordinal],
-  aiCalls: (row) => [row.batchId, row.ordinal],
-  aiCallTotals: (row) => [row.topic, row.modelKey],
+/** The columns of each table's primary key: the part, and the key within it. */
+export const KEYS = {
+  runs: ["id"],
+  stages: ["workflowRunId", "stageId"],
+  logs: ["workflowRunId", "ordinal"],
+  artifacts: ["workflowRunId", "key"],
+  annotations: ["workflowRunId", "ordinal"],
+  outboxEvents: ["workflowRunId", "sequence"],
+  idempotencyKeys: ["key", "commandType"],
+  jobs: ["workflowRunId", "ordinal"],
+  aiCalls: ["batchId", "ordinal"],
+  aiCallTotals: ["topic", "modelKey"],
+} as const satisfies {
+  readonly [Name in TableName]: readonly [keyof Rows[Name], keyof Rows[Name]] | readonly ["id"];
 };
 
 /** Where a table keeps this row. */
 export function placeOf<Name extends TableName>(name: Name, row: Rows[Name]): Place {
-  return PLACES[name](row);
+  const columns: Readonly<Record<string, unknown>> = row;
+  const [part, key] = KEYS[name];
+  return [String(columns[part]), key === undefined ? "" : String(columns[key])];
 }
 
 /** The run's outbox event with the highest sequence. */

@@ -40,3 +40,8 @@ export function encodeText(text: string): string {
 export function decodeText(stored: string): string {
   return stored.startsWith(JSON_MARK) ? (JSON.parse(stored.slice(1)) as string) : stored;
 }
+
+/** What something thrown says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

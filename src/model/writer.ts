@@ -75,6 +75,18 @@ export class Writer {
     set(turn);
   }
 
+  /** Whether the job is delayed: whether a claim has to make it ready before it can be taken. */
+  setDelayed({ workflowRunId, ordinal }: Rows["jobs"], isDelayed: boolean): void {
+    const { delayed } = this.state.jobs;
+    const before = delayed.get(workflowRunId, ordinal) === true;
+    const set = (value: boolean) => {
+      if (value) delayed.set(workflowRunId, ordinal, true);
+      else delayed.delete(workflowRunId, ordinal);
+    };
+    this.#undo.push(() => set(before));
+    set(isDelayed);
+  }
+
   /**
    * The row's `commits` after this commit: its id in front, once, however often the commit writes
    * the row.

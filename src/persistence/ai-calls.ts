@@ -2,21 +2,21 @@
  * The AI call logger, over the unit that acts at once: AI calls are never part of a transaction.
  */
 import { batchOrNoneField } from "../model/fields.ts";
-import { type AiCallTotalRow, encodeNullableJson, KEY_BYTES_MAX } from "../model/index.ts";
-import { PAGE_ROWS } from "../queries/index.ts";
+import {
+  type AiCallTotalRow,
+  encodeFreeText,
+  encodeNullableJson,
+  KEY_BYTES_MAX,
+  unsignedZero,
+} from "../model/index.ts";
+import { allPages, fullPage, type QueryOf } from "../queries/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  freeText,
-  invalid,
-  requireList,
-  requireObject,
-  unsignedZero,
-} from "./encode.ts";
+import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
+
+type TotalPlace = NonNullable<QueryOf<"aiCallTotals">["after"]>;
 
 export class AICalls implements FlushableAICallLogger {
   readonly #unit: UnitOfWork;
@@ -78,7 +78,7 @@ export class AICalls implements FlushableAICallLogger {
       const row = { ...call, batchId, ordinal: "0", createdAt: now };
       checkedChanges("logBatchResults", [{ kind: "recordAiCall", row }]);
       const requestId = requestIdOf(result, call);
-      const place = requestId === null ? await digestOf(call) : await placeOf(requestId);
+      const place = requestId === null ? await digestOf(call) : await ordinalOf(requestId);
       const occurrence = occurrences.get(place) ?? 0;
       occurrences.set(place, occurrence + 1);
       if (requestId !== null && occurrence > 0) continue;
@@ -101,16 +101,17 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   async getStats(topicPrefix: string): Promise<AIHelperStats> {
-    const totals: AiCallTotalRow[] = [];
-    for (;;) {
-      const last = totals.at(-1);
-      const after = last === undefined ? null : { topic: last.topic, modelKey: last.modelKey };
+    const totals = await allPages(async (after: TotalPlace | null) => {
       const [page] = await this.#unit.read([
-        checkedQuery("getStats", { q: "aiCallTotals", prefix: topicPrefix, after }),
+        checkedQuery<QueryOf<"aiCallTotals">>("getStats", {
+          q: "aiCallTotals",
+          prefix: topicPrefix,
+          after,
+        }),
       ]);
-      totals.push(...page);
-      if (page.length < PAGE_ROWS) return statsOf(totals);
-    }
+      return fullPage(page, ({ topic, modelKey }) => ({ topic, modelKey }));
+    });
+    return statsOf(totals);
   }
 }
 
@@ -120,7 +121,7 @@ export async function recordAiCall(unit: UnitOfWork, call: CreateAICallInput): P
   const encoded = encodeCall(requireObject("logCall", call));
   const batchId = batchIdOf(call, encoded);
   const requestId = batchId === "" ? null : requestIdOf(call, encoded);
-  const ordinal = requestId === null ? unit.ordinal(now) : await placeOf(requestId);
+  const ordinal = requestId === null ? unit.ordinal(now) : await ordinalOf(requestId);
   const row = { ...encoded, batchId, ordinal, createdAt: now };
   await unit.write({ changes: checkedChanges("logCall", [{ kind: "recordAiCall", row }]) });
 }
@@ -146,7 +147,8 @@ function batchIdOf(call: CreateAICallInput, encoded: EncodedCall): string {
 
 /** Null for a call that does not say which request of its batch it answers. */
 function requestIdOf(call: CreateAICallInput, encoded: EncodedCall): string | null {
-  if (call.requestId !== undefined) return freeText(call.requestId, "requestId", KEY_BYTES_MAX);
+  if (call.requestId !== undefined)
+    return encodeFreeText(call.requestId, "requestId", KEY_BYTES_MAX);
   const told = inMetadata(encoded, "requestId");
   return typeof told === "string" ? told : null;
 }
@@ -157,8 +159,8 @@ function encodeCall(call: CreateAICallInput) {
     callType: call.callType,
     modelKey: call.modelKey,
     modelId: call.modelId,
-    prompt: freeText(call.prompt, "prompt"),
-    response: freeText(call.response, "response"),
+    prompt: encodeFreeText(call.prompt, "prompt"),
+    response: encodeFreeText(call.response, "response"),
     inputTokens: unsignedZero(call.inputTokens),
     outputTokens: unsignedZero(call.outputTokens),
     cost: unsignedZero(call.cost),
@@ -187,7 +189,7 @@ async function digestOf(call: EncodedCall): Promise<string> {
  * The place of a request's result in its batch. It is shorter than the place made from a content,
  * so the two never meet.
  */
-async function placeOf(requestId: string): Promise<string> {
+async function ordinalOf(requestId: string): Promise<string> {
   return digest(["request", requestId]);
 }
 

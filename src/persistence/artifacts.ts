@@ -1,12 +1,18 @@
 /** Artifacts, over a unit of work. */
-import { decodeJson, encodeJson, encodeNullableJson, utf8Length } from "../model/index.ts";
+import {
+  decodeJson,
+  encodeJson,
+  encodeNullableJson,
+  toArtifactRecord,
+  unsignedZero,
+  utf8Length,
+} from "../model/index.ts";
 import {
   type SaveArtifactInput,
   ServiceError,
   type WorkflowArtifactRecord,
 } from "../contract/index.ts";
-import { checkedChanges, checkedQuery, invalid, requireObject, unsignedZero } from "./encode.ts";
-import { toArtifactRecord } from "../model/records.ts";
+import { checkedChanges, checkedQuery, invalid, requireObject } from "./encode.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import { getStage } from "./stages.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";

@@ -10,10 +10,16 @@ import {
   type Settlement,
   type Store,
 } from "../changes/index.ts";
-import { createOrdinals, newCommitId, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
+import { createOrdinals, newCommitId, sleep, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
 import { inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
-import { type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
+import {
+  type ErrorCode,
+  isServiceError,
+  ServiceError,
+  StaleVersionError,
+} from "../contract/index.ts";
 import { requireRoom } from "./encode.ts";
+import { type Stale, staleOf } from "./stale-version.ts";
 import type { UnitOfWork, Write, Written } from "./unit-of-work.ts";
 
 /** Tries of one call, the first one included. */
@@ -29,9 +35,12 @@ const PORTION_LENGTH_MAX = 8 * 1_024 * 1_024;
 const nextOrdinal = createOrdinals();
 
 export class AutoCommit implements UnitOfWork {
+  readonly stale: Stale;
   readonly #store: Store;
 
-  constructor(store: Store) {
+  /** `stale`: default: our own class of errors. */
+  constructor(store: Store, stale: Stale = staleOf(StaleVersionError)) {
+    this.stale = stale;
     this.#store = store;
   }
 
@@ -96,7 +105,7 @@ export class AutoCommit implements UnitOfWork {
         }
         if (tries >= TRIES_MAX) throw error;
       }
-      await pause(tries);
+      await backOff(tries);
     }
   }
 }
@@ -129,7 +138,7 @@ export async function trying<T>(call: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isUnavailable(error) || tries >= TRIES_MAX) throw error;
     }
-    await pause(tries);
+    await backOff(tries);
   }
 }
 
@@ -173,6 +182,7 @@ function asUnknown(error: unknown, codes: readonly ErrorCode[] = TURNED_AWAY): u
  */
 export function afterFirstCommit(unit: UnitOfWork): UnitOfWork {
   return {
+    stale: unit.stale,
     call: (body) => unit.call(body),
     now: () => unit.now(),
     ordinal: (now) => unit.ordinal(now),
@@ -186,14 +196,8 @@ function isUnavailable(error: unknown): boolean {
   return isServiceError(error) && error.code === "UNAVAILABLE";
 }
 
-/**
- * Waits exponentially longer with each round, with jitter: callers that failed together do not come
- * back together.
- */
-export async function pause(round: number, capMs = 1_000): Promise<void> {
+/** Waits exponentially longer each round, with jitter, so that callers who failed together do not come back together. */
+export async function backOff(round: number, capMs = 1_000): Promise<void> {
   const ceiling = Math.min(PAUSE_MS * 2 ** round, capMs);
-  const delay = ceiling / 2 + Math.random() * (ceiling / 2);
-  await new Promise<void>((resolve) => {
-    setTimeout(resolve, delay);
-  });
+  await sleep(ceiling / 2 + Math.random() * (ceiling / 2));
 }

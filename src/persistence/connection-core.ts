@@ -9,6 +9,7 @@ import {
   type Backend,
   type FlushableAICallLogger,
   type AuditFinding,
+  isServiceError,
   ServiceError,
   StaleVersionError,
   type StaleVersionErrorClass,
@@ -16,15 +17,14 @@ import {
 } from "../contract/index.ts";
 import { AICalls } from "./ai-calls.ts";
 import type { CallChain } from "./call-chain.ts";
-import { AutoCommit, pause } from "./auto-commit.ts";
+import { AutoCommit, backOff } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { RetryOptions } from "./retry.ts";
-import { Persistence, type PersistenceOptions } from "./persistence.ts";
-import { type Stale, staleOf } from "./stale-version.ts";
+import { persistenceOver } from "./persistence.ts";
+import { staleOf } from "./stale-version.ts";
 import { Transaction } from "./transaction/transaction.ts";
-import type { UnitOfWork } from "./unit-of-work.ts";
 
 /**
  * How a connection acts.
@@ -52,6 +52,15 @@ export interface ConnectionOptions {
    * {@link StaleVersionError}.
    */
   readonly StaleVersionError?: StaleVersionErrorClass;
+}
+
+/** What callers of the package are not offered. */
+export interface CoreOptions extends ConnectionOptions {
+  /**
+   * False: the callback of a transaction runs again only if others wrote what it had read, since every call reads what it has to know.
+   * Default true: it also runs again where a write was taken to be allowed and was not.
+   */
+  readonly assumes?: boolean;
 }
 
 /** A transaction under way, and the handle that its callback has. */
@@ -85,19 +94,32 @@ async function join<T>(
   }
 }
 
+/** A row that grows beyond its limit is told at the call that makes it grow, so the callback has to run once more for it. */
+async function committed(unit: Transaction): ReturnType<Transaction["commit"]> {
+  try {
+    return await unit.commit();
+  } catch (error) {
+    if (isServiceError(error) && error.code === "PAYLOAD_TOO_LARGE" && unit.wroteUnseen) {
+      return "mistaken";
+    }
+    throw error;
+  }
+}
+
 export class ConnectionCore implements Backend {
   readonly persistence: WorkflowPersistence;
   readonly jobs: Jobs;
   readonly aiCalls: FlushableAICallLogger;
   readonly #direct: AutoCommit;
-  readonly #stale: Stale;
   readonly #chain: CallChain<Running>;
+  readonly #assumes: boolean;
 
-  constructor(store: Store, options: ConnectionOptions = {}, chain: CallChain<Running>) {
+  constructor(store: Store, options: CoreOptions = {}, chain: CallChain<Running>) {
+    this.#assumes = options.assumes ?? true;
     this.#chain = chain;
-    this.#direct = new AutoCommit(store);
-    this.#stale = staleOf(options.StaleVersionError ?? StaleVersionError);
-    this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
+    const stale = staleOf(options.StaleVersionError ?? StaleVersionError);
+    this.#direct = new AutoCommit(store, stale);
+    this.persistence = persistenceOver(this.#direct, async (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
       direct: this.#direct,
       current: () => this.#transaction()?.unit ?? this.#direct,
@@ -138,13 +160,6 @@ export class ConnectionCore implements Backend {
     return running;
   }
 
-  #persistenceOver(
-    unit: UnitOfWork,
-    withTransaction: PersistenceOptions["withTransaction"],
-  ): WorkflowPersistence {
-    return new Persistence({ unit, stale: this.#stale, withTransaction });
-  }
-
   async #withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
     if (typeof fn !== "function") throw invalid("withTransaction: expected a function");
     const running = this.#transaction();
@@ -155,9 +170,10 @@ export class ConnectionCore implements Backend {
 
   /** Runs the callback until its commit lands: until everything that it read still holds then. */
   async #runToCommit<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
+    let assumes = this.#assumes;
     for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
-      const unit = new Transaction(this.#direct);
-      const persistence: WorkflowPersistence = this.#persistenceOver(unit, (nested) =>
+      const unit = new Transaction(this.#direct, { assumes });
+      const persistence: WorkflowPersistence = persistenceOver(unit, async (nested) =>
         join({ unit, persistence }, nested),
       );
       let value: T;
@@ -165,15 +181,21 @@ export class ConnectionCore implements Backend {
       try {
         value = await this.#chain.within({ unit, persistence }, () => fn(persistence));
         unfinished = unit.nested > 0;
-      } finally {
-        // Calls that the callback did not await still belong to it.
+      } catch (error) {
         await unit.close();
+        // It may have been misled: then it runs again, and every call tells at once what is wrong.
+        if (await unit.assumedRightly()) throw error;
+        assumes = false;
+        continue;
       }
-      // Half of its writes may be there and half refused. Waiting for it could be waiting for
-      // ourselves.
+      // Calls that the callback did not await still belong to it.
+      await unit.close();
+      // Half of what it writes may be there and half refused; waiting for it could be waiting for ourselves.
       if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
-      if (await unit.commit()) return value;
-      await pause(run, 250);
+      const outcome = await committed(unit);
+      if (outcome === "landed") return value;
+      if (outcome === "mistaken") assumes = false;
+      else await backOff(run, 250);
     }
     throw new ServiceError(
       "CONFLICT",

@@ -6,7 +6,7 @@
  */
 import type { Store } from "../changes/index.ts";
 import { AsyncLocalChain } from "./async-local-chain.ts";
-import { ConnectionCore, type ConnectionOptions } from "./connection-core.ts";
+import { ConnectionCore, type CoreOptions } from "./connection-core.ts";
 
 export type { ConnectionOptions } from "./connection-core.ts";
 
@@ -15,7 +15,7 @@ export type { ConnectionOptions } from "./connection-core.ts";
  * everywhere but in browsers. It keeps nothing open itself, so a Worker makes one per request.
  */
 export class Connection extends ConnectionCore {
-  constructor(store: Store, options?: ConnectionOptions) {
+  constructor(store: Store, options?: CoreOptions) {
     super(store, options, new AsyncLocalChain());
   }
 }

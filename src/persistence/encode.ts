@@ -6,14 +6,10 @@ import type { Shape } from "../model/shape.ts";
 import { type Change, change, kindOfChange, textLength } from "../changes/index.ts";
 import {
   COMMIT_UNITS_MAX,
-  encodeText,
-  INSTANT_RULE,
-  instantOf,
   measureRow,
   ROW_BYTES_MAX,
   tooLarge,
   TRANSACTION_CHANGES_MAX,
-  utf8Length,
 } from "../model/index.ts";
 import { type Query, query } from "../queries/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
@@ -98,53 +94,4 @@ export function requireRoom(
 export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {
   requireShape(query, candidate, method);
   return candidate;
-}
-
-/**
- * Free text of any content, as a column holds it.
- * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE
- */
-export function freeText(value: unknown, field: string, limit: number = ROW_BYTES_MAX): string {
-  if (typeof value !== "string") throw invalid(`${field} must be a string`, { field });
-  const text = encodeText(value);
-  const size = utf8Length(text);
-  if (size > limit) throw tooLarge(field, size, limit);
-  return text;
-}
-
-export function nullableFreeText(value: unknown, field: string): string | null {
-  return value === null || value === undefined ? null : freeText(value, field);
-}
-
-/**
- * The milliseconds of a Date. A date-time of RFC 3339 and milliseconds are taken, too: a Date that
- * went through JSON, such as the result of a replayed idempotency key, comes back as text.
- */
-export function instant(value: unknown, field: string): number {
-  const time = instantOf(value);
-  if (time === null) throw invalid(`${field} ${INSTANT_RULE}`, { field });
-  return time;
-}
-
-export function nullableInstant(value: unknown, field: string): number | null {
-  return value === null || value === undefined ? null : instant(value, field);
-}
-
-/** The members that are not undefined: an absent member leaves its column alone. */
-export function defined<T extends object>(
-  members: T,
-): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
-}
-
-/** A number as columns hold it: they have one zero. */
-export function unsignedZero<T>(value: T): T | 0 {
-  return Object.is(value, -0) ? 0 : value;
-}
-
-/** Applies `encode`, unless the input is absent. */
-export function given<In, Out>(value: In | undefined, encode: (value: In) => Out): Out | undefined {
-  return value === undefined ? undefined : encode(value);
 }

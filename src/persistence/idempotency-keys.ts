@@ -1,10 +1,16 @@
 /** Idempotency keys, over a unit of work. */
-import { decodeNullableJson, encodeJson, nearestInstant, tokenOf } from "../model/index.ts";
+import {
+  decodeNullableJson,
+  encodeInstant,
+  encodeJson,
+  nearestInstant,
+  tokenOf,
+} from "../model/index.ts";
 import type {
   AcquireIdempotencyKeyOptions,
   AcquireIdempotencyKeyResult,
 } from "../contract/index.ts";
-import { checkedChanges, given, instant, invalid } from "./encode.ts";
+import { checkedChanges, invalid } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /**
@@ -17,7 +23,8 @@ export async function acquireIdempotencyKey(
   commandType: string,
   options?: AcquireIdempotencyKeyOptions,
 ): Promise<AcquireIdempotencyKeyResult> {
-  const at = given(options?.now, (now) => instant(now, "now")) ?? (await unit.now());
+  const { now } = options ?? {};
+  const at = now === undefined ? await unit.now() : encodeInstant(now, "now");
   const staleBefore = staleBeforeOf(at, options?.staleInProgressAfterMs);
   const written = await unit.write({
     changes: checkedChanges("acquireIdempotencyKey", [

@@ -2,14 +2,19 @@
 import { type Change, type Guard, type RetryBackoff } from "../changes/index.ts";
 import {
   CLAIM_JOBS_MAX,
+  encodeFreeText,
+  encodeInstant,
   JOB_ERROR_BYTES_MAX,
   JOB_STATS_FAILED_MS,
   type JobRow,
   type JobState,
   RESUME_JOBS_MAX,
   STALE_LEASE_MS_DEFAULT,
+  toDelivery,
+  toJobRecord,
   TRANSACTION_CHANGES_MAX,
   UNDELIVERED_CAP_MS,
+  unpolledAt,
   wasWrittenBy,
 } from "../model/index.ts";
 import {
@@ -24,20 +29,11 @@ import {
   type Status,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
-import { enqueueJobs } from "./enqueue.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  freeText,
-  instant,
-  invalid,
-  requireList,
-  requireObject,
-} from "./encode.ts";
+import { enqueueJobs, enqueueWhile } from "./enqueue.ts";
+import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
 import { ownMethods } from "./own-methods.ts";
 import { type LateResult, recordLateResults } from "./late-results.ts";
-import { toDelivery, toJobRecord } from "../model/records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
 import { suspendedJobsDue } from "./suspended-jobs.ts";
@@ -101,6 +97,14 @@ export class Jobs implements ExtendedJobQueue {
   async #enqueue(method: string, jobs: readonly EnqueueJobInput[]): Promise<string[]> {
     const unit = this.#current();
     return unit.call(() => enqueueJobs(unit, method, jobs));
+  }
+
+  /** Adds all of them while all guards hold, at once; none otherwise. Answers which guard does not hold, or null. */
+  async enqueueWhile(
+    jobs: readonly EnqueueJobInput[],
+    guards: readonly Guard[],
+  ): Promise<number | null> {
+    return enqueueWhile(this.#direct, jobs, guards);
   }
 
   async dequeue(): Promise<DequeueResult | null> {
@@ -215,11 +219,13 @@ export class Jobs implements ExtendedJobQueue {
       case "completed":
         return (at, attempt) => ({ kind: "completeJob", ...key, attempt, at });
       case "suspended": {
-        const nextPollAt = instant(outcome.until, "nextPollAt");
-        return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, at });
+        const nextPollAt = encodeInstant(outcome.until, "nextPollAt");
+        // The party that suspends decides who resumes: the service, for a handler's answer; for the contract's method, an engine that polls.
+        const resumeAt = method === "suspend" ? unpolledAt(nextPollAt) : nextPollAt;
+        return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, resumeAt, at });
       }
       case "failed": {
-        const error = freeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
+        const error = encodeFreeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
         const retry: RetryBackoff | null =
           outcome.retry === false ? null : drawBackoff(this.#retry);
         return (at, attempt) => ({ kind: "failJob", ...key, attempt, error, retry, at });
@@ -367,7 +373,7 @@ export class Jobs implements ExtendedJobQueue {
    * others have ended, or a later attempt owns them.
    */
   async giveBackMany(jobIds: readonly string[], reason: string): Promise<number> {
-    const error = freeText(reason, "error", JOB_ERROR_BYTES_MAX);
+    const error = encodeFreeText(reason, "error", JOB_ERROR_BYTES_MAX);
     const attempts = this.#attemptsOf(jobIds);
     const capMs = Math.min(this.#retry.capMs, UNDELIVERED_CAP_MS);
     const states = await this.#writeEach(jobIds, (_index, jobId, at) => ({

@@ -4,9 +4,9 @@
  * such run.
  */
 import { type Change, type Guard } from "../changes/index.ts";
-import { joinId } from "../model/index.ts";
+import { encodeInstant, joinId } from "../model/index.ts";
 import type { JobOutcome } from "../contract/index.ts";
-import { checkedChanges, instant } from "./encode.ts";
+import { checkedChanges } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 export interface LateResult {
@@ -95,7 +95,10 @@ function told({ workflowRunId, ordinal, attempt, owner, outcome }: LateResult) {
     case "completed":
       return common;
     case "suspended":
-      return { ...common, until: new Date(instant(outcome.until, "nextPollAt")).toISOString() };
+      return {
+        ...common,
+        until: new Date(encodeInstant(outcome.until, "nextPollAt")).toISOString(),
+      };
     case "failed":
       return { ...common, error: outcome.error, retry: outcome.retry ?? true };
   }

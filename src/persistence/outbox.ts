@@ -1,23 +1,25 @@
 /** Outbox events, over a unit of work. */
 import {
+  encodeInstant,
   encodeJson,
   OUTBOX_PAGE_DEFAULT,
   OUTBOX_PAGE_MAX,
+  type OutboxEventRow,
   splitEventId,
   tokenOf,
+  toOutboxRecord,
 } from "../model/index.ts";
 import { type CreateOutboxEventInput, type OutboxRecord, ServiceError } from "../contract/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import {
   checkedChanges,
   checkedQuery,
-  instant,
   invalid,
   requireList,
   requireObject,
   requireText,
 } from "./encode.ts";
-import { toOutboxRecord } from "../model/records.ts";
+import { byNumber, byText, inTurn } from "../model/order.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 export async function appendOutboxEvents(
@@ -35,7 +37,7 @@ export async function appendOutboxEvents(
         eventType: event.eventType,
         payload: encodeJson(event.payload, "payload"),
         causationId: event.causationId,
-        occurredAt: instant(event.occurredAt, "occurredAt"),
+        occurredAt: encodeInstant(event.occurredAt, "occurredAt"),
         publishedAt: null,
         retryCount: 0,
         dlqAt: null,
@@ -59,8 +61,14 @@ export async function getUnpublishedOutboxEvents(
   const [rows] = await unit.read([
     checkedQuery("getUnpublishedOutboxEvents", { q: "unpublishedEvents", limit }),
   ]);
-  return rows.map(toOutboxRecord);
+  return rows.toSorted(inOrder).map(toOutboxRecord);
 }
+
+/** By run and sequence, whatever their order in the line. */
+const inOrder = inTurn<Pick<OutboxEventRow, "workflowRunId" | "sequence">>(
+  byText((event) => event.workflowRunId),
+  byNumber((event) => event.sequence),
+);
 
 /** Marks in as many commits as it takes: publishing an event twice is the same as once. */
 export async function markOutboxEventsPublished(

@@ -1,10 +1,10 @@
 /**
- * A unit of work: the ground that the three interfaces stand on. One kind acts at once
- * (`auto-commit.ts`), the other is a transaction (`transaction/transaction.ts`). A method cannot
- * tell which of them it runs in.
+ * A unit of work: what the three interfaces are written over. One kind acts at once (`auto-commit.ts`), the
+ * other is a transaction (`transaction/transaction.ts`); a method cannot tell which it runs in.
  */
 import type { Change, Guard, Violation } from "../changes/index.ts";
 import type { Query, ResultsOf } from "../queries/index.ts";
+import type { Stale } from "./stale-version.ts";
 
 /** A write: what must hold, what changes, and what the caller is answered. */
 export interface Write<Qs extends readonly Query[] = readonly []> {
@@ -30,10 +30,9 @@ export type Written<Qs extends readonly Query[] = readonly []> =
   | { readonly applied: false; readonly violation: Violation };
 
 export interface UnitOfWork {
-  /**
-   * Runs one call of the contract. A transaction refuses calls that are made after its callback has
-   * ended.
-   */
+  /** Makes the connection's error for a stale version. */
+  readonly stale: Stale;
+  /** Runs one call of the contract. A transaction takes no call that is made after its callback has ended. */
   call<T>(body: () => Promise<T>): Promise<T>;
   /** Milliseconds by the store's clock. */
   now(): Promise<number>;

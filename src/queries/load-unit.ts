@@ -6,12 +6,15 @@ import type { RowRef } from "../model/row-ref.ts";
 
 /** Units may overlap: a run's jobs are a unit, and so is one job. */
 export type LoadUnit =
-  /** A run, all its stages, and the sequence of its last outbox event. */
   | { readonly of: "run"; readonly id: string }
+  | { readonly of: "stage"; readonly workflowRunId: string; readonly stageId: string }
+  | { readonly of: "stages"; readonly workflowRunId: string }
   | { readonly of: "artifact"; readonly workflowRunId: string; readonly key: string }
   | { readonly of: "artifacts"; readonly workflowRunId: string }
   | { readonly of: "annotations"; readonly workflowRunId: string }
   | { readonly of: "outboxEvent"; readonly workflowRunId: string; readonly sequence: number }
+  /** The sequence of the run's last outbox event. */
+  | { readonly of: "outboxTail"; readonly workflowRunId: string }
   | { readonly of: "idempotencyKey"; readonly key: string; readonly commandType: string }
   | { readonly of: "job"; readonly workflowRunId: string; readonly ordinal: string }
   | { readonly of: "jobs"; readonly workflowRunId: string }
@@ -26,6 +29,8 @@ export function unitName(unit: LoadUnit): string {
 /** The larger unit that includes this one; null when there is none. */
 export function unitAround(unit: LoadUnit): LoadUnit | null {
   switch (unit.of) {
+    case "stage":
+      return { of: "stages", workflowRunId: unit.workflowRunId };
     case "artifact":
       return { of: "artifacts", workflowRunId: unit.workflowRunId };
     case "job":
@@ -41,8 +46,9 @@ export function unitOfRow(row: RowRef | null): LoadUnit | null {
   const { table, part, key } = row;
   switch (table) {
     case "runs":
-    case "stages":
       return { of: "run", id: part };
+    case "stages":
+      return { of: "stage", workflowRunId: part, stageId: key };
     case "artifacts":
       return { of: "artifact", workflowRunId: part, key };
     case "annotations":
@@ -65,5 +71,5 @@ export type ListName = "stages" | "artifacts" | "annotations" | "jobs";
 
 /** The unit with the whole list. */
 export function unitOfList(list: ListName, workflowRunId: string): LoadUnit {
-  return list === "stages" ? { of: "run", id: workflowRunId } : { of: list, workflowRunId };
+  return { of: list, workflowRunId };
 }

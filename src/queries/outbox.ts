@@ -35,15 +35,15 @@ export const outboxQueries = {
 
   /** The run's highest sequence; 0 when it has no event. */
   outboxTail: queryKind("outboxTail", ofRun, {
-    loads: ({ workflowRunId }) => ({ of: "run", id: workflowRunId }),
+    loads: ({ workflowRunId }) => ({ of: "outboxTail", workflowRunId }),
     answer: (state, { workflowRunId }): number =>
       lastOutboxEvent(state, workflowRunId)?.sequence ?? 0,
   }),
 
   /**
-   * Waiting events (neither published nor in the DLQ), `limit` of them: first the first of every
-   * run, then the second of every run, and so on; of one rank, runs by their place in the line,
-   * then by their ids. Answered by run and sequence.
+   * Waiting events (neither published nor in the DLQ), `limit` of them, in the order of the line: first
+   * the first of every run, then the second of every run, and so on; of one rank, runs by their
+   * place in the line, then by their ids.
    */
   unpublishedEvents: queryKind(
     "unpublishedEvents",
@@ -54,8 +54,9 @@ export const outboxQueries = {
         const ranked = waitingInOrder(state).map((event) => {
           const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
           seen.set(event.workflowRunId, rank);
-          // The local copy of a transaction has no line: there, all turns are 0.
-          return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
+          // A run that only a transaction knows joins at the end.
+          const turn = state.outboxEvents.turns.get(event.workflowRunId) ?? Number.MAX_SAFE_INTEGER;
+          return { event, rank, turn };
         });
         // Sorting is stable, so events of one rank and turn stay in the order of their runs.
         return ranked
@@ -66,8 +67,7 @@ export const outboxQueries = {
             ),
           )
           .slice(0, limit)
-          .map(({ event }) => event)
-          .toSorted(bySequence);
+          .map(({ event }) => event);
       },
     },
   ),

@@ -15,15 +15,16 @@ import {
   refined,
   type TypeOf,
   type ObjectOf,
+  type Optional,
 } from "../model/shape.ts";
 import {
   idField,
   instantField,
+  jsonField,
   keyField,
   nameField,
   ordinalField,
   statusField,
-  textField,
 } from "../model/fields.ts";
 import { ANNOTATION_VALUE_FOUND_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
@@ -55,11 +56,21 @@ export function runsOfNames(names: number, limit: number): number {
 const place = object({ createdAt: instantField, ordinal: ordinalField });
 export type RunPlace = TypeOf<typeof place>;
 
-const runFilters = object({
-  status: optional(statusField),
+/**
+ * Columns by whose value runs are found, each with an index of its own (`RUNS_BY` in `store/schema.ts`). The most particular first: where there
+ * are several, the first leads.
+ */
+export const FOUND_BY = ["workflowId", "workflowType", "status"] as const;
+export type FoundBy = (typeof FOUND_BY)[number];
+const foundBy = {
   workflowId: optional(idField),
   workflowType: optional(nameField),
-  /** Text that the workflow's name contains. ASCII letters match without their case. */
+  status: optional(statusField),
+} satisfies { readonly [Column in FoundBy]: Optional<NonNullable<RunRow[Column]>> };
+
+const runFilters = object({
+  ...foundBy,
+  /** Text that the workflow's name contains; ASCII letters count without their case. */
   nameContains: optional(nameField),
   /**
    * An annotation of the run has this key and this value. The value is JSON as it is stored, at
@@ -68,7 +79,7 @@ const runFilters = object({
   annotation: optional(
     object({
       key: keyField,
-      value: refined(textField, (found) =>
+      value: refined(jsonField, (found) =>
         isFindable(found) ? null : { path: [], message: "must be at most 256 bytes of JSON" },
       ),
     }),
@@ -98,37 +109,25 @@ export interface RunsPage {
   readonly next: RunPlace | null;
 }
 
-/** The filter whose index gives the runs; `none`: all runs by age. */
-export type LeadingFilter =
-  | "annotation"
-  | "status"
-  | "workflowId"
-  | "workflowType"
-  | "nameContains"
-  | "none";
+export type LeadingFilter = FoundBy | "annotation" | "nameContains" | "none";
 
 /**
  * Chooses the filter that leaves the fewest runs to look at. An annotation is the most particular.
  * Few runs have a status other than COMPLETED; most are COMPLETED, so workflow and type come before
  * that one.
  */
-export function leadingFilter(given: RunFilters): LeadingFilter {
-  if (given.annotation !== undefined) return "annotation";
-  if (given.status !== undefined && given.status !== "COMPLETED") return "status";
-  if (given.workflowId !== undefined) return "workflowId";
-  if (given.workflowType !== undefined) return "workflowType";
-  if (given.status !== undefined) return "status";
-  return given.nameContains === undefined ? "none" : "nameContains";
+export function leadingFilter(filters: RunFilters): LeadingFilter {
+  if (filters.annotation !== undefined) return "annotation";
+  if (filters.status !== undefined && filters.status !== "COMPLETED") return "status";
+  const first = FOUND_BY.find((column) => filters[column] !== undefined);
+  return first ?? (filters.nameContains === undefined ? "none" : "nameContains");
 }
 
-/**
- * The filters that are checked run by run; null when the leading one is all. The range of createdAt
- * is part of every walk, and so never remains.
- */
-export function remainingFilters(given: RunFilters): RunFilters | null {
-  const leading = leadingFilter(given);
+/** Filters that the leading one leaves to be checked run by run; null: none. The range of createdAt is part of every walk. */
+export function remainingFilters(filters: RunFilters): RunFilters | null {
+  const leading = leadingFilter(filters);
   if (leading === "none" || leading === "nameContains") return null;
-  const { createdFrom: _from, createdBefore: _before, [leading]: _led, ...remaining } = given;
+  const { createdFrom: _from, createdBefore: _before, [leading]: _led, ...remaining } = filters;
   return Object.values(remaining).every((value) => value === undefined) ? null : remaining;
 }
 
@@ -210,11 +209,9 @@ function isInRange(run: RunRow, { createdFrom, createdBefore }: RunFilters): boo
 }
 
 function fits(state: State, run: RunRow, filters: RunFilters): boolean {
-  const { status, workflowId, workflowType, nameContains, annotation } = filters;
+  const { nameContains, annotation } = filters;
   return (
-    (status === undefined || run.status === status) &&
-    (workflowId === undefined || run.workflowId === workflowId) &&
-    (workflowType === undefined || run.workflowType === workflowType) &&
+    FOUND_BY.every((column) => (filters[column] ?? run[column]) === run[column]) &&
     contains(run.workflowName, nameContains) &&
     (annotation === undefined ||
       [...state.annotations.part(run.id).values()].some(

@@ -21,8 +21,8 @@ const byLastUpdate: Compare<Pick<RunRow, "updatedAt" | "ordinal">> = inTurn(
   byText((run) => run.ordinal),
 );
 
-/** The first PENDING runs, in the order in which claims take them. */
-export function firstPending(state: State, limit: number): RunRow[] {
+/** The first PENDING runs, in the order in which they are claimed. */
+function firstPending(state: State, limit: number): RunRow[] {
   return [...state.runs.all()]
     .filter((run) => run.status === "PENDING")
     .toSorted(byPriority)

@@ -34,6 +34,12 @@ export function isDueForPoll(stage: StageRow, before: number): boolean {
   return stage.status === "SUSPENDED" && stage.nextPollAt !== null && stage.nextPollAt <= before;
 }
 
+/** Where a page of `suspendedStages` goes on. */
+export function suspendedStagePlace({ nextPollAt, workflowRunId, stageId }: StageRow) {
+  return { nextPollAt: nextPollAt ?? 0, workflowRunId, stageId };
+}
+export type SuspendedStagePlace = ReturnType<typeof suspendedStagePlace>;
+
 export const stageQueries = {
   /** The run's stage of that name, or null. */
   stage: queryKind(

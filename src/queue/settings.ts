@@ -1,10 +1,25 @@
 /** How dispatch is tuned: plain variables of the Worker, each with a default. docs/operations.md tells when to change which. */
 import * as z from "zod";
 import { RETRY_BASE_MS, RETRY_CAP_MS, STALE_LEASE_MS_DEFAULT } from "../model/index.ts";
-import { HANDLER_DUTIES, type HandlerDuty, ServiceError } from "../contract/index.ts";
+import { ServiceError } from "../contract/index.ts";
 
 const DAY_MS = 86_400_000;
-const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+/** A number, or a text with its digits, as variables are. Nothing else is taken for a number: an empty text is no zero. */
+const numeric = (what: string, digits: RegExp, min: number, max: number) =>
+  z
+    .custom<string | number>(
+      (value) =>
+        (typeof value === "number" || typeof value === "string") &&
+        digits.test(String(value)) &&
+        Number(value) >= min &&
+        Number(value) <= max,
+      `must be ${what} from ${min} to ${max}`,
+    )
+    .transform(Number);
+const wholeNumber = (min: number, max: number) =>
+  numeric("a whole number", /^(?:0|[1-9]\d*)$/, min, max);
+const part = numeric("a number", /^[01](?:\.\d+)?$/, 0, 1);
 
 const schema = z.object({
   /** A lease that was not renewed for so long is over. */
@@ -13,17 +28,11 @@ const schema = z.object({
   HEARTBEAT_MS: wholeNumber(100, DAY_MS).optional(),
   /** How long a handler may take for one job. A consumer has 15 minutes in all. */
   HANDLER_TIMEOUT_MS: wholeNumber(100, 14 * 60_000).default(14 * 60_000),
-  /** What the handler is called for, separated by commas: jobs, runs, failures, outbox. */
-  HANDLER_DUTIES: z
-    .string()
-    .default("jobs")
-    .transform((text) => text.split(",").map((duty) => duty.trim()))
-    .pipe(z.array(z.enum(HANDLER_DUTIES))),
   /** The pause after delivery n is this times 2^n. */
   RETRY_BASE_MS: wholeNumber(0, DAY_MS).default(RETRY_BASE_MS),
   RETRY_CAP_MS: wholeNumber(0, 31 * DAY_MS).default(RETRY_CAP_MS),
   /** Up to this part of a pause is added to it at random, so that what failed together does not come back together. */
-  RETRY_JITTER: z.coerce.number().min(0).max(1).default(0.2),
+  RETRY_JITTER: part.default(0.2),
   /** A due job that waits for longer has lost its permit, and gets another from the sweep. */
   OVERDUE_MS: wholeNumber(0, DAY_MS).default(5_000),
   /** A PENDING run that waits for longer is worth a wake-up. */
@@ -32,8 +41,6 @@ const schema = z.object({
   OUTBOX_ATTEMPTS: wholeNumber(1, 1_000).default(10),
   /** Idempotency keys are kept for so many days; 0: for ever. */
   IDEMPOTENCY_KEYS_DAYS: wholeNumber(0, 36_500).default(30),
-  /** "off": suspended jobs and stages are left to whoever polls them, although there is a handler. */
-  RESUME: z.enum(["on", "off"]).default("on"),
   /** "on": wake-ups are sent although no HANDLER is bound, since the Worker itself has a handler. */
   WAKE_UPS: z.enum(["on", "auto"]).default("auto"),
 });
@@ -45,44 +52,56 @@ export interface DispatchSettings {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly handlerTimeoutMs: number;
-  readonly duties: ReadonlySet<HandlerDuty>;
   readonly retry: { readonly baseMs: number; readonly capMs: number; readonly jitter: number };
   readonly overdueMs: number;
   readonly runWaitsMs: number;
   readonly outboxAttempts: number;
   /** Null: for ever. */
   readonly keepKeysMs: number | null;
-  readonly resumes: boolean;
   readonly wakeUpsAlways: boolean;
 }
 
-/** @throws INVALID_ARGUMENT that names the variable. */
+/** How much of a value an error repeats. */
+const VALUE_SHOWN_MAX = 100;
+
+function refused(name: string, value: unknown, rule: string): ServiceError {
+  const shown = (JSON.stringify(value) ?? String(value)).slice(0, VALUE_SHOWN_MAX);
+  const message = `The setting ${name} is ${shown}: it ${rule}`;
+  return new ServiceError("INVALID_ARGUMENT", message, { field: name });
+}
+
+/** What a variable must be. Where words are expected, the issue has them. */
+function ruleOf(issue: z.core.$ZodIssue | undefined): string {
+  if (issue?.code === "invalid_value") return `must be one of ${issue.values.join(", ")}`;
+  return issue?.code === "custom" ? issue.message : "must be text";
+}
+
+/** @throws INVALID_ARGUMENT that names the variable, its value, and what may be in its place. */
 export function dispatchSettings(vars: DispatchVars): DispatchSettings {
   const result = schema.safeParse(vars);
   if (!result.success) {
-    const issue = result.error.issues[0];
-    const field = String(issue?.path[0] ?? "");
-    throw new ServiceError("INVALID_ARGUMENT", `${field}: ${issue?.message ?? "is invalid"}`, {
-      field,
-    });
+    const [issue] = result.error.issues;
+    const name = String(issue?.path[0]);
+    throw refused(name, Reflect.get(vars, name), ruleOf(issue));
   }
   const set = result.data;
   const heartbeatMs = set.HEARTBEAT_MS ?? Math.ceil(set.LEASE_MS / 3);
   if (heartbeatMs >= set.LEASE_MS) {
-    const message = `HEARTBEAT_MS: must be below LEASE_MS, which is ${set.LEASE_MS}`;
-    throw new ServiceError("INVALID_ARGUMENT", message, { field: "HEARTBEAT_MS" });
+    throw refused(
+      "HEARTBEAT_MS",
+      vars.HEARTBEAT_MS,
+      `must be below LEASE_MS, which is ${set.LEASE_MS}`,
+    );
   }
   return {
     leaseMs: set.LEASE_MS,
     heartbeatMs,
     handlerTimeoutMs: set.HANDLER_TIMEOUT_MS,
-    duties: new Set(set.HANDLER_DUTIES),
     retry: { baseMs: set.RETRY_BASE_MS, capMs: set.RETRY_CAP_MS, jitter: set.RETRY_JITTER },
     overdueMs: set.OVERDUE_MS,
     runWaitsMs: set.RUN_WAITS_MS,
     outboxAttempts: set.OUTBOX_ATTEMPTS,
     keepKeysMs: set.IDEMPOTENCY_KEYS_DAYS === 0 ? null : set.IDEMPOTENCY_KEYS_DAYS * DAY_MS,
-    resumes: set.RESUME === "on",
     wakeUpsAlways: set.WAKE_UPS === "on",
   };
 }

@@ -87,8 +87,10 @@ export class WorkflowWorker extends WorkerEntrypoint<WorkflowEngineEnv> {
   }
 }
 
-function storeOf(env: WorkflowEngineEnv, ctx: ExecutionContext): Store {
-  return openStore(env, { waitUntil: (promise) => ctx.waitUntil(promise) });
+/** Opened by the first call: a setting that is refused is told in its answer. */
+function storeOf(env: WorkflowEngineEnv, ctx: ExecutionContext): () => Store {
+  let store: Store | null = null;
+  return () => (store ??= openStore(env, { waitUntil: (promise) => ctx.waitUntil(promise) }));
 }
 
 /**
@@ -96,10 +98,10 @@ function storeOf(env: WorkflowEngineEnv, ctx: ExecutionContext): Store {
  * envelope.
  */
 export class EngineSession extends RpcTarget {
-  readonly #store: Store;
+  readonly #store: () => Store;
   readonly #scopes: ReadonlySet<Scope>;
 
-  constructor(store: Store, scopes: readonly Scope[] = SCOPES) {
+  constructor(store: () => Store, scopes: readonly Scope[] = SCOPES) {
     super();
     this.#store = store;
     this.#scopes = new Set(scopes);
@@ -107,14 +109,14 @@ export class EngineSession extends RpcTarget {
 
   /** Milliseconds by this Worker's clock. */
   async now(): Promise<Envelope<number>> {
-    return toEnvelope(() => this.#store.now());
+    return toEnvelope(async () => this.#store().now());
   }
 
   /** The answers; as a stream of their JSON when they are too large for one RPC message. */
   async read(queries: unknown): Promise<Envelope<readonly AnyResult[] | ReadableStream>> {
     return toEnvelope(async () =>
       toWire<readonly AnyResult[]>(
-        await this.#store.read(allowedQueries(validQueries(queries), this.#scopes)),
+        await this.#store().read(allowedQueries(validQueries(queries), this.#scopes)),
       ),
     );
   }
@@ -125,7 +127,8 @@ export class EngineSession extends RpcTarget {
   async attempt(commit: unknown): Promise<Envelope<CommitOutcome>> {
     return toEnvelope(async () => {
       const valid = allowedCommit(validCommit(await received(commit)), this.#scopes);
-      return this.#store.attempt(stamped(valid, await this.#store.now()));
+      const store = this.#store();
+      return store.attempt(stamped(valid, await store.now()));
     });
   }
 
@@ -136,7 +139,7 @@ export class EngineSession extends RpcTarget {
   async settle(commit: unknown): Promise<Envelope<Settlement>> {
     return toEnvelope(async () => {
       const valid = allowedCommit(validCommit(await received(commit)), this.#scopes);
-      return this.#store.settle(withoutStamp(valid));
+      return this.#store().settle(withoutStamp(valid));
     });
   }
 }

@@ -1,6 +1,7 @@
 /** Artifacts: the SQL of their queries and changes. */
 import { aRowOf, presence, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
+import { artifactRef } from "../model/row-ref.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { artifacts } from "./schema.ts";
@@ -68,7 +69,7 @@ export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], comm
 /** The row's memory is handed on first. */
 export function deleteArtifacts(changes: readonly ChangeOf<"deleteArtifact">[], commitId: string) {
   return changes.flatMap(({ workflowRunId, key }) => [
-    rememberDeleted(commitId, "artifacts", ["workflowRunId", "key"], [workflowRunId, key]),
+    rememberDeleted(commitId, artifactRef({ workflowRunId, key })),
     statement(
       `DELETE FROM "artifacts" WHERE "workflow_run_id" = ? AND "key" = ?`,
       workflowRunId,

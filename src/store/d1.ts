@@ -1,6 +1,6 @@
 /** How a batch reaches D1, and what its failures mean. */
 import { isServiceError, ServiceError } from "../contract/index.ts";
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 import type { Statement } from "./sql.ts";
 
 /** A call that D1 has not answered after this time is given up. Its outcome is unknown then. */
@@ -42,7 +42,7 @@ export function overfullTable(message: string): string | null {
  */
 export function toServiceError(error: unknown): ServiceError {
   if (isServiceError(error)) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (TOO_BIG.test(message)) {
     return new ServiceError("PAYLOAD_TOO_LARGE", "A value is larger than D1 can hold", {}, error);
   }

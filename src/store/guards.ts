@@ -11,8 +11,9 @@ import {
   type RowGuard,
   type Violation,
 } from "../changes/index.ts";
+import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
-import { KEY_COLUMNS, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
+import { column, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
 
@@ -83,24 +84,24 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
       );
     default: {
       const { table, actual } = ROWS[first.on];
-      const key = KEY_COLUMNS[table];
+      const key = KEYS[table].map(column);
       const name = `"${snakeCase(table)}"`;
-      const on = key.map((each, index) => `${name}."${each}" = src."${"ab"[index]}"`);
-      const there = `${name}."${key[0]}"`;
+      const on = key.map((each, index) => `${name}.${each} = src."${"ab"[index]}"`);
+      const there = `${name}.${key[0]}`;
       return refusing(
         rows,
         `LEFT JOIN ${name} ON ${on.join(" AND ")}`,
-        holds(first.on, name, `"${key[0]}"`),
+        holds(first.on, name, there),
         actual === null ? `iif(${there} IS NULL, -1, 0)` : `ifnull(${name}."${actual}", -1)`,
       );
     }
   }
 }
 
-function holds(on: On, table: string, anyKey: string): string {
+function holds(on: On, table: string, there: string): string {
   const cases = [
-    `WHEN 'present' THEN ${table}.${anyKey} IS NOT NULL`,
-    `WHEN 'absent' THEN ${table}.${anyKey} IS NULL`,
+    `WHEN 'present' THEN ${there} IS NOT NULL`,
+    `WHEN 'absent' THEN ${there} IS NULL`,
     `WHEN 'unchanged' THEN ${tokenSql(`${table}."commits"`)} IS src."value"`,
   ];
   if (on === "run" || on === "stage") {

@@ -2,6 +2,7 @@
 import { aRowOf, count, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { commitIdAt } from "../model/index.ts";
+import { idempotencyKeyRef } from "../model/row-ref.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { idempotencyKeys } from "./schema.ts";
@@ -90,7 +91,7 @@ export function releaseIdempotencyKeys(
   commitId: string,
 ) {
   return changes.flatMap(({ key, commandType }) => [
-    rememberDeleted(commitId, "idempotency_keys", ["key", "commandType"], [key, commandType]),
+    rememberDeleted(commitId, idempotencyKeyRef({ key, commandType })),
     statement(
       `DELETE FROM "idempotency_keys" WHERE "key" = ? AND "command_type" = ? AND "state" = 'in_progress'`,
       key,

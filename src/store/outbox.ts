@@ -58,22 +58,22 @@ export function selectOutboxTail(query: QueryOf<"outboxTail">): Statement {
  * with its next event. So the statement looks at no more events than it answers, however many wait.
  */
 export function selectUnpublishedEvents({ limit }: QueryOf<"unpublishedEvents">): Statement {
-  const heads = `SELECT "turn", "workflow_run_id", "sequence" FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL ORDER BY "turn", "workflow_run_id" LIMIT ?1`;
+  const heads = `SELECT "turn", "workflow_run_id", "sequence" FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL ORDER BY "turn", "workflow_run_id" LIMIT CAST(?1 AS INTEGER)`;
   const next =
     `SELECT page."rank" + 1, page."turn", page."run", next."sequence" FROM page CROSS JOIN "outbox_events" AS next ` +
     `ON next."workflow_run_id" = page."run" AND next."sequence" = ${firstWaiting(`page."run"`, `page."sequence"`)}`;
   return statement(
-    `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT ?1) ` +
+    `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT CAST(?1 AS INTEGER)) ` +
       `SELECT ${selectList(OUTBOX_PROPERTIES, "event")} FROM page CROSS JOIN "outbox_events" AS event ` +
       `ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence" ` +
-      `ORDER BY event."workflow_run_id", event."sequence"`,
+      `ORDER BY page."rank", page."turn", page."run"`,
     limit,
   );
 }
 
 export function countWaitingEvents({ limit }: QueryOf<"waitingEvents">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "outbox_events" INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS} LIMIT ?)`,
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "outbox_events" INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS} LIMIT CAST(? AS INTEGER))`,
     limit,
   );
 }
@@ -81,7 +81,7 @@ export function countWaitingEvents({ limit }: QueryOf<"waitingEvents">): Stateme
 export function selectOutboxBacklog({ after, limit }: QueryOf<"outboxBacklog">): Statement {
   const place = after === null ? "" : ` AND ("workflow_run_id", "sequence") > (?, ?)`;
   return statement(
-    `${SELECT} INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS}${place} ORDER BY "workflow_run_id", "sequence" LIMIT ?`,
+    `${SELECT} INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS}${place} ORDER BY "workflow_run_id", "sequence" LIMIT CAST(? AS INTEGER)`,
     ...(after === null ? [] : [after.workflowRunId, after.sequence]),
     limit,
   );
@@ -90,7 +90,7 @@ export function selectOutboxBacklog({ after, limit }: QueryOf<"outboxBacklog">):
 export function selectDeadLetters({ after = null, limit }: QueryOf<"deadLetters">): Statement {
   const place = after === null ? "" : ` AND ("dlq_at", "workflow_run_id", "sequence") > (?, ?, ?)`;
   return statement(
-    `${SELECT} INDEXED BY "outbox_events_dlq_idx" WHERE "dlq_at" IS NOT NULL${place} ORDER BY "dlq_at", "workflow_run_id", "sequence" LIMIT ?`,
+    `${SELECT} INDEXED BY "outbox_events_dlq_idx" WHERE "dlq_at" IS NOT NULL${place} ORDER BY "dlq_at", "workflow_run_id", "sequence" LIMIT CAST(? AS INTEGER)`,
     ...(after === null ? [] : [after.dlqAt, after.workflowRunId, after.sequence]),
     limit,
   );

@@ -1,10 +1,8 @@
-/**
- * The SQL that searches runs. `queries/run-search.ts` says what it answers and what bounds its
- * cost.
- */
+/** The SQL that looks for runs. `queries/run-search.ts` tells what it answers, and what bounds its cost. */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import { longTextOfAll, type RunRow } from "../model/index.ts";
 import {
+  FOUND_BY,
   leadingFilter,
   type QueryOf,
   remainingFilters,
@@ -14,8 +12,15 @@ import {
   RUNS_LOOKED_AT,
   type RunsPage,
 } from "../queries/index.ts";
-import { runs } from "./schema.ts";
-import { longTextSql, type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
+import { runs, RUNS_BY } from "./schema.ts";
+import {
+  column,
+  longTextSql,
+  type Param,
+  propertiesOf,
+  selectList,
+  type Statement,
+} from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
 const STATUSES = `["PENDING","RUNNING","SUSPENDED","COMPLETED","FAILED","CANCELLED","SKIPPED"]`;
@@ -48,18 +53,10 @@ export function selectRuns(query: RunsQuery): Statement {
   const params = new Params();
   const remaining = remainingFilters(filters);
   const leading = leadingFilter(filters);
-  const most = params.add(remaining === null ? query.limit : RUNS_LOOKED_AT);
+  const most = `CAST(${params.add(remaining === null ? query.limit : RUNS_LOOKED_AT)} AS INTEGER)`;
   const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
   const columns = selectList(PROPERTIES, "runs", query.omit);
   switch (leading) {
-    case "status":
-    case "workflowId":
-    case "workflowType": {
-      const along = alongRuns(walk, leading, params.add(filters[leading] ?? ""));
-      if (remaining !== null) return judged(walk, along, remaining);
-      if (bytesOf(query) !== null) return looked(walk, along);
-      return { sql: `SELECT ${columns}, 1 AS "answered" ${along}`, params: params.values };
-    }
     case "annotation": {
       const along = alongAnnotated(walk);
       return remaining === null ? looked(walk, along) : judged(walk, along, remaining);
@@ -73,6 +70,12 @@ export function selectRuns(query: RunsQuery): Statement {
     }
     case "none":
       return looked(walk, alongAll(walk));
+    default: {
+      const along = alongRuns(walk, leading, params.add(filters[leading] ?? ""));
+      if (remaining !== null) return judged(walk, along, remaining);
+      if (bytesOf(query) !== null) return looked(walk, along);
+      return { sql: `SELECT ${columns}, 1 AS "answered" ${along}`, params: params.values };
+    }
   }
 }
 
@@ -102,20 +105,11 @@ function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "
   return { range, order: `"created_at"${direction}, "ordinal"${direction}, "id"${direction}` };
 }
 
-const INDEXES = {
-  status: ["status", "runs_status_idx"],
-  workflowId: ["workflow_id", "runs_workflow_idx"],
-  workflowType: ["workflow_type", "runs_type_idx"],
-  workflowName: ["workflow_name", "runs_name_idx"],
-} as const;
+type By = keyof typeof RUNS_BY;
 
-/**
- * FROM, with the runs whose column has this value: a parameter, or a column of a table that is
- * joined.
- */
-function alongRuns({ range, order, most }: Walk, by: keyof typeof INDEXES, value: string): string {
-  const [column, index] = INDEXES[by];
-  return `FROM "runs" INDEXED BY "${index}" WHERE "${column}" = ${value}${range} ORDER BY ${order} LIMIT ${most}`;
+/** FROM, with the runs whose column is `value`, a parameter or a column of what it is joined with. */
+function alongRuns({ range, order, most }: Walk, by: By, value: string): string {
+  return `FROM "runs" INDEXED BY "${RUNS_BY[by]}" WHERE ${column(by)} = ${value}${range} ORDER BY ${order} LIMIT ${most}`;
 }
 
 const PLACE = `"id", "created_at", "ordinal"`;
@@ -126,11 +120,8 @@ function alongAnnotated({ query, params, range, order, most }: Walk): string {
   return `FROM (SELECT *, "workflow_run_id" AS "id" FROM "annotated_runs") WHERE "key" = ${params.add(key)} AND "value" = ${params.add(value)}${range} ORDER BY ${order} LIMIT ${most}`;
 }
 
-/**
- * The first runs of each part, merged. A function over the rows of a part is the only lateral join
- * that SQLite has.
- */
-function merged(walk: Walk, parts: string, by: keyof typeof INDEXES, condition: string): string {
+/** The first of each part, merged: a function over the rows of a part is the one lateral join that SQLite has. */
+function merged(walk: Walk, parts: string, by: By, condition: string): string {
   const { order, most } = walk;
   const ofPart = `SELECT json_group_array(json_array(${PLACE})) FROM (SELECT ${PLACE} ${alongRuns(walk, by, "part.value")})`;
   return (
@@ -154,7 +145,7 @@ const FEW = `(SELECT count("value") FROM names) <= ${RUN_NAMES_MAX}`;
 
 /** All runs of the walk. */
 function looked({ query, params, order }: Walk, along: string): Statement {
-  const inOrder = order.replaceAll(/"\w+"/g, (column) => `looked.${column}`);
+  const inOrder = order.replaceAll(/"\w+"/g, (name) => `looked.${name}`);
   const bytes = bytesOf(query);
   const sized = `SELECT looked.*, ${bytes ?? "0"} AS "bytes" FROM (SELECT ${PLACE} ${along}) AS looked CROSS JOIN "runs" ON "runs"."id" = looked."id"`;
   const rows =
@@ -225,14 +216,12 @@ function judged(
 }
 
 function conditionsOf(filters: RunFilters, params: Params): string {
-  const { status, workflowId, workflowType, nameContains } = filters;
+  const { nameContains } = filters;
   const conditions: string[] = [];
-  const equal = (column: string, value: string | undefined) => {
-    if (value !== undefined) conditions.push(`"runs"."${column}" = ${params.add(value)}`);
-  };
-  equal("status", status);
-  equal("workflow_id", workflowId);
-  equal("workflow_type", workflowType);
+  for (const name of FOUND_BY) {
+    const value = filters[name];
+    if (value !== undefined) conditions.push(`"runs".${column(name)} = ${params.add(value)}`);
+  }
   if (nameContains !== undefined) {
     conditions.push(`instr(lower("runs"."workflow_name"), lower(${params.add(nameContains)})) > 0`);
   }

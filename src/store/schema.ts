@@ -25,6 +25,7 @@ import {
   type LongTextTable,
   ROW_BYTES_MAX,
 } from "../model/index.ts";
+import type { FoundBy } from "../queries/index.ts";
 
 const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
 
@@ -43,6 +44,14 @@ function rowFits(table: LongTextTable) {
 function knownStatus(table: LongTextTable) {
   return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${STATUSES})`));
 }
+
+/** Indexes that give the runs of one value of a column in the order of their age. */
+export const RUNS_BY = {
+  status: "runs_status_idx",
+  workflowId: "runs_workflow_idx",
+  workflowType: "runs_type_idx",
+  workflowName: "runs_name_idx",
+} as const satisfies Readonly<Record<FoundBy | "workflowName", string>>;
 
 export const runs = sqliteTable(
   "runs",
@@ -72,10 +81,10 @@ export const runs = sqliteTable(
     index("runs_pending_idx")
       .on(sql`${table.priority} DESC`, table.ordinal)
       .where(sql`"status" = 'PENDING'`),
-    index("runs_status_idx").on(table.status, table.createdAt, table.ordinal),
-    index("runs_workflow_idx").on(table.workflowId, table.createdAt, table.ordinal),
-    index("runs_type_idx").on(table.workflowType, table.createdAt, table.ordinal),
-    index("runs_name_idx").on(table.workflowName, table.createdAt, table.ordinal),
+    index(RUNS_BY.status).on(table.status, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowId).on(table.workflowId, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowType).on(table.workflowType, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowName).on(table.workflowName, table.createdAt, table.ordinal),
     rowFits("runs"),
     knownStatus("runs"),
   ],
@@ -116,12 +125,17 @@ export const stages = sqliteTable(
     embeddingInfo: text("embedding_info"),
     errorMessage: text("error_message"),
     commits: text("commits").notNull(),
+    /** Null: nobody needs to look after the stage. */
+    attendAt: integer("attend_at"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.stageId] }),
     index("stages_suspended_idx")
       .on(table.nextPollAt)
       .where(sql`"status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL`),
+    index("stages_attend_idx")
+      .on(table.attendAt)
+      .where(sql`"attend_at" IS NOT NULL`),
     rowFits("stages"),
     knownStatus("stages"),
   ],
@@ -286,6 +300,9 @@ export const jobs = sqliteTable(
     concurrencyLimit: integer("concurrency_limit"),
     failures: integer("failures").notNull().default(0),
     undelivered: integer("undelivered").notNull().default(0),
+    resumeAt: integer("resume_at"),
+    /** Null: the job has left nothing open. */
+    handOverAt: integer("hand_over_at"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),
@@ -313,6 +330,12 @@ export const jobs = sqliteTable(
     index("jobs_suspended_idx")
       .on(table.nextPollAt)
       .where(sql`"status" = 'SUSPENDED'`),
+    index("jobs_resume_idx")
+      .on(table.resumeAt)
+      .where(sql`"status" = 'SUSPENDED'`),
+    index("jobs_hand_over_idx")
+      .on(table.handOverAt)
+      .where(sql`"hand_over_at" IS NOT NULL`),
     rowFits("jobs"),
     check(
       "jobs_error_fits",

@@ -14,8 +14,13 @@ import {
   type Settlement,
   type Trace,
 } from "../changes/index.ts";
-import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
-import { instantOf } from "./deleted.ts";
+import {
+  COMMIT_ID_CHARS,
+  COMMIT_RECORDS_KEPT_MS,
+  COMMITS_REMEMBERED,
+  commitIdAt,
+} from "../model/index.ts";
+import { instantOfCommit } from "./deleted.ts";
 import { changeSqlOf } from "./kinds.ts";
 import { fromRow, type Statement, statement } from "./sql.ts";
 
@@ -87,19 +92,13 @@ export function isFenced(message: string): boolean {
   return message.includes(FENCED);
 }
 
-/**
- * Records that commits make of themselves are kept for a day. Each new one deletes up to two old
- * ones.
- */
-const KEEP_RECORDS_MS = 86_400_000;
-
-/** Records the commit in the table `commits`, and deletes up to two old records. */
 export function record(commitId: string): Statement[] {
   return [
     statement(`INSERT OR IGNORE INTO "commits" ("id", "outcome") VALUES (?, 'applied')`, commitId),
+    // Where no sweep runs, each new record takes two old ones with it. As the sweep does it, every deletion would read a row more.
     statement(
       `DELETE FROM "commits" WHERE "id" IN (SELECT "id" FROM "commits" WHERE "id" < ? ORDER BY "id" LIMIT 2)`,
-      commitIdAt(instantOf(commitId) - KEEP_RECORDS_MS),
+      commitIdAt(instantOfCommit(commitId) - COMMIT_RECORDS_KEPT_MS),
     ),
   ];
 }
@@ -157,6 +156,6 @@ function findingAt(place: Place, id: string): Statement {
     sql:
       `SELECT CASE WHEN instr("commits", ?) > 0 THEN 'applied' ` +
       `WHEN length("commits") >= ${full} AND ${oldest} >= ? THEN 'unknown' END FROM (${place.commits.sql})`,
-    params: [id, commitIdAt(instantOf(id) - CLOCK_SKEW_MS), ...place.commits.params],
+    params: [id, commitIdAt(instantOfCommit(id) - CLOCK_SKEW_MS), ...place.commits.params],
   };
 }

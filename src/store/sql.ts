@@ -1,9 +1,13 @@
 /**
  * Statements as data, and the one way in which many rows reach one statement.
  *
- * A statement takes at most 100 parameters, so rows travel as one JSON array that json_each
- * unfolds. A parameter holds at most 2 MB, so rows are cut into chunks. A row that is alone in its
- * chunk is bound value by value, which spares it the escaping of JSON.
+ * A statement takes at most 100 parameters, so rows travel as one JSON array that json_each unfolds. A
+ * parameter holds at most 2 MB, so the rows are cut into chunks, and a row that is alone in its chunk is
+ * bound value by value, which spares it the escaping.
+ *
+ * A limit that is a parameter is written `LIMIT CAST(? AS INTEGER)`, and a condition on a column that a partial index is chosen by
+ * `+"status" = ?`. Plain, the planner would look at the value, and SQLite would compile the statement anew whenever one is bound: that
+ * took five times as long as the statement itself.
  */
 import { getTableColumns } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
@@ -15,7 +19,7 @@ import {
   utf8Length,
 } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
-import type { TableName } from "../model/state.ts";
+import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
 
 /** Numbers are bound as REAL. The affinity of the columns makes them integers again. */
@@ -52,26 +56,12 @@ export function columns(names: readonly string[]): string {
   return names.map(column).join(", ");
 }
 
-/** The columns of each table's primary key, in the order in which a {@link RowRef} names a row. */
-export const KEY_COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
-  runs: ["id"],
-  stages: ["workflow_run_id", "stage_id"],
-  logs: ["workflow_run_id", "ordinal"],
-  artifacts: ["workflow_run_id", "key"],
-  annotations: ["workflow_run_id", "ordinal"],
-  outboxEvents: ["workflow_run_id", "sequence"],
-  idempotencyKeys: ["key", "command_type"],
-  jobs: ["workflow_run_id", "ordinal"],
-  aiCalls: ["batch_id", "ordinal"],
-  aiCallTotals: ["topic", "model_key"],
-};
-
-/** `select` from the row's table, with the row alone. */
+/** `select` from the row's table, where the row is. */
 export function fromRow(select: string, { table, part, key }: RowRef): Statement {
-  const keys = KEY_COLUMNS[table];
+  const keys = KEYS[table];
   const second = table === "outboxEvents" ? Number(key) : key;
   return statement(
-    `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `"${name}" = ?`).join(" AND ")}`,
+    `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `${column(name)} = ?`).join(" AND ")}`,
     ...[part, second].slice(0, keys.length),
   );
 }
@@ -102,31 +92,54 @@ export function selectList(
     .join(", ");
 }
 
-/** The rows in chunks, each a source of a statement. */
+/** Rows that one statement takes: a single one value by value, several as one JSON array. */
+type Chunk = { readonly first: number } & (
+  | { readonly alone: readonly Param[] }
+  | { readonly alone: null; readonly json: string }
+);
+
+function chunksOf<Row extends object>(
+  rows: readonly Row[],
+  names: readonly (keyof Row & string)[],
+): Chunk[] {
+  const values = rows.map((row) => names.map((name) => toParam(row[name])));
+  const [alone] = values;
+  if (alone !== undefined && rows.length === 1) return [{ first: 0, alone }];
+  const encoded = values.map((row) => JSON.stringify(row));
+  const chunks: Chunk[] = [];
+  let first = 0;
+  while (first < rows.length) {
+    const end = endOfChunk(encoded, first);
+    chunks.push(
+      end === first + 1
+        ? { first, alone: values[first] ?? [] }
+        : { first, alone: null, json: `[${encoded.slice(first, end).join(",")}]` },
+    );
+    first = end;
+  }
+  return chunks;
+}
+
+function endOfChunk(encoded: readonly string[], first: number): number {
+  let end = first;
+  let bytes = 2;
+  while (end < encoded.length) {
+    bytes += utf8Length(encoded[end] ?? "") + 1;
+    if (bytes > CHUNK_BYTES_MAX && end > first) break;
+    end += 1;
+  }
+  return end;
+}
+
 export function sourcesOf<Row extends object>(
   rows: readonly Row[],
   names: readonly (keyof Row & string)[],
 ): Source[] {
-  const values = rows.map((row) => names.map((name) => toParam(row[name])));
-  const encoded = values.map((row) => JSON.stringify(row));
-  const sources: Source[] = [];
-  let first = 0;
-  while (first < rows.length) {
-    let end = first;
-    let bytes = 2;
-    while (end < rows.length) {
-      bytes += utf8Length(encoded[end] ?? "") + 1;
-      if (bytes > CHUNK_BYTES_MAX && end > first) break;
-      end += 1;
-    }
-    sources.push(
-      end === first + 1
-        ? boundSource(values[first] ?? [], names, first)
-        : unfoldedSource(encoded.slice(first, end), names, first),
-    );
-    first = end;
-  }
-  return sources;
+  return chunksOf(rows, names).map((chunk) =>
+    chunk.alone === null
+      ? { sql: unfolded(names, "?"), params: [chunk.json], first: chunk.first }
+      : boundSource(chunk.alone, names, chunk.first),
+  );
 }
 
 function boundSource(values: readonly Param[], names: readonly string[], first: number): Source {
@@ -134,17 +147,10 @@ function boundSource(values: readonly Param[], names: readonly string[], first: 
   return { sql: `(SELECT ${list}, 0 AS "position") AS src`, params: values, first };
 }
 
-function unfoldedSource(
-  encoded: readonly string[],
-  names: readonly string[],
-  first: number,
-): Source {
+/** Rows of a JSON array, as {@link Source} has them. */
+function unfolded(names: readonly string[], json: string): string {
   const list = names.map((name, index) => `value ->> ${index} AS ${column(name)}`).join(", ");
-  return {
-    sql: `(SELECT ${list}, key AS "position" FROM json_each(?)) AS src`,
-    params: [`[${encoded.join(",")}]`],
-    first,
-  };
+  return `(SELECT ${list}, key AS "position" FROM json_each(${json})) AS src`;
 }
 
 function toParam(value: unknown): Param {
@@ -165,11 +171,14 @@ const OLDER_COMMITS_CHARS = COMMIT_ID_CHARS * (COMMITS_REMEMBERED - 1);
  * The value of a row's `commits` after this commit writes it. `old` is the SQL of the value before.
  */
 export function remembering(commitId: string, old: string): Statement {
-  return statement(
-    `CASE WHEN substr(${old}, 1, ${COMMIT_ID_CHARS}) = ? THEN ${old} ` +
-      `ELSE ? || substr(${old}, 1, ${OLDER_COMMITS_CHARS}) END`,
-    commitId,
-    commitId,
+  return statement(rememberingAs("?", old), commitId, commitId);
+}
+
+/** The same, for a commit id that is the parameter `id`. */
+function rememberingAs(id: string, old: string): string {
+  return (
+    `CASE WHEN substr(${old}, 1, ${COMMIT_ID_CHARS}) = ${id} THEN ${old} ` +
+    `ELSE ${id} || substr(${old}, 1, ${OLDER_COMMITS_CHARS}) END`
   );
 }
 
@@ -221,7 +230,7 @@ export function listOfRun(list: ListOfRun): Statement {
   const name = `"${snakeCase(table)}"`;
   const inOrder = (prefix: string) =>
     order.map((each) => `${prefix}${column(each)}${list.descending ? " DESC" : ""}`).join(", ");
-  const rest = `FROM ${name} WHERE ${where} ORDER BY ${inOrder("")}${limit === null ? "" : " LIMIT ?"}`;
+  const rest = `FROM ${name} WHERE ${where} ORDER BY ${inOrder("")}${limit === null ? "" : " LIMIT CAST(? AS INTEGER)"}`;
   const given = [...params, ...(limit === null ? [] : [limit])];
   const bytes = bytesMax === undefined ? null : longTextSql(table, omit);
   if (bytes === null || bytesMax === undefined) {
@@ -266,4 +275,50 @@ export function insertRows<Row extends object>(
       `SELECT ${columns(names)}${commitId === null ? "" : ", ?"} FROM ${source.sql} WHERE true ${rest}`,
     params: [...(commitId === null ? [] : [commitId]), ...source.params],
   }));
+}
+
+/** How a row is updated, in the SQL of the values that it is given. */
+export interface RowUpdate {
+  /** Assignments, without that of `commits`. */
+  readonly set: string;
+  /** What the row must be like; otherwise it stays as it is. */
+  readonly where?: string;
+}
+
+/**
+ * UPDATE of the rows under their keys, each with the values of its own. One row is updated where it is, by parameters; several are joined
+ * with {@link sourcesOf them}, which has to gather them first. `commitId`: of the commit that the rows are to remember; null: none.
+ */
+export function updateRows<Row extends object>(
+  table: string,
+  { key, rows, names }: RowsToUpdate<Row>,
+  commitId: string | null,
+  update: (given: (name: keyof Row & string) => string) => RowUpdate,
+): Statement[] {
+  const all = [...key, ...names];
+  return chunksOf(rows, all).map((chunk) => {
+    const { alone } = chunk;
+    const params = alone ?? [chunk.json];
+    const from = alone === null ? ` FROM ${unfolded(all, "?1")}` : "";
+    const given = (name: keyof Row & string) =>
+      alone === null ? `src.${column(name)}` : `?${all.indexOf(name) + 1}`;
+    const { set, where } = update(given);
+    const commits = rememberingAs(`?${params.length + 1}`, `"${table}"."commits"`);
+    const conditions = key.map((name) => `"${table}".${column(name)} = ${given(name)}`);
+    if (where !== undefined) conditions.push(where);
+    return {
+      sql:
+        `UPDATE "${table}" SET ${set}${commitId === null ? "" : `, "commits" = ${commits}`}${from} ` +
+        `WHERE ${conditions.join(" AND ")}`,
+      params: commitId === null ? params : [...params, commitId],
+    };
+  });
+}
+
+interface RowsToUpdate<Row> {
+  /** The properties of the primary key. */
+  readonly key: readonly (keyof Row & string)[];
+  readonly rows: readonly Row[];
+  /** What else a row gives. */
+  readonly names: readonly (keyof Row & string)[];
 }

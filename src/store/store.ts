@@ -11,7 +11,7 @@ import {
   type Settlement,
   type Store,
 } from "../changes/index.ts";
-import { measureRow, ROW_BYTES_MAX } from "../model/index.ts";
+import { measureRow, messageOf, ROW_BYTES_MAX } from "../model/index.ts";
 import { type AnyResult, inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
 import { answerTooLarge } from "./answer-limit.ts";
 import { commitBatch } from "./commit.ts";
@@ -100,11 +100,6 @@ export class D1Store implements Store {
       throw toServiceError(error);
     }
   }
-}
-
-/** D1's errors say everything in their message. */
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : "";
 }
 
 function answers(

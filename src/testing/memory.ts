@@ -3,10 +3,11 @@
  * runs on it. It needs neither vitest nor Cloudflare.
  */
 import { Connection, type ConnectionOptions } from "../persistence/connection.ts";
-import type { Backend, HandlerDuty, JobHandler } from "../contract/index.ts";
+import type { WakeUpKind } from "../changes/index.ts";
+import type { Backend, JobHandler } from "../contract/index.ts";
 import { createMemoryStore } from "../memory/store.ts";
 // By their files: the folders' indexes bring what needs the platform.
-import { consume, type ConsumedBatch } from "../queue/consumer.ts";
+import { consume, type ConsumedBatch, type ConsumersHandler } from "../queue/consumer.ts";
 import { dispatchSettings, type DispatchVars } from "../queue/settings.ts";
 import { sweep, type SweepReport } from "../schedule/sweep.ts";
 
@@ -46,7 +47,10 @@ export interface MemoryBackend extends Backend {
    * waits.
    */
   sweep(): Promise<SweepReport>;
-  /** Calls the handler's `jobFailed` for every failed job whose stage and run are unfinished. */
+  /**
+   * Calls the handler's `jobFailed` for up to 100 failed jobs that have left their stage or run open and are due: the first time at once,
+   * then after pauses that grow. Of a handler without `jobFailed`, ends the stages and runs as FAILED.
+   */
   handOverFailures(handler: JobHandler): Promise<void>;
   /** Deletes all rows. */
   clear(): void;
@@ -74,12 +78,11 @@ export function createMemoryBackend({
   const store = createMemoryStore(now === undefined ? {} : { now });
   const connection = new Connection(store, options);
   const { persistence, jobs, aiCalls } = connection;
-  const settings = dispatchSettings({ HANDLER_DUTIES: "jobs,failures", ...vars });
-  const deliver = (handler: JobHandler, kind: HandlerDuty, count: number) =>
+  const settings = dispatchSettings(vars);
+  const deliver = (handler: JobHandler, kind: WakeUpKind, count: number) =>
     consume(messages(kind, count), {
       store,
-      handler,
-      embedded: true,
+      handler: { embedded: true, handler },
       settings,
       workerId: "consumer",
       waitUntil: () => {},
@@ -91,7 +94,7 @@ export function createMemoryBackend({
     audit: () => connection.audit(),
     connect: (others) => new Connection(store, others),
     consume: (handler, permits = 10) => deliver(handler, "jobs", permits),
-    sweep: () => sweep({ store, settings, waker: null, resumes: settings.resumes }),
+    sweep: () => sweep({ store, settings, waker: null, handler: NOBODY }),
     handOverFailures: async (handler) => {
       await deliver(handler, "failures", 1);
     },
@@ -101,7 +104,13 @@ export function createMemoryBackend({
   };
 }
 
-function messages(kind: HandlerDuty, count: number) {
+/** The sweep dispatches as it does where there is a handler; whoever calls `consume` says which. */
+const NOBODY: ConsumersHandler = {
+  embedded: true,
+  handler: { handleJob: async () => ({ status: "completed" }) },
+};
+
+function messages(kind: WakeUpKind, count: number) {
   const message = { body: { v: 1, kind }, ack: () => {}, retry: () => {} };
   return Array.from({ length: count }, () => message);
 }

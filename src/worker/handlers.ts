@@ -2,7 +2,12 @@
  * The handlers of the platform: the queue's consumer and the cron. Neither trusts what it is given.
  */
 import type { JobHandler } from "../contract/index.ts";
-import { consume, dispatchSettings, type WakeUpDelivery } from "../queue/index.ts";
+import {
+  consume,
+  type ConsumersHandler,
+  dispatchSettings,
+  type WakeUpDelivery,
+} from "../queue/index.ts";
 import { openStore, wakerOf, type WorkflowEngineEnv } from "./open-store.ts";
 import { sweep } from "../schedule/sweep.ts";
 
@@ -81,15 +86,14 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
   return {
     async queue(batch, env, ctx) {
       const started = Date.now();
-      const embedded = options.handler !== undefined;
+      const wakes = options.handler !== undefined || undefined;
       const consumed = await consume(batch.messages, {
         store: openStore(env, {
           now: options.now,
-          wakes: embedded || undefined,
+          wakes,
           waitUntil: (promise) => ctx.waitUntil(promise),
         }),
-        handler: options.handler?.(env) ?? env.HANDLER ?? null,
-        embedded,
+        handler: handlerOf(options, env),
         settings: dispatchSettings(env),
         workerId: workerName(),
         waitUntil: (promise) => ctx.waitUntil(promise),
@@ -99,21 +103,28 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
     async scheduled(_controller, env, ctx) {
       const started = Date.now();
       const wakes = options.handler !== undefined || undefined;
-      const settings = dispatchSettings(env);
       const report = await sweep({
         store: openStore(env, {
           now: options.now,
           wakes,
           waitUntil: (promise) => ctx.waitUntil(promise),
         }),
-        settings,
+        settings: dispatchSettings(env),
         waker: wakerOf(env, wakes),
         queue: env.JOBS,
-        resumes: settings.resumes && (options.handler !== undefined || env.HANDLER !== undefined),
+        handler: handlerOf(options, env),
       });
       log("wfe-swept", { ...report, ms: Date.now() - started });
     },
   };
+}
+
+function handlerOf<Env extends WorkflowEngineEnv>(
+  { handler }: DispatcherOptions<Env>,
+  env: Env,
+): ConsumersHandler | null {
+  if (handler !== undefined) return { embedded: true, handler: handler(env) };
+  return env.HANDLER === undefined ? null : { embedded: false, handler: env.HANDLER };
 }
 
 function log(event: string, figures: object): void {

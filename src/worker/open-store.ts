@@ -3,7 +3,7 @@
  * to be woken.
  */
 import type { Store } from "../changes/index.ts";
-import type { JobHandler } from "../contract/index.ts";
+import type { BoundJobHandler } from "../contract/index.ts";
 import {
   CoordinatedStore,
   type CoordinatorEnv,
@@ -29,7 +29,7 @@ export interface WorkflowEngineEnv extends CoordinatorEnv, DispatchVars {
   /** The Cloudflare Queue that carries wake-ups. Without it, jobs are found by polling. */
   readonly JOBS?: WakeUpQueue;
   /** A named entrypoint of another Worker that works the jobs. */
-  readonly HANDLER?: JobHandler;
+  readonly HANDLER?: BoundJobHandler;
 }
 
 /**
@@ -37,9 +37,9 @@ export interface WorkflowEngineEnv extends CoordinatorEnv, DispatchVars {
  * "on": then there is nothing to wake.
  */
 export function wakerOf(env: WorkflowEngineEnv, wakes?: boolean): Waker | null {
-  const { duties, wakeUpsAlways } = dispatchSettings(env);
+  const { wakeUpsAlways } = dispatchSettings(env);
   const wanted = wakes ?? (env.HANDLER !== undefined || wakeUpsAlways);
-  return env.JOBS === undefined || !wanted ? null : createWaker(env.JOBS, duties);
+  return env.JOBS === undefined || !wanted ? null : createWaker(env.JOBS);
 }
 
 export interface OpenStoreOptions {

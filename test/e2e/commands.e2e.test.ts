@@ -195,8 +195,9 @@ describe("npm run token", () => {
     ["--name", "", /^--name must have 1 to 64 characters/],
     ["--name", "x".repeat(65), /^--name must have 1 to 64 characters/],
     ["--name", "access:x", /must not begin with access:/],
-    ["--expires", "2027-02-30T00:00:00Z", /^--expires must be an instant/],
-    ["--expires", "2027-01-01T00:00:00+01:00", /^--expires must be an instant/],
+    ["--expires", "2027-02-30T00:00:00Z", /^--expires 2027-02-30\S+: it must be an instant/],
+    ["--expires", "2027-01-01T00:00:00", /with its zone/],
+    ["--expires", "2027-01-01", /with its zone/],
     ["--expires", "2020-01-01T00:00:00Z", /is over already/],
   ])("makes no entry that the service would refuse: %s %j", (flag, value, why) => {
     expectSentence(npmRun(ROOT, "token", [`${flag}=${value}`]), why);

@@ -173,7 +173,7 @@ describe("npm run token", () => {
 
   it.each([
     [["--scopes", "all"], 'There is no scope "all"'],
-    [["--expires", "2027-01-01"], "--expires must be an instant"],
+    [["--expires", "2027-01-01"], "--expires 2027-01-01: it must be an instant"],
     [["--bogus"], "Unknown option '--bogus'"],
   ])("refuses %j and says why", (args, why) => {
     const { stderr, status } = token(...args);

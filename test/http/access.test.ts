@@ -231,10 +231,15 @@ describe("an assertion", () => {
 
 describe("the configuration of Access", () => {
   it.each<[Partial<HttpEnv>, RegExp]>([
-    [{ ACCESS_TEAM_DOMAIN: "" }, /ACCESS_TEAM_DOMAIN/],
-    [{ ACCESS_TEAM_DOMAIN: "https://acme.cloudflareaccess.com" }, /ACCESS_TEAM_DOMAIN/],
-    [{ ACCESS_AUD: "" }, /ACCESS_AUD/],
-    [{ ACCESS_SCOPES: "read,root" }, /ACCESS_SCOPES/],
+    [{ ACCESS_TEAM_DOMAIN: "" }, /ACCESS_TEAM_DOMAIN is ""/],
+    [{ ACCESS_TEAM_DOMAIN: "https://acme.cloudflareaccess.com" }, /ACCESS_TEAM_DOMAIN is "https:/],
+    [{ ACCESS_AUD: "" }, /ACCESS_AUD is ""/],
+    [{ ACCESS_AUD: " " }, /ACCESS_AUD is " "/],
+    [{ ACCESS_AUD: 5 } as object, /ACCESS_AUD is 5/],
+    [{ ACCESS_SCOPES: "read,root" }, /ACCESS_SCOPES is "read,root": .* read, write/],
+    [{ ACCESS_SCOPES: "" }, /ACCESS_SCOPES is ""/],
+    [{ ACCESS_SCOPES: ["read", "root"] } as object, /ACCESS_SCOPES is \["read","root"\]/],
+    [{ CORS_ORIGINS: "https://app.example/" }, /CORS_ORIGINS has "https:\/\/app.example\/"/],
     [{ ACCESS_TEAM_DOMAIN: "", ACCESS_AUD: "" }, /API_TOKENS.*ACCESS_TEAM_DOMAIN/],
   ])("that is not right (%j) is 503 and says what to set", async (overrides, what) => {
     const [status, code, detail] = await told(await ask(await assertion(), {}, overrides));

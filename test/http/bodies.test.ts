@@ -149,6 +149,42 @@ describe("a body", () => {
   });
 
   it.each([
+    ["declared as something else", { "Content-Type": "text/plain" }, 0],
+    ["declared as a form", { "Content-Type": "application/x-www-form-urlencoded" }, 0],
+    ["declared as several types", { "Content-Type": "application/json, text/plain" }, 0],
+    ["declared as nothing", {}, 65_536],
+    ["declared as nothing, of no length", { "Content-Length": "0" }, 65_536],
+    ["of an unknown charset", { "Content-Type": "application/json; charset=utf-16" }, 0],
+    ["of an unknown coding", { ...JSON_TYPE, "Content-Encoding": "gzip" }, 0],
+  ])(
+    "in chunks, %s, is refused before more of it is read than tells that there is one",
+    async (_what, headers: Record<string, string>, readMax) => {
+      let read = 0;
+      const endless = new ReadableStream<Uint8Array>(
+        {
+          pull(controller) {
+            read += 65_536;
+            controller.enqueue(new Uint8Array(65_536).fill(0x20));
+          },
+        },
+        { highWaterMark: 0 },
+      );
+      const response = await post("/v1/runs", endless, headers);
+      expect(await codeOf(response)).toEqual([415, "UNSUPPORTED_MEDIA_TYPE"]);
+      expect(read).toBeLessThanOrEqual(readMax);
+      expect(await everything()).toBe(before);
+    },
+  );
+
+  it("that there is none of needs no type, and an empty one is none", async () => {
+    const init = { method: "POST", headers: bearer(ADMIN) };
+    const none = new Request(`${URL_OF_SERVICE}/v1/jobs/dequeue`, init);
+    const empty = pieces([], (controller) => controller.close());
+    expect((await send(none)).status).toBe(200);
+    expect((await post("/v1/jobs/dequeue", empty, {})).status).toBe(200);
+  });
+
+  it.each([
     "application/json;charset=utf-8",
     'Application/JSON; Charset="UTF-8"',
     " application/json ",

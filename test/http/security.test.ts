@@ -170,6 +170,22 @@ describe("a token", () => {
     expect(await codeOf(await at(Date.parse(expires) + 1))).toEqual([401, "UNAUTHENTICATED"]);
   });
 
+  it("may expire at an instant of any zone, and at nothing else", async () => {
+    const answer = async (expires: string) => {
+      const token = { token: "secret-zoned", scopes: ["read"] as const, expires };
+      const overrides = { API_TOKENS: await secretOf(token) };
+      return ask("GET", "/v1/time", bearer("secret-zoned"), overrides);
+    };
+    const later = new Date(Date.now() + 3 * 3_600_000).toISOString().slice(0, -1);
+    expect((await answer(`${later}+02:00`)).status).toBe(200);
+    expect(await codeOf(await answer(`${later}+04:00`))).toEqual([401, "UNAUTHENTICATED"]);
+    for (const wrong of ["2099-02-30T00:00:00Z", "2099-01-01", "2099-01-01T00:00Z", later, ""]) {
+      const refused = await answer(wrong);
+      expect(await refused.clone().text()).toMatch(/API_TOKENS\.0\.expires: must be an instant/);
+      expect(await codeOf(refused)).toEqual([503, "NOT_CONFIGURED"]);
+    }
+  });
+
   it("is compared with every known token by timingSafeEqual, whichever it is", async () => {
     const tokens = ["secret-1", "secret-2", "secret-3"];
     const API_TOKENS = await secretOf(
@@ -295,7 +311,7 @@ describe("an answer", () => {
     ["https://app.example", "https://app.example.evil.example", null],
     ["https://app.example", "http://app.example", null],
     ["https://app.example", "null", null],
-    ["*", "https://evil.example", null],
+    ["capacitor://localhost", "capacitor://localhost", "capacitor://localhost"],
     ["", "https://app.example", null],
     [undefined, "https://app.example", null],
   ])(
@@ -313,6 +329,24 @@ describe("an answer", () => {
       expect([answered.status, refused.status]).toEqual([200, 401]);
     },
   );
+
+  it.each([
+    "*",
+    "null",
+    "app.example",
+    "https://app.example/",
+    "https://App.example",
+    "https://app.example:443",
+    "https://*.example",
+    "https://app.example,",
+    "https://a.example https://b.example",
+    ["https://app.example", 5],
+  ])("is closed by a CORS_ORIGINS of %j, which lets no page in: it says so", async (list) => {
+    const overrides = { CORS_ORIGINS: list } as object;
+    const response = await ask("GET", "/v1/time", bearer(ADMIN), overrides);
+    expect(await response.clone().text()).toMatch(/CORS_ORIGINS has .* as in https:/);
+    expect(await codeOf(response)).toEqual([503, "NOT_CONFIGURED"]);
+  });
 
   it("lets a browser read every header that the document tells of", async () => {
     const document = await (
@@ -343,6 +377,21 @@ describe("the service", () => {
     expect(await (await send(get("/readyz"))).json()).toMatchObject({ ready: true });
     const newest = env.TEST_MIGRATIONS.at(-1)?.name;
     expect(newest).toBe(MIGRATION);
+  });
+
+  it.each([
+    ["LEASE_MS", "x"],
+    ["IDEMPOTENCY_KEYS_DAYS", ""],
+  ])("is not ready with a %s of %j: it names it, to callers too", async (name, value) => {
+    const ready = await send(get("/readyz"), { [name]: value });
+    const told = `The setting ${name} is ${JSON.stringify(value)}: it must be`;
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toMatchObject({
+      checks: { settings: expect.stringContaining(told), database: "ok" },
+    });
+    const called = await send(get("/v1/time", bearer(ADMIN)), { [name]: value });
+    expect(await called.clone().json()).toMatchObject({ detail: expect.stringContaining(told) });
+    expect(await codeOf(called)).toEqual([503, "NOT_CONFIGURED"]);
   });
 
   it("is not ready without its tables", async () => {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { UNPOLLED_MS } from "../../src/model/index.ts";
 import { Connection } from "../../src/persistence/connection.ts";
 import type { HandlerContext, JobHandler, JobOutcome } from "../../src/contract/index.ts";
-import { dispatchSettings } from "../../src/queue/index.ts";
+import { dispatchSettings, type DispatchVars } from "../../src/queue/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { MortalStore } from "./support/mortal-store.ts";
 import { permits } from "./support/queue.ts";
@@ -93,8 +94,11 @@ describe("a job that kills its worker", () => {
     };
     expect(await world.consume(part, handler)).toMatchObject({ settled: 1, failed: 0 });
     expect(await job()).toMatchObject({ status: "SUSPENDED", nextPollAt: until, lastError: null });
+    // It suspended by itself, so it polls by itself: for an hour.
     world.pass(MINUTE_MS);
     const handleJob = async () => COMPLETED;
+    expect(await world.consume(part, { handleJob })).toMatchObject({ claimed: 0 });
+    world.pass(UNPOLLED_MS);
     expect(await world.consume(part, { handleJob })).toMatchObject({ claimed: 1, completed: 1 });
   });
 });
@@ -325,7 +329,7 @@ describe("a handler that takes longer than HANDLER_TIMEOUT_MS", () => {
 });
 
 describe("the settings", () => {
-  it.each([
+  it.each<[string, unknown]>([
     ["LEASE_MS", 999],
     ["LEASE_MS", "soon"],
     ["LEASE_MS", 86_400_001],
@@ -333,8 +337,6 @@ describe("the settings", () => {
     ["HEARTBEAT_MS", 300_000],
     ["HANDLER_TIMEOUT_MS", 840_001],
     ["HANDLER_TIMEOUT_MS", ""],
-    ["HANDLER_DUTIES", "jobs,cooking"],
-    ["HANDLER_DUTIES", ""],
     ["RETRY_BASE_MS", -1],
     ["RETRY_CAP_MS", 1.5],
     ["RETRY_JITTER", 1.1],
@@ -342,27 +344,48 @@ describe("the settings", () => {
     ["RUN_WAITS_MS", "1e99"],
     ["OUTBOX_ATTEMPTS", 0],
     ["IDEMPOTENCY_KEYS_DAYS", 36_501],
-    ["RESUME", "maybe"],
     ["WAKE_UPS", "off"],
-  ])("refuse %s = %j, and name it", (name, value) => {
-    expect(() => dispatchSettings({ [name]: value })).toThrow(
+    ["WAKE_UPS", ""],
+    // What Number() makes a number of, and nobody meant as one.
+    ...["", " ", "0x10", "1e3", "+5", "05", "-0", "1_000", "5.0", " 5", "5 ", "\u0665", "null"].map(
+      (value): [string, unknown] => ["IDEMPOTENCY_KEYS_DAYS", value],
+    ),
+    ...[true, false, null, [], [30], {}].map((value): [string, unknown] => ["OVERDUE_MS", value]),
+    ["RETRY_CAP_MS", true],
+    ["RETRY_BASE_MS", ""],
+    ["RETRY_JITTER", ""],
+    ["RETRY_JITTER", ".5"],
+    ["RETRY_JITTER", "1.0000001"],
+    ["RETRY_JITTER", true],
+    ["RUN_WAITS_MS", null],
+  ])("refuse %s = %j, and say what it may be", (name, value) => {
+    const vars = { [name]: value } as DispatchVars;
+    const shown = JSON.stringify(value).replace(/[^\w\s]/g, "\\$&");
+    expect(() => dispatchSettings(vars)).toThrow(
       expect.objectContaining({
         code: "INVALID_ARGUMENT",
-        message: expect.stringMatching(new RegExp(`^${name}: `)),
+        message: expect.stringMatching(
+          new RegExp(`^The setting ${name} is ${shown}: it must be \\S.{3}`),
+        ),
         details: { field: name },
       }),
+    );
+  });
+
+  it("repeat no more than the beginning of a long value", () => {
+    const value = "9".repeat(10_000);
+    expect(() => dispatchSettings({ LEASE_MS: value })).toThrow(
+      expect.objectContaining({ message: expect.stringMatching(/^.{100,200}$/) }),
     );
   });
 
   it("take numbers as text, as a Worker's variables are", () => {
     const settings = dispatchSettings({
       LEASE_MS: "60000",
-      HANDLER_DUTIES: "jobs, outbox",
       RETRY_JITTER: "0.5",
       IDEMPOTENCY_KEYS_DAYS: "0",
     });
     expect(settings).toMatchObject({ leaseMs: 60_000, heartbeatMs: 20_000, keepKeysMs: null });
-    expect([...settings.duties]).toEqual(["jobs", "outbox"]);
     expect(settings.retry.jitter).toBe(0.5);
   });
 });

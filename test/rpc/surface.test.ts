@@ -5,7 +5,9 @@ import * as worker from "../../src/index.ts";
 import type { Store } from "../../src/changes/index.ts";
 import { connect, type WorkflowEngineBinding } from "../../src/client/index.ts";
 import { exports as loopback } from "cloudflare:workers";
-import { service } from "../support/env.ts";
+import { openStore } from "../../src/worker/index.ts";
+import { env, service } from "../support/env.ts";
+import { aCommit } from "./support.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -65,17 +67,27 @@ describe("a session", () => {
 
   it("answers a fault of ours as it is", async () => {
     const fault = new ServiceError("OVERLOADED", "Too much at once", { field: "x", limit: 1 });
-    const session = new EngineSession(failingWith(fault));
+    const session = new EngineSession(() => failingWith(fault));
     expect(await session.now()).toEqual({
       ok: false,
       error: { code: "OVERLOADED", message: "Too much at once", details: { field: "x", limit: 1 } },
     });
   });
 
+  it("tells in each answer which setting of the service is refused", async () => {
+    const session = new EngineSession(() => openStore({ ...env, LEASE_MS: "" }));
+    for (const answer of [session.now(), session.read([]), session.attempt(aCommit({}))]) {
+      expect(await answer).toMatchObject({
+        ok: false,
+        error: { code: "INVALID_ARGUMENT", details: { field: "LEASE_MS" } },
+      });
+    }
+  });
+
   it("tells nothing of any other fault, and logs it", async () => {
     const log = vi.spyOn(console, "error").mockReturnValue();
     const fault = new TypeError("cannot read the secret");
-    const session = new EngineSession(failingWith(fault));
+    const session = new EngineSession(() => failingWith(fault));
     expect(await session.read([])).toEqual({
       ok: false,
       error: { code: "INTERNAL", message: "Unexpected fault", details: {} },

@@ -1,6 +1,7 @@
 /** Jobs: enqueue, list, count, cancel. Working them is in `job-leases.ts`. */
 import { z } from "@hono/zod-openapi";
 import { joinId } from "../../model/index.ts";
+import { suspendedJobPlace } from "../../queries/index.ts";
 import { toJobRecord } from "../../model/records.ts";
 import {
   listQuery,
@@ -11,7 +12,7 @@ import {
   pageOf,
   pageOfRun,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import {
@@ -151,13 +152,9 @@ export const jobs = newRouter()
       ordinal: ordinalText,
     });
     const now = await store.now();
-    const after = placeOf(cursor, place);
+    const after = placeIn(cursor, place);
     const [rows] = await store.read([{ q: "suspendedJobs", now, after, limit }]);
-    const next = placeAfter(rows, { rows: limit }, (row) => ({
-      nextPollAt: row.nextPollAt ?? 0,
-      workflowRunId: row.workflowRunId,
-      ordinal: row.ordinal,
-    }));
+    const next = placeAfter(rows, { rows: limit }, suspendedJobPlace);
     const toItem = (row: (typeof rows)[number]) => {
       const id = joinId(row.workflowRunId, row.ordinal);
       return { id, jobId: id, stageId: row.stageId, workflowRunId: row.workflowRunId };

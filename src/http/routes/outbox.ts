@@ -10,7 +10,7 @@ import {
   pageOf,
   pageOfRun,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
@@ -205,7 +205,7 @@ export const outbox = newRouter()
     const place = z.object({ workflowRunId: z.string().min(1), sequence: z.int().min(0) });
     const toItem = (row: OutboxEventRow) => toWireRecord(toOutboxRecord(row));
     if (state === "waiting") {
-      const after = placeOf(cursor, place);
+      const after = placeIn(cursor, place);
       const [rows] = await store.read([{ q: "outboxBacklog", after, limit }]);
       const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence }) => ({
         workflowRunId,
@@ -213,7 +213,7 @@ export const outbox = newRouter()
       }));
       return context.json(page(rows, toItem, fields, next), 200);
     }
-    const after = placeOf(cursor, place.extend({ dlqAt: z.int() }));
+    const after = placeIn(cursor, place.extend({ dlqAt: z.int() }));
     const [rows] = await store.read([{ q: "deadLetters", after, limit }]);
     const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence, dlqAt }) => ({
       workflowRunId,

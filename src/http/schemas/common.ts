@@ -108,7 +108,10 @@ export const jsonObject = (description: string, example: Readonly<Record<string,
 export const runKey = z.object({ runId: runIdField });
 export const stageKey = runKey.extend({ stageId: stageIdField });
 
-/** A record as JSON has it: instants are text. */
+/** A schema for each member of `T`, and no other: the compiler compares what a schema is made of with what it stands for. */
+export type FieldsOf<T> = { readonly [Name in keyof T]-?: z.ZodType };
+
+/** A record as JSON has it: its instants are text. */
 export type Wire<T> = {
   [K in keyof T]: T[K] extends Date ? string : T[K] extends Date | null ? string | null : T[K];
 };

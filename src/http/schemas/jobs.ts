@@ -1,5 +1,6 @@
 /** Jobs and their leases. */
 import { z } from "@hono/zod-openapi";
+import type { JobRecord } from "../../contract/index.ts";
 import {
   JOB_ATTEMPTS_MAX,
   JOB_MAX_ATTEMPTS_DEFAULT,
@@ -9,6 +10,7 @@ import {
 import {
   integer,
   createdAt,
+  type FieldsOf,
   inputInstant,
   instant,
   INSTANT,
@@ -57,7 +59,7 @@ export const jobRecord = z
     nextPollAt: instant("When it is due; null: at once.").nullable(),
     payload,
     ...keys,
-  })
+  } satisfies FieldsOf<JobRecord>)
   .openapi("Job");
 
 export const JOB: z.output<typeof jobRecord> = {

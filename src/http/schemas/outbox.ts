@@ -1,6 +1,8 @@
 /** Outbox events. */
 import { z } from "@hono/zod-openapi";
+import type { OutboxRecord } from "../../contract/index.ts";
 import {
+  type FieldsOf,
   integer,
   inputInstant,
   instant,
@@ -33,7 +35,7 @@ export const outboxRecord = z
     publishedAt: instant("When it was published; null before.").nullable(),
     retryCount: integer("Failures to publish it.", 0),
     dlqAt: instant("When it went to the DLQ; null while it is not there.").nullable(),
-  })
+  } satisfies FieldsOf<OutboxRecord>)
   .openapi("OutboxEvent");
 
 export const EVENT: z.output<typeof outboxRecord> = {

@@ -1,10 +1,16 @@
 /** What a run leaves behind: logs, artifacts, annotations. */
 import { z } from "@hono/zod-openapi";
+import type {
+  WorkflowAnnotationRecord,
+  WorkflowArtifactRecord,
+  WorkflowLogRecord,
+} from "../../contract/index.ts";
 import { ARTIFACT_TYPES, LOG_LEVELS } from "../../model/fields.ts";
 import { KEY_BYTES_MAX } from "../../model/index.ts";
 import {
   integer,
   createdAt,
+  type FieldsOf,
   INSTANT,
   json,
   recordId,
@@ -42,7 +48,7 @@ export const logRecord = z
     workflowStageId: stageRecordId.nullable(),
     ...log,
     metadata: json(logMetadata),
-  })
+  } satisfies FieldsOf<WorkflowLogRecord>)
   .openapi("Log");
 
 export const LOG: z.output<typeof logRecord> = {
@@ -73,7 +79,7 @@ export const artifactRecord = z
     key: artifactKey,
     ...artifact,
     metadata: json(artifactMetadata),
-  })
+  } satisfies FieldsOf<WorkflowArtifactRecord>)
   .openapi("Artifact");
 
 export const ARTIFACT: z.output<typeof artifactRecord> = {
@@ -132,7 +138,7 @@ export const annotationRecord = z
     value: json(value, "small"),
     payload: json(payload, null),
     idempotencyKey: annotation.idempotencyKey.nullable(),
-  })
+  } satisfies FieldsOf<WorkflowAnnotationRecord>)
   .openapi("Annotation");
 
 export const ANNOTATION: z.output<typeof annotationRecord> = {

@@ -1,12 +1,15 @@
 /** Runs. */
 import { z } from "@hono/zod-openapi";
-import { PRIORITY_DEFAULT } from "../../model/index.ts";
+import type { WorkflowRunRecord } from "../../contract/index.ts";
+import { ANNOTATION_VALUE_FOUND_MAX, PRIORITY_DEFAULT, type RunSet } from "../../model/index.ts";
+import type { FoundBy } from "../../queries/index.ts";
 import {
   integer,
   cost,
   count,
   createdAt,
   dollars,
+  type FieldsOf,
   inputInstant,
   instant,
   INSTANT,
@@ -50,8 +53,8 @@ export const runRecord = z
     totalCost: dollars,
     totalTokens: integer(tokens, 30),
     priority,
-    metadata: json("Notes of the caller's own.", null),
-  })
+    metadata: json("What the caller notes about it.", null),
+  } satisfies FieldsOf<WorkflowRunRecord>)
   .openapi("Run");
 
 export const RUN: z.output<typeof runRecord> = {
@@ -96,6 +99,35 @@ export const updateRun = z
     output: settable("Its result."),
     totalCost: cost.optional(),
     totalTokens: count(tokens, 30).optional(),
-  })
+  } satisfies FieldsOf<RunSet>)
   .strict()
   .openapi("UpdateRun");
+
+const foundBy = {
+  status: status.optional(),
+  workflowId: text("Of this workflow.", "digest").optional(),
+  workflowType: text("Of workflows of this type.", "digest").optional(),
+} satisfies FieldsOf<Record<FoundBy, unknown>>;
+
+/** What runs are found by. */
+export const runFilters = {
+  ...foundBy,
+  name: z.string().min(1).optional().openapi({
+    description:
+      "Text that the workflow's name contains; A to Z count as a to z. Nothing in it is a wildcard.",
+    example: "digest",
+  }),
+  annotationKey: z.string().optional().openapi({
+    description: "With `annotationValue`: runs that have such an annotation.",
+    example: "decision.model",
+  }),
+  annotationValue: z
+    .string()
+    .optional()
+    .openapi({
+      description: `The value as JSON, of at most ${ANNOTATION_VALUE_FOUND_MAX} bytes; what is not JSON is taken for a string.`,
+      example: "small",
+    }),
+  createdFrom: inputInstant("Created at this instant or later.").optional(),
+  createdBefore: inputInstant("Created before this instant.").optional(),
+};

@@ -1,8 +1,11 @@
 /** Stages. */
 import { z } from "@hono/zod-openapi";
+import type { WorkflowStageRecord } from "../../contract/index.ts";
+import type { StageSet } from "../../model/index.ts";
 import {
   integer,
   createdAt,
+  type FieldsOf,
   inputInstant,
   instant,
   INSTANT,
@@ -68,7 +71,7 @@ export const stageRecord = z
     metrics: json(ABOUT.metrics),
     embeddingInfo: json(ABOUT.embeddingInfo),
     errorMessage: text(ABOUT.errorMessage, "timeout").nullable(),
-  })
+  } satisfies FieldsOf<WorkflowStageRecord>)
   .openapi("Stage");
 
 export const STAGE: z.output<typeof stageRecord> = {
@@ -129,7 +132,7 @@ export const updateStage = z
     metrics: settable(ABOUT.metrics),
     embeddingInfo: settable(ABOUT.embeddingInfo),
     errorMessage: text(ABOUT.errorMessage, "timeout").nullable().optional(),
-  })
+  } satisfies FieldsOf<StageSet>)
   .strict()
   .openapi("UpdateStage");
 

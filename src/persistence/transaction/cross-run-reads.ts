@@ -4,18 +4,21 @@
  */
 import { type OutboxEventRow, type RunRow, type StageRow } from "../../model/index.ts";
 import {
+  allPages,
   answer,
   type AnyResult,
   kindOfQuery,
   OUTBOX_READ_MAX,
-  PAGE_ROWS,
+  fullPage,
   type Query,
   type QueryOf,
   type ResultsOf,
   type RunPlace,
   type RunsPage,
+  suspendedStagePlace,
+  type SuspendedStagePlace,
 } from "../../queries/index.ts";
-import type { RowRef } from "../../model/row-ref.ts";
+import { outboxEventRef, rowName, type RowRef } from "../../model/row-ref.ts";
 import { createState, type State, type TableName } from "../../model/state.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
@@ -91,19 +94,13 @@ function putHeld(state: State, copy: LocalCopy): void {
 /** All runs that match, as one page. The contract asks only by status, without a place to begin. */
 async function matchingRuns(query: QueryOf<"runs">, { copy, read }: AcrossRuns): Promise<RunsPage> {
   const state = createState();
-  let after: RunPlace | null = query.after;
-  do {
-    const [page]: [RunsPage] = await read([{ ...query, after }]);
-    for (const row of page.rows) putUnlessHeld(state, copy, row);
-    after = page.next;
-  } while (after !== null);
+  const stored = await allPages(async (after: RunPlace | null) => {
+    const [page] = await read([{ ...query, after }]);
+    return page;
+  });
+  for (const row of stored) putUnlessHeld(state, copy, row);
   putHeld(state, copy);
-  const rows: RunRow[] = [];
-  do {
-    const page: RunsPage = answer(state, { ...query, after });
-    rows.push(...page.rows);
-    after = page.next;
-  } while (after !== null);
+  const rows = await allPages(async (after: RunPlace | null) => answer(state, { ...query, after }));
   return { rows, next: null };
 }
 
@@ -118,7 +115,13 @@ async function stuckRuns(
   const [rows] = await read([query]);
   const touched = runsOf(written, ["runs", "stages"]);
   const busy = runsOf(written, ["jobs"]);
-  await copy.load([...touched].map((workflowRunId) => ({ of: "jobs", workflowRunId })));
+  await copy.load(
+    [...touched].flatMap((workflowRunId) => [
+      { of: "run", id: workflowRunId },
+      { of: "stages", workflowRunId },
+      { of: "jobs", workflowRunId },
+    ]),
+  );
   const own = answer(copy.local, query).filter(({ id }) => touched.has(id));
   const others = rows.filter(({ id }) => !touched.has(id));
   // A run whose jobs the transaction writes is being taken care of.
@@ -142,16 +145,13 @@ async function suspendedStages(
   { copy, read }: AcrossRuns,
 ): Promise<StageRow[]> {
   if (query.after !== null) return [];
-  const rows: StageRow[] = [];
-  let after: QueryOf<"suspendedStages">["after"] = null;
-  for (;;) {
-    const [page]: [StageRow[]] = await read([{ ...query, after }]);
-    rows.push(...page.filter((row) => !copy.holds({ of: "run", id: row.workflowRunId })));
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE_ROWS) break;
-    const { workflowRunId, stageId } = last;
-    after = { nextPollAt: last.nextPollAt ?? query.before, workflowRunId, stageId };
-  }
+  const stored = await allPages(async (after: SuspendedStagePlace | null) => {
+    const [page] = await read([{ ...query, after }]);
+    return fullPage(page, suspendedStagePlace);
+  });
+  const rows = stored.filter(
+    ({ workflowRunId, stageId }) => !copy.holds({ of: "stage", workflowRunId, stageId }),
+  );
   const due = (row: StageRow) =>
     row.status === "SUSPENDED" && row.nextPollAt !== null && row.nextPollAt <= query.before;
   return [...rows, ...[...copy.local.stages.all()].filter(due)].toSorted(
@@ -169,8 +169,11 @@ async function events(
   const limit = Math.min(query.limit + taken, OUTBOX_READ_MAX);
   const [rows]: [OutboxEventRow[]] = await read([{ ...query, limit }]);
   const state = createState();
-  for (const row of rows) {
+  const { turns } = state.outboxEvents;
+  for (const [index, row] of rows.entries()) {
     const { workflowRunId, sequence } = row;
+    // Runs come in the order of their line.
+    if (!turns.has(workflowRunId)) turns.set(workflowRunId, index);
     if (copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
@@ -178,6 +181,9 @@ async function events(
   for (const row of copy.local.outboxEvents.all()) {
     const { workflowRunId, sequence } = row;
     if (!copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
+    const marked = copy.base.outboxEvents.get(workflowRunId, String(sequence)) !== undefined;
+    // Its run has had its turn.
+    if (marked && written.has(rowName(outboxEventRef(row)))) turns.set(workflowRunId, rows.length);
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
   return answer(state, query);

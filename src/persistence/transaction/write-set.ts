@@ -32,10 +32,20 @@ export class WriteSet {
     ORDER.map((table) => [table, new Map()]),
   );
 
-  /**
-   * Notes a change that was just applied to the local copy, and the row that it wrote, if it is
-   * one.
-   */
+  /** Events that have no sequence yet, since nobody has asked how many their run has. */
+  readonly #unnumbered = new Set<ChangeOf<"appendOutboxEvent">>();
+
+  hold(change: ChangeOf<"appendOutboxEvent">): void {
+    this.count += 1;
+    this.#unnumbered.add(change);
+  }
+
+  /** The event is going to be added, with its sequence. */
+  release(change: ChangeOf<"appendOutboxEvent">): void {
+    if (this.#unnumbered.delete(change)) this.count -= 1;
+  }
+
+  /** Notes a change that has just been applied to the local copy, and the row that it wrote, if it is one. */
   add(change: Change, row: RowRef | null): void {
     this.count += 1;
     if (change.kind === "deleteStage") return this.#deleteStage(change);
@@ -106,6 +116,7 @@ export class WriteSet {
         ...[...this.#inserted.values()].flatMap((row) =>
           row.table === table ? (insertion(local, row) ?? []) : [],
         ),
+        ...(table === "outboxEvents" ? this.#unnumbered : []),
       ]),
     ];
   }
@@ -130,7 +141,9 @@ function insertion(local: State, { table, part, key }: RowRef): Change | null {
     }
     case "stages": {
       const row = local.stages.get(part, key);
-      return row === undefined ? null : { kind: "createStage", row: withoutCommits(row) };
+      if (row === undefined) return null;
+      const { attendAt: _, ...stage } = withoutCommits(row);
+      return { kind: "createStage", row: stage };
     }
     case "outboxEvents": {
       const row = local.outboxEvents.get(part, key);
@@ -140,7 +153,9 @@ function insertion(local: State, { table, part, key }: RowRef): Change | null {
     }
     case "jobs": {
       const row = local.jobs.get(part, key);
-      return row === undefined ? null : { kind: "enqueueJob", row: withoutCommits(row) };
+      if (row === undefined) return null;
+      const { resumeAt: _, handOverAt: __, ...job } = withoutCommits(row);
+      return { kind: "enqueueJob", row: job };
     }
     default:
       return null;
