@@ -70,7 +70,10 @@ export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement 
   );
 }
 
-/** Jobs that are due, wherever they wait, with the instant since when; each part up to the limit. */
+/**
+ * Due jobs, ready or delayed, each with the instant since which it is due; each part up to the
+ * limit.
+ */
 const READY = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT CAST(?2 AS INTEGER)`;
 const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT CAST(?2 AS INTEGER)`;
 const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT CAST(?2 AS INTEGER)`;
@@ -150,7 +153,10 @@ export function selectSuspendedJobs(query: QueryOf<"suspendedJobs">): Statement 
       );
 }
 
-/** What a failed job has left, told by `model/rows.ts`. The unary plus: of the job's run, not of all live rows. */
+/**
+ * What a failed job has left, as `model/rows.ts` defines it. The unary plus makes D1 look up the
+ * rows of the job's run, not all live rows.
+ */
 const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
 const JOB_OF_RUN = `SELECT 1 FROM "jobs" AS other WHERE other."workflow_run_id" = job."workflow_run_id"`;
 const LEFT =
