@@ -1,6 +1,7 @@
 /**
- * Settles the jobs of a batch as their handlers finish: at once, and together with whatever else finished while the commit
- * before was under way. So a slow job holds up nobody, and a fast batch is one or two commits.
+ * Settles the jobs of a batch as their handlers finish: the first at once, and all that finish
+ * while a commit is under way together in the next one. So a slow job holds up no other, and a fast
+ * batch takes one or two commits.
  */
 import type { Jobs, Settling } from "../persistence/jobs.ts";
 import { ServiceError, type SettledJob } from "../contract/index.ts";
@@ -20,7 +21,10 @@ export class Settler {
     this.#jobs = jobs;
   }
 
-  /** Resolves when the row tells the truth. Rejects when that could not be brought about: the lease will expire. */
+  /**
+   * Resolves when the row holds the result. Rejects if it could not be written: then the lease
+   * expires, and the job is delivered again.
+   */
   async settle(settling: Settling): Promise<SettledJob> {
     const { promise, resolve, reject } = Promise.withResolvers<SettledJob>();
     this.#waiting.push({ settling, done: resolve, failed: reject });
