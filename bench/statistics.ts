@@ -28,7 +28,10 @@ export function digits(n: number): string {
   return n.toFixed(n >= 100 ? 0 : n >= 10 ? 1 : 2);
 }
 
-/** Who is first in a round: each in turn, so that nobody always comes after the same one. */
+/**
+ * The contestants in the order of this round. Each in turn is first, so that none always comes
+ * after the same one.
+ */
 export function rotated<T>(list: readonly T[], round: number): T[] {
   const at = round % list.length;
   return [...list.slice(at), ...list.slice(0, at)];
