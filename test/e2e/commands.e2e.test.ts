@@ -236,6 +236,63 @@ describe("npm run dev", () => {
   });
 });
 
+/** States that cannot be, as far as this system has them. /proc is a folder in which nobody makes anything. */
+const states: [string, () => string, RegExp][] = [
+  ["a file", () => join(folder, "file"), /ENOTDIR/],
+  ["below a file", () => join(folder, "file", "state"), /ENOTDIR/],
+  ["nothing", () => "", /^--(?:state|persist-to) names no folder\.$/],
+];
+if (process.platform === "linux") {
+  states.push(["a folder that takes no file", () => "/proc", /\/proc\/\.writable-/]);
+  states.push(["a folder that cannot be made", () => "/proc/state/here", /mkdir '\/proc\/state'/]);
+}
+
+describe("a state", () => {
+  it.each(states)("that is %s is told at once, by npm start and npm run dev", async (...each) => {
+    const [, state, why] = each;
+    await writeFile(join(folder, "file"), "");
+    const ports = ["--service-port", await freePort(), "--app-port", await freePort()].map(String);
+    const told = state();
+    expectSentence(npmRun(ROOT, "start", [`--state=${told}`, ...ports]), why);
+    expectSentence(npmRun(ROOT, "dev", [`--persist-to=${told}`, "--port=0"]), why);
+    expect((await readdir(folder)).filter((name) => name.includes("writable"))).toEqual([]);
+  });
+
+  it("that is nothing is not this folder to npm run audit either", () => {
+    expectSentence(npmRun(ROOT, "audit", ["--state="]), /^--state names no folder\.$/);
+  });
+});
+
+describe("a port", () => {
+  it.each([
+    ["start", "--service-port"],
+    ["start", "--app-port"],
+    ["dev", "--port"],
+  ])("is a plain number to npm run %s %s", (script, flag) => {
+    for (const port of ["", "0x50", "65536", " 80"]) {
+      const what = new RegExp(`^${flag}: "${port}" is no port`);
+      expectSentence(npmRun(ROOT, script, [`${flag}=${port}`]), what);
+    }
+  });
+
+  it.each(["SERVICE_PORT", "APP_PORT"])("is a plain number in %s", (name) => {
+    for (const port of ["", "0x50"]) {
+      expectSentence(npmRun(ROOT, "start", [], { [name]: port }), new RegExp(`^${name}: `));
+    }
+  });
+
+  it("that is in use is told by npm run dev, and what to do", async () => {
+    const { server, url } = await refusingApi();
+    const { port } = new URL(url);
+    const outcome = npmRun(ROOT, "dev", [`--port=${port}`, `--persist-to=${folder}`]);
+    expectSentence(
+      outcome,
+      new RegExp(`^Port ${port} is in use\\. .* npm run dev -- --port PORT$`),
+    );
+    server.close();
+  });
+});
+
 describe("npm start", () => {
   it("says why there can be no database where it should be", async () => {
     await writeFile(join(folder, "v3"), "");
