@@ -122,14 +122,24 @@ export function failureOf(what: string, output: string): Complaint {
   return new Complaint(`${what}: ${whyIn(output)}.`, { cause: new Error(output.trim()) });
 }
 
+/** What the system refuses to a program: EACCES: permission denied, open '...'. */
+const SYSTEM_ERROR = /^E[A-Z]{3,}: /;
+
+/** Whether the system has refused something to wrangler, which does not always end then. */
+export function isRefused(output: string): boolean {
+  return SYSTEM_ERROR.test(whyIn(output));
+}
+
 /** In JSON where that was asked for, in a line marked as an error otherwise, or in the last line. */
 function whyIn(output: string): string {
   const plain = stripVTControlCharacters(output);
   const json = /^\{\n {2}"error"[^]*?^\}$/m.exec(plain)?.[0];
   const marked = [...plain.matchAll(/\[ERROR\]\s*(.+)$/gm)].map(([, line = ""]) => line);
   const lines = plain.split("\n").filter((line) => line.trim() !== "");
-  const why =
-    (json === undefined ? undefined : textsOf(json)) ?? marked.at(-1) ?? lines.at(-1) ?? "";
+  // What follows such an error only follows from it.
+  const refused = marked.find((line) => SYSTEM_ERROR.test(line));
+  const told = refused ?? marked.at(-1) ?? lines.at(-1) ?? "";
+  const why = (json === undefined ? undefined : textsOf(json)) ?? told;
   return why.trim().replace(/\.$/, "") || "it says nothing";
 }
 
