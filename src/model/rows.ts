@@ -244,6 +244,12 @@ export type FailedJob = Pick<
 /** A lease that may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
 
+/** A job that a commit did not write. Null: there is no such job. */
+export type UnwrittenJob = Pick<JobRow, "workflowRunId" | "ordinal"> & {
+  status: JobRow["status"] | null;
+  attempt: number | null;
+};
+
 /** What a job has come to, without its payload. */
 export type JobState = Pick<
   JobRow,
