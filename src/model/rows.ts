@@ -284,6 +284,12 @@ export type FailedJob = Pick<
 /** A job whose lease may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
 
+/** A job that a commit did not write. Null: there is no such job. */
+export type UnwrittenJob = Pick<JobRow, "workflowRunId" | "ordinal"> & {
+  status: JobRow["status"] | null;
+  attempt: number | null;
+};
+
 /**
  * What a job has become, without its payload. `keyWaits` is 1 if another job waits for its
  * concurrency key, otherwise 0.
