@@ -3,6 +3,15 @@
  * (bound value by value) and with others of its kind (unfolded from JSON), and what settles a lost answer.
  */
 import type { Change, ChangeKind, Commit, Guard } from "../../src/changes/index.ts";
+import {
+  blank,
+  newAnnotationRow,
+  newArtifactRow,
+  newJobRow,
+  newOutboxEventRow,
+  newRunRow,
+  newStageRow,
+} from "../../src/model/index.ts";
 import type { Query, QueryOf } from "../../src/queries/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/kinds.ts";
@@ -20,6 +29,7 @@ const RETRY = { baseMs: 1_000, capMs: 3_600_000, jitterPermille: 500 };
 const times = { createdAt: AT, updatedAt: AT };
 
 const runRow = {
+  ...blank(newRunRow),
   id: "run",
   ordinal: ORDINAL,
   ...times,
@@ -28,19 +38,15 @@ const runRow = {
   workflowName: "Report",
   workflowType: "report",
   status: "PENDING" as const,
-  startedAt: null,
-  completedAt: null,
-  duration: null,
   input: "{}",
-  output: null,
   config: "{}",
   totalCost: 0,
   totalTokens: 0,
   priority: 5,
-  metadata: null,
 };
 
 const stageRow = {
+  ...blank(newStageRow),
   ...run,
   stageId: "stage",
   id: "run/stage/3.0",
@@ -51,83 +57,54 @@ const stageRow = {
   executionGroup: 1,
   attempt: 0,
   status: "PENDING" as const,
-  startedAt: null,
-  completedAt: null,
-  duration: null,
-  inputData: null,
-  outputData: null,
-  config: null,
-  suspendedState: null,
-  resumeData: null,
-  nextPollAt: null,
-  pollInterval: null,
-  maxWaitUntil: null,
-  metrics: null,
-  embeddingInfo: null,
-  errorMessage: null,
 };
 
 const artifactRow = {
+  ...blank(newArtifactRow),
   ...run,
   key: "key",
   ordinal: ORDINAL,
   ...times,
-  workflowStageId: null,
   type: "ARTIFACT" as const,
   data: "1",
   size: 1,
-  metadata: null,
 };
 
 const annotationRow = {
+  ...blank(newAnnotationRow),
   ...run,
   ordinal: ORDINAL,
   createdAt: AT,
-  workflowStageRecordId: null,
   attempt: 0,
   scope: "run",
-  scopeId: null,
-  actorKind: null,
-  actorId: null,
-  actorVersion: null,
   key: "key",
   value: "1",
-  payload: null,
   idempotencyKey: "once",
 };
 
 const eventRow = {
+  ...blank(newOutboxEventRow),
   ...run,
   eventType: "type",
   payload: "1",
   causationId: "cause",
   occurredAt: AT,
-  publishedAt: null,
   retryCount: 0,
-  dlqAt: null,
 };
 
 const jobRow = {
+  ...blank(newJobRow),
   ...job,
   ...times,
   workflowId: "report",
   stageId: "stage",
   status: "PENDING" as const,
   priority: 5,
-  workerId: null,
-  lockedAt: null,
-  startedAt: null,
-  completedAt: null,
   attempt: 0,
   maxAttempts: 3,
   failures: 0,
   undelivered: 0,
-  lastError: null,
-  nextPollAt: null,
   payload: "{}",
-  dedupeKey: null,
-  concurrencyKey: null,
-  concurrencyLimit: null,
 };
 
 const aiCallRow = {
