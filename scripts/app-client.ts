@@ -36,7 +36,7 @@ const CALL_TIMEOUT_MS = 60_000;
 export class AppClient {
   readonly #url: string;
   readonly #patienceMs: number;
-  /** Calls that had to be repeated, since the app or the service behind it was away. */
+  /** Calls that had to be repeated because the app, or the service behind it, was away. */
   repeats = 0;
 
   constructor(url: string, patienceMs = 60_000) {
@@ -63,7 +63,7 @@ export class AppClient {
     return await (await this.#call({ method: "GET", path: `/report/${corpusId}` })).text();
   }
 
-  /** Publishes all that waits in the outbox, in order per run. */
+  /** Publishes all waiting outbox events, each run's in order. */
   async relayEvents(publish: (event: PublishedEvent) => void): Promise<void> {
     for (;;) {
       const events = (await this.#json({ method: "GET", path: "/events" })) as PublishedEvent[];
@@ -112,20 +112,20 @@ export class AppClient {
 
 /**
  * The app says 503 when the service is away. `wrangler dev` answers for the app when it has lost it,
- * with a 500 in plain text. Either way nobody knows what was done, and all calls may be repeated.
+ * with a 500 in plain text. Either way the outcome is unknown, and every call may be repeated.
  */
 function isOutage(response: Response): boolean {
   const fromApp = response.headers.get("Content-Type")?.startsWith("application/json") === true;
   return response.status === 503 || (response.status >= 500 && !fromApp);
 }
 
-/** What an answer of the app says, which is in the `error` of its JSON. */
+/** The message of an answer of the app: the `error` of its JSON. */
 function errorIn(text: string): string {
   try {
     const { error } = JSON.parse(text) as { error?: unknown };
     if (typeof error === "string") return error;
   } catch {
-    // Of wrangler: plain text, of which the first line says it.
+    // wrangler answers plain text; its first line is the message.
   }
   return text.split("\n")[0] ?? "";
 }
@@ -141,8 +141,9 @@ export interface FollowOptions {
 }
 
 /**
- * Follows a corpus until none of its runs will change any more, and relays its events. The work is done by the service's queue
- * and the app's handler. Resolves to the final progress, when every event has been published.
+ * Follows a corpus until none of its runs will change any more, and relays its events. The service's
+ * queue and the app's handler do the work. Resolves to the final progress, when every event has been
+ * published.
  */
 export async function follow(app: AppClient, options: FollowOptions): Promise<CorpusProgress> {
   const state = { done: false };

@@ -28,7 +28,7 @@ READMEs of installed packages), shows the progress and prints the report.
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Throws a `Complaint` for what it does not understand. */
+/** @throws Complaint for an argument that it does not understand. */
 export function readArguments(args: readonly string[], environment: Environment): StartArguments {
   const { values, positionals } = parse(args);
   const [service, app] = [values["service-port"], values["app-port"]];

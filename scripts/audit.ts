@@ -1,6 +1,7 @@
 /**
- * `npm run audit`: lists the rows that are not finished and that nothing will make progress, in the local database or, with
- * `--remote`, in the deployed one. The same question as `backend.audit()`. Exits with 1 when there are any.
+ * `npm run audit`: lists the rows that are not finished and that nothing will ever move on, in the
+ * local database or, with `--remote`, in the deployed one. It asks the same as `backend.audit()`.
+ * Exits with 1 when there are any.
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -58,7 +59,7 @@ function audit(options: { remote?: boolean; state?: string; config?: string }): 
   return select(database, sql) as Finding[];
 }
 
-/** The audit's parameters are numbers; wrangler takes none. */
+/** wrangler takes no parameters, so the audit's, which are numbers, are written into its SQL. */
 function inlined({ sql, params }: Statement): string {
   return sql.replace(/\?(\d+)/g, (_, place: string) => String(Number(params[Number(place) - 1])));
 }

@@ -1,14 +1,14 @@
-/** How our commands end when something is wrong: with a sentence that says what to do, never with a stack. */
+/** How our commands fail: with a sentence that says what to do, never with a stack. */
 
-/** Taken at once: it may be gone before anybody asks. */
+/** Read at the start: the parent may be gone later. */
 const PARENT = process.ppid;
 
-/** A failure that a person can do something about: its message is all there is to say. */
+/** A failure that a person can do something about. Its message says everything. */
 export class Complaint extends Error {
   override readonly name = "Complaint";
 }
 
-/** Runs a command to its end. Never rejects: a failure is told in the exit code and on standard error. */
+/** Runs a command to its end. Never rejects: the exit code and standard error tell a failure. */
 export async function command(main: () => void | Promise<void>, exitCode = 1): Promise<void> {
   try {
     await main();
@@ -19,7 +19,7 @@ export async function command(main: () => void | Promise<void>, exitCode = 1): P
   }
 }
 
-/** An npm that is told to end does not pass it on; it, or its shell, just is not there any more. */
+/** An npm that is told to end does not pass the signal on: its process, or its shell, is just gone. */
 export function whenAbandoned(then: () => void): void {
   const watch = setInterval(() => {
     if (process.ppid === PARENT) return;
@@ -33,7 +33,7 @@ function sentenceOf(error: unknown): string {
   if (error instanceof Complaint) return error.message;
   const { message, code } = error as { message?: unknown; code?: unknown };
   const text = typeof message === "string" ? message : String(error);
-  // What the system refuses (EACCES: permission denied, open '...') names the file.
+  // An error of the system (EACCES: permission denied, open '...') names the file.
   if (typeof code === "string" && /^E[A-Z]+$/.test(code)) return `The system refuses: ${text}.`;
   return `This should not happen: ${text}. Repeat it with DEBUG=1 in the environment to see where.`;
 }

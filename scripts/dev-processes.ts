@@ -22,15 +22,15 @@ export interface DevOptions {
   readonly stateDir: string;
   readonly servicePort: number;
   readonly appPort: number;
-  /** Overrides the service's own setting. */
+  /** Overrides the variable of the service. */
   readonly leaseMs?: number;
   /** The service's wrangler.toml. Default: the example's, which has the example as its handler. */
   readonly config?: string;
   /** The app: its Worker's name, and where its wrangler.toml is. Default: the example. */
   readonly app?: { readonly name: string; readonly directory: string };
-  /** The service's secret API_TOKENS; without it, its HTTP API answers nobody. */
+  /** The service's secret API_TOKENS. Without it, the HTTP API is closed. */
   readonly apiTokens?: string;
-  /** Of the runtime, beside those that it always gets. */
+  /** Flags of the runtime, beside those that it always gets. */
   readonly v8Flags?: readonly string[];
 }
 
@@ -59,7 +59,7 @@ export class DevProcesses {
     this.appUrl = `http://127.0.0.1:${options.appPort}`;
   }
 
-  /** Brings the local database up to date; does nothing to one that is. */
+  /** Applies the migrations that the local database lacks. */
   async migrate(): Promise<void> {
     await this.#wrangler("migrations", "d1 migrations apply DB --local", this.#persistTo());
   }
@@ -80,7 +80,7 @@ export class DevProcesses {
   /** Resolves when the app answers and reaches the service. */
   async startApp(): Promise<void> {
     const { app: worker = DOCUMENTS, appPort } = this.#options;
-    // What a killed one has left behind.
+    // A killed app may have left its entry in the registry.
     await rm(join(this.#scratchDir, "registry", worker.name), { force: true });
     const app = await this.#startDev("the app", worker.directory, appPort, [
       `--persist-to=${join(this.#scratchDir, "app-state")}`,
@@ -89,7 +89,10 @@ export class DevProcesses {
     await this.#answered(app, `${this.appUrl}/health`);
   }
 
-  /** What the cron does every minute: `wrangler dev` never fires one by itself. False when the service is away. */
+  /**
+   * Does what the cron does every minute: `wrangler dev` never fires one by itself. False when the
+   * service is away.
+   */
   async sweep(): Promise<boolean> {
     const url = `${this.serviceUrl}/cdn-cgi/handler/scheduled?cron=*+*+*+*+*`;
     const signal = AbortSignal.timeout(30_000);
@@ -98,7 +101,7 @@ export class DevProcesses {
     return response?.ok === true;
   }
 
-  /** Sweeps every so often until told to stop. */
+  /** Sweeps again and again until told to stop. */
   async keepSweeping(everyMs: number, stopped: () => boolean): Promise<void> {
     while (!stopped()) {
       await this.sweep();
@@ -107,9 +110,9 @@ export class DevProcesses {
   }
 
   /**
-   * Ends the service as a crash would. A process that dies so leaves its entry in the registry by
-   * which `wrangler dev` processes find one another, and a new one would wait a minute and a half
-   * for it to expire; so the entry is taken away.
+   * Ends the service as a crash would. A process that dies like this leaves its entry in the registry
+   * by which `wrangler dev` processes find one another, and a new one would wait a minute and a half
+   * for it to expire; so the entry is removed.
    */
   async killService(): Promise<void> {
     await this.#service?.kill();
@@ -117,7 +120,7 @@ export class DevProcesses {
     await rm(join(this.#scratchDir, "registry", SERVICE_NAME), { force: true });
   }
 
-  /** Ends the app as a crash would: the service's calls meet nobody until `startApp`. */
+  /** Ends the app as a crash would: the service's calls find nobody until `startApp`. */
   async killApp(): Promise<void> {
     await this.#app?.kill();
     this.#app = null;
@@ -166,7 +169,7 @@ export class DevProcesses {
       `--port=${port}`,
       `--inspector-port=${inspectorPort}`,
       "--show-interactive-dev-session=false",
-      // What is left is what one wants to see when something goes wrong.
+      // The lines that are left are the ones to read when something goes wrong.
       "--log-level=warn",
       ...args,
     ]);

@@ -1,6 +1,6 @@
 /**
- * The token of local development: `.dev.vars` has its hash, for `wrangler dev`, and beside it, in a comment, the token itself, since it
- * opens nothing but this machine's own database. Made once, and kept.
+ * The token of local development. `.dev.vars` has its hash, for `wrangler dev`, and beside it, in a
+ * comment, the token itself: it opens only this machine's own database. Made once, and kept.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";

@@ -1,5 +1,6 @@
 /**
- * `npm run dev`: the service alone under `wrangler dev`, with its local database up to date. What follows `--` goes to `wrangler dev`.
+ * `npm run dev`: the service alone under `wrangler dev`, with its local database up to date.
+ * Arguments after `--` go to `wrangler dev`.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
@@ -62,7 +63,7 @@ async function main(args: readonly string[]): Promise<void> {
     stdio: "inherit",
     env: { ...process.env, ...registryAt(REGISTRY) },
   });
-  // A terminal's Ctrl-C reaches both; wrangler ends in order.
+  // A terminal's Ctrl-C reaches both processes. wrangler ends in order; this one waits for it.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
   whenAbandoned(() => child.kill("SIGTERM"));

@@ -38,7 +38,7 @@ class Lines implements Display {
   progress(): void {}
 
   event(event: PublishedEvent): void {
-    // Runs of an earlier start that was cut short are finished along the way; they have no name.
+    // Runs of an earlier start that was cut short are finished along the way. They have no name here.
     const name = this.#names.get(event.workflowRunId);
     if (name === undefined) return;
     this.#screen.write(`${name.padEnd(this.#width)}  ${describe(event)}\n`);

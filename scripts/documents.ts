@@ -41,7 +41,7 @@ export async function installedReadmes(): Promise<DocumentInput[]> {
   return documents;
 }
 
-/** One's own documents. Throws a `Complaint` that names the file that cannot be used. */
+/** The user's own documents. @throws Complaint with the file that cannot be used. */
 export async function readDocuments(files: readonly string[]): Promise<DocumentInput[]> {
   if (files.length > DOCUMENTS_MAX) {
     throw new Complaint(`${files.length} files; a corpus has ${DOCUMENTS_MAX} documents at most.`);
@@ -64,8 +64,8 @@ async function readDocument(file: string, path: string): Promise<DocumentInput> 
 }
 
 /**
- * What exists in a folder and below, so that relative links can be checked. `undefined` when there
- * is too much of it: with half a list, links to the other half would be called broken.
+ * The files of a folder and below, so that relative links can be checked. `undefined` when there are
+ * too many: with half a list, links to the other half would be called broken.
  */
 async function listFiles(folder: string): Promise<string[] | undefined> {
   const found: string[] = [];

@@ -1,7 +1,7 @@
 /**
- * Runs a Node command that ends no later than whoever asked for it: `node guard.mjs FILE ARGS...`.
- * The one who asks holds the other end of this process's standard input. However that one ends, even
- * by SIGKILL, the pipe closes, and the process group, this process included, is killed.
+ * Runs a Node command that ends no later than its parent: `node guard.mjs FILE ARGS...`. The parent
+ * holds the other end of this process's standard input. However the parent ends, even by SIGKILL,
+ * the pipe closes, and the process group, this process included, is killed.
  */
 import { spawn } from "node:child_process";
 
@@ -10,7 +10,7 @@ const child = spawn(process.execPath, process.argv.slice(2), {
 });
 child.on("exit", (code) => process.exit(code ?? 1));
 
-// Signals reach the command as well, which takes its time to end in order.
+// Signals reach the command as well, and it takes its time to end in order.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
 
 function killAll() {

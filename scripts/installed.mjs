@@ -1,12 +1,13 @@
 /**
- * Before each npm script: the packages of this folder are installed, as package.json has them, and the Node that came with them runs.
- * Else one sentence says what to do. Plain JavaScript without anything new in it, so that an old Node can still say so.
+ * Runs before each npm script. It checks that the packages of package.json are installed and that
+ * their own Node runs; if not, one sentence says what to do. Plain, old JavaScript, so that an old
+ * Node can still say it.
  */
 import { readFileSync } from "node:fs";
 
 const read = (path) => JSON.parse(readFileSync(new URL(`../${path}`, import.meta.url), "utf8"));
 
-/** What is not as package.json has it, or null. An alias (npm:name@version) ends with its version, too. */
+/** The first package that is not as package.json has it, or null. An alias ends with its version, too. */
 function missing() {
   const { dependencies, devDependencies } = read("package.json");
   for (const [name, wanted] of Object.entries({ ...dependencies, ...devDependencies })) {
@@ -14,7 +15,7 @@ function missing() {
     try {
       if (read(`node_modules/${name}/package.json`).version === version) continue;
     } catch {
-      // It is not there, or only half of it.
+      // The package is missing or incomplete.
     }
     return `${name} ${version}`;
   }

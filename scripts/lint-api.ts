@@ -1,4 +1,4 @@
-/** Lints the OpenAPI document that the service answers with: `npm run lint:api`. The rules are in redocly.yaml. */
+/** `npm run lint:api`: lints the service's OpenAPI document. The rules are in redocly.yaml. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-// The routes come with what they call, down to the Durable Object, whose base class only workerd has. To be described nothing is
-// ever called, so an empty one does.
+// The routes import everything they call, down to the Durable Object, whose base class only workerd
+// has. Nothing is called to make the document, so an empty class does.
 const PLATFORM = "cloudflare:workers";
 const STAND_IN = "data:text/javascript,export class DurableObject {}";
 registerHooks({
@@ -17,7 +17,8 @@ registerHooks({
       : next(specifier, context),
 });
 
-// By a name that the compiler does not follow: these scripts are checked with the types of Node, the service with those of Workers.
+// By a name that the compiler does not follow: these scripts are checked with the types of Node, the
+// service with those of Workers.
 const service = new URL("../src/http/", import.meta.url).href;
 const { app } = (await import(`${service}app.ts`)) as { app: unknown };
 const { documentOf } = (await import(`${service}document.ts`)) as {

@@ -16,7 +16,7 @@ export class ProcessGroup {
   readonly #child: ChildProcess;
   readonly #output: string[] = [];
   #exitCode: number | null = null;
-  /** Nobody writes to our pipes any more. The system may give the process ids to others now. */
+  /** Nothing writes to our pipes any more. The system may give the process ids to others now. */
   #closed = false;
   #stdout = "";
 
@@ -39,12 +39,12 @@ export class ProcessGroup {
     return this.#exitCode !== null;
   }
 
-  /** The last lines that it wrote, for whoever has to find out what went wrong. */
+  /** The last lines that it wrote, to find out what went wrong. */
   get lastOutput(): string {
     return this.#output.join("").trimEnd().split("\n").slice(-25).join("\n");
   }
 
-  /** Resolves when the command has ended by itself, to its whole standard output. */
+  /** Resolves to the whole standard output, when the command has ended by itself. */
   async finished(): Promise<{ code: number; stdout: string }> {
     await new Promise((resolve) => this.#child.once("close", resolve));
     return { code: this.#exitCode ?? 1, stdout: this.#stdout };
@@ -56,7 +56,7 @@ export class ProcessGroup {
     if (!(await this.#goneWithin(patienceMs))) await this.kill();
   }
 
-  /** Ends it the way a crash does: no handler runs, nothing is flushed, nothing is said. */
+  /** Ends it as a crash does: no handler runs, and nothing is flushed. */
   async kill(): Promise<void> {
     this.signal("SIGKILL");
     if (!(await this.#goneWithin(10_000))) throw new Error(`${this.name} cannot be killed`);

@@ -1,6 +1,7 @@
 /**
- * Puts the reader of the API's document, Swagger UI, beside the page that uses it. The Worker serves the folder as static assets, so
- * that `/docs` loads nothing from other servers. It runs after `npm ci`, before packing, and before the tests.
+ * Puts the reader of the API's document, Swagger UI, beside the page that uses it. The Worker serves
+ * the folder as static assets, so that `/docs` loads nothing from other servers. This runs after
+ * `npm ci`, before packing, and before the tests.
  */
 import { copyFileSync } from "node:fs";
 

@@ -13,7 +13,7 @@ import { requireFolder } from "./folders.ts";
 import { installedReadmes, readDocuments } from "./documents.ts";
 import { DEFAULT_STATE } from "./wrangler.ts";
 
-/** Every minute in production; here nobody wants to wait for what a restart has lost. */
+/** In production the sweep runs every minute. Here a restart loses messages, and a person waits. */
 const SWEEP_EVERY_MS = 2_000;
 
 async function main(args: readonly string[]): Promise<void> {
@@ -34,7 +34,7 @@ async function start(options: StartArguments): Promise<void> {
   try {
     await run(options, processes, documents, token);
   } catch (error) {
-    // A signal stops the processes under the feet of whoever waits for them.
+    // After a signal the processes are stopped, and calls to them fail.
     if (!processes.stopped) throw error;
   } finally {
     await processes.stop();
@@ -106,8 +106,8 @@ function explorer(options: StartArguments): string {
 }
 
 /**
- * The children have process groups of their own, so that a Ctrl-C reaches only this process, which
- * is the one to end them. A second one does not wait for them to end in order.
+ * The children have process groups of their own, so that a Ctrl-C reaches only this process, and this
+ * process ends them. A second Ctrl-C does not wait for them to end in order.
  */
 function stopOnSignals(processes: DevProcesses): void {
   const stop = (code: number): void => {

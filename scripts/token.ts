@@ -1,4 +1,4 @@
-/** `npm run token`: makes a bearer token, and the entry of API_TOKENS that knows it. */
+/** `npm run token`: makes a bearer token, and its entry of API_TOKENS. */
 import { createHash, randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { SCOPES } from "../src/changes/scope.ts";

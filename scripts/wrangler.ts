@@ -1,4 +1,4 @@
-/** wrangler, as our commands run it: this folder's own, asking nobody for anything, and seen by no other clone. */
+/** wrangler, as our commands run it: this folder's own, without questions, unseen by other clones. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -12,14 +12,15 @@ export const DEFAULT_STATE = join(ROOT, ".wrangler", "state");
 export const WRANGLER = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
 
 /**
- * `wrangler dev` processes find one another by name in a folder, which all of a user's share by default: a second clone, whose service
- * has the same name, would take the place of the first. Each clone has its own.
+ * `wrangler dev` processes find one another by name in a folder that all projects of a user share by
+ * default. A second clone, whose service has the same name, would take the place of the first. So
+ * each clone has a folder of its own.
  */
 export const REGISTRY = join(ROOT, ".wrangler", "registry");
 
 type Environment = Record<string, string | undefined>;
 
-/** Nothing here needs an account or the network, so nothing may ask for them or wait for them. */
+/** Nothing here needs an account or the network, so wrangler must not ask or wait for them. */
 export function quietly(registry = REGISTRY): Environment {
   return {
     ...process.env,
@@ -36,7 +37,7 @@ export function quietly(registry = REGISTRY): Environment {
   };
 }
 
-/** Where it is set, the second one wins. */
+/** Where both are set, the second one counts. */
 export function registryAt(folder: string): Record<string, string> {
   return { WRANGLER_REGISTRY_PATH: folder, CLOUDFLARE_DEV_REGISTRY_PATH: folder };
 }
@@ -84,7 +85,7 @@ const noTables = ({ remote, state, config }: Database): string => {
   return `The ${remote ? "deployed" : "local"} database lacks tables: run \`npx wrangler d1 migrations apply DB ${where}${which}\` first.`;
 };
 
-/** One sentence for what wrangler says. */
+/** One sentence for wrangler's output. */
 function failed(output: string, database: Database): Complaint {
   const why = whyIn(output);
   const { config } = database;
@@ -117,7 +118,7 @@ function failed(output: string, database: Database): Complaint {
   return failureOf("wrangler cannot read the database", output);
 }
 
-/** What went wrong, and wrangler's reason for it; its whole output is the cause. */
+/** A complaint with wrangler's reason. Its whole output is the cause. */
 export function failureOf(what: string, output: string): Complaint {
   return new Complaint(`${what}: ${whyIn(output)}.`, { cause: new Error(output.trim()) });
 }

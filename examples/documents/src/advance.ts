@@ -1,7 +1,7 @@
 /**
  * How a run advances. Every function here is called inside a transaction and writes through it,
- * so that a stage's completion and what follows from it are one commit: whoever completes the last
- * stage of a group sees all its siblings complete, and nobody else does.
+ * so that a stage's completion and its consequences are one commit: the transaction that completes
+ * the last stage of a group sees all its siblings complete, and no other one does.
  */
 import type {
   CreateOutboxEventInput,
@@ -64,7 +64,7 @@ export async function openGroup(
   );
 }
 
-/** To be called when a stage of `group` has just been completed in this transaction. */
+/** Call this when a stage of `group` has just been completed in this transaction. */
 export async function advanceRun(
   step: Step,
   run: WorkflowRunRecord,
@@ -92,7 +92,7 @@ async function completeRun(
   await tx.appendOutboxEvents([event(run.id, "run.completed", { stages: stages.length }, now)]);
 }
 
-/** Ends a run at the stage that failed: what has not started yet never will. */
+/** Ends a run at the stage that failed. Stages that have not started never will. */
 export async function failRun(
   { tx, jobs, now }: Step,
   run: WorkflowRunRecord,

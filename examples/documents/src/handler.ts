@@ -1,7 +1,8 @@
 /**
- * Works jobs: executes a job's stage and commits the result. The service's queue consumer claims the jobs, calls this for each, and
- * renews its lease meanwhile. Either may vanish at any instant: what had not been committed is then done again, as a further
- * attempt; what had been is found complete. So a stage may be executed twice, but it is completed once.
+ * Works jobs: executes a job's stage and commits the result. The service's queue consumer claims the
+ * jobs, calls this for each, and renews its lease meanwhile. Either may vanish at any time. Work that
+ * was not committed is then done again, as a further attempt; a stage that was committed is found
+ * complete. So a stage may be executed twice, but it is completed once.
  */
 import {
   type Backend,
@@ -26,7 +27,7 @@ import {
 /** A stage that waits is asked again soon at first, and less often the longer it has been waiting. */
 const POLL_MS = { min: 500, max: 60_000 };
 
-/** The result is in the rows already, in the transaction that told of it. */
+/** The handler itself has settled the job, in the transaction that stored the result. */
 const SETTLED: JobOutcome = { status: "settled" };
 
 /** A job with everything that belongs to it. */
@@ -52,7 +53,7 @@ export async function workJob(backend: Backend, job: DequeueResult): Promise<Job
   }
 }
 
-/** The attempts of a job are used up: its stage fails, and so does the run. May be told twice. */
+/** The attempts of a job are used up: its stage fails, and so does the run. May be called twice. */
 export async function failRunOf(
   { persistence, jobs }: Backend,
   { workflowRunId, stageId, error }: FailedDelivery,
@@ -177,16 +178,16 @@ async function storeResult(
   );
 }
 
-/** What becomes of the job when its stage could not be executed or committed. */
+/** The job's outcome when its stage could not be executed or committed. */
 async function outcomeOf(
   { persistence }: Backend,
   { workflowRunId, stageId }: DequeueResult,
   error: unknown,
 ): Promise<JobOutcome> {
   const code = isServiceError(error) ? error.code : null;
-  // Another attempt was begun while this one was busy; the result is its to commit.
+  // A later attempt began while this one was busy. That one commits the result.
   if (code === "LEASE_LOST") return SETTLED;
-  // The service is away, and so is the log.
+  // The service is away, so nothing can be logged there.
   if (code !== null && isRetryable(code)) throw error;
   const message = error instanceof Error ? error.message : String(error);
   const stage = await persistence.getStage(workflowRunId, stageId);

@@ -6,8 +6,8 @@
  *   GET  /corpus/:id             how far all runs of a corpus are
  *   GET  /runs/:id               one run: stages, jobs, annotations, artifacts
  *   GET  /report/:corpusId       the finished report, as Markdown
- *   GET  /events                 outbox events that nobody has published yet
- *   POST /events/published       takes note that they have been published
+ *   GET  /events                 outbox events that are not published yet
+ *   POST /events/published       marks events as published
  *   GET  /health                 whether the service can be reached
  *   GET  /                       these, in a line each
  */
@@ -75,9 +75,9 @@ app.get("/report/:corpusId", async (context) => {
 });
 
 /**
- * The relay of the outbox, in two steps: whoever reads an event publishes it and only then reports
- * back. An event may so be published twice (after a crash in between), but never be lost; its run
- * and sequence tell which one it is.
+ * The relay of the outbox, in two steps: a reader publishes an event and only then marks it. So an
+ * event may be published twice (after a crash in between), but is never lost; its run and sequence
+ * tell which one it is.
  */
 app.get("/events", async (context) => {
   return context.json(await context.var.backend.persistence.getUnpublishedOutboxEvents());
@@ -109,7 +109,7 @@ app.onError((error, context) => {
   return context.json(fault(error), 500);
 });
 
-/** Null for what is not JSON; whoever reads it says what should have been there. */
+/** Null for a body that is not JSON; the check of the body says what should have been there. */
 async function readJson(request: HonoRequest): Promise<unknown> {
   return await request.json().catch(() => null);
 }

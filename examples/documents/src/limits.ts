@@ -1,8 +1,8 @@
-/** How much the app takes in, and what it says when it is more. */
+/** How much the app takes, and the messages when it is more. */
 
-/** A document is the input of its run, and a row of the database has an end. */
+/** A document is the input of its run, and a row of the database has a limit. */
 export const DOCUMENT_BYTES_MAX = 1_500_000;
-/** All runs of a corpus start in one transaction, which has an end as well. */
+/** All runs of a corpus start in one transaction, which has a limit as well. */
 export const CORPUS_BYTES_MAX = 16_000_000;
 export const DOCUMENTS_MAX = 50;
 /** Neighbours listed per document. */

@@ -49,7 +49,7 @@ export interface MarkdownScan {
   readonly prose: readonly ProseLine[];
 }
 
-/** Characters of a line that are looked at. Nobody writes longer ones; embedded images have them. */
+/** Characters of a line that are looked at. Only embedded images make longer lines. */
 const LINE_MAX = 20_000;
 
 const FENCE = /^\s*(?:>\s*)*(?:[-*+]\s+|\d+[.)]\s+)?(`{3,}|~{3,})(.*)$/;

@@ -1,5 +1,5 @@
 /**
- * What is done to a corpus. Two workflows, each a list of execution groups; the stages of one group
+ * The work on a corpus. Two workflows, each a list of execution groups; the stages of one group
  * run in parallel, a group starts when the one before it is complete:
  *
  *   document (a run per document):  parse  ->  keywords | check  ->  report
@@ -9,7 +9,7 @@
  * every document. A stage that has to wait says so, is suspended and asked again a little later.
  *
  * A stage reads what it needs and returns its result. It writes nothing, so that it can be done
- * again at any time: worker.ts stores the result and moves the run on, in one transaction.
+ * again at any time: handler.ts stores the result and moves the run on, in one transaction.
  */
 import type { WorkflowPersistence, WorkflowRunRecord } from "workflow-engine-cloudflare/client";
 import { checkDocument, type CheckResult } from "./stages/check.ts";
@@ -224,12 +224,12 @@ export function documentOf(run: WorkflowRunRecord): DocumentRunInput {
   return stored(run.input);
 }
 
-/** What a person calls the run. */
+/** The run's name, for people. */
 export function nameOf(run: WorkflowRunRecord): string {
   return run.workflowId === documentWorkflow.id ? documentOf(run).path : "corpus";
 }
 
-/** What a stage returned; null while it is not complete. The type is what that stage returns. */
+/** The result of a stage, with its type; null while the stage is not complete. */
 async function outputOf<T>(
   persistence: WorkflowPersistence,
   runId: string,
@@ -244,7 +244,7 @@ async function outputOf<T>(
   return stored(await persistence.loadArtifact(runId, artifactKey));
 }
 
-/** Gives JSON that this app has stored the type that it had: inputs were checked before that. */
+/** JSON that this app has stored, with the type it had. Inputs were checked before they were stored. */
 export function stored<T>(value: unknown): T {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- storage knows no types
   return value as T;

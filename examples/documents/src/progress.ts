@@ -1,4 +1,4 @@
-/** What can be seen of a corpus while it is worked on. Reads only. */
+/** The progress of a corpus while it is worked on. Reads only. */
 import type {
   Status,
   WorkflowPersistence,
@@ -13,7 +13,7 @@ export interface StageProgress {
   readonly group: number;
   /** Null while the stage's group has not started. */
   readonly status: Status | null;
-  /** What came of it, or what it waits for. */
+  /** Its result in a line, or the reason why it waits. */
   readonly note: string | null;
   readonly durationMs: number | null;
 }

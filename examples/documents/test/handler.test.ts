@@ -13,7 +13,7 @@ const DOCUMENTS = [
 ];
 
 const LEASE_MS = 60_000;
-/** Within this, everything that waits has become due, and every lease has expired. */
+/** After this time every waiting job is due, and every lease has expired. */
 const LONG_MS = 2 * LEASE_MS;
 
 interface Stage {
@@ -126,7 +126,7 @@ describe("the handler", () => {
     let transactions = 0;
     const late = withPersistence(slow, {
       async withTransaction(callback) {
-        // The first one begins the stage; before the second one commits it, the others have done everything.
+        // The first call begins the stage. Before the second commits it, the others have done everything.
         transactions += 1;
         if (transactions === 2) await workToTheEnd(stage, corpusId);
         return await slow.persistence.withTransaction(callback);

@@ -15,9 +15,9 @@ export interface CheckResult {
   readonly findings: readonly Finding[];
   readonly errors: number;
   readonly warnings: number;
-  /** Links to other sites, which nobody followed. */
+  /** Links to other sites. They are not followed. */
   readonly externalLinks: number;
-  /** Relative links that could not be checked, since what lies there is not known. */
+  /** Relative links that could not be checked: the files at their place are unknown. */
   readonly uncheckedLinks: number;
 }
 
@@ -74,7 +74,7 @@ function checkRelativeLink(link: Link, files: ReadonlySet<string> | null): Findi
   return [error("broken-link", link.line, `${clip(link.target)} does not exist`)];
 }
 
-/** What lies above the document's folder was not listed, so nothing can be said about it. */
+/** Files above the document's folder were not listed, so links to them cannot be checked. */
 function isKnowable(link: Link, files: ReadonlySet<string> | null): boolean {
   return files !== null && !pathOf(link).startsWith("..");
 }

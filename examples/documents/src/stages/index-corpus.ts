@@ -7,7 +7,7 @@ export interface CorpusIndex {
   readonly frequencies: Readonly<Record<string, number>>;
 }
 
-/** Counts for every term in how many documents it occurs: what makes a word rare or common here. */
+/** Counts for every term in how many documents it occurs: the measure of how rare a word is. */
 export function indexCorpus(parsed: readonly ParsedDocument[]): CorpusIndex {
   const counts = new Map<string, number>();
   for (const document of parsed) {

@@ -4,7 +4,7 @@ import { countTerms, words } from "./terms.ts";
 export interface DocumentInput {
   readonly path: string;
   readonly text: string;
-  /** Paths that exist beside the document, relative to its folder; absent when nobody looked. */
+  /** Paths that exist beside the document, relative to its folder; absent when they are unknown. */
   readonly files?: readonly string[] | undefined;
 }
 
@@ -29,10 +29,10 @@ export interface ParsedDocument {
   readonly terms: Readonly<Record<string, number>>;
 }
 
-/** An artifact has to fit into one row of the database, so that its lists need an end. */
+/** An artifact has to fit into one row of the database, so its lists need a limit. */
 const SECTIONS_MAX = 2_000;
 
-/** Takes a document apart: sections, languages of the code, and how often it uses which term. */
+/** Takes a document apart: its sections, the languages of its code, and the count of each term. */
 export function parseDocument(document: DocumentInput): ParsedDocument {
   const scan = scanMarkdown(document.text);
   const sections = sectionsOf(scan);

@@ -10,7 +10,7 @@ export interface CorpusSummary {
   readonly markdown: string;
 }
 
-/** One report over all documents: a table, then what each document's own report says. */
+/** One report over all documents: a table, then each document's own report. */
 export function summarizeCorpus(
   reports: readonly DocumentReport[],
   missing: readonly string[],
