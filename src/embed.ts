@@ -1,4 +1,8 @@
-/** The contract over a Worker's own bindings, in process. */
+/**
+ * `workflow-engine-cloudflare`: the contract over a Worker's own bindings, in process, and the
+ * classes and handlers that such a Worker exports. Wiring only; everything in here is made in the
+ * folders beside it.
+ */
 import { Connection, type ConnectionOptions } from "./persistence/connection.ts";
 import type { Backend } from "./contract/index.ts";
 import { openStore, type WorkflowEngineEnv } from "./worker/index.ts";
@@ -18,16 +22,33 @@ export {
 export type { ConnectionOptions } from "./persistence/connection.ts";
 export type { RetryOptions } from "./persistence/retry.ts";
 
+/**
+ * How the connection of an embedding Worker acts.
+ * @example
+ * const options: EmbedOptions = { now: () => 1_800_000_000_000, workerId: "tests" };
+ */
 export interface EmbedOptions extends ConnectionOptions {
-  /** Milliseconds; default `Date.now`. */
+  /** The clock, in milliseconds. Default `Date.now`. */
   readonly now?: () => number;
 }
 
 /**
- * Opens a connection in a Worker that has the bindings itself: `DB`, the D1 database with the migrations applied, and
- * `RUNS`, the namespace of the Durable Object class `RunCoordinator`, which that Worker exports. Make one per request.
- * With the queue `JOBS` bound, and a `HANDLER` bound or the variable `WAKE_UPS` "on", its commits wake the queue's consumer; hand over
- * `waitUntil` so that no call waits for that.
+ * Opens a connection in a Worker that has the bindings itself: `DB`, the D1 database with the
+ * migrations applied, and `RUNS`, the namespace of the Durable Object class `RunCoordinator`, which
+ * that Worker exports. Make one per request; opening costs nothing.
+ *
+ * With the queue `JOBS` bound, and a `HANDLER` bound or the variable `WAKE_UPS` "on", its commits
+ * wake the queue's consumer. Give it `waitUntil`, so that no call waits for that.
+ * @throws INVALID_ARGUMENT for options or variables that are out of range.
+ * @example
+ * import { embed, type WorkflowEngineEnv } from "workflow-engine-cloudflare";
+ *
+ * export default {
+ *   async fetch(_request, env, ctx) {
+ *     const { persistence } = embed(env, { waitUntil: (promise) => ctx.waitUntil(promise) });
+ *     return Response.json(await persistence.getRunsByStatus("RUNNING"));
+ *   },
+ * } satisfies ExportedHandler<WorkflowEngineEnv>;
  */
 export function embed(env: WorkflowEngineEnv, { now, ...options }: EmbedOptions = {}): Backend {
   return new Connection(openStore(env, { now, waitUntil: options.waitUntil }), options);

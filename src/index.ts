@@ -1,6 +1,7 @@
 /**
- * The Worker. Other Workers bind the named entrypoint `WorkflowEngine`, or `WorkflowReader` or `WorkflowWorker`, which may do less; the default export holds the handlers of the
- * platform and nothing else, since whoever binds it can call whatever it has.
+ * The Worker: wiring only. Other Workers bind the named entrypoint `WorkflowEngine`, or
+ * `WorkflowReader` or `WorkflowWorker`, which may do less. The default export has the platform's
+ * handlers and nothing else: a Worker that binds it can call everything that it has.
  */
 import { RunCoordinator } from "./coordinator/index.ts";
 import type { HttpEnv } from "./http/env.ts";

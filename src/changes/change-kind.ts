@@ -1,9 +1,9 @@
 /**
- * What is known of one kind of change, told in one place. `store/` has its SQL under the same name, since callers must not
- * carry it; everything else follows from the description here.
+ * The description of one kind of change. Everything but its SQL follows from it; the SQL stands in
+ * `store/` under the same name, since clients must not carry it.
+ * docs/adr/0020-one-descriptor-per-change.md says why.
  */
 import { object, literal, type ObjectOf, type Shape, type Members } from "../model/shape.ts";
-import type { HandlerDuty } from "../contract/index.ts";
 import type { LongTextTable } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
@@ -11,21 +11,23 @@ import { type LoadUnit, unitOfRow } from "../queries/load-unit.ts";
 import type { AnyOf } from "./scope.ts";
 
 /**
- * How a commit whose answer was lost is recognised by what this change left behind.
- * - `row`: the row is there; nothing else inserts it. It tells for ever.
- * - `mark`: the commit's id is in the row's `commits`, until eight more commits have written the row.
- * - `row?`, `mark?`: the same, unless the change found nothing to write, or others have deleted the row.
- * - `record`: it leaves nothing, so the commit has to record itself.
- * - `none`: it leaves nothing, and applying it again does no harm.
+ * What a change leaves behind, by which a commit whose answer was lost is recognised as applied.
+ * - `row`: the row is there, and nothing else inserts it. It tells for ever.
+ * - `mark`: the commit's id is in the row's `commits`, until eight more commits have written the
+ *   row.
+ * - `row?`, `mark?`: the same, unless the change found nothing to write, or others have deleted the
+ *   row.
+ * - `record`: nothing is left, so the commit has to record itself.
+ * - `none`: nothing is left, and applying the change again does no harm.
  */
 export type Trace = "row" | "mark" | "row?" | "mark?" | "record" | "none";
 
 /**
- * What becomes of the change in a transaction's commit.
+ * What the commit of a transaction makes of the change.
  * - `insert`: the row is written once, as the transaction leaves it.
  * - `merge`: all updates of the row become one.
  * - `each`: the change is sent as it is, unless it updates a row that the transaction inserts.
- * - `never`: the change does not reach a transaction.
+ * - `never`: the change does not occur in a transaction.
  */
 export type Recording = "insert" | "merge" | "each" | "never";
 
@@ -35,47 +37,59 @@ export interface JobKey {
   readonly ordinal: string;
 }
 
+/** What there may be to do: jobs to work, PENDING runs to claim, failures to hand over, events to publish. */
+export const WAKE_UP_KINDS = ["jobs", "runs", "failures", "outbox"] as const;
+export type WakeUpKind = (typeof WAKE_UP_KINDS)[number];
+
 /** Something that may be done now, or at an instant. */
 export interface WakeUp {
-  readonly kind: HandlerDuty;
+  readonly kind: WakeUpKind;
   readonly jobId?: string;
-  /** When there will be something to do, in milliseconds; null: now. */
+  /** The instant from which there will be something to do, in milliseconds; null: now. */
   readonly at: number | null;
 }
 
-/** Text of any length that a change writes, by the names of its columns. */
+/**
+ * Text of any length that a change writes, under the names of its columns: what limits of size are
+ * checked on.
+ */
 export interface WrittenText {
   readonly table: LongTextTable;
   readonly values: Readonly<Record<string, unknown>>;
 }
 
+/** What a kind of change says of itself. */
 export interface ChangeTraits<Change> {
-  /** The scopes of which a caller needs one. */
+  /** A caller needs one of these scopes. */
   readonly scope: AnyOf;
-  /** The one row that the change writes, where it is known beforehand. */
+  /** The one row that the change writes, where that is known beforehand. */
   readonly row: (change: Change) => RowRef | null;
   readonly trace: Trace | ((change: Change) => Trace);
   readonly recorded: Recording;
-  /** The part of the local copy that shows the effect; null: no transaction can read it back. Default: the part with the row. */
+  /**
+   * The part of a transaction's local copy that shows the effect; null: no transaction can read it
+   * back. Default: the part with the row.
+   */
   readonly shownIn?: (change: Change) => LoadUnit | null;
-  /** What a transaction has to load before the change, since it decides what the change does or says. Default: `shownIn`. */
+  /** What a transaction has to load before the change, since it decides what the change does or says. Default: nothing. */
   readonly needs?: (change: Change) => readonly LoadUnit[];
   /** Default: none. */
   readonly texts?: (change: Change) => readonly WrittenText[];
-  /** The job whose state after the commit tells which wake-ups are sent. Default: none. */
+  /** The job whose state after the commit tells which wake-ups are to be sent. Default: none. */
   readonly settles?: (change: Change) => JobKey | null;
-  /** Wake-ups that follow from the change alone. Default: none. */
+  /** Wake-ups that follow from the change itself. Default: none. */
   readonly wakes?: (change: Change) => readonly WakeUp[];
   /**
-   * The change with the service's instant in place of its caller's, where something is decided by it: leases are taken, renewed and ended
-   * by the service's clock. Default: the caller's instants are told, and nothing is decided by them.
+   * The change with the service's instant in the place of its caller's. Needed where the instant
+   * decides something: leases are taken, renewed and ended by the service's clock. Default: the
+   * caller's instant stays, since it is only told.
    */
   readonly stamp?: (change: Change, now: number) => Change;
-  /** The effect on the maps. */
+  /** The effect on the maps. Never refuses: what must hold is a guard. */
   readonly apply: (writer: Writer, change: Change) => void;
 }
 
-/** A kind of change: its shape, and its traits with the defaults filled in. */
+/** The description with its defaults filled in. */
 export interface ChangeKindOf<Change> extends Required<ChangeTraits<Change>> {
   readonly shape: Shape<Change>;
 }
@@ -87,26 +101,38 @@ type Described<Name extends string, Fields extends Members> = ObjectOf<
   { readonly kind: Shape<Name> } & Fields
 >;
 
-/** Describes the change whose `kind` is `name`, with these further members. */
+/**
+ * Describes the change whose `kind` is `name`, with these members beside it.
+ * @example
+ * // Inside `changes/`; its SQL stands under the same name in `store/`.
+ * const deleteNote = changeKind(
+ *   "deleteNote",
+ *   { workflowRunId: idField, key: keyField },
+ *   {
+ *     scope: WRITE,
+ *     row: (change) => noteRef(change),
+ *     trace: "record",
+ *     recorded: "each",
+ *     apply(writer, { workflowRunId, key }) {
+ *       const note = writer.state.notes.get(workflowRunId, key);
+ *       if (note !== undefined) writer.remove("notes", note);
+ *     },
+ *   },
+ * );
+ */
 export function changeKind<const Name extends string, const Fields extends Members>(
   name: Name,
   fields: Fields,
   traits: ChangeTraits<Described<Name, Fields>>,
 ): ChangeKindOf<Described<Name, Fields>> {
-  const shownIn = traits.shownIn ?? ((change) => unitOfRow(traits.row(change)));
   return {
+    shownIn: (change) => unitOfRow(traits.row(change)),
+    needs: nothing,
     texts: nothing,
     settles: noJob,
     wakes: nothing,
     stamp: (change) => change,
     ...traits,
     shape: object({ kind: literal(name), ...fields }),
-    shownIn,
-    needs:
-      traits.needs ??
-      ((change) => {
-        const unit = shownIn(change);
-        return unit === null ? [] : [unit];
-      }),
   };
 }

@@ -1,9 +1,10 @@
 /**
- * A change is one write as data. Each kind stands in the file of what it writes, with its members and with all that follows from
- * them; `store/` has its SQL, and the differential test holds the two against each other.
+ * A change is one write as data. Each kind stands in the file of what it writes, with its members
+ * and all that follows from them; `store/` has its SQL, and the differential test holds the two
+ * against each other.
  *
- * Common to all: a change that writes a row puts its commit's id at the front of the row's `commits`, if
- * the row has that column. A change never fails for the state it finds: whatever must hold is a guard.
+ * For every change holds: if the row has a column `commits`, the change puts its commit's id in
+ * front there. And a change never fails because of what it finds: whatever must hold is a guard.
  * The only exception is a row that grows beyond ROW_BYTES_MAX, which refuses the whole commit.
  */
 import { variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
@@ -17,6 +18,7 @@ import { recordChanges } from "./records.ts";
 import { runChanges } from "./runs.ts";
 import { stageChanges } from "./stages.ts";
 
+/** Every kind of change under its name. */
 export const CHANGE_KINDS = {
   ...runChanges,
   ...stageChanges,
@@ -28,12 +30,13 @@ export const CHANGE_KINDS = {
 type Kinds = typeof CHANGE_KINDS;
 
 export type ChangeKind = keyof Kinds;
+/** The change of that kind, with its members. */
 export type ChangeOf<K extends ChangeKind> = TypeOf<Kinds[K]["shape"]>;
 export type Change = { [K in ChangeKind]: ChangeOf<K> }[ChangeKind];
 
 type AnyKind = ChangeKindOf<Change>;
 
-/** What is known of the change's kind. */
+/** The description of the change's kind. */
 export function kindOfChange({ kind }: Pick<Change, "kind">): AnyKind {
   // The kind under the name `kind` takes the changes of that kind, and this is one.
   return CHANGE_KINDS[kind] as unknown as AnyKind;
@@ -43,9 +46,10 @@ export function kindOfChange({ kind }: Pick<Change, "kind">): AnyKind {
 export const change: Shape<Change> = variants("kind", shapesOf(CHANGE_KINDS));
 
 /**
- * Applies the changes to the maps in their order, all of them or none: when it throws, the state is as before.
- * @throws PAYLOAD_TOO_LARGE when a row would grow beyond ROW_BYTES_MAX; INTERNAL when a run, a
- * stage or a job is created that exists already, which a guard should have ruled out.
+ * Applies the changes to the maps in their order, all of them or none: when it throws, the State is
+ * as before.
+ * @throws PAYLOAD_TOO_LARGE when a row would grow beyond ROW_BYTES_MAX; INTERNAL when a change
+ * creates a run, a stage or a job that exists, which a guard should have ruled out.
  */
 export function applyChanges(state: State, changes: readonly Change[], commitId: string): void {
   const writer = new Writer(state, commitId);

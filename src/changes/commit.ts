@@ -1,6 +1,6 @@
 /**
- * A commit: guards and changes that are applied whole or not at all, and the reads that answer the caller,
- * taken in the same instant. Plain data: it travels over RPC and HTTP as it is.
+ * A commit: guards and changes that are applied whole or not at all, and reads that answer the
+ * caller, taken at the same instant. It is plain data and travels over RPC and HTTP as it is.
  */
 import { object, text, list } from "../model/shape.ts";
 import { type Change, change } from "./change.ts";
@@ -20,6 +20,7 @@ export const commit = object({
   changes: list(change, TRANSACTION_CHANGES_MAX),
   reads: queryList,
 });
+/** A commit. Its id is made by the caller and never used again: by it a lost answer is settled. */
 export interface Commit {
   readonly id: string;
   readonly guards: readonly Guard[];
@@ -27,27 +28,43 @@ export interface Commit {
   readonly reads: readonly Query[];
 }
 
-/** What became of one attempt at a commit. An attempt that throws UNAVAILABLE may or may not have been applied. */
+/**
+ * The outcome of one attempt at a commit. An attempt that throws UNAVAILABLE may or may not have
+ * been applied.
+ */
 export type CommitOutcome =
   | { readonly applied: true; readonly results: AnyResult[] }
   | { readonly applied: false; readonly violation: Violation };
 
 /**
- * What became of a commit whose answer was lost. `fenced`: it was not applied and now never will be, not even
- * by an attempt that is still under way. `unknown`: its row was written too often since to tell.
+ * What became of a commit whose answer was lost.
+ * - `applied`: it was applied.
+ * - `fenced`: it was not, and now it never will be, not even by an attempt that is still under way.
+ * - `unknown`: its row was written too often since then to tell.
  */
 export type Settlement = "applied" | "fenced" | "unknown";
 
 /**
- * Where commits and reads go: D1, another Worker, or memory. The three interfaces of the contract are written
- * once, over this.
+ * Where commits and reads go: D1, another Worker, or the maps. The three interfaces of the contract
+ * are written once, over this. Every method may throw OVERLOADED (nothing was done) and UNAVAILABLE
+ * (nobody knows).
+ * @example
+ * const outcome = await store.attempt(commit);
+ * if (!outcome.applied) console.log("guard", outcome.violation.guard, "does not hold");
  */
 export interface Store {
   /** Milliseconds by the store's clock. */
   now(): Promise<number>;
-  /** Answers all queries from one snapshot. */
+  /**
+   * Answers all queries from one snapshot, in their order.
+   * @throws PAYLOAD_TOO_LARGE when the answers are more than one message holds; asking for less
+   * helps.
+   */
   read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>>;
-  /** One attempt. Throws UNAVAILABLE when the outcome is unknown; {@link settle} then finds out. */
+  /** Tries the commit once. After UNAVAILABLE, {@link settle} finds out what became of it. */
   attempt(commit: Commit): Promise<CommitOutcome>;
+  /**
+   * What became of the commit, told once and for all: after `fenced`, no attempt at it can land.
+   */
   settle(commit: Commit): Promise<Settlement>;
 }

@@ -1,6 +1,6 @@
 /**
  * A guard is a condition that must hold when a commit lands, as data. All guards are checked before
- * the first change; the first that fails refuses the whole commit.
+ * the first change; the first that does not hold refuses the whole commit.
  */
 import { object, nullable, text, oneOf, literal, variants, type TypeOf } from "../model/shape.ts";
 import {
@@ -30,17 +30,18 @@ const tokenField = text((token) =>
 
 const present = object({ is: literal("present") });
 const absent = object({ is: literal("absent") });
-/** The row's token is this one: nobody wrote the row since it was read. */
+/** The row's token is this one: nobody has written the row since it was read. */
 const unchanged = object({ is: literal("unchanged"), token: tokenField });
 const version = object({ is: literal("version"), version: wholeField });
 const status = object({ is: literal("status"), status: statusField });
-/** A stage's record id: the same pair (run, stageId) may have been deleted and created again. */
+/** The stage's record id. The same pair (run, stageId) may have been deleted and made anew. */
 const record = object({ is: literal("record"), id: recordIdField });
-/** A job's attempt: the fence of a delivery. */
+/** The job's attempt, which fences a delivery: a later attempt makes this fail. */
 const attempt = object({ is: literal("attempt"), attempt: countField });
 
-/** Tokens of rows, in the order of the rows' keys, joined by commas; "" for none. */
+/** Far more than the rows that a transaction can load. */
 const TOKENS_CHARS_MAX = COMMIT_ID_CHARS * 100_000;
+/** Tokens of rows in the order of the rows' keys, with commas between; "" for none. */
 const tokensField = text(({ length }) =>
   length <= TOKENS_CHARS_MAX ? null : { message: "must be tokens", limit: TOKENS_CHARS_MAX },
 );
@@ -83,22 +84,29 @@ export const guard = variants("on", {
   }),
   /** No live job has the key. */
   dedupeKey: object({ on: literal("dedupeKey"), dedupeKey: keyField }),
-  /** The run's rows of one kind (stages by stageId, artifacts by key, annotations and jobs by ordinal) are these, unchanged. */
+  /**
+   * The run's rows of one kind are exactly these, unchanged: stages by stageId, artifacts by key,
+   * annotations and jobs by ordinal.
+   */
   list: object({
     on: literal("list"),
     list: oneOf(["stages", "artifacts", "annotations", "jobs"]),
     workflowRunId: idField,
-    /** Only the stages with this status count. */
+    /** Only stages with this status count; null: all. */
     status: nullable(statusField),
     tokens: tokensField,
   }),
-  /** The run's last outbox event has this sequence; 0: it has none. */
+  /**
+   * The run's last outbox event has this sequence; 0: it has none. So nobody has taken the next
+   * sequence.
+   */
   outboxTail: object({
     on: literal("outboxTail"),
     workflowRunId: idField,
     sequence: countField,
   }),
 });
+/** Any guard. */
 export type Guard = TypeOf<typeof guard>;
 /** A guard of one row, by its key. */
 export type RowGuard = Extract<Guard, { expect: unknown }>;
@@ -135,13 +143,13 @@ export function guardedRow(one: RowGuard): RowRef<GuardedTable> {
   }
 }
 
-/** The unit that a transaction loads to check the guard. */
+/** What a transaction loads to check the guard itself. */
 export function unitOfGuard(one: Guard): LoadUnit | null {
   switch (one.on) {
     case "list":
       return unitOfList(one.list, one.workflowRunId);
     case "outboxTail":
-      return { of: "run", id: one.workflowRunId };
+      return { of: "outboxTail", workflowRunId: one.workflowRunId };
     case "dedupeKey":
       return { of: "dedupeKey", dedupeKey: one.dedupeKey };
     default:
@@ -151,8 +159,11 @@ export function unitOfGuard(one: Guard): LoadUnit | null {
 
 /** Why a commit was refused. */
 export interface Violation {
-  /** Which of the commit's guards. */
+  /** The index of the guard in its commit. */
   readonly guard: number;
-  /** What was found: for runs and stages the stored version, for jobs the attempt; -1 for a missing row; otherwise 0. */
+  /**
+   * What was found: of runs and stages the stored version, of jobs the attempt; -1 for a missing
+   * row; otherwise 0.
+   */
   readonly actual: number;
 }

@@ -1,6 +1,6 @@
 /** Changes of idempotency keys, and the purge of what has expired. Pure. */
 import { nullable, whole } from "../model/shape.ts";
-import { instantField, keyField, textField } from "../model/fields.ts";
+import { instantField, keyField, jsonField } from "../model/fields.ts";
 import type { IdempotencyKeyRow } from "../model/index.ts";
 import { byNumber } from "../model/order.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
@@ -16,6 +16,7 @@ interface Acquired {
   readonly at: number;
 }
 
+/** The columns of a key that is not there yet. */
 function newKey(
   writer: Writer,
   { key, commandType, at }: Acquired,
@@ -23,10 +24,15 @@ function newKey(
   return { key, commandType, createdAt: at, acquiredAt: at, commits: writer.commitId };
 }
 
+function keyOf({ key, commandType }: Pick<IdempotencyKeyRow, "key" | "commandType">) {
+  return { key, commandType };
+}
+
 export const idempotencyKeyChanges = {
   /**
-   * Absent: inserts the key in progress, createdAt = acquiredAt = at. In progress and acquired at or before
-   * `staleBefore`: acquiredAt = at. Otherwise nothing, `commits` included.
+   * Absent: inserts the key in progress, with createdAt = acquiredAt = at. In progress and acquired
+   * at or before `staleBefore`: acquiredAt = at. Otherwise nothing, `commits` included; so the
+   * key's token tells which commit has it.
    */
   acquireIdempotencyKey: changeKind(
     "acquireIdempotencyKey",
@@ -41,6 +47,7 @@ export const idempotencyKeyChanges = {
       row: (change) => idempotencyKeyRef(change),
       trace: "mark?",
       recorded: "each",
+      needs: (change) => [{ of: "idempotencyKey", ...keyOf(change) }],
       apply(writer, change) {
         const { key, commandType, at, staleBefore } = change;
         const found = writer.state.idempotencyKeys.get(key, commandType);
@@ -58,17 +65,18 @@ export const idempotencyKeyChanges = {
     },
   ),
 
-  /** Completed with this result, whatever it was; inserted with createdAt = acquiredAt = at when absent. */
+  /**
+   * Completes the key with this result, whatever its state. An absent key is inserted with
+   * createdAt = acquiredAt = at.
+   */
   completeIdempotencyKey: changeKind(
     "completeIdempotencyKey",
-    { ...keyOfCommand, at: instantField, result: textField },
+    { ...keyOfCommand, at: instantField, result: jsonField },
     {
       scope: WRITE,
       row: (change) => idempotencyKeyRef(change),
       trace: "mark",
       recorded: "each",
-      // Nothing is said about it, so nothing has to be known.
-      needs: () => [],
       texts: ({ result }) => [{ table: "idempotencyKeys", values: { result } }],
       apply(writer, change) {
         const { key, commandType, result } = change;
@@ -88,6 +96,7 @@ export const idempotencyKeyChanges = {
     row: (change) => idempotencyKeyRef(change),
     trace: "record",
     recorded: "each",
+    needs: (change) => [{ of: "idempotencyKey", ...keyOf(change) }],
     apply(writer, { key, commandType }) {
       const found = writer.state.idempotencyKeys.get(key, commandType);
       if (found?.state === "in_progress") writer.remove("idempotencyKeys", found);
@@ -95,8 +104,8 @@ export const idempotencyKeyChanges = {
   }),
 
   /**
-   * Deletes idempotency keys with acquiredAt < keysBefore and the records of commits made before `commitsBefore`, oldest first: `limit`
-   * of each, and those as old as the last of them.
+   * Deletes idempotency keys with acquiredAt < keysBefore, and the records of commits made before
+   * `commitsBefore`: the oldest `limit` of each, and all as old as the last of them.
    */
   purgeExpired: changeKind(
     "purgeExpired",
@@ -110,7 +119,7 @@ export const idempotencyKeyChanges = {
       row: () => null,
       trace: "none",
       recorded: "never",
-      // Records of commits are the database's own; the maps have none.
+      // Only the database keeps records of commits; the maps have none.
       apply(writer, { keysBefore, limit }) {
         const expired = [...writer.state.idempotencyKeys.all()]
           .filter(({ acquiredAt }) => acquiredAt < keysBefore)

@@ -1,12 +1,14 @@
-/** Writes as data: each kind of change, guards, and commits of them. Not here: SQL (`store/`). Imports `queries/`, `model/` and `contract/`. */
+/**
+ * Writes as data: each kind of change, guards, the commits made of them, and the scopes that they
+ * need. Pure. Not here: the SQL of a change (`store/`, under the same name), and how a commit
+ * travels (`client/`, `rpc/`, `http/`). Imports `queries/`, `model/` and `contract/`.
+ */
 export * from "./change.ts";
-export { type Trace, type WakeUp } from "./change-kind.ts";
+export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./change-kind.ts";
 export * from "./commit.ts";
 export * from "./guard.ts";
 export { type RetryBackoff } from "./jobs.ts";
 export { runsToLineUp } from "./outbox.ts";
-export type { RunSet } from "./runs.ts";
-export type { StageSet } from "./stages.ts";
 export * from "./wire.ts";
 export * from "./scope.ts";
 export * from "./scopes.ts";

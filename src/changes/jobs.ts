@@ -8,18 +8,26 @@ import {
   nameField,
   ordinalField,
 } from "../model/fields.ts";
-import { type JobRow, joinId, nearestInstant, newJobRow } from "../model/index.ts";
+import { attendedWith, type JobRow, joinId, nearestInstant, newJobRow } from "../model/index.ts";
 import {
   CLAIM_JOBS_MAX,
   CONCURRENCY_KEYS_MAX,
+  PROMOTED_MAX,
   RESUME_JOBS_MAX,
   RETRY_EXPONENT_MAX,
 } from "../model/limits.ts";
-import { byText, compareUtf8, byNumber, descending, inTurn } from "../model/order.ts";
+import { compareUtf8 } from "../model/order.ts";
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
-import { byPoll, findLiveJob, isLive, isResumable } from "../queries/jobs.ts";
+import {
+  byPoll,
+  byResumption,
+  byUrgency,
+  findLiveJob,
+  isLive,
+  isResumable,
+} from "../queries/jobs.ts";
 import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
 import { ADMIN, WORK, WRITE } from "./scope.ts";
 
@@ -34,12 +42,6 @@ export const retryBackoff = object({
   jitterPermille: whole({ min: 0, max: 1_000 }),
 });
 export type RetryBackoff = TypeOf<typeof retryBackoff>;
-
-const byUrgency = inTurn<JobRow>(
-  descending(byNumber((job) => job.priority)),
-  byText((job) => job.ordinal),
-  byText((job) => job.workflowRunId),
-);
 
 interface FencedKey extends JobKey {
   readonly attempt?: number | undefined;
@@ -68,13 +70,30 @@ function runningJob(writer: Writer, key: FencedKey): JobRow | undefined {
   return job?.status === "RUNNING" ? job : undefined;
 }
 
-/** Due jobs, of each concurrency key the first for which it has room. */
+function isDelayed({ jobs }: State, { workflowRunId, ordinal }: JobRow): boolean {
+  return jobs.delayed.get(workflowRunId, ordinal) === true;
+}
+
+/** Makes delayed jobs ready that have become due, the longest due first. */
+function promote(writer: Writer, at: number): void {
+  const due = [...writer.state.jobs.all()].filter(
+    (job) =>
+      job.status === "PENDING" &&
+      job.nextPollAt !== null &&
+      job.nextPollAt <= at &&
+      isDelayed(writer.state, job),
+  );
+  for (const job of due.toSorted(byPoll).slice(0, PROMOTED_MAX)) writer.setDelayed(job, false);
+}
+
+/** Ready jobs that are due, of each concurrency key the first for which it has room. */
 function claimable(state: State, at: number): JobRow[] {
   const running = new Map<string, number>();
   const due: JobRow[] = [];
   for (const job of state.jobs.all()) {
     const { status, concurrencyKey: key, nextPollAt } = job;
-    if (status === "PENDING" && (nextPollAt === null || nextPollAt <= at)) due.push(job);
+    const isDue = nextPollAt === null || nextPollAt <= at;
+    if (status === "PENDING" && isDue && !isDelayed(state, job)) due.push(job);
     if (status === "RUNNING" && key !== null) running.set(key, (running.get(key) ?? 0) + 1);
   }
   const byKey = Map.groupBy(due, (job) => job.concurrencyKey);
@@ -93,6 +112,11 @@ function claimable(state: State, at: number): JobRow[] {
 /** A job that has been failed already, and waits for its retry, does not fail once more. */
 function failedOnceMore({ failures, status }: JobRow) {
   return { failures: failures + (status === "PENDING" ? 0 : 1), undelivered: 0 };
+}
+
+/** A failure is handed over from the instant at which it happens. */
+function forGood(at: number) {
+  return { status: "FAILED", completedAt: at, handOverAt: at } as const;
 }
 
 /** The pause after so many, of which a job that nobody was given has none. */
@@ -132,6 +156,8 @@ export const jobChanges = {
       recorded: "insert",
       shownIn: ({ row }) =>
         row.dedupeKey === null ? null : { of: "dedupeKey", dedupeKey: row.dedupeKey },
+      needs: ({ row }) =>
+        row.dedupeKey === null ? [] : [{ of: "dedupeKey", dedupeKey: row.dedupeKey }],
       texts: ({ row }) => [{ table: "jobs", values: row }],
       // A dedupe key may be held: then there is no such job.
       settles: ({ row: { workflowRunId, ordinal, dedupeKey } }) =>
@@ -144,7 +170,9 @@ export const jobChanges = {
       apply(writer, { row }) {
         checkFits("jobs", row);
         if (isLive(row) && findLiveJob(writer.state, row.dedupeKey) !== null) return;
-        writer.create("jobs", { ...row, commits: writer.commitId });
+        const job = { ...row, ...attendedWith(row), commits: writer.commitId };
+        writer.create("jobs", job);
+        if (row.nextPollAt !== null && row.nextPollAt > row.createdAt) writer.setDelayed(job, true);
       },
     },
   ),
@@ -154,6 +182,7 @@ export const jobChanges = {
    * workerId, lockedAt = startedAt = updatedAt = at, attempt + 1. Passed over: jobs with a concurrencyKey, where the RUNNING
    * jobs of the key together with those that are taken before it have reached its concurrencyLimit, and those of the key that come
    * after such a one; and of more than CONCURRENCY_KEYS_MAX keys with jobs that are due, those of the later keys.
+   * Of delayed jobs that have become due since, the PROMOTED_MAX longest due count.
    */
   claimJobs: changeKind(
     "claimJobs",
@@ -169,6 +198,7 @@ export const jobChanges = {
       stamp: atOf,
       recorded: "never",
       apply(writer, { workerId, limit, at }) {
+        promote(writer, at);
         for (const job of claimable(writer.state, at).toSorted(byUrgency).slice(0, limit)) {
           setJob(writer, job, {
             status: "RUNNING",
@@ -184,7 +214,7 @@ export const jobChanges = {
   ),
 
   /**
-   * SUSPENDED jobs with nextPollAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
+   * SUSPENDED jobs with resumeAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
    * no failed attempt), updatedAt = at.
    */
   resumeJobs: changeKind(
@@ -199,12 +229,13 @@ export const jobChanges = {
       recorded: "never",
       apply(writer, { limit, at }) {
         const due = [...writer.state.jobs.all()].filter((job) => isResumable(job, at));
-        for (const job of due.toSorted(byPoll).slice(0, limit)) {
+        for (const job of due.toSorted(byResumption).slice(0, limit)) {
           setJob(writer, job, {
             status: "PENDING",
             maxAttempts: job.maxAttempts + 1,
             updatedAt: at,
           });
+          writer.setDelayed(job, false);
         }
       },
     },
@@ -225,19 +256,27 @@ export const jobChanges = {
     },
   ),
 
-  /** SUSPENDED, nextPollAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
+  /** SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
   suspendJob: changeKind(
     "suspendJob",
-    { ...jobKey, ...fence, nextPollAt: instantField, at: instantField },
+    {
+      ...jobKey,
+      ...fence,
+      nextPollAt: instantField,
+      /** When the service itself gives the job out: at `nextPollAt`, or UNPOLLED_MS after it where an engine is expected to poll it. */
+      resumeAt: instantField,
+      at: instantField,
+    },
     {
       ...settling,
       apply(writer, change) {
-        const { nextPollAt, at } = change;
+        const { nextPollAt, resumeAt, at } = change;
         const job = openJob(writer, change);
         if (job === undefined) return;
         setJob(writer, job, {
           status: "SUSPENDED",
           nextPollAt,
+          resumeAt,
           undelivered: 0,
           workerId: null,
           lockedAt: null,
@@ -249,8 +288,8 @@ export const jobChanges = {
 
   /**
    * failures + 1 unless PENDING, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
-   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt = at.
-   * Nothing if terminal.
+   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt =
+   * handOverAt = at. Nothing if terminal.
    */
   failJob: changeKind(
     "failJob",
@@ -278,9 +317,10 @@ export const jobChanges = {
             lockedAt: null,
             nextPollAt: at + backoffMs(change.retry, failed.failures, job),
           });
+          writer.setDelayed(job, true);
           return;
         }
-        setJob(writer, job, { ...failed, status: "FAILED", completedAt: at });
+        setJob(writer, job, { ...failed, ...forGood(at) });
       },
     },
   ),
@@ -310,6 +350,7 @@ export const jobChanges = {
           lastError: error,
           updatedAt: at,
         });
+        writer.setDelayed(job, true);
       },
     },
   ),
@@ -332,7 +373,7 @@ export const jobChanges = {
 
   /**
    * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, workerId = lockedAt = null, updatedAt = at,
-   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = at. Nothing otherwise.
+   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = handOverAt = at. Nothing otherwise.
    */
   releaseJob: changeKind(
     "releaseJob",
@@ -358,7 +399,25 @@ export const jobChanges = {
           setJob(writer, job, { ...released, status: "PENDING" });
           return;
         }
-        setJob(writer, job, { ...released, status: "FAILED", completedAt: at });
+        setJob(writer, job, { ...released, ...forGood(at) });
+      },
+    },
+  ),
+
+  /** Of a job that has a handOverAt: handOverAt = `dueAt`. `commits` stays, since no caller sees the column. */
+  putBackFailure: changeKind(
+    "putBackFailure",
+    { ...jobKey, dueAt: nullable(instantField) },
+    {
+      scope: ADMIN,
+      row: (change) => jobRef(change),
+      trace: "none",
+      recorded: "never",
+      shownIn: () => null,
+      apply(writer, { workflowRunId, ordinal, dueAt }) {
+        const job = writer.state.jobs.get(workflowRunId, ordinal);
+        if (job === undefined || job.handOverAt === null) return;
+        writer.put("jobs", { ...job, handOverAt: dueAt });
       },
     },
   ),
@@ -374,6 +433,7 @@ export const jobChanges = {
       stamp: atOf,
       recorded: "each",
       shownIn: ({ workflowRunId }) => ({ of: "jobs", workflowRunId }),
+      needs: ({ workflowRunId }) => [{ of: "jobs", workflowRunId }],
       apply(writer, { workflowRunId, at }) {
         for (const job of writer.state.jobs.part(workflowRunId).values()) {
           if (job.status !== "PENDING" && job.status !== "SUSPENDED") continue;

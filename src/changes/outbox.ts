@@ -14,7 +14,7 @@ interface EventKey {
   readonly sequence: number;
 }
 
-/** Writes these columns of the event; nothing when it is unknown or `set` says null. */
+/** Sets these columns of the event. Nothing if there is no such event, or `set` answers null. */
 function setEvent(
   writer: Writer,
   { workflowRunId, sequence }: EventKey,
@@ -27,34 +27,37 @@ function setEvent(
   writer.put("outboxEvents", { ...event, ...columns, commits: writer.stamp(event.commits) });
 }
 
+/** The handler's duty `outbox` has something to do now. */
 const EVENTS_WAIT = [{ kind: "outbox", at: null }] as const;
 
-/** The turn of the next run that goes to the end of the line. */
+/** The turn of a run that joins the line at its end. */
 function endOfLine({ state }: Writer): number {
   let last = 0;
   for (const turn of state.outboxEvents.turns.values()) last = Math.max(last, turn);
   return last + 1;
 }
 
+/** Whether this is the run's first waiting event. */
 function isFirst({ state }: Writer, { workflowRunId, sequence }: EventKey): boolean {
   return firstWaiting(state, workflowRunId) === sequence;
 }
 
 export const outboxChanges = {
   /**
-   * Inserts the event with the run's next sequence: the highest so far + 1, first 1. Its `commits` continues its predecessor's. A run
-   * without waiting events joins the line of those that have some, at its end.
+   * Inserts the event with the run's next sequence: the highest so far + 1, or 1. Its `commits`
+   * continues that of the event before it. A run that had no waiting event joins the line at its
+   * end.
    */
   appendOutboxEvent: changeKind(
     "appendOutboxEvent",
     { row: newOutboxEventRow },
     {
       scope: WRITE,
-      // The database gives the sequence.
+      // The database gives the sequence, so the key is not known beforehand.
       row: () => null,
       trace: "mark",
       recorded: "insert",
-      shownIn: ({ row }) => ({ of: "run", id: row.workflowRunId }),
+      shownIn: ({ row }) => ({ of: "outboxTail", workflowRunId: row.workflowRunId }),
       texts: ({ row }) => [{ table: "outboxEvents", values: row }],
       wakes: () => EVENTS_WAIT,
       apply(writer, { row }) {
@@ -72,8 +75,11 @@ export const outboxChanges = {
   ),
 
   /**
-   * publishedAt = at unless it is set; dlqAt = null. Nothing for an unknown event. Of this and the two that follow: if the run's first
-   * waiting event has become another one, the run goes to the end of the line when the commit ends; all of one commit by their ids.
+   * publishedAt = at unless it is set; dlqAt = null. Nothing for an unknown event.
+   *
+   * For this change, deadLetterOutboxEvent and replayOutboxEvent: if the run's first waiting event
+   * is another one afterwards, the run goes to the end of the line when the commit ends; several
+   * runs of one commit by their ids.
    */
   publishOutboxEvent: changeKind(
     "publishOutboxEvent",
@@ -83,8 +89,6 @@ export const outboxChanges = {
       row: (change) => outboxEventRef(change),
       trace: "none",
       recorded: "each",
-      // Nothing is said about it, so nothing has to be known.
-      needs: () => [],
       apply(writer, change) {
         if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
         setEvent(writer, change, (event) => ({
@@ -95,7 +99,10 @@ export const outboxChanges = {
     },
   ),
 
-  /** retryCount + 1. If the event is the run's first waiting one, the run goes to the end of the line. */
+  /**
+   * retryCount + 1. If the event is the run's first waiting one, the run goes to the end of the
+   * line.
+   */
   countOutboxRetry: changeKind("countOutboxRetry", eventKey, {
     scope: WRITE,
     row: (change) => outboxEventRef(change),
@@ -110,7 +117,7 @@ export const outboxChanges = {
     },
   }),
 
-  /** dlqAt = at, unless it is published. */
+  /** dlqAt = at, unless the event is published. */
   deadLetterOutboxEvent: changeKind(
     "deadLetterOutboxEvent",
     { ...eventKey, at: instantField },
@@ -142,14 +149,17 @@ export const outboxChanges = {
   }),
 };
 
-/** Kinds after which the run's first waiting event may be another one, so that the run has to line up anew. */
+/**
+ * Kinds after which another event may be the run's first waiting one, so that the run has to line
+ * up anew.
+ */
 const LEAVING: ReadonlySet<string> = new Set<keyof typeof outboxChanges>([
   "publishOutboxEvent",
   "deadLetterOutboxEvent",
   "replayOutboxEvent",
 ]);
 
-/** The runs that have to line up anew after these changes. */
+/** The runs that these changes may make line up anew. */
 export function runsToLineUp(changes: readonly { readonly kind: string }[]): string[] {
   const runs = changes.flatMap((change) =>
     LEAVING.has(change.kind) && "workflowRunId" in change ? [String(change.workflowRunId)] : [],
@@ -157,7 +167,10 @@ export function runsToLineUp(changes: readonly { readonly kind: string }[]): str
   return [...new Set(runs)];
 }
 
-/** The end of a commit: runs whose first waiting event has become another one go to the end of the line, all with one turn. */
+/**
+ * Ends a commit: runs whose first waiting event has changed go to the end of the line, all with the
+ * same turn.
+ */
 export function lineUpRuns(writer: Writer, changes: readonly { readonly kind: string }[]): void {
   const { turns } = writer.state.outboxEvents;
   const turn = endOfLine(writer);

@@ -1,4 +1,4 @@
-/** Changes of what a run leaves behind: logs, artifacts, annotations, AI calls. Pure. */
+/** Changes of what belongs to a run: logs, artifacts, annotations; and AI calls. Pure. */
 import { nullable, flag } from "../model/shape.ts";
 import { idField, keyField } from "../model/fields.ts";
 import { aiCallRow, logRow, measureRow, newAnnotationRow, newArtifactRow } from "../model/index.ts";
@@ -7,18 +7,18 @@ import { checkFits } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
 import { NOTE, WRITE } from "./scope.ts";
 
-/** An artifact this small fits beside any metadata but one that fills the row. */
+/** An artifact of this size fits beside any metadata, unless that fills the row by itself. */
 const SMALL_ARTIFACT_BYTES = 16 * 1_024;
 
 export const recordChanges = {
-  /** Inserts the log; nothing if its (run, ordinal) exists. */
+  /** Inserts the line; nothing if its (run, ordinal) exists. */
   createLog: changeKind(
     "createLog",
     { row: logRow },
     {
       scope: NOTE,
       row: ({ row }) => logRef(row),
-      // A log goes with its stage.
+      // A stage takes its log with it when it is deleted.
       trace: ({ row }) => (row.workflowStageId === null ? "row" : "row?"),
       recorded: "each",
       texts: ({ row }) => [{ table: "logs", values: row }],
@@ -31,9 +31,10 @@ export const recordChanges = {
   ),
 
   /**
-   * Inserts the artifact, or where (run, key) exists, replaces updatedAt, data, size and type, and the stage
-   * reference and metadata when told so. With `linkStageId`, the stage reference is the record id of that
-   * stage of the run, null when there is none.
+   * Inserts the artifact. Where (run, key) exists, replaces updatedAt, data, size and type, and
+   * with `replaceStage` and `replaceMetadata` the reference to a stage and the metadata. With
+   * `linkStageId` the reference is the record id of that stage of the run, or null where there is
+   * none.
    */
   saveArtifact: changeKind(
     "saveArtifact",
@@ -48,13 +49,17 @@ export const recordChanges = {
       row: ({ row }) => artifactRef(row),
       trace: "mark",
       recorded: "each",
-      needs({ row, replaceMetadata }) {
-        const run = { of: "run", id: row.workflowRunId } as const;
+      needs({ row, replaceMetadata, linkStageId }) {
+        const { workflowRunId, key } = row;
+        const linked =
+          linkStageId === null
+            ? []
+            : [{ of: "stage", workflowRunId, stageId: linkStageId } as const];
         // The metadata that the row keeps may leave no room; a small artifact can do without looking.
         if (replaceMetadata || measureRow("artifacts", row).size <= SMALL_ARTIFACT_BYTES) {
-          return [run];
+          return linked;
         }
-        return [{ of: "artifact", workflowRunId: row.workflowRunId, key: row.key }, run];
+        return [{ of: "artifact", workflowRunId, key }, ...linked];
       },
       texts: ({ row }) => [{ table: "artifacts", values: row }],
       apply(writer, change) {
@@ -84,6 +89,7 @@ export const recordChanges = {
     },
   ),
 
+  /** Deletes the artifact; nothing if it is not there. */
   deleteArtifact: changeKind(
     "deleteArtifact",
     { workflowRunId: idField, key: keyField },
@@ -100,8 +106,8 @@ export const recordChanges = {
   ),
 
   /**
-   * Inserts the annotation; nothing if its (run, ordinal) or, with a non-null idempotency key, its
-   * (run, key, idempotencyKey) exists.
+   * Inserts the annotation; nothing if its (run, ordinal) exists, or with an idempotency key its
+   * (run, key, idempotencyKey).
    */
   appendAnnotation: changeKind(
     "appendAnnotation",
@@ -111,8 +117,6 @@ export const recordChanges = {
       row: ({ row }) => annotationRef(row),
       trace: ({ row }) => (row.idempotencyKey === null ? "row" : "row?"),
       recorded: "each",
-      // Nothing is said about it, so nothing has to be known.
-      needs: () => [],
       texts: ({ row }) => [{ table: "annotations", values: row }],
       apply(writer, { row }) {
         checkFits("annotations", row);
@@ -130,14 +134,18 @@ export const recordChanges = {
     },
   ),
 
-  /** Inserts the call and adds it to the totals of its (topic, modelKey); nothing if its (batchId, ordinal) exists. */
+  /**
+   * Inserts the call and adds it to the totals of its (topic, modelKey); nothing if its (batchId,
+   * ordinal) exists.
+   */
   recordAiCall: changeKind(
     "recordAiCall",
     { row: aiCallRow },
     {
       scope: NOTE,
       row: ({ row }) => aiCallRef(row),
-      // Its row may be an earlier call's, and tells nothing about the others of this commit.
+      // The row may be an earlier call's, and tells nothing about the other calls of this commit. A
+      // repeat does no harm.
       trace: "none",
       recorded: "never",
       texts: ({ row }) => [{ table: "aiCalls", values: row }],

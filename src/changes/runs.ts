@@ -1,32 +1,10 @@
 /** Changes of runs. Pure. */
-import { object, nullable, optional, type TypeOf } from "../model/shape.ts";
-import {
-  costField,
-  countField,
-  idField,
-  instantField,
-  numberField,
-  statusField,
-  textField,
-  wholeField,
-} from "../model/fields.ts";
-import { newRunRow } from "../model/index.ts";
+import { idField, instantField, wholeField } from "../model/fields.ts";
+import { attendAtOf, defined, newRunRow, runSet } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
+import { isLive } from "../queries/jobs.ts";
 import { changeKind } from "./change-kind.ts";
 import { WRITE } from "./scope.ts";
-import { given } from "./set.ts";
-
-/** The columns an update of a run may set; an absent member leaves the column alone. */
-export const runSet = object({
-  status: optional(statusField),
-  startedAt: optional(nullable(instantField)),
-  completedAt: optional(nullable(instantField)),
-  duration: optional(nullable(numberField)),
-  output: optional(nullable(textField)),
-  totalCost: optional(costField),
-  totalTokens: optional(countField),
-});
-export type RunSet = TypeOf<typeof runSet>;
 
 const RUNS_WAIT = { kind: "runs", at: null } as const;
 
@@ -48,7 +26,7 @@ export const runChanges = {
     },
   ),
 
-  /** Sets the columns, updatedAt = at, version + bump. */
+  /** Sets the columns, updatedAt = at, version + bump. A live status gives its stages that have no attendAt theirs again. */
   updateRun: changeKind(
     "updateRun",
     { id: idField, set: runSet, at: instantField, bump: wholeField },
@@ -64,11 +42,17 @@ export const runChanges = {
         if (row === undefined) return;
         writer.put("runs", {
           ...row,
-          ...given(set),
+          ...defined(set),
           updatedAt: at,
           version: row.version + bump,
           commits: writer.stamp(row.commits),
         });
+        const { status } = set;
+        if (status === undefined || !isLive({ status })) return;
+        for (const stage of writer.state.stages.part(id).values()) {
+          if (stage.attendAt !== null || attendAtOf(stage) === null) continue;
+          writer.put("stages", { ...stage, attendAt: attendAtOf(stage) });
+        }
       },
     },
   ),

@@ -1,16 +1,16 @@
 /** What callers may do. Pure. */
 
-/** `admin` includes the others; `write` includes `read`. */
+/** `admin` includes all others; `write` includes `read`. A worker needs `read` and `work`. */
 export const SCOPES = ["read", "write", "work", "admin"] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** Any one of these is enough. */
+/** Scopes of which one is enough. */
 export type AnyOf = readonly [Scope, ...Scope[]];
 
 export const READ: AnyOf = ["read"];
 export const WRITE: AnyOf = ["write"];
 export const WORK: AnyOf = ["work"];
-/** What a worker notes of its work. It changes no run, stage or job. */
+/** To note something about work: logs, annotations, AI calls. No run, stage or job changes. */
 export const NOTE: AnyOf = ["write", "work"];
-/** What ends the work of others, or takes rows away: the sweep's. */
+/** To end other workers' work, or to delete rows in bulk, as the sweep does. */
 export const ADMIN: AnyOf = ["admin"];

@@ -1,6 +1,6 @@
 /**
- * Who may do what. The scopes of a change stand in its description; every query reads. Routes, commits, settlements and entrypoints all
- * ask here. Pure.
+ * Which scopes allow what. A change names its scopes in its description; every query needs `read`.
+ * HTTP routes, commits, settlements and the entrypoints of RPC all ask here. Pure.
  */
 import { QUERY_KINDS, type QueryName } from "../queries/query.ts";
 import { CHANGE_KINDS, type ChangeKind } from "./change.ts";
@@ -8,11 +8,13 @@ import type { Commit } from "./commit.ts";
 import { ADMIN, type AnyOf, READ, type Scope, SCOPES, WORK } from "./scope.ts";
 
 /**
- * Acts of the API that are no change or query as such. `claimRun`: a run becomes RUNNING if it is PENDING, and nothing else of it is set,
- * so it asks for less than `updateRun`. `time` reads no row.
+ * What can be allowed: changes, queries, and two acts of the API that are neither. `claimRun` takes
+ * a PENDING run to RUNNING and sets nothing else, so it asks for less than `updateRun`. `time`
+ * reads no row.
  */
 export type Act = ChangeKind | QueryName | "claimRun" | "time";
 
+/** The scopes of which the act needs one. */
 export function scopesFor(act: Act): AnyOf {
   if (act === "claimRun") return WORK;
   if (act === "time" || act in QUERY_KINDS) return READ;
@@ -23,10 +25,13 @@ function isChange(act: Act): act is ChangeKind {
   return act in CHANGE_KINDS;
 }
 
-/** Without one of these, no commit that changes anything is allowed. The others include one of them, or cannot change anything. */
+/**
+ * Without one of these, no commit that changes anything is allowed. The other scopes include one of
+ * these, or change nothing.
+ */
 export const CHANGING: AnyOf = ["write", "work"];
 
-/** With those that they include. */
+/** These scopes and those that they include. */
 export function withImplied(scopes: readonly Scope[]): Set<Scope> {
   const all = new Set(scopes);
   if (all.has("admin")) for (const scope of SCOPES) all.add(scope);
@@ -38,7 +43,7 @@ export function hasAnyOf(scopes: ReadonlySet<Scope>, needed: AnyOf): boolean {
   return needed.some((scope) => scopes.has(scope));
 }
 
-/** What is refused, and which scopes would do. */
+/** What is refused, and which scopes would be enough. */
 export interface Lack {
   readonly act: Act | "guards";
   readonly needs: AnyOf;
@@ -54,8 +59,9 @@ export function lackForQueries(
 }
 
 /**
- * What of a commit these scopes do not allow, or null. Guards tell what is stored, as queries do. A commit is settled by those who may
- * apply it: a settlement can keep it from landing, and writes the finding down.
+ * The first part of the commit that these scopes do not allow, or null. Guards need `read`: whether
+ * they hold tells what is stored. To settle a commit asks for the same scopes as to apply it:
+ * settling can keep it from landing.
  */
 export function lackForCommit(
   scopes: ReadonlySet<Scope>,

@@ -1,39 +1,19 @@
 /** Changes of stages. Pure. */
-import { object, nullable, optional, type TypeOf } from "../model/shape.ts";
+import { nullable } from "../model/shape.ts";
+import { idField, instantField, recordIdField, wholeField } from "../model/fields.ts";
 import {
-  idField,
-  instantField,
-  numberField,
-  recordIdField,
-  statusField,
-  textField,
-  wholeField,
-} from "../model/fields.ts";
-import { newStageRow, type StageRow } from "../model/index.ts";
+  attendAtOf,
+  defined,
+  newStageRow,
+  type StageRow,
+  type StageSet,
+  stageSet,
+} from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
+import { isLive } from "../queries/jobs.ts";
 import { changeKind } from "./change-kind.ts";
-import { WRITE } from "./scope.ts";
-import { given } from "./set.ts";
-
-/** The columns an update of a stage may set; an absent member leaves the column alone. */
-export const stageSet = object({
-  status: optional(statusField),
-  startedAt: optional(nullable(instantField)),
-  completedAt: optional(nullable(instantField)),
-  duration: optional(nullable(numberField)),
-  outputData: optional(nullable(textField)),
-  config: optional(nullable(textField)),
-  suspendedState: optional(nullable(textField)),
-  resumeData: optional(nullable(textField)),
-  nextPollAt: optional(nullable(instantField)),
-  pollInterval: optional(nullable(numberField)),
-  maxWaitUntil: optional(nullable(instantField)),
-  metrics: optional(nullable(textField)),
-  embeddingInfo: optional(nullable(textField)),
-  errorMessage: optional(nullable(textField)),
-});
-export type StageSet = TypeOf<typeof stageSet>;
+import { ADMIN, WRITE } from "./scope.ts";
 
 interface StageUpdate {
   readonly set: StageSet;
@@ -42,9 +22,11 @@ interface StageUpdate {
 }
 
 function setStage(writer: Writer, row: StageRow, { set, at, bump }: StageUpdate): void {
+  const values: StageRow = { ...row, ...defined(set) };
+  const decides = set.status !== undefined || set.nextPollAt !== undefined;
   writer.put("stages", {
-    ...row,
-    ...given(set),
+    ...values,
+    attendAt: decides ? attendAtOf(values) : row.attendAt,
     updatedAt: at,
     version: row.version + bump,
     commits: writer.stamp(row.commits),
@@ -65,7 +47,7 @@ export const stageChanges = {
       recorded: "insert",
       texts: ({ row }) => [{ table: "stages", values: row }],
       apply(writer, { row }) {
-        writer.create("stages", { ...row, commits: writer.commitId });
+        writer.create("stages", { ...row, attendAt: attendAtOf(row), commits: writer.commitId });
       },
     },
   ),
@@ -97,6 +79,7 @@ export const stageChanges = {
       trace: "mark",
       // A transaction knows which of the two it is.
       recorded: "never",
+      needs: ({ row: { workflowRunId, stageId } }) => [{ of: "stage", workflowRunId, stageId }],
       texts: ({ row, set }) => [
         { table: "stages", values: row },
         { table: "stages", values: set },
@@ -104,8 +87,31 @@ export const stageChanges = {
       apply(writer, { row, set }) {
         checkFits("stages", row);
         const found = writer.state.stages.get(row.workflowRunId, row.stageId);
-        if (found === undefined) writer.put("stages", { ...row, commits: writer.commitId });
-        else setStage(writer, found, { set, at: row.updatedAt, bump: 1 });
+        if (found !== undefined) setStage(writer, found, { set, at: row.updatedAt, bump: 1 });
+        else writer.put("stages", { ...row, attendAt: attendAtOf(row), commits: writer.commitId });
+      },
+    },
+  ),
+
+  /**
+   * Of a stage whose attendAt is `seenAt`: attendAt = `dueAt`, but null only if no live run has the stage. The stage may have been polled,
+   * or its run may have come back to life, since it was read. `commits` stays, since no caller sees the column.
+   */
+  attendStage: changeKind(
+    "attendStage",
+    { ...stageKey, seenAt: instantField, dueAt: nullable(instantField) },
+    {
+      scope: ADMIN,
+      row: (change) => stageRef(change),
+      trace: "none",
+      recorded: "never",
+      shownIn: () => null,
+      apply(writer, { workflowRunId, stageId, seenAt, dueAt }) {
+        const row = writer.state.stages.get(workflowRunId, stageId);
+        if (row?.attendAt !== seenAt) return;
+        const run = writer.state.runs.get(workflowRunId, "");
+        if (dueAt === null && run !== undefined && isLive(run)) return;
+        writer.put("stages", { ...row, attendAt: dueAt });
       },
     },
   ),
@@ -122,6 +128,7 @@ export const stageChanges = {
       row: (change) => stageRef(change),
       trace: "record",
       recorded: "each",
+      needs: ({ workflowRunId, stageId }) => [{ of: "stage", workflowRunId, stageId }],
       apply(writer, { workflowRunId, stageId, id }) {
         const { state } = writer;
         const row = state.stages.get(workflowRunId, stageId);

@@ -1,11 +1,13 @@
 /**
- * Leases are taken, renewed and ended by the service's clock, whatever a caller's shows: its door puts its own instant in place of the
- * caller's. What a caller says relative to its instant (a lease older than five minutes) keeps its distance. Pure.
+ * Leases are taken, renewed and ended by the service's clock, whatever a caller's clock shows. The
+ * service puts its own instant in the place of the caller's where a commit arrives. A distance that
+ * a caller states (a lease older than five minutes) stays the same distance. Pure.
  */
 import type { Query } from "../queries/index.ts";
 import { kindOfChange } from "./change.ts";
 import type { Commit } from "./commit.ts";
 
+/** The commit with the service's instant where that decides something. */
 export function stamped(commit: Commit, now: number): Commit {
   return {
     ...commit,
@@ -14,7 +16,10 @@ export function stamped(commit: Commit, now: number): Commit {
   };
 }
 
-/** As it is settled: a claim that was stamped has another instant than its caller knows. */
+/**
+ * The commit as it is settled. A claim was stamped with an instant that its caller does not know,
+ * so it is settled without its instant.
+ */
 export function withoutStamp(commit: Commit): Commit {
   return {
     ...commit,
@@ -24,7 +29,10 @@ export function withoutStamp(commit: Commit): Commit {
   };
 }
 
-/** A commit's reads as they are asked again, when their first answer was lost: by the commit alone. */
+/**
+ * The reads of a commit when its first answer was lost: its claim is then found by the commit's id
+ * alone.
+ */
 export function askedAgain(reads: readonly Query[]): Query[] {
   return reads.map((query) => (query.q === "claimedJobs" ? { ...query, since: 0 } : query));
 }

@@ -1,15 +1,17 @@
-/** What arrives from another Worker is checked whole, whatever its client has checked before. */
+/**
+ * Checks a commit or queries that come from outside, whole, whatever the client has checked before.
+ */
 import { kindOfChange, type Change } from "./change.ts";
 import { type Commit, commit as commitSchema } from "./commit.ts";
 import { textLength } from "./wire.ts";
 import {
+  columnHolds,
   COMMIT_UNITS_MAX,
   decodeText,
   JSON_DEPTH_MAX,
   jsonShape,
-  LONG_TEXT,
-  measureRow,
   type LongTextTable,
+  measureRow,
   parseJson,
   ROW_BYTES_MAX,
   splitStageRecordId,
@@ -19,13 +21,17 @@ import type { Shape } from "../model/shape.ts";
 import { type Query, queryList } from "../queries/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
 
+/** @throws INVALID_ARGUMENT with the path of the culprit. */
 export function validQueries(value: unknown): readonly Query[] {
   return valid(queryList, value, "queries");
 }
 
 /**
- * `valuesMax`: values in all JSON of its rows together; default: as many as fit into its text.
- * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE
+ * The commit, if it has the right shape, its rows fit, and its JSON can be read back.
+ * @param valuesMax values in the JSON of all its rows together; default: as many as its text has
+ * room for.
+ * @throws INVALID_ARGUMENT with the path of the culprit; PAYLOAD_TOO_LARGE with `field`, `size`,
+ * `limit`.
  */
 export function validCommit(value: unknown, valuesMax = Infinity): Commit {
   const commit = valid(commitSchema, value, "commit");
@@ -53,7 +59,10 @@ function valid<T>(shape: Shape<T>, value: unknown, what: string): T {
   throw new ServiceError("INVALID_ARGUMENT", `${field}: ${found.message}`, { field });
 }
 
-/** A stage's record id tells its run and stage; one that tells others would not be found again. */
+/**
+ * A stage's record id carries its run and stage. With one that carries others, the row could not be
+ * found by its id.
+ */
 function requireOwnId(change: Change): void {
   if (change.kind !== "createStage" && change.kind !== "upsertStage") return;
   const { id, workflowRunId, stageId } = change.row;
@@ -64,7 +73,7 @@ function requireOwnId(change: Change): void {
   });
 }
 
-/** Values in a row's JSON; those in free text, which nobody parses, do no harm. */
+/** Values in a row's JSON. Free text counts as one value: nobody parses it. */
 function valuesIn(row: Readonly<Record<string, unknown>>, max: number): number {
   if (max === Infinity) return 0;
   let count = 0;
@@ -80,16 +89,13 @@ function tooManyValues(limit: number): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", message, { field: "changes", limit });
 }
 
-/** Columns that hold free text; the other ones of LONG_TEXT hold JSON. */
-const FREE_TEXT = new Set(["message", "errorMessage", "lastError", "prompt", "response"]);
-
 function requireDecodable(table: LongTextTable, values: Readonly<Record<string, unknown>>): void {
-  const json: readonly string[] = LONG_TEXT[table];
   for (const [field, text] of Object.entries(values)) {
     if (typeof text !== "string") continue;
+    const holds = columnHolds(table, field);
     try {
-      if (FREE_TEXT.has(field)) requireString(decodeText(text));
-      else if (json.includes(field)) parseJson(text, field);
+      if (holds === "text") requireString(decodeText(text));
+      else if (holds === "json") parseJson(text, field);
     } catch (error) {
       if (isServiceError(error)) throw error;
       throw new ServiceError("INVALID_ARGUMENT", `${field} is not JSON text`, { field }, error);
@@ -97,7 +103,10 @@ function requireDecodable(table: LongTextTable, values: Readonly<Record<string, 
   }
 }
 
-/** Marked text is a JSON string; any other JSON value would be read back as what it is. */
+/**
+ * Marked text holds a JSON string. Another JSON value would be read back as a value that is no
+ * text.
+ */
 function requireString(value: unknown): void {
   if (typeof value !== "string") throw new TypeError("Marked text holds no string");
 }

@@ -1,14 +1,16 @@
 /**
- * Values on their way over RPC. A message holds 32 MiB, and V8 may send any text at two bytes a unit; what could be
- * too large for one goes as a stream of its JSON.
+ * Values on their way over RPC. A message holds 32 MiB, and V8 may send any text at two bytes a
+ * unit. A value that could be too large for one message goes as a stream of its JSON.
  */
 import { ServiceError } from "../contract/index.ts";
 import { parseJson } from "../model/json.ts";
 
-/** Text that surely fits into one message. */
+/** UTF-16 units of text that surely fit into one message. */
 const MESSAGE_UNITS_MAX = 7 * 1_024 * 1_024;
 
-/** All text of a plain value, in UTF-16 units. Numbers and the names of members are small beside it. */
+/**
+ * All text of a plain value, in UTF-16 units. Numbers and the names of members are small beside it.
+ */
 export function textLength(value: unknown): number {
   if (typeof value === "string") return value.length;
   if (typeof value !== "object" || value === null) return 0;
@@ -24,9 +26,9 @@ export function toWire<T>(value: T): T | ReadableStream {
 }
 
 /**
- * The opposite of {@link toWire}.
- * @throws UNAVAILABLE when the stream breaks off; SyntaxError when what arrived is not JSON; INVALID_ARGUMENT for a number that a double
- * cannot hold.
+ * The value that {@link toWire} sent.
+ * @throws UNAVAILABLE when the stream breaks off; SyntaxError when it is not JSON; INVALID_ARGUMENT
+ * for a number that a double cannot hold.
  */
 export async function fromWire<T>(value: T | ReadableStream): Promise<T> {
   if (!(value instanceof ReadableStream)) return value;

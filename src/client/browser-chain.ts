@@ -1,6 +1,7 @@
 /**
- * The call chain where nothing follows it. All that is known is whether a transaction is open: if none is, code belongs to none; if one
- * is, it may be its callback or something that has nothing to do with it.
+ * The call chain on a platform that does not follow it. All that is known is whether a transaction
+ * is open. If none is, code belongs to none. If one is, code may be its callback, or have nothing
+ * to do with it.
  */
 import type { CallChain } from "../persistence/call-chain.ts";
 

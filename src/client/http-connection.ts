@@ -2,9 +2,20 @@ import type { Store } from "../changes/index.ts";
 import type { ConnectionOptions } from "../persistence/connection-core.ts";
 import { HttpStore, type HttpStoreOptions } from "./http-store.ts";
 
+/**
+ * Where the service is, and how the connection acts.
+ * @example
+ * const options: HttpConnectionOptions = {
+ *   url: "https://engine.example",
+ *   token,
+ *   workerId: "importer",
+ *   signal: AbortSignal.timeout(60_000),
+ * };
+ * const { persistence } = connectHttp(options);
+ */
 export interface HttpConnectionOptions extends HttpStoreOptions, ConnectionOptions {}
 
-/** What `connectHttp` is given, told apart. */
+/** The store of `connectHttp`, and the options that are the connection's. */
 export function openHttp({ url, token, fetch, signal, ...options }: HttpConnectionOptions): {
   readonly store: Store;
   readonly options: ConnectionOptions;

@@ -1,39 +1,45 @@
 /** One request to the service, and its whole answer. */
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 import { isServiceError, ServiceError } from "../contract/index.ts";
 import { invalid } from "../persistence/encode.ts";
 
+/**
+ * How the service is reached over HTTP.
+ * @example
+ * const options: HttpStoreOptions = { url: "https://engine.example", token };
+ */
 export interface HttpStoreOptions {
   /**
-   * Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. It may have a path, where something in front of the
-   * service takes that off.
+   * Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. It may have a
+   * path, if something in front of the service removes it.
    */
   readonly url: string;
-  /** A bearer token of the service's, with the scopes that the calls need. */
+  /** A bearer token of the service, with the scopes that the calls need. */
   readonly token: string;
   /** Default: the platform's. */
   readonly fetch?: (request: Request) => Promise<Response>;
-  /** Aborts whatever is under way, and every later call. */
+  /** Aborts all that is under way, and every later call. Each then throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** What came back, whoever sent it. */
+/** An answer, whatever sent it: the service, or something on the way. */
 export interface Answer {
   readonly ok: boolean;
   readonly status: number;
   readonly statusText: string;
   readonly headers: Headers;
-  /** It points elsewhere. Nobody has followed it. */
+  /** It points elsewhere. It was not followed. */
   readonly redirects: boolean;
   readonly text: string;
 }
 
-/** Longer than the service waits for a coordinator, and that for D1. */
+/** Longer than the service waits for a coordinator, which is longer than that waits for D1. */
 const DEADLINE_MS = 60_000;
 
 /**
  * The service's url, without a slash at its end.
- * @throws INVALID_ARGUMENT unless it is a whole one of http or https, without credentials, query and fragment.
+ * @throws INVALID_ARGUMENT unless it is an absolute URL of http or https, without credentials,
+ * query and fragment.
  */
 export function serviceUrl(url: string): string {
   const parsed = typeof url === "string" ? URL.parse(url) : null;
@@ -49,7 +55,10 @@ export function serviceUrl(url: string): string {
   return parsed.origin + parsed.pathname.replace(/\/+$/, "");
 }
 
-/** @throws INVALID_ARGUMENT, which does not tell it, unless it can be sent. */
+/**
+ * The token.
+ * @throws INVALID_ARGUMENT unless it can be sent in a header. The message does not repeat it.
+ */
 export function bearerToken(token: string): string {
   if (typeof token === "string" && /^[\x21-\x7e]+$/.test(token)) return token;
   throw invalid("token must be a text of visible ASCII characters, and not empty", {
@@ -59,7 +68,8 @@ export function bearerToken(token: string): string {
 
 /**
  * Sends the request and reads the whole answer, within a minute.
- * @throws the signal's reason as soon as it aborts; UNAVAILABLE for what the network throws, which leaves open whether the request arrived.
+ * @throws the signal's reason as soon as it aborts; UNAVAILABLE for an error of the network, which
+ * leaves open whether the request arrived.
  */
 export async function exchange(
   url: string,
@@ -77,7 +87,7 @@ export async function exchange(
       "The service",
     );
   } catch (error) {
-    // Nobody waits for the rest of it any more.
+    // Nothing waits for the rest of the answer any more.
     controller.abort(error);
     signal?.throwIfAborted();
     if (isServiceError(error)) throw error;
@@ -85,22 +95,22 @@ export async function exchange(
   }
 }
 
-/** What the network throws leaves open whether the request arrived. */
+/** An error of the network leaves open whether the request arrived. */
 export function unanswered(cause: unknown): ServiceError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ServiceError("UNAVAILABLE", `The service did not answer: ${reason}`, {}, cause);
+  const message = `The service did not answer: ${messageOf(cause)}`;
+  return new ServiceError("UNAVAILABLE", message, {}, cause);
 }
 
 /** The answer with all of its text. */
 export async function answerOf(response: Response): Promise<Answer> {
   const { ok, status, statusText, headers } = response;
-  // Browsers hide where it points to, and have a type for it that the types of Workers do not know.
+  // Browsers hide where a redirect points to, behind a type that the types of Workers do not know.
   const type: string = response.type;
   const redirects = type === "opaqueredirect" || (status >= 300 && status < 400);
   return { ok, status, statusText, headers, redirects, text: await response.text() };
 }
 
-/** Waits, unless the signal aborts: then its reason is thrown at once. */
+/** Waits. When the signal aborts, its reason is thrown at once. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   const { promise: over, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
@@ -112,7 +122,7 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /** Whatever the work does about it, an abort ends the waiting for it. Leaves nothing behind at the signal, which may live for long. */
-async function unlessAborted<T>(
+export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
 ): Promise<T> {

@@ -1,4 +1,4 @@
-/** What an answer that is no success means in the words of the contract. */
+/** What an answer that is no success means, in the codes of the contract. */
 import {
   ERROR_CODES,
   type ErrorCode,
@@ -12,12 +12,12 @@ import {
 } from "../contract/index.ts";
 import type { Answer } from "./http-exchange.ts";
 
-/** The longest that a `Retry-After` is honoured. */
+/** The longest pause that `Retry-After` can ask for. */
 const RETRY_AFTER_MAX_MS = 30_000;
-/** The first pause where none is asked for; then twice that, ... */
+/** The first pause where no `Retry-After` asks for one. Each further one is twice as long. */
 const PAUSE_MS = 500;
 
-/** What a commit's guard met. No fault: the transaction runs again. */
+/** A guard of a commit did not hold. That is no fault: the transaction runs again. */
 export class GuardFailed extends Error {
   readonly violation: { readonly guard: number; readonly actual: number };
   constructor(message: string, violation: GuardFailed["violation"]) {
@@ -26,31 +26,37 @@ export class GuardFailed extends Error {
   }
 }
 
-/** Codes of the door. None of them has written anything. */
+/**
+ * The contract's codes for refusals that are about the request. None of these requests has written
+ * anything.
+ */
 const CODES_OF_THE_DOOR: Readonly<Record<Exclude<HttpCode, "GUARD_FAILED">, ServiceErrorCode>> = {
-  // The url is not that of the service, or the service is older than this client.
+  // The url is not the service's, or the service is older than this client.
   NO_SUCH_ROUTE: "INVALID_ARGUMENT",
   METHOD_NOT_ALLOWED: "INVALID_ARGUMENT",
   RATE_LIMITED: "OVERLOADED",
-  // It knows no token, so it does not know this one. Waiting does not help, and nothing is in doubt.
+  // The service has no tokens, so it does not know this one. Waiting does not help, and nothing is
+  // in doubt.
   NOT_CONFIGURED: "UNAUTHENTICATED",
-  // What this client sends is JSON, and has no idempotency key: it, or something on the way, has a bug.
+  // This client sends JSON, without an idempotency key. Such a refusal means a bug in it, or in
+  // something on the way.
   MALFORMED: "INTERNAL",
   UNSUPPORTED_MEDIA_TYPE: "INTERNAL",
   IDEMPOTENCY_KEY_IN_USE: "INTERNAL",
   FOREIGN_ORIGIN: "FORBIDDEN",
-  // Nothing was done; it may be again.
+  // Nothing was done. The request may be sent again.
   REQUEST_TIMEOUT: "OVERLOADED",
   KEYS_UNAVAILABLE: "OVERLOADED",
 };
 
-/** What the service says of a fault: RFC 9457 with our code. */
+/** A fault as the service tells it: RFC 9457 with our code. */
 interface Problem {
   readonly code: ErrorCode | HttpCode;
   readonly detail: string;
   readonly details: ErrorDetails;
 }
 
+/** The error that an answer means. */
 export function faultOf(answer: Answer): EngineError | GuardFailed {
   if (answer.redirects) return redirected(answer);
   const problem = problemOf(answer.text);
@@ -69,7 +75,7 @@ function isErrorCode(code: ErrorCode | HttpCode): code is ErrorCode {
   return ERROR_CODES.some((known) => known === code);
 }
 
-/** Null unless it is one of the service's, with a code that this client knows. */
+/** Null unless the service said it, with a code that this client knows. */
 function problemOf(text: string): Problem | null {
   const value = parsed(text);
   if (typeof value !== "object" || value === null) return null;
@@ -109,7 +115,10 @@ function redirected({ headers, status }: Answer): ServiceError {
   );
 }
 
-/** Of somebody between us and the service, or of one that is newer than this client. */
+/**
+ * An answer of something between the client and the service, or of a service that is newer than
+ * this client.
+ */
 function strange({ status, statusText, headers }: Answer): ServiceError {
   const type = headers.get("Content-Type") ?? "no type";
   const what = `${status} ${statusText}`.trim();
@@ -126,7 +135,7 @@ function codeOf(status: number): ServiceErrorCode {
       return "PAYLOAD_TOO_LARGE";
     case 429:
       return "OVERLOADED";
-    // Given up in the middle: the service may have had it all.
+    // Given up in the middle: the service may have had the whole request.
     case 408:
     case 499:
       return "UNAVAILABLE";
@@ -136,27 +145,31 @@ function codeOf(status: number): ServiceErrorCode {
 }
 
 /**
- * How long to wait before what was turned away is sent again: as `Retry-After` asks, in seconds or until an instant, at most 30 s; else longer
- * each time. A fifth longer at random, so that those who were turned away together do not come back together.
+ * How long to wait before a request that was turned away is sent again: as `Retry-After` asks, in
+ * seconds or until an instant, at most 30 s; otherwise longer each time. A random fifth more, so
+ * that clients that were turned away together do not come back together.
  */
 export function waitMs({ headers }: Pick<Answer, "headers">, tries: number): number {
   const asked = retryAfterMs(headers) ?? PAUSE_MS * 2 ** (tries - 1);
   return Math.min(asked, RETRY_AFTER_MAX_MS) * (1 + Math.random() / 5);
 }
 
-/** Null where nothing is asked for, or nothing that can be read: that is no request for no pause. */
+/** Null where nothing readable is asked for. That is not a request for no pause. */
 function retryAfterMs(headers: Headers): number | null {
   const value = headers.get("Retry-After")?.trim() ?? "";
   if (/^\d+$/.test(value)) return Number(value) * 1_000;
   const until = httpDate(value);
   if (until === null) return null;
-  // By the clock of whoever says it, if that is told.
+  // By the clock of the sender, if it says its time.
   const now = httpDate(headers.get("Date") ?? "") ?? Date.now();
-  // What is over asks for nothing any more.
+  // An instant that has passed asks for nothing any more.
   return until > now ? until - now : null;
 }
 
-/** https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7, in the form that may be sent, of an instant that exists. */
+/**
+ * https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7, in the form that may be sent, of an instant
+ * that exists.
+ */
 function httpDate(value: string): number | null {
   const date = new Date(value);
   // Date.parse takes much more, and makes 2 March of 30 February.

@@ -1,4 +1,4 @@
-/** The store behind the HTTP API. */
+/** The store behind the HTTP API: `/v1/queries`, `/v1/commits` and `/v1/settlements`. */
 import type { Commit, CommitOutcome, Settlement, Store } from "../changes/index.ts";
 import type { AnyResult, Query, ResultsOf } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
@@ -15,11 +15,12 @@ import { type ClockReading, monotonic, RemoteClock } from "./remote-clock.ts";
 
 export type { HttpStoreOptions } from "./http-exchange.ts";
 
-/** Requests of one call that were turned away before anything was done. */
+/** How often a request is sent that was turned away before anything was done. */
 const TRIES_MAX = 4;
 
 type Members = Readonly<Record<string, unknown>>;
 
+/** The members of an answer, and when its request was sent and answered. */
 interface Exchanged extends Omit<ClockReading, "now"> {
   readonly members: Members;
 }
@@ -75,7 +76,10 @@ export class HttpStore implements Store {
     return (await this.#exchange(method, path, body)).members;
   }
 
-  /** Repeats only what was turned away before anything was done. Tells when the request that was answered began and ended. */
+  /**
+   * Repeats only requests that were turned away before anything was done. The instants are those of
+   * the request that was answered.
+   */
   async #exchange(method: "GET" | "POST", path: string, body?: object): Promise<Exchanged> {
     const init = this.#init(method, body);
     const { signal } = this.#options;
@@ -102,7 +106,10 @@ export class HttpStore implements Store {
   }
 }
 
-/** A success that is not the service's, or breaks off, leaves open what the service did. */
+/**
+ * @throws UNAVAILABLE for a success that is not the service's, or breaks off: it leaves open what
+ * the service did.
+ */
 function membersOf({ text }: Answer, what: string): Members {
   let value: unknown;
   try {
@@ -119,7 +126,8 @@ function listOf(results: unknown, length: number, what: string): AnyResult[] {
   return results as AnyResult[];
 }
 
+/** An answer that this client cannot read. It says nothing of what was done. */
 function unexpected(what: string, cause?: unknown): ServiceError {
-  const message = `${what}: the answer is not the service's, or not the whole of it`;
+  const message = `${what}: the answer is not the service's, or is incomplete`;
   return new ServiceError("UNAVAILABLE", message, {}, cause);
 }

@@ -1,7 +1,14 @@
 /**
- * `workflow-engine-cloudflare/client`: what a Worker imports that calls the service over a service binding.
+ * `workflow-engine-cloudflare/client`: ways to the service from another Worker, Node, Deno or Bun.
+ * `connect` goes over a service binding, `connectHttp` and `watchEvents` over HTTP. Not here: what
+ * the methods mean (`persistence/`), and the service's side (`rpc/`, `http/`). Imports
+ * `persistence/`, `changes/`, `queries/`, `model/` and `contract/`; callers bundle all of it.
  * @example
- * const { persistence, jobs, aiCalls } = connect(env.WORKFLOWS, { waitUntil: (p) => ctx.waitUntil(p) });
+ * import { connect } from "workflow-engine-cloudflare/client";
+ *
+ * const { persistence, jobs, aiCalls } = connect(env.WORKFLOWS, {
+ *   waitUntil: (promise) => ctx.waitUntil(promise),
+ * });
  */
 import type { Backend } from "../contract/index.ts";
 import { Connection, type ConnectionOptions } from "../persistence/connection.ts";
@@ -17,17 +24,28 @@ export type { EngineSessionStub, WorkflowEngineBinding } from "./rpc-store.ts";
 export { watchEvents, type WatchOptions } from "./watch.ts";
 
 /**
- * Opens a connection to the service behind a binding to its entrypoint `WorkflowEngine`. Make one per request: it
- * holds one RPC session, opened with the first call, and I/O belongs to the request that started it.
+ * Opens a connection to the service behind a binding to its entrypoint `WorkflowEngine` (or
+ * `WorkflowReader`, `WorkflowWorker`, which may do less). Make one per request: it holds one RPC
+ * session, opened with the first call, and on Workers I/O belongs to the request that began it.
+ * Opening costs nothing, and every 100 calls open another session.
+ * @throws INVALID_ARGUMENT for options that are out of range.
+ * @example
+ * const { persistence } = connect(env.WORKFLOWS, { workerId: "my-app" });
+ * const run = await persistence.getRun("run-1");
  */
 export function connect(binding: WorkflowEngineBinding, options: ConnectionOptions = {}): Backend {
   return new Connection(new RpcStore(binding), options);
 }
 
 /**
- * Opens a connection to the service over its HTTP API, from anywhere: the same contract, transactions included, since a commit is
- * data. It keeps nothing open; make as many as you like. Browsers get the one of `browser.ts`, whose jobs cannot join a transaction.
+ * Opens a connection to the service over its HTTP API, from anywhere: the same contract,
+ * transactions included, since a commit is data. It keeps nothing open, so make as many as needed.
+ * A call that the service turns away (OVERLOADED) is sent up to four times. Browsers get the
+ * function of `browser.ts`, whose jobs cannot join a transaction.
  * @throws INVALID_ARGUMENT for a url or a token that cannot be one.
+ * @example
+ * const { jobs } = connectHttp({ url: "https://engine.example", token });
+ * const job = await jobs.dequeue();
  */
 export function connectHttp(options: HttpConnectionOptions): Backend {
   const { store, options: others } = openHttp(options);

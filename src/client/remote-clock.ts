@@ -1,34 +1,45 @@
 /**
- * The service's clock, reckoned from readings of it. Between readings time is counted by this machine's monotonic clock, which nobody sets:
- * the one on the wall only tells that something happened to either of the two.
+ * The service's clock, reckoned from readings of it. Between two readings time is counted by this
+ * machine's monotonic clock, which nobody sets. The wall clock only tells that one of the two
+ * clocks has jumped.
  */
 
-/** The service's clock, as a request brought it: it was read somewhere between the two instants, most likely in the middle. */
+/**
+ * The service's clock as a request brought it. It was read between the two instants, most likely in
+ * the middle.
+ */
 export interface ClockReading {
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** By {@link monotonic}, of the request that was answered alone: no pause before it, and no opening of a session. */
+  /**
+   * By {@link monotonic}, of the request that was answered: without pauses before it, or the
+   * opening of a session.
+   */
   readonly askedAt: number;
   readonly answeredAt: number;
 }
 
 interface Held extends ClockReading {
-  /** By how much the clock on the wall was ahead of the monotonic one. */
+  /** By how much the wall clock was ahead of the monotonic one. */
   readonly lead: number;
 }
 
-/** The age, in milliseconds, at which a reading of the service's clock is renewed, if the clock is still in use. */
+/** A reading older than this is renewed, if the clock is still in use. Milliseconds. */
 const REFRESH_MS = 300_000;
-/** Readings that are older tell of clocks that have drifted apart since. */
+/** A reading older than this is dropped: the two clocks have drifted apart. */
 const KEEP_MS = 900_000;
-/** Apart by more, the clock on the wall was set, or the other one stood still while the machine slept. */
+/**
+ * When the lead changes by more, the wall clock was set, or the monotonic one stood still while the
+ * machine slept.
+ */
 const STEP_MS = 1_000;
 
-/** Milliseconds since some instant, by a clock that only goes forward. */
+/** Milliseconds by a clock that only goes forward, since some instant. */
 export function monotonic(): number {
   return performance.now();
 }
 
+/** Tells the service's time. One request fetches a reading for all callers that wait. */
 export class RemoteClock {
   readonly #read: () => Promise<ClockReading>;
   #readings: Held[] = [];
@@ -38,7 +49,10 @@ export class RemoteClock {
     this.#read = read;
   }
 
-  /** Milliseconds. What could not be read is asked again with the next call. */
+  /**
+   * Milliseconds since 1970. A reading that failed is tried again with the next call.
+   * @throws what the reading throws, when there is no older one to go by.
+   */
   async now(): Promise<number> {
     const lead = Date.now() - monotonic();
     this.#readings = this.#readings.filter(
@@ -48,13 +62,13 @@ export class RemoteClock {
     if (newest === undefined || monotonic() - newest.answeredAt > REFRESH_MS) {
       await this.#refresh(newest === undefined);
     }
-    // The shorter a round trip, the less is left to guess.
+    // A shorter round trip leaves less to guess.
     const [best] = this.#readings.toSorted((a, b) => roundTrip(a) - roundTrip(b));
     if (best === undefined) return this.now();
     return Math.round(best.now + monotonic() - (best.askedAt + best.answeredAt) / 2);
   }
 
-  /** One reading at a time, for all that wait for it. */
+  /** One reading at a time, shared by all callers that wait for it. */
   async #refresh(needed: boolean): Promise<void> {
     this.#reading ??= (async () => {
       try {
@@ -67,7 +81,7 @@ export class RemoteClock {
     try {
       await this.#reading;
     } catch (error) {
-      // An older one will do; what the service has to say is said to the call itself.
+      // An older reading will do. If the service has a problem, the call itself will meet it.
       if (needed) throw error;
     }
   }

@@ -7,32 +7,48 @@ import {
   type Store,
   toWire,
 } from "../changes/index.ts";
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 import { type AnyResult, type Query, type ResultsOf } from "../queries/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import { type ClockReading, monotonic, RemoteClock } from "./remote-clock.ts";
 
-/** The session that `WorkflowEngine.open()` answers, as a caller sees it. */
+/**
+ * The session that `WorkflowEngine.open()` answers, as a caller sees it. Every method answers an
+ * envelope.
+ * @example
+ * const session: EngineSessionStub = await env.WORKFLOWS.open();
+ * const envelope = await session.now();
+ * if (envelope.ok) console.log(new Date(envelope.value));
+ */
 export interface EngineSessionStub {
   now(): Promise<Envelope<number>>;
-  /** What is too large for one message comes as a stream of its JSON. */
+  /** Answers too large for one message come as a stream of their JSON. */
   read(queries: readonly Query[]): Promise<Envelope<readonly AnyResult[] | ReadableStream>>;
+  /** A commit too large for one message goes as a stream of its JSON. */
   attempt(commit: Commit | ReadableStream): Promise<Envelope<CommitOutcome>>;
   settle(commit: Commit | ReadableStream): Promise<Envelope<Settlement>>;
 }
 
-/** A service binding to the entrypoint `WorkflowEngine`. */
+/**
+ * A service binding to the entrypoint `WorkflowEngine`, `WorkflowReader` or `WorkflowWorker`: the
+ * type for `Env`.
+ * @example
+ * interface Env {
+ *   WORKFLOWS: WorkflowEngineBinding;
+ * }
+ * const handle = async (env: Env) => connect(env.WORKFLOWS).persistence.getRunsByStatus("RUNNING");
+ */
 export interface WorkflowEngineBinding {
   open(): Promise<EngineSessionStub>;
 }
 
 /**
- * Calls carried by one session. A session is one invocation of the service, which may make 1,000 queries of D1
- * (https://developers.cloudflare.com/d1/platform/limits/), and a call makes up to nine.
+ * Calls in one session. A session is one invocation of the service, which may ask D1 1,000 times
+ * (https://developers.cloudflare.com/d1/platform/limits/), and a call asks up to nine times.
  */
 const SESSION_CALLS_MAX = 100;
 
-/** Longer than the service waits for a coordinator, and that for D1. */
+/** Longer than the service waits for a coordinator, which is longer than that waits for D1. */
 const DEADLINE_MS = 60_000;
 
 export class RpcStore implements Store {
@@ -77,7 +93,10 @@ export class RpcStore implements Store {
     return this.#call((session) => session.settle(toWire(commit)));
   }
 
-  /** A call that throws instead of answering an envelope may or may not have been made. */
+  /**
+   * A call that throws, rather than answering an envelope, may or may not have been made:
+   * UNAVAILABLE.
+   */
   async #call<T>(call: (session: EngineSessionStub) => Promise<Envelope<T>>): Promise<T> {
     if (this.#callsLeft === 0) this.#session = null;
     if (this.#session === null) this.#callsLeft = SESSION_CALLS_MAX;
@@ -103,8 +122,4 @@ export class RpcStore implements Store {
     }
     return fromEnvelope(envelope);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
-import { isId, parseInstant, withDeadline } from "../model/index.ts";
+import { isId, parseInstant, unlessLate, withDeadline } from "../model/index.ts";
 import { type OutboxRecord, ServiceError } from "../contract/index.ts";
 import {
   type Answer,
@@ -9,39 +9,55 @@ import {
   pause,
   serviceUrl,
   unanswered,
+  unlessAborted,
 } from "./http-exchange.ts";
 import { faultOf, GuardFailed, waitMs } from "./http-faults.ts";
 
+/**
+ * Which run is watched, and from where.
+ * @example
+ * const options: WatchOptions = { url: "https://engine.example", token, runId: "run-1", after: 12 };
+ * for await (const event of watchEvents(options)) console.log(event.sequence);
+ */
 export interface WatchOptions {
   /** Where the service is: `https://workflow-engine-cloudflare.example.workers.dev`. */
   readonly url: string;
-  /** A bearer token of the service's with the scope `read`. */
+  /** A bearer token of the service, with the scope `read`. */
   readonly token: string;
   readonly runId: string;
-  /** The sequence after which to begin. Default 0: with the run's first event. */
+  /** Begin after the event with this sequence. Default 0: with the run's first event. */
   readonly after?: number;
-  /** Ends the watch. */
+  /** Ends the watch: the loop ends, and nothing is thrown. */
   readonly signal?: AbortSignal;
   /** Default: the platform's. */
   readonly fetch?: (request: Request) => Promise<Response>;
 }
 
-/** The service says every 15 s that it is there. */
+/**
+ * The service says every 15 s that it is there. After a silence of this long the connection is
+ * given up.
+ */
 const SILENCE_MAX_MS = 60_000;
-/** The pause before connecting again, when the last connection was a good one. */
+/** The pause before the next connection, when the last one was good. */
 const PAUSE_MS = 500;
-/** Failures in a row before it is given up. */
+/** After this many failures in a row the watch gives up. */
 const FAILURES_MAX = 10;
-/** What may be otherwise the next time. */
+/** Codes of errors that may be gone the next time. */
 const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "INTERNAL"]);
 
 /**
- * The run's outbox events: those that there are, then each as it is committed; every one once, in the order of their sequences. It connects again
- * by itself, after the last event it gave, and ends only by `signal`, or when the loop over it is left.
- * @throws ServiceError: INVALID_ARGUMENT for an id that no run can have; for a request that is refused; and what was the last of ten failures in a row: UNAVAILABLE where the service could
- * not be reached, or something else answered in its place.
+ * The run's outbox events: first those that exist, then each as it is committed; every one once, by
+ * sequence. When the connection breaks, it connects again after the last event that it gave. It
+ * ends by `signal`, or when the loop over it is left. The run need not exist yet.
+ * @throws ServiceError: INVALID_ARGUMENT for an id that no run can have; the code of a refusal,
+ * such as UNAUTHENTICATED; and after ten failures in a row the last of them, UNAVAILABLE where the
+ * service could not be reached or something else answered in its place.
  * @example
- * for await (const { sequence, eventType } of watchEvents({ url, token, runId: "run-1" })) console.log(sequence, eventType);
+ * const watch = { url, token, runId: "run-1" };
+ * for await (const { sequence, eventType } of watchEvents(watch)) {
+ *   console.log(sequence, eventType);
+ *   if (eventType === "run.completed") break;
+ * }
  */
 export async function* watchEvents(
   options: WatchOptions,
@@ -72,7 +88,7 @@ export async function* watchEvents(
   }
 }
 
-/** @throws UNAVAILABLE for what is no event of the service's. */
+/** @throws UNAVAILABLE for data that is not an event of the service. */
 function recordOf(data: string): OutboxRecord {
   let cause: unknown;
   try {
@@ -81,11 +97,11 @@ function recordOf(data: string): OutboxRecord {
   } catch (error) {
     cause = error;
   }
-  const message = "What came as an event is not the service's, or not the whole of it";
+  const message = "An event is not the service's, or is incomplete";
   throw new ServiceError("UNAVAILABLE", message, {}, cause);
 }
 
-/** Null for what is no event. */
+/** Null for a value that is not an event. */
 function eventOf(value: unknown): OutboxRecord | null {
   if (typeof value !== "object" || value === null || !("payload" in value)) return null;
   const { payload, ...members }: Readonly<Record<string, unknown>> = { ...value };
@@ -109,13 +125,14 @@ function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
 
-/** Undefined for what is neither an instant nor null. */
+/** Undefined for a value that is neither an instant nor null. */
 function instantIn(value: unknown): Date | null | undefined {
   if (value === null) return null;
   const time = typeof value === "string" ? parseInstant(value) : null;
   return time === null ? undefined : new Date(time);
 }
 
+/** Why a connection failed this time. Its headers may ask for a pause. */
 interface Failure {
   readonly fault: Error;
   readonly headers: Headers;
@@ -123,7 +140,7 @@ interface Failure {
 
 /**
  * The stream, or why there is none this time.
- * @throws what would be refused the next time as well.
+ * @throws an error that would come again the next time.
  */
 async function ask(
   { url, token, runId, signal, fetch: send = (request) => fetch(request) }: WatchOptions,
@@ -151,7 +168,10 @@ async function ask(
   return { fault, headers: answer.headers };
 }
 
-/** The data of each event until the stream ends: by itself, by its network, by its silence, or by `signal`. */
+/**
+ * The data of each event, until the stream ends: by itself, with its network, in silence, or by
+ * `signal`.
+ */
 async function* dataOf(
   stream: ReadableStream<Uint8Array>,
   signal: AbortSignal | undefined,
@@ -162,36 +182,32 @@ async function* dataOf(
   const reader = stream.getReader();
   try {
     for (;;) {
-      const chunk = await withinSilence(reader.read(), signal);
+      const chunk = await withinSilence(async () => reader.read(), signal);
       if (chunk === null || chunk.done) return;
       parser.feed(decoder.decode(chunk.value, { stream: true }));
       yield* arrived.splice(0);
     }
   } finally {
-    // It may have failed already: whatever it was, the next connection goes on where this one was.
+    // The stream may have failed already. Whatever it was, the next connection goes on from here.
     await reader.cancel().catch(() => undefined);
   }
 }
 
-/** Null for a stream that breaks off, or says nothing for too long. */
+/** The chunk; null when the stream breaks off, or says nothing for too long. */
 async function withinSilence<T>(
-  read: Promise<T>,
+  read: () => Promise<T>,
   signal: AbortSignal | undefined,
 ): Promise<T | null> {
-  const { promise: ended, resolve: end } = Promise.withResolvers<null>();
-  const stop = () => end(null);
-  const timer = setTimeout(stop, SILENCE_MAX_MS);
-  signal?.addEventListener("abort", stop);
-  if (signal?.aborted === true) stop();
+  const silent = () => new ServiceError("UNAVAILABLE", "The service says nothing any more");
   try {
-    return await Promise.race([read.catch(() => null), ended]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
+    return await unlessLate(unlessAborted(signal, read), SILENCE_MAX_MS, silent);
+  } catch {
+    // Whatever it was, the next connection goes on where this one was.
+    return null;
   }
 }
 
-/** Ends early when the signal aborts, which the loop sees. */
+/** Waits, and ends early when the signal aborts; the loop looks at the signal itself. */
 async function rest(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
     await pause(ms, signal);

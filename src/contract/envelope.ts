@@ -1,6 +1,6 @@
 /**
- * How an answer or a fault crosses an RPC boundary. A thrown error loses its class there, and its properties too
- * unless both sides have a compatibility date from 2026-04-21; a caller's date is not ours to know.
+ * How an answer or an error crosses RPC. A thrown error loses its class there, and its properties,
+ * too, unless both sides have a compatibility date from 2026-04-21; we cannot know a caller's date.
  */
 import {
   ERROR_CODES,
@@ -10,6 +10,11 @@ import {
   isEngineError,
 } from "./errors.ts";
 
+/**
+ * An answer or an error, as data.
+ * @example
+ * const envelope: Envelope<number> = { ok: true, value: 7 };
+ */
 export type Envelope<T> =
   | { readonly ok: true; readonly value: T }
   | {
@@ -21,7 +26,13 @@ export type Envelope<T> =
       };
     };
 
-/** Runs the call. An error with a code becomes an envelope. Any other error is logged here and becomes INTERNAL. */
+/**
+ * Runs the call. An error with a code becomes an envelope. Any other error is logged here, as
+ * `wfe-unexpected-fault`, and becomes INTERNAL without its message: it may hold what callers are
+ * not to see.
+ * @example
+ * const envelope = await toEnvelope(async () => persistence.getRun("run-1"));
+ */
 export async function toEnvelope<T>(call: () => Promise<T>): Promise<Envelope<T>> {
   try {
     return { ok: true, value: await call() };
@@ -36,7 +47,11 @@ export async function toEnvelope<T>(call: () => Promise<T>): Promise<Envelope<T>
   }
 }
 
-/** The value, or throws the fault as the error that it was. */
+/**
+ * The value of the envelope; or throws its error, as an object of the class it had.
+ * @example
+ * const run = fromEnvelope(await toEnvelope(async () => persistence.getRun("run-1")));
+ */
 export function fromEnvelope<T>(envelope: Envelope<T>): T {
   if (envelope.ok) return envelope.value;
   const { code, message, details } = envelope.error;

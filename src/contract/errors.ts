@@ -1,15 +1,25 @@
 /**
- * The faults a caller can see. Each carries one of a closed set of codes; match on `code`, since `instanceof` does not
- * survive RPC. `StaleVersionError` is the contract's own class: an engine recognises it with `instanceof`, so a connection
- * may be given the engine's class to throw. Its errors get the code as well.
+ * The errors that a caller can see. Each has one of a fixed set of codes. Match on `code`:
+ * `instanceof` does not survive RPC. `StaleVersionError` is the contract's own class, and engines
+ * recognise it with `instanceof`; so a connection may be given the engine's class to throw instead.
+ * Those errors have the code as well.
  */
 
+/**
+ * Every code of an error. After CONFLICT, OVERLOADED and UNAVAILABLE the same call may succeed
+ * later.
+ * @example
+ * const grave = ERROR_CODES.filter((code) => !isRetryable(code));
+ */
 export const ERROR_CODES = [
   /** A value is malformed or beyond a limit. `details` names the field. Nothing was written. */
   "INVALID_ARGUMENT",
-  /** The service does not know the token, or was given no tokens to know. Nothing was written. */
+  /** The service does not know the token, or has no tokens at all. Nothing was written. */
   "UNAUTHENTICATED",
-  /** This binding, or this token, may not do it. Nothing was written. `details`: the change, or the scope. */
+  /**
+   * This binding or token may not do it. Nothing was written. `details`: the change, or the scope
+   * that it lacks.
+   */
   "FORBIDDEN",
   /** The row that the call names does not exist. */
   "NOT_FOUND",
@@ -17,30 +27,66 @@ export const ERROR_CODES = [
   "ALREADY_EXISTS",
   /** The stored version is not the expected one. `details`: entity, id, expected, actual. */
   "STALE_VERSION",
-  /** This connection's delivery of the job is over: a later attempt owns it. Nothing was changed. */
+  /** A later attempt owns the job; the delivery of this connection is over. Nothing was changed. */
   "LEASE_LOST",
-  /** Others kept writing what a transaction had read, until its reruns were used up. Nothing was written. */
+  /**
+   * Others kept writing what a transaction had read until its 25 runs were used up. Nothing was
+   * written.
+   */
   "CONFLICT",
-  /** The value does not fit. `details`: field, size, limit, in bytes. Nothing was written. */
+  /** The value is too large. `details`: field, size, limit, in bytes. Nothing was written. */
   "PAYLOAD_TOO_LARGE",
-  /** The database or a coordinator pushes back. Nothing was written. Try again later. */
+  /** The database or a coordinator has too much to do. Nothing was written. Try again later. */
   "OVERLOADED",
-  /** The outcome is unknown: it may or may not have been written. A repeat converges. */
+  /**
+   * The outcome is unknown: it may or may not have been written. Repeating the call converges: see
+   * each method.
+   */
   "UNAVAILABLE",
-  /** A bug. */
+  /** A bug of ours. The service's log has the cause. */
   "INTERNAL",
 ] as const;
 
+/**
+ * One of {@link ERROR_CODES}.
+ * @example
+ * const code: ErrorCode = "LEASE_LOST";
+ */
 export type ErrorCode = (typeof ERROR_CODES)[number];
-/** Those of a `ServiceError`. A stale version is told by a class of its own. */
+/**
+ * The codes of a {@link ServiceError}. A stale version has a class of its own.
+ * @example
+ * const code: ServiceErrorCode = "NOT_FOUND";
+ */
 export type ServiceErrorCode = Exclude<ErrorCode, "STALE_VERSION">;
+/**
+ * The facts of an error, as plain values: `field`, `limit`, `size`, `entity`, `id`, ... by the
+ * code.
+ * @example
+ * const details: ErrorDetails = { field: "priority", limit: 100 };
+ */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
 
-/** True where trying the same call again, after a pause, may succeed. */
+/**
+ * Whether the same call may succeed after a pause.
+ * @example
+ * try {
+ *   await jobs.enqueue({ workflowRunId: "run-1", workflowId: "digest", stageId: "fetch" });
+ * } catch (error) {
+ *   if (!isEngineError(error) || !isRetryable(error.code)) throw error;
+ *   console.warn("try again later", error.code);
+ * }
+ */
 export function isRetryable(code: ErrorCode): boolean {
   return code === "CONFLICT" || code === "OVERLOADED" || code === "UNAVAILABLE";
 }
 
+/**
+ * Every error of the service but a stale version: its code, a message for people, and its facts.
+ * @example
+ * const error = new ServiceError("NOT_FOUND", "Run run-1 not found", { entity: "WorkflowRun", id: "run-1" });
+ * console.log(error.code, error.details["id"]);
+ */
 export class ServiceError extends Error {
   override readonly name = "ServiceError";
   readonly code: ServiceErrorCode;
@@ -57,7 +103,11 @@ export class ServiceError extends Error {
   }
 }
 
-/** Which row was not as expected. */
+/**
+ * Which row was not as expected, and its two versions.
+ * @example
+ * const staleness: Staleness = { entity: "WorkflowRun", id: "run-1", expected: 3, actual: 4 };
+ */
 export type Staleness = {
   readonly entity: string;
   readonly id: string;
@@ -66,7 +116,17 @@ export type Staleness = {
   readonly actual: number;
 };
 
-/** Thrown when an update names a version that is not the stored one. `actual` is -1 when the row is missing. */
+/**
+ * Thrown when an update expects another version than the stored one. `actual` is -1 when the row is
+ * missing. Nothing was written.
+ * @example
+ * try {
+ *   await persistence.updateRun("run-1", { status: "RUNNING", expectedVersion: 3 });
+ * } catch (error) {
+ *   if (!(error instanceof StaleVersionError)) throw error;
+ *   console.log("somebody was faster: version", error.actual);
+ * }
+ */
 export class StaleVersionError extends Error {
   override readonly name = "StaleVersionError";
   readonly code = "STALE_VERSION";
@@ -85,6 +145,17 @@ export class StaleVersionError extends Error {
   }
 }
 
+/**
+ * A class to throw for stale versions in the place of ours: an engine's own. Its constructor gets
+ * the same four values.
+ * @example
+ * class EngineStaleVersion extends Error {
+ *   constructor(entity: string, id: string, expected: number, actual: number) {
+ *     super(`${entity} ${id}: ${expected}, not ${actual}`);
+ *   }
+ * }
+ * const { persistence } = connect(env.WORKFLOWS, { StaleVersionError: EngineStaleVersion });
+ */
 export type StaleVersionErrorClass = new (
   entity: string,
   id: string,
@@ -92,10 +163,22 @@ export type StaleVersionErrorClass = new (
   actual: number,
 ) => Error;
 
-/** Every error that a connection throws of its own accord: `switch (error.code)` tells them apart. */
+/**
+ * Every error that a connection throws of its own accord. `switch (error.code)` tells them apart.
+ * @example
+ * function isGone(error: EngineError): boolean {
+ *   return error.code === "NOT_FOUND";
+ * }
+ */
 export type EngineError = ServiceError | StaleVersionError;
 
-/** Recognises our error by shape, also when it crossed an RPC boundary or comes from another copy of this package. */
+/**
+ * Recognises a {@link ServiceError} by its shape: also one that crossed RPC, or of another copy of
+ * this package.
+ * @example
+ * const error: unknown = new ServiceError("NOT_FOUND", "gone");
+ * console.log(isServiceError(error)); // true
+ */
 export function isServiceError(error: unknown): error is ServiceError {
   return (
     error instanceof Error &&
@@ -106,8 +189,20 @@ export function isServiceError(error: unknown): error is ServiceError {
 }
 
 /**
- * As {@link isServiceError}, and recognises stale versions, also of the class that the connection was given: what it lets through,
- * `switch (error.code)` tells apart.
+ * Recognises every error of a connection: as {@link isServiceError}, and stale versions, also those
+ * of the class that the connection was given.
+ * @example
+ * try {
+ *   await persistence.deleteStage("stage-1");
+ * } catch (error) {
+ *   if (!isEngineError(error)) throw error;
+ *   switch (error.code) {
+ *     case "NOT_FOUND":
+ *       break;
+ *     default:
+ *       throw error;
+ *   }
+ * }
  */
 export function isEngineError(error: unknown): error is EngineError {
   return isServiceError(error) || isStaleVersion(error);
@@ -120,7 +215,11 @@ function isStaleVersion(error: unknown): error is StaleVersionError {
   return "entity" in details && "expected" in details && "actual" in details;
 }
 
-/** An error that was told as data. */
+/**
+ * The error that was told as data, of the class that goes with its code.
+ * @example
+ * const error = errorOf("NOT_FOUND", "Run run-1 not found", { entity: "WorkflowRun", id: "run-1" });
+ */
 export function errorOf(
   code: ErrorCode,
   message: string,

@@ -1,4 +1,10 @@
-/** Codes of the HTTP API's problem details, beside those of the contract. The client turns them into those. */
+/**
+ * Codes that only HTTP answers have, beside {@link ERROR_CODES}: they are about the request, not
+ * the rows. `connectHttp` throws the contract's code that means the same; GUARD_FAILED runs a
+ * transaction again.
+ * @example
+ * console.log(HTTP_CODES.includes("RATE_LIMITED")); // true
+ */
 export const HTTP_CODES = [
   "NO_SUCH_ROUTE",
   "METHOD_NOT_ALLOWED",
@@ -13,4 +19,9 @@ export const HTTP_CODES = [
   "KEYS_UNAVAILABLE",
 ] as const;
 
+/**
+ * One of {@link HTTP_CODES}.
+ * @example
+ * const code: HttpCode = "RATE_LIMITED";
+ */
 export type HttpCode = (typeof HTTP_CODES)[number];

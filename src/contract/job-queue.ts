@@ -1,77 +1,131 @@
-/**
- * The job queue beyond the contract: batches, leases that travel, figures, and the handler that the queue's
- * consumer calls.
- */
+/** The job queue beyond the contract: batches, leases that travel, and figures. */
 import type { DequeueResult } from "./inputs.ts";
-import type { FlushableAICallLogger, JobQueue, WorkflowPersistence } from "./interfaces.ts";
-import type { JobRecord, OutboxRecord, Status } from "./records.ts";
+import type { JobQueue } from "./interfaces.ts";
+import type { JobRecord, Status } from "./records.ts";
 
-/** What became of one job of a batch. */
+/**
+ * What became of one job of a batch.
+ * @example
+ * const settled = await jobs.completeMany(["run-1/0a", "run-1/0b"]);
+ * const lost = settled.filter(({ outcome }) => outcome === "lease-lost");
+ * console.log(lost.map(({ jobId }) => jobId));
+ */
 export type SettledJob = {
   readonly jobId: string;
   /**
-   * - `settled`: it is as the call says.
-   * - `over`: it had come to its end before (COMPLETED, FAILED, CANCELLED); nothing was changed.
-   * - `lease-lost`: a later attempt owns it; nothing was changed, and the late result is kept as an annotation.
+   * - `settled`: the job is as the call says.
+   * - `over`: it had ended before (COMPLETED, FAILED, CANCELLED); nothing was changed.
+   * - `lease-lost`: a later attempt owns it; nothing was changed, and the late result is kept as an
+   *   annotation.
    * - `not-found`: there is no such job.
    */
   readonly outcome: "settled" | "over" | "lease-lost" | "not-found";
 };
 
-/** How many jobs are in which state. Each count stops at 10,000: that many, or more. */
+/**
+ * How many jobs are in which state. Each count stops at 10,000, which then means 10,000 or more.
+ * @example
+ * const { due, oldestDueMs } = await jobs.jobStats();
+ * if (due > 1_000 || (oldestDueMs ?? 0) > 60_000) console.warn("the queue is behind");
+ */
 export interface JobStats {
-  /** PENDING and due, those that wait for a slot of their concurrency key included. */
+  /** PENDING and due, also those that wait for a slot of their concurrency key. */
   readonly due: number;
   /** PENDING, and due later. */
   readonly delayed: number;
+  /** RUNNING, those with an expired lease included until the sweep ends it. */
   readonly leased: number;
   readonly suspended: number;
   /** FAILED within the last 24 hours. */
   readonly failed: number;
-  /** Of those due and delayed, the ones that came back since their handler could not be reached. More than 0: the handler is away. */
+  /**
+   * Due and delayed jobs that came back because their handler could not be reached. More than 0:
+   * the handler is away.
+   */
   readonly undelivered: number;
-  /** Milliseconds that the longest waiting of the counted due jobs has been due; null when none is. */
+  /**
+   * For how many milliseconds the oldest of the counted due jobs has been due; null when none is
+   * due.
+   */
   readonly oldestDueMs: number | null;
 }
 
+/**
+ * A connection's queue: the contract's, with the methods that some versions of it lack, and what
+ * goes beyond it.
+ * @example
+ * const batch = await jobs.dequeueMany(25);
+ * const settled = await jobs.completeMany(batch.map(({ jobId }) => jobId));
+ * console.log(settled.filter(({ outcome }) => outcome === "settled").length, "done");
+ */
 export interface ExtendedJobQueue extends JobQueue {
+  /** See {@link JobQueue.touchJob}. */
   touchJob(jobId: string): Promise<void>;
+  /** See {@link JobQueue.getJobsByWorkflowRun}. */
   getJobsByWorkflowRun(workflowRunId: string): Promise<JobRecord[]>;
+  /** See {@link JobQueue.getSuspendedJobsReadyToPoll}. */
   getSuspendedJobsReadyToPoll(): Promise<
     Array<{ jobId: string; stageId: string; workflowRunId: string }>
   >;
   /**
-   * Up to `count` (1 to 100) of the best due jobs, in one round trip and one statement; those of `dequeue()`, in its order.
-   * Each is a lease of its own.
+   * Leases up to `count` (1 to 100) due jobs, the same and in the same order as as many calls of
+   * `dequeue()`, in one round trip. Each is a lease of its own. Large payloads may make the answer
+   * shorter than asked for.
+   * @throws INVALID_ARGUMENT for another count.
    */
   dequeueMany(count: number): Promise<DequeueResult[]>;
   /**
-   * Completes up to 1,000 jobs in one round trip, each for itself: a job whose lease is lost does not hold up the others.
-   * Answers what became of each, in the order of the ids. In a transaction's callback it joins the transaction.
+   * Completes up to 1,000 jobs in one round trip, each for itself: a lost lease does not hold up
+   * the others. Answers what became of each, in the order of the ids. In the callback of a
+   * transaction it joins the transaction.
+   * @throws INVALID_ARGUMENT for more than 1,000.
    */
   completeMany(jobIds: string[]): Promise<SettledJob[]>;
   /**
-   * Makes this connection act for a delivery that another connection was given, such as the job that a {@link JobHandler} is
-   * called with: it may settle and renew that attempt, and no later one. Writes nothing.
+   * Makes this connection act for a delivery that another connection was given, such as the job
+   * that a {@link JobHandler} is called with: it may settle and renew that attempt, and no later
+   * one. Writes nothing.
+   * @example
+   * // In handleJob(job), on a connection of the handler's own:
+   * jobs.adopt(job);
+   * await jobs.complete(job.jobId);
    */
   adopt(delivery: Pick<DequeueResult, "jobId" | "attempt">): void;
-  /** One round trip; its cost does not depend on the number of finished jobs. */
+  /**
+   * Counts the jobs by state. One round trip; its cost does not depend on the number of finished
+   * jobs.
+   */
   jobStats(): Promise<JobStats>;
 }
 
+/**
+ * What is wrong with a row that the audit finds.
+ * @example
+ * const counts = new Map<AuditProblem, number>();
+ * for (const { problem } of await audit()) counts.set(problem, (counts.get(problem) ?? 0) + 1);
+ */
 export type AuditProblem =
-  /** A RUNNING or SUSPENDED run with neither a stage nor a job that is live: nobody will move it on. */
+  /**
+   * A RUNNING or SUSPENDED run with neither a stage nor a job that is live: nothing will move it
+   * on.
+   */
   | "run-without-work"
-  /** A stage that somebody should be working, without a live job. */
+  /** A stage whose turn it is, without a live job. */
   | "stage-without-job"
-  /** A stage whose last job failed for good more than ten minutes ago, and nobody has ended the stage, or tried again. */
+  /** A stage whose last job failed for good, and nobody has ended the stage, or tried again, so far. */
   | "failure-unhandled"
-  /** A RUNNING job without the instant that its lease is measured from. */
+  /** A RUNNING job without the instant from which its lease counts. */
   | "lease-without-start"
   /** A job that waits for an instant that it does not have. */
-  | "wait-without-end";
+  | "wait-without-end"
+  /** A stage without a job, or a job, that was suspended, and that nobody has polled for ten minutes after its instant. */
+  | "poll-overdue";
 
-/** A row that is not finished, and that nothing will make progress. */
+/**
+ * A row that is not finished and that nothing will ever move on.
+ * @example
+ * for (const { entity, id, problem } of await audit()) console.error(entity, id, problem);
+ */
 export interface AuditFinding {
   readonly entity: "run" | "stage" | "job";
   /** The record's id; a stage's as `run/stageId`. */
@@ -81,63 +135,20 @@ export interface AuditFinding {
   readonly problem: AuditProblem;
 }
 
-/** What a handler has made of a job. */
+/**
+ * How a handler ends a delivery.
+ * @example
+ * const later: JobOutcome = { status: "suspended", until: Date.now() + 60_000 };
+ * const broken: JobOutcome = { status: "failed", error: "the page is gone", retry: false };
+ */
 export type JobOutcome =
   | { readonly status: "completed" }
-  /** To be given to the handler again at `until`, as a further attempt that does not count against `maxAttempts`. */
+  /**
+   * The handler gets the job again at `until`, as a further attempt that does not count against
+   * `maxAttempts`.
+   */
   | { readonly status: "suspended"; readonly until: Date | number }
-  /** With `retry` (default true) again after a pause, while attempts are left. */
+  /** With `retry` (default true) the job comes again after a pause, while attempts are left. */
   | { readonly status: "failed"; readonly error: string; readonly retry?: boolean }
-  /** The handler settled the job itself, in the transaction that stored the result. */
+  /** The handler has settled the job itself, usually in the transaction that stored the result. */
   | { readonly status: "settled" };
-
-/** A job that has failed for good. */
-export interface FailedDelivery {
-  readonly jobId: string;
-  readonly workflowRunId: string;
-  readonly workflowId: string;
-  readonly stageId: string;
-  readonly attempt: number;
-  readonly error: string | null;
-}
-
-/** A connection with which an embedded handler works, fenced by the attempt it was given. */
-export interface HandlerContext {
-  readonly persistence: WorkflowPersistence;
-  readonly jobs: ExtendedJobQueue;
-  readonly aiCalls: FlushableAICallLogger;
-  /** Aborted when the consumer's time is up, or the lease is lost: the result will not be taken. */
-  readonly signal: AbortSignal;
-}
-
-/**
- * Works what the queue's consumer has claimed. Either an object of the embedding Worker's, or a named entrypoint of another
- * Worker, bound as `HANDLER`; that one gets no context, and connects itself.
- */
-export interface JobHandler {
-  /**
-   * Works one job. While it runs its lease is renewed. What it throws counts as `failed` with `retry`, and so does a Worker that dies
-   * of it. While the Worker of a bound handler cannot be reached, its jobs come back to it, and use up no attempt. The same attempt is
-   * never given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
-   */
-  handleJob(job: DequeueResult, context?: HandlerContext): Promise<JobOutcome>;
-  /** PENDING runs wait: claims them. Called only where `runs` is among the handler's duties. */
-  claimRuns?(context?: HandlerContext): Promise<void>;
-  /**
-   * A job has failed for good: its attempts are used up, or its worker said so. Ends the stage and the run, or tries again by
-   * another job. Called at least once, and every minute again for a day, while the stage and its run are unfinished and the stage
-   * has no later job. It may take a minute; then it is given up, like one that throws. Called only where `failures` is among the duties.
-   */
-  jobFailed?(job: FailedDelivery, context?: HandlerContext): Promise<void>;
-  /**
-   * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
-   * counts as a failure of that event; after ten failures it goes to the DLQ. If it throws, it is called again with fewer of them,
-   * until the event is found at which it throws: what it had published before it threw, it is given again. It may take a minute. Called
-   * only where `outbox` is among the duties.
-   */
-  publishEvents?(events: OutboxRecord[]): Promise<string[]>;
-}
-
-/** What the queue's consumer calls a handler for. */
-export const HANDLER_DUTIES = ["jobs", "runs", "failures", "outbox"] as const;
-export type HandlerDuty = (typeof HANDLER_DUTIES)[number];

@@ -1,9 +1,15 @@
 /**
- * The records that the three interfaces return, exactly as the engine knows them.
- * Every instant is a `Date` with millisecond precision; `null` means "known to be absent".
+ * The records that the three interfaces return, as engines know them. Every instant is a `Date`
+ * with milliseconds. `null` means that the value is known to be absent. Each answer is a fresh
+ * copy: a caller may change it, and changes nothing but its own.
  */
 
-/** Status of runs, stages and jobs alike. `SKIPPED` is used by stages only. */
+/**
+ * The status of runs, stages and jobs. Only stages use SKIPPED. Runs and stages may go from any
+ * status to any other; jobs have rules (ARCHITECTURE.md, "Statuses").
+ * @example
+ * const status: Status = "RUNNING";
+ */
 export type Status =
   | "PENDING"
   | "RUNNING"
@@ -19,14 +25,32 @@ export type WorkflowStageStatus = Status;
 /** @deprecated Use {@link Status}. */
 export type JobStatus = Status;
 
+/**
+ * How grave a line of a log is.
+ * @example
+ * const level: LogLevel = "WARN";
+ */
 export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
+/**
+ * What an artifact is. `saveStageOutput` stores STAGE_OUTPUT.
+ * @example
+ * const type: ArtifactType = "ARTIFACT";
+ */
 export type ArtifactType = "STAGE_OUTPUT" | "ARTIFACT" | "METADATA";
 
+/**
+ * @example
+ * const run: WorkflowRunRecord | null = await persistence.getRun("run-1");
+ * console.log(run?.status, run?.version);
+ */
 export interface WorkflowRunRecord {
   id: string;
   createdAt: Date;
   updatedAt: Date;
-  /** Starts at 1; +1 on every successful mutation, an empty update included. */
+  /**
+   * Starts at 1 and grows by 1 with every write of the run, an empty update included. Writes of its
+   * stages and other records do not count.
+   */
   version: number;
   workflowId: string;
   workflowName: string;
@@ -37,8 +61,10 @@ export interface WorkflowRunRecord {
   /** Milliseconds. */
   duration: number | null;
   input: unknown;
+  /** What the run has come to; null until somebody sets it. */
   output: unknown | null;
   config: unknown;
+  /** As the last update said; nothing is added up here. */
   totalCost: number;
   totalTokens: number;
   /** Higher is served first. */
@@ -46,11 +72,20 @@ export interface WorkflowRunRecord {
   metadata: unknown | null;
 }
 
+/**
+ * @example
+ * const stage: WorkflowStageRecord | null = await persistence.getStage("run-1", "fetch");
+ * if (stage !== null) await persistence.updateStage(stage.id, { status: "RUNNING" });
+ */
 export interface WorkflowStageRecord {
-  /** The record's own id; not the same as `stageId`, the id in the workflow's definition. */
+  /**
+   * The record's own id. `stageId` is the id in the workflow's definition; a stage made anew has
+   * the same `stageId` and another `id`.
+   */
   id: string;
   createdAt: Date;
   updatedAt: Date;
+  /** Starts at 1 and grows by 1 with every write of the stage. */
   version: number;
   workflowRunId: string;
   stageId: string;
@@ -69,6 +104,7 @@ export interface WorkflowStageRecord {
   config: unknown | null;
   suspendedState: unknown | null;
   resumeData: unknown | null;
+  /** When a SUSPENDED stage is to be looked at again; null: when somebody resumes it. */
   nextPollAt: Date | null;
   /** Milliseconds. */
   pollInterval: number | null;
@@ -78,9 +114,14 @@ export interface WorkflowStageRecord {
   errorMessage: string | null;
 }
 
+/**
+ * @example
+ * const format = (line: WorkflowLogRecord) => `${line.createdAt.toISOString()} ${line.level} ${line.message}`;
+ */
 export interface WorkflowLogRecord {
   id: string;
   createdAt: Date;
+  /** A stage's record id; null also when that stage was deleted. */
   workflowStageId: string | null;
   workflowRunId: string | null;
   level: LogLevel;
@@ -88,6 +129,10 @@ export interface WorkflowLogRecord {
   metadata: unknown | null;
 }
 
+/**
+ * @example
+ * for (const artifact of await persistence.listArtifacts("run-1")) console.log(artifact.key, artifact.size);
+ */
 export interface WorkflowArtifactRecord {
   id: string;
   createdAt: Date;
@@ -101,16 +146,31 @@ export interface WorkflowArtifactRecord {
   metadata: unknown | null;
 }
 
-/** Who or what made an annotation. `kind` is open; "agent", "user" and "system" are usual. */
+/**
+ * The person or program that made an annotation. `kind` is open; "agent", "user" and "system" are
+ * usual.
+ * @example
+ * const actor: AnnotationActor = { kind: "agent", id: "reviewer", version: "3" };
+ */
 export interface AnnotationActor {
   kind?: string;
   id?: string;
   version?: string;
 }
 
-/** What an annotation describes: a run, one stage execution, one AI call, or a scope of your own. */
+/**
+ * What an annotation describes: a run, one execution of a stage, one AI call, or a scope of the
+ * caller's own.
+ * @example
+ * const scope: AnnotationScope = "document";
+ */
 export type AnnotationScope = "run" | "stage" | "ai_call" | (string & {});
 
+/**
+ * @example
+ * const [latest] = (await persistence.listAnnotations("run-1", { key: "review.verdict" })).toReversed();
+ * console.log(latest?.value, "by", latest?.actorId);
+ */
 export interface WorkflowAnnotationRecord {
   id: string;
   createdAt: Date;
@@ -128,6 +188,14 @@ export interface WorkflowAnnotationRecord {
   idempotencyKey: string | null;
 }
 
+/**
+ * An event waits to be published, is published, or is in the DLQ (dead-letter queue); never two of
+ * them.
+ * @example
+ * for (const event of await persistence.getUnpublishedOutboxEvents(10)) {
+ *   console.log(event.workflowRunId, event.sequence, event.eventType);
+ * }
+ */
 export interface OutboxRecord {
   id: string;
   workflowRunId: string;
@@ -138,11 +206,17 @@ export interface OutboxRecord {
   causationId: string;
   occurredAt: Date;
   publishedAt: Date | null;
+  /** Failed tries to publish the event, since it last left the DLQ. */
   retryCount: number;
-  /** When the event went to the DLQ; null while it is not there. */
+  /** When the event was moved to the DLQ; null while it is not there. */
   dlqAt: Date | null;
 }
 
+/**
+ * A completed idempotency key.
+ * @example
+ * const age = (record: IdempotencyRecord) => Date.now() - record.createdAt.getTime();
+ */
 export interface IdempotencyRecord {
   key: string;
   commandType: string;
@@ -150,6 +224,10 @@ export interface IdempotencyRecord {
   createdAt: Date;
 }
 
+/**
+ * @example
+ * const price = (call: AICallRecord) => call.cost / (call.inputTokens + call.outputTokens);
+ */
 export interface AICallRecord {
   id: string;
   createdAt: Date;
@@ -165,6 +243,12 @@ export interface AICallRecord {
   metadata: unknown | null;
 }
 
+/**
+ * @example
+ * for (const job of await jobs.getJobsByWorkflowRun("run-1")) {
+ *   console.log(job.stageId, job.status, `${job.attempt}/${job.maxAttempts}`, job.lastError ?? "");
+ * }
+ */
 export interface JobRecord {
   id: string;
   createdAt: Date;
@@ -174,17 +258,31 @@ export interface JobRecord {
   stageId: string;
   status: JobStatus;
   priority: number;
+  /**
+   * The `workerId` of the connection that took the last lease; null for none. A job that has ended
+   * keeps it.
+   */
   workerId: string | null;
+  /**
+   * When the last lease was taken or renewed. Null before the first delivery, and once the job
+   * waits again. A job that has ended keeps it.
+   */
   lockedAt: Date | null;
   startedAt: Date | null;
   completedAt: Date | null;
-  /** Deliveries so far: 0 when enqueued, +1 at each dequeue, unchanged by everything else. */
+  /** Deliveries so far: 0 when enqueued, + 1 with each claim; nothing else changes it. */
   attempt: number;
+  /** Deliveries allowed. Grows by 1 with each delivery that does not count as an attempt. */
   maxAttempts: number;
+  /** What the last failure, expired lease or failed delivery left; null when there was none. */
   lastError: string | null;
+  /**
+   * When the job is due: a delayed one to be claimed, a SUSPENDED one to be polled. Null: now, or
+   * at no set time.
+   */
   nextPollAt: Date | null;
   payload: Record<string, unknown>;
-  /** Beyond the contract; absent when the job has none, as are the next two. */
+  /** Beyond the contract, as are the next two. Absent when the job has none. */
   dedupeKey?: string;
   concurrencyKey?: string;
   concurrencyLimit?: number;

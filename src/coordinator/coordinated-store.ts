@@ -1,4 +1,6 @@
-/** The store over D1 and the coordinators: how every Worker that has both bindings reaches them. */
+/**
+ * The store over D1 and the coordinators: how every Worker with both bindings reaches its database.
+ */
 import {
   type Commit,
   type CommitOutcome,
@@ -6,45 +8,63 @@ import {
   type Store,
   toWire,
 } from "../changes/index.ts";
-import { withDeadline } from "../model/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 import { type Query, type ResultsOf } from "../queries/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import type { D1Store } from "../store/index.ts";
 import { coordinatedRun, runsWithEvents } from "./routing.ts";
 
-/** A coordinator's stub, as far as it is used. */
+/** A coordinator's stub, as far as it is used here. */
 export interface CoordinatorStub {
   attempt(
     commit: Commit | ReadableStream,
     answerBytesMax?: number,
   ): Promise<Envelope<CommitOutcome>>;
-  /** Tells those who watch the run of events that came another way. Missing: they are found a little later. */
+  /**
+   * Tells the coordinator that there may be events by a commit that went another way. Without it,
+   * readers get them later.
+   */
   notify?(): Promise<void>;
-  /** Takes a WebSocket of someone who watches the run. Missing: nobody can watch. */
+  /** Takes a WebSocket of a reader that watches the run. Without it, the run cannot be watched. */
   fetch?(request: Request): Promise<Response>;
 }
 
+/** The namespace of the Durable Object class `RunCoordinator`, as far as it is used here. */
 export interface CoordinatorNamespace {
   getByName(name: string): CoordinatorStub;
 }
 
 /** Longer than a coordinator lets a commit wait for its turn and then for D1. */
 const DEADLINE_MS = 40_000;
-/** After a coordinator failed, its run's commits go straight to D1 for so long. They lose nothing but order. */
+/**
+ * After a coordinator has failed, commits of its run go straight to D1 for this long. They lose
+ * nothing but order.
+ */
 const BYPASS_MS = 10_000;
+/** Failed coordinators that are remembered. Beyond, all are forgotten and tried again. */
 const BYPASSED_MAX = 1_000;
-/** A coordinator that does not take a hint so soon will find out by itself. */
+/** A coordinator that does not take a hint within this time will find the events by itself. */
 const NOTIFY_DEADLINE_MS = 1_000;
-/** Of the runs with events in one commit, so many are told of. An invocation may call 32 others. */
+/**
+ * Of the runs that got events in one commit, this many coordinators are told. An invocation may
+ * call 32 others.
+ */
 const NOTIFIED_MAX = 10;
 
 export interface CoordinatedStoreOptions {
-  /** Keeps the invocation alive while coordinators are told of events. Without it, a commit's caller waits for that. */
+  /**
+   * Keeps the invocation alive while coordinators are told of events. Without it, the caller of a
+   * commit waits for that.
+   */
   readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
-  /** What the reads of a commit may answer together, in bytes: as that of the store beneath. */
+  /** What the reads of a commit may answer together, in bytes: the bound of the store beneath. */
   readonly answerBytesMax?: number | undefined;
 }
 
+/**
+ * Sends the commits that compete through their run's coordinator, and everything else straight to
+ * D1.
+ */
 export class CoordinatedStore implements Store {
   readonly #direct: D1Store;
   readonly #runs: CoordinatorNamespace;
@@ -81,7 +101,7 @@ export class CoordinatedStore implements Store {
     }
     let envelope: Envelope<CommitOutcome>;
     try {
-      // A stub that has thrown is spent, so each attempt gets its own.
+      // A stub that has thrown is of no more use, so each attempt gets its own.
       const attempt = this.#runs.getByName(run).attempt(toWire(commit), this.#answerBytesMax);
       envelope = await withDeadline(attempt, DEADLINE_MS, "The coordinator");
     } catch (error) {
@@ -103,7 +123,10 @@ export class CoordinatedStore implements Store {
     return settlement;
   }
 
-  /** The coordinators of the runs that got events are told of them, if that is possible: the commit has landed, whatever comes of this. */
+  /**
+   * Tells the coordinators of the runs that got events, if that is possible. The commit has landed,
+   * whatever comes of this.
+   */
   async #notifyAll(commit: Commit): Promise<void> {
     const runs = runsWithEvents(commit).slice(0, NOTIFIED_MAX);
     if (runs.length === 0) return;
@@ -117,7 +140,7 @@ export class CoordinatedStore implements Store {
       const told = this.#runs.getByName(run).notify?.();
       if (told !== undefined) await withDeadline(told, NOTIFY_DEADLINE_MS, "The coordinator");
     } catch (error) {
-      const failure = error instanceof Error ? error.message : String(error);
+      const failure = messageOf(error);
       console.warn(JSON.stringify({ event: "wfe-notify-failed", run, failure }));
     }
   }

@@ -1,7 +1,7 @@
 /** Which commits go through a coordinator. Pure. */
 import type { Commit } from "../changes/index.ts";
 
-/** A claim of one PENDING run and nothing else. */
+/** Whether the commit claims one PENDING run and does nothing else. */
 export function isClaim(commit: Commit): boolean {
   return claimedRun(commit) !== null;
 }
@@ -15,7 +15,10 @@ function claimedRun({ guards, changes }: Commit): string | null {
   return change.id === guard.id && change.set.status === "RUNNING" ? guard.id : null;
 }
 
-/** The run whose coordinator a commit goes through: a claim's, or the only one that gets outbox events. */
+/**
+ * The run whose coordinator takes the commit: the run that is claimed, or the only run that gets
+ * outbox events. Null: the commit goes straight to D1.
+ */
 export function coordinatedRun(commit: Commit): string | null {
   const claimed = claimedRun(commit);
   if (claimed !== null) return claimed;

@@ -1,13 +1,17 @@
 /**
- * The coordinator: a Durable Object per run that lines up what competes on the run, so that claims and outbox
- * events meet D1 one after the other. It is there for order and speed only. Every guarantee is in the
- * commit's own guards, in D1: a coordinator may vanish, or exist twice, at any instant.
- * It also has the WebSockets of those who watch the run, and sends them its events as they come (see {@link Watchers}).
- * It stores nothing but an alarm while somebody watches, and starts with nothing to rebuild: the platform keeps the sockets.
+ * The coordinator: a Durable Object for each run that lines up what competes on the run, so that
+ * claims and outbox events meet D1 one after the other. It is there for order and speed only. Every
+ * guarantee is in the commit's own guards, in D1; a coordinator may vanish, or exist twice, at any
+ * time.
+ *
+ * It also keeps the WebSockets of those that watch the run, and sends them the run's events (see
+ * {@link Watchers}). It stores nothing but an alarm while somebody watches, and has nothing to
+ * rebuild when it starts: the platform keeps the sockets.
  */
 import { DurableObject } from "cloudflare:workers";
 import { type Commit, type CommitOutcome, fromWire } from "../changes/index.ts";
 import { type Envelope, ServiceError, toEnvelope } from "../contract/index.ts";
+import { unlessLate } from "../model/index.ts";
 import { D1Store } from "../store/index.ts";
 import { isClaim, runsWithEvents } from "./routing.ts";
 import { Watchers } from "./watchers.ts";
@@ -16,18 +20,31 @@ export interface CoordinatorEnv {
   readonly DB: D1Database;
 }
 
-/** Who has waited so long for the commits before it gives up; D1 is stalling then. */
+/** The longest wait of a commit for those before it. After that D1 is stalling, and it is OVERLOADED. */
 const WAIT_MS_MAX = 15_000;
 
-/** A claim that others decided while it waited: the run was no longer PENDING before it returned. */
+/**
+ * The outcome of a claim that others decided while it waited: before it returned, the run was no
+ * longer PENDING.
+ */
 const LOST: CommitOutcome = { applied: false, violation: { guard: 0, actual: 0 } };
 
+/**
+ * The Durable Object class that a Worker with the engine in it exports and binds as `RUNS`. Only
+ * this package calls it.
+ * @example
+ * export { RunCoordinator } from "workflow-engine-cloudflare";
+ * // wrangler.toml: name = "RUNS", class_name = "RunCoordinator"
+ */
 export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   readonly #store: D1Store;
   readonly #watchers: Watchers;
   #last: Promise<void> = Promise.resolve();
   #claimsArrived = 0;
-  /** Claims up to this one had arrived before D1 was asked and found the run claimed, or claimed it. */
+  /**
+   * Claims up to this one had arrived before D1 was asked and found the run claimed, or claimed it.
+   * All of them lost.
+   */
   #claimsDecided = 0;
 
   constructor(state: DurableObjectState, env: CoordinatorEnv) {
@@ -36,7 +53,9 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     this.#watchers = new Watchers(state, this.#store);
   }
 
-  /** One attempt at a commit, after those that came before. As `Store.attempt`, in an envelope. */
+  /**
+   * One attempt at a commit, after those that came before it. As `Store.attempt`, in an envelope.
+   */
   async attempt(
     sent: Commit | ReadableStream,
     answerBytesMax?: number,
@@ -48,7 +67,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
       try {
         return await this.#inTurn(attempt);
       } finally {
-        // Also after an attempt that failed: what it wrote may have landed all the same.
+        // Also after an attempt that failed: its events may have landed all the same.
         if (runsWithEvents(commit).length > 0) this.#watchers.tell();
       }
     });
@@ -59,12 +78,12 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     this.#watchers.tell();
   }
 
-  /** Takes the WebSocket of someone who watches the run: see {@link watchRequest}. */
+  /** Takes the WebSocket of a reader that watches the run: see {@link watchRequest}. */
   override async fetch(request: Request): Promise<Response> {
     return this.#watchers.accept(request);
   }
 
-  /** Finds what nobody told of, as long as somebody watches. */
+  /** Finds events of which nobody told, while somebody watches. */
   override async alarm(): Promise<void> {
     await this.#watchers.lookAgain();
   }
@@ -74,7 +93,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     this.#watchers.hear(socket, message);
   }
 
-  /** Answers at once; the platform alone would take its time. */
+  /** Answers at once. The platform alone would take its time. */
   override webSocketClose(socket: WebSocket): void {
     socket.close(1000);
     // There may be room for others now.
@@ -88,19 +107,20 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
       if (ticket <= this.#claimsDecided) return LOST;
       const arrived = this.#claimsArrived;
       const outcome = await attempt();
-      // Won or lost, the run was not PENDING then, so whoever was waiting has lost. Who came later has not:
-      // the run may have been created, or made PENDING again, after D1 looked.
+      // Won or lost, the run was not PENDING then. So all claims that were waiting have lost. Later
+      // ones have not: the run may have been created, or made PENDING again, after D1 looked.
       this.#claimsDecided = arrived;
       return outcome;
     });
   }
 
+  /** Runs the attempt after the one before it has ended, however that ended. */
   async #inTurn(attempt: () => Promise<CommitOutcome>): Promise<CommitOutcome> {
     const before = this.#last;
     const { promise: done, resolve: finish } = Promise.withResolvers<void>();
     this.#last = before.then(() => done);
     try {
-      await waitFor(before);
+      await unlessLate(before, WAIT_MS_MAX, stalling);
       return await attempt();
     } finally {
       finish();
@@ -108,16 +128,6 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   }
 }
 
-async function waitFor(before: Promise<void>): Promise<void> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(
-      new ServiceError("OVERLOADED", `Waited ${WAIT_MS_MAX} ms for earlier commits of the run`),
-    );
-  }, WAIT_MS_MAX);
-  try {
-    await Promise.race([before, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function stalling(): ServiceError {
+  return new ServiceError("OVERLOADED", `Waited ${WAIT_MS_MAX} ms for earlier commits of the run`);
 }

@@ -1,29 +1,42 @@
 /**
- * How a run's events come from its coordinator over a WebSocket: what its two ends have agreed on. The other end is always a Worker of
- * this service, which passes the events on.
+ * How a run's events come from its coordinator over a WebSocket: what the two ends have agreed on.
+ * The other end is always a Worker of this service, which passes the events on to the reader.
  */
 
-/** The close code of a connection that was too slow, or has carried enough: connect again, from the last sequence. */
+/**
+ * The close code of a connection that was too slow, or has carried enough. Connect again, from the
+ * last sequence.
+ */
 export const RECONNECT = 4000;
-/** Said by the Worker when it has passed on all that it was sent: nothing waits for its reader any more. */
+/**
+ * The Worker says this when it has passed on everything that it was sent: nothing waits for its
+ * reader.
+ */
 export const PASSED_ON = "passed-on";
-/** It says so whenever nothing waits and at least so many UTF-16 units have come since it said so last. */
-export const PASSED_ON_UNITS = 16 * 1_024;
+/**
+ * It says so whenever nothing waits and at least so many UTF-16 units have come since it said so last. Of fewer the coordinator never
+ * learns, so it may wait for the word only where it has sent as many.
+ */
+export const PASSED_ON_UNITS = 8 * 1_024;
 /** Said by the coordinator now and then: D1 has been asked, and all that there was has been sent. */
 export const ALIVE = "alive";
+/** Where a watch begins. */
 export interface Watch {
   /** Events with a higher sequence are sent. */
   readonly after: number;
 }
 
-/** The request that opens a watch. Its answer has status 101 and a WebSocket, on which each message is the JSON of one event. */
+/**
+ * The request that opens a watch. The answer has status 101 and a WebSocket, on which each message
+ * is the JSON of one event, besides {@link ALIVE}.
+ */
 export function watchRequest({ after }: Watch): Request {
   const url = new URL("https://coordinator/events");
   url.searchParams.set("after", String(after));
   return new Request(url, { headers: { Upgrade: "websocket" } });
 }
 
-/** Null for a request that is none of {@link watchRequest}'s. */
+/** The watch that a request opens; null for any other request. */
 export function watchOf(request: Request): Watch | null {
   const { searchParams } = new URL(request.url);
   const after = Number(searchParams.get("after") ?? Number.NaN);

@@ -1,36 +1,41 @@
 /**
- * Those who watch a run: hibernating WebSockets, each with the sequence that it was sent last. Each is sent every event of the run after
- * the sequence at which it began, once and in order, until its connection ends; who connects again goes on after the last one it got. What
- * is sent is what D1 says: whoever tells of an event only makes us look.
+ * The readers that watch a run: hibernating WebSockets, each with the sequence that was last sent
+ * on it. Each reader is sent every event of the run after the sequence at which it began, once and
+ * in order, until its connection ends. A reader that connects again goes on after the last event it
+ * got. What is sent always comes from D1: being told of an event only makes the coordinator look.
  */
 import * as z from "zod";
-import { toOutboxRecord } from "../model/index.ts";
+import { messageOf, toOutboxRecord } from "../model/index.ts";
 import type { D1Store } from "../store/index.ts";
-import { ALIVE, PASSED_ON, RECONNECT, watchOf } from "./watch-protocol.ts";
+import { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT, watchOf } from "./watch-protocol.ts";
 
 /** Events read at a time. An event may have 1.9 MB, and an object has 128 MB. */
 const PAGE = 16;
 /**
  * UTF-16 units that wait for the readers of all connections together, as far as the coordinator knows. An object has 128 MB, and each
- * unit may take three bytes.
+ * unit may take three bytes. More than an event and what SOCKETS_MAX connections may have passed on without a word: so where there is no
+ * room, somebody owes a word.
  */
 const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
-/** The same of one connection, but for an event that is larger by itself. */
+/** The same for one connection. A single event may be larger. */
 const CONNECTION_UNITS_MAX = 256 * 1_024;
-/** When room is short, a reader that has read nothing for this time is closed, in milliseconds. */
+/** When room is short, a reader that has read nothing for this time is closed. Milliseconds. */
 const SLOW_MS = 2_000;
 const SOCKETS_MAX = 1_000;
-/** How soon an event is found that nobody told of. */
+/** How soon an event is found of which nobody told. */
 const LOOK_EVERY_MS = 30_000;
-/** Pauses before D1 is asked again after it failed. Then the alarm is left to find what there is. */
+/**
+ * Pauses before D1 is asked again after a failure. After the last, the alarm will find what there
+ * is.
+ */
 const RETRY_MS = [250, 1_000, 4_000];
 
 /** What a socket remembers, also while the object hibernates. */
 const attachment = z.object({
   after: z.int(),
-  /** Units that were sent since the other end said that it has passed on everything. */
+  /** Units that were sent since the other end last said that it has passed on everything. */
   waiting: z.int(),
-  /** When something was sent first since then. */
+  /** When so much had been sent that the other end will say so again. */
   since: z.number(),
 });
 type Attachment = z.infer<typeof attachment>;
@@ -43,10 +48,12 @@ interface Watcher {
 export class Watchers {
   readonly #ctx: DurableObjectState;
   readonly #store: D1Store;
-  /** Ends when all has been sent that was there when it was last asked for; null while nobody asks. */
+  /**
+   * Ends when everything is sent that existed when it was last asked for; null while nobody asks.
+   */
   #sending: Promise<boolean> | null = null;
   #askedAgain = false;
-  /** Too much waits for readers to send more. */
+  /** Too much waits for readers: nothing more is sent. */
   #crowded = false;
 
   constructor(ctx: DurableObjectState, store: D1Store) {
@@ -59,18 +66,19 @@ export class Watchers {
     const watch = watchOf(request);
     if (watch === null) return new Response("A watch begins with watchRequest", { status: 400 });
     if (this.#ctx.getWebSockets().length >= SOCKETS_MAX) {
-      return new Response("Too many watch this run", { status: 503 });
+      return new Response("Too many readers watch this run", { status: 503 });
     }
     const { 0: theirs, 1: socket } = new WebSocketPair();
     this.#ctx.acceptWebSocket(socket);
     remember(socket, { after: watch.after, waiting: 0, since: 0 });
-    // Touching the storage also ends an object that another has superseded: it would not hear of commits.
+    // Touching the storage also ends an object that another has superseded: it would not hear of
+    // commits.
     if ((await this.#ctx.storage.getAlarm()) === null) await this.#setAlarm();
     this.tell();
     return new Response(null, { status: 101, webSocket: theirs });
   }
 
-  /** What a connection says. Whatever it is not to say ends it. */
+  /** What a connection says. Anything but the one word that it may say ends it. */
   hear(socket: WebSocket, message: string | ArrayBuffer): void {
     const parsed = attachment.safeParse(socket.deserializeAttachment());
     if (message !== PASSED_ON || !parsed.success)
@@ -79,12 +87,17 @@ export class Watchers {
     this.tell();
   }
 
-  /** There may be something to send. Keeps nobody waiting, and costs nothing when nobody watches. */
+  /**
+   * There may be something to send. Keeps nobody waiting, and costs nothing when nobody watches.
+   */
   tell(): void {
     if (this.#watchers().length > 0) this.#ctx.waitUntil(this.#send());
   }
 
-  /** What the alarm does: looks, says that it has, and is set again; unless nobody watches. */
+  /**
+   * What the alarm does: looks, says that it has looked, and sets the next alarm. Without readers
+   * it does nothing.
+   */
   async lookAgain(): Promise<void> {
     if (this.#watchers().length === 0) return;
     await this.#setAlarm();
@@ -96,7 +109,10 @@ export class Watchers {
     await this.#ctx.storage.setAlarm(Date.now() + LOOK_EVERY_MS);
   }
 
-  /** Sends all that there is. One at a time; asked for meanwhile, it looks once more. False when D1 did not answer. */
+  /**
+   * Sends everything there is. One pass at a time: if it is asked for meanwhile, the pass looks
+   * once more. False when D1 did not answer.
+   */
   async #send(): Promise<boolean> {
     if (this.#sending === null) this.#sending = this.#sendUntilQuiet();
     else this.#askedAgain = true;
@@ -107,7 +123,7 @@ export class Watchers {
     try {
       for (let failures = 0; ;) {
         this.#askedAgain = false;
-        const failure = await this.#sendAll().then(() => null, describe);
+        const failure = await this.#sendAll().then(() => null, messageOf);
         if (failure === null && !this.#askedAgain) {
           if (!(await this.#madeRoom())) return true;
           continue;
@@ -120,14 +136,16 @@ export class Watchers {
         await scheduler.wait(pauseMs);
       }
     } finally {
-      // In the same turn as the last look at what was asked for: whoever asks from here on begins anew.
+      // In the same turn as the last look at whether it was asked again: a later request begins a
+      // new pass.
       this.#sending = null;
     }
   }
 
   /**
-   * Sends page by page, until each connection is full or has all events. The reader that is furthest along goes first, so that one
-   * reader's long history does not delay the others. A reader that waits for a later sequence does not count as ahead.
+   * Sends page by page, until each connection is full or has all events. The reader that is
+   * furthest along goes first, so that one reader's long history does not delay the others. A
+   * reader that waits for a sequence yet to come is not ahead.
    */
   async #sendAll(): Promise<void> {
     this.#crowded = false;
@@ -143,32 +161,36 @@ export class Watchers {
     }
   }
 
-  /** Those to whom more can be sent now: nothing much waits for them, and there is room. */
+  /** Readers to which more can be sent now: little waits for them, and there is room. */
   #ready(): Watcher[] {
     if (this.#crowded) return [];
     return this.#watchers().filter(({ state }) => state.waiting < CONNECTION_UNITS_MAX);
   }
 
   /**
-   * Whether there is room again where there was none: the slowest readers go, and come back from where they were. Waits until one is
-   * slow, as long as none has passed on what it has.
+   * Whether there is room again where there was none. The slowest readers are closed and come back
+   * from where they were. While none has passed on what it has, this waits until one counts as
+   * slow.
    */
   async #madeRoom(): Promise<boolean> {
     if (!this.#crowded) return false;
     const now = Date.now();
     const slowest = this.#watchers()
-      .filter(({ state }) => state.waiting > 0)
+      .filter(({ state }) => owesWord(state.waiting))
       .toSorted((a, b) => a.state.since - b.state.since);
     const slow = slowest.filter(({ state }) => now - state.since >= SLOW_MS);
     for (const { socket } of slow) socket.close(RECONNECT, "too slow");
     const [first] = slowest;
-    // What waits for those that are closing is about to go: their end makes it look again.
+    // What waits for the closing connections is about to go. Their end makes it look again.
     if (first === undefined) return false;
     if (slow.length === 0) await scheduler.wait(first.state.since + SLOW_MS - now);
     return true;
   }
 
-  /** The page after a sequence, to those who have all up to it. Answers how many events it has, and the run's last sequence. */
+  /**
+   * Sends the page after a sequence to the readers that have everything up to it. Answers how many
+   * events the page has, and the run's last sequence.
+   */
   async #sendPage(after: number): Promise<{ length: number; tail: number }> {
     const workflowRunId = this.#run;
     const [found, tail] = await this.#store.read([
@@ -204,7 +226,7 @@ export class Watchers {
     return name;
   }
 
-  /** Units that wait for all readers, those included whose connections are closing. */
+  /** Units that wait for all readers, closing connections included. */
   #waiting(): number {
     let units = 0;
     for (const socket of this.#ctx.getWebSockets()) {
@@ -214,13 +236,13 @@ export class Watchers {
     return units;
   }
 
-  /** Those who are still there. */
+  /** The readers whose connections are open. */
   #watchers(): Watcher[] {
     return this.#ctx.getWebSockets().flatMap((socket) => {
       if (socket.readyState !== WebSocket.OPEN) return [];
       const parsed = attachment.safeParse(socket.deserializeAttachment());
       if (parsed.success) return [{ socket, state: parsed.data }];
-      // Another version of this class wrote it. Its reader knows where it was.
+      // Another version of this class wrote the attachment. The reader itself knows where it was.
       socket.close(RECONNECT, "resume");
       return [];
     });
@@ -238,9 +260,14 @@ interface Delivered {
   readonly crowded: boolean;
 }
 
+/** Whether the other end has been sent so much that it will say when it has passed on everything. */
+function owesWord(waiting: number): boolean {
+  return waiting >= PASSED_ON_UNITS;
+}
+
 /**
- * Sends what it has not had, as far as there is room. In one turn, so nothing is sent twice. Where nothing waits, an event of any size
- * is sent.
+ * Sends what it has not had, as far as there is room. In one turn, so nothing is sent twice. To a connection that owes no word an event
+ * of any size is sent: nothing would ever say that there is room for it now.
  */
 function deliver(
   { socket, state }: Watcher,
@@ -252,7 +279,7 @@ function deliver(
   let crowded = false;
   for (const { sequence, text } of messages) {
     if (sequence <= after) continue;
-    if (waiting > 0 && waiting + text.length > CONNECTION_UNITS_MAX) {
+    if (owesWord(waiting) && waiting + text.length > CONNECTION_UNITS_MAX) {
       // Nothing more until its reader has what it was sent.
       waiting = Math.max(waiting, CONNECTION_UNITS_MAX);
       break;
@@ -264,15 +291,11 @@ function deliver(
     waiting += text.length;
     sent += text.length;
   }
-  const since = state.waiting === 0 ? Date.now() : state.since;
+  const since = owesWord(state.waiting) ? state.since : Date.now();
   if (waiting !== state.waiting) remember(socket, { after, waiting, since });
   return { units: sent, crowded };
 }
 
 function remember(socket: WebSocket, state: Attachment): void {
   socket.serializeAttachment(state);
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

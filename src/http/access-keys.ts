@@ -1,17 +1,23 @@
 /**
- * The public keys that a team of Cloudflare Access signs with, kept by the isolate. What is kept is data and keys, never a promise: a
- * request must not wait for what another one has begun, since the platform ends that with the other one.
+ * The public keys with which a team of Cloudflare Access signs, kept by the isolate. It keeps data
+ * and keys, never a promise: a request must not wait for work that another request has begun, since
+ * the platform ends that work with the other request.
  */
 import { importJWK } from "jose";
 import * as z from "zod";
-import { withDeadline } from "../model/index.ts";
+import { sleep, withDeadline } from "../model/index.ts";
 import { HttpFault } from "./problem.ts";
 
-/** Keys are looked at again after so long, so that one that was taken back is not trusted for ever. */
+/**
+ * Keys are fetched again after this time, so that a key that was revoked is not trusted for ever.
+ */
 const KEPT_MS = 600_000;
-/** An unknown key is asked for at most so often: who sends made-up ones does not get us to flood the team's endpoint. */
+/**
+ * An unknown key causes a fetch at most this often. Otherwise made-up keys would flood the team's
+ * endpoint.
+ */
 const UNKNOWN_COOLDOWN_MS = 30_000;
-/** After a failure nobody asks for so long. */
+/** After a failed fetch none is made for this time. */
 const FAILED_COOLDOWN_MS = 2_000;
 const FETCH_TIMEOUT_MS = 5_000;
 const POLL_MS = 25;
@@ -26,13 +32,17 @@ const rsaKey = z.object({
   e: z.string(),
 });
 
+/** The keys of one team. */
 export class AccessKeys {
   readonly #url: string;
   readonly #fetch: Fetch;
   #keys: ReadonlyMap<string, CryptoKey> = new Map();
   #fetchedAt = -Infinity;
   #failedAt = -Infinity;
-  /** When the fetch that is under way began. Its request may have been cut off, so it is believed for a while only. */
+  /**
+   * When the fetch that is under way began. Its request may have been cut off, so it counts for a
+   * while only.
+   */
   #begunAt: number | null = null;
 
   constructor(team: string, fetchKeys: Fetch = async (url, init) => fetch(url, init)) {
@@ -42,7 +52,7 @@ export class AccessKeys {
 
   /**
    * The team's key with this id, or null if it has none.
-   * @throws KEYS_UNAVAILABLE when nobody knows.
+   * @throws KEYS_UNAVAILABLE when the keys cannot be had.
    */
   async find(kid: string, now: number): Promise<CryptoKey | null> {
     const age = now - this.#fetchedAt;
@@ -71,9 +81,7 @@ export class AccessKeys {
   /** Looks, on a timer of its own, for the end of a fetch that another request has begun. */
   async #watch(begun: number): Promise<void> {
     for (let waited = 0; waited < FETCH_TIMEOUT_MS; waited += POLL_MS) {
-      await new Promise<void>((resolve) => {
-        setTimeout(resolve, POLL_MS);
-      });
+      await sleep(POLL_MS);
       if (this.#begunAt !== begun) break;
     }
     if (this.#fetchedAt < begun) throw unavailable();
@@ -86,7 +94,7 @@ export class AccessKeys {
     const { keys } = jwks.parse(await response.json());
     const found = new Map<string, CryptoKey>();
     for (const candidate of keys) {
-      // Keys of other kinds are for others.
+      // Keys of other kinds sign other things.
       const key = rsaKey.safeParse(candidate);
       if (!key.success) continue;
       const imported = await importJWK(key.data, "RS256");

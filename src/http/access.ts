@@ -1,6 +1,6 @@
 /**
- * Cloudflare Access: what comes through it carries a JWT, in a header of its own, that says who it is. Whoever it lets in has the
- * scopes that are configured for all.
+ * Cloudflare Access: a request that comes through it has a JWT in a header of its own, which names
+ * the caller. Every caller that Access lets in has the same scopes, those of the configuration.
  */
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { type Scope, SCOPES, withImplied } from "../changes/index.ts";
@@ -10,17 +10,18 @@ import { HttpFault } from "./problem.ts";
 import { type Caller, unauthenticated } from "./tokens.ts";
 
 export const ACCESS_HEADER = "Cf-Access-Jwt-Assertion";
-/** A header of more is no assertion of theirs. */
+/** A longer header is no assertion of Access. */
 const ASSERTION_LENGTH_MAX = 16_384;
-/** Of a caller's name, as the access log shows it. */
+/** Characters of a caller's name in the access log. */
 const NAME_LENGTH_MAX = 128;
 
+/** The variables that configure Access. */
 export interface AccessEnv {
   /** As in "acme.cloudflareaccess.com". */
   readonly ACCESS_TEAM_DOMAIN?: string;
   /** The AUD tag of the Access application. */
   readonly ACCESS_AUD?: string;
-  /** Scopes of those whom Access lets in, separated by commas; absent: read. */
+  /** Scopes of every caller that Access lets in, with commas between. Absent: read. */
   readonly ACCESS_SCOPES?: string;
 }
 
@@ -31,8 +32,8 @@ export interface AccessSettings {
 }
 
 /**
- * Null where Access is not configured.
- * @throws NOT_CONFIGURED that names the variable, where it is by half.
+ * The configuration; null when there is none.
+ * @throws NOT_CONFIGURED with the variable, when only half of it is there or it is malformed.
  */
 export function accessSettings(env: AccessEnv): AccessSettings | null {
   const { ACCESS_TEAM_DOMAIN: team = "", ACCESS_AUD: audience = "" } = env;
@@ -70,7 +71,7 @@ function wrong(name: string, value: unknown, rule: string): HttpFault {
 
 const keysOfTeams = new Map<string, AccessKeys>();
 
-/** The isolate's keys of a team. */
+/** The keys of a team, one store of them for the isolate. */
 export function keysOf(team: string): AccessKeys {
   const keys = keysOfTeams.get(team) ?? new AccessKeys(team);
   keysOfTeams.set(team, keys);
@@ -78,8 +79,9 @@ export function keysOf(team: string): AccessKeys {
 }
 
 /**
- * The caller whom Access has let in.
- * @throws UNAUTHENTICATED that says what is wrong with the assertion, and never what is in it; KEYS_UNAVAILABLE.
+ * The caller that Access has let in.
+ * @throws UNAUTHENTICATED with what is wrong with the assertion, never with what is in it;
+ * KEYS_UNAVAILABLE.
  */
 export async function authenticateAccess(
   { team, audience, scopes }: AccessSettings,
@@ -106,7 +108,7 @@ export async function authenticateAccess(
     );
     return { name: await nameOf(payload), scopes };
   } catch (error) {
-    // The causes hold the claims, so they are neither told nor logged.
+    // The causes hold the claims, so they are neither answered nor logged.
     if (error instanceof errors.JOSEError) throw refused(whatIsWrong(error));
     throw error;
   }
@@ -137,7 +139,7 @@ function whatIsWrongWith(claim: string): string {
   }
 }
 
-/** A person's address, or a service token's id. */
+/** The address of a person, or the id of a service token. */
 async function nameOf({ email, common_name: serviceToken }: JWTPayload): Promise<string> {
   for (const claimed of [email, serviceToken]) {
     if (typeof claimed === "string" && claimed !== "") return `access:${await shown(claimed)}`;
@@ -145,7 +147,10 @@ async function nameOf({ email, common_name: serviceToken }: JWTPayload): Promise
   throw refused("names nobody");
 }
 
-/** One short line. Callers who differ keep different names: idempotency keys and rate limits are by name. */
+/**
+ * One short line. Different callers keep different names: idempotency keys and rate limits go by
+ * the name.
+ */
 async function shown(claimed: string): Promise<string> {
   const line = claimed.toWellFormed().replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "");
   const name = line.slice(0, NAME_LENGTH_MAX).toWellFormed();

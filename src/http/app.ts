@@ -1,5 +1,10 @@
-/** The HTTP door: everything that the service can do, for callers that have no binding. */
+/**
+ * The HTTP API as one Hono app: everything that the service can do, for callers without a binding.
+ * The middleware stands in the order in which a request meets it: access log, caller, rate limit,
+ * room in memory, route.
+ */
 import { cors } from "hono/cors";
+import { methodNotAllowed } from "hono/method-not-allowed";
 import { secureHeaders } from "hono/secure-headers";
 import { isServiceError } from "../contract/index.ts";
 import { newCommitId, withDeadline } from "../model/index.ts";
@@ -30,7 +35,10 @@ import type { AppEnv } from "./env.ts";
 import { newRouter } from "./router.ts";
 import { authorizationOf } from "./websocket.ts";
 
-/** A limiter that does not answer so soon keeps nobody waiting: the request is refused, and nothing was done. */
+/**
+ * A limiter that does not answer within this time keeps nobody waiting: the request is refused, and
+ * nothing was done.
+ */
 const LIMITER_DEADLINE_MS = 2_000;
 
 const app = newRouter();
@@ -40,7 +48,8 @@ app.use(async (context, next) => {
   context.set("requestId", newCommitId(started));
   await next();
   context.header("X-Request-Id", context.var.requestId);
-  // With the cookie of Cloudflare Access there is no Authorization to keep shared caches off.
+  // With the cookie of Cloudflare Access there is no Authorization that would keep shared caches
+  // away.
   if (!context.res.headers.has("Cache-Control")) context.header("Cache-Control", "no-store");
   const { method, path } = context.req;
   const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
@@ -50,6 +59,26 @@ app.use(async (context, next) => {
   console.log(logLine({ event: "wfe-http", requestId, method, path, status, caller, ms }));
 });
 app.use(secureHeaders());
+app.use(
+  methodNotAllowed({
+    app,
+    onMethodNotAllowed(context, methods) {
+      const { method, path } = context.req;
+      // HEAD is answered wherever GET is, and not told.
+      const Allow = methods
+        .filter((each) => each !== "HEAD")
+        .toSorted()
+        .join(", ");
+      const message = `${method} is not for ${path}; ${Allow} is`;
+      return problemResponse(context, {
+        code: "METHOD_NOT_ALLOWED",
+        message,
+        details: {},
+        headers: { Allow },
+      });
+    },
+  }),
+);
 
 app.get("/healthz", (context) => context.json({ status: "ok" }));
 app.get("/readyz", async (context) => {
@@ -64,7 +93,7 @@ app.get("/docs", secureHeaders({ contentSecurityPolicy: DOCS_POLICY }), (context
 for (const path of DOCS_FILES.map((file) => `/docs/${file}`)) {
   app.get(path, async (context) => {
     const { ASSETS } = context.env;
-    // The assets know nothing of where the app is mounted.
+    // The assets do not know under which path the app is mounted.
     const asset = new URL(path, context.req.url);
     const { headers } = context.req.raw;
     const answer = await ASSETS?.fetch(new Request(asset, { headers }));
@@ -97,7 +126,10 @@ app.use("/v1/*", async (context, next) => {
   );
   context.set("room", room);
   context.set("store", store);
-  context.set("backend", new Connection(store, { workerId: caller.name, waitUntil }));
+  context.set(
+    "backend",
+    new Connection(store, { workerId: caller.name, waitUntil, assumes: false }),
+  );
   await next();
 });
 app.use("/v1/*", decodablePath);
@@ -120,22 +152,8 @@ const api = app
 describeComponents(app);
 
 app.notFound((context) => {
-  const { method, path } = context.req;
-  const allowed = methodsOf(path);
-  if (allowed.length === 0) {
-    return problemResponse(context, {
-      code: "NO_SUCH_ROUTE",
-      message: `There is nothing at ${path}`,
-      details: {},
-    });
-  }
-  const Allow = allowed.join(", ");
-  return problemResponse(context, {
-    code: "METHOD_NOT_ALLOWED",
-    message: `${method} is not for ${path}; ${Allow} is`,
-    details: {},
-    headers: { Allow },
-  });
+  const message = `There is nothing at ${context.req.path}`;
+  return problemResponse(context, { code: "NO_SUCH_ROUTE", message, details: {} });
 });
 app.onError((error, context) => problemResponse(context, toldOf(error)));
 
@@ -149,15 +167,7 @@ function configured<T>(open: () => T): T {
   }
 }
 
-/** The methods that there are at a path. */
-function methodsOf(path: string): string[] {
-  const routes = app.routes.filter(({ method, path: pattern }) => {
-    if (method === "ALL" || pattern.includes("*")) return false;
-    return new RegExp(`^${pattern.replace(/:\w+/g, "[^/]+")}$`).test(path);
-  });
-  return [...new Set(routes.map(({ method }) => method))].toSorted();
-}
-
+/** Made with the first request for it: most isolates never need it. */
 let cached: ReturnType<typeof documentOf> | null = null;
 
 function document() {
@@ -165,6 +175,27 @@ function document() {
   return cached;
 }
 
+/**
+ * The HTTP API: everything under `/v1`, and `/healthz`, `/readyz`, `/openapi.json` and `/docs`.
+ * @example
+ * import { app, type HttpEnv } from "workflow-engine-cloudflare/http";
+ *
+ * export { RunCoordinator } from "workflow-engine-cloudflare";
+ * export default { fetch: app.fetch } satisfies ExportedHandler<HttpEnv>;
+ */
 export { app };
-/** For `hc<App>`, Hono's typed client. */
+/**
+ * The type of all routes under `/v1`, for `hc<App>`, Hono's typed client.
+ * @example
+ * import { hc } from "hono/client";
+ * import type { App } from "workflow-engine-cloudflare/http";
+ *
+ * const { runs } = hc<App>("https://engine.example", {
+ *   headers: { Authorization: `Bearer ${token}` },
+ * }).v1;
+ * const answer = await runs.$post({
+ *   json: { workflowId: "digest", workflowName: "Digest", workflowType: "digest", input: {} },
+ * });
+ * console.log(answer.status);
+ */
 export type App = typeof api;

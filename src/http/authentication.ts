@@ -15,7 +15,8 @@ interface CallersEnv extends AccessEnv {
 }
 
 /**
- * A bearer token, where there is one, says who calls; otherwise Access does, if it is configured.
+ * The caller. A bearer token, where there is one, decides; otherwise Access does, if it is
+ * configured.
  * @throws NOT_CONFIGURED where neither is; UNAUTHENTICATED; KEYS_UNAVAILABLE; FOREIGN_ORIGIN.
  */
 export async function callerOf(
@@ -63,9 +64,10 @@ function isOrigin(text: string): boolean {
 }
 
 /**
- * Access knows browsers by a cookie, which they send along whichever page has made them ask. What acts, and what opens a socket, for
- * which browsers do not ask for CORS, must therefore come from a page of ours, or of CORS_ORIGINS. No browser leaves the origin out of
- * a request to another one.
+ * Access knows a browser by a cookie, which the browser sends whichever page causes the request. So
+ * a request that acts, or that opens a socket (for which browsers do not use CORS), must come from
+ * a page of this origin or of CORS_ORIGINS. Every browser sends the origin with a request to
+ * another one.
  * @throws FOREIGN_ORIGIN
  */
 export function requireOwnOrigin(env: CallersEnv, request: Request): void {

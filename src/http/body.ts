@@ -1,14 +1,17 @@
 /** A request's body: read within its limits and in time, measured, and parsed. */
 import type { Context, MiddlewareHandler } from "hono";
 import { isServiceError } from "../contract/index.ts";
-import { JSON_DEPTH_MAX, jsonShape, parseJson } from "../model/index.ts";
+import { JSON_DEPTH_MAX, jsonShape, parseJson, unlessLate } from "../model/index.ts";
 import type { AppEnv } from "./env.ts";
 import type { Holding } from "./budget.ts";
 import { HttpFault } from "./problem.ts";
 
-/** How long a body may take. */
+/** How long a body may take to arrive. Milliseconds. */
 const BODY_MS = 30_000;
-/** A long body has a millisecond more for so many bytes that have come: a line may be slow, but not idle. */
+/**
+ * A long body gets a millisecond more for this many bytes that have arrived: a line may be slow,
+ * but not idle.
+ */
 const BYTES_PER_MS = 50;
 
 function tooLong(size: number, limit: number): HttpFault {
@@ -22,8 +25,8 @@ function mediaType(request: Request): string {
 }
 
 /**
- * Whether what comes will be UTF-8, uncompressed, as the request itself says.
- * @throws UNSUPPORTED_MEDIA_TYPE that tells what is taken.
+ * Checks that the body is said to be uncompressed UTF-8.
+ * @throws UNSUPPORTED_MEDIA_TYPE with what is taken instead.
  */
 function requireReadable(request: Request): void {
   const coding = request.headers.get("Content-Encoding")?.trim().toLowerCase() ?? "";
@@ -66,7 +69,7 @@ async function boundedBytes(request: Request, limit: number, room: Holding): Pro
   try {
     return await bytesOf(reader, bound, room);
   } catch (error) {
-    // Nobody waits for the rest, which may never come.
+    // Nothing waits for the rest, which may never come.
     reader.cancel().catch((cause: unknown) => {
       console.warn("wfe-body-not-cancelled", cause);
     });
@@ -98,12 +101,13 @@ async function bytesOf(
   }
 }
 
-/** With one of these a text takes two bytes a character, wherever it is. */
+/** A text with one of these characters takes two bytes for each of its characters. */
 const WIDE = /[\u0100-\uffff]/;
 
 /**
- * The text of these bytes, which it lets go of one by one.
- * @throws MALFORMED for what is not UTF-8; PAYLOAD_TOO_LARGE for what takes more memory than the limit, in bytes.
+ * The text of these bytes. Each piece is let go as soon as it is decoded.
+ * @throws MALFORMED for bytes that are not UTF-8; PAYLOAD_TOO_LARGE for a text that takes more
+ * memory than the limit.
  */
 function textOf(chunks: Uint8Array[], limit: number): string {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
@@ -120,24 +124,18 @@ function textOf(chunks: Uint8Array[], limit: number): string {
   }
 }
 
-/** The next piece; undefined after the last. */
+/** The next piece; undefined after the last one. */
 async function inTime(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   ms: number,
 ): Promise<Uint8Array | undefined> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const message = "The body took too long to come; nothing was done";
-    reject(new HttpFault("REQUEST_TIMEOUT", message));
-  }, ms);
-  try {
-    const { value } = await Promise.race([whole(reader.read()), late]);
-    return value;
-  } finally {
-    clearTimeout(timer);
-  }
+  const message = "The body took too long to come; nothing was done";
+  const late = () => new HttpFault("REQUEST_TIMEOUT", message);
+  const { value } = await unlessLate(whole(reader.read()), ms, late);
+  return value;
 }
 
+/** A body that breaks off is the sender's fault, not a bug. */
 async function whole<T>(read: Promise<T>): Promise<T> {
   try {
     return await read;
@@ -155,12 +153,12 @@ function decoded(decoder: TextDecoder, chunk: Uint8Array | undefined): string {
   }
 }
 
-/** Whether a request with this method may have a body. */
+/** Whether a request with this method may have a body. A body of other methods is ignored. */
 export function hasBody(method: string): boolean {
   return method !== "GET" && method !== "HEAD" && method !== "DELETE";
 }
 
-/** Reads the body once, within its limits, before anybody parses it. */
+/** Reads the body once, within its limits, before anything parses it. */
 export async function boundedBody(
   { req }: Context<AppEnv>,
   limit: number,
@@ -177,7 +175,7 @@ export async function boundedBody(
   return boundedBytes(req.raw, limit, room);
 }
 
-/** Leaves the body's value for the route, once its shape has been measured. */
+/** Measures the body's shape, and leaves its value for the route. */
 export function parseBody(
   context: Context<AppEnv>,
   chunks: Uint8Array[],
@@ -186,7 +184,7 @@ export function parseBody(
   const { req } = context;
   if (!hasBody(req.method)) return;
   const text = textOf(chunks, limits.bytes);
-  // Only a key needs it again.
+  // Only an Idempotency-Key needs the text again.
   if (req.header("Idempotency-Key") !== undefined) context.set("bodyText", text);
   if (text === "") {
     // The body has been read. A later look at the request must find no body, not a used stream.
@@ -195,11 +193,14 @@ export function parseBody(
     return;
   }
   requireShape(text, limits.values);
-  // What is read from here on is what was measured.
+  // Whatever reads the body from here on gets the value that was measured.
   req.bodyCache.json = Promise.resolve(parsed(text));
 }
 
-/** @throws INVALID_ARGUMENT for an address that is no percent-encoded UTF-8: it would be another spelling of another name. */
+/**
+ * Refuses a path or query that is not percent-encoded UTF-8: decoded, it could mean another name.
+ * @throws INVALID_ARGUMENT
+ */
 export const decodablePath: MiddlewareHandler<AppEnv> = async (context, next) => {
   const { pathname, search } = new URL(context.req.url);
   requireDecodable("path", pathname);
@@ -232,17 +233,20 @@ function parsed(text: string): unknown {
   }
 }
 
-/** A row's JSON, and the objects of a request around it. */
+/** The depth of a row's JSON, and of the objects of a request around it. */
 const DEPTH_MAX = JSON_DEPTH_MAX + 20;
 
-/** Measured before it is parsed: what recurses over it later must not run out of stack, and what it becomes not out of memory. */
+/**
+ * Measures before parsing: code that recurses over the value later must not run out of stack, nor
+ * the isolate out of memory.
+ */
 function requireShape(text: string, valuesMax: number): void {
   const { depth, values } = jsonShape(text, { depth: DEPTH_MAX, values: valuesMax });
   if (depth > DEPTH_MAX) throw tooMuch("is nested deeper than", DEPTH_MAX);
   if (values > valuesMax) throw tooMuch("has more values than", valuesMax);
 }
 
-/** @throws INVALID_ARGUMENT for a member that is a list, and longer than the maximum of its name. */
+/** @throws INVALID_ARGUMENT for a member that is a list longer than the maximum for its name. */
 export function requireShortLists(body: unknown, longest: ReadonlyMap<string, number>): void {
   if (typeof body !== "object" || body === null) return;
   for (const [field, limit] of longest) {

@@ -1,17 +1,24 @@
-/** A bound for what an isolate does at once: of a number of places, each request takes some, and gives them back. */
+/**
+ * A bound for what an isolate does at once. Of a number of places each request takes some and gives
+ * them back.
+ */
 import { HttpFault } from "./problem.ts";
 
+/** The places that one request holds. */
 export interface Holding {
-  /** Takes so many more, as {@link Budget.take}. */
+  /** Takes this many more, as {@link Budget.take}. */
   more(amount: number): Promise<void>;
-  /** May be called again, and does nothing then. */
+  /** Gives them back. A second call does nothing. */
   release(): void;
 }
 
 interface Held {
   readonly owner: string;
   amount: number;
-  /** By then its request is over, whether or not it could say so: a client that goes away may end it at any await. */
+  /**
+   * When its request is over at the latest. A client that goes away may end a request at any await,
+   * so not every request gives its places back.
+   */
   readonly until: number;
 }
 
@@ -23,14 +30,15 @@ interface Waiter {
 
 interface BudgetOptions {
   readonly size: number;
-  /** What one owner may hold: whoever dawdles leaves something to the others. */
+  /** What one owner may hold. An owner that dawdles leaves something to the others. */
   readonly share: number;
   /** How long a request waits for its turn. */
   readonly waitMs: number;
-  /** How many wait at most. */
+  /** How many requests may wait. */
   readonly waitingMax: number;
 }
 
+/** Places of an isolate, given out in the order of asking. */
 export class Budget {
   readonly #options: BudgetOptions;
   readonly #held = new Set<Held>();
@@ -41,8 +49,9 @@ export class Budget {
   }
 
   /**
-   * Waits for its turn, first come, first served.
-   * @throws OVERLOADED when it does not come soon, or when the owner has its share.
+   * Takes places, after waiting for its turn if there is need.
+   * @param heldMs how long the request may last; after that its places count as given back.
+   * @throws OVERLOADED when its turn does not come in time, or its owner has its share.
    */
   async take(owner: string, amount: number, heldMs: number): Promise<Holding> {
     const held: Held = { owner, amount: 0, until: Date.now() + heldMs };
@@ -75,7 +84,7 @@ export class Budget {
     const waiter = { held, amount, go: resolve };
     this.#waiting.push(waiter);
     const timer = setTimeout(() => {
-      // Those whose time is up have told nobody.
+      // Requests whose time is up may have gone without giving their places back.
       this.#admit();
       const place = this.#waiting.indexOf(waiter);
       if (place < 0) return;
@@ -104,7 +113,7 @@ export class Budget {
     return this.#taken(null) + amount <= this.#options.size;
   }
 
-  /** By one owner, or by all. */
+  /** What one owner holds, or with null all of them together. */
   #taken(owner: string | null): number {
     const now = Date.now();
     let taken = 0;
@@ -117,5 +126,5 @@ export class Budget {
 }
 
 function overloaded(): HttpFault {
-  return new HttpFault("OVERLOADED", "Too much is under way; nothing was done");
+  return new HttpFault("OVERLOADED", "Too many requests are under way; nothing was done");
 }

@@ -3,7 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { ACCESS_HEADER } from "./access.ts";
 import { HEADERS, PARAMETERS } from "./operation.ts";
 import { exampleOf, ANSWERED_CODES } from "./problem.ts";
-import { kindOf } from "./problem-kinds.ts";
+import { problemKind } from "./problem-kinds.ts";
 import { VERSION } from "../version.ts";
 import type { AppEnv } from "./env.ts";
 
@@ -24,15 +24,15 @@ const DOCUMENT = {
   tags: [
     { name: "runs", description: "One execution of a workflow each." },
     { name: "stages", description: "The steps of runs." },
-    { name: "jobs", description: "Stages that wait for somebody to work on them; leases." },
-    { name: "logs", description: "What runs and stages say while they work." },
+    { name: "jobs", description: "Work that waits for a worker, and its leases." },
+    { name: "logs", description: "What runs and stages report while they work." },
     { name: "artifacts", description: "What stages make, by key." },
-    { name: "annotations", description: "What is known of a run, a stage or a call; append-only." },
+    { name: "annotations", description: "Statements about a run, a stage or a call; append-only." },
     { name: "outbox", description: "Events that are to be published, in the order of commits." },
     { name: "idempotency keys", description: "For commands of your own that must happen once." },
     { name: "AI calls", description: "The ledger of calls of models, and what they cost." },
     { name: "commits", description: "Transactions: guards and changes as data." },
-    { name: "operations", description: "For those who run the service." },
+    { name: "operations", description: "To operate the service." },
   ],
 };
 
@@ -40,8 +40,8 @@ const DOCUMENT = {
 export const DOCS_FILES = ["page.css", "page.js", "swagger-ui.css", "swagger-ui-bundle.js"];
 
 /**
- * Shows the document with Swagger UI. Its addresses are relative, so that it works wherever the app is mounted. The text in it stays
- * where there is no script, or where the deployment has no assets.
+ * Shows the document with Swagger UI. Its addresses are relative, so that it works wherever the app
+ * is mounted. The text in it stays where there are no scripts, or the deployment has no assets.
  */
 export const DOCS_PAGE = `<!doctype html>
 <html lang="en">
@@ -57,7 +57,10 @@ export const DOCS_PAGE = `<!doctype html>
 </body>
 </html>`;
 
-/** What is entered in the page is a token: no script but ours runs, and nothing is sent to anybody else. Swagger UI's icons are data. */
+/**
+ * A token is typed into the page: so no script but ours runs there, and nothing is sent to anybody
+ * else. Swagger UI's icons are data.
+ */
 export const DOCS_POLICY = {
   defaultSrc: ["'none'"],
   scriptSrc: ["'self'"],
@@ -69,7 +72,7 @@ export const DOCS_POLICY = {
   frameAncestors: ["'none'"],
 };
 
-/** Registers what the operations refer to by name. */
+/** Registers the components to which operations refer by name. */
 export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<AppEnv>): void {
   registry.registerComponent("securitySchemes", "bearer", {
     type: "http",
@@ -81,7 +84,7 @@ export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<Ap
     in: "header",
     name: ACCESS_HEADER,
     description:
-      "The JWT that Cloudflare Access adds to what it lets through, where it is configured.",
+      "The JWT that Cloudflare Access adds to each request that it lets through, where it is configured.",
   });
   for (const [name, header] of Object.entries(HEADERS)) {
     registry.registerComponent("headers", name, header);
@@ -90,12 +93,12 @@ export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<Ap
     registry.registerComponent("parameters", name, parameter);
   }
   for (const code of ANSWERED_CODES) {
-    const { title: summary } = kindOf(code);
+    const { title: summary } = problemKind(code);
     registry.registerComponent("examples", code, { summary, value: exampleOf(code) });
   }
 }
 
-/** The document of all that is routed in the app. */
+/** The document of all routes of the app. */
 export function documentOf(app: OpenAPIHono<AppEnv>) {
   return app.getOpenAPI31Document(DOCUMENT);
 }

@@ -1,17 +1,19 @@
 /**
- * Entity tags and the conditions on them (RFC 9110, 8.8.3 and 13). A run and a stage have one: their version. A condition holds in the
- * commit that acts, since the version it looked at is guarded there.
+ * Entity tags and the conditions on them (RFC 9110, 8.8.3 and 13). Runs and stages have one: their
+ * version. A condition holds in the commit that acts, since the version that was looked at is
+ * guarded there.
  */
 import type { Context, MiddlewareHandler } from "hono";
 import type { WorkflowPersistence } from "../contract/index.ts";
 import type { AppEnv } from "./env.ts";
 import { HttpFault } from "./problem.ts";
 
+/** The ETag of a version. */
 export function etag(version: number): string {
   return `"v${version}"`;
 }
 
-/** Opaque tags of a condition: `*`, or a list. */
+/** The tags of a condition: `*`, or a list. */
 type Tags = "*" | readonly EntityTag[];
 interface EntityTag {
   readonly weak: boolean;
@@ -21,7 +23,10 @@ interface EntityTag {
 const HEADERS = ["If-Match", "If-None-Match"] as const;
 type ConditionHeader = (typeof HEADERS)[number];
 
-/** @throws INVALID_ARGUMENT for what is neither `*` nor a list of entity tags. */
+/**
+ * The header's tags; null without the header.
+ * @throws INVALID_ARGUMENT for a value that is neither `*` nor a list of entity tags.
+ */
 function tagsOf(context: Context, header: ConditionHeader): Tags | null {
   const value = context.req.header(header)?.trim();
   if (value === undefined) return null;
@@ -43,7 +48,10 @@ function malformed(header: ConditionHeader): never {
   throw new HttpFault("INVALID_ARGUMENT", message, { field: header });
 }
 
-/** Weak tags never match in a strong comparison, which `If-Match` asks for. */
+/**
+ * Whether the tags include the version. A weak tag never matches in a strong comparison, which
+ * `If-Match` asks for.
+ */
 function includes(tags: Tags, version: number, comparison: "strong" | "weak"): boolean {
   if (tags === "*") return true;
   return tags.some(
@@ -54,23 +62,29 @@ function includes(tags: Tags, version: number, comparison: "strong" | "weak"): b
 interface Resource {
   readonly entity: "WorkflowRun" | "WorkflowStage";
   readonly id: string;
-  /** Whether it is updated: then one expected version is the update's own to hold. */
+  /**
+   * Whether the request updates the resource: then the update itself checks a single expected
+   * version.
+   */
   readonly updates: boolean;
 }
 
 /** A request that changes a run or a stage. */
 interface Conditional<T> extends Resource {
   readonly read: (tx: WorkflowPersistence) => Promise<{ readonly version: number } | null>;
-  /** `expectedVersion`: of an update, which holds it itself. */
+  /** `expectedVersion`: for an update, which checks it itself. */
   readonly act: (tx: WorkflowPersistence, expected: { expectedVersion?: number }) => Promise<T>;
-  /** What `act` does about a resource that is not there: it tells that it is not found, or succeeds all the same. */
+  /**
+   * What `act` does when there is no such resource: it answers NOT_FOUND, or succeeds all the same.
+   */
   readonly absent: "tells" | "succeeds";
 }
 
 /**
- * Acts if the request's conditions hold. One version in `If-Match` of an update takes no look beforehand; any other condition is
- * looked at in the transaction that acts, so that it holds when its commit lands.
- * @throws STALE_VERSION when a condition does not hold: nothing was written.
+ * Acts if the request's conditions hold. A single version in `If-Match` of an update needs no look
+ * beforehand. Any other condition is checked in the transaction that acts, so that it holds when
+ * its commit lands.
+ * @throws STALE_VERSION when a condition does not hold. Nothing was written then.
  */
 export async function whenConditionsHold<T>(
   context: Context<AppEnv>,
@@ -120,12 +134,15 @@ function stale({ entity, id }: Resource, header: ConditionHeader, stored: number
   });
 }
 
-/** Before a route whose resource has no ETag: a condition that nobody looks at must not be taken for one that holds. */
+/**
+ * Stands before routes whose resource has no ETag. A condition that nobody checks must not look
+ * like one that holds.
+ */
 export const refuseConditions: MiddlewareHandler<AppEnv> = async (context, next) => {
   const { method } = context.req;
   const reads = method === "GET" || method === "HEAD";
   for (const header of HEADERS) {
-    // What is read without an ETag is always sent whole, which is what If-None-Match allows.
+    // A resource without an ETag is always sent whole, which If-None-Match allows.
     if (reads && header === "If-None-Match") continue;
     if (context.req.header(header) === undefined) continue;
     const message = `${header}: what this request is about has no ETag`;
@@ -134,7 +151,10 @@ export const refuseConditions: MiddlewareHandler<AppEnv> = async (context, next)
   return next();
 };
 
-/** After a route that reads something with an ETag: 304 for who has it already, 412 where it is not the one that was meant. */
+/**
+ * Stands after routes that read a resource with an ETag: 304 if the caller has it, 412 if it is not
+ * the one that was meant.
+ */
 export const answerConditions: MiddlewareHandler<AppEnv> = async (context, next) => {
   const match = tagsOf(context, "If-Match");
   const noneMatch = tagsOf(context, "If-None-Match");

@@ -1,33 +1,40 @@
 /**
- * A run's events on a WebSocket. This Worker stands between its reader and the run's coordinator: what a reader says never gets there, and
- * commits of the run do not wait for it.
+ * A run's events on a WebSocket. This Worker stands between the reader and the run's coordinator:
+ * what a reader says never gets to the coordinator, and commits of the run do not wait for readers.
  */
 import { RECONNECT } from "../worker/index.ts";
 import { eventsOf, type Opener } from "./event-stream.ts";
 
-/** What a connection carries: so many events, so many UTF-16 units or a single larger event. Then its reader connects again. */
+/**
+ * A connection carries this many events, or UNITS_MAX UTF-16 units, or one larger event. Then its
+ * reader connects again.
+ */
 const EVENTS_MAX = 1_000;
 const UNITS_MAX = 1_024 * 1_024;
 /**
- * The same of all connections of this isolate together. The platform does not tell how much has arrived, so all that was sent counts until
- * the connection has ended.
+ * The same for all connections of this isolate together. The platform does not tell how much has
+ * arrived, so everything that was sent counts until its connection has ended.
  */
 const ALL_UNITS_MAX = 16 * 1_024 * 1_024;
-/** How long a reader may take to close its end. Then everything that waits for it is dropped. */
+/** How long a reader may take to close its end. Then all that waits for it is dropped. */
 const CLOSING_MS = 10_000;
 
 let allUnits = 0;
 
+/** Where the events come from, and what is done about a reader that misbehaves. */
 export interface EventSocketOptions {
   readonly open: Opener;
   readonly after: number;
-  /** Told when a reader says anything but "ping". */
+  /** Called when a reader says anything but "ping". */
   readonly misused: () => void;
-  /** Ends this invocation, with all that waits in it: the only way to drop what was sent and is not read. */
+  /**
+   * Ends this invocation with all that waits in it. Nothing else drops what was sent and is not
+   * read.
+   */
   readonly abort: () => void;
 }
 
-/** The end of a WebSocket for the reader. `finished` ends when the connection has ended. */
+/** The reader's end of a WebSocket. `finished` resolves when the connection has ended. */
 export function eventSocket(options: EventSocketOptions): {
   readonly reader: WebSocket;
   readonly finished: Promise<void>;
@@ -45,7 +52,7 @@ async function send(
   let pings = 0;
   socket.addEventListener("message", ({ data }) => {
     if (stopping.signal.aborted) {
-      // It goes on talking after its end: nobody is to handle that.
+      // The reader goes on talking after its end.
       abort();
       return;
     }

@@ -1,15 +1,20 @@
 /**
- * A run's events as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). The coordinator's WebSocket may close at any
- * time: it is reset, deployed, or has carried as much as it carries. Then the stream connects again after the last event that it
- * has passed on, and its reader notices nothing. What waits for a slow reader is no more than one connection carries.
+ * A run's events as server-sent events
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html). The coordinator's WebSocket may
+ * close at any time: when the coordinator is reset or deployed, or the socket has carried as much
+ * as one may. Then the stream connects again after the last event that it passed on, and its reader
+ * notices nothing. No more waits for a slow reader than one connection carries.
  */
 import * as z from "zod";
 import { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT } from "../worker/index.ts";
 
-/** Opens a WebSocket on which the events after a sequence come. */
+/** Opens a WebSocket on which the events after a sequence arrive. */
 export type Opener = (after: number) => Promise<WebSocket>;
 
-/** The first connection is opened at once, so that a coordinator that is away can be told as that. */
+/**
+ * Opens the first connection at once, so that a coordinator that is away can be answered as a
+ * problem.
+ */
 export async function opened(open: Opener, begin: number): Promise<Opener> {
   let first: WebSocket | null = await open(begin);
   return async (after) => {
@@ -19,14 +24,18 @@ export async function opened(open: Opener, begin: number): Promise<Opener> {
   };
 }
 
-/** How soon an EventSource connects again when the stream has ended. Milliseconds. */
+/** How soon an EventSource connects again after the stream has ended. Milliseconds. */
 const RETRY_MS = 1_000;
+/** A reader gets a comment when no event has come for this time. */
 const KEEP_ALIVE_MS = 15_000;
-/** A coordinator says every 30 s that it is alive; its alarm may be late by a minute. */
+/** A coordinator says every 30 s that it is alive. Its alarm may be late by a minute. */
 const SILENCE_MAX_MS = 100_000;
-/** Each is a Worker invocation, of the 32 that a request may cause. Then the stream ends, and its reader connects again. */
+/**
+ * Each connection is a Worker invocation, of the 32 that a request may cause. After this many the
+ * stream ends, and its reader connects again.
+ */
 const CONNECTIONS_MAX = 20;
-/** Connections in a row that brought nothing. */
+/** Connections in a row that brought nothing, before the stream ends. */
 const FAILURES_MAX = 5;
 const PAUSE_MS = 100;
 
@@ -60,21 +69,24 @@ async function* framesOf(
 ): AsyncGenerator<string, void, void> {
   yield `retry: ${RETRY_MS}\n\n`;
   for await (const event of eventsOf(open, begin, stopping)) {
-    // A keep-alive is also what notices that the reader has gone: nothing can be written to it any more.
+    // A keep-alive is also how it is noticed that the reader has gone: nothing can be written to it
+    // any more.
     if (event === null) yield ": keep-alive\n\n";
     else yield `id: ${event.sequence}\ndata: ${event.text}\n\n`;
   }
 }
 
+/** An event, as it came from the coordinator. */
 interface WatchedEvent {
   readonly sequence: number;
-  /** Its JSON. */
+  /** The event's JSON. */
   readonly text: string;
 }
 
 /**
- * The run's events after a sequence, each once and in order, and null now and then while none comes. It ends when the coordinator stays
- * away, or after as many connections as a request may open; whoever reads it goes on from the last event.
+ * The run's events after a sequence, each once and in order; null now and then while none comes.
+ * Ends when the coordinator stays away, or after as many connections as a request may open. The
+ * reader goes on from the last event.
  */
 export async function* eventsOf(
   open: Opener,
@@ -104,20 +116,26 @@ export async function* eventsOf(
 const HELD_UNITS_MAX = 16 * 1_024 * 1_024;
 const feeds = new Set<Feed>();
 
-/** What comes over one WebSocket, in order. What its reader does not take can be dropped: it is where it was, and is sent again. */
+/**
+ * The messages of one WebSocket, in order. Those that the reader has not taken can be dropped: the
+ * reader is where it was, and they are sent again.
+ */
 class Feed {
-  /** The code with which it was closed; null while it is open. */
+  /** The code with which the socket was closed; null while it is open. */
   code: number | null = null;
   readonly #socket: WebSocket | null;
   #messages: string[] = [];
   /** UTF-16 units of the messages that wait here. */
   held = 0;
-  /** Units that came since the coordinator was told that all has been passed on. */
+  /** Units that came since the coordinator was last told that everything is passed on. */
   #untold = 0;
-  /** True: a message has come, or it was closed. False: none has for a while. */
+  /**
+   * Resolves to true when a message has come or the socket was closed; to false when nothing has
+   * come for a while.
+   */
   #changed = Promise.withResolvers<boolean>();
 
-  /** One that could not be opened is closed from the beginning; the log says why. */
+  /** A socket that could not be opened counts as closed from the beginning. The log says why. */
   static async open(open: Opener, after: number, stopping: AbortSignal): Promise<Feed> {
     try {
       return new Feed(await open(after), stopping);
@@ -148,7 +166,8 @@ class Feed {
 
   #end(code: number): void {
     this.code ??= code;
-    // Too slow: what waits is given up, and asked for again when its reader comes to it.
+    // The reader was too slow. What waits is given up, and asked for again when the reader gets to
+    // it.
     if (code === RECONNECT) this.#forget();
     this.#changed.resolve(true);
   }
@@ -158,7 +177,10 @@ class Feed {
     this.held = 0;
   }
 
-  /** Gives up what waits. May be called by another request, which may not touch this one's socket: that is closed by its reader. */
+  /**
+   * Gives up what waits. Another request may call this, and must not touch this request's socket;
+   * so the reader closes it.
+   */
   drop(): void {
     feeds.delete(this);
     this.#end(RECONNECT);
@@ -170,14 +192,17 @@ class Feed {
     return message;
   }
 
-  /** The reader has had everything. */
+  /** Tells the coordinator that the reader has had everything. */
   #tellPassedOn(): void {
     if (this.#messages.length > 0 || this.#untold < PASSED_ON_UNITS) return;
     this.#untold = 0;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(PASSED_ON);
   }
 
-  /** All messages, and null when none has come for a while; until it is closed, or silent for too long. */
+  /**
+   * All messages, and null when none has come for a while. Ends when the socket is closed, or
+   * silent for too long.
+   */
   async *messages(): AsyncGenerator<string | null, void, void> {
     let heard = Date.now();
     feeds.add(this);
@@ -200,7 +225,9 @@ class Feed {
     }
   }
 
-  /** Whether anything has changed within the time after which a reader is told that the stream is alive. */
+  /**
+   * Whether anything changed within the time after which a reader is told that the stream is alive.
+   */
   async #change(): Promise<boolean> {
     const timer = setTimeout(() => this.#changed.resolve(false), KEEP_ALIVE_MS);
     try {

@@ -1,6 +1,6 @@
 /**
- * Lists: pages by key, and which fields of a row are wanted. A cursor names the last row that was seen, so that pages stay right while
- * rows arrive and go. To the caller a cursor is opaque.
+ * Lists: pages by key, and a choice of fields. A cursor names the last row that was seen, so that
+ * pages stay right while rows come and go. To the caller a cursor is opaque.
  */
 import { z } from "@hono/zod-openapi";
 import { type Store } from "../changes/index.ts";
@@ -23,10 +23,13 @@ const NO_CURSOR = "not one that this list has given";
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
 
-/** That of the longest artifact key: each of its bytes may be six as JSON, and three of these are four as base64. */
+/**
+ * The cursor of the longest artifact key: as JSON each byte of the key may become six, and as
+ * base64 three become four.
+ */
 const CURSOR_LENGTH_MAX = Math.ceil(((6 * KEY_BYTES_MAX + 2) * 4) / 3);
 
-/** Of a list by text: the row after which it goes on is in it. */
+/** A cursor of a list whose place is a text. */
 const CURSOR_EXAMPLE = "IjBtd3dxZmpldjAwMDBnb3ci";
 
 const limit = wholeText(1, LIMIT_MAX).default(LIMIT_DEFAULT).openapi({
@@ -48,7 +51,10 @@ export const order = (first: "asc" | "desc") =>
     example: first,
   });
 
-/** The names of a record's fields, separated by commas. What is not wanted is not read from the database either. */
+/**
+ * Names of a record's fields, with commas between. Columns that are not asked for are not read from
+ * the database.
+ */
 function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
   const names = Object.keys(record.shape);
   return z
@@ -71,12 +77,12 @@ function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
     });
 }
 
-/** The parameters of every list of such records. */
+/** The query parameters of every list of such records. */
 export function listQuery<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
   return z.strictObject({ limit, cursor, fields: fieldsOf(record) });
 }
 
-/** A page of a list. Each item has its id, and all other fields unless `fields` says otherwise. */
+/** The schema of a page. Each item has its id, and all other fields unless `fields` names fewer. */
 export function pageOf<Shape extends z.ZodRawShape & { id: z.ZodString }>(
   name: string,
   record: z.ZodObject<Shape>,
@@ -98,7 +104,10 @@ export function onePage<Item>(item: Item): { items: Item[]; nextCursor: null } {
   return { items: [item], nextCursor: null };
 }
 
-/** Of a table's long columns those that are not wanted: they are left out of the answer, so nobody needs to read them. */
+/**
+ * The long columns of a table that are not asked for: they are left out of the answer, so they need
+ * not be read.
+ */
 export function omitted<Name extends string>(
   longColumns: readonly Name[],
   fields: ReadonlySet<string> | undefined,
@@ -106,7 +115,7 @@ export function omitted<Name extends string>(
   return fields === undefined ? [] : longColumns.filter((name) => !fields.has(name));
 }
 
-/** The record with the fields that are wanted. */
+/** The record with the fields that are asked for. */
 export function pick<T extends { readonly id: string }>(
   record: T,
   fields: ReadonlySet<string> | undefined,
@@ -122,18 +131,17 @@ export function pick<T extends { readonly id: string }>(
 export function cursorOf(place: unknown): string | null {
   if (place === null) return null;
   const bytes = new TextEncoder().encode(JSON.stringify(place));
-  const binary = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
-  return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }
 
-/** What fills a page: so many rows, or, of a table with long text, so many bytes of it. */
+/** What fills a page: this many rows, or, of a table with long text, PAGE_BYTES_MAX of it. */
 interface Full {
   readonly rows: number;
   readonly table?: LongTextTable;
   readonly fields?: ReadonlySet<string> | undefined;
 }
 
-/** The place after a page's last row; null when the page was not full. */
+/** The place after a page's last row; null when the page was not full, and so was the last. */
 export function placeAfter<Row extends object, Place>(
   found: readonly Row[],
   { rows, table, fields }: Full,
@@ -148,11 +156,10 @@ export function placeAfter<Row extends object, Place>(
 }
 
 /** @throws INVALID_ARGUMENT for anything but a cursor of ours. */
-export function placeOf<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
+export function placeIn<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
   if (text === undefined) return null;
   try {
-    const binary = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
-    const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+    const bytes = Uint8Array.fromBase64(text, { alphabet: "base64url" });
     return schema.parse(
       JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)),
     );
@@ -163,7 +170,7 @@ export function placeOf<Place>(text: string | undefined, schema: z.ZodType<Place
   }
 }
 
-/** A page's answer: records of a row each, with the fields that are wanted. */
+/** A page as it is answered: a record for each row, with the fields that are asked for. */
 export function page<Row, Item extends { readonly id: string }>(
   rows: readonly Row[],
   toItem: (row: Row) => Item,
@@ -174,18 +181,22 @@ export function page<Row, Item extends { readonly id: string }>(
   return { items, nextCursor: cursorOf(next) };
 }
 
-/** A record that is made when the answer is written: of all rows' JSON, which is large when it is parsed, one is there at a time. */
+/**
+ * A record that is made while the answer is written. Parsed JSON is much larger than its text, and
+ * this way only one row's is there at a time.
+ */
 function whenWritten<Item>(make: () => Item): Item {
   // To JSON.stringify, which is all that an answer meets, this is the record.
   return { toJSON: make } as unknown as Item;
 }
 
-/** An ordinal, as a part of a place. */
+/** An ordinal, as part of a place. */
 export const ordinalText = z.string().regex(/^[0-9a-z]{1,64}$/);
 
 const anyKey = z.string();
 const sequenceKey = z.string().regex(/^[1-9]\d{0,14}$/);
 
+/** What every list is asked with. */
 export interface PageInput {
   readonly limit: number;
   readonly cursor?: string | undefined;
@@ -200,7 +211,7 @@ interface RowsOfRun {
   jobs: JobRow;
 }
 
-/** A page of what a run has, by its key, as it is answered. */
+/** A page of one kind of a run's rows, by key, as it is answered. */
 export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { readonly id: string }>(
   store: Store,
   of: Of,
@@ -214,14 +225,14 @@ export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { reado
       q: "page",
       of,
       workflowRunId,
-      after: placeOf(input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
+      after: placeIn(input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
       descending: input.order === "desc",
       limit: input.limit,
       omit: omitted(LONG_TEXT[of], fields),
       bytesMax: PAGE_BYTES_MAX,
     }),
   ]);
-  // Rows of the kind that was asked for.
+  // The rows are of the kind that was asked for.
   const rows = found as unknown as RowsOfRun[Of][];
   return page(
     rows,

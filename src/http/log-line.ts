@@ -1,8 +1,12 @@
-/** What callers send, as it may be logged. */
+/** Lines of the access log. They hold what callers send, so they are written with care. */
 
+/** Characters of one value. */
 const TEXT_LENGTH_MAX = 1_000;
 
-/** JSON of one line, in whatever shows it: control characters, and what some take for the end of a line, are escaped. */
+/**
+ * JSON on one line, whatever displays it: control characters, and those that some programs take for
+ * the end of a line, are escaped.
+ */
 export function logLine(values: Readonly<Record<string, string | number | null>>): string {
   const short = Object.entries(values).map(([name, value]) => [
     name,

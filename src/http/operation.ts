@@ -1,13 +1,14 @@
 /**
- * How a route tells what it answers. Of the problems it declares only those that are about its rows; what any request may meet,
- * and what comes of its method, its body and its parameters, is added here, as are the headers.
+ * How a route says what it answers. A route declares only the problems that come of its rows. What
+ * any request may meet, and what follows from the method, the body and the parameters, is added
+ * here, and so are the headers.
  */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { answerConditions, refuseConditions } from "./etag.ts";
 import { takesKey } from "./idempotency/transactional.ts";
 import { problemSchema } from "./problem.ts";
-import { kindOf, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
+import { problemKind, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
 import { hasBody, requireShortLists } from "./body.ts";
 import type { AppEnv } from "./env.ts";
 
@@ -17,21 +18,23 @@ const header = (description: string, example: string) => ({
   example,
 });
 
-/** The headers of answers, as components of the document. */
+/** Headers of answers, as components of the document. */
 export const HEADERS = {
   ETag: header("The record's version. Send it as `If-Match` with an update.", '"v3"'),
   "Idempotent-Replayed": header(
-    "`true` where an earlier request with this `Idempotency-Key` had the effect, and this is its answer.",
+    "`true` where an earlier request with this `Idempotency-Key` did the work, and this is its answer.",
     "true",
   ),
   Location: header("The path of what was created.", "/v1/runs/run-1"),
   "Retry-After": header("Seconds after which a repeat may succeed.", "1"),
-  "WWW-Authenticate": header("How to ask.", "Bearer"),
+  "WWW-Authenticate": header("How to authenticate.", "Bearer"),
   "X-Request-Id": header("Names the request in the service's log.", "0mwwqfjeva1b2c3d4e"),
 } as const;
 type HeaderName = keyof typeof HEADERS;
 
-/** The headers of requests, as components of the document. What they mean is checked where they are read. */
+/**
+ * Headers of requests, as components of the document. Their values are checked where they are read.
+ */
 export const PARAMETERS = {
   IfMatch: {
     name: "If-Match",
@@ -53,7 +56,7 @@ export const PARAMETERS = {
     name: "Idempotency-Key",
     in: "header" as const,
     description:
-      "Of the caller's making, up to about 2,000 bytes. The request has its effect once for 30 days, however often it is sent.",
+      "Made by the caller, up to about 2,000 bytes. The request has its effect once for 30 days, however often it is sent.",
     schema: { type: "string" as const },
     example: "order-1",
   },
@@ -69,7 +72,7 @@ interface Answer {
   readonly content?: Readonly<Record<string, { readonly schema: z.ZodType; example?: unknown }>>;
 }
 
-/** A body as JSON, with an example that the compiler has checked. */
+/** A body as JSON. The compiler checks the example. */
 export function jsonBody<Schema extends z.ZodType>(
   schema: Schema,
   example: NoInfer<z.input<Schema>>,
@@ -84,7 +87,7 @@ interface Success<Schema extends z.ZodType> {
   readonly headers?: readonly HeaderName[];
 }
 
-/** The success that a route answers. */
+/** The success that a route answers, with an example that the compiler checks. */
 export function answers<Status extends 200 | 201 | 202, Schema extends z.ZodType>(
   success: Readonly<Record<Status, Success<Schema>>>,
 ): {
@@ -99,7 +102,7 @@ export function answers(success: Readonly<Record<number, Success<z.ZodType>>>): 
   return Object.fromEntries(told);
 }
 
-/** Nothing to tell but that it is done. */
+/** An answer without a body. */
 export function done(description: string) {
   return { 204: { description } } as const;
 }
@@ -118,13 +121,13 @@ const ALWAYS = [
   "KEYS_UNAVAILABLE",
 ] as const satisfies readonly ProblemCode[];
 
-/** Problems that an operation declares: they come of what it does to its rows. */
+/** Problems that an operation declares, because they come of what it does to its rows. */
 export type DeclaredProblem =
   | "NOT_FOUND"
   | "ALREADY_EXISTS"
   | "LEASE_LOST"
   | "GUARD_FAILED"
-  /** Also says that the operation honours `If-Match` and `If-None-Match`. */
+  /** It also says that the operation honours `If-Match` and `If-None-Match`. */
   | "STALE_VERSION";
 
 type Declared<Path extends string> = Omit<RouteConfig, "path" | "responses" | "parameters"> & {
@@ -135,7 +138,7 @@ type Declared<Path extends string> = Omit<RouteConfig, "path" | "responses" | "p
   readonly problems?: readonly DeclaredProblem[];
 };
 
-/** What the types of handlers and clients know of problems: each may come. */
+/** What the types of handlers and clients know of problems: any of them may come. */
 type ProblemAnswers = {
   readonly [Status in ProblemStatus]: {
     readonly description: string;
@@ -145,13 +148,26 @@ type ProblemAnswers = {
 
 const NO_PARAMETERS = z.strictObject({});
 
-/** A route, with all that it may answer. */
+/**
+ * A route with everything that it may answer.
+ * @example
+ * const getRun = operation({
+ *   method: "get",
+ *   path: "/runs/{runId}",
+ *   operationId: "getRun",
+ *   summary: "Read a run",
+ *   ...secured("run"),
+ *   request: { params: runKey },
+ *   responses: answers({ 200: { description: "The run.", schema: runRecord, example: RUN } }),
+ *   problems: ["NOT_FOUND"],
+ * });
+ */
 export function operation<Path extends string, const Route extends Declared<Path>>(
   declared: Route,
 ): ReturnType<typeof createRoute<Path, Route>> & { readonly responses: ProblemAnswers };
 export function operation<Path extends string>(declared: Declared<Path>): unknown {
   const { problems = [], responses, ...rest } = declared;
-  // An operation without parameters in the query takes none.
+  // An operation that declares no query parameters takes none.
   const route = { ...rest, request: { query: NO_PARAMETERS, ...rest.request } };
   const content = route.request?.body?.content["application/json"];
   const schema = content !== undefined && "schema" in content ? content.schema : undefined;
@@ -205,7 +221,10 @@ function hasETag(responses: Readonly<Record<number, Answer>>): boolean {
   return Object.values(responses).some(({ headers }) => headers?.["ETag"] !== undefined);
 }
 
-/** A body's lists are measured before their members are looked at: each that is wrong costs more than its text. */
+/**
+ * Measures the lists of a body before their members are checked: each wrong member costs more than
+ * its text.
+ */
 function shortLists(schema: z.ZodType): MiddlewareHandler<AppEnv> {
   const longest = new Map<string, number>();
   for (const [name, member] of Object.entries(schema instanceof z.ZodObject ? schema.shape : {})) {
@@ -231,22 +250,22 @@ function withHeaders(responses: Readonly<Record<number, Answer>>, added: Headers
 }
 
 function problemAnswers(codes: ReadonlySet<ProblemCode>) {
-  const statuses = [...new Set([...codes].map((code) => kindOf(code).status))];
+  const statuses = [...new Set([...codes].map((code) => problemKind(code).status))];
   const told = statuses.map((status) => {
-    const own = [...codes].filter((code) => kindOf(code).status === status);
+    const own = [...codes].filter((code) => problemKind(code).status === status);
     return [status, problemAnswer(own)];
   });
   return Object.fromEntries(told);
 }
 
-/** One status, with an example of every code that it may stand for. */
+/** One status, with an example of each code that it may stand for. */
 function problemAnswer(codes: readonly ProblemCode[]) {
   const headers: HeaderName[] = ["X-Request-Id"];
   if (codes.includes("UNAUTHENTICATED")) headers.push("WWW-Authenticate");
-  if (codes.some((code) => kindOf(code).retryAfter !== undefined)) headers.push("Retry-After");
+  if (codes.some((code) => problemKind(code).retryAfter !== undefined)) headers.push("Retry-After");
   const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]);
   return {
-    description: codes.map((code) => `\`${code}\`: ${kindOf(code).when}`).join("\n\n"),
+    description: codes.map((code) => `\`${code}\`: ${problemKind(code).when}`).join("\n\n"),
     headers: references(headers),
     content: {
       "application/problem+json": { schema: problemSchema, examples: Object.fromEntries(examples) },

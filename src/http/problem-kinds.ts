@@ -1,14 +1,22 @@
-/** Every problem that the door may answer, told once: what answers it and what documents it read it here. */
+/**
+ * Every problem that the API may answer, told once: the answers and the document both come from
+ * here.
+ */
 import type { ErrorCode, HttpCode } from "../contract/index.ts";
 
+/**
+ * The code of a problem: the contract's codes and those of HTTP alone.
+ * @example
+ * const worthRetrying: ProblemCode[] = ["OVERLOADED", "UNAVAILABLE", "RATE_LIMITED"];
+ */
 export type ProblemCode = ErrorCode | HttpCode;
 
 interface ProblemKind {
   readonly status: number;
   readonly title: string;
-  /** When it is answered, and what that means. */
+  /** When it is answered, and what that means for the caller. */
   readonly when: string;
-  /** Seconds after which a repeat may succeed. */
+  /** Seconds after which a repeat may succeed. Absent: a repeat does not help. */
   readonly retryAfter?: number;
   readonly example: {
     readonly detail: string;
@@ -56,7 +64,7 @@ export const PROBLEM_KINDS = {
   LEASE_LOST: {
     status: 409,
     title: "A later attempt owns the job",
-    when: "A later attempt owns the job: its work is safe from this one. Nothing was written.",
+    when: "A later attempt owns the job; this one cannot change it. Nothing was written.",
     example: {
       detail: "complete: attempt 1 of job run-1/0mwwqfjev0000gow is over, attempt 2 owns it",
       details: { id: "run-1/0mwwqfjev0000gow", attempt: 1, actual: 2 },
@@ -91,7 +99,7 @@ export const PROBLEM_KINDS = {
   UNAVAILABLE: {
     status: 503,
     title: "The outcome is unknown",
-    when: "Nobody knows whether it was written. A repeat converges.",
+    when: "It may or may not have been written. A repeat converges.",
     retryAfter: 1,
     example: {
       detail: "The outcome is unknown: it may or may not have been written. A repeat converges",
@@ -125,7 +133,7 @@ export const PROBLEM_KINDS = {
   METHOD_NOT_ALLOWED: {
     status: 405,
     title: "Not with this method",
-    when: "No operation of this path has this method; the header `Allow` names those that there are.",
+    when: "No operation of this path has this method; the header `Allow` names the methods that it has.",
     example: { detail: "DELETE is not for /v1/runs/run-1; GET, PATCH is", details: {} },
   },
   MALFORMED: {
@@ -178,29 +186,31 @@ export const PROBLEM_KINDS = {
     title: "Not from another origin",
     when: "Cloudflare Access knows the browser, but a page of another origin sends the request. Nothing was done.",
     example: {
-      detail:
-        "Requests of https://example.org are not taken from who signs in with Cloudflare Access",
-      details: {},
+      detail: "Pages of another origin may not do this",
+      details: { field: "Origin" },
     },
   },
   REQUEST_TIMEOUT: {
     status: 408,
     title: "The body took too long",
     when: "The body took too long to come. Nothing was done.",
-    example: { detail: "The body has not come within 30000 ms", details: { limit: 30_000 } },
+    example: { detail: "The body took too long to come; nothing was done", details: {} },
   },
   KEYS_UNAVAILABLE: {
     status: 503,
     title: "The caller could not be checked; nothing was done",
-    when: "The keys of Cloudflare Access cannot be had, so nobody knows who asks. Nothing was done.",
+    when: "The keys of Cloudflare Access could not be fetched, so the caller could not be checked. Nothing was done.",
     retryAfter: 2,
-    example: { detail: "The keys of Cloudflare Access cannot be fetched", details: {} },
+    example: {
+      detail: "The keys of Cloudflare Access could not be fetched; nothing was done",
+      details: {},
+    },
   },
 } as const satisfies Readonly<Record<ProblemCode, ProblemKind>>;
 
 /**
- * Codes that no operation answers: two answer what is no operation, and CONFLICT is the client's, whose transactions give up at
- * last.
+ * Codes that no operation answers. Two are about requests to no operation; CONFLICT is the
+ * client's, when its transactions give up.
  */
 export const BESIDE_OPERATIONS = [
   "NO_SUCH_ROUTE",
@@ -211,6 +221,6 @@ export const BESIDE_OPERATIONS = [
 export type ProblemStatus = (typeof PROBLEM_KINDS)[ProblemCode]["status"];
 
 /** The same, where it does not matter which code it is. */
-export function kindOf(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
+export function problemKind(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
   return PROBLEM_KINDS[code];
 }

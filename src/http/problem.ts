@@ -1,4 +1,7 @@
-/** Faults as problem details (RFC 9457): what went wrong, with our code, the field and the limit; never how it looks inside. */
+/**
+ * Faults as problem details (RFC 9457): what went wrong, with our code, the field and the limit.
+ * Never how things look inside.
+ */
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
@@ -10,13 +13,13 @@ import {
   isServiceError,
   ServiceError,
 } from "../contract/index.ts";
-import { BESIDE_OPERATIONS, kindOf, type ProblemCode } from "./problem-kinds.ts";
+import { BESIDE_OPERATIONS, problemKind, type ProblemCode } from "./problem-kinds.ts";
 
 export type { ProblemCode };
 type Details = Record<string, string | number | boolean | null>;
 
 const PROBLEM_CODES: readonly ProblemCode[] = [...ERROR_CODES, ...HTTP_CODES];
-/** Those that operations answer. */
+/** The codes that operations answer. */
 export const ANSWERED_CODES = PROBLEM_CODES.filter(
   (code) => !BESIDE_OPERATIONS.some((beside) => beside === code),
 );
@@ -24,7 +27,7 @@ const REQUEST_ID_EXAMPLE = "0mwwqfjeva1b2c3d4e";
 
 /** The codes with their statuses and meanings, as the document shows them. */
 const MEANINGS = PROBLEM_CODES.map((code) => {
-  const { status, when } = kindOf(code);
+  const { status, when } = problemKind(code);
   return `- \`${code}\` (${status}): ${when}`;
 });
 
@@ -61,9 +64,18 @@ export const problemSchema = z
     examples: BESIDE_OPERATIONS.map(exampleOf),
   });
 
+/**
+ * The body of every answer that is not a success.
+ * @example
+ * const answer = await fetch("https://engine.example/v1/runs/run-1");
+ * if (!answer.ok) {
+ *   const { code, detail, requestId }: Problem = await answer.json();
+ *   console.error(code, detail, requestId);
+ * }
+ */
 export type Problem = z.infer<typeof problemSchema>;
 
-/** A fault of the door, thrown by its middleware and answered in one place. */
+/** A fault of the HTTP API itself, thrown by its middleware and answered in one place. */
 export class HttpFault extends Error {
   override readonly name = "HttpFault";
   readonly code: ProblemCode;
@@ -89,12 +101,12 @@ interface Told {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What may be told of anything that was thrown. What is not one of our faults is a bug, and only the log has its cause. */
+/** What may be told of an error. One that is not ours is a bug, and only the log has its cause. */
 export function toldOf(error: unknown): Told {
   if (error instanceof HttpFault) return error;
   if (isServiceError(error)) return toldOfService(error);
   if (isEngineError(error)) return error;
-  // Hono's own, for a body that is missing or of another type.
+  // Hono throws these for a body that is missing or of another type.
   if (error instanceof HTTPException) {
     const code = error.status === 415 ? "UNSUPPORTED_MEDIA_TYPE" : "MALFORMED";
     return { code, message: "The body must be JSON, declared as application/json", details: {} };
@@ -103,6 +115,7 @@ export function toldOf(error: unknown): Told {
   return { code: "INTERNAL", message: "Unexpected fault", details: {} };
 }
 
+/** Codes whose own message is not answered: it may show how things look inside. */
 const UNTOLD: Partial<Record<ErrorCode, string>> = {
   INTERNAL: "Unexpected fault",
   OVERLOADED: "The service is overloaded; nothing was written",
@@ -123,9 +136,10 @@ function toldOfService(error: ServiceError): Told {
   return { code: error.code, message, details: {} };
 }
 
+/** The answer to a fault, with the status and the pause that go with its code. */
 export function problemResponse(context: Context, told: Told): Response {
   const { code, headers = {} } = told;
-  const { status, retryAfter } = kindOf(code);
+  const { status, retryAfter } = problemKind(code);
   const problem = problemOf(told, String(context.get("requestId") ?? ""));
   return context.body(JSON.stringify(problem), status, {
     "Content-Type": "application/problem+json",
@@ -136,12 +150,12 @@ export function problemResponse(context: Context, told: Told): Response {
 
 /** A problem of this code, as the document shows it. */
 export function exampleOf(code: ProblemCode) {
-  const { detail, details } = kindOf(code).example;
+  const { detail, details } = problemKind(code).example;
   return problemOf({ code, message: detail, details }, REQUEST_ID_EXAMPLE);
 }
 
 function problemOf({ code, message, details }: Told, requestId: string) {
-  const { status, title } = kindOf(code);
+  const { status, title } = problemKind(code);
   const type = `urn:workflow-engine:error:${code}`;
   return { type, title, status, detail: message, code, details: { ...details }, requestId };
 }

@@ -5,14 +5,15 @@ import { dispatchSettings } from "../queue/index.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
-export const MIGRATION = "0004_count_failures.sql";
+export const MIGRATION = "0005_hand_over_until_closed.sql";
 
-/** A database that does not answer such a question within so long does no work either. */
+/** A database that does not answer such a question within this time does no work either. */
 const DEADLINE_MS = 5_000;
 
+/** The answer of `/readyz`. */
 export interface Readiness {
   readonly ready: boolean;
-  /** What is wrong, or "ok", of each. */
+  /** For each, "ok" or what is wrong. */
   readonly checks: {
     readonly database: string;
     readonly migrations: string;
@@ -31,13 +32,13 @@ export async function readiness(env: HttpEnv): Promise<Readiness> {
     const applied = await withDeadline(known.first(), DEADLINE_MS, "D1");
     if (applied === null) migrations = `${MIGRATION} is not applied`;
   } catch (error) {
-    // No table of migrations, or no database: the log tells which.
+    // There is no table of migrations, or no database: the log tells which.
     console.error("wfe-not-ready", error);
     database =
       "does not answer, or has no tables: npx wrangler d1 migrations apply DB (--local or --remote)";
     migrations = "unknown";
   }
-  // Without a queue jobs wait for those who poll; with a handler that is a mistake.
+  // Without a queue, jobs wait to be polled. With a handler bound, that is a mistake.
   const queue = env.JOBS === undefined && env.HANDLER !== undefined ? "HANDLER without JOBS" : "ok";
   const settings = settingsOf(env);
   const open = [env.API_TOKENS, env.ACCESS_TEAM_DOMAIN].some((value) => (value ?? "") !== "");

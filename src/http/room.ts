@@ -1,7 +1,8 @@
 /**
- * What the requests of an isolate may take of its memory together: it has 128 MB, and to run out of them ends every request that is under
- * way. Most requests are small, and many of them go on at once. A large body or a large answer takes many times its size while it is
- * worked on, so those go one after the other. test/e2e/memory.e2e.test.ts measures that this is enough.
+ * What the requests of an isolate may take of its memory together. It has 128 MB, and running out
+ * of them ends every request that is under way. Most requests are small, and many of them go on at
+ * once. A large body or answer takes many times its size while it is worked on, so large ones go
+ * one after the other. test/e2e/memory.e2e.test.ts measures that this is enough.
  */
 import type { CommitOutcome, Commit, Settlement, Store } from "../changes/index.ts";
 import type { Query, ResultsOf } from "../queries/index.ts";
@@ -12,7 +13,10 @@ import { Budget, type Holding } from "./budget.ts";
 export const SMALL_BODY_BYTES = 64_000;
 /** An answer with more bytes from the database is large. */
 export const SMALL_ANSWER_BYTES = 128_000;
-/** How long an answer may take to be read, and a millisecond more for so many bytes. Nobody else's large answer can begin before. */
+/**
+ * How long an answer may take to be read; for every SENT_BYTES_PER_MS a millisecond more. No other
+ * large answer can begin before.
+ */
 const SENDING_MS = 5_000;
 const SENT_BYTES_PER_MS = 1_000;
 const PIECE_BYTES = 65_536;
@@ -20,7 +24,7 @@ const PIECE_BYTES = 65_536;
 /** Longer than any request is worked on: D1 has 20 seconds for a call, a coordinator 40. */
 const WORK_MS = 120_000;
 
-/** Bytes of bodies that have come and are not parsed yet. */
+/** Bytes of bodies that have arrived and are not parsed yet. */
 export const BODIES = new Budget({
   size: 16_000_000,
   share: 13_000_000,
@@ -30,7 +34,7 @@ export const BODIES = new Budget({
 const SMALL = new Budget({ size: 32, share: Infinity, waitMs: 10_000, waitingMax: 500 });
 const LARGE = new Budget({ size: 1, share: Infinity, waitMs: 10_000, waitingMax: 50 });
 
-/** The room that one request takes. */
+/** What one request takes. */
 export class Room {
   readonly #owner: string;
   #place: Holding | null = null;
@@ -42,14 +46,14 @@ export class Room {
     this.#owner = owner;
   }
 
-  /** @throws OVERLOADED when there is none soon. */
+  /** @throws OVERLOADED when there is no room in time. */
   async enter(bodyBytes: number, answerBytesMax: number): Promise<void> {
     this.answerBytesMax = answerBytesMax;
     this.#place = await SMALL.take(this.#owner, 1, WORK_MS);
     if (bodyBytes > SMALL_BODY_BYTES) await this.enlarge();
   }
 
-  /** @throws OVERLOADED when its turn does not come soon. */
+  /** @throws OVERLOADED when the turn does not come in time. */
   async enlarge(): Promise<void> {
     this.#large ??= await LARGE.take(this.#owner, 1, WORK_MS);
   }
@@ -63,7 +67,7 @@ export class Room {
     this.#large?.release();
   }
 
-  /** The answer. Of a large room the last to leave is what a slow reader has not read yet. */
+  /** The answer. If it is large, the room stays taken until a slow reader has read it. */
   async leaveWith(response: Response): Promise<Response> {
     const large = this.#large;
     if (large === null || response.body === null) return response;
@@ -74,7 +78,7 @@ export class Room {
   }
 }
 
-/** The bytes, as they are read; what has not been read in time is lost. */
+/** The bytes as they are read. What is not read in time is lost. */
 function inPieces(bytes: Uint8Array, holding: Holding): ReadableStream<Uint8Array> {
   let sent = 0;
   let rest: Uint8Array | null = bytes;
@@ -114,7 +118,7 @@ export class RoomyStore implements Store {
   readonly #small: Store;
   readonly #room: Room;
 
-  /** `open`: the store, with a bound for the answers of one call. */
+  /** @param open the store, with a bound for what one call answers. */
   constructor(open: (answerBytesMax: number) => Store, room: Room) {
     this.#open = open;
     this.#small = open(SMALL_ANSWER_BYTES);
@@ -129,7 +133,7 @@ export class RoomyStore implements Store {
     return this.#answered(async (store) => store.read(queries));
   }
 
-  /** A commit whose answer is too large is not applied, so it may be attempted again. */
+  /** A commit whose answer is too large is not applied, so it can be attempted again. */
   async attempt(commit: Commit): Promise<CommitOutcome> {
     return this.#answered(async (store) => store.attempt(commit));
   }

@@ -1,11 +1,12 @@
-/** A router whose routes tell what is wrong with a request. */
+/** A router whose routes say what is wrong with a request. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { AppEnv } from "./env.ts";
 import { problemResponse } from "./problem.ts";
 
-/** How much of a request an answer repeats. */
+/** An answer repeats at most this much of a request. */
 const ECHO_LENGTH_MAX = 500;
 
+/** Every file of routes has its own. The first problem of a request is answered, with the field. */
 export function newRouter() {
   return new OpenAPIHono<AppEnv>({
     defaultHook(result, context) {
@@ -14,7 +15,7 @@ export function newRouter() {
       const unknown = issue?.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
       const path = [...(issue?.path ?? []), ...unknown].map(String).join(".");
       const place = result.target === "json" ? "body" : result.target;
-      // Names and values of the request are in both, as long as they like.
+      // Both may repeat names and values of the request, which may have any length.
       const field = path === "" ? place : path.slice(0, ECHO_LENGTH_MAX);
       const repeated = result.target === "query" && (context.req.queries(path)?.length ?? 0) > 1;
       const message =

@@ -1,4 +1,4 @@
-/** Who may call a route, and how much of an isolate its requests may take. */
+/** Which callers may use a route, and how much of an isolate its requests may take. */
 import type { Context, MiddlewareHandler } from "hono";
 import { type Act, type AnyOf, scopesFor } from "../changes/index.ts";
 import { bodyMs, boundedBody, parseBody } from "./body.ts";
@@ -9,22 +9,24 @@ import { requireAnyOf } from "./tokens.ts";
 
 /** What one request of a route may take. */
 interface Limits {
-  /** Of its body, and of the text that it becomes. */
+  /** Bytes of the body, and of the text that it becomes. */
   readonly bytes: number;
-  /** Values in its body's JSON. Each takes many times the memory of its text. */
+  /** Values in the body's JSON. Each takes many times the memory of its text. */
   readonly values: number;
   /** Bytes that its queries answer. JSON that the route parses takes many times that. */
   readonly answer: number;
 }
 
-/** The largest row, and as much again of small ones. */
+/** The largest row, and some small ones with it. */
 const ANSWER = 2_500_000;
-/** Rows are answered as they are stored. */
+/** Rows are answered as they are stored, without being parsed. */
 const STORED = 8_000_000;
 
 /**
- * `small`: keys, filters and instants. `record`: rows of one request, of which each may have 1.9 MB of text. `queries`: a hundred of them.
- * `commit`: as many rows as fit into an isolate's memory, several times over.
+ * - `small`: keys, filters and instants.
+ * - `record`: the rows of one request, each with up to 1.9 MB of text.
+ * - `queries`: a hundred of them.
+ * - `commit`: as many rows as fit into an isolate's memory a few times over.
  */
 export const LIMITS = {
   small: { bytes: 64_000, values: 1_000, answer: ANSWER },
@@ -34,8 +36,11 @@ export const LIMITS = {
 } as const satisfies Readonly<Record<string, Limits>>;
 
 /**
- * The route's part of who may call it, before its body is read, and what of that is read. What was answered to an earlier request is for
- * nobody else either. A list in place of an act: callers with any one of these scopes come in, and the route looks closer.
+ * The scopes of a route in the document, and the middleware that checks them before the body is
+ * read. What an earlier request was answered is for nobody else either.
+ * @param act what the route does; or scopes of which a caller needs one, where the route itself
+ * looks closer.
+ * @param limits what a request may take.
  */
 export function secured(act: Act | AnyOf, limits: Limits = LIMITS.small) {
   const needed = typeof act === "string" ? scopesFor(act) : act;
@@ -56,7 +61,7 @@ async function inRoom(
   const { room } = context.var;
   const bytes = await BODIES.take(context.var.caller.name, 0, bodyMs(limits.bytes));
   const { promise: over, resolve: end } = Promise.withResolvers<void>();
-  // Also when its client goes away: what it holds is to be given back.
+  // Also when the client goes away: what the request holds is to be given back.
   context.executionCtx.waitUntil(over);
   try {
     const chunks = await boundedBody(context, limits.bytes, bytes);
@@ -65,7 +70,7 @@ async function inRoom(
     parseBody(context, chunks, limits);
     bytes.release();
     const answered = await work();
-    // Of what comes after, Hono answers the context.
+    // A handler's own answer; whatever runs later, Hono answers what is in the context.
     if (answered instanceof Response) return await room.leaveWith(answered);
     if (room.isLarge) context.res = await room.leaveWith(context.res);
     return undefined;

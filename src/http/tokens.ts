@@ -1,6 +1,7 @@
 /**
- * Bearer tokens. The secret `API_TOKENS` holds a JSON list of them, hashed, so that whoever reads it learns none; several at a
- * time, so that one can be replaced while the other still works.
+ * Bearer tokens. The secret `API_TOKENS` holds a JSON list of their hashes, so that reading it
+ * gives no token away. There may be several at a time, so that one can be replaced while the other
+ * still works.
  */
 import * as z from "zod";
 import {
@@ -17,7 +18,7 @@ import { HttpFault } from "./problem.ts";
 const tokens = z
   .array(
     z.strictObject({
-      /** Tells in the access log who it was. */
+      /** Names the caller in the access log. */
       name: z
         .string()
         .min(1)
@@ -36,6 +37,7 @@ const tokens = z
   .min(1)
   .max(100);
 
+/** Who calls, and what it may do. */
 export interface Caller {
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
@@ -46,27 +48,47 @@ const HOW =
 
 /**
  * The caller whose token this is.
- * @throws NOT_CONFIGURED without tokens; UNAUTHENTICATED for a token that is missing, unknown or expired.
+ * @throws NOT_CONFIGURED without tokens; UNAUTHENTICATED for a token that is missing, unknown or
+ * expired.
  */
 export async function authenticate(
   secret: string | undefined,
   authorization: string | undefined,
   now: number,
 ): Promise<Caller> {
-  const known = parse(secret);
+  const known = tokensOf(secret);
   const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "")?.[1];
   if (token === undefined) throw unauthenticated("A bearer token is needed");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  let found: z.infer<typeof tokens>[number] | null = null;
+  let found: Token | null = null;
   // All are compared, each in constant time: how long it takes tells nothing about which one is close.
   for (const candidate of known) {
-    if (crypto.subtle.timingSafeEqual(digest, fromHex(candidate.sha256))) found = candidate;
+    if (crypto.subtle.timingSafeEqual(digest, candidate.digest)) found = candidate;
   }
   if (found === null) throw unauthenticated("The token is not known");
-  if (found.expires !== undefined && Date.parse(found.expires) < now) {
-    throw unauthenticated("The token has expired");
-  }
-  return { name: found.name, scopes: withImplied(found.scopes) };
+  if (found.expires < now) throw unauthenticated("The token has expired");
+  return found.caller;
+}
+
+interface Token {
+  readonly digest: Uint8Array;
+  /** Milliseconds; Infinity: never. */
+  readonly expires: number;
+  readonly caller: Caller;
+}
+
+/** The secret that was parsed last: an isolate sees one, until it is replaced. */
+let last: { readonly secret: string | undefined; readonly tokens: readonly Token[] } | null = null;
+
+function tokensOf(secret: string | undefined): readonly Token[] {
+  if (last !== null && last.secret === secret) return last.tokens;
+  const parsed = parse(secret).map(({ name, sha256, scopes, expires }) => ({
+    digest: Uint8Array.fromHex(sha256),
+    expires: expires === undefined ? Infinity : Date.parse(expires),
+    caller: { name, scopes: withImplied(scopes) },
+  }));
+  last = { secret, tokens: parsed };
+  return parsed;
 }
 
 function parse(secret: string | undefined): z.infer<typeof tokens> {
@@ -90,12 +112,6 @@ export function unauthenticated(message: string): HttpFault {
   return new HttpFault("UNAUTHENTICATED", message, {}, { "WWW-Authenticate": "Bearer" });
 }
 
-function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
-    Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16),
-  );
-}
-
 /** @throws FORBIDDEN that names the scopes, any one of which would do. */
 export function requireAnyOf(caller: Caller, needed: AnyOf): void {
   if (hasAnyOf(caller.scopes, needed)) return;
@@ -103,7 +119,7 @@ export function requireAnyOf(caller: Caller, needed: AnyOf): void {
   throw new HttpFault("FORBIDDEN", `The token ${caller.name} lacks the scope ${scope}`, { scope });
 }
 
-/** @throws FORBIDDEN that names what lacks a scope, and the scope. */
+/** @throws FORBIDDEN with what lacks a scope, and the scope. */
 export function requireNoLack({ name }: Caller, lack: Lack | null): void {
   if (lack === null) return;
   const { act, needs } = lack;

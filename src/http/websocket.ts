@@ -1,16 +1,19 @@
-/** What is special about a request that becomes a WebSocket: browsers let its sender set no header. */
+/**
+ * What is special about a request that becomes a WebSocket: a browser lets a page set no header of
+ * it.
+ */
 import type { HonoRequest } from "hono";
 
-/** The subprotocol that a client may ask for; a client that asks for any must be answered with one. */
+/** The subprotocol that the service speaks. */
 export const WATCH_PROTOCOL = "workflow-engine";
-/** A subprotocol that carries the token: this and the base64url of it. */
+/** A subprotocol that carries the token: this, then the token in base64url. */
 const BEARER = "bearer.";
 
 export function isUpgrade(request: HonoRequest): boolean {
   return request.header("Upgrade")?.toLowerCase() === "websocket";
 }
 
-/** The request's `Authorization`; a WebSocket may have the token among its subprotocols instead. */
+/** The request's `Authorization`. A WebSocket may have the token among its subprotocols instead. */
 export function authorizationOf(request: HonoRequest): string | undefined {
   const authorization = request.header("Authorization");
   if (authorization !== undefined || !isUpgrade(request)) return authorization;
@@ -19,7 +22,10 @@ export function authorizationOf(request: HonoRequest): string | undefined {
   return token === null ? undefined : `Bearer ${token}`;
 }
 
-/** Whether it asks for the subprotocol that the service speaks. A browser that asks for any must be answered with one. */
+/**
+ * Whether the client asks for the service's subprotocol. A browser that asks for any must be
+ * answered with one of them.
+ */
 export function asksForProtocol(request: HonoRequest): boolean {
   return protocolsOf(request).includes(WATCH_PROTOCOL);
 }

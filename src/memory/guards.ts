@@ -1,4 +1,7 @@
-/** Guards over the in-memory State. What each demands is told in changes/guard.ts. Pure. */
+/**
+ * Guards on the maps. What each demands is told in changes/guard.ts; the SQL is store/guards.ts. A
+ * transaction checks its guards on its local copy with these functions, too. Pure.
+ */
 import { type Guard, guardedRow, type RowGuard, type Violation } from "../changes/index.ts";
 import { tokenOf } from "../model/index.ts";
 import type { Status } from "../contract/index.ts";
@@ -8,7 +11,7 @@ import { lastOutboxEvent, type State } from "../model/state.ts";
 
 type Expectation = Extract<Guard, { expect: unknown }>["expect"];
 
-/** What guards look at; each kind of row has some of it. */
+/** What guards look at. Each kind of row has some of these columns. */
 interface Guarded {
   readonly commits: string;
   readonly id?: string;
@@ -17,7 +20,7 @@ interface Guarded {
   readonly attempt?: number;
 }
 
-/** The first guard that does not hold, or null when all do. */
+/** The first guard that does not hold, or null when all hold. */
 export function checkGuards(state: State, guards: readonly Guard[]): Violation | null {
   for (const [index, guard] of guards.entries()) {
     const actual = violated(state, guard);
@@ -26,7 +29,7 @@ export function checkGuards(state: State, guards: readonly Guard[]): Violation |
   return null;
 }
 
-/** Null when the guard holds; otherwise what was found, as a {@link Violation} tells it. */
+/** Null when the guard holds; otherwise what was found, in the words of a {@link Violation}. */
 function violated(state: State, guard: Guard): number | null {
   switch (guard.on) {
     case "dedupeKey":
@@ -47,12 +50,15 @@ function violated(state: State, guard: Guard): number | null {
   }
 }
 
-/** The row that the guard looks at, as it is in the state. */
+/** The row that the guard looks at, as the State has it. */
 export function guardedIn(state: State, guard: RowGuard): Guarded | undefined {
   const { table, part, key } = guardedRow(guard);
   return state[table].get(part, key);
 }
 
+/**
+ * What a violation tells of a row: the version that an update met, the attempt that owns the job.
+ */
 function found(on: RowGuard["on"], row: Guarded): number {
   if (on === "run" || on === "stage") return row.version ?? 0;
   return on === "job" ? (row.attempt ?? 0) : 0;
@@ -81,8 +87,8 @@ function holds(row: Guarded | undefined, expect: Expectation): boolean {
 }
 
 /**
- * The tokens of the run's rows of one kind, in the order of their keys, joined by commas; "" for
- * none. With a `status`, only the stages that have it count; the other lists know no status.
+ * The tokens of a run's rows of one kind, in the order of their keys, with commas between; "" for
+ * none. With a `status`, only stages with that status count; the other lists have none.
  */
 export function listTokens(
   state: State,

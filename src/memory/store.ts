@@ -1,11 +1,18 @@
-/** A {@link Store} in memory: what D1 is in production, for tests and for trying things out. */
+/**
+ * A {@link Store} in memory: what D1 is in production, for tests and for trying things out. Not
+ * here: what changes and queries do to the maps; each says that itself, in `changes/` and
+ * `queries/`. Imports `changes/`, `queries/`, `model/` and `contract/`.
+ */
 import { applyChanges, type Commit, type Store } from "../changes/index.ts";
 import { answer, inOrderOf, type Query } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { checkGuards } from "./guards.ts";
 import { createState, type State } from "../model/state.ts";
 
-/** A commit whose answer was lost is settled long before as many others follow it. */
+/**
+ * Ids of applied commits that are kept. A commit whose answer was lost is settled long before this
+ * many others follow.
+ */
 const APPLIED_REMEMBERED = 1_000;
 
 export interface MemoryStoreOptions {
@@ -14,21 +21,22 @@ export interface MemoryStoreOptions {
 }
 
 export interface MemoryStore extends Store {
-  /** For looking into; write through {@link Store.attempt} only. */
+  /** For looking into. Write through {@link Store.attempt} only. */
   readonly state: State;
-  /** Forgets everything, settled commits included. */
+  /** Forgets all rows and all settled commits. */
   clear(): void;
 }
 
 /**
- * Every method does its work in one synchronous step, before it returns its promise: that makes
- * commits atomic and reads snapshots, with no interleaving to rule out.
+ * An empty store. Every method does its work in one synchronous step, before it returns its
+ * promise. So commits are atomic and reads are snapshots: nothing can come in between.
  */
 export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   const now = options.now ?? (() => Date.now());
   const state = createState();
   const applied = new Set<string>();
-  // Never shortened: only lost answers get here; forgetting one would let a late attempt through.
+  // Never shortened. Only commits whose answer was lost get here, and forgetting one could let a
+  // late attempt through.
   const fenced = new Set<string>();
 
   function rememberApplied(id: string): void {

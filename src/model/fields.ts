@@ -1,7 +1,14 @@
 /**
- * The shapes of single fields, with their limits. Callers' inputs become changes made of these, and the
- * service checks everything that arrives against the very same ones.
+ * The shapes of single fields, with their limits. Clients make changes of these, and the service
+ * checks everything that arrives against the same ones.
  */
+import {
+  instantColumn,
+  jsonColumn,
+  jsonObjectColumn,
+  longTextColumn,
+  textColumn,
+} from "./columns.ts";
 import { INSTANT_MAX, INSTANT_MIN } from "./instant.ts";
 import {
   CALL_TOKENS_MAX,
@@ -16,7 +23,7 @@ import {
 import { number, oneOf, refined, type Shape, text, whole } from "./shape.ts";
 import { isPathStep, isStorable, utf8Length } from "./text.ts";
 
-/** Text that a column can hold, of so many bytes. */
+/** Text that a column holds as it is, of at most this many bytes of UTF-8. */
 function storable(bytesMax: number, charsMin = 0): Shape<string> {
   return text((value) => {
     if (value.length < charsMin) return { message: "must not be empty" };
@@ -29,7 +36,7 @@ function storable(bytesMax: number, charsMin = 0): Shape<string> {
   });
 }
 
-/** What names a row, and so stands in a path. */
+/** Text that names a row. It becomes a step in a URL's path, where `.` and `..` would vanish. */
 function named(bytesMax: number, charsMin: number): Shape<string> {
   return refined(storable(bytesMax, charsMin), (value) =>
     isPathStep(value)
@@ -46,24 +53,30 @@ function ordinal(charsMax: number): Shape<string> {
   );
 }
 
+/** A run's, workflow's or stage's id. */
 export const idField = named(ID_BYTES_MAX, 1);
 /** A run's id, or "" for no run. */
 export const runOrNoneField = named(ID_BYTES_MAX, 0);
+/** An id that this service made, as a caller hands it back. It may hold any id, so it is longer. */
 export const recordIdField = storable(RECORD_ID_BYTES_MAX, 1);
 export const nameField = storable(NAME_BYTES_MAX);
+/** An annotation's or idempotency key; also the key after which a page begins. */
 export const keyField = storable(KEY_BYTES_MAX);
 export const artifactKeyField = named(KEY_BYTES_MAX, 1);
 /** The id of a batch of AI calls, or "" for a call of its own. */
 export const batchOrNoneField = named(KEY_BYTES_MAX, 0);
-/** JSON text or encoded free text. Its size is checked with its row's. */
-export const textField = storable(ROW_BYTES_MAX);
-export const jobErrorField = storable(JOB_ERROR_BYTES_MAX);
+/** A JSON value. Its size is checked with its row's, as is that of free text. */
+export const jsonField = jsonColumn(storable(ROW_BYTES_MAX));
+export const jsonObjectField = jsonObjectColumn(storable(ROW_BYTES_MAX));
+export const freeTextField = longTextColumn(storable(ROW_BYTES_MAX));
+export const jobErrorField = textColumn(storable(JOB_ERROR_BYTES_MAX), JOB_ERROR_BYTES_MAX);
 export const ordinalField = ordinal(64);
-/** Of an AI call: longer, since that of a batch is a digest. */
+/** An AI call's. Longer than others, since the ordinal of a batch's result is a digest. */
 export const callOrdinalField = ordinal(80);
 /** Milliseconds since 1970, of the years 0001 to 9999. */
-export const instantField = whole({ min: INSTANT_MIN, max: INSTANT_MAX });
+export const instantField = instantColumn(whole({ min: INSTANT_MIN, max: INSTANT_MAX }));
 export const wholeField = whole();
+/** A count: 0 or more. */
 export const countField = whole({ min: 0 });
 export const numberField = number();
 /** Tokens of one AI call. */

@@ -1,9 +1,10 @@
 /**
- * Ids that we make. Callers treat them as opaque; we do not: an id that carries its run saves an index,
- * since the row is found by the primary key that begins with the run. Pure, but for randomness.
+ * The ids that this service makes. Callers treat them as opaque; the service does not: an id that
+ * carries its run saves an index, because the row is found by the primary key, which begins with
+ * the run. Pure, but for randomness.
  *
- * An *ordinal* is unique and sorts by time, then by the order in which one connection made it:
- * it is the tie-break wherever rows of one instant need an order.
+ * An *ordinal* is unique and sorts by time, then by the order in which one connection made it. It
+ * breaks the tie wherever rows of the same instant need an order.
  */
 import { ID_BYTES_MAX, RECORD_ID_BYTES_MAX } from "./limits.ts";
 import { isPathStep, isStorable, utf8Length } from "./text.ts";
@@ -11,7 +12,10 @@ import { isPathStep, isStorable, utf8Length } from "./text.ts";
 const TIME_CHARS = 9;
 const COUNTER_CHARS = 4;
 const RANDOM_CHARS = 9;
-/** Length of every commit id; the rings of commit ids in the rows rely on it. */
+/**
+ * Length of every commit id. The column `commits` holds several of them, one after the other, and
+ * relies on it.
+ */
 export const COMMIT_ID_CHARS = TIME_CHARS + RANDOM_CHARS;
 
 function base36(value: number, width: number): string {
@@ -24,22 +28,27 @@ function random(chars: number): string {
   return Array.from(bytes, (byte) => (byte % 36).toString(36)).join("");
 }
 
-/** Milliseconds as text that sorts like the number; instants before 1970 sort first. */
+/** Milliseconds as text that sorts as the number does. Instants before 1970 all become 0. */
 function timePrefix(now: number): string {
   return base36(Math.max(0, Math.trunc(now)), TIME_CHARS);
 }
 
-/** A commit's id: its instant and enough randomness. Sorts by time, so old ones are a range of the key. */
+/**
+ * A commit's id: its instant and 46 random bits. Ids sort by time, so old ones are a range of the
+ * key.
+ */
 export function newCommitId(now: number): string {
   return timePrefix(now) + random(RANDOM_CHARS);
 }
 
-/** The smallest commit id of an instant. */
+/** The smallest commit id of an instant, to begin or end such a range. */
 export function commitIdAt(now: number): string {
   return timePrefix(now).padEnd(COMMIT_ID_CHARS, "0");
 }
 
-/** Makes ordinals that strictly increase, also when the clock stands still or goes back. */
+/**
+ * Makes a function whose ordinals always increase, also while the clock stands still or goes back.
+ */
 export function createOrdinals(): (now: number) => string {
   let last = 0;
   let counter = 0;
@@ -55,17 +64,23 @@ export function createOrdinals(): (now: number) => string {
   };
 }
 
-/** `run/ordinal`: ids of jobs, annotations, logs and artifacts; of outbox events with the sequence instead. */
+/**
+ * `run/ordinal`: the id of a job, annotation, log or artifact. Outbox events have the sequence in
+ * the place of the ordinal.
+ */
 export function joinId(workflowRunId: string, ordinal: string | number): string {
   return `${workflowRunId}/${ordinal}`;
 }
 
-/** Whether a row may have this as its run's or stage's id. */
+/** Whether the text may be the id of a run or a stage. */
 export function isId(text: string): boolean {
   return text !== "" && !isPathStep(text) && isStorable(text) && utf8Length(text) <= ID_BYTES_MAX;
 }
 
-/** Takes {@link joinId} apart, or null for an id that we never made. */
+/**
+ * The parts of a {@link joinId}; null for an id that this service cannot have made, and so for no
+ * row.
+ */
 export function splitId(id: string): { workflowRunId: string; ordinal: string } | null {
   const slash = id.lastIndexOf("/");
   const workflowRunId = id.slice(0, Math.max(slash, 0));
@@ -75,19 +90,21 @@ export function splitId(id: string): { workflowRunId: string; ordinal: string } 
     : null;
 }
 
-/** Takes an outbox event's id apart, or null for an id that we never made. */
+/** The parts of an outbox event's id; null for an id that this service cannot have made. */
 export function splitEventId(id: string): { workflowRunId: string; sequence: number } | null {
   const parts = splitId(id);
   if (parts === null || !/^[1-9]\d{0,14}$/.test(parts.ordinal)) return null;
   return { workflowRunId: parts.workflowRunId, sequence: Number(parts.ordinal) };
 }
 
-/** `run/stage/length of run.ordinal`: a stage's record id. The length tells where the run's id ends. */
+/**
+ * `run/stage/length of run.ordinal`: a stage's record id. The length tells where the run's id ends.
+ */
 export function stageRecordId(workflowRunId: string, stageId: string, ordinal: string): string {
   return `${workflowRunId}/${stageId}/${workflowRunId.length}.${ordinal}`;
 }
 
-/** Takes {@link stageRecordId} apart, or null for an id that we never made. */
+/** The parts of a {@link stageRecordId}; null for an id that this service cannot have made. */
 export function splitStageRecordId(id: string): { workflowRunId: string; stageId: string } | null {
   const match = /\/(\d{1,4})\.[0-9a-z]+$/.exec(id);
   if (match === null) return null;

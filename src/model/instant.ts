@@ -1,15 +1,18 @@
-/** Instants as text. Pure. */
+/** Instants: what counts as one, and how text becomes one. Pure. */
 
 /** 0001-01-01T00:00:00.000Z: the years of RFC 3339. */
 export const INSTANT_MIN = -62_135_596_800_000;
 /** 9999-12-31T23:59:59.999Z. */
 export const INSTANT_MAX = 253_402_300_799_999;
 
-/** What an instant is, where one is refused. */
+/** The end of the message where something is refused because it is no instant. */
 export const INSTANT_RULE =
   "must be an instant of the years 0001 to 9999 with its zone, as in 2026-11-25T12:00:00.000Z";
 
-/** Date.parse takes much more: "job 7", 30 February, an hour of no zone. */
+/**
+ * A date-time of RFC 3339. Date.parse takes much more: "job 7", 30 February, an hour without a
+ * zone.
+ */
 const DATE_TIME =
   /^(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
@@ -18,14 +21,14 @@ function isInstant(time: number): boolean {
   return Number.isInteger(time) && time >= INSTANT_MIN && time <= INSTANT_MAX;
 }
 
-/** So near to the given milliseconds as an instant can be. */
+/** The instant that is nearest to these milliseconds. */
 export function nearestInstant(time: number): number {
   return Math.min(Math.max(time, INSTANT_MIN), INSTANT_MAX);
 }
 
 /**
- * Milliseconds of a date-time of RFC 3339: with a zone, of a day that exists, within the years 0001 to 9999 in UTC. What is finer than
- * a millisecond is cut off. Null for anything else.
+ * The milliseconds of a date-time of RFC 3339 with its zone, of a day that exists, within the years
+ * 0001 to 9999 in UTC. Digits beyond milliseconds are cut off. Null for any other text.
  */
 export function parseInstant(text: string): number | null {
   const match = DATE_TIME.exec(text);
@@ -41,7 +44,10 @@ function daysOf(year: number, month: number): number {
   return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 
-/** Milliseconds of a Date, of a date-time as above, or of milliseconds; null for what is no instant. */
+/**
+ * The milliseconds of a Date, a date-time as above, or a number of milliseconds; null for anything
+ * else.
+ */
 export function instantOf(value: unknown): number | null {
   if (typeof value === "string") return parseInstant(value);
   const time = value instanceof Date ? value.getTime() : value;

@@ -1,6 +1,7 @@
 /**
- * Numbers in JSON text that JSON.parse would silently make others of. It looks at the text itself, since the value no longer tells:
- * a reviver that is told each number's source costs ten times the parse, and does not know the path. Pure.
+ * Finds numbers in JSON text that `JSON.parse` would silently replace by others. It reads the text,
+ * since the parsed value no longer tells. A reviver with access to the source would do as well, but
+ * costs ten times the parse and does not know the path. Pure.
  */
 
 /** The path of a member, as errors name it. */
@@ -9,16 +10,21 @@ export function memberPath(of: string, name: string): string {
   return of === "" ? name : `${of}.${name}`;
 }
 
+/** A number that a double cannot hold. */
 export interface InexactNumber {
+  /** As it stands in the text. */
   readonly literal: string;
-  /** Where it stands in a value of this name. */
+  /** Where it stands, if the whole value is called `root`. Only computed when asked for. */
   path(root: string): string;
 }
 
-/** What a double may not hold has at least 16 digits, or an exponent of three. Most texts have neither, outside of their strings at least. */
+/**
+ * Only a number with 16 digits, or with an exponent of three, may be beyond a double. Most texts
+ * have neither outside of strings, and are done after this one test.
+ */
 const SUSPICIOUS = /[\d.]{16}|[eE][+-]?\d{3}/;
 
-/** The first number that a double cannot hold, of a text that is JSON; null for none. */
+/** The first number of a JSON text that a double cannot hold; null for none. */
 export function findInexactNumber(text: string): InexactNumber | null {
   if (!SUSPICIOUS.test(text)) return null;
   const number = /-?\d[\d.eE+-]*/y;
@@ -45,7 +51,7 @@ const ZERO = 0x30;
 const NINE = 0x39;
 const BACKSLASH = 0x5c;
 
-/** The index behind a string that begins at `start`. */
+/** The index after the string that begins at `start`. */
 function endOfString(text: string, start: number): number {
   for (let from = start + 1; ;) {
     const end = text.indexOf('"', from);
@@ -59,8 +65,9 @@ function endOfString(text: string, start: number): number {
 }
 
 /**
- * Whether the number is kept: a whole number exactly, or as the digits that a double is written with (1e23 is no double, but every
- * program writes the nearest one so); another to the nearest double.
+ * Whether a double keeps the number: a whole number exactly, or with the very digits that the
+ * double is written with (1e23 is no double, but every program writes the nearest one like that); a
+ * decimal to the nearest double.
  */
 function isHeld(literal: string): boolean {
   const held = Number(literal);
@@ -129,7 +136,7 @@ function pathAt(text: string, at: number, root: string): string {
   );
 }
 
-/** Whether a colon follows, behind any space. */
+/** Whether the string that ends here is a member's name: a colon follows, after any space. */
 function isName(text: string, end: number): boolean {
   let index = end;
   while (" \t\n\r".includes(text[index] ?? "x")) index += 1;

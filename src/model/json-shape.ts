@@ -1,12 +1,18 @@
-/** How deep a JSON text goes and how many values it has, found out before it is parsed. Pure. */
+/**
+ * How deep a JSON text nests and how many values it has, before it is parsed: both cost memory that
+ * the length of the text does not show. Pure.
+ */
 
 export interface JsonShape {
   readonly depth: number;
-  /** Of lists and objects, too. */
+  /** All values, lists and objects included. */
   readonly values: number;
 }
 
-/** Of a text that is not JSON, what it begins with. Looks no further than where one of them is exceeded. */
+/**
+ * Counts until one of the limits is exceeded, and no further. Of a text that is not JSON it counts
+ * what it can.
+ */
 export function jsonShape(text: string, max: JsonShape): JsonShape {
   let depth = 0;
   let deepest = 0;

@@ -5,9 +5,9 @@ import { JSON_DEPTH_MAX, ROW_BYTES_MAX } from "./limits.ts";
 import { utf8Length } from "./text.ts";
 
 /**
- * The JSON text of a value. What JSON would silently turn into something else is refused, with the
- * path of the culprit: BigInt, functions, symbols, cycles, NaN, infinities, invalid Dates, Map, Set,
- * binary data. `undefined` members vanish, Dates become ISO strings, as with `JSON.stringify`.
+ * The JSON text of a value. What `JSON.stringify` would silently change is refused, with the path
+ * of the culprit: BigInt, functions, symbols, cycles, NaN, infinities, invalid Dates, Map, Set,
+ * binary data. `undefined` members vanish and Dates become ISO strings, as they do there.
  * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE with `field`, `size`, `limit` in bytes.
  */
 export function encodeJson(value: unknown, field: string): string {
@@ -24,10 +24,12 @@ export function encodeNullableJson(value: unknown, field: string): string | null
 }
 
 /**
- * The value of a JSON text from outside. As JSON.parse, but a number that would become another one is refused: beyond the range of a
- * double (1e400, 1e-400), or a whole number that a double cannot hold (9007199254740993). Decimals are rounded to the nearest double.
- * @param root how the value is called in the path of the culprit; "": its members are called by their own names.
- * @throws SyntaxError for what is not JSON; INVALID_ARGUMENT with the path as `field`.
+ * The value of a JSON text from outside. As JSON.parse, but a number that would become another one
+ * is refused: beyond the range of a double (1e400, 1e-400), or a whole number that a double cannot
+ * hold (9007199254740993). Decimals are rounded to the nearest double.
+ * @param root names the value in the culprit's path; with "" its members stand under their own
+ * names.
+ * @throws SyntaxError for text that is not JSON; INVALID_ARGUMENT with the path as `field`.
  */
 export function parseJson(text: string, root: string): unknown {
   const value: unknown = JSON.parse(text);
@@ -41,6 +43,7 @@ export function parseJson(text: string, root: string): unknown {
   );
 }
 
+/** The value of JSON text from a column: written by `encodeJson`, or checked when it arrived. */
 export function decodeJson(text: string): unknown {
   return JSON.parse(text);
 }
@@ -57,7 +60,10 @@ export function tooLarge(field: string, size: number, limit: number): ServiceErr
   );
 }
 
-/** Object.prototype.toString's names of what JSON would store as `{}`, or as an object of numbers. */
+/**
+ * What Object.prototype.toString calls the objects that JSON would store as `{}`, or as an object
+ * of numbers.
+ */
 const UNSTORABLE_OBJECTS =
   /^\[object (?:Map|Set|WeakMap|WeakSet|WeakRef|Promise|RegExp|ArrayBuffer|SharedArrayBuffer|DataView|\w+Array)\]$/;
 
@@ -103,7 +109,7 @@ function toPlain(
   return plain;
 }
 
-/** `new Number(1)` and the like, which are as good, or as bad, as what they wrap. */
+/** `new Number(1)` and the like: stored as the value that they wrap. */
 const WRAPPERS = /^\[object (?:Number|String|Boolean|BigInt|Symbol)\]$/;
 
 function membersToPlain(
@@ -139,7 +145,7 @@ function refused(field: string, what: string): ServiceError {
   });
 }
 
-/** How much of a request an error repeats. */
+/** An error repeats at most this much of a request. */
 const LITERAL_SHOWN_MAX = 40;
 const PATH_SHOWN_MAX = 500;
 

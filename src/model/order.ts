@@ -1,11 +1,11 @@
-/** Orders, as SQLite has them. Pure. */
+/** Orders as SQLite sorts, for the maps and for pages that are merged. Pure. */
 
-/** Negative: `a` comes first; 0: neither does. */
+/** Negative: `a` comes before `b`; positive: after it; 0: the order does not tell them apart. */
 export type Compare<T> = (a: T, b: T) => number;
 
 /**
- * SQLite's BINARY order: of the bytes of UTF-8, which is the order of code points. JavaScript's `<`
- * compares UTF-16 units and so puts U+1F600 before U+FFFD. Only for well-formed strings.
+ * SQLite's BINARY order: by the bytes of UTF-8, which is by code points. JavaScript's `<` compares
+ * UTF-16 units, and so puts U+1F600 before U+FFFD. Only for well-formed strings.
  */
 export function compareUtf8(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
@@ -17,7 +17,10 @@ export function compareUtf8(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** Moves the surrogates, which stand for U+10000 and up, behind the units U+E000 to U+FFFF. */
+/**
+ * The unit's place by code points: surrogates, which stand for U+10000 and up, come after U+E000 to
+ * U+FFFF.
+ */
 function rank(unit: number): number {
   if (unit < 0xd800) return unit;
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
@@ -35,7 +38,7 @@ export function descending<T>(compare: Compare<T>): Compare<T> {
   return (a, b) => compare(b, a);
 }
 
-/** By the first of these that tells the two apart. */
+/** By the first of these orders that tells two rows apart. */
 export function inTurn<T>(...compares: readonly Compare<T>[]): Compare<T> {
   return (a, b) => {
     for (const compare of compares) {
@@ -46,7 +49,7 @@ export function inTurn<T>(...compares: readonly Compare<T>[]): Compare<T> {
   };
 }
 
-/** The first by this order, or null when there are none. */
+/** The first row by this order, or null when there is none. */
 export function firstBy<T>(rows: Iterable<T>, compare: Compare<T>): T | null {
   let first: T | null = null;
   for (const row of rows) {

@@ -1,156 +1,91 @@
-/** Stored rows as the contract's records. Each call decodes anew, so nobody shares a value with anybody. */
-import {
-  type AnnotationRow,
-  type ArtifactRow,
-  decodeJson,
-  decodeNullableJson,
-  decodeText,
-  joinId,
-  type JobRow,
-  type RunRow,
-  type StageRow,
-} from "./index.ts";
+/** Stored rows as the contract's records: their columns as callers have them (`columns.ts`), and an id. */
 import type {
   DequeueResult,
   JobRecord,
+  OutboxRecord,
   WorkflowAnnotationRecord,
   WorkflowArtifactRecord,
+  WorkflowLogRecord,
   WorkflowRunRecord,
   WorkflowStageRecord,
 } from "../contract/index.ts";
+import { decoded } from "./columns.ts";
+import { defined } from "./defined.ts";
+import { joinId } from "./ids.ts";
+import {
+  type AnnotationRow,
+  type ArtifactRow,
+  type JobRow,
+  logRow,
+  type LogRow,
+  newAnnotationRow,
+  newArtifactRow,
+  newJobRow,
+  newOutboxEventRow,
+  newRunRow,
+  newStageRow,
+  type NewStageRow,
+  type OutboxEventRow,
+  type RunRow,
+} from "./rows.ts";
 
-export { toOutboxRecord } from "./outbox-record.ts";
-
-function date(instant: number | null): Date | null {
-  return instant === null ? null : new Date(instant);
-}
-
+/** A row that was not stored yet will do: `commits` is of no use to callers. */
 export function toRunRecord(row: Omit<RunRow, "commits">): WorkflowRunRecord {
-  return {
-    id: row.id,
-    createdAt: new Date(row.createdAt),
-    updatedAt: new Date(row.updatedAt),
-    version: row.version,
-    workflowId: row.workflowId,
-    workflowName: row.workflowName,
-    workflowType: row.workflowType,
-    status: row.status,
-    startedAt: date(row.startedAt),
-    completedAt: date(row.completedAt),
-    duration: row.duration,
-    input: decodeJson(row.input),
-    output: decodeNullableJson(row.output),
-    config: decodeJson(row.config),
-    totalCost: row.totalCost,
-    totalTokens: row.totalTokens,
-    priority: row.priority,
-    metadata: decodeNullableJson(row.metadata),
-  };
+  const { ordinal, ...record } = decoded(newRunRow, row);
+  return record;
 }
 
-export function toStageRecord(row: Omit<StageRow, "commits">): WorkflowStageRecord {
-  return {
-    id: row.id,
-    createdAt: new Date(row.createdAt),
-    updatedAt: new Date(row.updatedAt),
-    version: row.version,
-    workflowRunId: row.workflowRunId,
-    stageId: row.stageId,
-    stageName: row.stageName,
-    stageNumber: row.stageNumber,
-    executionGroup: row.executionGroup,
-    attempt: row.attempt,
-    status: row.status,
-    startedAt: date(row.startedAt),
-    completedAt: date(row.completedAt),
-    duration: row.duration,
-    inputData: decodeNullableJson(row.inputData),
-    outputData: decodeNullableJson(row.outputData),
-    config: decodeNullableJson(row.config),
-    suspendedState: decodeNullableJson(row.suspendedState),
-    resumeData: decodeNullableJson(row.resumeData),
-    nextPollAt: date(row.nextPollAt),
-    pollInterval: row.pollInterval,
-    maxWaitUntil: date(row.maxWaitUntil),
-    metrics: decodeNullableJson(row.metrics),
-    embeddingInfo: decodeNullableJson(row.embeddingInfo),
-    errorMessage: row.errorMessage === null ? null : decodeText(row.errorMessage),
-  };
+export function toStageRecord(row: NewStageRow): WorkflowStageRecord {
+  const { id, ...record } = decoded(newStageRow, row);
+  return { id, ...record };
 }
 
 export function toArtifactRecord(row: ArtifactRow): WorkflowArtifactRecord {
-  return {
-    id: joinId(row.workflowRunId, row.ordinal),
-    createdAt: new Date(row.createdAt),
-    updatedAt: new Date(row.updatedAt),
-    workflowRunId: row.workflowRunId,
-    workflowStageId: row.workflowStageId,
-    key: row.key,
-    type: row.type,
-    data: decodeJson(row.data),
-    size: row.size,
-    metadata: decodeNullableJson(row.metadata),
-  };
+  const { ordinal, ...record } = decoded(newArtifactRow, row);
+  return { id: joinId(row.workflowRunId, ordinal), ...record };
 }
 
 export function toAnnotationRecord(row: AnnotationRow): WorkflowAnnotationRecord {
+  const { ordinal, ...record } = decoded(newAnnotationRow, row);
+  return { id: joinId(row.workflowRunId, ordinal), ...record };
+}
+
+/** Logs of no run are stored under the run "". */
+export function toLogRecord(row: LogRow): WorkflowLogRecord {
+  const { ordinal, workflowRunId, ...record } = decoded(logRow, row);
   return {
-    id: joinId(row.workflowRunId, row.ordinal),
-    createdAt: new Date(row.createdAt),
-    workflowRunId: row.workflowRunId,
-    workflowStageRecordId: row.workflowStageRecordId,
-    attempt: row.attempt,
-    scope: row.scope,
-    scopeId: row.scopeId,
-    actorKind: row.actorKind,
-    actorId: row.actorId,
-    actorVersion: row.actorVersion,
-    key: row.key,
-    value: decodeJson(row.value),
-    payload: decodeNullableJson(row.payload),
-    idempotencyKey: row.idempotencyKey,
+    id: joinId(workflowRunId, ordinal),
+    workflowRunId: workflowRunId === "" ? null : workflowRunId,
+    ...record,
   };
 }
 
+/** What the client answers, and what those who watch a run are sent. */
+export function toOutboxRecord(row: OutboxEventRow): OutboxRecord {
+  const { sequence } = row;
+  const { workflowRunId, ...record } = decoded(newOutboxEventRow, row);
+  return { id: joinId(workflowRunId, sequence), workflowRunId, sequence, ...record };
+}
+
+/** Its keys are absent where it has none. */
 export function toJobRecord(row: JobRow): JobRecord {
+  const { ordinal, failures, undelivered, ...columns } = decoded(newJobRow, row);
+  const { dedupeKey, concurrencyKey, concurrencyLimit, ...record } = columns;
   return {
-    id: joinId(row.workflowRunId, row.ordinal),
-    createdAt: new Date(row.createdAt),
-    updatedAt: new Date(row.updatedAt),
-    workflowRunId: row.workflowRunId,
-    workflowId: row.workflowId,
-    stageId: row.stageId,
-    status: row.status,
-    priority: row.priority,
-    workerId: row.workerId,
-    lockedAt: date(row.lockedAt),
-    startedAt: date(row.startedAt),
-    completedAt: date(row.completedAt),
-    attempt: row.attempt,
-    maxAttempts: row.maxAttempts,
-    lastError: row.lastError === null ? null : decodeText(row.lastError),
-    nextPollAt: date(row.nextPollAt),
-    payload: toPayload(row.payload),
-    ...(row.dedupeKey === null ? {} : { dedupeKey: row.dedupeKey }),
-    ...(row.concurrencyKey === null ? {} : { concurrencyKey: row.concurrencyKey }),
-    ...(row.concurrencyLimit === null ? {} : { concurrencyLimit: row.concurrencyLimit }),
+    id: joinId(row.workflowRunId, ordinal),
+    ...record,
+    ...defined({
+      dedupeKey: dedupeKey ?? undefined,
+      concurrencyKey: concurrencyKey ?? undefined,
+      concurrencyLimit: concurrencyLimit ?? undefined,
+    }),
   };
 }
 
+/** A job as its claim answers it. */
 export function toDelivery(row: JobRow): DequeueResult {
-  return {
-    jobId: joinId(row.workflowRunId, row.ordinal),
-    workflowRunId: row.workflowRunId,
-    workflowId: row.workflowId,
-    stageId: row.stageId,
-    priority: row.priority,
-    attempt: row.attempt,
-    maxAttempts: row.maxAttempts,
-    payload: toPayload(row.payload),
-  };
-}
-
-/** A job's payload: written from an object, and `{}` for none. */
-export function toPayload(text: string): Record<string, unknown> {
-  return decodeJson(text) as Record<string, unknown>;
+  const { id, workflowRunId, workflowId, stageId, priority, attempt, maxAttempts, payload } =
+    toJobRecord(row);
+  const whose = { workflowRunId, workflowId, stageId };
+  return { jobId: id, ...whose, priority, attempt, maxAttempts, payload };
 }

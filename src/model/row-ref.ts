@@ -1,14 +1,14 @@
-/** How a row is named before anybody has it: by its table and its key. */
+/** A row's name, which exists before anybody has read the row: its table and its key. */
 import type { Rows, TableName } from "./state.ts";
 
-/** A row's table, and the two parts of its key; `key` is "" where the first part is all of it. */
+/** A table and the two parts of a key in it. `key` is "" where the first part is the whole key. */
 export interface RowRef<Table extends TableName = TableName> {
   readonly table: Table;
   readonly part: string;
   readonly key: string;
 }
 
-/** One text per row, to look it up in sets and maps. */
+/** The name as one text, for sets and maps. Ids hold no NUL, so no two rows share one. */
 export function rowName({ table, part, key }: RowRef): string {
   return `${table}\0${part}\0${key}`;
 }

@@ -1,12 +1,16 @@
 /**
  * The rows as they are stored: JSON and free text as text, instants as milliseconds. What the database,
- * the in-memory store and the wire have in common. A test holds them against the tables' own types.
+ * the in-memory store and the wire have in common. Each table's columns are told here once: their names, types and limits, what may be null, and
+ * what callers have in another form (`columns.ts`). The records, the updates and the checks of what arrives follow from them; the compiler
+ * compares the tables of the database, the contract and the schemas of the HTTP API with them (`test/store/rows.test.ts`).
  *
- * `commits` is a row's memory of the last commits that wrote it, newest first, each
- * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean an unchanged row.
- * The rest lets a retry recognise its own earlier success although others wrote since.
+ * `commits` is a row's memory: the ids of the last commits that wrote it, newest first, each
+ * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean that nobody wrote the row
+ * in between. The others let a retry recognise its own earlier success although others wrote the
+ * row since.
  */
-import { object, nullable, whole, type TypeOf } from "./shape.ts";
+import { type Holds, holdsOf, longNames, someOf } from "./columns.ts";
+import { nullable, object, oneOf, type TypeOf, whole } from "./shape.ts";
 import type { AuditProblem, Status } from "../contract/index.ts";
 import {
   artifactKeyField,
@@ -17,7 +21,10 @@ import {
   countField,
   idField,
   instantField,
+  freeTextField,
   jobErrorField,
+  jsonField,
+  jsonObjectField,
   keyField,
   logLevelField,
   nameField,
@@ -26,7 +33,6 @@ import {
   recordIdField,
   runOrNoneField,
   statusField,
-  textField,
   tokensField,
   wholeField,
 } from "./fields.ts";
@@ -56,7 +62,7 @@ export function wasWrittenBy(row: { readonly commits: string }, commitId: string
 
 export const newRunRow = object({
   id: idField,
-  /** Ties between runs of one priority are broken by it, oldest first. */
+  /** Breaks ties between runs of the same priority or age: the oldest comes first. */
   ordinal: ordinalField,
   createdAt: instantField,
   updatedAt: instantField,
@@ -68,16 +74,27 @@ export const newRunRow = object({
   startedAt: nullable(instantField),
   completedAt: nullable(instantField),
   duration: nullable(numberField),
-  input: textField,
-  output: nullable(textField),
-  config: textField,
+  input: jsonField,
+  output: nullable(jsonField),
+  config: jsonField,
   totalCost: costField,
   totalTokens: countField,
   priority: wholeField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type NewRunRow = TypeOf<typeof newRunRow>;
 export type RunRow = NewRunRow & { commits: string };
+/** What an update of a run may set; an absent member leaves its column alone. */
+export const runSet = someOf(newRunRow, [
+  "status",
+  "startedAt",
+  "completedAt",
+  "duration",
+  "output",
+  "totalCost",
+  "totalTokens",
+]);
+export type RunSet = TypeOf<typeof runSet>;
 
 export const newStageRow = object({
   workflowRunId: idField,
@@ -94,20 +111,42 @@ export const newStageRow = object({
   startedAt: nullable(instantField),
   completedAt: nullable(instantField),
   duration: nullable(numberField),
-  inputData: nullable(textField),
-  outputData: nullable(textField),
-  config: nullable(textField),
-  suspendedState: nullable(textField),
-  resumeData: nullable(textField),
+  inputData: nullable(jsonField),
+  outputData: nullable(jsonField),
+  config: nullable(jsonField),
+  suspendedState: nullable(jsonField),
+  resumeData: nullable(jsonField),
   nextPollAt: nullable(instantField),
   pollInterval: nullable(numberField),
   maxWaitUntil: nullable(instantField),
-  metrics: nullable(textField),
-  embeddingInfo: nullable(textField),
-  errorMessage: nullable(textField),
+  metrics: nullable(jsonField),
+  embeddingInfo: nullable(jsonField),
+  errorMessage: nullable(freeTextField),
 });
 export type NewStageRow = TypeOf<typeof newStageRow>;
-export type StageRow = NewStageRow & { commits: string };
+/**
+ * `attendAt`: when the sweep looks whether anybody polls the stage; null unless it is SUSPENDED with a nextPollAt, and also once its run
+ * was found finished. A change of the stage's status or nextPollAt sets it to UNPOLLED_MS after nextPollAt; so does a run that becomes live.
+ */
+export type StageRow = NewStageRow & { attendAt: number | null; commits: string };
+/** What an update of a stage may set; an absent member leaves its column alone. */
+export const stageSet = someOf(newStageRow, [
+  "status",
+  "startedAt",
+  "completedAt",
+  "duration",
+  "outputData",
+  "config",
+  "suspendedState",
+  "resumeData",
+  "nextPollAt",
+  "pollInterval",
+  "maxWaitUntil",
+  "metrics",
+  "embeddingInfo",
+  "errorMessage",
+]);
+export type StageSet = TypeOf<typeof stageSet>;
 
 export const logRow = object({
   /** The run given, or else the stage's run, or else "". */
@@ -116,8 +155,8 @@ export const logRow = object({
   createdAt: instantField,
   workflowStageId: nullable(recordIdField),
   level: logLevelField,
-  message: textField,
-  metadata: nullable(textField),
+  message: freeTextField,
+  metadata: nullable(jsonField),
 });
 export type LogRow = TypeOf<typeof logRow>;
 
@@ -129,9 +168,9 @@ export const newArtifactRow = object({
   updatedAt: instantField,
   workflowStageId: nullable(recordIdField),
   type: artifactTypeField,
-  data: textField,
+  data: jsonField,
   size: numberField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type NewArtifactRow = TypeOf<typeof newArtifactRow>;
 export type ArtifactRow = NewArtifactRow & { commits: string };
@@ -148,8 +187,8 @@ export const newAnnotationRow = object({
   actorId: nullable(nameField),
   actorVersion: nullable(nameField),
   key: keyField,
-  value: textField,
-  payload: nullable(textField),
+  value: jsonField,
+  payload: nullable(jsonField),
   idempotencyKey: nullable(keyField),
 });
 export type NewAnnotationRow = TypeOf<typeof newAnnotationRow>;
@@ -159,7 +198,7 @@ export type AnnotationRow = NewAnnotationRow & { commits: string };
 export const newOutboxEventRow = object({
   workflowRunId: idField,
   eventType: nameField,
-  payload: textField,
+  payload: jsonField,
   causationId: nameField,
   occurredAt: instantField,
   publishedAt: nullable(instantField),
@@ -169,16 +208,16 @@ export const newOutboxEventRow = object({
 export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
 export type OutboxEventRow = NewOutboxEventRow & { sequence: number; commits: string };
 
-export type IdempotencyKeyRow = {
-  key: string;
-  commandType: string;
-  createdAt: number;
-  state: "in_progress" | "completed";
+const idempotencyKeyRow = object({
+  key: keyField,
+  commandType: keyField,
+  createdAt: instantField,
+  state: oneOf(["in_progress", "completed"]),
   /** When the key was acquired last: ages are measured from it. */
-  acquiredAt: number;
-  result: string | null;
-  commits: string;
-};
+  acquiredAt: instantField,
+  result: nullable(jsonField),
+});
+export type IdempotencyKeyRow = TypeOf<typeof idempotencyKeyRow> & { commits: string };
 
 export const newJobRow = object({
   workflowRunId: idField,
@@ -195,44 +234,77 @@ export const newJobRow = object({
   completedAt: nullable(instantField),
   attempt: countField,
   maxAttempts: countField,
-  /** Deliveries that failed, or whose lease ran out: the pause before a retry grows by them. */
+  /** Deliveries that failed or whose lease expired. The pause before a retry grows with them. */
   failures: countField,
-  /** Deliveries in a row that did not reach the handler: the pause before the next grows by them. */
+  /**
+   * Deliveries in a row that did not reach the handler. The pause before the next grows with them.
+   */
   undelivered: countField,
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
-  payload: textField,
+  payload: jsonObjectField,
   /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
   dedupeKey: nullable(keyField),
-  /** Of the jobs with this key, no claim lets more be RUNNING than the claimed job's `concurrencyLimit`; null: 1. */
+  /** A claim lets at most `concurrencyLimit` (null: 1) jobs with the same key be RUNNING. */
   concurrencyKey: nullable(keyField),
   concurrencyLimit: nullable(whole({ min: 1 })),
 });
 export type NewJobRow = TypeOf<typeof newJobRow>;
-export type JobRow = NewJobRow & { commits: string };
+/**
+ * `resumeAt`: when the service itself gives a SUSPENDED job out again. `handOverAt`: when a FAILED job is handed over next; null: nothing
+ * that it has left open is known.
+ */
+export type JobRow = NewJobRow & {
+  resumeAt: number | null;
+  handOverAt: number | null;
+  commits: string;
+};
 
-/** A stage whose poll is due, with its run's workflow. */
-export type UnattendedStage = Pick<StageRow, "workflowRunId" | "stageId" | "nextPollAt"> &
-  Pick<RunRow, "workflowId">;
+/** A stage that the sweep looks at, with its run's workflow. `attended`: it has a live job. `over`: its run is finished, or is not there. */
+export type UnattendedStage = Pick<
+  StageRow,
+  "workflowRunId" | "stageId" | "nextPollAt" | "version"
+> & {
+  attendAt: number;
+  workflowId: string | null;
+  state: "unattended" | "attended" | "over";
+};
 
-/** A job that has used up its attempts, without its payload. */
+/**
+ * A job that has failed for good, without its payload. `state`: what it has left.
+ * - `closed`: nothing. Its run is finished, or is not there; or its stage has a later job.
+ * - `busy`: its stage is done, and its run goes on: it is PENDING, has a live job, or a SUSPENDED stage with a nextPollAt.
+ * - `open`: everything else.
+ */
 export type FailedJob = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError"
->;
+  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError" | "completedAt"
+> & { state: "closed" | "busy" | "open" };
 
-/** A lease that may have expired. */
+/** A job whose lease may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
 
-/** What a job has come to, without its payload. */
+/**
+ * What a job has become, without its payload. `keyWaits` is 1 if another job waits for its
+ * concurrency key, otherwise 0.
+ */
 export type JobState = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "status" | "attempt" | "nextPollAt" | "concurrencyKey" | "commits"
+  | "workflowRunId"
+  | "ordinal"
+  | "status"
+  | "attempt"
+  | "nextPollAt"
+  | "resumeAt"
+  | "concurrencyKey"
+  | "commits"
 > & { keyWaits: number };
 
 /**
- * How many jobs are in which state; each count stops at JOB_STATS_MAX. `due`: PENDING, and not before its time;
- * `delayed`: PENDING, and before it; `undelivered`: of both, given back since the handler could not be reached. `oldestDueAt`: since when the longest waiting of the counted due jobs is due.
+ * How many jobs are in which state. Each count stops at JOB_STATS_MAX.
+ * - `due`: PENDING, and its time has come; `delayed`: PENDING, and it has not.
+ * - `undelivered`: of both, those that were given back because the handler could not be reached.
+ * - `oldestDueAt`: the instant since which the oldest of the counted due jobs has been due.
  */
 export type JobStatsRow = {
   due: number;
@@ -244,7 +316,7 @@ export type JobStatsRow = {
   oldestDueAt: number | null;
 };
 
-/** A row that nothing will make progress. */
+/** A row that nothing will ever move on. */
 export type AuditRow = {
   entity: "run" | "stage" | "job";
   workflowRunId: string;
@@ -255,21 +327,24 @@ export type AuditRow = {
 };
 
 export const aiCallRow = object({
-  /** "" for a call of its own. */
+  /** The batch of the call; "" for a call that belongs to none. */
   batchId: batchOrNoneField,
-  /** For a call of a batch, derived from its content, so that a repeat is the same row. */
+  /**
+   * For a call of a batch it is derived from the request or the content, so that a repeat is the
+   * same row.
+   */
   ordinal: callOrdinalField,
   createdAt: instantField,
   topic: nameField,
   callType: nameField,
   modelKey: nameField,
   modelId: nameField,
-  prompt: textField,
-  response: textField,
+  prompt: freeTextField,
+  response: freeTextField,
   inputTokens: tokensField,
   outputTokens: tokensField,
   cost: costField,
-  metadata: nullable(textField),
+  metadata: nullable(jsonField),
 });
 export type AiCallRow = TypeOf<typeof aiCallRow>;
 
@@ -282,37 +357,45 @@ export type AiCallTotalRow = {
   cost: number;
 };
 
+const COLUMNS = {
+  runs: newRunRow,
+  stages: newStageRow,
+  logs: logRow,
+  artifacts: newArtifactRow,
+  annotations: newAnnotationRow,
+  outboxEvents: newOutboxEventRow,
+  idempotencyKeys: idempotencyKeyRow,
+  jobs: newJobRow,
+  aiCalls: aiCallRow,
+};
+export type LongTextTable = keyof typeof COLUMNS;
+
 /** Per table, the columns that hold text of any length. Together they must fit in a row. */
 export const LONG_TEXT = {
-  runs: ["input", "output", "config", "metadata"],
-  stages: [
-    "inputData",
-    "outputData",
-    "config",
-    "suspendedState",
-    "resumeData",
-    "metrics",
-    "embeddingInfo",
-    "errorMessage",
-  ],
-  logs: ["message", "metadata"],
-  artifacts: ["data", "metadata"],
-  annotations: ["value", "payload"],
-  outboxEvents: ["payload"],
-  idempotencyKeys: ["result"],
-  jobs: ["payload"],
-  aiCalls: ["prompt", "response", "metadata"],
-} as const;
-export type LongTextTable = keyof typeof LONG_TEXT;
+  runs: longNames(newRunRow),
+  stages: longNames(newStageRow),
+  logs: longNames(logRow),
+  artifacts: longNames(newArtifactRow),
+  annotations: longNames(newAnnotationRow),
+  outboxEvents: longNames(newOutboxEventRow),
+  idempotencyKeys: longNames(idempotencyKeyRow),
+  jobs: longNames(newJobRow),
+  aiCalls: longNames(aiCallRow),
+} satisfies Readonly<Record<LongTextTable, readonly string[]>>;
 
-/** Bytes of a row's long text, and the column that holds most of it. */
+/** What a column of the table holds: see {@link holdsOf}. */
+export function columnHolds(table: LongTextTable, column: string): Holds | null {
+  return holdsOf(COLUMNS[table], column);
+}
+
+/** Bytes of a row's long text, and the column that holds most of them. */
 export function measureRow(
   table: LongTextTable,
   row: Readonly<Record<string, unknown>>,
 ): { size: number; field: string } {
   let size = 0;
   let largest = -1;
-  let field: string = LONG_TEXT[table][0];
+  let field: string = LONG_TEXT[table][0] ?? table;
   for (const column of LONG_TEXT[table]) {
     const value = row[column];
     const bytes = typeof value === "string" ? utf8Length(value) : 0;
@@ -325,13 +408,13 @@ export function measureRow(
   return { size, field };
 }
 
-/** Bytes of a row's long text, but for the columns in `omit`. */
+/** Bytes of a row's long text, without the columns in `omit`. */
 function longTextOf(table: LongTextTable, row: object, omit: readonly string[] = []): number {
   const kept = Object.entries(row).filter(([name]) => !omit.includes(name));
   return measureRow(table, Object.fromEntries(kept)).size;
 }
 
-/** The same of several rows. */
+/** Bytes of the long text of several rows, without the columns in `omit`. */
 export function longTextOfAll(
   table: LongTextTable,
   rows: readonly object[],
@@ -340,7 +423,10 @@ export function longTextOfAll(
   return rows.reduce<number>((sum, row) => sum + longTextOf(table, row, omit), 0);
 }
 
-/** The first of the rows of a table, up to where those before have `bytesMax` bytes of long text or more. */
+/**
+ * The first rows of a list, until those taken have `bytesMax` bytes of long text or more. So the
+ * first row is always there, and a list goes beyond `bytesMax` by at most one row.
+ */
 export function withinBytes<Row extends object>(
   table: LongTextTable,
   rows: readonly Row[],

@@ -1,34 +1,35 @@
 /**
- * What a value must be, as data: the fields of rows, changes, guards and queries are made of these. A client checks its caller's input
- * with the very shapes with which the service checks what arrives, so they must be small: a schema library is three times the size of a
- * whole client (docs/adr/0019-shapes-of-our-own.md). Pure.
+ * What a value must be, as data. The fields of rows, changes, guards and queries are made of
+ * shapes. A client checks its caller's input with the same shapes with which the service checks
+ * what arrives; so they must be small: a schema library is three times the size of a whole client
+ * (docs/adr/0019-shapes-of-our-own.md). Pure.
  */
 
-/** What is wrong with a value. */
+/** What is wrong with a value. Only the first problem is reported. */
 export interface Problem {
-  /** Where: the names and indexes on the way to it. */
+  /** The names and indexes that lead to it. */
   readonly path: readonly (string | number)[];
-  /** To follow the name of the place, as in "must be a string". */
+  /** Follows the name of the place, as in "must be a string". */
   readonly message: string;
-  /** The limit that it is beyond. */
+  /** The limit that was exceeded. */
   readonly limit?: number;
-  /** What was found instead, where the limit is one of size. */
+  /** What was found instead, where the limit is a size. */
   readonly size?: number;
 }
 
 export interface Shape<T> {
-  /** Null: the value is a `T`. */
+  /** Null when the value is a `T`. Never throws and never changes the value. */
   check(value: unknown): Problem | null;
   /** Whether a member of this shape may be absent, or undefined. */
   readonly absent?: boolean;
-  /** Never there: what the compiler knows of the value. */
+  /** Never there at run time: it tells the compiler the type. */
   readonly type?: T;
 }
 
-/** The type of the values of a shape. */
+/** The type of the values that a shape takes. */
 export type TypeOf<S> = S extends Shape<infer T> ? T : never;
 
-/** An optional shape. */
+/** The shape of a member that may be absent. */
 export interface Optional<T> extends Shape<T | undefined> {
   readonly absent: true;
 }
@@ -44,12 +45,12 @@ export type ObjectOf<M> = {
   ? { [Name in keyof Flat]: Flat[Name] }
   : never;
 
-/** How much of an unknown name a message repeats. */
+/** A message repeats at most this much of an unknown name. */
 const NAME_SHOWN_MAX = 100;
 
 export type Members = Readonly<Record<string, Shape<unknown>>>;
 
-/** A shape whose members are known. */
+/** The shape of an object; its members can be looked up. */
 export interface ObjectShape<M extends Members> extends Shape<ObjectOf<M>> {
   readonly members: M;
 }
@@ -62,7 +63,7 @@ function within(step: string | number, found: Problem | null): Problem | null {
   return found === null ? null : { ...found, path: [step, ...found.path] };
 }
 
-/** A value for which `refuse` finds nothing to say. */
+/** Takes what `shape` takes, unless `refuse` finds something wrong with it. */
 export function refined<T>(shape: Shape<T>, refuse: (value: T) => Problem | null): Shape<T> {
   return {
     // What the shape takes is a T.
@@ -70,7 +71,7 @@ export function refined<T>(shape: Shape<T>, refuse: (value: T) => Problem | null
   };
 }
 
-/** Text for which `refuse` finds nothing to say. */
+/** Takes text, unless `refuse` finds something wrong with it. */
 export function text(
   refuse: (value: string) => Omit<Problem, "path"> | null = () => null,
 ): Shape<string> {
@@ -93,7 +94,7 @@ function inRange(value: number, what: string, { min = -Infinity, max = Infinity 
   return value > max ? problem(`must be ${what} of at most ${max}`, { limit: max }) : null;
 }
 
-/** A finite number. */
+/** A finite number. By default any. */
 export function number(range: Range = {}): Shape<number> {
   return {
     check: (value) =>
@@ -103,7 +104,7 @@ export function number(range: Range = {}): Shape<number> {
   };
 }
 
-/** A whole number that a double holds exactly. */
+/** A whole number that a double holds exactly. By default any. */
 export function whole(range: Range = {}): Shape<number> {
   return {
     check: (value) =>
@@ -117,7 +118,7 @@ export const flag: Shape<boolean> = {
   check: (value) => (typeof value === "boolean" ? null : problem("must be true or false")),
 };
 
-/** This word, which tells the object's kind. */
+/** This one word. It tells the kind of an object. */
 export function literal<const Word extends string>(word: Word): Shape<Word> {
   return oneOf([word]);
 }
@@ -130,15 +131,26 @@ export function oneOf<const Word extends string>(words: readonly Word[]): Shape<
   };
 }
 
-export function nullable<T>(shape: Shape<T>): Shape<T | null> {
-  return { check: (value) => (value === null ? null : shape.check(value)) };
+/** What is known of a shape beside what it takes: a column's two forms, for example. */
+type Beside<S> = Omit<S, keyof Shape<unknown>>;
+
+/** The shape, or null. */
+export function nullable<S extends Shape<unknown>>(shape: S): Beside<S> & Shape<TypeOf<S> | null>;
+export function nullable(shape: Shape<unknown>): Shape<unknown> {
+  return { ...shape, check: (value) => (value === null ? null : shape.check(value)) };
 }
 
-export function optional<T>(shape: Shape<T>): Optional<T> {
-  return { check: (value) => (value === undefined ? null : shape.check(value)), absent: true };
+/** The shape, as a member that may be absent, or undefined. */
+export function optional<S extends Shape<unknown>>(shape: S): Beside<S> & Optional<TypeOf<S>>;
+export function optional(shape: Shape<unknown>): Optional<unknown> {
+  const check = (value: unknown) => (value === undefined ? null : shape.check(value));
+  return { ...shape, check, absent: true };
 }
 
-/** At most so many members, which are looked at only if they are not more: each that is wrong costs more than its text. */
+/**
+ * A list of at most `max` members. A longer one is refused before any member is checked: checking
+ * costs more than the text of a member.
+ */
 export function list<T>(member: Shape<T>, max: number): Shape<T[]> {
   return {
     check(value) {
@@ -159,7 +171,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** An object with these members, and no others. */
+/** An object with these members and no others. Inherited members do not count. */
 export function object<const M extends Members>(members: M): ObjectShape<M> {
   const shapes = Object.entries(members);
   return {
@@ -180,7 +192,7 @@ export function object<const M extends Members>(members: M): ObjectShape<M> {
   };
 }
 
-/** The shapes of described kinds, by their names. */
+/** The shapes of a table of described kinds, under their names. */
 export function shapesOf<
   Kinds extends Readonly<Record<string, { readonly shape: Shape<unknown> }>>,
 >(kinds: Kinds): { readonly [Name in keyof Kinds]: Kinds[Name]["shape"] } {
@@ -189,7 +201,7 @@ export function shapesOf<
   return Object.fromEntries(shapes) as { readonly [Name in keyof Kinds]: Kinds[Name]["shape"] };
 }
 
-/** An object whose member `by` says which of the shapes it has. */
+/** An object whose member `by` names the shape that it has. */
 export function variants<
   Name extends string,
   Kinds extends Readonly<Record<string, Shape<unknown>>>,

@@ -1,6 +1,6 @@
 /**
- * The database as maps. Pure. A row is an immutable value: a change replaces it and never mutates
- * it, so two States may share rows.
+ * The database as maps. Pure. A row is immutable: a change puts a new row in its place and never
+ * alters the old one, so that two States may share rows.
  */
 import type {
   AiCallRow,
@@ -15,7 +15,7 @@ import type {
   StageRow,
 } from "./index.ts";
 
-/** Rows by a primary key of two columns: the part is the first, the key the second. */
+/** Rows by a primary key of two columns: the first is the part, the second the key. */
 export class Table<Row> {
   readonly #parts = new Map<string, Map<string, Row>>();
 
@@ -51,13 +51,29 @@ export class Table<Row> {
   }
 }
 
-/** Outbox events, and the line of the runs that have waiting ones: what the database keeps in the column `turn`. */
+/**
+ * Outbox events, and the line of runs that have waiting ones. The database keeps the line in the
+ * column `turn`.
+ */
 export class OutboxTable extends Table<OutboxEventRow> {
+  /**
+   * A run's place in the line: smaller numbers come first. Runs without waiting events have none.
+   */
   readonly turns = new Map<string, number>();
 
   override clear(): void {
     super.clear();
     this.turns.clear();
+  }
+}
+
+/** Jobs, and which of them are delayed: what the database keeps in the column `delayed`. A claim looks at the others, once it has made ready what is due. */
+export class JobTable extends Table<JobRow> {
+  readonly delayed = new Table<true>();
+
+  override clear(): void {
+    super.clear();
+    this.delayed.clear();
   }
 }
 
@@ -76,11 +92,13 @@ export interface Rows {
 }
 export type TableName = keyof Rows;
 
-/** {@link placeOf} tells each table's part and key. */
+/** All tables. {@link placeOf} tells under which part and key a table keeps a row. */
 export type State = { readonly [Name in TableName]: Table<Rows[Name]> } & {
   readonly outboxEvents: OutboxTable;
+  readonly jobs: JobTable;
 };
 
+/** A database without rows. */
 export function createState(): State {
   return {
     runs: new Table(),
@@ -90,31 +108,36 @@ export function createState(): State {
     annotations: new Table(),
     outboxEvents: new OutboxTable(),
     idempotencyKeys: new Table(),
-    jobs: new Table(),
+    jobs: new JobTable(),
     aiCalls: new Table(),
     aiCallTotals: new Table(),
   };
 }
 
-/** Part and key of a row. */
+/** The part and the key of a row. */
 export type Place = readonly [part: string, key: string];
 
-const PLACES: { readonly [Name in TableName]: (row: Rows[Name]) => Place } = {
-  runs: (row) => [row.id, ""],
-  stages: (row) => [row.workflowRunId, row.stageId],
-  logs: (row) => [row.workflowRunId, row.ordinal],
-  artifacts: (row) => [row.workflowRunId, row.key],
-  annotations: (row) => [row.workflowRunId, row.ordinal],
-  outboxEvents: (row) => [row.workflowRunId, String(row.sequence)],
-  idempotencyKeys: (row) => [row.key, row.commandType],
-  jobs: (row) => [row.workflowRunId, row.ordinal],
-  aiCalls: (row) => [row.batchId, row.ordinal],
-  aiCallTotals: (row) => [row.topic, row.modelKey],
+/** The columns of each table's primary key: the part, and the key within it. */
+export const KEYS = {
+  runs: ["id"],
+  stages: ["workflowRunId", "stageId"],
+  logs: ["workflowRunId", "ordinal"],
+  artifacts: ["workflowRunId", "key"],
+  annotations: ["workflowRunId", "ordinal"],
+  outboxEvents: ["workflowRunId", "sequence"],
+  idempotencyKeys: ["key", "commandType"],
+  jobs: ["workflowRunId", "ordinal"],
+  aiCalls: ["batchId", "ordinal"],
+  aiCallTotals: ["topic", "modelKey"],
+} as const satisfies {
+  readonly [Name in TableName]: readonly [keyof Rows[Name], keyof Rows[Name]] | readonly ["id"];
 };
 
 /** Where a table keeps this row. */
 export function placeOf<Name extends TableName>(name: Name, row: Rows[Name]): Place {
-  return PLACES[name](row);
+  const columns: Readonly<Record<string, unknown>> = row;
+  const [part, key] = KEYS[name];
+  return [String(columns[part]), key === undefined ? "" : String(columns[key])];
 }
 
 /** The run's outbox event with the highest sequence. */
@@ -126,6 +149,7 @@ export function lastOutboxEvent(state: State, workflowRunId: string): OutboxEven
   return last;
 }
 
+/** Whether the event is still to be published: it is neither published nor in the DLQ. */
 export function isWaiting({
   publishedAt,
   dlqAt,
@@ -133,7 +157,7 @@ export function isWaiting({
   return publishedAt === null && dlqAt === null;
 }
 
-/** The sequence of the run's first waiting event. */
+/** The sequence of the run's first waiting event; undefined when none waits. */
 export function firstWaiting(state: State, workflowRunId: string): number | undefined {
   let first: number | undefined;
   for (const event of state.outboxEvents.part(workflowRunId).values()) {
@@ -142,7 +166,9 @@ export function firstWaiting(state: State, workflowRunId: string): number | unde
   return first;
 }
 
-/** A row, with the columns to omit as the JSON null. */
+/**
+ * The row as an answer without its long columns: those in `omit` have the JSON null in their place.
+ */
 export function without<Row extends object>(row: Row, omit: readonly string[] = []): Row {
   return omit.length === 0
     ? row

@@ -2,29 +2,46 @@
 
 const encoder = new TextEncoder();
 
-/** Bytes of UTF-8; lone surrogates count as the three bytes of U+FFFD. */
+/** Bytes of UTF-8. A lone surrogate counts as the three bytes of U+FFFD. */
 export function utf8Length(text: string): number {
   return encoder.encode(text).length;
 }
 
-/** Whether a TEXT column holds this string as it is: SQLite ends text at NUL, UTF-8 has no lone surrogates. */
+/**
+ * Whether a TEXT column holds this string as it is. SQLite ends text at NUL, and UTF-8 has no lone
+ * surrogates.
+ */
 export function isStorable(text: string): boolean {
   return !text.includes("\0") && text.isWellFormed();
 }
 
-/** Whether this text is a step in a path, and no name: whoever resolves an address takes it out, however it is encoded. */
+/**
+ * Whether the text is a step in a path rather than a name. Whatever resolves a URL removes such
+ * steps, however they are encoded.
+ */
 export function isPathStep(text: string): boolean {
   return text === "." || text === "..";
 }
 
-/** Marks text that is stored as JSON. Text that begins with it is stored as JSON too, so decoding is exact. */
+/**
+ * Marks text that is stored as JSON. Text that begins with the mark is stored as JSON, too, so
+ * decoding is exact.
+ */
 const JSON_MARK = "\u0001";
 
-/** Free text may hold anything: what a column cannot hold is stored as marked JSON, which escapes it. */
+/**
+ * Free text as a column holds it. Text that no column can hold is stored as marked JSON, which
+ * escapes it.
+ */
 export function encodeText(text: string): string {
   return isStorable(text) && !text.startsWith(JSON_MARK) ? text : JSON_MARK + JSON.stringify(text);
 }
 
 export function decodeText(stored: string): string {
   return stored.startsWith(JSON_MARK) ? (JSON.parse(stored.slice(1)) as string) : stored;
+}
+
+/** What something thrown says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 /**
- * What every change writes through: it keeps an undo log, so that a commit is whole or not at all,
- * and refuses rows that D1 could not hold. Pure.
+ * What every change to the maps is written through. It keeps an undo log, so that a commit is
+ * applied whole or not at all, and refuses rows that D1 could not hold. Pure.
  */
 import {
   COMMIT_ID_CHARS,
@@ -23,7 +23,7 @@ export class Writer {
   }
 
   /**
-   * Puts the row in its place, also over an older one.
+   * Puts the row in its place, over an older one if there is one.
    * @throws PAYLOAD_TOO_LARGE when its text is beyond ROW_BYTES_MAX.
    */
   put<Name extends TableName>(name: Name, row: Rows[Name]): void {
@@ -40,7 +40,7 @@ export class Writer {
 
   /**
    * Puts the row in its place, which a guard of the commit has found free.
-   * @throws INTERNAL when it is taken, where SQL would violate the primary key.
+   * @throws INTERNAL when the place is taken, where SQL would violate the primary key.
    */
   create<Name extends TableName>(name: Name, row: Rows[Name]): void {
     if (this.#table(name).get(...placeOf(name, row)) !== undefined) {
@@ -63,7 +63,7 @@ export class Writer {
     return tables[name];
   }
 
-  /** The run's place in the line of the outbox; undefined: it has none. */
+  /** Gives the run a place in the line of the outbox; undefined takes its place away. */
   setTurn(workflowRunId: string, turn: number | undefined): void {
     const { turns } = this.state.outboxEvents;
     const before = turns.get(workflowRunId);
@@ -75,9 +75,21 @@ export class Writer {
     set(turn);
   }
 
+  /** Whether the job is delayed: whether a claim has to make it ready before it can be taken. */
+  setDelayed({ workflowRunId, ordinal }: Rows["jobs"], isDelayed: boolean): void {
+    const { delayed } = this.state.jobs;
+    const before = delayed.get(workflowRunId, ordinal) === true;
+    const set = (value: boolean) => {
+      if (value) delayed.set(workflowRunId, ordinal, true);
+      else delayed.delete(workflowRunId, ordinal);
+    };
+    this.#undo.push(() => set(before));
+    set(isDelayed);
+  }
+
   /**
-   * The `commits` of a row that this commit writes and that had these: its id in front, once,
-   * however often it writes the row.
+   * The row's `commits` after this commit: its id in front, once, however often the commit writes
+   * the row.
    */
   stamp(commits: string): string {
     if (commits.startsWith(this.commitId)) return commits;
@@ -92,8 +104,8 @@ export class Writer {
 }
 
 /**
- * A row that is offered must fit by itself, also when another has its place and it is not inserted:
- * SQL checks a row before it looks for a conflict.
+ * A row that is to be inserted must fit, even if another row has its place and it is dropped: SQL
+ * checks a row before it looks for a conflict, and the maps do the same.
  * @throws PAYLOAD_TOO_LARGE
  */
 export function checkFits(name: TableName, row: Readonly<Record<string, unknown>>): void {
@@ -102,7 +114,7 @@ export function checkFits(name: TableName, row: Readonly<Record<string, unknown>
   if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
 }
 
-/** Rows are shared, so none may ever be mutated: a bug that tries throws. */
+/** Rows are shared, so none may ever be altered. A bug that tries throws. */
 function frozen<Row>(row: Row): Row {
   Object.freeze(row);
   return row;

@@ -1,24 +1,27 @@
-/** The AI call logger, over a unit of work. AI calls are never part of a transaction. */
+/**
+ * The AI call logger, over the unit that acts at once: AI calls are never part of a transaction.
+ */
 import { batchOrNoneField } from "../model/fields.ts";
-import { type AiCallTotalRow, encodeNullableJson, KEY_BYTES_MAX } from "../model/index.ts";
-import { PAGE_ROWS } from "../queries/index.ts";
+import {
+  type AiCallTotalRow,
+  encodeFreeText,
+  encodeNullableJson,
+  KEY_BYTES_MAX,
+  unsignedZero,
+} from "../model/index.ts";
+import { allPages, fullPage, type QueryOf } from "../queries/index.ts";
 import type { AIHelperStats, CreateAICallInput, FlushableAICallLogger } from "../contract/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  freeText,
-  invalid,
-  requireList,
-  requireObject,
-  unsignedZero,
-} from "./encode.ts";
+import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
+
+type TotalPlace = NonNullable<QueryOf<"aiCallTotals">["after"]>;
 
 export class AICalls implements FlushableAICallLogger {
   readonly #unit: UnitOfWork;
   readonly #waitUntil: ((promise: Promise<unknown>) => void) | undefined;
+  /** Calls that are being recorded. `flush` waits for them. */
   readonly #pending = new Set<Promise<void>>();
 
   constructor(unit: UnitOfWork, waitUntil?: (promise: Promise<unknown>) => void) {
@@ -49,13 +52,14 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   /**
-   * A request of a batch has one result: the first that is recorded. A result that does not name its request has a place that is made
-   * from its content, so that the same result is the same row whoever records it, and however often; the second of two equal ones of
-   * one call is another.
+   * A request of a batch has one result: the first that is recorded. A result that does not name
+   * its request gets a place made from its content. So the same result is the same row, no matter
+   * which caller records it and how often; of two equal results in one call, the second gets a
+   * place of its own.
    */
   async logBatchResults(batchId: string, results: CreateAICallInput[]): Promise<void> {
     checkedQuery("logBatchResults", { q: "aiBatch", batchId });
-    // Calls of their own have no batch, and no path carries what is empty.
+    // "" stands for calls that belong to no batch, and an empty text is no step of a path.
     if (batchId === "")
       throw invalid("logBatchResults: batchId must not be empty", { field: "batchId" });
     const now = await this.#unit.now();
@@ -74,7 +78,7 @@ export class AICalls implements FlushableAICallLogger {
       const row = { ...call, batchId, ordinal: "0", createdAt: now };
       checkedChanges("logBatchResults", [{ kind: "recordAiCall", row }]);
       const requestId = requestIdOf(result, call);
-      const place = requestId === null ? await digestOf(call) : await placeOf(requestId);
+      const place = requestId === null ? await digestOf(call) : await ordinalOf(requestId);
       const occurrence = occurrences.get(place) ?? 0;
       occurrences.set(place, occurrence + 1);
       if (requestId !== null && occurrence > 0) continue;
@@ -97,26 +101,27 @@ export class AICalls implements FlushableAICallLogger {
   }
 
   async getStats(topicPrefix: string): Promise<AIHelperStats> {
-    const totals: AiCallTotalRow[] = [];
-    for (;;) {
-      const last = totals.at(-1);
-      const after = last === undefined ? null : { topic: last.topic, modelKey: last.modelKey };
+    const totals = await allPages(async (after: TotalPlace | null) => {
       const [page] = await this.#unit.read([
-        checkedQuery("getStats", { q: "aiCallTotals", prefix: topicPrefix, after }),
+        checkedQuery<QueryOf<"aiCallTotals">>("getStats", {
+          q: "aiCallTotals",
+          prefix: topicPrefix,
+          after,
+        }),
       ]);
-      totals.push(...page);
-      if (page.length < PAGE_ROWS) return statsOf(totals);
-    }
+      return fullPage(page, ({ topic, modelKey }) => ({ topic, modelKey }));
+    });
+    return statsOf(totals);
   }
 }
 
-/** As logCall, and tells how it went. */
+/** As logCall, and rejects when the call cannot be recorded. */
 export async function recordAiCall(unit: UnitOfWork, call: CreateAICallInput): Promise<void> {
   const now = await unit.now();
   const encoded = encodeCall(requireObject("logCall", call));
   const batchId = batchIdOf(call, encoded);
   const requestId = batchId === "" ? null : requestIdOf(call, encoded);
-  const ordinal = requestId === null ? unit.ordinal(now) : await placeOf(requestId);
+  const ordinal = requestId === null ? unit.ordinal(now) : await ordinalOf(requestId);
   const row = { ...encoded, batchId, ordinal, createdAt: now };
   await unit.write({ changes: checkedChanges("logCall", [{ kind: "recordAiCall", row }]) });
 }
@@ -130,7 +135,10 @@ function inMetadata({ metadata }: EncodedCall, name: string): unknown {
   return Reflect.get(value, name);
 }
 
-/** "" for a call of its own. Metadata may hold anything: what no batch can be called is none. */
+/**
+ * "" for a call that belongs to no batch. Metadata may hold anything: a value that cannot name a
+ * batch is ignored.
+ */
 function batchIdOf(call: CreateAICallInput, encoded: EncodedCall): string {
   if (call.batchId !== undefined) return call.batchId;
   const told = inMetadata(encoded, "batchId");
@@ -139,7 +147,8 @@ function batchIdOf(call: CreateAICallInput, encoded: EncodedCall): string {
 
 /** Null for a call that does not say which request of its batch it answers. */
 function requestIdOf(call: CreateAICallInput, encoded: EncodedCall): string | null {
-  if (call.requestId !== undefined) return freeText(call.requestId, "requestId", KEY_BYTES_MAX);
+  if (call.requestId !== undefined)
+    return encodeFreeText(call.requestId, "requestId", KEY_BYTES_MAX);
   const told = inMetadata(encoded, "requestId");
   return typeof told === "string" ? told : null;
 }
@@ -150,8 +159,8 @@ function encodeCall(call: CreateAICallInput) {
     callType: call.callType,
     modelKey: call.modelKey,
     modelId: call.modelId,
-    prompt: freeText(call.prompt, "prompt"),
-    response: freeText(call.response, "response"),
+    prompt: encodeFreeText(call.prompt, "prompt"),
+    response: encodeFreeText(call.response, "response"),
     inputTokens: unsignedZero(call.inputTokens),
     outputTokens: unsignedZero(call.outputTokens),
     cost: unsignedZero(call.cost),
@@ -159,7 +168,7 @@ function encodeCall(call: CreateAICallInput) {
   };
 }
 
-/** SHA-256 in base 36, of the call with its metadata's members in one order. */
+/** SHA-256 in base 36 of the call, with the members of its metadata in one order. */
 async function digestOf(call: EncodedCall): Promise<string> {
   const metadata: unknown = call.metadata === null ? null : JSON.parse(call.metadata);
   return digest([
@@ -176,8 +185,11 @@ async function digestOf(call: EncodedCall): Promise<string> {
   ]);
 }
 
-/** The place of a request's result in its batch; of another length than that of a result's content. */
-async function placeOf(requestId: string): Promise<string> {
+/**
+ * The place of a request's result in its batch. It is shorter than the place made from a content,
+ * so the two never meet.
+ */
+async function ordinalOf(requestId: string): Promise<string> {
   return digest(["request", requestId]);
 }
 
@@ -191,6 +203,7 @@ async function digest(parts: readonly unknown[]): Promise<string> {
   return value.toString(36).padStart(50, "0");
 }
 
+/** The value with the members of its objects in one order. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;

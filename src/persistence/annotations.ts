@@ -2,29 +2,27 @@
 import {
   ANNOTATIONS_LIST_DEFAULT,
   ANNOTATIONS_LIST_MAX,
+  encoded,
   encodeJson,
   encodeNullableJson,
+  toAnnotationRecord,
+  unsignedZero,
 } from "../model/index.ts";
+import { annotationFilters } from "../queries/index.ts";
 import type {
   AnnotationFilters,
   CreateAnnotationInput,
   WorkflowAnnotationRecord,
 } from "../contract/index.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  defined,
-  given,
-  instant,
-  invalid,
-  requireList,
-  requireObject,
-  unsignedZero,
-} from "./encode.ts";
-import { toAnnotationRecord } from "../model/records.ts";
+import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { distinct, runReference, stageReference } from "./stage-reference.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/**
+ * Annotations with an idempotency key that is there are dropped by the change itself, so this never
+ * conflicts.
+ * @throws NOT_FOUND for a run or stage that does not exist.
+ */
 export async function appendAnnotations(
   unit: UnitOfWork,
   inputs: readonly CreateAnnotationInput[],
@@ -67,6 +65,7 @@ function newRow(unit: UnitOfWork, now: number, input: CreateAnnotationInput) {
   };
 }
 
+/** @throws INVALID_ARGUMENT for a limit beyond ANNOTATIONS_LIST_MAX. */
 export async function listAnnotations(
   unit: UnitOfWork,
   workflowRunId: string,
@@ -84,20 +83,7 @@ export async function listAnnotations(
     checkedQuery("listAnnotations", {
       q: "annotations",
       workflowRunId,
-      filters: {
-        ...defined({
-          key: filters?.key,
-          keyPrefix: filters?.keyPrefix,
-          scope: filters?.scope,
-          scopeId: filters?.scopeId,
-          actorId: filters?.actorId,
-          actorKind: filters?.actorKind,
-          attempt: filters?.attempt,
-          since: given(filters?.since, (value) => instant(value, "since")),
-          until: given(filters?.until, (value) => instant(value, "until")),
-        }),
-        limit,
-      },
+      filters: encoded(annotationFilters, { ...filters, limit }),
     }),
   ]);
   return rows.map(toAnnotationRecord);

@@ -1,16 +1,23 @@
 /** Artifacts, over a unit of work. */
-import { decodeJson, encodeJson, encodeNullableJson, utf8Length } from "../model/index.ts";
+import {
+  decodeJson,
+  encodeJson,
+  encodeNullableJson,
+  toArtifactRecord,
+  unsignedZero,
+  utf8Length,
+} from "../model/index.ts";
 import {
   type SaveArtifactInput,
   ServiceError,
   type WorkflowArtifactRecord,
 } from "../contract/index.ts";
-import { checkedChanges, checkedQuery, invalid, requireObject, unsignedZero } from "./encode.ts";
-import { toArtifactRecord } from "../model/records.ts";
+import { checkedChanges, checkedQuery, invalid, requireObject } from "./encode.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import { getStage } from "./stages.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/** @throws NOT_FOUND for a run or stage that does not exist. */
 export async function saveArtifact(unit: UnitOfWork, data: SaveArtifactInput): Promise<void> {
   const { workflowRunId, key, type, size } = requireObject("saveArtifact", data);
   const stageId = data.workflowStageId ?? null;
@@ -39,6 +46,7 @@ export async function saveArtifact(unit: UnitOfWork, data: SaveArtifactInput): P
   if (!written.applied) throw references[written.violation.guard]?.error;
 }
 
+/** Links the stage by its stageId; the change looks its record up. */
 export async function saveStageOutput(
   unit: UnitOfWork,
   runId: string,
@@ -70,12 +78,16 @@ export async function saveStageOutput(
   return key;
 }
 
+/** The columns that every new artifact has. */
 async function newRow(unit: UnitOfWork, workflowRunId: string, key: string) {
   const now = await unit.now();
   return { workflowRunId, key, ordinal: unit.ordinal(now), createdAt: now, updatedAt: now };
 }
 
-/** `loadArtifact` answers undefined for "no such artifact", so undefined cannot be an artifact's data. */
+/**
+ * JSON text of an artifact. `loadArtifact` answers undefined for "no such artifact", so undefined
+ * cannot be its data.
+ */
 function encodeData(data: unknown, field = "data"): string {
   if (data === undefined) throw invalid(`${field} must not be undefined`, { field });
   return encodeJson(data, field);
@@ -105,6 +117,7 @@ export async function hasArtifact(
   return found;
 }
 
+/** @throws NOT_FOUND */
 export async function deleteArtifact(
   unit: UnitOfWork,
   workflowRunId: string,

@@ -1,7 +1,10 @@
-/** How many rows are asked for at once, where their answer may be too large. */
+/** Asks for fewer rows where an answer is too large. */
 import { isServiceError } from "../contract/index.ts";
 
-/** With half as many, and so on, while the answer would be too large; nothing was done then. One row always fits. */
+/**
+ * Asks for `count` rows, then for half as many, and so on, while the answer would be too large.
+ * Nothing is done by a call that is refused for its size. One row always fits.
+ */
 export async function asManyAsFit<T>(
   count: number,
   ask: (count: number) => Promise<T>,

@@ -1,7 +1,8 @@
-/** The call chain where the platform follows it: Workers, Node, Deno, Bun. */
+/** The call chain on platforms that follow it: Workers, Node, Deno, Bun. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { CallChain } from "./call-chain.ts";
 
+/** Knows the transaction of every call, however many transactions run side by side. */
 export class AsyncLocalChain<Transaction extends object> implements CallChain<Transaction> {
   readonly #running = new AsyncLocalStorage<Transaction>();
 

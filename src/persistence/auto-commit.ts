@@ -1,6 +1,6 @@
 /**
- * The unit of work that acts at once, and delivers: a call whose answer was lost finds out what became of
- * it before it tries again, so that it has exactly one effect or says UNAVAILABLE.
+ * The unit of work that acts at once. When an answer is lost, it finds out what became of the call
+ * before it tries again. So a call has exactly one effect, or says UNAVAILABLE.
  */
 import {
   type Change,
@@ -10,25 +10,37 @@ import {
   type Settlement,
   type Store,
 } from "../changes/index.ts";
-import { createOrdinals, newCommitId, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
+import { createOrdinals, newCommitId, sleep, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
 import { inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
-import { type ErrorCode, isServiceError, ServiceError } from "../contract/index.ts";
+import {
+  type ErrorCode,
+  isServiceError,
+  ServiceError,
+  StaleVersionError,
+} from "../contract/index.ts";
 import { requireRoom } from "./encode.ts";
+import { type Stale, staleOf } from "./stale-version.ts";
 import type { UnitOfWork, Write, Written } from "./unit-of-work.ts";
 
-/** Tries of one call, the first included. */
+/** Tries of one call, the first one included. */
 const TRIES_MAX = 4;
 const PAUSE_MS = 25;
-/** What one of several commits carries; far below what it may. */
+/** Text of one of several commits: far below the limit, so that each is quick. */
 const PORTION_LENGTH_MAX = 8 * 1_024 * 1_024;
 
-/** One for the whole isolate, so that what its connections write in one millisecond keeps its order. */
+/**
+ * One for the whole isolate, so that what its connections write within one millisecond keeps its
+ * order.
+ */
 const nextOrdinal = createOrdinals();
 
 export class AutoCommit implements UnitOfWork {
+  readonly stale: Stale;
   readonly #store: Store;
 
-  constructor(store: Store) {
+  /** `stale`: default: our own class of errors. */
+  constructor(store: Store, stale: Stale = staleOf(StaleVersionError)) {
+    this.stale = stale;
     this.#store = store;
   }
 
@@ -82,7 +94,8 @@ export class AutoCommit implements UnitOfWork {
         const results = inOrderOf(reads, outcome.results);
         return { applied: true, commitId: id, results, late: false };
       } catch (error) {
-        // An earlier try that did no harm to repeat may have landed.
+        // After a repeat, being turned away does not mean that nothing was written: an earlier try
+        // may have landed.
         if (!isUnavailable(error)) throw tries === 1 ? error : asUnknown(error);
         const settlement = await findingOut(() => this.#store.settle(commit));
         if (wasApplied(settlement, error)) {
@@ -92,12 +105,15 @@ export class AutoCommit implements UnitOfWork {
         }
         if (tries >= TRIES_MAX) throw error;
       }
-      await pause(tries);
+      await backOff(tries);
     }
   }
 }
 
-/** Whether a commit whose answer was lost has landed; if not, it never will, and may be tried again. */
+/**
+ * Whether a commit whose answer was lost has landed. If not, it never will, and may be tried again
+ * under a new id.
+ */
 function wasApplied(settlement: Settlement, loss: unknown): boolean {
   switch (settlement) {
     case "applied":
@@ -114,7 +130,7 @@ function wasApplied(settlement: Settlement, loss: unknown): boolean {
   }
 }
 
-/** Repeats what is harmless to repeat. */
+/** Repeats a call that does no harm when repeated, while it answers UNAVAILABLE. */
 export async function trying<T>(call: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -122,19 +138,21 @@ export async function trying<T>(call: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!isUnavailable(error) || tries >= TRIES_MAX) throw error;
     }
-    await pause(tries);
+    await backOff(tries);
   }
 }
 
 /**
- * Repeats what is harmless to repeat while a lost answer is looked for. Whatever refuses that, be it a token that has expired meanwhile or
- * something on the way that answers in the service's place, says nothing of the commit.
+ * Repeats the search for a lost answer. A refusal of the search says nothing of the commit: a token
+ * may have expired meanwhile, or something on the way may answer in the service's place. So a
+ * refusal is UNAVAILABLE.
  */
 async function findingOut<T>(call: () => Promise<T>): Promise<T> {
   const codes = [...TURNED_AWAY, "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE"] as const;
   return trying(() => mayHaveWritten(call, codes));
 }
 
+/** Runs a call before which something may have been written already. */
 async function mayHaveWritten<T>(
   call: () => Promise<T>,
   codes: readonly ErrorCode[] = TURNED_AWAY,
@@ -146,18 +164,25 @@ async function mayHaveWritten<T>(
   }
 }
 
-/** Who is turned away before anything is done. A token may expire, or be taken away, between two calls. */
+/**
+ * Codes of calls that were turned away before anything was done. A token may expire, or be revoked,
+ * between two calls.
+ */
 const TURNED_AWAY = ["OVERLOADED", "UNAUTHENTICATED", "FORBIDDEN"] as const;
 
-/** Where something may have been written before, being turned away does not mean that nothing was. */
+/** The error of a call that was turned away, where something may have been written before it. */
 function asUnknown(error: unknown, codes: readonly ErrorCode[] = TURNED_AWAY): unknown {
   if (!isServiceError(error) || !codes.includes(error.code)) return error;
   return new ServiceError("UNAVAILABLE", `The outcome is unknown: ${error.message}`, {}, error);
 }
 
-/** The unit for what a method of several commits does after the first of them. */
+/**
+ * The unit for the rest of a method that takes several commits: once the first is made, the outcome
+ * of the whole may be unknown.
+ */
 export function afterFirstCommit(unit: UnitOfWork): UnitOfWork {
   return {
+    stale: unit.stale,
     call: (body) => unit.call(body),
     now: () => unit.now(),
     ordinal: (now) => unit.ordinal(now),
@@ -171,11 +196,8 @@ function isUnavailable(error: unknown): boolean {
   return isServiceError(error) && error.code === "UNAVAILABLE";
 }
 
-/** Exponential, with jitter, so that callers who failed together do not come back together. */
-export async function pause(round: number, capMs = 1_000): Promise<void> {
+/** Waits exponentially longer each round, with jitter, so that callers who failed together do not come back together. */
+export async function backOff(round: number, capMs = 1_000): Promise<void> {
   const ceiling = Math.min(PAUSE_MS * 2 ** round, capMs);
-  const delay = ceiling / 2 + Math.random() * (ceiling / 2);
-  await new Promise<void>((resolve) => {
-    setTimeout(resolve, delay);
-  });
+  await sleep(ceiling / 2 + Math.random() * (ceiling / 2));
 }

@@ -1,10 +1,15 @@
-/** A connection: the three interfaces over one store. Every way in ends here; `connection.ts` and `browser.ts` say what follows the call chain. */
+/**
+ * A connection: the three interfaces over one store, apart from how it finds the transaction that a
+ * call belongs to. `connection.ts` follows the call chain with AsyncLocalStorage;
+ * `client/browser.ts` has nothing that follows it.
+ */
 import { type Store } from "../changes/index.ts";
 import { AUDIT_MAX, joinId, TRANSACTION_RUNS_MAX } from "../model/index.ts";
 import {
   type Backend,
   type FlushableAICallLogger,
   type AuditFinding,
+  isServiceError,
   ServiceError,
   StaleVersionError,
   type StaleVersionErrorClass,
@@ -12,25 +17,50 @@ import {
 } from "../contract/index.ts";
 import { AICalls } from "./ai-calls.ts";
 import type { CallChain } from "./call-chain.ts";
-import { AutoCommit, pause } from "./auto-commit.ts";
+import { AutoCommit, backOff } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { RetryOptions } from "./retry.ts";
-import { Persistence, type PersistenceOptions } from "./persistence.ts";
-import { type Stale, staleOf } from "./stale-version.ts";
+import { persistenceOver } from "./persistence.ts";
+import { staleOf } from "./stale-version.ts";
 import { Transaction } from "./transaction/transaction.ts";
-import type { UnitOfWork } from "./unit-of-work.ts";
 
+/**
+ * How a connection acts.
+ * @example
+ * const options: ConnectionOptions = {
+ *   workerId: "digest-worker",
+ *   waitUntil: (promise) => ctx.waitUntil(promise),
+ *   retry: { baseMs: 500, jitter: 0.2 },
+ * };
+ * const { persistence, jobs } = connect(env.WORKFLOWS, options);
+ */
 export interface ConnectionOptions {
-  /** Who dequeues through this connection; stored with each job it takes. Default null. */
+  /** Names this connection in the jobs that it dequeues (`JobRecord.workerId`). Default null. */
   readonly workerId?: string;
-  /** Keeps the Worker alive until an AI call is recorded: `ctx.waitUntil.bind(ctx)`. */
+  /** Keeps the Worker alive until an AI call is recorded: `(promise) => ctx.waitUntil(promise)`. */
   readonly waitUntil?: (promise: Promise<unknown>) => void;
-  /** When jobs that fail through this connection are tried again. Default: after 2 s, 4 s, ..., at most an hour. */
+  /**
+   * When jobs that fail through this connection are tried again. Default: after 2 s, 4 s, ..., at
+   * most an hour.
+   */
   readonly retry?: RetryOptions;
-  /** The engine's own class, so that its `instanceof` recognises what is thrown, which has our `code` and `details` as well. */
+  /**
+   * The engine's own class of stale versions, so that its `instanceof` recognises the error. The
+   * error gets our `code` and `details` as well, unless it has members of these names. Default:
+   * {@link StaleVersionError}.
+   */
   readonly StaleVersionError?: StaleVersionErrorClass;
+}
+
+/** What callers of the package are not offered. */
+export interface CoreOptions extends ConnectionOptions {
+  /**
+   * False: the callback of a transaction runs again only if others wrote what it had read, since every call reads what it has to know.
+   * Default true: it also runs again where a write was taken to be allowed and was not.
+   */
+  readonly assumes?: boolean;
 }
 
 /** A transaction under way, and the handle that its callback has. */
@@ -39,13 +69,18 @@ export interface Running {
   readonly persistence: WorkflowPersistence;
 }
 
-/** Acting outside of the transaction could break its atomicity; joining it could lose what has nothing to do with it. So neither. */
+/**
+ * The call can neither act outside the transaction, which could break its atomicity, nor join it,
+ * which could undo what has nothing to do with it. So it is refused.
+ */
 const WHOSE =
-  "A transaction of this connection is open, and where there is no AsyncLocalStorage nobody can tell whether this call belongs to it. " +
+  "A transaction of this connection is open, and without AsyncLocalStorage nobody can tell whether this call belongs to it. " +
   "In the callback use tx, and tx.withTransaction to nest; jobs cannot join a transaction here. " +
-  "For what has nothing to do with it, open another connection, or wait until the transaction has ended";
+  "For calls outside the transaction, open another connection, or wait until the transaction has ended";
 
-/** A transaction inside a transaction is part of it. */
+/**
+ * A transaction inside a transaction is part of it: it is committed, or not, with the outer one.
+ */
 async function join<T>(
   { unit, persistence }: Running,
   fn: (tx: WorkflowPersistence) => Promise<T>,
@@ -59,19 +94,32 @@ async function join<T>(
   }
 }
 
+/** A row that grows beyond its limit is told at the call that makes it grow, so the callback has to run once more for it. */
+async function committed(unit: Transaction): ReturnType<Transaction["commit"]> {
+  try {
+    return await unit.commit();
+  } catch (error) {
+    if (isServiceError(error) && error.code === "PAYLOAD_TOO_LARGE" && unit.wroteUnseen) {
+      return "mistaken";
+    }
+    throw error;
+  }
+}
+
 export class ConnectionCore implements Backend {
   readonly persistence: WorkflowPersistence;
   readonly jobs: Jobs;
   readonly aiCalls: FlushableAICallLogger;
   readonly #direct: AutoCommit;
-  readonly #stale: Stale;
   readonly #chain: CallChain<Running>;
+  readonly #assumes: boolean;
 
-  constructor(store: Store, options: ConnectionOptions = {}, chain: CallChain<Running>) {
+  constructor(store: Store, options: CoreOptions = {}, chain: CallChain<Running>) {
+    this.#assumes = options.assumes ?? true;
     this.#chain = chain;
-    this.#direct = new AutoCommit(store);
-    this.#stale = staleOf(options.StaleVersionError ?? StaleVersionError);
-    this.persistence = this.#persistenceOver(this.#direct, (fn) => this.#withTransaction(fn));
+    const stale = staleOf(options.StaleVersionError ?? StaleVersionError);
+    this.#direct = new AutoCommit(store, stale);
+    this.persistence = persistenceOver(this.#direct, async (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
       direct: this.#direct,
       current: () => this.#transaction()?.unit ?? this.#direct,
@@ -99,9 +147,10 @@ export class ConnectionCore implements Backend {
   }
 
   /**
-   * The transaction that the code which is running belongs to. Null also for what was begun in a callback and goes on after its commit, such as a heartbeat. What goes on from a run of
-   * the callback that was given up may not act: nothing of that run has happened.
-   * @throws INVALID_ARGUMENT where nobody can tell.
+   * The transaction that the running code belongs to. Null also for code that began in a callback
+   * and goes on after the commit, such as a heartbeat. Code of a run of the callback that was given
+   * up may not act: nothing of that run has happened.
+   * @throws INVALID_ARGUMENT where nobody can tell, and for a run that was given up.
    */
   #transaction(): Running | null {
     const running = this.#chain.current();
@@ -109,13 +158,6 @@ export class ConnectionCore implements Backend {
     if (running === null || running.unit.landed) return null;
     running.unit.requireOpen();
     return running;
-  }
-
-  #persistenceOver(
-    unit: UnitOfWork,
-    withTransaction: PersistenceOptions["withTransaction"],
-  ): WorkflowPersistence {
-    return new Persistence({ unit, stale: this.#stale, withTransaction });
   }
 
   async #withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
@@ -126,11 +168,12 @@ export class ConnectionCore implements Backend {
       : join(running, fn);
   }
 
-  /** Runs the callback until what it read still holds when what it wrote lands. */
+  /** Runs the callback until its commit lands: until everything that it read still holds then. */
   async #runToCommit<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
+    let assumes = this.#assumes;
     for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
-      const unit = new Transaction(this.#direct);
-      const persistence: WorkflowPersistence = this.#persistenceOver(unit, (nested) =>
+      const unit = new Transaction(this.#direct, { assumes });
+      const persistence: WorkflowPersistence = persistenceOver(unit, async (nested) =>
         join({ unit, persistence }, nested),
       );
       let value: T;
@@ -138,14 +181,21 @@ export class ConnectionCore implements Backend {
       try {
         value = await this.#chain.within({ unit, persistence }, () => fn(persistence));
         unfinished = unit.nested > 0;
-      } finally {
-        // Calls that the callback did not await still belong to it.
+      } catch (error) {
         await unit.close();
+        // It may have been misled: then it runs again, and every call tells at once what is wrong.
+        if (await unit.assumedRightly()) throw error;
+        assumes = false;
+        continue;
       }
+      // Calls that the callback did not await still belong to it.
+      await unit.close();
       // Half of what it writes may be there and half refused; waiting for it could be waiting for ourselves.
       if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
-      if (await unit.commit()) return value;
-      await pause(run, 250);
+      const outcome = await committed(unit);
+      if (outcome === "landed") return value;
+      if (outcome === "mistaken") assumes = false;
+      else await backOff(run, 250);
     }
     throw new ServiceError(
       "CONFLICT",

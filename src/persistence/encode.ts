@@ -1,22 +1,20 @@
 /**
- * Callers' inputs as changes: checked against every limit, with the field named, before anything is sent.
+ * Callers' inputs as changes: checked against every limit, with the field named, before anything is
+ * sent.
  */
 import type { Shape } from "../model/shape.ts";
 import { type Change, change, kindOfChange, textLength } from "../changes/index.ts";
 import {
   COMMIT_UNITS_MAX,
-  encodeText,
-  INSTANT_RULE,
-  instantOf,
   measureRow,
   ROW_BYTES_MAX,
   tooLarge,
   TRANSACTION_CHANGES_MAX,
-  utf8Length,
 } from "../model/index.ts";
 import { type Query, query } from "../queries/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
 
+/** An INVALID_ARGUMENT. `details` has the field, and the limit where there is one. */
 export function invalid(message: string, details: ErrorDetails = {}): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", message, details);
 }
@@ -37,10 +35,10 @@ export function requireList<T>(method: string, value: readonly T[]): readonly T[
   throw invalid(`${method}: expected an array`, { field: "data" });
 }
 
-/** Names of our own structure, which mean nothing to a caller. */
+/** Names of our own structure. Callers do not know them, so messages leave them out. */
 const STRUCTURE = new Set(["row", "set", "filters"]);
 
-/** Throws INVALID_ARGUMENT that names the method, the field and what is wrong with it. */
+/** @throws INVALID_ARGUMENT with the method, the field and what is wrong with it. */
 function requireShape(shape: Shape<unknown>, value: unknown, method: string): void {
   const found = shape.check(value);
   if (found === null) return;
@@ -55,8 +53,8 @@ function requireShape(shape: Shape<unknown>, value: unknown, method: string): vo
 }
 
 /**
- * Checks changes as the service will.
- * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE when a new row does not fit.
+ * The changes, checked as the service will check them.
+ * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE when a row does not fit.
  */
 export function checkedChanges(method: string, changes: readonly Change[]): readonly Change[] {
   for (const candidate of changes) {
@@ -70,8 +68,8 @@ export function checkedChanges(method: string, changes: readonly Change[]): read
 }
 
 /**
- * How much a commit carries: at most TRANSACTION_CHANGES_MAX changes and COMMIT_UNITS_MAX of text.
- * @returns the text so far and that of the changes together.
+ * Checks how much one commit carries: TRANSACTION_CHANGES_MAX changes and COMMIT_UNITS_MAX of text.
+ * @returns the text of these changes and of those so far.
  * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, both with the limit.
  */
 export function requireRoom(
@@ -89,53 +87,11 @@ export function requireRoom(
   return size;
 }
 
+/**
+ * The query, checked as the service will check it.
+ * @throws INVALID_ARGUMENT with `field`.
+ */
 export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {
   requireShape(query, candidate, method);
   return candidate;
-}
-
-/** Free text of any content for a column. Throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE. */
-export function freeText(value: unknown, field: string, limit: number = ROW_BYTES_MAX): string {
-  if (typeof value !== "string") throw invalid(`${field} must be a string`, { field });
-  const text = encodeText(value);
-  const size = utf8Length(text);
-  if (size > limit) throw tooLarge(field, size, limit);
-  return text;
-}
-
-export function nullableFreeText(value: unknown, field: string): string | null {
-  return value === null || value === undefined ? null : freeText(value, field);
-}
-
-/**
- * Milliseconds of a Date. A date-time of RFC 3339 and milliseconds are taken too, since a Date that went through a
- * JSON store (a replayed idempotent result, say) comes back as a string.
- */
-export function instant(value: unknown, field: string): number {
-  const time = instantOf(value);
-  if (time === null) throw invalid(`${field} ${INSTANT_RULE}`, { field });
-  return time;
-}
-
-export function nullableInstant(value: unknown, field: string): number | null {
-  return value === null || value === undefined ? null : instant(value, field);
-}
-
-/** The members that are not undefined: an absent member leaves a column alone. */
-export function defined<T extends object>(
-  members: T,
-): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
-}
-
-/** A number as the columns hold it: they know one zero. */
-export function unsignedZero<T>(value: T): T | 0 {
-  return Object.is(value, -0) ? 0 : value;
-}
-
-/** Applies `encode` unless the input is undefined. */
-export function given<In, Out>(value: In | undefined, encode: (value: In) => Out): Out | undefined {
-  return value === undefined ? undefined : encode(value);
 }

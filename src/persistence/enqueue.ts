@@ -2,36 +2,30 @@
 import {
   DEDUPED_JOBS_MAX,
   encodeJson,
+  encodeNullableInstant,
   JOB_ATTEMPTS_MAX,
   JOB_MAX_ATTEMPTS_DEFAULT,
+  type NewJobRow,
   PRIORITY_DEFAULT,
-} from "../model/index.ts";
-import { type EnqueueJobInput, ServiceError } from "../contract/index.ts";
-import {
-  checkedChanges,
-  invalid,
-  nullableInstant,
-  requireList,
-  requireObject,
   unsignedZero,
-} from "./encode.ts";
+} from "../model/index.ts";
+import type { Guard } from "../changes/index.ts";
+import { type EnqueueJobInput, ServiceError } from "../contract/index.ts";
+import { checkedChanges, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, type JobKey } from "./job-keys.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Answers the jobs' ids, in their order; for a dedupe key that a live job has, that job's id. */
+/**
+ * The ids of the new jobs, in their order. For a dedupe key that a live job has, that job's id.
+ * @throws INVALID_ARGUMENT with the field, before anything is written.
+ */
 export async function enqueueJobs(
   unit: UnitOfWork,
   method: string,
   jobs: readonly EnqueueJobInput[],
 ): Promise<string[]> {
-  const now = await unit.now();
-  const rows = requireList(method, jobs).map((job) =>
-    newRow(unit, now, requireObject(method, job)),
-  );
-  const changes = checkedChanges(
-    method,
-    rows.map((row) => ({ kind: "enqueueJob" as const, row })),
-  );
+  const rows = await newRows(unit, method, jobs);
+  const changes = changesOf(method, rows);
   const keys = rows.flatMap(({ dedupeKey }) => dedupeKey ?? []);
   if (keys.length > DEDUPED_JOBS_MAX) {
     throw invalid(`${method}: at most ${DEDUPED_JOBS_MAX} jobs with a dedupeKey at once`, {
@@ -50,6 +44,32 @@ export async function enqueueJobs(
     ids.push(idOf(holder ?? (await inserted(unit, row))));
   }
   return ids;
+}
+
+/** Adds all of them while all guards hold; none otherwise. Answers which guard does not hold, or null. */
+export async function enqueueWhile(
+  unit: UnitOfWork,
+  jobs: readonly EnqueueJobInput[],
+  guards: readonly Guard[],
+): Promise<number | null> {
+  const method = "enqueueWhile";
+  const written = await unit.write({
+    guards,
+    changes: changesOf(method, await newRows(unit, method, jobs)),
+  });
+  return written.applied ? null : written.violation.guard;
+}
+
+async function newRows(unit: UnitOfWork, method: string, jobs: readonly EnqueueJobInput[]) {
+  const now = await unit.now();
+  return requireList(method, jobs).map((job) => newRow(unit, now, requireObject(method, job)));
+}
+
+function changesOf(method: string, rows: readonly NewJobRow[]) {
+  return checkedChanges(
+    method,
+    rows.map((row) => ({ kind: "enqueueJob" as const, row })),
+  );
 }
 
 /** The answer was lost, and the job that has the key now has come to its end: was it ours? */
@@ -88,7 +108,7 @@ function newRow(unit: UnitOfWork, now: number, job: EnqueueJobInput) {
     failures: 0,
     undelivered: 0,
     lastError: null,
-    nextPollAt: nullableInstant(job.scheduledFor, "scheduledFor"),
+    nextPollAt: encodeNullableInstant(job.scheduledFor, "scheduledFor"),
     payload,
     dedupeKey: job.dedupeKey ?? null,
     concurrencyKey,

@@ -1,19 +1,30 @@
 /** Idempotency keys, over a unit of work. */
-import { decodeNullableJson, encodeJson, nearestInstant, tokenOf } from "../model/index.ts";
+import {
+  decodeNullableJson,
+  encodeInstant,
+  encodeJson,
+  nearestInstant,
+  tokenOf,
+} from "../model/index.ts";
 import type {
   AcquireIdempotencyKeyOptions,
   AcquireIdempotencyKeyResult,
 } from "../contract/index.ts";
-import { checkedChanges, given, instant, invalid } from "./encode.ts";
+import { checkedChanges, invalid } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/**
+ * Whether this caller got the key is told by the row's token: it is this commit's exactly if it
+ * did.
+ */
 export async function acquireIdempotencyKey(
   unit: UnitOfWork,
   key: string,
   commandType: string,
   options?: AcquireIdempotencyKeyOptions,
 ): Promise<AcquireIdempotencyKeyResult> {
-  const at = given(options?.now, (now) => instant(now, "now")) ?? (await unit.now());
+  const { now } = options ?? {};
+  const at = now === undefined ? await unit.now() : encodeInstant(now, "now");
   const staleBefore = staleBeforeOf(at, options?.staleInProgressAfterMs);
   const written = await unit.write({
     changes: checkedChanges("acquireIdempotencyKey", [
@@ -22,7 +33,8 @@ export async function acquireIdempotencyKey(
     reads: () => [{ q: "idempotencyKey", key, commandType }],
   });
   const row = written.applied ? written.results[0] : null;
-  // Gone: ours was released by somebody, after its answer was lost. Nobody holds it for us.
+  // The row is gone: the answer was lost, and somebody has released the key since. So this caller
+  // does not have it.
   if (!written.applied || row === null) return { status: "in_progress" };
   if (row.state === "completed") {
     return { status: "replay", result: decodeNullableJson(row.result) };
@@ -30,7 +42,7 @@ export async function acquireIdempotencyKey(
   return { status: tokenOf(row) === written.commitId ? "acquired" : "in_progress" };
 }
 
-/** Keys acquired at or before this instant are stale; null for never, as `Infinity` also says. */
+/** Keys acquired at or before this instant may be taken over; null: none may. */
 function staleBeforeOf(at: number, staleAfterMs: number | undefined): number | null {
   if (staleAfterMs === undefined || staleAfterMs === null || staleAfterMs === Infinity) return null;
   if (typeof staleAfterMs !== "number" || Number.isNaN(staleAfterMs)) {

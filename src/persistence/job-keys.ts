@@ -9,13 +9,17 @@ export function idOf({ workflowRunId, ordinal }: JobKey): string {
   return joinId(workflowRunId, ordinal);
 }
 
+/**
+ * The key of the job with this id.
+ * @throws NOT_FOUND for an id that this service cannot have made.
+ */
 export function requireKey(method: string, jobId: string): JobKey {
   const key = splitId(requireText(method, jobId));
   if (key === null) throw jobNotFound(jobId);
   return key;
 }
 
-/** Whether we can have made the id. */
+/** Whether this service can have made the id. */
 export function isJobId(method: string, jobId: string): boolean {
   return splitId(requireText(method, jobId)) !== null;
 }

@@ -2,14 +2,19 @@
 import { type Change, type Guard, type RetryBackoff } from "../changes/index.ts";
 import {
   CLAIM_JOBS_MAX,
+  encodeFreeText,
+  encodeInstant,
   JOB_ERROR_BYTES_MAX,
   JOB_STATS_FAILED_MS,
   type JobRow,
   type JobState,
   RESUME_JOBS_MAX,
   STALE_LEASE_MS_DEFAULT,
+  toDelivery,
+  toJobRecord,
   TRANSACTION_CHANGES_MAX,
   UNDELIVERED_CAP_MS,
+  unpolledAt,
   wasWrittenBy,
 } from "../model/index.ts";
 import {
@@ -24,40 +29,34 @@ import {
   type Status,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
-import { enqueueJobs } from "./enqueue.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  freeText,
-  instant,
-  invalid,
-  requireList,
-  requireObject,
-} from "./encode.ts";
+import { enqueueJobs, enqueueWhile } from "./enqueue.ts";
+import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
 import { ownMethods } from "./own-methods.ts";
 import { type LateResult, recordLateResults } from "./late-results.ts";
-import { toDelivery, toJobRecord } from "../model/records.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
 import { suspendedJobsDue } from "./suspended-jobs.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Deliveries remembered by a connection; it normally lives for one request. */
+/** Deliveries that a connection remembers. Usually a connection lives for one request. */
 const DELIVERIES_MAX = 10_000;
 
+/** What the queue acts through. */
 export interface JobsOptions {
   /** The unit that acts at once. */
   readonly direct: UnitOfWork;
-  /** The transaction whose callback is running, or else the direct unit. */
+  /** The transaction whose callback is running, or else the unit that acts at once. */
   readonly current: () => UnitOfWork;
-  /** Tells the transaction whose callback is running, if any, of a job that was just dequeued. */
+  /**
+   * Tells the transaction whose callback is running, if there is one, that a job was just dequeued.
+   */
   readonly claimed: (row: JobRow) => void;
   readonly workerId: string | null;
   readonly retry?: RetryOptions | undefined;
 }
 
-/** How a job of a batch is to be settled. */
+/** A job of a batch, and how it is to be settled. */
 export interface Settling {
   readonly jobId: string;
   readonly outcome: Exclude<JobOutcome, { status: "settled" }>;
@@ -69,7 +68,10 @@ export class Jobs implements ExtendedJobQueue {
   readonly #workerId: string | null;
   readonly #claimed: (row: JobRow) => void;
   readonly #retry: Required<RetryOptions>;
-  /** The attempt that this connection was given of each job: it may settle that one and no later one. */
+  /**
+   * The attempt of each job that this connection was given. It may settle that attempt, and no
+   * later one.
+   */
   readonly #deliveries = new Map<string, number>();
 
   constructor({ direct, current, claimed, workerId, retry }: JobsOptions) {
@@ -97,6 +99,14 @@ export class Jobs implements ExtendedJobQueue {
     return unit.call(() => enqueueJobs(unit, method, jobs));
   }
 
+  /** Adds all of them while all guards hold, at once; none otherwise. Answers which guard does not hold, or null. */
+  async enqueueWhile(
+    jobs: readonly EnqueueJobInput[],
+    guards: readonly Guard[],
+  ): Promise<number | null> {
+    return enqueueWhile(this.#direct, jobs, guards);
+  }
+
   async dequeue(): Promise<DequeueResult | null> {
     const [job] = await this.#claim("dequeue", 1, false);
     return job ?? null;
@@ -106,7 +116,10 @@ export class Jobs implements ExtendedJobQueue {
     return this.#claim("dequeueMany", count, false);
   }
 
-  /** As dequeueMany; suspended jobs that are due count as due, and are given out as further attempts. */
+  /**
+   * As dequeueMany, and suspended jobs whose instant has come count as due: they are given out as
+   * further attempts.
+   */
   async resumeAndDequeue(count: number): Promise<DequeueResult[]> {
     return this.#claim("resumeAndDequeue", count, true);
   }
@@ -172,9 +185,11 @@ export class Jobs implements ExtendedJobQueue {
       await this.#write(method, jobId, change);
     } catch (error) {
       if (!(error instanceof ServiceError && error.code === "LEASE_LOST")) throw error;
-      // As it was when the call began: the same connection may have been given the job again since.
+      // The attempt as it was when the call began: the same connection may have been given the job
+      // again since then.
       const { attempt, actual } = error.details;
-      // If it cannot be recorded, that is what the caller is told: repeated, the call comes here again, and nothing is lost.
+      // If the late result cannot be recorded, that error is thrown instead. A repeated call comes
+      // here again, so nothing is lost.
       const result = this.#lateResult(settling, Number(attempt), Number(actual));
       await recordLateResults(this.#direct, [result]);
       throw error;
@@ -186,12 +201,15 @@ export class Jobs implements ExtendedJobQueue {
       const key = requireKey("touchJob", jobId);
       await this.#write("touchJob", jobId, (at) => ({ kind: "touchJob", ...key, at }));
     } catch (error) {
-      // A heartbeat for a job that does not exist is as silent as one for a job that is not running.
+      // A heartbeat for a job that does not exist is as silent as one for a job that is not
+      // running.
       if (!(error instanceof ServiceError && error.code === "NOT_FOUND")) throw error;
     }
   }
 
-  /** The change that an outcome comes to. Faults in the outcome are thrown here, before anything is written. */
+  /**
+   * The change that an outcome means. A faulty outcome is refused here, before anything is written.
+   */
   #settlement(
     method: string,
     { jobId, outcome }: Settling,
@@ -201,11 +219,13 @@ export class Jobs implements ExtendedJobQueue {
       case "completed":
         return (at, attempt) => ({ kind: "completeJob", ...key, attempt, at });
       case "suspended": {
-        const nextPollAt = instant(outcome.until, "nextPollAt");
-        return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, at });
+        const nextPollAt = encodeInstant(outcome.until, "nextPollAt");
+        // The party that suspends decides who resumes: the service, for a handler's answer; for the contract's method, an engine that polls.
+        const resumeAt = method === "suspend" ? unpolledAt(nextPollAt) : nextPollAt;
+        return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, resumeAt, at });
       }
       case "failed": {
-        const error = freeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
+        const error = encodeFreeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
         const retry: RetryBackoff | null =
           outcome.retry === false ? null : drawBackoff(this.#retry);
         return (at, attempt) => ({ kind: "failJob", ...key, attempt, error, retry, at });
@@ -213,7 +233,10 @@ export class Jobs implements ExtendedJobQueue {
     }
   }
 
-  /** One change of one job, in the transaction if there is one, and refused if a later attempt owns the job. */
+  /**
+   * Writes one change of one job, in the transaction if there is one. Refused when a later attempt
+   * owns the job.
+   */
   async #write(method: string, jobId: string, changeOf: (at: number) => Change): Promise<void> {
     const key = requireKey(method, jobId);
     const attempt = this.#deliveries.get(jobId);
@@ -249,14 +272,20 @@ export class Jobs implements ExtendedJobQueue {
     return jobIds.flatMap((jobId) => byId.get(jobId) ?? []);
   }
 
-  /** Settles each for itself, in one round trip, at once. A late result that cannot be recorded is reported, and no fault. */
+  /**
+   * Settles each job for itself, all in one round trip, and outside any transaction. A late result
+   * that cannot be recorded is only logged.
+   */
   async settleMany(settlings: readonly Settling[]): Promise<SettledJob[]> {
     return this.#settleAtOnce(settlings, (error) => {
       console.warn("wfe-late-result-not-recorded", error);
     });
   }
 
-  /** A late result that cannot be recorded is a fault, unless it is `forgiven`: repeated, the call comes to it again. */
+  /**
+   * A late result that cannot be recorded is an error, unless `forgiven` takes it: a repeated call
+   * records it.
+   */
   async #settleAtOnce(
     settlings: readonly Settling[],
     forgiven?: (error: unknown) => void,
@@ -293,6 +322,7 @@ export class Jobs implements ExtendedJobQueue {
     return settled;
   }
 
+  /** One after the other, in the transaction: each may be refused without the others. */
   async #settleEach(settlings: readonly Settling[]): Promise<SettledJob[]> {
     const settled: SettledJob[] = [];
     for (const settling of settlings) {
@@ -321,7 +351,7 @@ export class Jobs implements ExtendedJobQueue {
     return job !== null && isTerminal(job.status);
   }
 
-  /** Renews the leases of these jobs in one round trip. Answers which of them are lost. */
+  /** Renews the leases of these jobs in one round trip. Answers those whose lease is lost. */
   async touchMany(jobIds: readonly string[]): Promise<string[]> {
     if (jobIds.length === 0) return [];
     const keys = jobIds.map((jobId) => requireKey("touchMany", jobId));
@@ -338,11 +368,12 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   /**
-   * Gives back deliveries that did not reach whoever works them, in one round trip. They count for nothing; the jobs come again after
-   * pauses that grow. Answers how many were given back; the others have come to their end, or a later attempt owns them.
+   * Gives back deliveries that did not reach their handler, in one round trip. They count as no
+   * attempt, and the jobs come again after pauses that grow. Answers how many were given back; the
+   * others have ended, or a later attempt owns them.
    */
   async giveBackMany(jobIds: readonly string[], reason: string): Promise<number> {
-    const error = freeText(reason, "error", JOB_ERROR_BYTES_MAX);
+    const error = encodeFreeText(reason, "error", JOB_ERROR_BYTES_MAX);
     const attempts = this.#attemptsOf(jobIds);
     const capMs = Math.min(this.#retry.capMs, UNDELIVERED_CAP_MS);
     const states = await this.#writeEach(jobIds, (_index, jobId, at) => ({
@@ -356,12 +387,18 @@ export class Jobs implements ExtendedJobQueue {
     return [...states.values()].filter(({ written }) => written).length;
   }
 
-  /** The attempts that the connection has of these jobs now. It may be given others while a call is under way. */
+  /**
+   * The attempts that the connection has of these jobs at this moment. While a call is under way it
+   * may be given others.
+   */
   #attemptsOf(jobIds: readonly string[]): Map<string, number | undefined> {
     return new Map(jobIds.map((jobId) => [jobId, this.#deliveries.get(jobId)]));
   }
 
-  /** One fenced change a job, in one commit. Answers the jobs as they are afterwards, and whether this call wrote them. */
+  /**
+   * One fenced change for each job, in one commit. Answers the jobs as they are afterwards, and
+   * which of them this call wrote.
+   */
   async #writeEach(
     jobIds: readonly string[],
     changeOf: (index: number, jobId: string, at: number) => Change | undefined,
@@ -423,7 +460,7 @@ export class Jobs implements ExtendedJobQueue {
     return this.releaseStalePages(staleThresholdMs, Number.POSITIVE_INFINITY);
   }
 
-  /** As releaseStaleJobs, in at most so many commits of 100 jobs. */
+  /** As releaseStaleJobs, in at most `pagesMax` commits of 100 jobs. */
   async releaseStalePages(staleThresholdMs: number, pagesMax: number): Promise<number> {
     return releaseStaleJobs(this.#direct, staleThresholdMs, pagesMax);
   }
@@ -447,6 +484,7 @@ function isTerminal(status: Status): boolean {
 
 type SettledState = JobState & { readonly written: boolean };
 
+/** What a job's state after the commit says of the settling. */
 function outcomeOf(
   state: SettledState | undefined,
   attempt: number | undefined,

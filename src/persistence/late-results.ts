@@ -1,18 +1,20 @@
 /**
- * What a delivery wanted to record after a later attempt had taken over its job. It changes nothing, and is kept: as an
- * annotation of the run, or, where there is no such run, as a log.
+ * The late result of a delivery: what it wanted to record after a later attempt had taken over its
+ * job. It changes nothing, and is kept: as an annotation of the run, or as a log where there is no
+ * such run.
  */
 import { type Change, type Guard } from "../changes/index.ts";
-import { joinId } from "../model/index.ts";
+import { encodeInstant, joinId } from "../model/index.ts";
 import type { JobOutcome } from "../contract/index.ts";
-import { checkedChanges, instant } from "./encode.ts";
+import { checkedChanges } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 export interface LateResult {
   readonly workflowRunId: string;
   readonly ordinal: string;
-  /** The attempt that was too late, and the one that owns the job. */
+  /** The attempt that was too late. */
   readonly attempt: number;
+  /** The attempt that owns the job. */
   readonly owner: number;
   readonly outcome: Exclude<JobOutcome, { status: "settled" }>;
   readonly workerId: string | null;
@@ -21,8 +23,8 @@ export interface LateResult {
 const KEY = "job.late-result";
 
 /**
- * Each late result is kept once, however often it is reported. Where an earlier attempt is the owner, nothing is late: a transaction
- * has read the job before this delivery.
+ * Keeps each late result once, however often it is reported. If an earlier attempt is the owner,
+ * nothing is late: then a transaction had read the job before this delivery.
  */
 export async function recordLateResults(
   unit: UnitOfWork,
@@ -74,7 +76,7 @@ function log(now: number, result: LateResult): Change {
     kind: "createLog",
     row: {
       workflowRunId: result.workflowRunId,
-      // The same for the same result, so that a repeat finds it there.
+      // The same result makes the same ordinal, so that a repeat finds its row.
       ordinal: `${result.ordinal.slice(0, 48)}${result.attempt.toString(36)}${result.outcome.status.slice(0, 1)}`,
       createdAt: now,
       workflowStageId: null,
@@ -85,6 +87,7 @@ function log(now: number, result: LateResult): Change {
   };
 }
 
+/** What the annotation or log says of the result. */
 function told({ workflowRunId, ordinal, attempt, owner, outcome }: LateResult) {
   const jobId = joinId(workflowRunId, ordinal);
   const common = { jobId, attempt, ownedByAttempt: owner, outcome: outcome.status };
@@ -92,13 +95,19 @@ function told({ workflowRunId, ordinal, attempt, owner, outcome }: LateResult) {
     case "completed":
       return common;
     case "suspended":
-      return { ...common, until: new Date(instant(outcome.until, "nextPollAt")).toISOString() };
+      return {
+        ...common,
+        until: new Date(encodeInstant(outcome.until, "nextPollAt")).toISOString(),
+      };
     case "failed":
       return { ...common, error: outcome.error, retry: outcome.retry ?? true };
   }
 }
 
-/** A scope's id holds 1,024 bytes; the value has the whole. No character is cut in two. */
+/**
+ * The first part of an id: a scope's id holds 1,024 bytes, and the value has the whole. No
+ * character is cut in two.
+ */
 function shortened(id: string): string {
   return id.slice(0, 256).replace(/[\ud800-\udbff]$/, "");
 }

@@ -1,10 +1,14 @@
 /** Logs, over a unit of work. */
-import { encodeNullableJson, splitStageRecordId } from "../model/index.ts";
+import { encodeFreeText, encodeNullableJson, splitStageRecordId } from "../model/index.ts";
 import type { CreateLogInput } from "../contract/index.ts";
-import { checkedChanges, freeText, requireObject } from "./encode.ts";
+import { checkedChanges, requireObject } from "./encode.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/**
+ * A line of a stage goes to the log of the stage's run; without either it belongs to no run.
+ * @throws NOT_FOUND for a run or stage that does not exist.
+ */
 export async function createLog(unit: UnitOfWork, data: CreateLogInput): Promise<void> {
   requireObject("createLog", data);
   const runId = data.workflowRunId ?? null;
@@ -17,7 +21,7 @@ export async function createLog(unit: UnitOfWork, data: CreateLogInput): Promise
     createdAt: now,
     workflowStageId: stageId,
     level: data.level,
-    message: freeText(data.message, "message"),
+    message: encodeFreeText(data.message, "message"),
     metadata: encodeNullableJson(data.metadata, "metadata"),
   };
   const changes = checkedChanges("createLog", [{ kind: "createLog", row }]);

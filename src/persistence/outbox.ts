@@ -1,23 +1,25 @@
 /** Outbox events, over a unit of work. */
 import {
+  encodeInstant,
   encodeJson,
   OUTBOX_PAGE_DEFAULT,
   OUTBOX_PAGE_MAX,
+  type OutboxEventRow,
   splitEventId,
   tokenOf,
+  toOutboxRecord,
 } from "../model/index.ts";
 import { type CreateOutboxEventInput, type OutboxRecord, ServiceError } from "../contract/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import {
   checkedChanges,
   checkedQuery,
-  instant,
   invalid,
   requireList,
   requireObject,
   requireText,
 } from "./encode.ts";
-import { toOutboxRecord } from "../model/records.ts";
+import { byNumber, byText, inTurn } from "../model/order.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 export async function appendOutboxEvents(
@@ -35,7 +37,7 @@ export async function appendOutboxEvents(
         eventType: event.eventType,
         payload: encodeJson(event.payload, "payload"),
         causationId: event.causationId,
-        occurredAt: instant(event.occurredAt, "occurredAt"),
+        occurredAt: encodeInstant(event.occurredAt, "occurredAt"),
         publishedAt: null,
         retryCount: 0,
         dlqAt: null,
@@ -45,6 +47,7 @@ export async function appendOutboxEvents(
   await unit.write({ changes });
 }
 
+/** @throws INVALID_ARGUMENT for more than OUTBOX_PAGE_MAX. */
 export async function getUnpublishedOutboxEvents(
   unit: UnitOfWork,
   limit: number = OUTBOX_PAGE_DEFAULT,
@@ -58,9 +61,16 @@ export async function getUnpublishedOutboxEvents(
   const [rows] = await unit.read([
     checkedQuery("getUnpublishedOutboxEvents", { q: "unpublishedEvents", limit }),
   ]);
-  return rows.map(toOutboxRecord);
+  return rows.toSorted(inOrder).map(toOutboxRecord);
 }
 
+/** By run and sequence, whatever their order in the line. */
+const inOrder = inTurn<Pick<OutboxEventRow, "workflowRunId" | "sequence">>(
+  byText((event) => event.workflowRunId),
+  byNumber((event) => event.sequence),
+);
+
+/** Marks in as many commits as it takes: publishing an event twice is the same as once. */
 export async function markOutboxEventsPublished(
   unit: UnitOfWork,
   ids: readonly string[],
@@ -89,6 +99,10 @@ function eventNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `Outbox event ${id} not found`, { entity: "Outbox", id });
 }
 
+/**
+ * @throws NOT_FOUND; UNAVAILABLE when the answer was lost and others have counted since, so that
+ * the count is unknown.
+ */
 export async function incrementOutboxRetryCount(unit: UnitOfWork, id: string): Promise<number> {
   const key = requireEvent("incrementOutboxRetryCount", id);
   const written = await unit.write({
@@ -116,6 +130,10 @@ export async function moveOutboxEventToDLQ(unit: UnitOfWork, id: string): Promis
   if (!written.applied) throw eventNotFound(id);
 }
 
+/**
+ * Page by page. Each page is guarded by the tokens of its events, so an event that somebody else
+ * takes is not counted.
+ */
 export async function replayDLQEvents(unit: UnitOfWork, maxEvents: number): Promise<number> {
   if (!Number.isSafeInteger(maxEvents) || maxEvents < 0) {
     throw invalid("replayDLQEvents: maxEvents must be a whole number, 0 or more", {
@@ -138,7 +156,7 @@ export async function replayDLQEvents(unit: UnitOfWork, maxEvents: number): Prom
       })),
       changes: keys.map((key) => ({ kind: "replayOutboxEvent" as const, ...key })),
     });
-    // Refused: someone else took one of them; look again.
+    // Refused: somebody else took one of them. Look again.
     if (!written.applied) continue;
     replayed += rows.length;
     if (rows.length < limit) break;

@@ -1,6 +1,7 @@
 /**
- * Makes every method of an instance its own, and bound: `const { enqueue } = connection.jobs` and `{ ...connection }` have them, as callers
- * expect of what they take for plain objects of functions.
+ * Makes every method of an instance its own member, bound to it. So `const { enqueue } =
+ * connection.jobs` and `{ ...connection }` work, as they do with the plain objects of functions
+ * that callers know.
  */
 export function ownMethods(instance: object): void {
   const parent: unknown = Object.getPrototypeOf(instance);

@@ -1,26 +1,5 @@
-/** `WorkflowPersistence` over a unit of work: each method's rules are in the file of its aggregate. */
-import type {
-  AcquireIdempotencyKeyResult,
-  OutboxRecord,
-  WorkflowAnnotationRecord,
-  WorkflowArtifactRecord,
-  WorkflowRunRecord,
-  WorkflowStageRecord,
-  AcquireIdempotencyKeyOptions,
-  AnnotationFilters,
-  CreateAnnotationInput,
-  CreateLogInput,
-  CreateOutboxEventInput,
-  CreateRunInput,
-  CreateStageInput,
-  SaveArtifactInput,
-  UpdateRunInput,
-  UpdateStageInput,
-  UpsertStageInput,
-  WorkflowPersistence,
-  WorkflowStageStatus,
-  WorkflowStatus,
-} from "../contract/index.ts";
+/** `WorkflowPersistence` over a unit of work. Each method is a function in the file of what it is about; here is only which there are. */
+import type { WorkflowPersistence } from "../contract/index.ts";
 import { appendAnnotations, listAnnotations } from "./annotations.ts";
 import {
   deleteArtifact,
@@ -70,171 +49,72 @@ import {
   updateStageByRunAndStageId,
   upsertStage,
 } from "./stages.ts";
-import { ownMethods } from "./own-methods.ts";
-import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-export interface PersistenceOptions {
-  readonly unit: UnitOfWork;
-  readonly stale: Stale;
-  readonly withTransaction: <T>(fn: (tx: WorkflowPersistence) => Promise<T>) => Promise<T>;
-}
+type Methods = Omit<WorkflowPersistence, "withTransaction">;
 
-export class Persistence implements WorkflowPersistence {
-  readonly #unit: UnitOfWork;
-  readonly #stale: Stale;
-  readonly #withTransaction: PersistenceOptions["withTransaction"];
+/** The contract's methods, each with the unit of work in front of its arguments. */
+export const METHODS: {
+  readonly [Name in keyof Methods]: (
+    unit: UnitOfWork,
+    ...args: Parameters<Methods[Name]>
+  ) => ReturnType<Methods[Name]>;
+} = {
+  createRun,
+  updateRun,
+  getRun,
+  getRunStatus,
+  getRunsByStatus,
+  getStuckRuns,
+  claimPendingRun,
+  claimNextPendingRun,
+  createStage,
+  upsertStage,
+  updateStage,
+  updateStageByRunAndStageId,
+  getStage,
+  getStageById,
+  getStagesByRun,
+  getSuspendedStages,
+  getFirstSuspendedStageReadyToResume,
+  getFirstFailedStage,
+  getLastCompletedStage,
+  getLastCompletedStageBefore,
+  deleteStage,
+  createLog,
+  saveArtifact,
+  loadArtifact,
+  hasArtifact,
+  deleteArtifact,
+  listArtifacts,
+  getStageIdForArtifact,
+  saveStageOutput,
+  appendAnnotations,
+  listAnnotations,
+  appendOutboxEvents,
+  getUnpublishedOutboxEvents,
+  markOutboxEventsPublished,
+  incrementOutboxRetryCount,
+  moveOutboxEventToDLQ,
+  replayDLQEvents,
+  acquireIdempotencyKey,
+  completeIdempotencyKey,
+  releaseIdempotencyKey,
+};
 
-  constructor({ unit, stale, withTransaction }: PersistenceOptions) {
-    this.#unit = unit;
-    this.#stale = stale;
-    this.#withTransaction = withTransaction;
-    ownMethods(this);
-  }
+/** A method whose arguments nobody here looks at. */
+type Method = (unit: UnitOfWork, ...args: never[]) => Promise<unknown>;
 
-  async withTransaction<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
-    return this.#withTransaction(fn);
-  }
-
-  async createRun(data: CreateRunInput): Promise<WorkflowRunRecord> {
-    return this.#unit.call(() => createRun(this.#unit, data));
-  }
-  async updateRun(id: string, data: UpdateRunInput) {
-    return this.#unit.call(() => updateRun(this.#unit, id, data, this.#stale));
-  }
-  async getRun(id: string): Promise<WorkflowRunRecord | null> {
-    return this.#unit.call(() => getRun(this.#unit, id));
-  }
-  async getRunStatus(id: string): Promise<WorkflowStatus | null> {
-    return this.#unit.call(() => getRunStatus(this.#unit, id));
-  }
-  async getRunsByStatus(status: WorkflowStatus): Promise<WorkflowRunRecord[]> {
-    return this.#unit.call(() => getRunsByStatus(this.#unit, status));
-  }
-  async getStuckRuns(stuckSince: Date): Promise<WorkflowRunRecord[]> {
-    return this.#unit.call(() => getStuckRuns(this.#unit, stuckSince));
-  }
-  async claimPendingRun(id: string) {
-    return this.#unit.call(() => claimPendingRun(this.#unit, id));
-  }
-  async claimNextPendingRun(): Promise<WorkflowRunRecord | null> {
-    return this.#unit.call(() => claimNextPendingRun(this.#unit));
-  }
-
-  async createStage(data: CreateStageInput): Promise<WorkflowStageRecord> {
-    return this.#unit.call(() => createStage(this.#unit, data));
-  }
-  async upsertStage(data: UpsertStageInput): Promise<WorkflowStageRecord> {
-    return this.#unit.call(() => upsertStage(this.#unit, data));
-  }
-  async updateStage(id: string, data: UpdateStageInput) {
-    return this.#unit.call(() => updateStage(this.#unit, id, data, this.#stale));
-  }
-  async updateStageByRunAndStageId(runId: string, stageId: string, data: UpdateStageInput) {
-    return this.#unit.call(() =>
-      updateStageByRunAndStageId(this.#unit, runId, stageId, data, this.#stale),
-    );
-  }
-  async getStage(runId: string, stageId: string): Promise<WorkflowStageRecord | null> {
-    return this.#unit.call(() => getStage(this.#unit, runId, stageId));
-  }
-  async getStageById(id: string): Promise<WorkflowStageRecord | null> {
-    return this.#unit.call(() => getStageById(this.#unit, id));
-  }
-  async getStagesByRun(
-    runId: string,
-    options?: { status?: WorkflowStageStatus; orderBy?: "asc" | "desc" },
-  ): Promise<WorkflowStageRecord[]> {
-    return this.#unit.call(() => getStagesByRun(this.#unit, runId, options));
-  }
-  async getSuspendedStages(beforeDate: Date): Promise<WorkflowStageRecord[]> {
-    return this.#unit.call(() => getSuspendedStages(this.#unit, beforeDate));
-  }
-  async getFirstSuspendedStageReadyToResume(runId: string): Promise<WorkflowStageRecord | null> {
-    return this.#unit.call(() => getFirstSuspendedStageReadyToResume(this.#unit, runId));
-  }
-  async getFirstFailedStage(runId: string): Promise<WorkflowStageRecord | null> {
-    return this.#unit.call(() => getFirstFailedStage(this.#unit, runId));
-  }
-  async getLastCompletedStage(runId: string): Promise<WorkflowStageRecord | null> {
-    return this.#unit.call(() => getLastCompletedStage(this.#unit, runId));
-  }
-  async getLastCompletedStageBefore(
-    runId: string,
-    executionGroup: number,
-  ): Promise<WorkflowStageRecord | null> {
-    return this.#unit.call(() => getLastCompletedStageBefore(this.#unit, runId, executionGroup));
-  }
-  async deleteStage(id: string) {
-    return this.#unit.call(() => deleteStage(this.#unit, id));
-  }
-
-  async createLog(data: CreateLogInput) {
-    return this.#unit.call(() => createLog(this.#unit, data));
-  }
-
-  async saveArtifact(data: SaveArtifactInput) {
-    return this.#unit.call(() => saveArtifact(this.#unit, data));
-  }
-  async loadArtifact(runId: string, key: string) {
-    return this.#unit.call(() => loadArtifact(this.#unit, runId, key));
-  }
-  async hasArtifact(runId: string, key: string) {
-    return this.#unit.call(() => hasArtifact(this.#unit, runId, key));
-  }
-  async deleteArtifact(runId: string, key: string) {
-    return this.#unit.call(() => deleteArtifact(this.#unit, runId, key));
-  }
-  async listArtifacts(runId: string): Promise<WorkflowArtifactRecord[]> {
-    return this.#unit.call(() => listArtifacts(this.#unit, runId));
-  }
-  async getStageIdForArtifact(runId: string, stageId: string) {
-    return this.#unit.call(() => getStageIdForArtifact(this.#unit, runId, stageId));
-  }
-  async saveStageOutput(runId: string, workflowType: string, stageId: string, output: unknown) {
-    return this.#unit.call(() => saveStageOutput(this.#unit, runId, workflowType, stageId, output));
-  }
-
-  async appendAnnotations(inputs: CreateAnnotationInput[]) {
-    return this.#unit.call(() => appendAnnotations(this.#unit, inputs));
-  }
-  async listAnnotations(
-    workflowRunId: string,
-    filters?: AnnotationFilters,
-  ): Promise<WorkflowAnnotationRecord[]> {
-    return this.#unit.call(() => listAnnotations(this.#unit, workflowRunId, filters));
-  }
-
-  async appendOutboxEvents(events: CreateOutboxEventInput[]) {
-    return this.#unit.call(() => appendOutboxEvents(this.#unit, events));
-  }
-  async getUnpublishedOutboxEvents(limit?: number): Promise<OutboxRecord[]> {
-    return this.#unit.call(() => getUnpublishedOutboxEvents(this.#unit, limit));
-  }
-  async markOutboxEventsPublished(ids: string[]) {
-    return this.#unit.call(() => markOutboxEventsPublished(this.#unit, ids));
-  }
-  async incrementOutboxRetryCount(id: string) {
-    return this.#unit.call(() => incrementOutboxRetryCount(this.#unit, id));
-  }
-  async moveOutboxEventToDLQ(id: string) {
-    return this.#unit.call(() => moveOutboxEventToDLQ(this.#unit, id));
-  }
-  async replayDLQEvents(maxEvents: number) {
-    return this.#unit.call(() => replayDLQEvents(this.#unit, maxEvents));
-  }
-
-  async acquireIdempotencyKey(
-    key: string,
-    commandType: string,
-    options?: AcquireIdempotencyKeyOptions,
-  ): Promise<AcquireIdempotencyKeyResult> {
-    return this.#unit.call(() => acquireIdempotencyKey(this.#unit, key, commandType, options));
-  }
-  async completeIdempotencyKey(key: string, commandType: string, result: unknown) {
-    return this.#unit.call(() => completeIdempotencyKey(this.#unit, key, commandType, result));
-  }
-  async releaseIdempotencyKey(key: string, commandType: string) {
-    return this.#unit.call(() => releaseIdempotencyKey(this.#unit, key, commandType));
-  }
+/** The contract over this unit: every method works without its object, and is spread with the others. */
+export function persistenceOver(
+  unit: UnitOfWork,
+  withTransaction: WorkflowPersistence["withTransaction"],
+): WorkflowPersistence {
+  const methods: Readonly<Record<string, Method>> = METHODS;
+  const bound = Object.entries(methods).map(([name, method]) => [
+    name,
+    async (...args: never[]) => unit.call(async () => method(unit, ...args)),
+  ]);
+  // METHODS has each method of the contract, with its parameters and its result.
+  return { withTransaction, ...(Object.fromEntries(bound) as Methods) };
 }

@@ -3,18 +3,29 @@ import { type RetryBackoff } from "../changes/index.ts";
 import { RETRY_BASE_MS, RETRY_CAP_MS } from "../model/index.ts";
 import { invalid } from "./encode.ts";
 
+/**
+ * When a failed job is tried again.
+ * @example
+ * const retry: RetryOptions = { baseMs: 500, capMs: 60_000, jitter: 0.2 };
+ */
 export interface RetryOptions {
-  /** Delivery n is followed by a pause of this times 2^n. Milliseconds; default 1,000, so 2 s, 4 s, 8 s. */
+  /**
+   * The n-th failure of a job is followed by a pause of this times 2^n. Milliseconds, 0 to a day;
+   * default 1,000: 2 s, 4 s, 8 s.
+   */
   readonly baseMs?: number;
-  /** The longest pause. Milliseconds; default 3,600,000. */
+  /** The longest pause. Milliseconds, 0 to 31 days; default 3,600,000. */
   readonly capMs?: number;
-  /** A pause is longer by up to this part of it, at random. 0 to 1; default 0. */
+  /** Each pause is longer by a random part of it, up to this one. 0 to 1; default 0. */
   readonly jitter?: number;
 }
 
 const DAY_MS = 86_400_000;
 
-/** @throws INVALID_ARGUMENT with the field. */
+/**
+ * The options with their defaults.
+ * @throws INVALID_ARGUMENT with the field.
+ */
 export function retryOptions(options: RetryOptions = {}): Required<RetryOptions> {
   const { baseMs = RETRY_BASE_MS, capMs = RETRY_CAP_MS, jitter = 0 } = options;
   requireRange(Number.isInteger(baseMs), baseMs, DAY_MS, "retry.baseMs");
@@ -28,7 +39,7 @@ function requireRange(whole: boolean, value: number, max: number, field: string)
   throw invalid(`${field} must be a number from 0 to ${max}`, { field, limit: max });
 }
 
-/** The pause of one failure, with its share of chance. */
+/** The pause after one failure. Chance is drawn here, since changes are pure. */
 export function drawBackoff({ baseMs, capMs, jitter }: Required<RetryOptions>): RetryBackoff {
   return { baseMs, capMs, jitterPermille: Math.floor(Math.random() * jitter * 1_000) };
 }

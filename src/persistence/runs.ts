@@ -1,6 +1,18 @@
 /** Runs, over a unit of work. */
-import { encodeJson, encodeNullableJson, PRIORITY_DEFAULT, type RunRow } from "../model/index.ts";
-import { PAGE_ROWS, type QueryOf, type RunPlace, type RunsPage } from "../queries/index.ts";
+import {
+  blank,
+  encoded,
+  encodeInstant,
+  encodeJson,
+  encodeNullableJson,
+  newRunRow,
+  PRIORITY_DEFAULT,
+  type RunRow,
+  runSet,
+  toRunRecord,
+  unsignedZero,
+} from "../model/index.ts";
+import { allPages, PAGE_ROWS, type QueryOf, type RunPlace } from "../queries/index.ts";
 import {
   type CreateRunInput,
   ServiceError,
@@ -8,23 +20,13 @@ import {
   type WorkflowRunRecord,
   type WorkflowStatus,
 } from "../contract/index.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  defined,
-  given,
-  instant,
-  nullableInstant,
-  requireObject,
-  unsignedZero,
-} from "./encode.ts";
-import { toRunRecord } from "../model/records.ts";
-import type { Stale } from "./stale-version.ts";
+import { checkedChanges, checkedQuery, requireObject } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Candidates looked at together by a claim; whoever loses one goes on with the next. */
+/** PENDING runs that a claim fetches together. A caller that loses one goes on with the next. */
 const CLAIM_CANDIDATES = 10;
 
+/** The error of every method that names a run. */
 export function runNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `WorkflowRun ${id} not found`, {
     entity: "WorkflowRun",
@@ -43,6 +45,7 @@ export async function createRun(
   const now = await unit.now();
   const ordinal = unit.ordinal(now);
   const row = {
+    ...blank(newRunRow),
     id: data.id ?? ordinal,
     ordinal,
     createdAt: now,
@@ -52,11 +55,7 @@ export async function createRun(
     workflowName: data.workflowName,
     workflowType: data.workflowType,
     status: "PENDING" as const,
-    startedAt: null,
-    completedAt: null,
-    duration: null,
     input,
-    output: null,
     config,
     totalCost: 0,
     totalTokens: 0,
@@ -77,22 +76,9 @@ export async function createRun(
   return toRunRecord(row);
 }
 
-export async function updateRun(
-  unit: UnitOfWork,
-  id: string,
-  data: UpdateRunInput,
-  stale: Stale,
-): Promise<void> {
+export async function updateRun(unit: UnitOfWork, id: string, data: UpdateRunInput): Promise<void> {
   requireObject("updateRun", data);
-  const set = defined({
-    status: data.status,
-    startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
-    completedAt: given(data.completedAt, (value) => nullableInstant(value, "completedAt")),
-    duration: unsignedZero(data.duration),
-    output: given(data.output, (value) => encodeNullableJson(value, "output")),
-    totalCost: unsignedZero(data.totalCost),
-    totalTokens: unsignedZero(data.totalTokens),
-  });
+  const set = encoded(runSet, data);
   const version = checkedVersion("updateRun", data.expectedVersion);
   const at = await unit.now();
   const changes = checkedChanges("updateRun", [{ kind: "updateRun", id, set, at, bump: 1 }]);
@@ -108,7 +94,7 @@ export async function updateRun(
   });
   if (written.applied) return;
   if (version === undefined) throw runNotFound(id);
-  throw stale("WorkflowRun", id, version, written.violation.actual);
+  throw unit.stale("WorkflowRun", id, version, written.violation.actual);
 }
 
 /** The expected version of an update, checked; undefined when none is given. */
@@ -136,20 +122,17 @@ export async function getRunsByStatus(
   unit: UnitOfWork,
   status: WorkflowStatus,
 ): Promise<WorkflowRunRecord[]> {
-  const rows: RunRow[] = [];
-  let after: RunPlace | null = null;
-  do {
-    const asked: QueryOf<"runs"> = checkedQuery("getRunsByStatus", {
+  const rows = await allPages(async (after: RunPlace | null) => {
+    const asked = checkedQuery<QueryOf<"runs">>("getRunsByStatus", {
       q: "runs",
       filters: { status },
       after,
       descending: false,
       limit: PAGE_ROWS,
     });
-    const [page]: [RunsPage] = await unit.read([asked]);
-    rows.push(...page.rows);
-    after = page.next;
-  } while (after !== null);
+    const [page] = await unit.read([asked]);
+    return page;
+  });
   return rows.map(toRunRecord);
 }
 
@@ -157,7 +140,7 @@ export async function getStuckRuns(
   unit: UnitOfWork,
   stuckSince: Date,
 ): Promise<WorkflowRunRecord[]> {
-  const since = instant(stuckSince, "stuckSince");
+  const since = encodeInstant(stuckSince, "stuckSince");
   const now = await unit.now();
   const [rows] = await unit.read([{ q: "stuckRuns", since, now }]);
   return rows.map(toRunRecord);
@@ -180,7 +163,9 @@ export async function claimNextPendingRun(unit: UnitOfWork): Promise<WorkflowRun
   }
 }
 
-/** PENDING to RUNNING; null when the run is not PENDING, which is how a race is lost. */
+/**
+ * Takes the run from PENDING to RUNNING; null when it is not PENDING any more: the race is lost.
+ */
 async function claim(unit: UnitOfWork, method: string, id: string): Promise<RunRow | null> {
   const at = await unit.now();
   const changes = checkedChanges(method, [

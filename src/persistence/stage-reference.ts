@@ -1,9 +1,10 @@
-/** The reference of a log, an artifact or an annotation to a stage of its run. */
+/** The reference of a log, an artifact or an annotation to its run and to a stage of it. */
 import { type Guard } from "../changes/index.ts";
 import { splitStageRecordId } from "../model/index.ts";
 import { runNotFound } from "./runs.ts";
 import { stageNotFound } from "./stages.ts";
 
+/** The guard that what is referred to exists, and the error if it does not. */
 export interface Reference {
   readonly guard: Guard;
   readonly error: Error;
@@ -13,7 +14,7 @@ export function runReference(id: string): Reference {
   return { guard: { on: "run", id, expect: { is: "present" } }, error: runNotFound(id) };
 }
 
-/** @throws NOT_FOUND for an id that is no stage's, or a stage's of another run. */
+/** @throws NOT_FOUND for an id that is no stage's, or that belongs to another run. */
 export function stageReference(id: string, workflowRunId?: string): Reference {
   const key = splitStageRecordId(id);
   if (key === null || (workflowRunId !== undefined && key.workflowRunId !== workflowRunId)) {
@@ -22,7 +23,7 @@ export function stageReference(id: string, workflowRunId?: string): Reference {
   return { guard: { on: "stage", ...key, expect: { is: "record", id } }, error: stageNotFound(id) };
 }
 
-/** Each guard once. */
+/** The references, each guard once. */
 export function distinct(references: readonly Reference[]): Reference[] {
   return [
     ...new Map(

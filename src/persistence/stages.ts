@@ -1,12 +1,25 @@
 /** Stages, over a unit of work. */
-import { type Guard, type StageSet } from "../changes/index.ts";
+import { type Guard } from "../changes/index.ts";
 import {
+  blank,
+  encoded,
+  encodeInstant,
+  encodeNullableInstant,
   encodeNullableJson,
+  newStageRow,
   splitStageRecordId,
-  type StageRow,
   stageRecordId,
+  stageSet,
+  toStageRecord,
+  unsignedZero,
 } from "../model/index.ts";
-import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
+import {
+  allPages,
+  fullPage,
+  type QueryOf,
+  suspendedStagePlace,
+  type SuspendedStagePlace,
+} from "../queries/index.ts";
 import {
   type CreateStageInput,
   ServiceError,
@@ -15,23 +28,11 @@ import {
   type WorkflowStageRecord,
   type WorkflowStageStatus,
 } from "../contract/index.ts";
-import {
-  checkedChanges,
-  checkedQuery,
-  defined,
-  given,
-  instant,
-  nullableFreeText,
-  nullableInstant,
-  requireObject,
-  requireText,
-  unsignedZero,
-} from "./encode.ts";
-import { toStageRecord } from "../model/records.ts";
+import { checkedChanges, checkedQuery, requireObject, requireText } from "./encode.ts";
 import { checkedVersion, runNotFound } from "./runs.ts";
-import type { Stale } from "./stale-version.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+/** The error of every method that names a stage. */
 export function stageNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `WorkflowStage ${id} not found`, {
     entity: "WorkflowStage",
@@ -42,9 +43,10 @@ export function stageNotFound(id: string): ServiceError {
 async function newRow(unit: UnitOfWork, data: CreateStageInput) {
   const now = await unit.now();
   const { workflowRunId, stageId } = data;
-  // An id can only be made of texts; what is none is refused with the rest of the row, by its name.
+  // An id can only be made of texts. If one is missing, the row is refused by that field's name.
   const named = typeof workflowRunId === "string" && typeof stageId === "string";
   return {
+    ...blank(newStageRow),
     workflowRunId,
     stageId,
     id: named ? stageRecordId(workflowRunId, stageId, unit.ordinal(now)) : "",
@@ -56,20 +58,9 @@ async function newRow(unit: UnitOfWork, data: CreateStageInput) {
     executionGroup: unsignedZero(data.executionGroup),
     attempt: unsignedZero(data.attempt ?? 0),
     status: data.status ?? ("PENDING" as const),
-    startedAt: nullableInstant(data.startedAt, "startedAt"),
-    completedAt: null,
-    duration: null,
+    startedAt: encodeNullableInstant(data.startedAt, "startedAt"),
     inputData: encodeNullableJson(data.inputData, "inputData"),
-    outputData: null,
     config: encodeNullableJson(data.config, "config"),
-    suspendedState: null,
-    resumeData: null,
-    nextPollAt: null,
-    pollInterval: null,
-    maxWaitUntil: null,
-    metrics: null,
-    embeddingInfo: null,
-    errorMessage: null,
   };
 }
 
@@ -104,7 +95,7 @@ export async function upsertStage(
   const create = requireObject("upsertStage", data.create);
   const row = await newRow(unit, { ...create, workflowRunId, stageId });
   const changes = checkedChanges("upsertStage", [
-    { kind: "upsertStage", row, set: setOf("upsertStage", data.update) },
+    { kind: "upsertStage", row, set: encoded(stageSet, requireObject("upsertStage", data.update)) },
   ]);
   const written = await unit.write({
     guards: [{ on: "run", id: workflowRunId, expect: { is: "present" } }],
@@ -120,44 +111,21 @@ export async function upsertStage(
   return toStageRecord(stored);
 }
 
-function setOf(method: string, data: UpdateStageInput): StageSet {
-  requireObject(method, data);
-  return defined({
-    status: data.status,
-    startedAt: given(data.startedAt, (value) => nullableInstant(value, "startedAt")),
-    completedAt: given(data.completedAt, (value) => nullableInstant(value, "completedAt")),
-    duration: unsignedZero(data.duration),
-    outputData: given(data.outputData, (value) => encodeNullableJson(value, "outputData")),
-    config: given(data.config, (value) => encodeNullableJson(value, "config")),
-    suspendedState: given(data.suspendedState, (value) =>
-      encodeNullableJson(value, "suspendedState"),
-    ),
-    resumeData: given(data.resumeData, (value) => encodeNullableJson(value, "resumeData")),
-    nextPollAt: given(data.nextPollAt, (value) => nullableInstant(value, "nextPollAt")),
-    pollInterval: unsignedZero(data.pollInterval),
-    maxWaitUntil: given(data.maxWaitUntil, (value) => nullableInstant(value, "maxWaitUntil")),
-    metrics: given(data.metrics, (value) => encodeNullableJson(value, "metrics")),
-    embeddingInfo: given(data.embeddingInfo, (value) => encodeNullableJson(value, "embeddingInfo")),
-    errorMessage: given(data.errorMessage, (value) => nullableFreeText(value, "errorMessage")),
-  });
-}
-
 export async function updateStage(
   unit: UnitOfWork,
   id: string,
   data: UpdateStageInput,
-  stale: Stale,
 ): Promise<void> {
   const key = splitStageRecordId(requireText("updateStage", id));
   const version = checkedVersion("updateStage", requireObject("updateStage", data).expectedVersion);
-  if (key === null) throw missing(id, version, stale);
+  if (key === null) throw missing(unit, id, version);
   const guards: Guard[] = [{ on: "stage", ...key, expect: { is: "record", id } }];
   if (version !== undefined)
     guards.push({ on: "stage", ...key, expect: { is: "version", version } });
   const violation = await write(unit, "updateStage", key, data, guards);
   if (violation === null) return;
-  if (violation.guard === 0) throw missing(id, version, stale);
-  throw stale("WorkflowStage", id, version ?? 0, violation.actual);
+  if (violation.guard === 0) throw missing(unit, id, version);
+  throw unit.stale("WorkflowStage", id, version ?? 0, violation.actual);
 }
 
 export async function updateStageByRunAndStageId(
@@ -165,7 +133,6 @@ export async function updateStageByRunAndStageId(
   workflowRunId: string,
   stageId: string,
   data: UpdateStageInput,
-  stale: Stale,
 ): Promise<void> {
   const method = "updateStageByRunAndStageId";
   const version = checkedVersion(method, requireObject(method, data).expectedVersion);
@@ -179,9 +146,9 @@ export async function updateStageByRunAndStageId(
   ]);
   if (violation === null) return;
   const name = `${workflowRunId}/${stageId}`;
-  if (version === undefined || violation.actual === -1) throw missing(name, version, stale);
+  if (version === undefined || violation.actual === -1) throw missing(unit, name, version);
   const [stored] = await unit.read([{ q: "stage", ...key }]);
-  throw stale("WorkflowStage", stored?.id ?? name, version, violation.actual);
+  throw unit.stale("WorkflowStage", stored?.id ?? name, version, violation.actual);
 }
 
 async function write(
@@ -191,15 +158,15 @@ async function write(
   data: UpdateStageInput,
   guards: readonly Guard[],
 ) {
-  const set = setOf(method, data);
+  const set = encoded(stageSet, requireObject(method, data));
   const at = await unit.now();
   const changes = checkedChanges(method, [{ kind: "updateStage", ...key, set, at, bump: 1 }]);
   const written = await unit.write({ guards, changes });
   return written.applied ? null : written.violation;
 }
 
-function missing(id: string, version: number | undefined, stale: Stale): Error {
-  return version === undefined ? stageNotFound(id) : stale("WorkflowStage", id, version, -1);
+function missing(unit: UnitOfWork, id: string, version: number | undefined): Error {
+  return version === undefined ? stageNotFound(id) : unit.stale("WorkflowStage", id, version, -1);
 }
 
 export async function getStage(
@@ -261,22 +228,12 @@ export async function getSuspendedStages(
   unit: UnitOfWork,
   beforeDate: Date,
 ): Promise<WorkflowStageRecord[]> {
-  const before = instant(beforeDate, "beforeDate");
-  const rows: StageRow[] = [];
-  for (;;) {
-    const last = rows.at(-1);
-    const after =
-      last === undefined
-        ? null
-        : {
-            nextPollAt: last.nextPollAt ?? before,
-            workflowRunId: last.workflowRunId,
-            stageId: last.stageId,
-          };
+  const before = encodeInstant(beforeDate, "beforeDate");
+  const rows = await allPages(async (after: SuspendedStagePlace | null) => {
     const [page] = await unit.read([{ q: "suspendedStages", before, after }]);
-    rows.push(...page);
-    if (page.length < PAGE_ROWS) return rows.map(toStageRecord);
-  }
+    return fullPage(page, suspendedStagePlace);
+  });
+  return rows.map(toStageRecord);
 }
 
 export async function getFirstSuspendedStageReadyToResume(unit: UnitOfWork, runId: string) {

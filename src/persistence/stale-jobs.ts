@@ -1,10 +1,14 @@
-/** Leases that have expired. */
+/** Expired leases. */
 import { nearestInstant, READ_QUERIES_MAX, type StaleJob, wasWrittenBy } from "../model/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
-/** Ends the leases that were not renewed for so long, in at most so many commits of 100. Answers how many it ended. */
+/**
+ * Ends leases that were not renewed for `staleThresholdMs`, in at most `pagesMax` commits of 100.
+ * Answers how many. A lease that is renewed between the look and the commit stays: the change looks
+ * again.
+ */
 export async function releaseStaleJobs(
   direct: UnitOfWork,
   staleThresholdMs: number,

@@ -3,7 +3,10 @@ import { type Staleness, type StaleVersionErrorClass } from "../contract/index.t
 
 export type Stale = (entity: string, id: string, expected: number, actual: number) => Error;
 
-/** Makes errors of this class that have the code and the details of ours. Members of its own by these names remain. */
+/**
+ * Makes errors of this class with our code and details. A class that has members of these names
+ * keeps its own.
+ */
 export function staleOf(StaleVersion: StaleVersionErrorClass): Stale {
   return (entity, id, expected, actual) => {
     const error = new StaleVersion(entity, id, expected, actual);

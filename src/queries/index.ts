@@ -1,6 +1,9 @@
 /** Reads as data: the shape of each query, and its answer from the maps. Not here: SQL (`store/`). Imports `model/` and `contract/`. */
+export { suspendedJobPlace, type SuspendedJobPlace } from "./jobs.ts";
 export * from "./load-unit.ts";
+export * from "./pages.ts";
 export * from "./query.ts";
-export { type AnnotationRowFilters } from "./records.ts";
+export { annotationFilters, type AnnotationRowFilters } from "./records.ts";
 export * from "./run-search.ts";
+export { suspendedStagePlace, type SuspendedStagePlace } from "./stages.ts";
 export { OUTBOX_READ_MAX, PAGE_ROWS } from "./members.ts";

@@ -22,7 +22,8 @@ const byKey: Compare<Key> = inTurn(
   byText((job) => job.ordinal),
 );
 
-const byUrgency = inTurn<JobRow>(
+/** The order in which due jobs are claimed. */
+export const byUrgency = inTurn<JobRow>(
   descending(byNumber((job) => job.priority)),
   byText((job) => job.ordinal),
   byText((job) => job.workflowRunId),
@@ -35,11 +36,21 @@ export const byPoll: Compare<Key & Pick<JobRow, "nextPollAt">> = inTurn<
   byKey,
 );
 
+/** In the order in which suspended jobs are resumed. */
+export const byResumption = inTurn<JobRow>(
+  byNumber((job) => job.resumeAt ?? 0),
+  byKey,
+);
+
 export function isLive({ status }: Pick<JobRow, "status">): boolean {
   return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
 }
 
-export function isResumable({ status, nextPollAt }: JobRow, now: number): boolean {
+export function isResumable({ status, resumeAt }: JobRow, now: number): boolean {
+  return status === "SUSPENDED" && resumeAt !== null && resumeAt <= now;
+}
+
+function isDueForPoll({ status, nextPollAt }: JobRow, now: number): boolean {
   return status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= now;
 }
 
@@ -64,6 +75,12 @@ function isAwaited(state: State, key: string, now: number): boolean {
   }
   return false;
 }
+
+/** Where a page of `suspendedJobs` goes on. */
+export function suspendedJobPlace({ nextPollAt, workflowRunId, ordinal }: JobRow) {
+  return { nextPollAt: nextPollAt ?? 0, workflowRunId, ordinal };
+}
+export type SuspendedJobPlace = ReturnType<typeof suspendedJobPlace>;
 
 export const jobQueries = {
   job: queryKind(
@@ -109,9 +126,9 @@ export const jobQueries = {
         return [...known.values()].flatMap(({ workflowRunId, ordinal }) => {
           const job = state.jobs.get(workflowRunId, ordinal);
           if (job === undefined) return [];
-          const { status, attempt, nextPollAt, concurrencyKey, commits } = job;
+          const { status, attempt, nextPollAt, resumeAt, concurrencyKey, commits } = job;
           const keyWaits = concurrencyKey !== null && isAwaited(state, concurrencyKey, now) ? 1 : 0;
-          const what = { status, attempt, nextPollAt, concurrencyKey, commits, keyWaits };
+          const what = { status, attempt, nextPollAt, resumeAt, concurrencyKey, commits, keyWaits };
           return [{ workflowRunId, ordinal, ...what }];
         });
       },
@@ -175,7 +192,7 @@ export const jobQueries = {
     },
   ),
 
-  /** SUSPENDED jobs with nextPollAt <= now, counted up to `limit`. */
+  /** SUSPENDED jobs with resumeAt <= now, counted up to `limit`. */
   resumableJobs: queryKind(
     "resumableJobs",
     { now: instantField, limit: rowLimit },
@@ -235,7 +252,7 @@ export const jobQueries = {
     {
       answer: (state, { now, after, limit = PAGE_ROWS }): JobRow[] =>
         [...state.jobs.all()]
-          .filter((job) => isResumable(job, now))
+          .filter((job) => isDueForPoll(job, now))
           .filter((job) => after === null || byPoll(job, after) > 0)
           .toSorted(byPoll)
           .slice(0, limit),

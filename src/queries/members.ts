@@ -1,15 +1,16 @@
-/** Members that many queries share. */
+/** Members and bounds that several queries share. */
 import { whole } from "../model/shape.ts";
 import { countField, idField } from "../model/fields.ts";
 import { OUTBOX_PAGE_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 
-/** Rows of one page of a list that may be long; the caller asks on after the last row's key. */
+/** Rows of one page of a list that may be long. The caller asks on with the key of the last row. */
 export const PAGE_ROWS = 500;
 
-/** A page, and as many events more as a transaction may have taken out of it. */
+/** A page of events, and as many more as a transaction may have taken out of it. */
 export const OUTBOX_READ_MAX = OUTBOX_PAGE_MAX + TRANSACTION_CHANGES_MAX;
 
 export const ofRun = { workflowRunId: idField };
+/** How many rows are answered at most. */
 export const rowLimit = whole({ min: 0, max: 1_000 });
-/** An event's place in the order of (run, sequence). */
+/** An event's place in the order by run and sequence. */
 export const eventKey = { ...ofRun, sequence: countField };

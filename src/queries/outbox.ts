@@ -13,33 +13,37 @@ const bySequence: Compare<Pick<OutboxEventRow, "workflowRunId" | "sequence">> = 
   byNumber((event) => event.sequence),
 );
 
+/** The order in which events went to the DLQ. */
 const byDeath: Compare<Pick<OutboxEventRow, "dlqAt" | "workflowRunId" | "sequence">> = inTurn(
   byNumber((event) => event.dlqAt ?? 0),
   byText((event) => event.workflowRunId),
   byNumber((event) => event.sequence),
 );
 
+/** All waiting events, by run and sequence. */
 function waitingInOrder(state: State): OutboxEventRow[] {
   return [...state.outboxEvents.all()].filter(isWaiting).toSorted(bySequence);
 }
 
 export const outboxQueries = {
+  /** The event with this key, or null. */
   outboxEvent: queryKind("outboxEvent", eventKey, {
     sees: (query) => ({ what: "row", row: outboxEventRef(query) }),
     answer: (state, { workflowRunId, sequence }): OutboxEventRow | null =>
       state.outboxEvents.get(workflowRunId, String(sequence)) ?? null,
   }),
 
-  /** The run's highest sequence; 0: none. */
+  /** The run's highest sequence; 0 when it has no event. */
   outboxTail: queryKind("outboxTail", ofRun, {
-    loads: ({ workflowRunId }) => ({ of: "run", id: workflowRunId }),
+    loads: ({ workflowRunId }) => ({ of: "outboxTail", workflowRunId }),
     answer: (state, { workflowRunId }): number =>
       lastOutboxEvent(state, workflowRunId)?.sequence ?? 0,
   }),
 
   /**
-   * Events neither published nor in the DLQ: `limit` of them, first the first of every run, then the second of every run, ..., runs
-   * in the order of their line, then of their ids; answered by (run, sequence).
+   * Waiting events (neither published nor in the DLQ), `limit` of them, in the order of the line: first
+   * the first of every run, then the second of every run, and so on; of one rank, runs by their
+   * place in the line, then by their ids.
    */
   unpublishedEvents: queryKind(
     "unpublishedEvents",
@@ -50,8 +54,9 @@ export const outboxQueries = {
         const ranked = waitingInOrder(state).map((event) => {
           const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
           seen.set(event.workflowRunId, rank);
-          // A transaction's copy knows no turns.
-          return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
+          // A run that only a transaction knows joins at the end.
+          const turn = state.outboxEvents.turns.get(event.workflowRunId) ?? Number.MAX_SAFE_INTEGER;
+          return { event, rank, turn };
         });
         // Sorting is stable, so events of one rank and turn stay in the order of their runs.
         return ranked
@@ -62,13 +67,12 @@ export const outboxQueries = {
             ),
           )
           .slice(0, limit)
-          .map(({ event }) => event)
-          .toSorted(bySequence);
+          .map(({ event }) => event);
       },
     },
   ),
 
-  /** Events neither published nor in the DLQ by (run, sequence), the first `limit` after the given place. */
+  /** Waiting events by run and sequence, the first `limit` after the given place. */
   outboxBacklog: queryKind(
     "outboxBacklog",
     { after: nullable(object(eventKey)), limit: rowLimit },
@@ -80,7 +84,7 @@ export const outboxQueries = {
     },
   ),
 
-  /** Events in the DLQ by (dlqAt, run, sequence), the first `limit` after the given place. */
+  /** Events in the DLQ by dlqAt, run and sequence, the first `limit` after the given place. */
   deadLetters: queryKind(
     "deadLetters",
     {
@@ -96,7 +100,7 @@ export const outboxQueries = {
     },
   ),
 
-  /** Events neither published nor in the DLQ, counted up to `limit`. */
+  /** How many events wait, counted up to `limit`. */
   waitingEvents: queryKind(
     "waitingEvents",
     { limit: rowLimit },
@@ -108,6 +112,7 @@ export const outboxQueries = {
 };
 
 export const idempotencyKeyQueries = {
+  /** The key's row, whatever its state, or null. */
   idempotencyKey: queryKind(
     "idempotencyKey",
     { key: keyField, commandType: keyField },
@@ -118,12 +123,14 @@ export const idempotencyKeyQueries = {
     },
   ),
 
-  /** How many of idempotency keys and commit records purgeExpired would delete, each counted up to 1. */
+  /**
+   * How many idempotency keys and commit records `purgeExpired` would delete, each counted up to 1.
+   */
   expired: queryKind(
     "expired",
     { keysBefore: instantField, commitsBefore: instantField },
     {
-      // Records of commits are the database's own; the maps have none.
+      // Only the database keeps records of commits; the maps have none.
       answer: (state, { keysBefore }): number =>
         [...state.idempotencyKeys.all()].some(({ acquiredAt }) => acquiredAt < keysBefore) ? 1 : 0,
     },

@@ -1,6 +1,6 @@
 /**
- * What is known of one kind of query, told in one place: its shape, and its answer from the maps. `store/` has its SQL under the
- * same name.
+ * The description of one kind of query: its shape, and its answer from the maps. `store/` has its
+ * SQL under the same name.
  */
 import { object, literal, type ObjectOf, type Shape, type Members } from "../model/shape.ts";
 import type { Status } from "../contract/index.ts";
@@ -9,9 +9,11 @@ import type { State } from "../model/state.ts";
 import { type ListName, type LoadUnit, unitOfList, unitOfRow } from "./load-unit.ts";
 
 /**
- * What the answer depends on, as far as a transaction guards it.
- * - `row`: all of one row. `status`: only a run's status. `presence`: only whether an artifact is there.
- * - `list`: which rows a run has of one kind, and each of them; of stages, only those with `status` where it is not null.
+ * What the answer depends on, and so what a transaction guards.
+ * - `row`: all of one row. `status`: only a run's status. `presence`: only whether an artifact
+ *   exists.
+ * - `list`: which rows of one kind a run has, and each of them; of stages, only those with
+ *   `status`, if it is not null.
  * - `dedupeKey`: which live job has the key.
  */
 export type Sees =
@@ -26,15 +28,20 @@ export type Sees =
     }
   | { readonly what: "dedupeKey"; readonly dedupeKey: string };
 
+/** What a kind of query says of itself. */
 export interface QueryTraits<Query, Result> {
-  /** Null: nothing is guarded, as for lists across runs, which are read committed. Default. */
+  /** Default: nothing is guarded, as for lists across runs, which are read committed. */
   readonly sees?: (query: Query) => Sees;
-  /** The unit that a transaction loads to answer it; null: it is answered by the database. Default: what `sees` names. */
+  /**
+   * The unit that a transaction loads to answer the query itself; null: the database answers it.
+   * Default: the unit that `sees` names.
+   */
   readonly loads?: (query: Query) => LoadUnit;
-  /** The answer from the maps. Its rows are those of the State itself, frozen. */
+  /** The answer from the maps. Its rows are those of the State, and frozen. */
   readonly answer: (state: State, query: Query) => Result;
 }
 
+/** The description with its defaults filled in. */
 export interface QueryKindOf<Query, Result> {
   readonly shape: Shape<Query>;
   readonly sees: (query: Query) => Sees | null;
@@ -48,7 +55,19 @@ type Described<Name extends string, Fields extends Members> = ObjectOf<
   { readonly q: Shape<Name> } & Fields
 >;
 
-/** Describes the query whose `q` is `name`, with these further members. */
+/**
+ * Describes the query whose `q` is `name`, with these members beside it.
+ * @example
+ * // Inside `queries/`; its SQL stands under the same name in `store/`.
+ * const run = queryKind(
+ *   "run",
+ *   { id: idField },
+ *   {
+ *     sees: ({ id }) => ({ what: "row", row: runRef(id) }),
+ *     answer: (state, { id }) => state.runs.get(id, "") ?? null,
+ *   },
+ * );
+ */
 export function queryKind<const Name extends string, const Fields extends Members, Result>(
   name: Name,
   fields: Fields,
@@ -63,6 +82,7 @@ export function queryKind<const Name extends string, const Fields extends Member
   };
 }
 
+/** The smallest unit with all that was seen. */
 function unitSeen(seen: Sees | null): LoadUnit | null {
   if (seen === null) return null;
   switch (seen.what) {

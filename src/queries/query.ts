@@ -1,7 +1,10 @@
 /**
- * A read as data. Each kind stands in the file of what it reads, with its shape and its answer from the maps; `store/` has its SQL.
- * Queries that are asked together see one snapshot. A list with `bytesMax` ends where the rows before have so many bytes of long text, or
- * more; what is in `omit` is not counted. Its first row is always there.
+ * A read as data. Each kind stands in the file of what it reads, with its shape and its answer from
+ * the maps; `store/` has its SQL. Queries that are asked together see one snapshot.
+ *
+ * Lists with `bytesMax` end where the rows so far have that much long text or more; text of columns
+ * in `omit` is not counted. The first row is always there. A caller that gets fewer rows than it
+ * asked for asks on.
  */
 import { list, variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
 import { READ_QUERIES_MAX } from "../model/limits.ts";
@@ -15,6 +18,7 @@ import { runQueries } from "./runs.ts";
 import { stageQueries } from "./stages.ts";
 import { sweepQueries } from "./sweep.ts";
 
+/** Every kind of query under its name. */
 export const QUERY_KINDS = {
   ...runQueries,
   ...runSearchQueries,
@@ -28,20 +32,23 @@ export const QUERY_KINDS = {
 type Kinds = typeof QUERY_KINDS;
 
 export type QueryName = keyof Kinds;
+/** The query of that name, with its members. */
 export type QueryOf<K extends QueryName> = TypeOf<Kinds[K]["shape"]>;
 export type Query = { [K in QueryName]: QueryOf<K> }[QueryName];
 /** What each query answers. */
 export type QueryResults = { [K in QueryName]: ReturnType<Kinds[K]["answer"]> };
+/** What this query answers. */
 export type ResultOf<Q extends Query> = QueryResults[Q["q"]];
+/** The answers of a list of queries, each with its own type. */
 export type ResultsOf<Qs extends readonly Query[]> = {
   -readonly [K in keyof Qs]: Qs[K] extends Query ? ResultOf<Qs[K]> : never;
 };
-/** An answer whose query is known only at run time. */
+/** The answer to a query that only run time knows. */
 export type AnyResult = QueryResults[QueryName];
 
 type AnyKind = QueryKindOf<Query, AnyResult>;
 
-/** What is known of the query's kind. */
+/** The description of the query's kind. */
 export function kindOfQuery({ q }: Query): AnyKind {
   // The kind under the name `q` takes the queries with that `q`, and this is one.
   return QUERY_KINDS[q] as unknown as AnyKind;
@@ -52,17 +59,18 @@ export function answer<Q extends Query>(state: State, query: Q): ResultOf<Q> {
   return kindOfQuery(query).answer(state, query) as ResultOf<Q>;
 }
 
-/** Answers that are in the order of their queries, with each one's type. */
+/** Gives answers, which are in the order of their queries, the types that go with them. */
 export function inOrderOf<const Qs extends readonly Query[]>(
   _queries: Qs,
   results: readonly AnyResult[],
 ): ResultsOf<Qs> {
-  // A mapped type cannot be built member by member; every store answers in the order of the queries.
+  // A mapped type cannot be built member by member; every store answers in the order of the
+  // queries.
   return results as unknown as ResultsOf<Qs>;
 }
 
 /** Any query, checked whole. */
 export const query: Shape<Query> = variants("q", shapesOf(QUERY_KINDS));
 
-/** Queries that are asked together. */
+/** Queries that are asked together, and so answered from one snapshot. */
 export const queryList = list(query, READ_QUERIES_MAX);

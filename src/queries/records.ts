@@ -31,6 +31,7 @@ import { type Rows, without } from "../model/state.ts";
 import { queryKind } from "./query-kind.ts";
 import { ofRun, PAGE_ROWS } from "./members.ts";
 
+/** An annotation is listed if it passes every filter given; an absent one lets all pass. */
 export const annotationFilters = object({
   key: optional(keyField),
   keyPrefix: optional(keyField),
@@ -55,6 +56,7 @@ const byTopic: Compare<Pick<AiCallTotalRow, "topic" | "modelKey">> = inTurn(
   byText((total) => total.modelKey),
 );
 
+/** With a `key`, `keyPrefix` does not count. */
 function passes(row: AnnotationRow, filters: AnnotationRowFilters): boolean {
   const { key, keyPrefix, since, until } = filters;
   if (key === undefined) {
@@ -71,12 +73,12 @@ function passes(row: AnnotationRow, filters: AnnotationRowFilters): boolean {
   );
 }
 
-/** An absent filter lets everything pass; null lets only null pass. */
+/** An absent filter lets every value pass; null lets only null pass. */
 function matches<T>(value: T, filter: T | undefined): boolean {
   return filter === undefined || value === filter;
 }
 
-/** The tables that can be read page by page, and the second part of their key. */
+/** The tables that are read page by page, with the second part of their key. */
 const PAGED = {
   logs: "ordinal",
   artifacts: "key",
@@ -85,6 +87,7 @@ const PAGED = {
 } as const;
 
 export const recordQueries = {
+  /** The artifact with its data, or null. */
   artifact: queryKind(
     "artifact",
     { ...ofRun, key: keyField },
@@ -95,6 +98,10 @@ export const recordQueries = {
     },
   ),
 
+  /**
+   * Whether the artifact exists. A transaction that asks only this does not conflict with a new
+   * version of the data.
+   */
   hasArtifact: queryKind(
     "hasArtifact",
     { ...ofRun, key: keyField },
@@ -112,7 +119,10 @@ export const recordQueries = {
       [...state.artifacts.part(workflowRunId).values()].toSorted(byText((row) => row.key)),
   }),
 
-  /** By (createdAt, ordinal), after the given place. Columns in `omit` are answered as the JSON null. */
+  /**
+   * The run's annotations by createdAt and ordinal, after the given place. Columns in `omit` are
+   * answered as the JSON null.
+   */
   annotations: queryKind(
     "annotations",
     {
@@ -140,14 +150,17 @@ export const recordQueries = {
     },
   ),
 
-  /** Of one kind of the run's rows, by key (ordinal, key or sequence), `limit` of those that come after the given one. */
+  /**
+   * Rows of one kind of a run by key (ordinal, key or sequence), the first `limit` after the given
+   * one.
+   */
   page: queryKind(
     "page",
     {
       of: oneOf(["logs", "artifacts", "outboxEvents", "jobs"]),
-      /** "": logs of no run. */
+      /** "" for the logs of no run. */
       workflowRunId: runOrNoneField,
-      /** A key as text; null: from the beginning, or from the end when `descending`. */
+      /** A key as text. Null: from the beginning, or with `descending` from the end. */
       after: nullable(keyField),
       descending: flag,
       limit: whole({ min: 0, max: 1_000 }),
@@ -172,7 +185,10 @@ export const recordQueries = {
     },
   ),
 
-  /** Totals of every topic that starts with the prefix, by (topic, modelKey), PAGE_ROWS of them, after the given place. */
+  /**
+   * Totals of every topic that starts with the prefix, by topic and modelKey, PAGE_ROWS of them,
+   * after the given place.
+   */
   aiCallTotals: queryKind(
     "aiCallTotals",
     {

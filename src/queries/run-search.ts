@@ -1,7 +1,8 @@
 /**
- * How runs are looked for. One filter leads: its index gives the runs in order of age. Where others remain, each page looks at a
- * bounded number of those and leaves out what does not satisfy them, so a page costs the same however many runs there are; it may come
- * back short, with a place to go on from.
+ * How runs are searched. One filter leads: its index gives the runs by age. If other filters
+ * remain, a page looks at a bounded number of these runs and drops those that do not pass. So a
+ * page costs the same however many runs there are; it may be short, or empty, and still say where
+ * to go on.
  */
 import {
   object,
@@ -14,15 +15,16 @@ import {
   refined,
   type TypeOf,
   type ObjectOf,
+  type Optional,
 } from "../model/shape.ts";
 import {
   idField,
   instantField,
+  jsonField,
   keyField,
   nameField,
   ordinalField,
   statusField,
-  textField,
 } from "../model/fields.ts";
 import { ANNOTATION_VALUE_FOUND_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
@@ -31,31 +33,53 @@ import { type State, without } from "../model/state.ts";
 import { utf8Length } from "../model/text.ts";
 import { queryKind } from "./query-kind.ts";
 
-/** Runs that a page looks at when one filter leads and others remain, or when several names contain a text. */
+/**
+ * Runs that one page looks at when a filter leads and others remain, or when several names contain
+ * the text.
+ */
 export const RUNS_LOOKED_AT = 1_000;
-/** Distinct names of runs. Up to so many, text is looked for among them; beyond, run by run. */
+/**
+ * Up to this many distinct names of runs, the text is looked for among the names; beyond, in each
+ * run.
+ */
 export const RUN_NAMES_MAX = 200;
 
-/** Runs of a page of so many names. Each name is asked for as many, so that a page looks at no more of all together. */
+/**
+ * How many runs of each name a page asks for, when this many names contain the text. All together
+ * stay within RUNS_LOOKED_AT.
+ */
 export function runsOfNames(names: number, limit: number): number {
   return Math.max(1, Math.min(limit, Math.floor(RUNS_LOOKED_AT / Math.max(1, names))));
 }
 
-/** A place in the order of age. */
+/** A place in the order by age. */
 const place = object({ createdAt: instantField, ordinal: ordinalField });
 export type RunPlace = TypeOf<typeof place>;
 
-const runFilters = object({
-  status: optional(statusField),
+/**
+ * Columns by whose value runs are found, each with an index of its own (`RUNS_BY` in `store/schema.ts`). The most particular first: where there
+ * are several, the first leads.
+ */
+export const FOUND_BY = ["workflowId", "workflowType", "status"] as const;
+export type FoundBy = (typeof FOUND_BY)[number];
+const foundBy = {
   workflowId: optional(idField),
   workflowType: optional(nameField),
+  status: optional(statusField),
+} satisfies { readonly [Column in FoundBy]: Optional<NonNullable<RunRow[Column]>> };
+
+const runFilters = object({
+  ...foundBy,
   /** Text that the workflow's name contains; ASCII letters count without their case. */
   nameContains: optional(nameField),
-  /** An annotation of the run with this key and this value, as it is stored: JSON of at most 256 bytes. */
+  /**
+   * An annotation of the run has this key and this value. The value is JSON as it is stored, at
+   * most 256 bytes.
+   */
   annotation: optional(
     object({
       key: keyField,
-      value: refined(textField, (found) =>
+      value: refined(jsonField, (found) =>
         isFindable(found) ? null : { path: [], message: "must be at most 256 bytes of JSON" },
       ),
     }),
@@ -65,48 +89,45 @@ const runFilters = object({
 });
 export type RunFilters = TypeOf<typeof runFilters>;
 
-/** Whether runs are found by an annotation's value: longer ones are kept out of the index. */
+/** Whether runs are found by this value of an annotation. Longer values are not in the index. */
 export function isFindable(value: string): boolean {
   return utf8Length(value) <= ANNOTATION_VALUE_FOUND_MAX;
 }
 
-/** As the database's lower(): only ASCII letters. */
+/** Lower case of ASCII letters alone, as the database's lower() does it. */
 export function lowerAscii(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
+/** One page of a search. */
 export interface RunsPage {
   readonly rows: RunRow[];
-  /** Where to go on: after the last row of a full page, or the last run that was looked at; null at the end. */
+  /**
+   * Where the next page begins: after the last row of a full page, or after the last run that was
+   * looked at. Null at the end.
+   */
   readonly next: RunPlace | null;
 }
 
-export type LeadingFilter =
-  | "annotation"
-  | "status"
-  | "workflowId"
-  | "workflowType"
-  | "nameContains"
-  | "none";
+export type LeadingFilter = FoundBy | "annotation" | "nameContains" | "none";
 
 /**
- * The filter whose index gives the runs. An annotation is the most particular. A status other than COMPLETED is one of few runs; most
- * are COMPLETED, so workflow and type come before it.
+ * Chooses the filter that leaves the fewest runs to look at. An annotation is the most particular.
+ * Few runs have a status other than COMPLETED; most are COMPLETED, so workflow and type come before
+ * that one.
  */
-export function leadingFilter(given: RunFilters): LeadingFilter {
-  if (given.annotation !== undefined) return "annotation";
-  if (given.status !== undefined && given.status !== "COMPLETED") return "status";
-  if (given.workflowId !== undefined) return "workflowId";
-  if (given.workflowType !== undefined) return "workflowType";
-  if (given.status !== undefined) return "status";
-  return given.nameContains === undefined ? "none" : "nameContains";
+export function leadingFilter(filters: RunFilters): LeadingFilter {
+  if (filters.annotation !== undefined) return "annotation";
+  if (filters.status !== undefined && filters.status !== "COMPLETED") return "status";
+  const first = FOUND_BY.find((column) => filters[column] !== undefined);
+  return first ?? (filters.nameContains === undefined ? "none" : "nameContains");
 }
 
 /** Filters that the leading one leaves to be checked run by run; null: none. The range of createdAt is part of every walk. */
-export function remainingFilters(given: RunFilters): RunFilters | null {
-  const leading = leadingFilter(given);
+export function remainingFilters(filters: RunFilters): RunFilters | null {
+  const leading = leadingFilter(filters);
   if (leading === "none" || leading === "nameContains") return null;
-  const { createdFrom: _from, createdBefore: _before, [leading]: _led, ...remaining } = given;
+  const { createdFrom: _from, createdBefore: _before, [leading]: _led, ...remaining } = filters;
   return Object.values(remaining).every((value) => value === undefined) ? null : remaining;
 }
 
@@ -127,6 +148,7 @@ const byAge: Compare<RunPlace> = inTurn(
 
 const byId: Compare<RunRow> = byText((run) => run.id);
 
+/** The page, as the SQL of `store/run-search.ts` gives it. */
 function searched(state: State, query: RunsQuery): RunsPage {
   const { after, limit } = query;
   const order = query.descending ? descending(byAge) : byAge;
@@ -146,15 +168,17 @@ function searched(state: State, query: RunsQuery): RunsPage {
   };
 }
 
+/** Whether the page has all the text that it may have. */
 function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: RunsQuery): boolean {
   return rows.length > 0 && longTextOfAll("runs", rows, omit) >= bytesMax;
 }
 
+/** How a page is found. */
 interface Way {
   readonly leading: RunFilters;
-  /** Null: whatever the leading filter gives is answered. */
+  /** Null: every run that the leading filter gives is answered. */
   readonly remaining: RunFilters | null;
-  /** Runs that are looked at. */
+  /** Runs that are looked at, at most. */
   readonly most: number;
 }
 
@@ -185,11 +209,9 @@ function isInRange(run: RunRow, { createdFrom, createdBefore }: RunFilters): boo
 }
 
 function fits(state: State, run: RunRow, filters: RunFilters): boolean {
-  const { status, workflowId, workflowType, nameContains, annotation } = filters;
+  const { nameContains, annotation } = filters;
   return (
-    (status === undefined || run.status === status) &&
-    (workflowId === undefined || run.workflowId === workflowId) &&
-    (workflowType === undefined || run.workflowType === workflowType) &&
+    FOUND_BY.every((column) => (filters[column] ?? run[column]) === run[column]) &&
     contains(run.workflowName, nameContains) &&
     (annotation === undefined ||
       [...state.annotations.part(run.id).values()].some(
@@ -201,8 +223,8 @@ function fits(state: State, run: RunRow, filters: RunFilters): boolean {
 
 export const runSearchQueries = {
   /**
-   * Runs that satisfy all filters, by (createdAt, ordinal), reversed when `descending`, after the given place, the first `limit`. Columns
-   * in `omit` are answered as the JSON null.
+   * Runs that pass all filters, by createdAt and ordinal (reversed when `descending`), the first
+   * `limit` after the given place. Columns in `omit` are answered as the JSON null.
    */
   runs: queryKind("runs", runsFields, { answer: searched }),
 };

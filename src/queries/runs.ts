@@ -22,7 +22,7 @@ const byLastUpdate: Compare<Pick<RunRow, "updatedAt" | "ordinal">> = inTurn(
 );
 
 /** The first PENDING runs, in the order in which they are claimed. */
-export function firstPending(state: State, limit: number): RunRow[] {
+function firstPending(state: State, limit: number): RunRow[] {
   return [...state.runs.all()]
     .filter((run) => run.status === "PENDING")
     .toSorted(byPriority)
@@ -30,6 +30,7 @@ export function firstPending(state: State, limit: number): RunRow[] {
 }
 
 export const runQueries = {
+  /** The run, or null. */
   run: queryKind(
     "run",
     { id: idField },
@@ -39,6 +40,10 @@ export const runQueries = {
     },
   ),
 
+  /**
+   * The run's status alone. A transaction that asks only this conflicts only with a change of the
+   * status.
+   */
   runStatus: queryKind(
     "runStatus",
     { id: idField },
@@ -48,7 +53,7 @@ export const runQueries = {
     },
   ),
 
-  /** The first `limit` PENDING runs by (priority DESC, ordinal). */
+  /** The first `limit` PENDING runs, by priority, highest first, then ordinal. */
   pendingRuns: queryKind(
     "pendingRuns",
     { limit: rowLimit },
@@ -58,9 +63,13 @@ export const runQueries = {
   ),
 
   /**
-   * RUNNING runs with updatedAt <= since and no stage with updatedAt > since, by (updatedAt, ordinal), without those that are
-   * not stuck: a SUSPENDED stage with nextPollAt > now; a RUNNING job with lockedAt > since; a PENDING job with nextPollAt > now;
-   * a PENDING job while any RUNNING job of any run has lockedAt > since. The first `limit` after the given place; all of them without.
+   * RUNNING runs with updatedAt <= since and no stage with updatedAt > since, by updatedAt and
+   * ordinal; the first `limit` after the given place, all without a limit. Left out, since they are
+   * not stuck:
+   * - a run with a SUSPENDED stage whose nextPollAt > now;
+   * - a run with a RUNNING job whose lockedAt > since, or a PENDING job whose nextPollAt > now;
+   * - a run with a PENDING job, while a RUNNING job of any run has lockedAt > since: it waits its
+   *   turn.
    */
   stuckRuns: queryKind(
     "stuckRuns",

@@ -21,6 +21,7 @@ const byPosition: Compare<Pick<StageRow, "executionGroup" | "stageNumber" | "sta
   byText((stage) => stage.stageId),
 );
 
+/** The order in which SUSPENDED stages are polled. */
 export const byStagePoll: Compare<Pick<StageRow, "nextPollAt" | "workflowRunId" | "stageId">> =
   inTurn(
     byNumber((row) => row.nextPollAt ?? 0),
@@ -28,12 +29,19 @@ export const byStagePoll: Compare<Pick<StageRow, "nextPollAt" | "workflowRunId" 
     byText((row) => row.stageId),
   );
 
-/** Whether the stage waits for a poll that is due. */
+/** Whether the stage waits to be polled and its time has come. */
 export function isDueForPoll(stage: StageRow, before: number): boolean {
   return stage.status === "SUSPENDED" && stage.nextPollAt !== null && stage.nextPollAt <= before;
 }
 
+/** Where a page of `suspendedStages` goes on. */
+export function suspendedStagePlace({ nextPollAt, workflowRunId, stageId }: StageRow) {
+  return { nextPollAt: nextPollAt ?? 0, workflowRunId, stageId };
+}
+export type SuspendedStagePlace = ReturnType<typeof suspendedStagePlace>;
+
 export const stageQueries = {
+  /** The run's stage of that name, or null. */
   stage: queryKind(
     "stage",
     { ...ofRun, stageId: idField },
@@ -44,7 +52,10 @@ export const stageQueries = {
     },
   ),
 
-  /** The stage if it still is this record: the same (run, stageId) may have been deleted and created again. */
+  /**
+   * The stage, if it still is this record: the same (run, stageId) may have been deleted and made
+   * anew.
+   */
   stageById: queryKind(
     "stageById",
     { ...ofRun, stageId: idField, id: recordIdField },
@@ -58,9 +69,10 @@ export const stageQueries = {
   ),
 
   /**
-   * The run's stages by (executionGroup, stageNumber, stageId), all three reversed when `descending`; the first `limit`, all when
-   * null. `beforeGroup`: executionGroup < it. `withoutNextPoll`: only those whose nextPollAt is null. Columns in `omit` are answered as
-   * the JSON null.
+   * The run's stages by executionGroup, stageNumber and stageId (all three reversed when
+   * `descending`); the first `limit`, all when it is null. `beforeGroup`: only those with a lower
+   * executionGroup. `withoutNextPoll`: only those whose nextPollAt is null. Columns in `omit` are
+   * answered as the JSON null.
    */
   stages: queryKind(
     "stages",
@@ -99,7 +111,10 @@ export const stageQueries = {
     },
   ),
 
-  /** SUSPENDED stages with a nextPollAt <= before, by (nextPollAt, run, stageId), `limit` or PAGE_ROWS of them, after the given place. */
+  /**
+   * SUSPENDED stages with nextPollAt <= before, by nextPollAt, run and stageId; `limit` or
+   * PAGE_ROWS of them, after the given place.
+   */
   suspendedStages: queryKind(
     "suspendedStages",
     {

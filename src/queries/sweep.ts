@@ -1,7 +1,7 @@
 /** What the sweep and the audit ask: work that has come to rest, and rows that nothing makes progress. Pure. */
 import { instantField } from "../model/fields.ts";
 import {
-  AUDIT_FAILURE_MS,
+  AUDIT_UNPOLLED_MS,
   type AuditRow,
   type FailedJob,
   type JobRow,
@@ -9,18 +9,11 @@ import {
   type StageRow,
   type UnattendedStage,
 } from "../model/index.ts";
-import { byNumber, byText, descending, firstBy, inTurn } from "../model/order.ts";
+import { byNumber, byText, compareUtf8, descending, firstBy, inTurn } from "../model/order.ts";
 import type { State } from "../model/state.ts";
 import { isLive } from "./jobs.ts";
 import { queryKind } from "./query-kind.ts";
-import { firstPending } from "./runs.ts";
 import { rowLimit } from "./members.ts";
-import { byStagePoll, isDueForPoll } from "./stages.ts";
-
-/** SUSPENDED stages that one query looks at. */
-const STAGES_LOOKED_AT = 10_000;
-/** FAILED jobs that one query looks at. */
-const FAILURES_LOOKED_AT = 10_000;
 
 function isUnfinished(row: Pick<RunRow, "status"> | undefined): boolean {
   return row?.status === "PENDING" || row?.status === "RUNNING" || row?.status === "SUSPENDED";
@@ -42,51 +35,87 @@ function stageProblem(
   live: readonly StageRow[],
   now: number,
 ): AuditRow["problem"] | null {
-  if (stage.status === "SUSPENDED" && stage.nextPollAt !== null) return null;
   if (jobsOfStage(state, stage).some(isLive)) return null;
+  if (isUnpolled(stage, now)) return "poll-overdue";
+  if (stage.status === "SUSPENDED" && stage.nextPollAt !== null) return null;
   const waits = live.some((other) => other.executionGroup < stage.executionGroup);
   if (stage.status === "PENDING" && waits) return null;
-  const last = lastJob(state, stage);
-  if (last?.status !== "FAILED" || last.completedAt === null) return "stage-without-job";
-  return last.completedAt <= now - AUDIT_FAILURE_MS ? "failure-unhandled" : null;
+  return lastJob(state, stage)?.status === "FAILED" ? "failure-unhandled" : "stage-without-job";
 }
 
-function jobProblem(job: JobRow): AuditRow["problem"] | null {
+function isUnpolled({ status, nextPollAt }: Pick<StageRow, "status" | "nextPollAt">, now: number) {
+  return status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= now - AUDIT_UNPOLLED_MS;
+}
+
+/** What a failed job has left. */
+function leftBy(state: State, job: JobRow): FailedJob["state"] {
+  const run = state.runs.get(job.workflowRunId, "");
+  if (!isUnfinished(run)) return "closed";
+  const isLater = (other: JobRow) => compareUtf8(other.ordinal, job.ordinal) > 0;
+  if (jobsOfStage(state, job).some(isLater)) return "closed";
+  if (isUnfinished(state.stages.get(job.workflowRunId, job.stageId))) return "open";
+  const waits = [...state.stages.part(job.workflowRunId).values()].some(
+    ({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt !== null,
+  );
+  const works = [...state.jobs.part(job.workflowRunId).values()].some(isLive);
+  return run?.status === "PENDING" || waits || works ? "busy" : "open";
+}
+
+function jobProblem(state: State, job: JobRow, now: number): AuditRow["problem"] | null {
+  const run = state.runs.get(job.workflowRunId, "");
+  const goesOn = run?.status === "RUNNING" || run?.status === "SUSPENDED";
+  if (goesOn && isUnpolled(job, now)) return "poll-overdue";
   if (job.status === "RUNNING" && job.lockedAt === null) return "lease-without-start";
   return job.status === "SUSPENDED" && job.nextPollAt === null ? "wait-without-end" : null;
 }
 
 export const sweepQueries = {
-  /**
-   * SUSPENDED stages with nextPollAt <= before that nobody will poll: their run is not finished, and no live job is for them.
-   * By (nextPollAt, run, stageId), the first `limit` of the first 10,000 that are due.
-   */
+  /** Stages with attendAt <= now by (attendAt, run, stageId), the first `limit`, each with its state. */
   unattendedStages: queryKind(
     "unattendedStages",
-    { before: instantField, limit: rowLimit },
+    { now: instantField, limit: rowLimit },
     {
-      answer: (state, { before, limit }): UnattendedStage[] =>
+      answer: (state, { now, limit }): UnattendedStage[] =>
         [...state.stages.all()]
-          .filter((stage) => isDueForPoll(stage, before))
-          .toSorted(byStagePoll)
-          .slice(0, STAGES_LOOKED_AT)
-          .filter((stage) => isUnfinished(state.runs.get(stage.workflowRunId, "")))
-          .filter((stage) => !jobsOfStage(state, stage).some(isLive))
+          .flatMap(({ attendAt, ...stage }) =>
+            attendAt !== null && attendAt <= now ? [{ ...stage, attendAt }] : [],
+          )
+          .toSorted(
+            inTurn(
+              byNumber((stage) => stage.attendAt),
+              byText((stage) => stage.workflowRunId),
+              byText((stage) => stage.stageId),
+            ),
+          )
           .slice(0, limit)
-          .map(({ workflowRunId, stageId, nextPollAt }) => {
-            const workflowId = state.runs.get(workflowRunId, "")?.workflowId ?? "";
-            return { workflowRunId, stageId, nextPollAt, workflowId };
+          .map((stage) => {
+            const { workflowRunId, stageId, nextPollAt, version, attendAt } = stage;
+            const run = state.runs.get(workflowRunId, "");
+            const attended = jobsOfStage(state, stage).some(isLive) ? "attended" : "unattended";
+            return {
+              workflowRunId,
+              stageId,
+              nextPollAt,
+              version,
+              attendAt,
+              workflowId: run?.workflowId ?? null,
+              state: isUnfinished(run) ? attended : "over",
+            };
           }),
     },
   ),
 
-  /** Of the first `limit` PENDING runs by (priority DESC, ordinal), how many were updated at or before `before`. */
+  /** PENDING runs that were created at or before `before`, counted up to `limit`. */
   waitingRuns: queryKind(
     "waitingRuns",
     { before: instantField, limit: rowLimit },
     {
-      answer: (state, { before, limit }): number =>
-        firstPending(state, limit).filter((run) => run.updatedAt <= before).length,
+      answer(state, { before, limit }): number {
+        const waiting = [...state.runs.all()].filter(
+          ({ status, createdAt }) => status === "PENDING" && createdAt <= before,
+        );
+        return Math.min(waiting.length, limit);
+      },
     },
   ),
 
@@ -94,9 +123,9 @@ export const sweepQueries = {
    * Rows that are not finished and that nothing will make progress, the first `limit`, in no particular order.
    * - run: RUNNING or SUSPENDED, with neither a stage nor a job that is live.
    * - stage, of such a run, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt; PENDING, and no
-   *   stage of an earlier group is live.
-   *   If the stage's last job is FAILED, only from AUDIT_FAILURE_MS after it failed.
-   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt.
+   *   stage of an earlier group is live; SUSPENDED with nextPollAt <= now - AUDIT_UNPOLLED_MS.
+   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt; of such a run, SUSPENDED with
+   *   nextPollAt <= now - AUDIT_UNPOLLED_MS.
    */
   audit: queryKind(
     "audit",
@@ -119,7 +148,7 @@ export const sweepQueries = {
           }
         }
         for (const job of state.jobs.all()) {
-          const problem = jobProblem(job);
+          const problem = jobProblem(state, job, now);
           if (problem === null) continue;
           const { workflowRunId, ordinal, status } = job;
           findings.push({ entity: "job", workflowRunId, key: ordinal, status, problem });
@@ -129,36 +158,31 @@ export const sweepQueries = {
     },
   ),
 
-  /**
-   * FAILED jobs with completedAt >= since that nobody has drawn the conclusion from: neither their stage nor its run is
-   * finished, and the stage has no later job. By (completedAt, run, ordinal), the first `limit` of the first 10,000.
-   */
+  /** Jobs with handOverAt <= now by (handOverAt, run, ordinal), the first `limit`, each with what it has left. */
   unhandledFailures: queryKind(
     "unhandledFailures",
-    { since: instantField, limit: rowLimit },
+    { now: instantField, limit: rowLimit },
     {
-      answer: (state, { since, limit }): FailedJob[] =>
+      answer: (state, { now, limit }): FailedJob[] =>
         [...state.jobs.all()]
-          .filter((job) => job.status === "FAILED" && (job.completedAt ?? since - 1) >= since)
+          .filter(({ handOverAt }) => handOverAt !== null && handOverAt <= now)
           .toSorted(
             inTurn<JobRow>(
-              byNumber((job) => job.completedAt ?? 0),
+              byNumber((job) => job.handOverAt ?? 0),
               byText((job) => job.workflowRunId),
               byText((job) => job.ordinal),
             ),
           )
-          .slice(0, FAILURES_LOOKED_AT)
-          .filter((job) => isUnfinished(state.runs.get(job.workflowRunId, "")))
-          .filter((job) => isUnfinished(state.stages.get(job.workflowRunId, job.stageId)))
-          .filter((job) => lastJob(state, job) === job)
           .slice(0, limit)
-          .map(({ workflowRunId, ordinal, workflowId, stageId, attempt, lastError }) => ({
-            workflowRunId,
-            ordinal,
-            workflowId,
-            stageId,
-            attempt,
-            lastError,
+          .map((job) => ({
+            workflowRunId: job.workflowRunId,
+            ordinal: job.ordinal,
+            workflowId: job.workflowId,
+            stageId: job.stageId,
+            attempt: job.attempt,
+            lastError: job.lastError,
+            completedAt: job.completedAt,
+            state: leftBy(state, job),
           })),
     },
   ),

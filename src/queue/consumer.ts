@@ -3,30 +3,25 @@
  * side by side through the handler, and settles each as it ends. It trusts nothing in a message. Whatever happens to it,
  * the rows tell the truth, and what it held is delivered again when the lease has expired.
  */
-import { type Store } from "../changes/index.ts";
-import {
-  CLAIM_JOBS_MAX,
-  decodeText,
-  FAILURES_HANDED_OVER_MS,
-  joinId,
-  withDeadline,
-} from "../model/index.ts";
+import type { Store, WakeUpKind } from "../changes/index.ts";
+import { CLAIM_JOBS_MAX, withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
 import type { Settling } from "../persistence/jobs.ts";
 import type {
+  BoundJobHandler,
   DequeueResult,
   HandlerContext,
-  HandlerDuty,
   JobHandler,
   OutboxRecord,
 } from "../contract/index.ts";
+import { endFailed, handOverFailures, type HandsOver } from "./hand-over.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { failure, toOutcome } from "./outcome.ts";
-import { HandlerAway, reach } from "./reach.ts";
+import { HandlerAway, hasMethod, reach } from "./reach.ts";
 import { relayEvents } from "./relay.ts";
 import type { DispatchSettings } from "./settings.ts";
 import { Settler } from "./settler.ts";
-import { kindOf } from "./wake-up.ts";
+import { dutyOf } from "./wake-up.ts";
 
 /** A message, as far as it is used. */
 export interface WakeUpDelivery {
@@ -35,17 +30,23 @@ export interface WakeUpDelivery {
   retry(options?: { delaySeconds?: number }): void;
 }
 
+/** An `embedded` handler runs in this Worker, and can be given a connection and a signal. */
+export type ConsumersHandler =
+  | { readonly embedded: true; readonly handler: JobHandler }
+  | { readonly embedded: false; readonly handler: BoundJobHandler };
+
 export interface ConsumerOptions {
   readonly store: Store;
   /** Null: nobody works jobs here; messages are acked, and jobs wait for those who poll. */
-  readonly handler: JobHandler | null;
-  /** Whether the handler runs in this Worker, and can be given a connection and a signal. */
-  readonly embedded: boolean;
+  readonly handler: ConsumersHandler | null;
   readonly settings: DispatchSettings;
   /** Stored with the jobs that are claimed. */
   readonly workerId: string;
   readonly waitUntil: (promise: Promise<unknown>) => void;
 }
+
+/** The options, where there is a handler. */
+type Called = ConsumerOptions & { readonly handler: ConsumersHandler };
 
 /** What became of a batch. `unsettled`: could not be written; the lease will expire. */
 export interface ConsumedBatch {
@@ -65,6 +66,8 @@ export interface ConsumedBatch {
 
 /** Failures that one wake-up hands over. */
 const FAILURES_MAX = 100;
+/** The same of a handler in another Worker: an invocation may call 32 others. */
+const BOUND_FAILURES_MAX = 10;
 /** Calls of `publishEvents` in one wake-up: each may end in a mark or a count, and an invocation may ask D1 1,000 times. */
 const PUBLISH_CALLS_MAX = 50;
 /** The same of a handler in another Worker: an invocation may call 32 others, and each of these may call back. */
@@ -74,19 +77,25 @@ const DUTY_MS_MAX = 60_000;
 /** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */
 const RETRY_SECONDS = 10;
 
+/** How often an isolate says that a handler is away. */
+const TOLD_EVERY_MS = 60_000;
+
 /** Resolves when every message is acked or handed back. Rejects for nothing but a bug. */
 export async function consume(
   messages: readonly WakeUpDelivery[],
   options: ConsumerOptions,
 ): Promise<ConsumedBatch> {
-  const kinds = Map.groupBy(messages, ({ body }) => kindOf(body));
-  const { duties } = options.settings;
-  const part = async (kind: HandlerDuty, work: (permits: number) => Promise<void>) => {
+  const { handler } = options;
+  const kinds = Map.groupBy(messages, ({ body }) => dutyOf(body));
+  const part = async (
+    kind: WakeUpKind,
+    work: (permits: number, called: Called) => Promise<void>,
+  ) => {
     const permits = kinds.get(kind) ?? [];
     if (permits.length === 0) return;
-    if (options.handler === null || !duties.has(kind)) return acknowledge(permits);
     try {
-      await work(permits.length);
+      // Nobody works jobs here: they wait for those who poll.
+      if (handler !== null) await work(permits.length, { ...options, handler });
       acknowledge(permits);
     } catch (error) {
       console.error("wfe-wake-up-failed", kind, error);
@@ -97,12 +106,12 @@ export async function consume(
   };
   let consumed = nothing((kinds.get("jobs") ?? []).length);
   await Promise.all([
-    part("jobs", async (permits) => {
-      consumed = await workJobs(permits, options);
+    part("jobs", async (permits, called) => {
+      consumed = await workJobs(permits, called);
     }),
-    part("runs", async () => claimRuns(options)),
-    part("failures", async () => handOverFailures(options)),
-    part("outbox", async () => relay(options)),
+    part("runs", async (_, called) => claimRuns(called)),
+    part("failures", async (_, called) => handOver(called)),
+    part("outbox", async (_, called) => relay(called)),
   ]);
   return consumed;
 }
@@ -131,12 +140,10 @@ function connection({ store, workerId, settings, waitUntil }: ConsumerOptions): 
 }
 
 /** Rejects only if the claim failed: from then on, it is the rows that tell what is to be done. */
-async function workJobs(permits: number, options: ConsumerOptions): Promise<ConsumedBatch> {
+async function workJobs(permits: number, options: Called): Promise<ConsumedBatch> {
   const { jobs } = connection(options);
   const count = Math.min(permits, CLAIM_JOBS_MAX);
-  const claimed = options.settings.resumes
-    ? await jobs.resumeAndDequeue(count)
-    : await jobs.dequeueMany(count);
+  const claimed = await jobs.resumeAndDequeue(count);
   const consumed = nothing(permits, claimed.length);
   if (claimed.length === 0) return consumed;
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
@@ -156,7 +163,10 @@ async function workJobs(permits: number, options: ConsumerOptions): Promise<Cons
   try {
     const away = await absence(options);
     if (away === null) await Promise.all(leases.map(work));
-    else await giveBack(claimed, away, { consumed, jobs });
+    else {
+      await tell(away, claimed.length, options);
+      await giveBack(claimed, away, { consumed, jobs });
+    }
   } finally {
     await keeper.stop();
   }
@@ -164,8 +174,8 @@ async function workJobs(permits: number, options: ConsumerOptions): Promise<Cons
 }
 
 /** Why the handler cannot be called; null: it can. One that is embedded is always there. */
-async function absence({ handler, embedded }: ConsumerOptions): Promise<HandlerAway | null> {
-  if (embedded || handler === null) return null;
+async function absence({ handler: { embedded, handler } }: Called): Promise<HandlerAway | null> {
+  if (embedded) return null;
   try {
     await reach(handler);
     return null;
@@ -175,13 +185,27 @@ async function absence({ handler, embedded }: ConsumerOptions): Promise<HandlerA
   }
 }
 
+/** When this isolate said last that a handler is away. */
+const toldAt = new WeakMap<object, number>();
+
+/** Says so now and then: permits that come one by one need no line each. */
+async function tell(
+  { message }: HandlerAway,
+  count: number,
+  { store, handler: { handler } }: Called,
+): Promise<void> {
+  const now = await store.now();
+  if (Math.abs(now - (toldAt.get(handler) ?? -Infinity)) < TOLD_EVERY_MS) return;
+  toldAt.set(handler, now);
+  console.warn("wfe-handler-away", count, message);
+}
+
 /** Nobody has been called: the deliveries count for nothing, and the jobs come again after a pause. */
 async function giveBack(
   claimed: readonly DequeueResult[],
   away: HandlerAway,
   { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: Connection["jobs"] },
 ): Promise<void> {
-  console.warn("wfe-handler-away", claimed.length, away.message);
   try {
     const jobIds = claimed.map(({ jobId }) => jobId);
     consumed.returned = await jobs.giveBackMany(jobIds, failure(away).error);
@@ -206,10 +230,10 @@ interface Leased {
   readonly keeper: LeaseKeeper;
 }
 
-async function handled({ job, lease, keeper }: Leased, options: ConsumerOptions): Promise<Handled> {
+async function handled({ job, lease, keeper }: Leased, options: Called): Promise<Handled> {
   const { handlerTimeoutMs } = options.settings;
   try {
-    const called = call(options.handler, job, lease, options);
+    const called = call(job, lease, options);
     const answer = await withDeadline(called, handlerTimeoutMs, "The handler", ({ message }) => {
       keeper.release(job.jobId, message);
     });
@@ -223,50 +247,62 @@ async function handled({ job, lease, keeper }: Leased, options: ConsumerOptions)
 }
 
 /** Async, so that a handler that throws at once rejects like any other. */
-async function call(
-  handler: JobHandler | null,
-  job: DequeueResult,
-  signal: AbortSignal,
-  options: ConsumerOptions,
-): Promise<unknown> {
-  if (!options.embedded) return handler?.handleJob(job);
-  const context = handlerContext(options, signal);
-  context.jobs.adopt(job);
-  return handler?.handleJob(job, context);
+async function call(job: DequeueResult, signal: AbortSignal, options: Called): Promise<unknown> {
+  return callable(options, signal, job).handleJob(job);
 }
 
-function handlerContext(options: ConsumerOptions, signal: AbortSignal): HandlerContext {
-  const { persistence, jobs, aiCalls } = connection(options);
-  return { persistence, jobs, aiCalls, signal };
+/** The handler, as one that is called without a context. Of a stub, every property is a call: it is handed on as it is. */
+function callable(options: Called, signal: AbortSignal, adopted?: DequeueResult): BoundJobHandler {
+  const { embedded, handler } = options.handler;
+  if (!embedded) return handler;
+  const opened = connection(options);
+  if (adopted !== undefined) opened.jobs.adopt(adopted);
+  const { persistence, jobs, aiCalls } = opened;
+  const audit = () => opened.audit();
+  const context: HandlerContext = { persistence, jobs, aiCalls, audit, signal };
+  return {
+    handleJob: async (job) => handler.handleJob(job, context),
+    claimRuns: async () => handler.claimRuns?.(context),
+    jobFailed: async (job) => handler.jobFailed?.(job, context),
+    publishEvents: async (events) => (await handler.publishEvents?.(events)) ?? [],
+  };
 }
 
 /** A call that is not about one job. An embedded handler is given a context, whose signal is aborted when the time is up. */
 async function onDuty<T>(
-  options: ConsumerOptions,
+  options: Called,
   { who, timeoutMs }: { readonly who: string; readonly timeoutMs: number },
-  begin: (context: HandlerContext | undefined) => Promise<T> | undefined,
+  begin: (handler: BoundJobHandler) => Promise<T> | undefined,
 ): Promise<T | undefined> {
   const controller = new AbortController();
-  const context = options.embedded ? handlerContext(options, controller.signal) : undefined;
-  const called = begin(context);
+  const called = begin(callable(options, controller.signal));
   if (called === undefined) return undefined;
   return withDeadline(called, timeoutMs, who, (late) => controller.abort(late));
+}
+
+/** @throws HandlerAway */
+async function has(
+  { handler: { embedded, handler } }: Called,
+  method: keyof JobHandler,
+): Promise<boolean> {
+  return hasMethod(handler, method, embedded);
 }
 
 function dutyMs({ settings }: ConsumerOptions): number {
   return Math.min(settings.handlerTimeoutMs, DUTY_MS_MAX);
 }
 
-interface Settlement {
+/** What the jobs of a batch have in common. */
+interface Batch {
   readonly consumed: ConsumedBatch;
   readonly settler: Settler;
-  readonly options: ConsumerOptions;
+  readonly options: Called;
 }
 
 async function settleAs(
   outcome: Handled,
   job: DequeueResult,
-  { consumed, settler, options }: Settlement,
+  { consumed, settler, options }: Batch,
 ): Promise<void> {
   const settling = "otherwise" in outcome ? await unlessSettled(outcome, job, options) : outcome;
   if (settling === null) {
@@ -293,50 +329,42 @@ async function unlessSettled(
   return status === "settled" ? null : otherwise;
 }
 
-async function claimRuns(options: ConsumerOptions): Promise<void> {
+async function claimRuns(options: Called): Promise<void> {
   const [waiting] = await options.store.read([{ q: "pendingRuns", limit: 1 }]);
-  if (waiting.length === 0) return;
-  const away = await absence(options);
-  if (away !== null) throw away;
+  if (waiting.length === 0 || !(await has(options, "claimRuns"))) return;
   const duty = { who: "claimRuns", timeoutMs: options.settings.handlerTimeoutMs };
-  await onDuty(options, duty, (context) => options.handler?.claimRuns?.(context));
+  await onDuty(options, duty, (handler) => handler.claimRuns?.());
 }
 
-async function handOverFailures(options: ConsumerOptions): Promise<void> {
-  const { store, handler } = options;
-  const since = (await store.now()) - FAILURES_HANDED_OVER_MS;
-  const [failures] = await store.read([{ q: "unhandledFailures", since, limit: FAILURES_MAX }]);
-  if (failures.length === 0) return;
-  const away = await absence(options);
-  if (away !== null) throw away;
+async function handOver(options: Called): Promise<void> {
+  await handOverFailures({
+    store: options.store,
+    callsMax: options.handler.embedded ? FAILURES_MAX : BOUND_FAILURES_MAX,
+    handler: async () => ((await has(options, "jobFailed")) ? tellsOf(options) : ends(options)),
+  });
+}
+
+function tellsOf(options: Called): HandsOver {
   const duty = { who: "jobFailed", timeoutMs: dutyMs(options) };
-  // One that cannot be handed over comes again with the next tick, and keeps nobody else waiting.
-  for (const { workflowRunId, ordinal, workflowId, stageId, attempt, lastError } of failures) {
-    const error = lastError === null ? null : decodeText(lastError);
-    const jobId = joinId(workflowRunId, ordinal);
-    const failed = { jobId, workflowRunId, workflowId, stageId, attempt, error };
-    try {
-      await onDuty(options, duty, (context) => handler?.jobFailed?.(failed, context));
-    } catch (fault) {
-      console.error("wfe-failure-not-handled", jobId, fault);
-    }
-  }
+  return async (failed) => onDuty(options, duty, (handler) => handler.jobFailed?.(failed));
 }
 
-async function relay(options: ConsumerOptions): Promise<void> {
-  const { handler, settings } = options;
+function ends(options: Called): HandsOver {
+  return async (failed) => endFailed(connection(options), failed, await options.store.now());
+}
+
+async function relay(options: Called): Promise<void> {
+  const { settings } = options;
+  const [waiting] = await options.store.read([{ q: "waitingEvents", limit: 1 }]);
   // Events that nobody could publish must not end up in the DLQ.
-  if (handler?.publishEvents === undefined) return;
-  const away = await absence(options);
-  if (away !== null) throw away;
-  // Called on the handler itself: of a stub, every property is a call.
+  if (waiting === 0 || !(await has(options, "publishEvents"))) return;
   const duty = { who: "publishEvents", timeoutMs: dutyMs(options) };
   const publish = async (events: OutboxRecord[]) =>
-    (await onDuty(options, duty, () => handler.publishEvents?.(events))) ?? [];
+    (await onDuty(options, duty, (handler) => handler.publishEvents?.(events))) ?? [];
   await relayEvents(connection(options).persistence, {
     publish,
     attemptsMax: settings.outboxAttempts,
-    callsMax: options.embedded ? PUBLISH_CALLS_MAX : BOUND_PUBLISH_CALLS_MAX,
+    callsMax: options.handler.embedded ? PUBLISH_CALLS_MAX : BOUND_PUBLISH_CALLS_MAX,
     now: () => options.store.now(),
   });
 }

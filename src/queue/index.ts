@@ -1,4 +1,9 @@
-export { consume, type ConsumedBatch, type WakeUpDelivery } from "./consumer.ts";
+export {
+  consume,
+  type ConsumedBatch,
+  type ConsumersHandler,
+  type WakeUpDelivery,
+} from "./consumer.ts";
 export { createWaker, type WakeUpQueue } from "./producer.ts";
 export { dispatchSettings, type DispatchVars } from "./settings.ts";
 export type { WakeUpMessage } from "./wake-up.ts";

@@ -37,10 +37,10 @@ export function toOutcome(answer: unknown): JobOutcome {
 
 /** The failure, with retry, that something thrown comes to. */
 export function failure(error: unknown): Extract<JobOutcome, { status: "failed" }> {
-  return { status: "failed", error: fitting(messageOf(error)), retry: true };
+  return { status: "failed", error: fitting(told(error)), retry: true };
 }
 
-function messageOf(error: unknown): string {
+function told(error: unknown): string {
   try {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   } catch {

@@ -1,6 +1,6 @@
 /** Sends wake-ups. A send that fails or never happens changes nothing but latency: the sweep finds what is due. */
 import { withDeadline } from "../model/index.ts";
-import { type HandlerDuty, isServiceError } from "../contract/index.ts";
+import { isServiceError } from "../contract/index.ts";
 import type { WakeUp } from "../changes/index.ts";
 import { toMessage, type WakeUpRequest } from "./wake-up.ts";
 
@@ -15,20 +15,14 @@ const BATCH_MESSAGES_MAX = 100;
 /** Whoever sends does not wait for a queue for longer. */
 const SEND_DEADLINE_MS = 10_000;
 
-/** Who sends wake-ups, of which kinds. */
+/** Who sends wake-ups. */
 export interface Waker {
-  readonly duties: ReadonlySet<HandlerDuty>;
   /** Never rejects, and is over in time, whatever the queue does. Resolves to how many messages were surely sent. */
   wake(wakeUps: readonly WakeUp[], now: number): Promise<number>;
 }
 
-export function createWaker(
-  queue: WakeUpQueue,
-  duties: ReadonlySet<HandlerDuty>,
-  deadlineMs: number = SEND_DEADLINE_MS,
-): Waker {
+export function createWaker(queue: WakeUpQueue, deadlineMs: number = SEND_DEADLINE_MS): Waker {
   return {
-    duties,
     async wake(wakeUps, now) {
       const messages = wakeUps.flatMap((wakeUp) => toMessage(wakeUp, now) ?? []);
       let sent = 0;

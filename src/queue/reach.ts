@@ -1,5 +1,6 @@
 /** Whether the handler's Worker is there, told apart from a handler that fails. */
-import { withDeadline } from "../model/index.ts";
+import type { JobHandler } from "../contract/index.ts";
+import { messageOf, withDeadline } from "../model/index.ts";
 
 /** A Worker that does not start within so long is away. */
 const REACH_DEADLINE_MS = 30_000;
@@ -9,22 +10,48 @@ export class HandlerAway extends Error {
   override readonly name = "HandlerAway";
 }
 
+export type AnyHandler = { readonly [Method in keyof JobHandler]: unknown };
+
+/**
+ * Whether the handler has the method. Of one in another Worker, every property is a stub, so its Worker is asked.
+ * @throws HandlerAway
+ */
+export async function hasMethod(
+  handler: AnyHandler,
+  method: keyof JobHandler,
+  embedded: boolean,
+): Promise<boolean> {
+  if (embedded) return typeof handler[method] === "function";
+  try {
+    return (await reach(handler, method)) !== undefined;
+  } catch (error) {
+    if (error instanceof HandlerAway && NOT_IMPLEMENTED.test(error.message)) return false;
+    throw error;
+  }
+}
+
+/** What the runtime says where a method is read that the entrypoint lacks: `The RPC receiver does not implement "jobFailed".` */
+const NOT_IMPLEMENTED = /The RPC receiver does not implement/;
+
 /**
  * Resolves when the Worker of a bound handler answers; whatever fails after that may have been entered. It has to be asked before:
  * "Network connection lost", marked `retryable`, is what a call gets that never arrived, and also one whose Worker died of it.
  * @throws HandlerAway
  */
 export async function reach(
-  handler: { readonly handleJob: unknown },
+  handler: AnyHandler,
+  method: keyof JobHandler = "handleJob",
   deadlineMs: number = REACH_DEADLINE_MS,
-): Promise<void> {
+): Promise<unknown> {
   try {
     // Of a stub, reading a method without calling it is a round trip, in which the Worker starts and none of its methods is entered.
-    const read = Promise.resolve(handler.handleJob);
-    dispose(await withDeadline(read, deadlineMs, "Its Worker"));
+    const read = Promise.resolve(handler[method]);
+    const found = await withDeadline(read, deadlineMs, "Its Worker");
+    dispose(found);
+    return found;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new HandlerAway(`The handler could not be reached: ${message}`, { cause: error });
+    const message = `The handler could not be reached: ${messageOf(error)}`;
+    throw new HandlerAway(message, { cause: error });
   }
 }
 

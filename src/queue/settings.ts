@@ -1,7 +1,7 @@
 /** How dispatch is tuned: plain variables of the Worker, each with a default. docs/operations.md tells when to change which. */
 import * as z from "zod";
 import { RETRY_BASE_MS, RETRY_CAP_MS, STALE_LEASE_MS_DEFAULT } from "../model/index.ts";
-import { HANDLER_DUTIES, type HandlerDuty, ServiceError } from "../contract/index.ts";
+import { ServiceError } from "../contract/index.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -28,12 +28,6 @@ const schema = z.object({
   HEARTBEAT_MS: wholeNumber(100, DAY_MS).optional(),
   /** How long a handler may take for one job. A consumer has 15 minutes in all. */
   HANDLER_TIMEOUT_MS: wholeNumber(100, 14 * 60_000).default(14 * 60_000),
-  /** What the handler is called for, separated by commas: jobs, runs, failures, outbox. */
-  HANDLER_DUTIES: z
-    .string()
-    .default("jobs")
-    .transform((text) => text.split(",").map((duty) => duty.trim()))
-    .pipe(z.array(z.enum(HANDLER_DUTIES))),
   /** The pause after delivery n is this times 2^n. */
   RETRY_BASE_MS: wholeNumber(0, DAY_MS).default(RETRY_BASE_MS),
   RETRY_CAP_MS: wholeNumber(0, 31 * DAY_MS).default(RETRY_CAP_MS),
@@ -47,8 +41,6 @@ const schema = z.object({
   OUTBOX_ATTEMPTS: wholeNumber(1, 1_000).default(10),
   /** Idempotency keys are kept for so many days; 0: for ever. */
   IDEMPOTENCY_KEYS_DAYS: wholeNumber(0, 36_500).default(30),
-  /** "off": suspended jobs and stages are left to whoever polls them, although there is a handler. */
-  RESUME: z.enum(["on", "off"]).default("on"),
   /** "on": wake-ups are sent although no HANDLER is bound, since the Worker itself has a handler. */
   WAKE_UPS: z.enum(["on", "auto"]).default("auto"),
 });
@@ -60,14 +52,12 @@ export interface DispatchSettings {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
   readonly handlerTimeoutMs: number;
-  readonly duties: ReadonlySet<HandlerDuty>;
   readonly retry: { readonly baseMs: number; readonly capMs: number; readonly jitter: number };
   readonly overdueMs: number;
   readonly runWaitsMs: number;
   readonly outboxAttempts: number;
   /** Null: for ever. */
   readonly keepKeysMs: number | null;
-  readonly resumes: boolean;
   readonly wakeUpsAlways: boolean;
 }
 
@@ -107,13 +97,11 @@ export function dispatchSettings(vars: DispatchVars): DispatchSettings {
     leaseMs: set.LEASE_MS,
     heartbeatMs,
     handlerTimeoutMs: set.HANDLER_TIMEOUT_MS,
-    duties: new Set(set.HANDLER_DUTIES),
     retry: { baseMs: set.RETRY_BASE_MS, capMs: set.RETRY_CAP_MS, jitter: set.RETRY_JITTER },
     overdueMs: set.OVERDUE_MS,
     runWaitsMs: set.RUN_WAITS_MS,
     outboxAttempts: set.OUTBOX_ATTEMPTS,
     keepKeysMs: set.IDEMPOTENCY_KEYS_DAYS === 0 ? null : set.IDEMPOTENCY_KEYS_DAYS * DAY_MS,
-    resumes: set.RESUME === "on",
     wakeUpsAlways: set.WAKE_UPS === "on",
   };
 }

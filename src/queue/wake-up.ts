@@ -3,24 +3,29 @@
  * for it. It is never the truth: it may be lost, doubled, delayed or forged, and nothing comes of it but latency.
  */
 import * as z from "zod";
-import { type Commit, kindOfChange, type WakeUp } from "../changes/index.ts";
+import {
+  type Commit,
+  kindOfChange,
+  WAKE_UP_KINDS,
+  type WakeUp,
+  type WakeUpKind,
+} from "../changes/index.ts";
 import type { JobState } from "../model/index.ts";
 import type { Query } from "../queries/index.ts";
 import { joinId, wasWrittenBy } from "../model/index.ts";
-import { HANDLER_DUTIES, type HandlerDuty } from "../contract/index.ts";
 
 /** Version 1 of the message. A consumer takes any other message as a permit for a job. */
 const wakeUpMessage = z.object({
   v: z.literal(1),
   /** What there may be: due jobs, PENDING runs, jobs that have failed for good, or outbox events that wait. */
-  kind: z.enum(HANDLER_DUTIES),
+  kind: z.enum(WAKE_UP_KINDS),
   /** The job that caused the message. A hint for whoever reads messages; nobody acts on it. */
   jobId: z.string().optional(),
 });
 export type WakeUpMessage = z.infer<typeof wakeUpMessage>;
 
 /** What a message is a permit for. Nothing else in it is looked at. */
-export function kindOf(body: unknown): HandlerDuty {
+export function dutyOf(body: unknown): WakeUpKind {
   const parsed = wakeUpMessage.safeParse(body);
   return parsed.success ? parsed.data.kind : "jobs";
 }
@@ -55,18 +60,14 @@ export function statesToAsk({ changes }: Pick<Commit, "changes">, now: number): 
 }
 
 /** The wake-ups that a commit calls for, now that it has been applied. */
-export function wakeUpsAfter(
-  commit: Commit,
-  states: readonly JobState[],
-  duties: ReadonlySet<HandlerDuty>,
-  now: number,
-): WakeUp[] {
+export function wakeUpsAfter(commit: Commit, states: readonly JobState[], now: number): WakeUp[] {
   const wakeUps: WakeUp[] = [];
   let failures = false;
   for (const state of states) {
     if (!wasWrittenBy(state, commit.id)) continue;
-    const { workflowRunId, ordinal, status, attempt, nextPollAt } = state;
-    if (status === "PENDING" || status === "SUSPENDED") {
+    const { workflowRunId, ordinal, status, attempt, nextPollAt, resumeAt } = state;
+    // One that is left to whoever polls it, and that nobody polls, is found by the sweep.
+    if (status === "PENDING" || (status === "SUSPENDED" && resumeAt === nextPollAt)) {
       wakeUps.push({ kind: "jobs", jobId: joinId(workflowRunId, ordinal), at: nextPollAt });
     }
     failures ||= status === "FAILED";
@@ -82,5 +83,5 @@ export function wakeUpsAfter(
   for (const kind of ["runs", "outbox"] as const) {
     if (called.some((wakeUp) => wakeUp.kind === kind)) wakeUps.push({ kind, at: null });
   }
-  return wakeUps.filter(({ kind }) => duties.has(kind));
+  return wakeUps;
 }

@@ -49,7 +49,7 @@ export class WakingStore implements Store {
   }
 
   async #wake(commit: Commit, states: readonly JobState[], now: number): Promise<void> {
-    const wakeUps = wakeUpsAfter(commit, states, this.#waker.duties, now);
+    const wakeUps = wakeUpsAfter(commit, states, now);
     if (wakeUps.length === 0) return;
     const sent = this.#waker.wake(wakeUps, now);
     if (this.#waitUntil === null) await sent;

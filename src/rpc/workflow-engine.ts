@@ -1,6 +1,11 @@
 /**
- * The named entrypoints that other Workers bind: everything, reads, or jobs. Every method of a WorkerEntrypoint's prototype can be called from
- * outside, private ones by TypeScript's word included, so there is only what is meant to be called.
+ * The named entrypoints that other Workers bind: for everything, for reading, or for working jobs.
+ * Not here: the client's side (`client/rpc-store.ts`), what a commit may hold (`changes/`), and any
+ * binding but through `worker/`. Imports `worker/`, `changes/`, `queries/`, `model/` and
+ * `contract/`.
+ *
+ * Every method on the prototype of a WorkerEntrypoint can be called from outside, even one that
+ * TypeScript calls private. So the classes here have no method that is not meant to be called.
  */
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import {
@@ -23,7 +28,7 @@ import { type Envelope, isServiceError, ServiceError, toEnvelope } from "../cont
 import { openStore, type WorkflowEngineEnv } from "../worker/index.ts";
 import { validCommit, validQueries } from "../changes/validation.ts";
 
-/** A commit, also one that came as a stream. */
+/** The commit, also if it came as a stream. */
 async function received(commit: unknown): Promise<unknown> {
   try {
     return await fromWire(commit);
@@ -33,15 +38,33 @@ async function received(commit: unknown): Promise<unknown> {
   }
 }
 
-/** May do everything. */
+/**
+ * The entrypoint with every right. A Worker binds it, and `connect` opens sessions of it.
+ * @example
+ * // wrangler.toml of the caller:
+ * //   [[services]]
+ * //   binding = "WORKFLOWS"
+ * //   service = "workflow-engine-cloudflare"
+ * //   entrypoint = "WorkflowEngine"
+ * const { persistence } = connect(env.WORKFLOWS);
+ */
 export class WorkflowEngine extends WorkerEntrypoint<WorkflowEngineEnv> {
-  /** A session that carries all further calls: one Worker invocation, of the 32 that a request may make. */
+  /**
+   * A session for all further calls: one invocation of the service, of the 32 that a request may
+   * cause.
+   */
   open(): EngineSession {
     return new EngineSession(storeOf(this.env, this.ctx));
   }
 }
 
-/** May read, and nothing else: for dashboards. Commits that change anything are answered FORBIDDEN. */
+/**
+ * The entrypoint that may only read, for dashboards. A commit that changes anything is answered
+ * FORBIDDEN.
+ * @example
+ * // entrypoint = "WorkflowReader" in the caller's wrangler.toml
+ * const running = await connect(env.WORKFLOWS).persistence.getRunsByStatus("RUNNING");
+ */
 export class WorkflowReader extends WorkerEntrypoint<WorkflowEngineEnv> {
   open(): EngineSession {
     return new EngineSession(storeOf(this.env, this.ctx), ["read"]);
@@ -49,8 +72,14 @@ export class WorkflowReader extends WorkerEntrypoint<WorkflowEngineEnv> {
 }
 
 /**
- * May do what the scopes `read` and `work` allow: read, lease and settle jobs, and write logs, annotations and AI calls. For workers that
- * are not to change runs and stages. Other commits are answered FORBIDDEN.
+ * The entrypoint for workers that must not change runs and stages: the scopes `read` and `work`. It
+ * may read, lease and settle jobs, and write logs, annotations and AI calls. Any other commit is
+ * answered FORBIDDEN.
+ * @example
+ * // entrypoint = "WorkflowWorker" in the caller's wrangler.toml
+ * const { jobs } = connect(env.WORKFLOWS);
+ * const job = await jobs.dequeue();
+ * if (job !== null) await jobs.complete(job.jobId);
  */
 export class WorkflowWorker extends WorkerEntrypoint<WorkflowEngineEnv> {
   open(): EngineSession {
@@ -64,7 +93,10 @@ function storeOf(env: WorkflowEngineEnv, ctx: ExecutionContext): () => Store {
   return () => (store ??= openStore(env, { waitUntil: (promise) => ctx.waitUntil(promise) }));
 }
 
-/** The store over RPC. Each method answers an envelope. */
+/**
+ * The store over RPC, limited to some scopes. Each method checks what it is given and answers an
+ * envelope.
+ */
 export class EngineSession extends RpcTarget {
   readonly #store: () => Store;
   readonly #scopes: ReadonlySet<Scope>;
@@ -89,7 +121,9 @@ export class EngineSession extends RpcTarget {
     );
   }
 
-  /** Takes a commit, or a stream of its JSON. */
+  /**
+   * Takes a commit, or a stream of its JSON. The instants that decide anything are stamped here.
+   */
   async attempt(commit: unknown): Promise<Envelope<CommitOutcome>> {
     return toEnvelope(async () => {
       const valid = allowedCommit(validCommit(await received(commit)), this.#scopes);
@@ -98,6 +132,10 @@ export class EngineSession extends RpcTarget {
     });
   }
 
+  /**
+   * Finds out what became of a commit. Takes the commit itself, since it tells where its trace
+   * would be.
+   */
   async settle(commit: unknown): Promise<Envelope<Settlement>> {
     return toEnvelope(async () => {
       const valid = allowedCommit(validCommit(await received(commit)), this.#scopes);
@@ -106,7 +144,10 @@ export class EngineSession extends RpcTarget {
   }
 }
 
-/** A commit without changes only looks. */
+/**
+ * @throws FORBIDDEN with the first part that the scopes do not allow. A commit without changes only
+ * reads.
+ */
 function allowedCommit(commit: Commit, scopes: ReadonlySet<Scope>): Commit {
   requireNoLack(lackForCommit(scopes, commit));
   return commit;

@@ -3,30 +3,40 @@
  * is found here, in the rows. Each step does a bounded part, the next tick goes on; a step that fails stops no other one; two
  * ticks at once are harmless, since every step is a conditional change or a hint.
  */
-import { type Change, type Store } from "../changes/index.ts";
+import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
+import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
 import {
-  FAILURES_HANDED_OVER_MS,
-  newCommitId,
+  COMMIT_RECORDS_KEPT_MS,
   type UnattendedStage,
+  unpolledAt,
   withDeadline,
 } from "../model/index.ts";
-import { type Query, type ResultsOf } from "../queries/index.ts";
+import { AutoCommit } from "../persistence/auto-commit.ts";
 import { Connection } from "../persistence/connection.ts";
-import type { WakeUp } from "../changes/index.ts";
 // By their files: the folder's index brings what needs the types of the platform.
+import type { ConsumersHandler } from "../queue/consumer.ts";
+import { putBack } from "../queue/hand-over.ts";
 import type { Waker, WakeUpQueue } from "../queue/producer.ts";
+import { hasMethod } from "../queue/reach.ts";
 import type { DispatchSettings } from "../queue/settings.ts";
 
 /** Commits of 100 leases that one tick ends. */
 const LEASE_PAGES_MAX = 5;
-/** Suspended jobs, and suspended stages, that one tick dispatches. */
+/** Suspended jobs that one tick dispatches, and stages of one commit. */
 const DISPATCHED_MAX = 100;
 /** Permits that one tick sends for jobs that are due. */
 const PERMITS_MAX = 1_000;
 /** Permits that are sent for them whatever the queue says of its backlog: that may be delayed messages. */
 const PERMITS_MIN = 10;
-const RUNS_LOOKED_AT = 100;
-const FAILURES_COUNTED = 100;
+const RUNS_COUNTED = 100;
+/** Stages that one page looks at: as many as one commit puts back. */
+const STAGES_LOOKED_AT = 1_000;
+const STAGE_PAGES_MAX = 20;
+/** No further page of stages once so many have been dispatched. */
+const STAGES_MAX = 1_000;
+/** Failures that one page looks at. Each may have an error of 64 KB. */
+const FAILURES_LOOKED_AT = 100;
+const FAILURE_PAGES_MAX = 100;
 const EVENTS_COUNTED = 100;
 /** Idempotency keys, and commit records, that one commit deletes. */
 const PURGED_MAX = 1_000;
@@ -38,7 +48,6 @@ const PURGE_MS_MAX = 30_000;
 const STEP_DEADLINE_MS = 90_000;
 /** A queue that does not tell its backlog within so long does not tell it. */
 const METRICS_DEADLINE_MS = 5_000;
-const COMMITS_KEPT_MS = 86_400_000;
 
 export interface SweepOptions {
   /** Its commits send wake-ups of their own, where there is a queue. */
@@ -48,8 +57,8 @@ export interface SweepOptions {
   readonly waker: Waker | null;
   /** Tells how many messages wait already. */
   readonly queue?: WakeUpQueue | undefined;
-  /** Suspended jobs and stages are given to a handler when they are due. False: whoever suspended them polls them. */
-  readonly resumes: boolean;
+  /** Null: nobody works jobs here; what is due waits for those who poll. */
+  readonly handler: ConsumersHandler | null;
   /** How long one step may take. Default: 90 seconds. */
   readonly stepDeadlineMs?: number;
   /** How long the queue may take to tell its backlog. Default: 5 seconds. */
@@ -62,11 +71,11 @@ export interface SweepReport {
   releasedLeases: number;
   /** Suspended jobs that were due, and are PENDING again. */
   resumedJobs: number;
-  /** Suspended stages that were due and had no live job, and have one now. */
+  /** Suspended stages that nobody has polled and that had no live job, and have one now. */
   dispatchedStages: number;
-  /** PENDING runs that have been waiting, of the first 100. */
+  /** PENDING runs that have been waiting, whatever their priority: up to 100. */
   waitingRuns: number;
-  /** Failed jobs that nobody has drawn the conclusion from, up to 100. */
+  /** Failed jobs that have left something open, and are due to be handed over: of those that the tick looked at. */
   unhandledFailures: number;
   /** Jobs due for longer than they should be, up to 1,000. */
   overdueJobs: number;
@@ -130,10 +139,12 @@ class Tick {
     failed: [],
   };
   readonly #options: SweepOptions;
+  readonly #unit: AutoCommit;
   readonly #connection: Connection;
 
   constructor(options: SweepOptions) {
     this.#options = options;
+    this.#unit = new AutoCommit(options.store);
     this.#connection = new Connection(options.store, { workerId: "sweep" });
   }
 
@@ -146,51 +157,73 @@ class Tick {
   }
 
   async resumeJobs(): Promise<void> {
-    if (!this.#options.resumes) return;
-    const now = await this.#now();
-    const [due] = await this.#read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
+    if (this.#options.handler === null) return;
+    const now = await this.#unit.now();
+    const [due] = await this.#unit.read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
     if (due === 0) return;
-    await this.#write({ kind: "resumeJobs", limit: DISPATCHED_MAX, at: now });
+    await this.#write([{ kind: "resumeJobs", limit: DISPATCHED_MAX, at: now }]);
     this.report.resumedJobs = due;
     await this.#wake(Array.from({ length: due }, () => ({ kind: "jobs", at: null })));
   }
 
   async dispatchStages(): Promise<void> {
-    if (!this.#options.resumes) return;
-    const before = await this.#now();
-    const [stages] = await this.#read([{ q: "unattendedStages", before, limit: DISPATCHED_MAX }]);
-    if (stages.length === 0) return;
-    await this.#connection.jobs.enqueueParallel(
-      stages.map((stage) => ({
-        workflowRunId: stage.workflowRunId,
-        workflowId: stage.workflowId,
-        stageId: stage.stageId,
-        // Two ticks at once find the same stages.
-        dedupeKey: pollKey(stage),
-      })),
-    );
-    this.report.dispatchedStages = stages.length;
+    if (this.#options.handler === null) return;
+    const now = await this.#unit.now();
+    // What is finished leaves its line as it is looked at, and everything else goes to its end.
+    for (let page = 0; page < STAGE_PAGES_MAX; page += 1) {
+      const [stages] = await this.#unit.read([
+        { q: "unattendedStages", now, limit: STAGES_LOOKED_AT },
+      ]);
+      for (let start = 0; start < stages.length; start += DISPATCHED_MAX) {
+        await this.#dispatch(stages.slice(start, start + DISPATCHED_MAX));
+      }
+      await this.#write(stages.map((stage) => attended(stage, now)));
+      if (stages.length < STAGES_LOOKED_AT || this.report.dispatchedStages >= STAGES_MAX) return;
+    }
+  }
+
+  async #dispatch(stages: readonly UnattendedStage[]): Promise<void> {
+    let polls = stages.flatMap((stage) => pollOf(stage) ?? []);
+    while (polls.length > 0) {
+      const polled = await this.#connection.jobs.enqueueWhile(
+        polls.map(({ job }) => job),
+        polls.map(({ guard }) => guard),
+      );
+      if (polled === null) break;
+      polls = polls.toSpliced(polled, 1);
+    }
+    this.report.dispatchedStages += polls.length;
   }
 
   async findRuns(): Promise<void> {
-    const before = (await this.#now()) - this.#options.settings.runWaitsMs;
-    const [waiting] = await this.#read([{ q: "waitingRuns", before, limit: RUNS_LOOKED_AT }]);
+    const before = (await this.#unit.now()) - this.#options.settings.runWaitsMs;
+    const [waiting] = await this.#unit.read([{ q: "waitingRuns", before, limit: RUNS_COUNTED }]);
     this.report.waitingRuns = waiting;
-    if (waiting > 0) await this.#wake([{ kind: "runs", at: null }]);
+    if (waiting > 0) await this.#wakeFor("claimRuns", { kind: "runs", at: null });
   }
 
   async findFailures(): Promise<void> {
-    const since = (await this.#now()) - FAILURES_HANDED_OVER_MS;
-    const [failures] = await this.#read([
-      { q: "unhandledFailures", since, limit: FAILURES_COUNTED },
-    ]);
-    this.report.unhandledFailures = failures.length;
-    if (failures.length > 0) await this.#wake([{ kind: "failures", at: null }]);
+    const now = await this.#unit.now();
+    for (let page = 0; page < FAILURE_PAGES_MAX; page += 1) {
+      const [failures] = await this.#unit.read([
+        { q: "unhandledFailures", now, limit: FAILURES_LOOKED_AT },
+      ]);
+      const open = failures.filter(({ state }) => state === "open");
+      this.report.unhandledFailures += open.length;
+      // Those that are open are put back by whoever hands them over, when the handler is there; without one, here.
+      const handedOver = this.#options.handler !== null;
+      await putBack(
+        this.#options.store,
+        handedOver ? failures.filter(({ state }) => state !== "open") : failures,
+      );
+      if (failures.length < FAILURES_LOOKED_AT || (handedOver && open.length > 0)) break;
+    }
+    if (this.report.unhandledFailures > 0) await this.#wake([{ kind: "failures", at: null }]);
   }
 
   async sendPermits(): Promise<void> {
-    const before = (await this.#now()) - this.#options.settings.overdueMs;
-    const [overdue] = await this.#read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
+    const before = (await this.#unit.now()) - this.#options.settings.overdueMs;
+    const [overdue] = await this.#unit.read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
     this.report.overdueJobs = overdue;
     if (overdue === 0 || this.#options.waker === null) return;
     // Those that this tick has made claimable have their permits.
@@ -217,52 +250,79 @@ class Tick {
   }
 
   async findEvents(): Promise<void> {
-    const [waiting] = await this.#read([{ q: "waitingEvents", limit: EVENTS_COUNTED }]);
+    const [waiting] = await this.#unit.read([{ q: "waitingEvents", limit: EVENTS_COUNTED }]);
     this.report.waitingEvents = waiting;
-    if (waiting > 0) await this.#wake([{ kind: "outbox", at: null }]);
+    if (waiting > 0) await this.#wakeFor("publishEvents", { kind: "outbox", at: null });
   }
 
   async purge(): Promise<void> {
-    const now = await this.#now();
+    const now = await this.#unit.now();
     const { keepKeysMs } = this.#options.settings;
     const keysBefore = keepKeysMs === null ? 0 : now - keepKeysMs;
-    const commitsBefore = now - COMMITS_KEPT_MS;
+    const commitsBefore = now - COMMIT_RECORDS_KEPT_MS;
     const due = { q: "expired", keysBefore, commitsBefore } as const;
     const purge = { kind: "purgeExpired", keysBefore, commitsBefore, limit: PURGED_MAX } as const;
-    let [expired] = await this.#read([due]);
+    let [expired] = await this.#unit.read([due]);
     while (expired > 0 && this.report.purged < PURGES_MAX) {
-      const at = await this.#now();
+      const at = await this.#unit.now();
       if (at - now >= PURGE_MS_MAX) break;
-      const sent = { id: newCommitId(at), guards: [], changes: [purge], reads: [due] };
-      const outcome = await this.#options.store.attempt(sent);
+      const written = await this.#unit.write({ changes: [purge], reads: () => [due] });
       this.report.purged += 1;
-      // It has no guard, and one read, whose answer is a count.
-      expired = outcome.applied ? Number(outcome.results[0]) : 0;
+      expired = written.applied ? written.results[0] : 0;
     }
   }
 
-  #now(): Promise<number> {
-    return this.#options.store.now();
-  }
-
-  #read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    return this.#options.store.read(queries);
-  }
-
   /** Every one of these may be applied twice without harm, so a lost answer is left to the next tick. */
-  async #write(change: Change): Promise<void> {
-    const id = newCommitId(await this.#now());
-    await this.#options.store.attempt({ id, guards: [], changes: [change], reads: [] });
+  async #write(changes: readonly Change[]): Promise<void> {
+    if (changes.length > 0) await this.#unit.write({ changes });
+  }
+
+  /** Wakes the handler for what it has a method for. One that cannot be asked is woken: the message waits for it. */
+  async #wakeFor(method: keyof JobHandler, wakeUp: WakeUp): Promise<void> {
+    const { waker, handler } = this.#options;
+    if (waker === null) return;
+    if (handler !== null && !(await mayHave(handler, method))) return;
+    await this.#wake([wakeUp]);
   }
 
   async #wake(wakeUps: readonly WakeUp[]): Promise<number> {
     const { waker } = this.#options;
-    if (waker === null) return 0;
-    const wanted = wakeUps.filter(({ kind }) => waker.duties.has(kind));
-    return waker.wake(wanted, await this.#now());
+    return waker === null ? 0 : waker.wake(wakeUps, await this.#unit.now());
   }
 }
 
-function pollKey({ workflowRunId, stageId, nextPollAt }: UnattendedStage): string {
-  return `poll/${workflowRunId}/${stageId}/${nextPollAt}`;
+/** The job that polls the stage, while nobody else has: null where it needs none. */
+function pollOf({
+  workflowRunId,
+  workflowId,
+  stageId,
+  nextPollAt,
+  version,
+  state,
+}: UnattendedStage): { readonly job: EnqueueJobInput; readonly guard: Guard } | null {
+  if (state !== "unattended" || workflowId === null) return null;
+  // Two ticks at once find the same stages. The length tells run and stage apart, whatever their ids.
+  const dedupeKey = `poll/${workflowRunId.length}.${workflowRunId}/${stageId}/${nextPollAt}`;
+  return {
+    job: { workflowRunId, workflowId, stageId, dedupeKey },
+    guard: { on: "stage", workflowRunId, stageId, expect: { is: "version", version } },
+  };
+}
+
+async function mayHave({ embedded, handler }: ConsumersHandler, method: keyof JobHandler) {
+  try {
+    return await hasMethod(handler, method, embedded);
+  } catch (error) {
+    console.warn("wfe-handler-away", method, error);
+    return true;
+  }
+}
+
+/** A stage of a finished run is looked at no more, unless the run or the stage is written again. */
+function attended(
+  { workflowRunId, stageId, attendAt, state }: UnattendedStage,
+  now: number,
+): Change {
+  const dueAt = state === "over" ? null : unpolledAt(now);
+  return { kind: "attendStage", workflowRunId, stageId, seenAt: attendAt, dueAt };
 }

@@ -1,6 +1,6 @@
 /**
- * AI calls: the SQL of their queries and changes. Totals per (topic, model) are kept as calls are recorded,
- * so statistics read them and never the calls.
+ * AI calls: the SQL of their queries and change. Totals for each topic and model are kept as calls
+ * are recorded, so that sums read the totals and never the calls.
  */
 import { plainRows, presence, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
@@ -26,7 +26,8 @@ export function selectAiCallTotals({ prefix, after }: QueryOf<"aiCallTotals">): 
   const params: Param[] = [];
   const conditions: string[] = [];
   if (prefix !== "") {
-    // With a place to go on after, that place is where to begin, not the first of the prefix: the + keeps it a filter.
+    // On a later page the walk begins after the given place and not at the first topic of the
+    // prefix: the + makes this condition a mere filter.
     conditions.push(`${after === null ? "" : "+"}"topic" >= ?`);
     params.push(prefix);
     const end = prefixEnd(prefix);
@@ -46,7 +47,10 @@ export function selectAiCallTotals({ prefix, after }: QueryOf<"aiCallTotals">): 
   };
 }
 
-/** The smallest string that sorts after every string with this prefix, by the order of UTF-8 bytes; null if there is none. */
+/**
+ * The smallest text that sorts after every text with this prefix, by UTF-8 bytes; null if there is
+ * none.
+ */
 export function prefixEnd(prefix: string): string | null {
   const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
   for (let last = points.pop(); last !== undefined; last = points.pop()) {
@@ -67,8 +71,10 @@ export function selectAiBatch(query: QueryOf<"aiBatch">): Statement {
   );
 }
 
+/** Totals first: they count the calls that the table does not have yet. */
 export function recordAiCalls(changes: readonly ChangeOf<"recordAiCall">[]) {
-  // The totals ask the table, which does not have them yet, whether a call is new: of equal places only the first is.
+  // Of calls with the same place only the first counts: the table, which is asked whether a call is
+  // new, has none of them.
   const places = new Map<string, ChangeOf<"recordAiCall">["row"]>();
   for (const { row } of changes) {
     const place = JSON.stringify([row.batchId, row.ordinal]);

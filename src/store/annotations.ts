@@ -25,7 +25,7 @@ export function selectAnnotations(query: QueryOf<"annotations">): Statement {
   };
   if (filters.key !== undefined) and(`"key" = ?`, filters.key);
   else if (filters.keyPrefix !== undefined) {
-    // LIKE and GLOB have wildcards, and a limit of 50 bytes; substr counts characters on both sides.
+    // LIKE and GLOB have wildcards and a limit of 50 bytes. substr counts characters on both sides.
     and(`substr("key", 1, length(?)) = ?`, filters.keyPrefix, filters.keyPrefix);
   }
   if (filters.scope !== undefined) and(`"scope" = ?`, filters.scope);
@@ -52,6 +52,7 @@ export function selectAnnotations(query: QueryOf<"annotations">): Statement {
   });
 }
 
+/** Annotations whose value is short enough also get a row by which their run is found. */
 export function appendAnnotations(
   changes: readonly ChangeOf<"appendAnnotation">[],
   commitId: string,
@@ -63,7 +64,10 @@ export function appendAnnotations(
   ];
 }
 
-/** After the annotations, and from what is stored: one that was there already, under its idempotency key, has another value perhaps. */
+/**
+ * Runs after the annotations are inserted, and reads what is stored: an annotation that was there
+ * before, under the same idempotency key, may have another value.
+ */
 function findRunsBy(rows: readonly ChangeOf<"appendAnnotation">["row"][]): Statement[] {
   return sourcesOf(rows, ["workflowRunId", "ordinal"]).map(({ sql, params }) => ({
     sql:

@@ -1,4 +1,7 @@
-/** A bound for what queries answer. It is met in the database, before an answer is on its way: whoever asks never has to hold it. */
+/**
+ * A bound for what queries answer. The database checks it, so that no Worker ever holds an answer
+ * that is too large.
+ */
 import { getTableColumns } from "drizzle-orm";
 import { ServiceError } from "../contract/index.ts";
 import type { AnswerSize } from "./change-sql.ts";
@@ -11,7 +14,7 @@ const PLAIN_ROW_BYTES = 2_000;
 
 const MARK = "wfe:answer-too-large";
 
-/** The statement of a query, which fails when its rows have more than so many bytes. */
+/** The statement of a query, made to fail when its rows have more than `bytesMax` bytes. */
 export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: number): Statement {
   if (size === "number") return plain;
   const bytes = bytesSql(size);
@@ -20,7 +23,8 @@ export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: numbe
   if (size !== "plain-rows" && size.single === true) {
     return { sql: `SELECT * FROM (${plain.sql}) ${within(bytes)}`, params: plain.params };
   }
-  // MATERIALIZED: the rows are read from the table once, measured, and only then given out, in their order. D1 counts each three times.
+  // MATERIALIZED: the rows are read from the table once, measured, and only then answered, in their
+  // order. D1 counts each as read three times.
   return {
     sql:
       `WITH answer AS MATERIALIZED (${plain.sql}) SELECT * FROM answer ` +
@@ -29,6 +33,7 @@ export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: numbe
   };
 }
 
+/** The SQL of a row's size: its text, and a fixed part. */
 function bytesSql(size: Exclude<AnswerSize, "number">): string {
   if (size === "plain-rows") return String(PLAIN_ROW_BYTES);
   const texts = Object.entries(getTableColumns(size.rows))
@@ -37,7 +42,7 @@ function bytesSql(size: Exclude<AnswerSize, "number">): string {
   return [ROW_BYTES, ...texts].join(" + ");
 }
 
-/** The fault that such a failure means, or null. */
+/** The error that such a failure means, or null. */
 export function answerTooLarge(message: string, limit: number | undefined): ServiceError | null {
   if (limit === undefined || !message.includes(MARK)) return null;
   return new ServiceError(

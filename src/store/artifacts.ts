@@ -1,6 +1,7 @@
 /** Artifacts: the SQL of their queries and changes. */
 import { aRowOf, presence, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
+import { artifactRef } from "../model/row-ref.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { artifacts } from "./schema.ts";
@@ -38,6 +39,7 @@ export function selectArtifacts(query: QueryOf<"artifacts">): Statement {
   return statement(`${SELECT} WHERE "workflow_run_id" = ? ORDER BY "key"`, query.workflowRunId);
 }
 
+/** Changes that replace the same columns share a statement. */
 export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], commitId: string) {
   const commits = remembering(commitId, `"artifacts"."commits"`);
   const linked = `CASE WHEN src."link_stage_id" IS NULL THEN src."workflow_stage_id" ELSE (SELECT "id" FROM "stages" WHERE "stages"."workflow_run_id" = src."workflow_run_id" AND "stages"."stage_id" = src."link_stage_id") END`;
@@ -64,9 +66,10 @@ export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], comm
   return statements;
 }
 
+/** The row's memory is handed on first. */
 export function deleteArtifacts(changes: readonly ChangeOf<"deleteArtifact">[], commitId: string) {
   return changes.flatMap(({ workflowRunId, key }) => [
-    rememberDeleted(commitId, "artifacts", ["workflowRunId", "key"], [workflowRunId, key]),
+    rememberDeleted(commitId, artifactRef({ workflowRunId, key })),
     statement(
       `DELETE FROM "artifacts" WHERE "workflow_run_id" = ? AND "key" = ?`,
       workflowRunId,

@@ -4,7 +4,7 @@
  * The unary plus keeps D1 from looking up the live rows of all runs where those of one are meant.
  */
 import { plainRows, type QuerySqlOf } from "./change-sql.ts";
-import { AUDIT_FAILURE_MS } from "../model/index.ts";
+import { AUDIT_UNPOLLED_MS } from "../model/index.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { type Statement, statement } from "./sql.ts";
 
@@ -17,14 +17,19 @@ const RUN_WITHOUT_WORK =
   `SELECT 'run' AS "entity", run."id" AS "workflowRunId", '' AS "key", run."status" AS "status", 'run-without-work' AS "problem" ` +
   `FROM ${RUNS} AND NOT EXISTS (${JOB_OF_RUN}) AND NOT EXISTS (${STAGE_OF_RUN})`;
 
-/** When the stage's last job failed for good; NULL if it did not. */
-const FAILED_AT = `(SELECT CASE WHEN "jobs"."status" = 'FAILED' THEN "jobs"."completed_at" END FROM "jobs" WHERE "jobs"."workflow_run_id" = run."id" AND "jobs"."stage_id" = stage."stage_id" ORDER BY "jobs"."ordinal" DESC LIMIT 1)`;
+/** Whether the stage's last job has failed for good. */
+const FAILED = `(SELECT "jobs"."status" = 'FAILED' FROM "jobs" WHERE "jobs"."workflow_run_id" = run."id" AND "jobs"."stage_id" = stage."stage_id" ORDER BY "jobs"."ordinal" DESC LIMIT 1)`;
 const STAGE_WITHOUT_JOB =
-  `SELECT 'stage', run."id", stage."stage_id", stage."status", CASE WHEN ${FAILED_AT} IS NULL THEN 'stage-without-job' ELSE 'failure-unhandled' END ` +
+  `SELECT 'stage', run."id", stage."stage_id", stage."status", ` +
+  `CASE WHEN +stage."status" = 'SUSPENDED' AND stage."next_poll_at" IS NOT NULL THEN 'poll-overdue' WHEN ifnull(${FAILED}, 0) THEN 'failure-unhandled' ELSE 'stage-without-job' END ` +
   `FROM (SELECT "id" FROM ${RUNS}) AS run CROSS JOIN "stages" AS stage ON stage."workflow_run_id" = run."id" ` +
-  `WHERE (+stage."status" = 'RUNNING' OR (+stage."status" = 'SUSPENDED' AND stage."next_poll_at" IS NULL) ` +
+  `WHERE (+stage."status" = 'RUNNING' OR (+stage."status" = 'SUSPENDED' AND ifnull(+stage."next_poll_at" <= ?1, 1)) ` +
   `OR (+stage."status" = 'PENDING' AND NOT EXISTS (${STAGE_OF_RUN} AND other."execution_group" < stage."execution_group"))) ` +
-  `AND NOT EXISTS (${JOB_OF_RUN} AND "jobs"."stage_id" = stage."stage_id") AND ifnull(${FAILED_AT} <= ?1, 1)`;
+  `AND NOT EXISTS (${JOB_OF_RUN} AND "jobs"."stage_id" = stage."stage_id")`;
+
+const JOB_UNPOLLED =
+  `SELECT 'job', run."id", job."ordinal", job."status", 'poll-overdue' FROM (SELECT "id" FROM ${RUNS}) AS run ` +
+  `CROSS JOIN "jobs" AS job ON job."workflow_run_id" = run."id" WHERE +job."status" = 'SUSPENDED' AND +job."next_poll_at" <= ?1`;
 
 const LEASE_WITHOUT_START = `SELECT 'job', "workflow_run_id", "ordinal", "status", 'lease-without-start' FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" IS NULL`;
 
@@ -32,16 +37,16 @@ const waitWithoutEnd = (index: string, where: string) =>
   `SELECT 'job', "workflow_run_id", "ordinal", "status", 'wait-without-end' FROM "jobs" INDEXED BY "${index}" WHERE ${where} AND "next_poll_at" IS NULL`;
 
 export function selectAudit({ now, limit }: QueryOf<"audit">): Statement {
-  const parts = [
-    RUN_WITHOUT_WORK,
-    STAGE_WITHOUT_JOB,
+  const ofRuns = [RUN_WITHOUT_WORK, STAGE_WITHOUT_JOB, JOB_UNPOLLED];
+  const ofJobs = [
     LEASE_WITHOUT_START,
     waitWithoutEnd("jobs_suspended_idx", `"status" = 'SUSPENDED'`),
     waitWithoutEnd("jobs_delayed_idx", `"status" = 'PENDING' AND "delayed" = 1`),
   ];
+  // D1 takes five terms of one compound SELECT.
   return statement(
-    `SELECT * FROM (${parts.join(" UNION ALL ")}) LIMIT ?2`,
-    now - AUDIT_FAILURE_MS,
+    `SELECT * FROM (${ofRuns.join(" UNION ALL ")}) UNION ALL SELECT * FROM (${ofJobs.join(" UNION ALL ")}) LIMIT CAST(?2 AS INTEGER)`,
+    now - AUDIT_UNPOLLED_MS,
     limit,
   );
 }

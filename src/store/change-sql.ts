@@ -1,14 +1,19 @@
-/** What `store/` knows of each kind of change and query: its SQL. The descriptions stand under the same names in `changes/` and `queries/`. */
+/**
+ * What `store/` knows of each kind of change and query: its SQL. The descriptions stand in
+ * `changes/` and `queries/` under the same names.
+ */
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { ChangeKind, ChangeOf } from "../changes/index.ts";
 import type { QueryName, QueryOf, QueryResults } from "../queries/index.ts";
 import type { Statement } from "./sql.ts";
 
+/** The SQL of one kind of change. */
 export interface ChangeSql<Kind extends ChangeKind> {
-  /** Several changes of the kind, in one commit. */
+  /** Several changes of the kind in one commit, neighbours in it. */
   readonly write: (changes: readonly ChangeOf<Kind>[], commitId: string) => readonly Statement[];
   /**
-   * Where the change left its trace, if that is not its own row: a SELECT of the `commits` that hold the mark, or of the row that is there.
+   * Where the change left its trace, if not in its own row: a SELECT of the `commits` that hold the
+   * mark, or of the row.
    */
   readonly trace?: (change: ChangeOf<Kind>, commitId: string) => Statement;
 }
@@ -16,12 +21,16 @@ export interface ChangeSql<Kind extends ChangeKind> {
 /** A row as D1 answers it, under the names of its properties. */
 export type FoundRow = Readonly<Record<string, unknown>>;
 
-/** What an answer holds, for its bound in bytes: whole rows of a table, rows of a few ids and numbers, or one number or flag. */
+/**
+ * What an answer consists of, to bound its bytes: whole rows of a table, rows of a few ids and
+ * numbers, or one number or flag.
+ */
 export type AnswerSize =
   | { readonly rows: SQLiteTable; readonly single?: true }
   | "plain-rows"
   | "number";
 
+/** The SQL of one kind of query, and how its rows become the answer. */
 export interface QuerySql<Name extends QueryName> {
   readonly select: (query: QueryOf<Name>) => Statement;
   readonly answer: (rows: readonly FoundRow[], query: QueryOf<Name>) => QueryResults[Name];
@@ -32,9 +41,11 @@ export type ChangeSqlOf<Kinds extends ChangeKind> = { readonly [Kind in Kinds]: 
 export type QuerySqlOf<Names extends QueryName> = { readonly [Name in Names]: QuerySql<Name> };
 
 /*
- * Rows are taken at their word here and nowhere else: the statements select exactly the columns of the row types, under their names.
+ * Here and nowhere else a row is trusted to have its type: the statements select exactly the
+ * columns of the row types, under their names.
  */
 
+/** The row, or null. See above: the row's columns are those of the type. */
 export function oneRow<Row>(rows: readonly FoundRow[]): Row | null {
   return (rows[0] ?? null) as Row | null;
 }
@@ -56,7 +67,7 @@ export function rowsOf(rows: SQLiteTable) {
 /** The answer is rows of a few ids and numbers. */
 export const plainRows = { answer: allRows, size: "plain-rows" } as const;
 
-/** The answer is a single row of numbers, which there always is. */
+/** The answer is a single row of numbers. There always is one. */
 export const numbers = {
   answer<Row>(rows: readonly FoundRow[]): Row {
     return rows[0] as Row;
@@ -64,7 +75,7 @@ export const numbers = {
   size: "number",
 } as const;
 
-/** The answer is whether there is a row. */
+/** The answer is whether a row was found. */
 export const presence = {
   answer: (rows: readonly FoundRow[]): boolean => rows.length > 0,
   size: "number",

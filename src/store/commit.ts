@@ -14,13 +14,12 @@ export interface CommitBatch {
 }
 
 /**
- * The batch of one attempt. In this order: refuse if the commit has been settled; refuse if a guard does not
+ * The batch of one attempt. In this order: refuse if the commit has been settled, or a guard does not
  * hold; the changes, each kind's neighbours in one statement; the line of the outbox; the reads.
  */
 export function commitBatch(commit: Commit, answerBytesMax?: number): CommitBatch {
   const writes = [
-    fence(commit.id),
-    ...guardStatements(commit.guards),
+    ...checkedTogether([fence(commit.id), ...guardStatements(commit.guards)]),
     ...changeStatements(commit.changes, commit.id),
     ...lineUpRuns(commit.changes),
     ...(recordsItself(commit) ? record(commit.id) : []),
@@ -29,6 +28,22 @@ export function commitBatch(commit: Commit, answerBytesMax?: number): CommitBatc
     statements: [...writes, ...queryStatements(commit.reads, answerBytesMax)],
     readsFrom: writes.length,
   };
+}
+
+/** Conditions of one statement: D1 binds 100 parameters, and each takes up to five. */
+const CONDITIONS_MAX = 20;
+
+/** Conditions as one statement. Each is a scalar subquery; SQLite asks them in their order, and the first that fails refuses. */
+function checkedTogether(conditions: readonly Statement[]): Statement[] {
+  const statements: Statement[] = [];
+  for (let start = 0; start < conditions.length; start += CONDITIONS_MAX) {
+    const together = conditions.slice(start, start + CONDITIONS_MAX);
+    statements.push({
+      sql: `SELECT ${together.map(({ sql }) => `(${sql})`).join(", ")}`,
+      params: together.flatMap(({ params }) => params),
+    });
+  }
+  return statements;
 }
 
 function changeStatements(changes: readonly Change[], commitId: string): Statement[] {

@@ -1,8 +1,8 @@
 /**
- * Guards in SQL. A guard that does not hold makes its SELECT fail, which makes D1 roll the whole batch back;
- * one that holds writes nothing. The failing expression is a JSON path that is no path: its text
- * is ours to choose and comes back in the error (`bad JSON path: '...'`), unlike a constraint's, and it needs
- * neither a table nor a trigger.
+ * Guards in SQL. A guard that does not hold makes its SELECT fail, and D1 rolls the whole batch
+ * back; one that holds writes nothing. The expression that fails is a JSON path that is no path:
+ * its text is ours to choose and comes back in the error (`bad JSON path: '...'`), unlike a
+ * constraint's, and it needs neither a table nor a trigger.
  */
 import {
   type Guard,
@@ -11,12 +11,16 @@ import {
   type RowGuard,
   type Violation,
 } from "../changes/index.ts";
+import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
-import { KEY_COLUMNS, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
+import { column, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
 
-/** The table of each kind of guarded row, and what is told about the row when its guard fails; null: only whether it is there. */
+/**
+ * The table of each kind of guarded row, and the column that a violation tells; null: only whether
+ * the row exists.
+ */
 const ROWS: Record<RowGuard["on"], { table: GuardedTable; actual: string | null }> = {
   run: { table: "runs", actual: "version" },
   stage: { table: "stages", actual: "version" },
@@ -26,6 +30,7 @@ const ROWS: Record<RowGuard["on"], { table: GuardedTable; actual: string | null 
   job: { table: "jobs", actual: "attempt" },
 };
 
+/** The table of each list, and the order of its tokens. */
 const LISTS = {
   stages: { table: "stages", order: "stage_id" },
   artifacts: { table: "artifacts", order: "key" },
@@ -33,7 +38,7 @@ const LISTS = {
   jobs: { table: "jobs", order: "ordinal" },
 } as const;
 
-/** One statement per run of guards on the same kind of thing. */
+/** One statement for each stretch of guards on the same kind of thing. */
 export function guardStatements(guards: readonly Guard[]): Statement[] {
   const statements: Statement[] = [];
   let start = 0;
@@ -79,24 +84,24 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
       );
     default: {
       const { table, actual } = ROWS[first.on];
-      const key = KEY_COLUMNS[table];
+      const key = KEYS[table].map(column);
       const name = `"${snakeCase(table)}"`;
-      const on = key.map((each, index) => `${name}."${each}" = src."${"ab"[index]}"`);
-      const there = `${name}."${key[0]}"`;
+      const on = key.map((each, index) => `${name}.${each} = src."${"ab"[index]}"`);
+      const there = `${name}.${key[0]}`;
       return refusing(
         rows,
         `LEFT JOIN ${name} ON ${on.join(" AND ")}`,
-        holds(first.on, name, `"${key[0]}"`),
+        holds(first.on, name, there),
         actual === null ? `iif(${there} IS NULL, -1, 0)` : `ifnull(${name}."${actual}", -1)`,
       );
     }
   }
 }
 
-function holds(on: On, table: string, anyKey: string): string {
+function holds(on: On, table: string, there: string): string {
   const cases = [
-    `WHEN 'present' THEN ${table}.${anyKey} IS NOT NULL`,
-    `WHEN 'absent' THEN ${table}.${anyKey} IS NULL`,
+    `WHEN 'present' THEN ${there} IS NOT NULL`,
+    `WHEN 'absent' THEN ${there} IS NULL`,
     `WHEN 'unchanged' THEN ${tokenSql(`${table}."commits"`)} IS src."value"`,
   ];
   if (on === "run" || on === "stage") {
@@ -108,6 +113,10 @@ function holds(on: On, table: string, anyKey: string): string {
   return `CASE src."is" ${cases.join(" ")} ELSE 0 END`;
 }
 
+/**
+ * A guard as a row of a statement: its place in the commit, the two parts of its key, and what is
+ * expected.
+ */
 interface FlatGuard {
   readonly place: number;
   readonly a: Param;
@@ -126,7 +135,7 @@ function flat(guard: Guard, place: number): FlatGuard {
       return { place, a: guard.workflowRunId, b: null, is: "sequence", value: guard.sequence };
     default: {
       const { table, part, key } = guardedRow(guard);
-      // The maps' keys are text; the column is a number.
+      // The maps have a text as the key, the column a number.
       const b = table === "outboxEvents" ? Number(key) : key;
       return { place, a: part, b: table === "runs" ? null : b, ...expected(guard.expect) };
     }
@@ -153,6 +162,10 @@ function expected(expect: RowGuard["expect"]): { is: string; value: Param } {
 
 const VIOLATION = /wfe:guard:(\d+):(-?\d+)/;
 
+/**
+ * A SELECT that fails, with the guard's place and what was found, for the first row whose condition
+ * does not hold.
+ */
 function refusing(
   rows: readonly FlatGuard[],
   join: string,
@@ -167,7 +180,7 @@ function refusing(
   }));
 }
 
-/** The violation that a batch's error message tells of, or null. */
+/** The violation that the message of a failed batch tells, or null. */
 export function violationIn(message: string): Violation | null {
   const match = VIOLATION.exec(message);
   return match === null ? null : { guard: Number(match[1]), actual: Number(match[2]) };

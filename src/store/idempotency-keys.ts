@@ -1,7 +1,8 @@
-/** Idempotency keys: the SQL of their query and changes. An absent row is a key that nobody holds. */
+/** Idempotency keys: the SQL of their queries and changes. A key without a row is free. */
 import { aRowOf, count, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { commitIdAt } from "../model/index.ts";
+import { idempotencyKeyRef } from "../model/row-ref.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { idempotencyKeys } from "./schema.ts";
@@ -18,6 +19,7 @@ export function selectIdempotencyKey(query: QueryOf<"idempotencyKey">): Statemen
   );
 }
 
+/** Each part counts up to one row, from the oldest end of an index. */
 export function selectExpired({ keysBefore, commitsBefore }: QueryOf<"expired">): Statement {
   return statement(
     `SELECT (SELECT count(*) FROM (SELECT 1 FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ? LIMIT 1)) + ` +
@@ -28,8 +30,9 @@ export function selectExpired({ keysBefore, commitsBefore }: QueryOf<"expired">)
 }
 
 /**
- * Ranges of an index each, up to the limit-th oldest: looked up one by one, D1 would choose another way once it has statistics.
- * Nobody asks for a lost answer after so long, so the rows take no memory of theirs along.
+ * Deletes a range of each index, up to its limit-th oldest row. If rows were looked up one by one,
+ * D1 would choose another way once it has statistics. The deleted rows hand no memory on: after
+ * this long, nobody asks for a lost answer.
  */
 export function purgeExpired(changes: readonly ChangeOf<"purgeExpired">[]): Statement[] {
   return changes.flatMap(({ keysBefore, commitsBefore, limit }) => [
@@ -47,13 +50,14 @@ export function purgeExpired(changes: readonly ChangeOf<"purgeExpired">[]): Stat
   ]);
 }
 
+/** Inserts the key, or takes it over from a holder that has had it for too long. */
 export function acquireIdempotencyKeys(
   changes: readonly ChangeOf<"acquireIdempotencyKey">[],
   commitId: string,
 ) {
   const commits = remembering(commitId, `"idempotency_keys"."commits"`);
   return changes.map(({ key, commandType, at, staleBefore }) => ({
-    // Comparing with NULL is never true, so without a threshold nothing is taken over.
+    // A comparison with NULL is never true, so without a threshold no key is taken over.
     sql: `${INSERT} "acquired_at" = excluded."acquired_at", "commits" = ${commits.sql} WHERE "state" = 'in_progress' AND "acquired_at" <= ?`,
     params: [
       key,
@@ -69,6 +73,7 @@ export function acquireIdempotencyKeys(
   }));
 }
 
+/** Completes the key whatever its state. */
 export function completeIdempotencyKeys(
   changes: readonly ChangeOf<"completeIdempotencyKey">[],
   commitId: string,
@@ -80,12 +85,13 @@ export function completeIdempotencyKeys(
   }));
 }
 
+/** Deletes the key while it is in progress. */
 export function releaseIdempotencyKeys(
   changes: readonly ChangeOf<"releaseIdempotencyKey">[],
   commitId: string,
 ) {
   return changes.flatMap(({ key, commandType }) => [
-    rememberDeleted(commitId, "idempotency_keys", ["key", "commandType"], [key, commandType]),
+    rememberDeleted(commitId, idempotencyKeyRef({ key, commandType })),
     statement(
       `DELETE FROM "idempotency_keys" WHERE "key" = ? AND "command_type" = ? AND "state" = 'in_progress'`,
       key,

@@ -18,6 +18,10 @@ export function selectJobs(query: QueryOf<"jobs">): Statement {
   return statement(`${SELECT} WHERE "workflow_run_id" = ? ORDER BY "ordinal"`, query.workflowRunId);
 }
 
+/**
+ * A job that was just claimed is RUNNING, locked since then, and nobody has written it after the
+ * claim.
+ */
 export function selectClaimedJobs(query: QueryOf<"claimedJobs">): Statement {
   return statement(
     `${SELECT} INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" >= ? AND ${tokenSql(`"commits"`)} = ? ORDER BY "priority" DESC, "ordinal", "workflow_run_id"`,
@@ -33,6 +37,7 @@ export function selectLiveJob({ dedupeKey }: QueryOf<"liveJob">): Statement {
   );
 }
 
+/** Each job once, however often it is named. */
 export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement {
   const unique = new Map(
     keys.map(({ workflowRunId, ordinal }) => [
@@ -46,6 +51,7 @@ export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement 
     "status",
     "attempt",
     "nextPollAt",
+    "resumeAt",
     "concurrencyKey",
     "commits",
   ];
@@ -65,12 +71,15 @@ export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement 
 }
 
 /** Jobs that are due, wherever they wait, with the instant since when; each part up to the limit. */
-const READY = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT ?2`;
-const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT ?2`;
-const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT ?2`;
-const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM (${READY_KEYED}) UNION ALL SELECT * FROM (${DELAYED})) LIMIT ?2`;
+const READY = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT CAST(?2 AS INTEGER)`;
+const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT CAST(?2 AS INTEGER)`;
+const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT CAST(?2 AS INTEGER)`;
+const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM (${READY_KEYED}) UNION ALL SELECT * FROM (${DELAYED})) LIMIT CAST(?2 AS INTEGER)`;
 
-/** PENDING jobs of each index, up to the limit. By a clock that is behind, ready ones may be due later, too. */
+/**
+ * PENDING jobs of each index, up to the limit. A clock that is behind may find ready jobs due
+ * later, too.
+ */
 const PENDING = [
   `"jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL`,
   `"jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL`,
@@ -78,7 +87,7 @@ const PENDING = [
   `"jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" > ?1`,
 ].map(
   (where) =>
-    `SELECT * FROM (SELECT ifnull("next_poll_at", "created_at") AS "due", "undelivered" FROM "jobs" INDEXED BY ${where} LIMIT ?2)`,
+    `SELECT * FROM (SELECT ifnull("next_poll_at", "created_at") AS "due", "undelivered" FROM "jobs" INDEXED BY ${where} LIMIT CAST(?2 AS INTEGER))`,
 );
 
 export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Statement {
@@ -87,15 +96,16 @@ export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Sta
 
 export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "jobs" INDEXED BY "jobs_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ? LIMIT ?)`,
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "jobs" INDEXED BY "jobs_resume_idx" WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? LIMIT CAST(? AS INTEGER))`,
     now,
     limit,
   );
 }
 
+/** Each count reads at most JOB_STATS_MAX entries of an index. */
 export function selectJobStats({ now, failedSince }: QueryOf<"jobStats">): Statement {
   const counted = (index: string, where: string) =>
-    `(SELECT count(*) FROM (SELECT 1 FROM "jobs" INDEXED BY "${index}" WHERE ${where} LIMIT ?2))`;
+    `(SELECT count(*) FROM (SELECT 1 FROM "jobs" INDEXED BY "${index}" WHERE ${where} LIMIT CAST(?2 AS INTEGER)))`;
   return statement(
     `SELECT min(count(*) FILTER (WHERE "due" <= ?1), ?2) AS "due", min("due") FILTER (WHERE "due" <= ?1) AS "oldestDueAt", ` +
       `min(count(*) FILTER (WHERE "due" > ?1), ?2) AS "delayed", ` +
@@ -119,7 +129,7 @@ export function countCancelledJobs(query: QueryOf<"cancelledJobs">): Statement {
 
 export function selectStaleJobs(query: QueryOf<"staleJobs">): Statement {
   return statement(
-    `SELECT ${selectList(["workflowRunId", "ordinal", "attempt", "maxAttempts"])} FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < ? ORDER BY "locked_at", "workflow_run_id", "ordinal" LIMIT ?`,
+    `SELECT ${selectList(["workflowRunId", "ordinal", "attempt", "maxAttempts"])} FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < ? ORDER BY "locked_at", "workflow_run_id", "ordinal" LIMIT CAST(? AS INTEGER)`,
     query.before,
     query.limit,
   );
@@ -140,21 +150,34 @@ export function selectSuspendedJobs(query: QueryOf<"suspendedJobs">): Statement 
       );
 }
 
-const FAILURES_LOOKED_AT = 10_000;
+/** What a failed job has left, told by `model/rows.ts`. The unary plus: of the job's run, not of all live rows. */
+const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
+const JOB_OF_RUN = `SELECT 1 FROM "jobs" AS other WHERE other."workflow_run_id" = job."workflow_run_id"`;
+const LEFT =
+  `CASE WHEN run."id" IS NULL OR +run."status" NOT ${LIVE} THEN 'closed' ` +
+  `WHEN EXISTS (${JOB_OF_RUN} AND other."ordinal" > job."ordinal" AND other."stage_id" = job."stage_id") THEN 'closed' ` +
+  `WHEN +stage."status" ${LIVE} THEN 'open' ` +
+  `WHEN +run."status" = 'PENDING' OR EXISTS (${JOB_OF_RUN} AND +other."status" ${LIVE}) ` +
+  `OR EXISTS (SELECT 1 FROM "stages" AS other WHERE other."workflow_run_id" = job."workflow_run_id" AND +other."status" = 'SUSPENDED' AND +other."next_poll_at" IS NOT NULL) THEN 'busy' ` +
+  `ELSE 'open' END`;
 
+/** The unary plus keeps D1 on the way over the failed jobs, whatever its statistics say. */
 export function selectUnhandledFailures(query: QueryOf<"unhandledFailures">): Statement {
-  const unfinished = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
-  const failed = `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_failed_idx" WHERE "status" = 'FAILED' AND "completed_at" >= ? ORDER BY "completed_at", "workflow_run_id", "ordinal" LIMIT ${FAILURES_LOOKED_AT}`;
-  const columns = ["workflowRunId", "ordinal", "workflowId", "stageId", "attempt", "lastError"];
+  const columns = [
+    "workflowRunId",
+    "ordinal",
+    "workflowId",
+    "stageId",
+    "attempt",
+    "lastError",
+    "completedAt",
+  ];
   return statement(
-    `SELECT ${selectList(columns, "job")} FROM (${failed}) AS failed ` +
-      `CROSS JOIN "jobs" AS job ON job."workflow_run_id" = failed."workflow_run_id" AND job."ordinal" = failed."ordinal" ` +
-      `CROSS JOIN "stages" AS stage ON stage."workflow_run_id" = job."workflow_run_id" AND stage."stage_id" = job."stage_id" ` +
-      `CROSS JOIN "runs" AS run ON run."id" = job."workflow_run_id" ` +
-      `WHERE +stage."status" ${unfinished} AND +run."status" ${unfinished} ` +
-      `AND NOT EXISTS (SELECT 1 FROM "jobs" AS later WHERE later."workflow_run_id" = job."workflow_run_id" AND later."ordinal" > job."ordinal" AND later."stage_id" = job."stage_id") ` +
-      `ORDER BY job."completed_at", job."workflow_run_id", job."ordinal" LIMIT ?`,
-    query.since,
+    `SELECT ${selectList(columns, "job")}, ${LEFT} AS "state" FROM "jobs" AS job INDEXED BY "jobs_hand_over_idx" ` +
+      `LEFT JOIN "runs" AS run ON run."id" = job."workflow_run_id" ` +
+      `LEFT JOIN "stages" AS stage ON stage."workflow_run_id" = job."workflow_run_id" AND stage."stage_id" = job."stage_id" ` +
+      `WHERE job."hand_over_at" IS NOT NULL AND job."hand_over_at" <= ? ORDER BY job."hand_over_at", job."workflow_run_id", job."ordinal" LIMIT CAST(? AS INTEGER)`,
+    query.now,
     query.limit,
   );
 }

@@ -8,29 +8,36 @@
  */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import { type ChangeOf, type RetryBackoff } from "../changes/index.ts";
-import { CONCURRENCY_KEYS_MAX, RETRY_EXPONENT_MAX } from "../model/index.ts";
+import {
+  attendedWith,
+  CONCURRENCY_KEYS_MAX,
+  PROMOTED_MAX,
+  RETRY_EXPONENT_MAX,
+} from "../model/index.ts";
 import { jobs } from "./schema.ts";
 import {
   groupBy,
   insertRows,
   propertiesOf,
   remembering,
-  sourcesOf,
+  type RowUpdate,
   type Statement,
   statement,
   tokenSql,
+  updateRows,
 } from "./sql.ts";
 
 const NEW_ROW = propertiesOf(jobs, "commits");
 const TERMINAL = `('COMPLETED', 'FAILED', 'CANCELLED')`;
-/** Delayed jobs that one claim makes ready, so that a storm of retries cannot hold up a claim. */
-const PROMOTED_MAX = 1_000;
 const OPEN = `"status" NOT IN ${TERMINAL}`;
+/** The unary plus keeps D1 from walking an index of live rows, which is what it does once it has statistics from a quiet hour. */
+const RUNS = `+"status" = 'RUNNING'`;
+const KEY = ["workflowRunId", "ordinal"] as const;
 
 export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId: string) {
   const rows = changes.map(({ row }) => {
     const due = row.nextPollAt === null || row.nextPollAt <= row.createdAt;
-    return { ...row, delayed: due ? 0 : 1 };
+    return { ...row, delayed: due ? 0 : 1, ...attendedWith(row) };
   });
   const unlessLive = `ON CONFLICT ("dedupe_key") WHERE "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED') DO NOTHING`;
   const deduped = changes.some(({ row }) => row.dedupeKey !== null);
@@ -40,7 +47,7 @@ export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId
 const DUE = `("next_poll_at" IS NULL OR "next_poll_at" <= ?1)`;
 const READY = `"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL`;
 const READY_KEYED = `"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL`;
-const FREE = `SELECT "workflow_run_id", "ordinal", "priority" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE ${READY} AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+const FREE = `SELECT "workflow_run_id", "ordinal", "priority" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE ${READY} AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
 /** The keys that have ready jobs, one seek each. */
 const NEXT_KEY = `SELECT "concurrency_key" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED}`;
 const KEYS =
@@ -50,7 +57,7 @@ const KEYS =
  * The best jobs of each key, each with the number of its RUNNING jobs under which it may be taken: it, and all before it, as they come
  * first. A function over the rows of the key is the one lateral join that SQLite has.
  */
-const OF_KEY_IN_TURN = `SELECT "workflow_run_id", "ordinal", "priority", ifnull("concurrency_limit", 1) AS "limit" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+const OF_KEY_IN_TURN = `SELECT "workflow_run_id", "ordinal", "priority", ifnull("concurrency_limit", 1) AS "limit" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
 const IN_TURN = `OVER (ORDER BY "priority" DESC, "ordinal", "workflow_run_id")`;
 const OF_KEY =
   `SELECT json_group_array(json_array("workflow_run_id", "ordinal", "priority", "below")) FROM (` +
@@ -60,7 +67,7 @@ const BEST =
   `${KEYS} SELECT * FROM (SELECT * FROM (${FREE}) UNION ALL ` +
   `SELECT item.value ->> 0, item.value ->> 1, item.value ->> 2 FROM "keys" JOIN json_each((${OF_KEY})) AS item ` +
   `WHERE "keys"."key" IS NOT NULL AND ${RUNNING} < item.value ->> 3) ` +
-  `ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT ?2`;
+  `ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
 
 export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: string) {
   const commits = remembering(commitId, `"commits"`);
@@ -69,7 +76,7 @@ export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: s
     statement(
       `UPDATE "jobs" SET "delayed" = 0 FROM (` +
         `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_delayed_idx" ` +
-        `WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ? ORDER BY "next_poll_at" LIMIT ${PROMOTED_MAX}) AS due ` +
+        `WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ${PROMOTED_MAX}) AS due ` +
         `WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."ordinal" = due."ordinal"`,
       at,
     ),
@@ -94,25 +101,25 @@ export function resumeJobs(changes: readonly ChangeOf<"resumeJobs">[], commitId:
   return changes.map(({ limit, at }) => ({
     sql:
       `UPDATE "jobs" SET "status" = 'PENDING', "delayed" = 0, "max_attempts" = "max_attempts" + 1, "updated_at" = ?, "commits" = ${commits.sql} FROM (` +
-      `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_suspended_idx" ` +
-      `WHERE "status" = 'SUSPENDED' AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ?) AS due ` +
+      `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_resume_idx" ` +
+      `WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? ORDER BY "resume_at", "workflow_run_id", "ordinal" LIMIT CAST(? AS INTEGER)) AS due ` +
       `WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."ordinal" = due."ordinal"`,
     params: [at, ...commits.params, at, limit],
   }));
 }
 
 export function completeJobs(changes: readonly ChangeOf<"completeJob">[], commitId: string) {
-  return updateEach(changes, ["at"], commitId, {
-    set: `"status" = 'COMPLETED', "completed_at" = src."at", "updated_at" = src."at"`,
+  return updateEach(changes, ["at"], commitId, (given) => ({
+    set: `"status" = 'COMPLETED', "completed_at" = ${given("at")}, "updated_at" = ${given("at")}`,
     where: OPEN,
-  });
+  }));
 }
 
 export function suspendJobs(changes: readonly ChangeOf<"suspendJob">[], commitId: string) {
-  return updateEach(changes, ["at", "nextPollAt"], commitId, {
-    set: `"status" = 'SUSPENDED', "next_poll_at" = src."next_poll_at", "undelivered" = 0, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = src."at"`,
+  return updateEach(changes, ["at", "nextPollAt", "resumeAt"], commitId, (given) => ({
+    set: `"status" = 'SUSPENDED', "next_poll_at" = ${given("nextPollAt")}, "resume_at" = ${given("resumeAt")}, "undelivered" = 0, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = ${given("at")}`,
     where: OPEN,
-  });
+  }));
 }
 
 export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: string) {
@@ -122,22 +129,23 @@ export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: stri
     ({ retry }) => JSON.stringify(retry),
   );
   return [
-    ...updateEach(final, ["at", "error"], commitId, {
-      set: `"status" = 'FAILED', ${FAILED_ONCE_MORE}, "completed_at" = src."at", "last_error" = src."error", "updated_at" = src."at"`,
+    ...updateEach(final, ["at", "error"], commitId, (given) => ({
+      set: `"status" = 'FAILED', ${FAILED_ONCE_MORE}, "completed_at" = ${given("at")}, "hand_over_at" = ${given("at")}, "last_error" = ${given("error")}, "updated_at" = ${given("at")}`,
       where: OPEN,
-    }),
+    })),
     ...[...byBackoff.values()].flatMap((group) =>
-      updateEach(group, ["at", "error"], commitId, {
+      updateEach(group, ["at", "error"], commitId, (given) => ({
         set:
           `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, ` +
           `"worker_id" = ${ifLeft("NULL", `"worker_id"`)}, ` +
           `"locked_at" = ${ifLeft("NULL", `"locked_at"`)}, ` +
-          `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, ` +
+          `"completed_at" = ${ifLeft(`"completed_at"`, given("at"))}, ` +
+          `"hand_over_at" = ${ifLeft("NULL", given("at"))}, ` +
           `"delayed" = ${ifLeft("1", `"delayed"`)}, ` +
-          `"next_poll_at" = ${ifLeft(`src."at" + ${backoffSql(group[0]?.retry ?? NO_BACKOFF, "failures")}`, `"next_poll_at"`)}, ` +
-          `"last_error" = src."error", "updated_at" = src."at"`,
+          `"next_poll_at" = ${ifLeft(`${given("at")} + ${backoffSql(group[0]?.retry ?? NO_BACKOFF, "failures")}`, `"next_poll_at"`)}, ` +
+          `"last_error" = ${given("error")}, "updated_at" = ${given("at")}`,
         where: OPEN,
-      }),
+      })),
     ),
   ];
 }
@@ -146,13 +154,13 @@ export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: stri
 export function returnJobs(changes: readonly ChangeOf<"returnJob">[], commitId: string) {
   const byBackoff = groupBy(changes, ({ retry }) => JSON.stringify(retry));
   return [...byBackoff.values()].flatMap((group) =>
-    updateEach(group, ["at", "error"], commitId, {
+    updateEach(group, ["at", "error"], commitId, (given) => ({
       set:
         `"status" = 'PENDING', "undelivered" = "undelivered" + 1, "max_attempts" = "max_attempts" + 1, "worker_id" = NULL, "locked_at" = NULL, ` +
-        `"delayed" = 1, "next_poll_at" = src."at" + ${backoffSql(group[0]?.retry ?? NO_BACKOFF, "undelivered")}, ` +
-        `"last_error" = src."error", "updated_at" = src."at"`,
-      where: `+"status" = 'RUNNING'`,
-    }),
+        `"delayed" = 1, "next_poll_at" = ${given("at")} + ${backoffSql(group[0]?.retry ?? NO_BACKOFF, "undelivered")}, ` +
+        `"last_error" = ${given("error")}, "updated_at" = ${given("at")}`,
+      where: RUNS,
+    })),
   );
 }
 
@@ -179,19 +187,27 @@ function backoffSql(
 }
 
 export function touchJobs(changes: readonly ChangeOf<"touchJob">[], commitId: string) {
-  return updateEach(changes, ["at"], commitId, {
-    set: `"locked_at" = src."at", "updated_at" = src."at"`,
-    where: `+"status" = 'RUNNING'`,
-  });
+  return updateEach(changes, ["at"], commitId, (given) => ({
+    set: `"locked_at" = ${given("at")}, "updated_at" = ${given("at")}`,
+    where: RUNS,
+  }));
 }
 
 export function releaseJobs(changes: readonly ChangeOf<"releaseJob">[], commitId: string) {
-  return updateEach(changes, ["at", "error", "staleBefore"], commitId, {
+  return updateEach(changes, ["at", "error", "staleBefore"], commitId, (given) => ({
     set:
-      `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, "worker_id" = NULL, "locked_at" = NULL, "last_error" = src."error", ` +
-      `"completed_at" = ${ifLeft(`"completed_at"`, `src."at"`)}, "updated_at" = src."at"`,
-    where: `+"status" = 'RUNNING' AND +"locked_at" < src."stale_before"`,
-  });
+      `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, "worker_id" = NULL, "locked_at" = NULL, "last_error" = ${given("error")}, ` +
+      `"completed_at" = ${ifLeft(`"completed_at"`, given("at"))}, "hand_over_at" = ${ifLeft("NULL", given("at"))}, "updated_at" = ${given("at")}`,
+    where: `${RUNS} AND +"locked_at" < ${given("staleBefore")}`,
+  }));
+}
+
+export function putBackFailures(changes: readonly ChangeOf<"putBackFailure">[]): Statement[] {
+  const rows = { key: KEY, rows: changes, names: ["dueAt"] } as const;
+  return updateRows("jobs", rows, null, (given) => ({
+    set: `"hand_over_at" = ${given("dueAt")}`,
+    where: `+"jobs"."hand_over_at" IS NOT NULL`,
+  }));
 }
 
 export function cancelJobs(changes: readonly ChangeOf<"cancelJobs">[], commitId: string) {
@@ -202,31 +218,27 @@ export function cancelJobs(changes: readonly ChangeOf<"cancelJobs">[], commitId:
   }));
 }
 
-/**
- * One statement for all of them. A job whose attempt is not the change's stays as it is. The conditions' unary plus keeps D1 from
- * walking an index of live rows, which is what it does once it has statistics from a quiet hour.
- */
-function updateEach<
-  C extends {
-    readonly workflowRunId: string;
-    readonly ordinal: string;
-    readonly attempt?: number | undefined;
-  },
->(
+interface Fenced {
+  readonly workflowRunId: string;
+  readonly ordinal: string;
+  readonly attempt?: number | undefined;
+}
+
+/** One statement for all of them. A job whose attempt is not the change's stays as it is. */
+function updateEach<C extends Fenced>(
   changes: readonly C[],
-  values: readonly (keyof C & string)[],
+  names: readonly (keyof C & string)[],
   commitId: string,
-  { set, where }: { readonly set: string; readonly where: string },
+  update: (given: (name: keyof C & string) => string) => Required<RowUpdate>,
 ): Statement[] {
-  const commits = remembering(commitId, `"jobs"."commits"`);
+  // Under a name that no column has, which SQLite could not tell from it.
   const fenced = changes.map((change) => ({ ...change, fence: change.attempt ?? null }));
-  return sourcesOf(fenced, ["workflowRunId", "ordinal", "fence", ...values]).map((source) => ({
-    sql:
-      `UPDATE "jobs" SET ${set}, "commits" = ${commits.sql} FROM ${source.sql} ` +
-      `WHERE "jobs"."workflow_run_id" = src."workflow_run_id" AND "jobs"."ordinal" = src."ordinal" ` +
-      `AND ${where} AND (src."fence" IS NULL OR "jobs"."attempt" = src."fence")`,
-    params: [...commits.params, ...source.params],
-  }));
+  const rows = { key: KEY, rows: fenced, names: ["fence", ...names] } as const;
+  return updateRows<C & { readonly fence: number | null }>("jobs", rows, commitId, (given) => {
+    const { set, where } = update(given);
+    const fence = given("fence");
+    return { set, where: `${where} AND (${fence} IS NULL OR "jobs"."attempt" = ${fence})` };
+  });
 }
 
 export const jobChangeSql: ChangeSqlOf<
@@ -239,6 +251,7 @@ export const jobChangeSql: ChangeSqlOf<
   | "returnJob"
   | "touchJob"
   | "releaseJob"
+  | "putBackFailure"
   | "cancelJobs"
 > = {
   enqueueJob: { write: enqueueJobs },
@@ -258,6 +271,7 @@ export const jobChangeSql: ChangeSqlOf<
   returnJob: { write: returnJobs },
   touchJob: { write: touchJobs },
   releaseJob: { write: releaseJobs },
+  putBackFailure: { write: putBackFailures },
   cancelJobs: {
     write: cancelJobs,
     trace: ({ workflowRunId }, commitId) =>

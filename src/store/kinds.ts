@@ -44,6 +44,7 @@ const QUERY_SQL: QuerySqlOf<QueryName> = {
   ...auditQuerySql,
 };
 
+/** The SQL of the change's kind. */
 export function changeSqlOf({ kind }: Change): ChangeSql<ChangeKind> {
   // The entry under `kind` takes the changes of that kind, and only those are handed to it.
   return CHANGE_SQL[kind];
@@ -54,7 +55,7 @@ function querySqlOf({ q }: Query): QuerySql<QueryName> {
   return QUERY_SQL[q];
 }
 
-/** The statement of a query; with `bytesMax`, one that fails when its answer would be larger. */
+/** The statement of a query. With `bytesMax` it fails when its answer would be larger. */
 export function queryStatement(query: Query, bytesMax?: number): Statement {
   const { select, size } = querySqlOf(query);
   const plain = select(query);
@@ -62,12 +63,16 @@ export function queryStatement(query: Query, bytesMax?: number): Statement {
   return withinAnswer(plain, typeof size === "function" ? size(query) : size, bytesMax);
 }
 
-/** The same of queries that are answered together: `bytesMax` is for all of them, in equal parts. */
+/**
+ * The statements of queries that are answered together. `bytesMax` is for all of them, in equal
+ * parts.
+ */
 export function queryStatements(queries: readonly Query[], bytesMax?: number): Statement[] {
   const each = bytesMax === undefined ? undefined : Math.floor(bytesMax / queries.length);
   return queries.map((query) => queryStatement(query, each));
 }
 
+/** The query's answer from the rows that its statement found. */
 export function answerFrom(query: Query, rows: readonly FoundRow[]): AnyResult {
   return querySqlOf(query).answer(rows, query);
 }

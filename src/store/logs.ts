@@ -1,4 +1,4 @@
-/** Logs: append only; the contract has no query for them. */
+/** Logs: the SQL of their change. They are only added to; `pages.ts` reads them. */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import { logs } from "./schema.ts";

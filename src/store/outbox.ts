@@ -1,10 +1,13 @@
 /**
  * Outbox events: the SQL of their queries and changes.
- * A sequence is given inside the statement that inserts the event, and D1 runs one batch at a time, so
- * sequences follow the order of commits, without gaps: a commit that fails takes none.
  *
- * Runs with waiting events stand in a line. A run's place is the `turn` of its first waiting event; no other event has one. A run
- * joins at the end, and goes to the end when that event is published, dies, is replayed, or could not be published once more.
+ * The statement that inserts an event also gives it its sequence, and D1 runs one batch at a time.
+ * So sequences follow the order of commits and have no gaps: a commit that fails takes none.
+ *
+ * Runs with waiting events stand in a line. A run's place is the `turn` of its first waiting event;
+ * no other event has one. A run joins at the end. It goes to the end when that event is published,
+ * goes to the DLQ, is replayed, or could not be published once more.
+ * docs/adr/0015-the-outbox-is-a-line-of-runs.md says why.
  */
 import { aRowOf, count, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type Change, type ChangeOf, runsToLineUp } from "../changes/index.ts";
@@ -23,12 +26,13 @@ import {
 
 export const OUTBOX_PROPERTIES = propertiesOf(outboxEvents, "turn");
 const SELECT = `SELECT ${selectList(OUTBOX_PROPERTIES)} FROM "outbox_events"`;
+/** The columns that a caller gives; the database gives the others. */
 const GIVEN = propertiesOf(outboxEvents, "sequence", "commits", "turn");
 const WAITS = `"published_at" IS NULL AND "dlq_at" IS NULL`;
-/** The turn of the next one that goes to the end of the line. */
+/** The turn of the next run that goes to the end of the line. */
 const END_OF_LINE = `(SELECT ifnull(max("turn"), 0) + 1 FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL)`;
 
-/** The sequence of the first waiting event of a run, or the first behind a sequence. */
+/** The sequence of a run's first waiting event, or of the first one after a sequence. */
 function firstWaiting(run: string, behind?: string): string {
   const later = behind === undefined ? "" : ` AND waiting."sequence" > ${behind}`;
   return `(SELECT waiting."sequence" FROM "outbox_events" AS waiting INDEXED BY "outbox_events_waiting_idx" WHERE waiting."workflow_run_id" = ${run}${later} AND waiting."published_at" IS NULL AND waiting."dlq_at" IS NULL ORDER BY waiting."sequence" LIMIT 1)`;
@@ -50,26 +54,26 @@ export function selectOutboxTail(query: QueryOf<"outboxTail">): Statement {
 }
 
 /**
- * A queue of its own: each run that is taken out, by rank and then by turn, is put back with its next event. So no more is looked at
- * than is answered, however much waits.
+ * A queue inside one recursive statement: each run is taken out by rank, then by turn, and put back
+ * with its next event. So the statement looks at no more events than it answers, however many wait.
  */
 export function selectUnpublishedEvents({ limit }: QueryOf<"unpublishedEvents">): Statement {
-  const heads = `SELECT "turn", "workflow_run_id", "sequence" FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL ORDER BY "turn", "workflow_run_id" LIMIT ?1`;
+  const heads = `SELECT "turn", "workflow_run_id", "sequence" FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL ORDER BY "turn", "workflow_run_id" LIMIT CAST(?1 AS INTEGER)`;
   const next =
     `SELECT page."rank" + 1, page."turn", page."run", next."sequence" FROM page CROSS JOIN "outbox_events" AS next ` +
     `ON next."workflow_run_id" = page."run" AND next."sequence" = ${firstWaiting(`page."run"`, `page."sequence"`)}`;
   return statement(
-    `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT ?1) ` +
+    `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT CAST(?1 AS INTEGER)) ` +
       `SELECT ${selectList(OUTBOX_PROPERTIES, "event")} FROM page CROSS JOIN "outbox_events" AS event ` +
       `ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence" ` +
-      `ORDER BY event."workflow_run_id", event."sequence"`,
+      `ORDER BY page."rank", page."turn", page."run"`,
     limit,
   );
 }
 
 export function countWaitingEvents({ limit }: QueryOf<"waitingEvents">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "outbox_events" INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS} LIMIT ?)`,
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "outbox_events" INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS} LIMIT CAST(? AS INTEGER))`,
     limit,
   );
 }
@@ -77,7 +81,7 @@ export function countWaitingEvents({ limit }: QueryOf<"waitingEvents">): Stateme
 export function selectOutboxBacklog({ after, limit }: QueryOf<"outboxBacklog">): Statement {
   const place = after === null ? "" : ` AND ("workflow_run_id", "sequence") > (?, ?)`;
   return statement(
-    `${SELECT} INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS}${place} ORDER BY "workflow_run_id", "sequence" LIMIT ?`,
+    `${SELECT} INDEXED BY "outbox_events_waiting_idx" WHERE ${WAITS}${place} ORDER BY "workflow_run_id", "sequence" LIMIT CAST(? AS INTEGER)`,
     ...(after === null ? [] : [after.workflowRunId, after.sequence]),
     limit,
   );
@@ -86,12 +90,16 @@ export function selectOutboxBacklog({ after, limit }: QueryOf<"outboxBacklog">):
 export function selectDeadLetters({ after = null, limit }: QueryOf<"deadLetters">): Statement {
   const place = after === null ? "" : ` AND ("dlq_at", "workflow_run_id", "sequence") > (?, ?, ?)`;
   return statement(
-    `${SELECT} INDEXED BY "outbox_events_dlq_idx" WHERE "dlq_at" IS NOT NULL${place} ORDER BY "dlq_at", "workflow_run_id", "sequence" LIMIT ?`,
+    `${SELECT} INDEXED BY "outbox_events_dlq_idx" WHERE "dlq_at" IS NOT NULL${place} ORDER BY "dlq_at", "workflow_run_id", "sequence" LIMIT CAST(? AS INTEGER)`,
     ...(after === null ? [] : [after.dlqAt, after.workflowRunId, after.sequence]),
     limit,
   );
 }
 
+/**
+ * A chunk of rows is one INSERT. All of a run's events in it count on from the run's last stored
+ * one.
+ */
 export function appendOutboxEvents(
   changes: readonly ChangeOf<"appendOutboxEvent">[],
   commitId: string,
@@ -101,7 +109,8 @@ export function appendOutboxEvents(
     `(SELECT "${column}" FROM "outbox_events" AS tail WHERE tail."workflow_run_id" = src."workflow_run_id" ORDER BY "sequence" DESC LIMIT 1)`;
   const commits = remembering(commitId, `ifnull(${last("commits")}, '')`);
   return sourcesOf(withOffsets(rows), [...GIVEN, "offset", "first"]).map((source) => {
-    // Offsets count within all rows; a later chunk already sees the earlier one's rows.
+    // Offsets count within all rows, and a later chunk finds the rows of the earlier ones already
+    // stored.
     const seen = rows.slice(0, source.first);
     const before = `ifnull((SELECT value ->> 1 FROM json_each(?) WHERE value ->> 0 = src."workflow_run_id"), 0)`;
     const joins = `"first" AND ${firstWaiting(`src."workflow_run_id"`)} IS NULL`;
@@ -114,7 +123,10 @@ export function appendOutboxEvents(
   });
 }
 
-/** Each row with its place among the rows of its run: 1, 2, ...; and whether it is the first of them that waits. */
+/**
+ * Each row with its place among the rows of its run (1, 2, ...), and whether it is the first of
+ * these that waits.
+ */
 function withOffsets(rows: readonly NewOutboxEventRow[]) {
   const counts = new Map<string, number>();
   const waiting = new Set<string>();
@@ -127,6 +139,7 @@ function withOffsets(rows: readonly NewOutboxEventRow[]) {
   });
 }
 
+/** How many of these rows each run has. */
 function countByRun(rows: readonly { readonly workflowRunId: string }[]): [string, number][] {
   return [...Map.groupBy(rows, (row) => row.workflowRunId)].map(([run, group]) => [
     run,
@@ -149,7 +162,7 @@ export function countOutboxRetries(
   changes: readonly ChangeOf<"countOutboxRetry">[],
   commitId: string,
 ) {
-  // Null stays null: the event is not the first of its run.
+  // A NULL turn stays NULL: then the event is not its run's first waiting one.
   return updateEvents(
     changes,
     commitId,
@@ -173,7 +186,7 @@ export function replayOutboxEvents(
   changes: readonly ChangeOf<"replayOutboxEvent">[],
   commitId: string,
 ) {
-  // What was the first may be so no longer.
+  // The event that was its run's first waiting one may not be so any more.
   const leave = sourcesOfRuns(runsToLineUp(changes)).map((source): Statement => ({
     sql:
       `UPDATE "outbox_events" SET "turn" = NULL FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
@@ -184,8 +197,8 @@ export function replayOutboxEvents(
 }
 
 /**
- * The end of a commit: gives the runs whose first waiting event has become another one their place at the end of the line. The event
- * is not written for those who read it, so it keeps its token.
+ * Ends a commit: runs whose first waiting event has changed get a place at the end of the line.
+ * Readers of the event see no change, so its token stays.
  */
 export function lineUpRuns(changes: readonly Change[]): Statement[] {
   return sourcesOfRuns(runsToLineUp(changes)).map((source) => ({
@@ -201,6 +214,7 @@ function sourcesOfRuns(runs: readonly string[]) {
   return sourcesOf(rows, ["workflowRunId"]);
 }
 
+/** One UPDATE of events by their keys for each chunk of changes. */
 function updateEvents(
   changes: readonly {
     readonly workflowRunId: string;
@@ -254,7 +268,10 @@ export const outboxQuerySql: QuerySqlOf<
   waitingEvents: { select: countWaitingEvents, ...count },
 };
 
-/** An event's `commits` continues its predecessor's, so the last event knows what appended the ones before. */
+/**
+ * The `commits` of the run's last event. Each event continues those of the one before it, so the
+ * last knows the commits that appended the earlier ones, too.
+ */
 function commitsOfLast({ workflowRunId }: { readonly workflowRunId: string }): Statement {
   return statement(
     `SELECT "commits" FROM "outbox_events" WHERE "workflow_run_id" = ? ORDER BY "sequence" DESC LIMIT 1`,

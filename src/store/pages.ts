@@ -1,4 +1,4 @@
-/** Pages of a run's rows: ranges of the primary key, which begins with the run. */
+/** Pages of a run's rows. Each is a range of a primary key, which begins with the run. */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { OUTBOX_PROPERTIES } from "./outbox.ts";
@@ -12,6 +12,7 @@ const TABLES = {
   jobs: { rows: jobs, key: "ordinal", properties: propertiesOf(jobs, "delayed") },
 } as const;
 
+/** A sequence is a number in the table and text in the query. */
 export function selectPage(query: QueryOf<"page">): Statement {
   const { of: table, workflowRunId, after, descending, limit, omit, bytesMax } = query;
   const { key, properties } = TABLES[table];

@@ -1,7 +1,8 @@
-/** The SQL that looks for runs. `changes/run-search.ts` tells what it answers, and what bounds its cost. */
+/** The SQL that looks for runs. `queries/run-search.ts` tells what it answers, and what bounds its cost. */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import { longTextOfAll, type RunRow } from "../model/index.ts";
 import {
+  FOUND_BY,
   leadingFilter,
   type QueryOf,
   remainingFilters,
@@ -11,8 +12,15 @@ import {
   RUNS_LOOKED_AT,
   type RunsPage,
 } from "../queries/index.ts";
-import { runs } from "./schema.ts";
-import { longTextSql, type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
+import { runs, RUNS_BY } from "./schema.ts";
+import {
+  column,
+  longTextSql,
+  type Param,
+  propertiesOf,
+  selectList,
+  type Statement,
+} from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
 const STATUSES = `["PENDING","RUNNING","SUSPENDED","COMPLETED","FAILED","CANCELLED","SKIPPED"]`;
@@ -29,33 +37,26 @@ class Params {
   }
 }
 
-/** A walk along an index: which rows, in which order, at most how many. */
+/** A walk along an index: which rows, in which order, how many at most. */
 interface Walk {
   readonly query: RunsQuery;
   readonly params: Params;
-  /** Of created_at and ordinal, or of their copies beside an annotation. */
+  /** Conditions on created_at and ordinal, or on their copies beside an annotation. */
   readonly range: string;
   readonly order: string;
   readonly most: string;
 }
 
+/** One statement for each leading filter; its plan never depends on D1's statistics. */
 export function selectRuns(query: RunsQuery): Statement {
   const { filters } = query;
   const params = new Params();
   const remaining = remainingFilters(filters);
   const leading = leadingFilter(filters);
-  const most = params.add(remaining === null ? query.limit : RUNS_LOOKED_AT);
+  const most = `CAST(${params.add(remaining === null ? query.limit : RUNS_LOOKED_AT)} AS INTEGER)`;
   const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
   const columns = selectList(PROPERTIES, "runs", query.omit);
   switch (leading) {
-    case "status":
-    case "workflowId":
-    case "workflowType": {
-      const along = alongRuns(walk, leading, params.add(filters[leading] ?? ""));
-      if (remaining !== null) return judged(walk, along, remaining);
-      if (bytesOf(query) !== null) return looked(walk, along);
-      return { sql: `SELECT ${columns}, 1 AS "answered" ${along}`, params: params.values };
-    }
     case "annotation": {
       const along = alongAnnotated(walk);
       return remaining === null ? looked(walk, along) : judged(walk, along, remaining);
@@ -69,12 +70,19 @@ export function selectRuns(query: RunsQuery): Statement {
     }
     case "none":
       return looked(walk, alongAll(walk));
+    default: {
+      const along = alongRuns(walk, leading, params.add(filters[leading] ?? ""));
+      if (remaining !== null) return judged(walk, along, remaining);
+      if (bytesOf(query) !== null) return looked(walk, along);
+      return { sql: `SELECT ${columns}, 1 AS "answered" ${along}`, params: params.values };
+    }
   }
 }
 
 /**
- * A walk begins at one place: SQLite takes one lower and one upper bound into an index, and would read whatever is between a second one and
- * the first. So of the place after which a page begins and the instant at which the range does, only the later in the walk is asked for.
+ * Where the walk begins and ends. SQLite takes one lower and one upper bound into an index; with a
+ * second one it would read all that lies between. So of the place after which a page begins and the
+ * instant at which the range begins, only the one that is later in the walk becomes a condition.
  */
 function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "order"> {
   const { descending, filters } = query;
@@ -97,28 +105,23 @@ function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "
   return { range, order: `"created_at"${direction}, "ordinal"${direction}, "id"${direction}` };
 }
 
-const INDEXES = {
-  status: ["status", "runs_status_idx"],
-  workflowId: ["workflow_id", "runs_workflow_idx"],
-  workflowType: ["workflow_type", "runs_type_idx"],
-  workflowName: ["workflow_name", "runs_name_idx"],
-} as const;
+type By = keyof typeof RUNS_BY;
 
 /** FROM, with the runs whose column is `value`, a parameter or a column of what it is joined with. */
-function alongRuns({ range, order, most }: Walk, by: keyof typeof INDEXES, value: string): string {
-  const [column, index] = INDEXES[by];
-  return `FROM "runs" INDEXED BY "${index}" WHERE "${column}" = ${value}${range} ORDER BY ${order} LIMIT ${most}`;
+function alongRuns({ range, order, most }: Walk, by: By, value: string): string {
+  return `FROM "runs" INDEXED BY "${RUNS_BY[by]}" WHERE ${column(by)} = ${value}${range} ORDER BY ${order} LIMIT ${most}`;
 }
 
 const PLACE = `"id", "created_at", "ordinal"`;
 
+/** FROM, with the runs that have the annotation. */
 function alongAnnotated({ query, params, range, order, most }: Walk): string {
   const { key = "", value = "" } = query.filters.annotation ?? {};
   return `FROM (SELECT *, "workflow_run_id" AS "id" FROM "annotated_runs") WHERE "key" = ${params.add(key)} AND "value" = ${params.add(value)}${range} ORDER BY ${order} LIMIT ${most}`;
 }
 
 /** The first of each part, merged: a function over the rows of a part is the one lateral join that SQLite has. */
-function merged(walk: Walk, parts: string, by: keyof typeof INDEXES, condition: string): string {
+function merged(walk: Walk, parts: string, by: By, condition: string): string {
   const { order, most } = walk;
   const ofPart = `SELECT json_group_array(json_array(${PLACE})) FROM (SELECT ${PLACE} ${alongRuns(walk, by, "part.value")})`;
   return (
@@ -127,20 +130,22 @@ function merged(walk: Walk, parts: string, by: keyof typeof INDEXES, condition: 
   );
 }
 
+/** FROM, with all runs by age: the index of statuses gives those of each status. */
 function alongAll(walk: Walk, condition = "true"): string {
   return merged(walk, `json_each('${STATUSES}')`, "status", condition);
 }
 
 const NEXT_NAME = `SELECT "workflow_name" FROM "runs" INDEXED BY "runs_name_idx"`;
-/** The distinct names, one seek each; NULL behind the last. */
+/** The distinct names of runs, found by one seek each; NULL after the last. */
 const NAMES =
   `names("value") AS (SELECT (${NEXT_NAME} ORDER BY "workflow_name" LIMIT 1) UNION ALL ` +
   `SELECT (${NEXT_NAME} WHERE "workflow_name" > names."value" ORDER BY "workflow_name" LIMIT 1) FROM names WHERE names."value" IS NOT NULL LIMIT ${RUN_NAMES_MAX + 2})`;
+/** Whether there are few names. */
 const FEW = `(SELECT count("value") FROM names) <= ${RUN_NAMES_MAX}`;
 
-/** The runs of the walk, all of them. */
+/** All runs of the walk. */
 function looked({ query, params, order }: Walk, along: string): Statement {
-  const inOrder = order.replaceAll(/"\w+"/g, (column) => `looked.${column}`);
+  const inOrder = order.replaceAll(/"\w+"/g, (name) => `looked.${name}`);
   const bytes = bytesOf(query);
   const sized = `SELECT looked.*, ${bytes ?? "0"} AS "bytes" FROM (SELECT ${PLACE} ${along}) AS looked CROSS JOIN "runs" ON "runs"."id" = looked."id"`;
   const rows =
@@ -155,7 +160,7 @@ function looked({ query, params, order }: Walk, along: string): Statement {
   };
 }
 
-/** The SQL of what a run adds to a page's bytes; null where nobody counts them. */
+/** The SQL of the bytes that a run adds to a page; null when they are not counted. */
 function bytesOf({ bytesMax, omit }: RunsQuery): string | null {
   return bytesMax === undefined ? null : longTextSql("runs", omit, "runs");
 }
@@ -164,7 +169,10 @@ function withinSql({ bytesMax = 0 }: RunsQuery, params: Params): string {
   return `"before" < ${params.add(bytesMax)}`;
 }
 
-/** Among few names those that contain the text, and how many runs are looked at: {@link runsOfNames}. */
+/**
+ * If names are few: those that contain the text, and how many runs of each are looked at ({@link
+ * runsOfNames}).
+ */
 function namesThatContain(text: string, limit: string): string {
   return (
     `found("value") AS (SELECT "value" FROM names WHERE "value" IS NOT NULL AND instr(lower("value"), lower(${text})) > 0 AND ${FEW}), ` +
@@ -172,15 +180,18 @@ function namesThatContain(text: string, limit: string): string {
   );
 }
 
-/** The runs of few names; among many names the runs are walked, and each is asked for its name. */
+/**
+ * If names are few, the runs of those found; otherwise all runs, each of which is asked for its
+ * name.
+ */
 function amongNames(walk: Walk): string {
   const ofNames = merged(walk, "found", "workflowName", "true");
   return `FROM (SELECT * ${ofNames} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
 }
 
 /**
- * The runs of the walk that satisfy the conditions, the first `limit`; and the last run that was looked at if the walk went as far as it
- * may, so that a page can tell where to go on.
+ * The runs of the walk that pass the conditions, the first `limit`; and if the walk went as far as
+ * it may, the last run that was looked at, by which a page says where to go on.
  */
 function judged(
   { query, params, order, most }: Walk,
@@ -205,14 +216,12 @@ function judged(
 }
 
 function conditionsOf(filters: RunFilters, params: Params): string {
-  const { status, workflowId, workflowType, nameContains } = filters;
+  const { nameContains } = filters;
   const conditions: string[] = [];
-  const equal = (column: string, value: string | undefined) => {
-    if (value !== undefined) conditions.push(`"runs"."${column}" = ${params.add(value)}`);
-  };
-  equal("status", status);
-  equal("workflow_id", workflowId);
-  equal("workflow_type", workflowType);
+  for (const name of FOUND_BY) {
+    const value = filters[name];
+    if (value !== undefined) conditions.push(`"runs".${column(name)} = ${params.add(value)}`);
+  }
   if (nameContains !== undefined) {
     conditions.push(`instr(lower("runs"."workflow_name"), lower(${params.add(nameContains)})) > 0`);
   }
@@ -221,13 +230,19 @@ function conditionsOf(filters: RunFilters, params: Params): string {
 
 /** A row of {@link selectRuns}. */
 export interface FoundRun extends RunRow {
-  /** 1, or 0 for the last run that was looked at. */
+  /** 1; 0 for the last run that was looked at and does not pass. */
   readonly answered: number;
-  /** 1 for the last run of a walk that went as far as it may; absent where all that are looked at are answered. */
+  /**
+   * 1 for the last run of a walk that went as far as it may. Absent where every run that is looked
+   * at is answered.
+   */
   readonly stopped?: number;
 }
 
-/** The page: the runs that are answered; `next` from the last of them, or from the last that was looked at. */
+/**
+ * The runs that are answered. `next` is the last of them if the page is full, or the last run that
+ * was looked at.
+ */
 export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPage {
   const { limit, omit, bytesMax = Infinity } = query;
   const rows = found

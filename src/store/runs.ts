@@ -2,6 +2,7 @@
 import type { Status } from "../contract/index.ts";
 import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
+import { INSTANT_MAX, UNPOLLED_MS } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { runs } from "./schema.ts";
 import {
@@ -10,11 +11,10 @@ import {
   insertRows,
   type Param,
   propertiesOf,
-  remembering,
   selectList,
-  sourcesOf,
   type Statement,
   statement,
+  updateRows,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
@@ -31,16 +31,16 @@ export function selectRunStatus(query: QueryOf<"runStatus">): Statement {
 
 export function selectPendingRuns(query: QueryOf<"pendingRuns">): Statement {
   return statement(
-    `${SELECT} INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?`,
+    `${SELECT} INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT CAST(? AS INTEGER)`,
     query.limit,
   );
 }
 
 export function countWaitingRuns({ before, limit }: QueryOf<"waitingRuns">): Statement {
   return statement(
-    `SELECT count(*) AS "count" FROM (SELECT "updated_at" FROM "runs" INDEXED BY "runs_pending_idx" WHERE "status" = 'PENDING' ORDER BY "priority" DESC, "ordinal" LIMIT ?) WHERE "updated_at" <= ?`,
-    limit,
+    `SELECT count(*) AS "count" FROM (SELECT 1 FROM "runs" INDEXED BY "runs_status_idx" WHERE "status" = 'PENDING' AND "created_at" <= ? LIMIT CAST(? AS INTEGER))`,
     before,
+    limit,
   );
 }
 
@@ -81,7 +81,38 @@ export function createRuns(changes: readonly ChangeOf<"createRun">[], commitId: 
 
 /** Updates that set the same columns share a statement; unset columns stay out of it, and out of the indexes' cost. */
 export function updateRuns(changes: readonly ChangeOf<"updateRun">[], commitId: string) {
-  return updateBySet("runs", ["id"], changes, commitId);
+  return [...updateBySet("runs", ["id"], changes, commitId), ...attendAnew(changes)];
+}
+
+/** Stages of a run that was finished, and is live again. The unary plus: of this run, not of all that are suspended. */
+function attendAnew(changes: readonly ChangeOf<"updateRun">[]): Statement[] {
+  const live = changes.filter(({ set: { status } }) => status !== undefined && isLive(status));
+  const rows = live.map(({ id }) => ({ workflowRunId: id }));
+  const ofRuns = { key: ["workflowRunId"], rows, names: [] } as const;
+  return updateRows("stages", ofRuns, null, () => ({
+    set: `"attend_at" = ${attendAtSql(`"stages"."status"`, `"stages"."next_poll_at"`)}`,
+    where: `+"stages"."attend_at" IS NULL AND +"stages"."status" = 'SUSPENDED' AND +"stages"."next_poll_at" IS NOT NULL`,
+  }));
+}
+
+function isLive(status: Status): boolean {
+  return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
+}
+
+/** What decides when a stage is attended to. */
+export const ATTENDED_BY = ["status", "nextPollAt"] as const;
+
+/** Sets a stage's `attend_at` anew, where one of the properties that are set decides it; `given` is the SQL of the value that one is given. */
+export function attendance(set: readonly string[], given: (name: string) => string): string {
+  if (!ATTENDED_BY.some((name) => set.includes(name))) return "";
+  const [status, nextPollAt] = ATTENDED_BY.map((name) =>
+    set.includes(name) ? given(name) : `"stages".${column(name)}`,
+  );
+  return `"attend_at" = ${attendAtSql(status, nextPollAt)}, `;
+}
+
+function attendAtSql(status: string | undefined, nextPollAt: string | undefined): string {
+  return `CASE WHEN ${status} = 'SUSPENDED' THEN min(${nextPollAt} + ${UNPOLLED_MS}, ${INSTANT_MAX}) END`;
 }
 
 /** UPDATE of runs or stages with the columns of each change's `set`, grouped by which columns those are. */
@@ -93,23 +124,18 @@ export function updateBySet<
   changes: readonly C[],
   commitId: string,
 ): Statement[] {
-  const statements: Statement[] = [];
-  for (const group of groupBy(changes, (change) => setColumns(change).join()).values()) {
+  return [...groupBy(changes, (change) => setColumns(change).join()).values()].flatMap((group) => {
     const set = group[0] === undefined ? [] : setColumns(group[0]);
-    const names = [...key, "at", "bump", ...set];
     const rows: Record<string, unknown>[] = group.map((change) => ({ ...change, ...change.set }));
-    const commits = remembering(commitId, `"${table}"."commits"`);
-    for (const source of sourcesOf(rows, names)) {
-      statements.push({
-        sql:
-          `UPDATE "${table}" SET ${set.map((name) => `${column(name)} = src.${column(name)}, `).join("")}` +
-          `"updated_at" = src."at", "version" = "version" + src."bump", "commits" = ${commits.sql} ` +
-          `FROM ${source.sql} WHERE ${key.map((name) => `"${table}".${column(name)} = src.${column(name)}`).join(" AND ")}`,
-        params: [...commits.params, ...source.params],
-      });
-    }
-  }
-  return statements;
+    const names = ["at", "bump", ...set];
+    const all = { key, rows, names };
+    return updateRows<Record<string, unknown>>(table, all, commitId, (given) => ({
+      set:
+        set.map((name) => `${column(name)} = ${given(name)}, `).join("") +
+        (table === "stages" ? attendance(set, given) : "") +
+        `"updated_at" = ${given("at")}, "version" = "version" + ${given("bump")}`,
+    }));
+  });
 }
 
 function setColumns(change: { readonly set: object }): string[] {

@@ -1,10 +1,11 @@
 /**
- * The tables: the one source of their columns and of the typed rows. `migrations/` is made from it with
- * drizzle-kit and then told what Drizzle cannot say (WITHOUT ROWID); a test holds the two together.
- * docs/schema.md tells who writes what, and which query each index serves.
+ * The tables: the one source of their columns and of the typed rows. drizzle-kit makes
+ * `migrations/` from it, and what Drizzle cannot say (WITHOUT ROWID) is added by hand; a test holds
+ * the two together. docs/schema.md says what writes each table, and which query each index serves.
  *
- * Every index costs a row written per change of its columns ($1 per million), every scan is forbidden;
- * so primary keys begin with the run, and secondary indexes hold live rows only, as far as possible.
+ * Every index costs a row written for each change of its columns ($1 per million), and no query may
+ * scan. So primary keys begin with the run, and secondary indexes hold only live rows where that is
+ * possible.
  */
 import { sql } from "drizzle-orm";
 import {
@@ -24,22 +25,33 @@ import {
   type LongTextTable,
   ROW_BYTES_MAX,
 } from "../model/index.ts";
+import type { FoundBy } from "../queries/index.ts";
 
 const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
 
+/** A property's name as a column's. */
 export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** Refuses a row that production D1 could not hold; local D1 would take it. */
+/** Refuses a row that D1 in production could not hold; local D1 would take it. */
 function rowFits(table: LongTextTable) {
   const sizes = LONG_TEXT[table].map((column) => `ifnull(octet_length("${snakeCase(column)}"), 0)`);
   return check(`${snakeCase(table)}_row_fits`, sql.raw(`${sizes.join(" + ")} <= ${ROW_BYTES_MAX}`));
 }
 
+/** Refuses a status that no code of ours writes. */
 function knownStatus(table: LongTextTable) {
   return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${STATUSES})`));
 }
+
+/** Indexes that give the runs of one value of a column in the order of their age. */
+export const RUNS_BY = {
+  status: "runs_status_idx",
+  workflowId: "runs_workflow_idx",
+  workflowType: "runs_type_idx",
+  workflowName: "runs_name_idx",
+} as const satisfies Readonly<Record<FoundBy | "workflowName", string>>;
 
 export const runs = sqliteTable(
   "runs",
@@ -69,15 +81,16 @@ export const runs = sqliteTable(
     index("runs_pending_idx")
       .on(sql`${table.priority} DESC`, table.ordinal)
       .where(sql`"status" = 'PENDING'`),
-    index("runs_status_idx").on(table.status, table.createdAt, table.ordinal),
-    index("runs_workflow_idx").on(table.workflowId, table.createdAt, table.ordinal),
-    index("runs_type_idx").on(table.workflowType, table.createdAt, table.ordinal),
-    index("runs_name_idx").on(table.workflowName, table.createdAt, table.ordinal),
+    index(RUNS_BY.status).on(table.status, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowId).on(table.workflowId, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowType).on(table.workflowType, table.createdAt, table.ordinal),
+    index(RUNS_BY.workflowName).on(table.workflowName, table.createdAt, table.ordinal),
     rowFits("runs"),
     knownStatus("runs"),
   ],
 );
 
+/** Rows that go with their run. */
 const runReference = () =>
   text("workflow_run_id")
     .notNull()
@@ -112,12 +125,17 @@ export const stages = sqliteTable(
     embeddingInfo: text("embedding_info"),
     errorMessage: text("error_message"),
     commits: text("commits").notNull(),
+    /** Null: nobody needs to look after the stage. */
+    attendAt: integer("attend_at"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.stageId] }),
     index("stages_suspended_idx")
       .on(table.nextPollAt)
       .where(sql`"status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL`),
+    index("stages_attend_idx")
+      .on(table.attendAt)
+      .where(sql`"attend_at" IS NOT NULL`),
     rowFits("stages"),
     knownStatus("stages"),
   ],
@@ -184,8 +202,9 @@ export const annotations = sqliteTable(
 );
 
 /**
- * Which runs have an annotation of this key and value, with a run's own createdAt and ordinal, so that they are found in the order of their
- * age. A row stands for all equal annotations of the run; values that are too long to be looked for have none.
+ * The runs that have an annotation of this key and value, with the run's createdAt and ordinal, so
+ * that they are found by age. One row stands for all equal annotations of a run. Values too long to
+ * be searched have none.
  */
 export const annotatedRuns = sqliteTable(
   "annotated_runs",
@@ -216,7 +235,7 @@ export const outboxEvents = sqliteTable(
     retryCount: integer("retry_count").notNull(),
     dlqAt: integer("dlq_at"),
     commits: text("commits").notNull(),
-    /** The run's place in the line of those that wait: of its first waiting event. Null of every other event. */
+    /** The run's place in the line, at its first waiting event; NULL for every other event. */
     turn: integer("turn"),
   },
   (table) => [
@@ -273,7 +292,7 @@ export const jobs = sqliteTable(
     lastError: text("last_error"),
     nextPollAt: integer("next_poll_at"),
     payload: text("payload").notNull(),
-    /** 1: the job waits for its nextPollAt. A claim clears it on jobs that have become due. */
+    /** 1: the job waits for its nextPollAt. A claim sets 0 for jobs that have become due. */
     delayed: integer("delayed").notNull(),
     commits: text("commits").notNull(),
     dedupeKey: text("dedupe_key"),
@@ -281,6 +300,9 @@ export const jobs = sqliteTable(
     concurrencyLimit: integer("concurrency_limit"),
     failures: integer("failures").notNull().default(0),
     undelivered: integer("undelivered").notNull().default(0),
+    resumeAt: integer("resume_at"),
+    /** Null: the job has left nothing open. */
+    handOverAt: integer("hand_over_at"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),
@@ -308,6 +330,12 @@ export const jobs = sqliteTable(
     index("jobs_suspended_idx")
       .on(table.nextPollAt)
       .where(sql`"status" = 'SUSPENDED'`),
+    index("jobs_resume_idx")
+      .on(table.resumeAt)
+      .where(sql`"status" = 'SUSPENDED'`),
+    index("jobs_hand_over_idx")
+      .on(table.handOverAt)
+      .where(sql`"hand_over_at" IS NOT NULL`),
     rowFits("jobs"),
     check(
       "jobs_error_fits",
@@ -350,7 +378,9 @@ export const aiCallTotals = sqliteTable(
   (table) => [primaryKey({ columns: [table.topic, table.modelKey] })],
 );
 
-/** Commits whose own rows cannot tell what became of them. Old ones are deleted along the way. */
+/**
+ * Commits whose own rows cannot tell what became of them. Old records are deleted along the way.
+ */
 export const commits = sqliteTable(
   "commits",
   {
@@ -360,6 +390,7 @@ export const commits = sqliteTable(
   () => [check("commits_outcome_known", sql`"outcome" IN ('applied', 'fenced', 'unknown')`)],
 );
 
+/** All of them, for drizzle-kit and the tests. */
 export const tables = {
   runs,
   stages,

@@ -1,10 +1,11 @@
 /**
  * What became of a commit whose answer was lost.
  *
- * Every commit leaves a trace: its id in a row that it wrote. `settle` looks for the trace and writes the finding
- * to the table `commits`, in one batch. Every attempt checks that table first, so from then on the finding is
- * final: an attempt that is still under way can no longer land. It costs nothing until an answer is lost.
- * A commit that only deletes leaves no row behind, and so records itself there (one row).
+ * Every commit leaves a trace: its id in a row that it wrote. `settle` looks for the trace and
+ * writes the finding to the table `commits`, in one batch. Every attempt checks that table first,
+ * so from then on the finding is final: an attempt that is still under way can no longer land.
+ * Nothing of this costs a row until an answer is lost. A commit that only deletes leaves no row
+ * behind; it records itself in the table (one row).
  */
 import {
   type Change,
@@ -13,26 +14,33 @@ import {
   type Settlement,
   type Trace,
 } from "../changes/index.ts";
-import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
-import { instantOf } from "./deleted.ts";
+import {
+  COMMIT_ID_CHARS,
+  COMMIT_RECORDS_KEPT_MS,
+  COMMITS_REMEMBERED,
+  commitIdAt,
+} from "../model/index.ts";
+import { instantOfCommit } from "./deleted.ts";
 import { changeSqlOf } from "./kinds.ts";
 import { fromRow, type Statement, statement } from "./sql.ts";
 
-/** A place that tells whether a commit wrote it. */
+/** A row that tells whether a commit wrote it. */
 type Place =
-  /** An inserted row. It tells for ever. */
+  /** A row that the commit inserted. It tells for ever. */
   | { readonly kind: "row"; readonly exists: Statement }
-  /** A row's `commits`, which forgets after COMMITS_REMEMBERED more. */
+  /** A row's `commits`, which forgets the commit after COMMITS_REMEMBERED more. */
   | { readonly kind: "mark"; readonly commits: Statement };
 
+/** What this change leaves behind. */
 function traceOf(change: Change): Trace {
   const { trace } = kindOfChange(change);
   return typeof trace === "function" ? trace(change) : trace;
 }
 
 /**
- * The places to look at. One is enough where the commit surely left its id. If it may have left none, it
- * is looked for everywhere; if it left none, then it wrote nothing, and applying it again does no harm.
+ * The places to look at. One is enough if the commit is sure to have left its id there. If it may
+ * have left none, it is looked for everywhere; if it has left none at all, it wrote nothing, and to
+ * apply it again does no harm.
  */
 function placesOf(commit: Pick<Commit, "id" | "changes">): Place[] {
   const sure: Place[] = [];
@@ -50,7 +58,7 @@ function placesOf(commit: Pick<Commit, "id" | "changes">): Place[] {
   return recordsItself(commit) ? [] : possible;
 }
 
-/** Whether the commit leaves no sure trace, and must not be applied twice. */
+/** Whether the commit leaves no sure trace and must not be applied twice. */
 export function recordsItself({ changes }: Pick<Commit, "changes">): boolean {
   const traces = new Set(changes.map(traceOf));
   return traces.has("record") && !traces.has("row") && !traces.has("mark");
@@ -65,13 +73,13 @@ function placeOf(change: Change, commitId: string, kind: Place["kind"]): Place {
 
 function inRow(change: Change, selected: string): Statement {
   const row = kindOfChange(change).row(change);
-  if (row === null) throw new TypeError(`Nothing tells where ${change.kind} leaves its trace`);
+  if (row === null) throw new TypeError(`${change.kind} has no row and no trace in its SQL`);
   return fromRow(`SELECT ${selected}`, row);
 }
 
 const FENCED = "wfe:fenced";
 
-/** Makes the batch fail if the commit has been settled already. */
+/** Makes the batch fail if the commit was settled before. Reads and writes nothing otherwise. */
 export function fence(commitId: string): Statement {
   return statement(
     `SELECT json_extract('{}', '${FENCED}:' || "id") FROM "commits" WHERE "id" = ?`,
@@ -79,30 +87,34 @@ export function fence(commitId: string): Statement {
   );
 }
 
+/** Whether a batch failed at its fence. */
 export function isFenced(message: string): boolean {
   return message.includes(FENCED);
 }
 
-/** Self-records are kept for a day; each new one takes up to two old ones with it. */
-const KEEP_RECORDS_MS = 86_400_000;
-
 export function record(commitId: string): Statement[] {
   return [
     statement(`INSERT OR IGNORE INTO "commits" ("id", "outcome") VALUES (?, 'applied')`, commitId),
+    // Where no sweep runs, each new record takes two old ones with it. As the sweep does it, every deletion would read a row more.
     statement(
       `DELETE FROM "commits" WHERE "id" IN (SELECT "id" FROM "commits" WHERE "id" < ? ORDER BY "id" LIMIT 2)`,
-      commitIdAt(instantOf(commitId) - KEEP_RECORDS_MS),
+      commitIdAt(instantOfCommit(commitId) - COMMIT_RECORDS_KEPT_MS),
     ),
   ];
 }
 
-/** Clocks of connections may differ by so much when a ring's oldest entry is compared with a commit's id. */
+/**
+ * By this much the clocks of two connections may differ, where an entry of a row's memory is
+ * compared with a commit's id.
+ */
 const CLOCK_SKEW_MS = 30_000;
 
-/** Places looked at by one statement: D1 binds 100 parameters, and each place takes up to four. */
+/** Places that one statement looks at: D1 binds 100 parameters, and a place takes up to four. */
 const PLACES_MAX = 24;
 
-/** Finds out, makes the finding final, and answers it as `outcome`, by the last statement. */
+/**
+ * Looks at all places, makes the finding final, and answers it as `outcome`, by the last statement.
+ */
 export function settleStatements(commit: Pick<Commit, "id" | "changes">): Statement[] {
   const { id } = commit;
   const findings = placesOf(commit).map((place) => findingAt(place, id));
@@ -119,7 +131,7 @@ export function settleStatements(commit: Pick<Commit, "id" | "changes">): Statem
   ];
 }
 
-/** Writes the outcome, if it is among the findings and nothing has been concluded yet. */
+/** Writes the outcome if it is among the findings and nothing was concluded before. */
 function conclude(id: string, outcome: Settlement, findings: readonly Statement[]): Statement {
   const found = findings.map(({ sql }) => `(${sql})`).join(", ");
   return {
@@ -136,13 +148,14 @@ function findingAt(place: Place, id: string): Statement {
       params: place.exists.params,
     };
   }
-  // Full, and its oldest entry may be younger than this commit: the id may have been pushed out.
+  // The memory is full and its oldest entry may be younger than this commit: the id may have been
+  // pushed out.
   const full = COMMIT_ID_CHARS * COMMITS_REMEMBERED;
   const oldest = `substr("commits", ${full - COMMIT_ID_CHARS + 1})`;
   return {
     sql:
       `SELECT CASE WHEN instr("commits", ?) > 0 THEN 'applied' ` +
       `WHEN length("commits") >= ${full} AND ${oldest} >= ? THEN 'unknown' END FROM (${place.commits.sql})`,
-    params: [id, commitIdAt(instantOf(id) - CLOCK_SKEW_MS), ...place.commits.params],
+    params: [id, commitIdAt(instantOfCommit(id) - CLOCK_SKEW_MS), ...place.commits.params],
   };
 }

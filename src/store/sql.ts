@@ -4,6 +4,10 @@
  * A statement takes at most 100 parameters, so rows travel as one JSON array that json_each unfolds. A
  * parameter holds at most 2 MB, so the rows are cut into chunks, and a row that is alone in its chunk is
  * bound value by value, which spares it the escaping.
+ *
+ * A limit that is a parameter is written `LIMIT CAST(? AS INTEGER)`, and a condition on a column that a partial index is chosen by
+ * `+"status" = ?`. Plain, the planner would look at the value, and SQLite would compile the statement anew whenever one is bound: that
+ * took five times as long as the statement itself.
  */
 import { getTableColumns } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
@@ -15,23 +19,28 @@ import {
   utf8Length,
 } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
-import type { TableName } from "../model/state.ts";
+import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
 
-/** Numbers bind as REAL; the columns' affinity makes them integers again. */
+/** Numbers are bound as REAL. The affinity of the columns makes them integers again. */
 export type Param = string | number | null;
 
+/** SQL with its parameters. */
 export interface Statement {
   readonly sql: string;
   readonly params: readonly Param[];
 }
 
-/** Rows as a subquery `src` with the given column names, plus `position`, and its parameters. */
+/**
+ * Rows as a subquery `src` with columns of the given names, and `position`, the row's index in its
+ * chunk.
+ */
 export interface Source extends Statement {
   /** Index of the first row of this chunk among all rows. */
   readonly first: number;
 }
 
+/** JSON of one chunk: half of what a parameter holds. */
 const CHUNK_BYTES_MAX = 1_000_000;
 
 export function statement(sql: string, ...params: Param[]): Statement {
@@ -47,26 +56,12 @@ export function columns(names: readonly string[]): string {
   return names.map(column).join(", ");
 }
 
-/** The columns of each table's primary key, as a {@link RowRef} names a row. */
-export const KEY_COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
-  runs: ["id"],
-  stages: ["workflow_run_id", "stage_id"],
-  logs: ["workflow_run_id", "ordinal"],
-  artifacts: ["workflow_run_id", "key"],
-  annotations: ["workflow_run_id", "ordinal"],
-  outboxEvents: ["workflow_run_id", "sequence"],
-  idempotencyKeys: ["key", "command_type"],
-  jobs: ["workflow_run_id", "ordinal"],
-  aiCalls: ["batch_id", "ordinal"],
-  aiCallTotals: ["topic", "model_key"],
-};
-
 /** `select` from the row's table, where the row is. */
 export function fromRow(select: string, { table, part, key }: RowRef): Statement {
-  const keys = KEY_COLUMNS[table];
+  const keys = KEYS[table];
   const second = table === "outboxEvents" ? Number(key) : key;
   return statement(
-    `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `"${name}" = ?`).join(" AND ")}`,
+    `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `${column(name)} = ?`).join(" AND ")}`,
     ...[part, second].slice(0, keys.length),
   );
 }
@@ -82,7 +77,10 @@ export function propertiesOf<T extends SQLiteTable, Except extends string = neve
   );
 }
 
-/** A SELECT's list that answers rows with the properties' own names; those to omit as the JSON null. */
+/**
+ * The list of a SELECT whose rows have the properties' own names. Columns in `omit` are answered as
+ * the JSON null.
+ */
 export function selectList(
   names: readonly string[],
   alias?: string,
@@ -94,30 +92,54 @@ export function selectList(
     .join(", ");
 }
 
+/** Rows that one statement takes: a single one value by value, several as one JSON array. */
+type Chunk = { readonly first: number } & (
+  | { readonly alone: readonly Param[] }
+  | { readonly alone: null; readonly json: string }
+);
+
+function chunksOf<Row extends object>(
+  rows: readonly Row[],
+  names: readonly (keyof Row & string)[],
+): Chunk[] {
+  const values = rows.map((row) => names.map((name) => toParam(row[name])));
+  const [alone] = values;
+  if (alone !== undefined && rows.length === 1) return [{ first: 0, alone }];
+  const encoded = values.map((row) => JSON.stringify(row));
+  const chunks: Chunk[] = [];
+  let first = 0;
+  while (first < rows.length) {
+    const end = endOfChunk(encoded, first);
+    chunks.push(
+      end === first + 1
+        ? { first, alone: values[first] ?? [] }
+        : { first, alone: null, json: `[${encoded.slice(first, end).join(",")}]` },
+    );
+    first = end;
+  }
+  return chunks;
+}
+
+function endOfChunk(encoded: readonly string[], first: number): number {
+  let end = first;
+  let bytes = 2;
+  while (end < encoded.length) {
+    bytes += utf8Length(encoded[end] ?? "") + 1;
+    if (bytes > CHUNK_BYTES_MAX && end > first) break;
+    end += 1;
+  }
+  return end;
+}
+
 export function sourcesOf<Row extends object>(
   rows: readonly Row[],
   names: readonly (keyof Row & string)[],
 ): Source[] {
-  const values = rows.map((row) => names.map((name) => toParam(row[name])));
-  const encoded = values.map((row) => JSON.stringify(row));
-  const sources: Source[] = [];
-  let first = 0;
-  while (first < rows.length) {
-    let end = first;
-    let bytes = 2;
-    while (end < rows.length) {
-      bytes += utf8Length(encoded[end] ?? "") + 1;
-      if (bytes > CHUNK_BYTES_MAX && end > first) break;
-      end += 1;
-    }
-    sources.push(
-      end === first + 1
-        ? boundSource(values[first] ?? [], names, first)
-        : unfoldedSource(encoded.slice(first, end), names, first),
-    );
-    first = end;
-  }
-  return sources;
+  return chunksOf(rows, names).map((chunk) =>
+    chunk.alone === null
+      ? { sql: unfolded(names, "?"), params: [chunk.json], first: chunk.first }
+      : boundSource(chunk.alone, names, chunk.first),
+  );
 }
 
 function boundSource(values: readonly Param[], names: readonly string[], first: number): Source {
@@ -125,17 +147,10 @@ function boundSource(values: readonly Param[], names: readonly string[], first: 
   return { sql: `(SELECT ${list}, 0 AS "position") AS src`, params: values, first };
 }
 
-function unfoldedSource(
-  encoded: readonly string[],
-  names: readonly string[],
-  first: number,
-): Source {
+/** Rows of a JSON array, as {@link Source} has them. */
+function unfolded(names: readonly string[], json: string): string {
   const list = names.map((name, index) => `value ->> ${index} AS ${column(name)}`).join(", ");
-  return {
-    sql: `(SELECT ${list}, key AS "position" FROM json_each(?)) AS src`,
-    params: [`[${encoded.join(",")}]`],
-    first,
-  };
+  return `(SELECT ${list}, key AS "position" FROM json_each(${json})) AS src`;
 }
 
 function toParam(value: unknown): Param {
@@ -152,13 +167,18 @@ function toParam(value: unknown): Param {
 
 const OLDER_COMMITS_CHARS = COMMIT_ID_CHARS * (COMMITS_REMEMBERED - 1);
 
-/** The new value of a row's `commits` when this commit writes it; `old` is the SQL of the value so far. */
+/**
+ * The value of a row's `commits` after this commit writes it. `old` is the SQL of the value before.
+ */
 export function remembering(commitId: string, old: string): Statement {
-  return statement(
-    `CASE WHEN substr(${old}, 1, ${COMMIT_ID_CHARS}) = ? THEN ${old} ` +
-      `ELSE ? || substr(${old}, 1, ${OLDER_COMMITS_CHARS}) END`,
-    commitId,
-    commitId,
+  return statement(rememberingAs("?", old), commitId, commitId);
+}
+
+/** The same, for a commit id that is the parameter `id`. */
+function rememberingAs(id: string, old: string): string {
+  return (
+    `CASE WHEN substr(${old}, 1, ${COMMIT_ID_CHARS}) = ${id} THEN ${old} ` +
+    `ELSE ${id} || substr(${old}, 1, ${OLDER_COMMITS_CHARS}) END`
   );
 }
 
@@ -167,7 +187,10 @@ export function tokenSql(commits: string): string {
   return `substr(${commits}, 1, ${COMMIT_ID_CHARS})`;
 }
 
-/** The SQL of a row's bytes of long text, but for the columns in `omit`; null when none is left to count. */
+/**
+ * The SQL of the bytes of a row's long text without the columns in `omit`; null when no column is
+ * left.
+ */
 export function longTextSql(
   table: LongTextTable,
   omit: readonly string[] = [],
@@ -175,21 +198,22 @@ export function longTextSql(
 ): string | null {
   const prefix = alias === undefined ? "" : `${alias}.`;
   const names = LONG_TEXT[table].filter((name) => !omit.includes(name));
-  // The length of a text is told without reading it.
+  // SQLite knows the length of a text without reading the text.
   const sizes = names.map((name) => `ifnull(octet_length(${prefix}${column(name)}), 0)`);
   return sizes.length === 0 ? null : sizes.join(" + ");
 }
 
+/** A list of a run's rows. */
 export interface ListOfRun {
   readonly table: LongTextTable;
   readonly properties: readonly string[];
-  /** The second part of the primary key, behind the run. */
+  /** The second part of the primary key, after the run. */
   readonly key: string;
-  /** Columns in the order of the list, the key last. */
+  /** The columns by which the list is sorted, the key last. */
   readonly order: readonly string[];
   readonly descending: boolean;
   readonly where: string;
-  /** The first is the run's id. */
+  /** The first of them is the run's id. */
   readonly params: readonly Param[];
   /** Null: all. */
   readonly limit: number | null;
@@ -197,13 +221,16 @@ export interface ListOfRun {
   readonly bytesMax?: number | undefined;
 }
 
-/** Rows of a run. With `bytesMax` their sizes are looked at first, and only what is answered is read. */
+/**
+ * Rows of a run. With `bytesMax`, sizes are looked at first, and only rows that are answered are
+ * read.
+ */
 export function listOfRun(list: ListOfRun): Statement {
   const { table, properties, key, order, where, params, limit, omit, bytesMax } = list;
   const name = `"${snakeCase(table)}"`;
   const inOrder = (prefix: string) =>
     order.map((each) => `${prefix}${column(each)}${list.descending ? " DESC" : ""}`).join(", ");
-  const rest = `FROM ${name} WHERE ${where} ORDER BY ${inOrder("")}${limit === null ? "" : " LIMIT ?"}`;
+  const rest = `FROM ${name} WHERE ${where} ORDER BY ${inOrder("")}${limit === null ? "" : " LIMIT CAST(? AS INTEGER)"}`;
   const given = [...params, ...(limit === null ? [] : [limit])];
   const bytes = bytesMax === undefined ? null : longTextSql(table, omit);
   if (bytes === null || bytesMax === undefined) {
@@ -219,7 +246,7 @@ export function listOfRun(list: ListOfRun): Statement {
   };
 }
 
-/** The members of `items` by the key that `keyOf` gives, groups and members in the order of appearance. */
+/** Groups in the order of their first items. */
 export function groupBy<Item>(
   items: readonly Item[],
   keyOf: (item: Item) => string,
@@ -234,7 +261,7 @@ export function groupBy<Item>(
   return groups;
 }
 
-/** One INSERT per chunk. `rest` follows the SELECT (an upsert clause, say). */
+/** One INSERT for each chunk of rows. `rest` follows the SELECT, such as an upsert clause. */
 export function insertRows<Row extends object>(
   table: string,
   rows: readonly Row[],
@@ -248,4 +275,50 @@ export function insertRows<Row extends object>(
       `SELECT ${columns(names)}${commitId === null ? "" : ", ?"} FROM ${source.sql} WHERE true ${rest}`,
     params: [...(commitId === null ? [] : [commitId]), ...source.params],
   }));
+}
+
+/** How a row is updated, in the SQL of the values that it is given. */
+export interface RowUpdate {
+  /** Assignments, without that of `commits`. */
+  readonly set: string;
+  /** What the row must be like; otherwise it stays as it is. */
+  readonly where?: string;
+}
+
+/**
+ * UPDATE of the rows under their keys, each with the values of its own. One row is updated where it is, by parameters; several are joined
+ * with {@link sourcesOf them}, which has to gather them first. `commitId`: of the commit that the rows are to remember; null: none.
+ */
+export function updateRows<Row extends object>(
+  table: string,
+  { key, rows, names }: RowsToUpdate<Row>,
+  commitId: string | null,
+  update: (given: (name: keyof Row & string) => string) => RowUpdate,
+): Statement[] {
+  const all = [...key, ...names];
+  return chunksOf(rows, all).map((chunk) => {
+    const { alone } = chunk;
+    const params = alone ?? [chunk.json];
+    const from = alone === null ? ` FROM ${unfolded(all, "?1")}` : "";
+    const given = (name: keyof Row & string) =>
+      alone === null ? `src.${column(name)}` : `?${all.indexOf(name) + 1}`;
+    const { set, where } = update(given);
+    const commits = rememberingAs(`?${params.length + 1}`, `"${table}"."commits"`);
+    const conditions = key.map((name) => `"${table}".${column(name)} = ${given(name)}`);
+    if (where !== undefined) conditions.push(where);
+    return {
+      sql:
+        `UPDATE "${table}" SET ${set}${commitId === null ? "" : `, "commits" = ${commits}`}${from} ` +
+        `WHERE ${conditions.join(" AND ")}`,
+      params: commitId === null ? params : [...params, commitId],
+    };
+  });
+}
+
+interface RowsToUpdate<Row> {
+  /** The properties of the primary key. */
+  readonly key: readonly (keyof Row & string)[];
+  readonly rows: readonly Row[];
+  /** What else a row gives. */
+  readonly names: readonly (keyof Row & string)[];
 }

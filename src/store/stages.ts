@@ -1,9 +1,11 @@
 /** Stages: the SQL of their queries and changes. */
 import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
+import { attendAtOf } from "../model/index.ts";
+import { stageRef } from "../model/row-ref.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
-import { updateBySet } from "./runs.ts";
+import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
 import { stages } from "./schema.ts";
 import {
   column,
@@ -15,11 +17,14 @@ import {
   selectList,
   type Statement,
   statement,
+  updateRows,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(stages);
 const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "stages"`;
+const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
 const NEW_ROW = propertiesOf(stages, "commits");
+const KEY = ["workflowRunId", "stageId"] as const;
 
 export function selectStage(query: QueryOf<"stage">): Statement {
   return statement(
@@ -42,7 +47,7 @@ export function selectStages(query: QueryOf<"stages">): Statement {
   const params: Param[] = [query.workflowRunId];
   let where = `"workflow_run_id" = ?`;
   if (query.status !== null) {
-    where += ` AND "status" = ?`;
+    where += ` AND +"status" = ?`;
     params.push(query.status);
   }
   if (query.beforeGroup !== null) {
@@ -84,45 +89,60 @@ export function selectSuspendedStages(query: QueryOf<"suspendedStages">): Statem
       );
 }
 
-/** SUSPENDED stages that one query looks at. */
-const LOOKED_AT = 10_000;
-
-export function selectUnattendedStages({ before, limit }: QueryOf<"unattendedStages">): Statement {
-  const due = `SELECT "workflow_run_id", "stage_id", "next_poll_at" FROM "stages" INDEXED BY "stages_suspended_idx" WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "stage_id" LIMIT ${LOOKED_AT}`;
+export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages">): Statement {
+  const attended = `EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = stage."workflow_run_id" AND "jobs"."stage_id" = stage."stage_id" AND +"jobs"."status" ${LIVE})`;
   return statement(
-    `SELECT due."workflow_run_id" AS "workflowRunId", due."stage_id" AS "stageId", due."next_poll_at" AS "nextPollAt", run."workflow_id" AS "workflowId" ` +
-      `FROM (${due}) AS due CROSS JOIN "runs" AS run ON run."id" = due."workflow_run_id" ` +
-      `WHERE +run."status" IN ('PENDING', 'RUNNING', 'SUSPENDED') AND NOT EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."stage_id" = due."stage_id" AND +"jobs"."status" IN ('PENDING', 'RUNNING', 'SUSPENDED')) ` +
-      `ORDER BY due."next_poll_at", due."workflow_run_id", due."stage_id" LIMIT ?`,
-    before,
+    `SELECT ${selectList(["workflowRunId", "stageId", "nextPollAt", "version", "attendAt"], "stage")}, run."workflow_id" AS "workflowId", ` +
+      `CASE WHEN run."id" IS NULL OR +run."status" NOT ${LIVE} THEN 'over' WHEN ${attended} THEN 'attended' ELSE 'unattended' END AS "state" ` +
+      `FROM "stages" AS stage INDEXED BY "stages_attend_idx" LEFT JOIN "runs" AS run ON run."id" = stage."workflow_run_id" ` +
+      `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT CAST(? AS INTEGER)`,
+    now,
     limit,
   );
+}
+
+/** IS, since `=` would let D1 walk the partial index of all stages that are looked after. */
+export function attendStages(changes: readonly ChangeOf<"attendStage">[]): Statement[] {
+  const rows = { key: KEY, rows: changes, names: ["seenAt", "dueAt"] } as const;
+  return updateRows("stages", rows, null, (given) => ({
+    set: `"attend_at" = ${given("dueAt")}`,
+    where:
+      `"stages"."attend_at" IS ${given("seenAt")} AND (${given("dueAt")} IS NOT NULL ` +
+      `OR NOT EXISTS (SELECT 1 FROM "runs" WHERE "runs"."id" = ${given("workflowRunId")} AND +"runs"."status" ${LIVE}))`,
+  }));
 }
 
 export function createStages(changes: readonly ChangeOf<"createStage">[], commitId: string) {
   return insertRows(
     `"stages"`,
-    changes.map((change) => change.row),
+    changes.map(({ row }) => ({ ...row, attendAt: attendAtOf(row) })),
     NEW_ROW,
     commitId,
   );
 }
 
 export function updateStages(changes: readonly ChangeOf<"updateStage">[], commitId: string) {
-  return updateBySet("stages", ["workflowRunId", "stageId"], changes, commitId);
+  return updateBySet("stages", KEY, changes, commitId);
 }
 
 export function upsertStages(changes: readonly ChangeOf<"upsertStage">[], commitId: string) {
   return changes.flatMap(({ row, set }) => {
     const commits = remembering(commitId, `"stages"."commits"`);
     const sets = Object.entries(set).filter(([, value]) => value !== undefined);
+    const names = sets.map(([name]) => name);
     const upsert =
       `ON CONFLICT ("workflow_run_id", "stage_id") DO UPDATE SET ` +
-      sets.map(([name]) => `${column(name)} = ?, `).join("") +
+      names.map((name) => `${column(name)} = ?, `).join("") +
+      attendance(names, () => "?") +
       `"updated_at" = excluded."updated_at", "version" = "stages"."version" + 1, "commits" = ${commits.sql}`;
-    return insertRows(`"stages"`, [row], NEW_ROW, commitId, upsert).map((insert) => ({
+    const values = sets.map(([, value]) => value ?? null);
+    const attended = ATTENDED_BY.flatMap((name) =>
+      names.includes(name) ? [set[name] ?? null] : [],
+    );
+    const rows = [{ ...row, attendAt: attendAtOf(row) }];
+    return insertRows(`"stages"`, rows, NEW_ROW, commitId, upsert).map((insert) => ({
       sql: insert.sql,
-      params: [...insert.params, ...sets.map(([, value]) => value ?? null), ...commits.params],
+      params: [...insert.params, ...values, ...attended, ...commits.params],
     }));
   });
 }
@@ -132,7 +152,7 @@ export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commit
     const key = [workflowRunId, stageId] as const;
     const commits = remembering(commitId, `"commits"`);
     return [
-      rememberDeleted(commitId, "stages", ["workflowRunId", "stageId"], key),
+      rememberDeleted(commitId, stageRef({ workflowRunId, stageId })),
       statement(`DELETE FROM "stages" WHERE "workflow_run_id" = ? AND "stage_id" = ?`, ...key),
       statement(
         `DELETE FROM "logs" WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,
@@ -152,12 +172,13 @@ export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commit
 }
 
 export const stageChangeSql: ChangeSqlOf<
-  "createStage" | "updateStage" | "upsertStage" | "deleteStage"
+  "createStage" | "updateStage" | "upsertStage" | "deleteStage" | "attendStage"
 > = {
   createStage: { write: createStages },
   updateStage: { write: updateStages },
   upsertStage: { write: upsertStages },
   deleteStage: { write: deleteStages },
+  attendStage: { write: attendStages },
 };
 
 export const stageQuerySql: QuerySqlOf<

@@ -1,4 +1,7 @@
-/** The store over D1. Knows nothing of coordinators: whoever attempts a commit here attempts it directly. */
+/**
+ * The store over D1. It knows nothing of coordinators: an attempt here goes straight to the
+ * database.
+ */
 import { ServiceError } from "../contract/index.ts";
 import {
   type Change,
@@ -8,7 +11,7 @@ import {
   type Settlement,
   type Store,
 } from "../changes/index.ts";
-import { measureRow, ROW_BYTES_MAX } from "../model/index.ts";
+import { measureRow, messageOf, ROW_BYTES_MAX } from "../model/index.ts";
 import { type AnyResult, inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
 import { answerTooLarge } from "./answer-limit.ts";
 import { commitBatch } from "./commit.ts";
@@ -18,18 +21,23 @@ import { answerFrom, queryStatements } from "./kinds.ts";
 import { snakeCase } from "./schema.ts";
 import { isFenced, settleStatements } from "./settlement.ts";
 
+/** How the store reaches its database. */
 export interface D1StoreOptions {
-  /** Milliseconds; default `Date.now`. */
+  /** The clock, in milliseconds. Default `Date.now`. */
   readonly now?: () => number;
-  /** How long a call waits for D1 before its outcome counts as unknown. Default 20,000 ms. */
+  /**
+   * After this many milliseconds without an answer of D1 the outcome counts as unknown. Default
+   * 20,000.
+   */
   readonly deadlineMs?: number;
   /**
-   * What the queries of one call may answer together, in bytes; more is PAYLOAD_TOO_LARGE, and a commit with such reads is not applied.
-   * Absent: whatever there is.
+   * What the queries of one call may answer together, in bytes. More is PAYLOAD_TOO_LARGE, and a
+   * commit with such reads is not applied. Default: no bound.
    */
   readonly answerBytesMax?: number | undefined;
 }
 
+/** Every method is one batch, and so one round trip and one transaction. */
 export class D1Store implements Store {
   readonly #db: D1Database;
   readonly #now: () => number;
@@ -58,7 +66,10 @@ export class D1Store implements Store {
     }
   }
 
-  /** `answerBytesMax`: of this attempt's reads; default: the store's. */
+  /**
+   * Tries the commit as one batch.
+   * @param answerBytesMax bounds the reads of this attempt; default: the store's bound.
+   */
   async attempt(
     commit: Commit,
     answerBytesMax: number | undefined = this.#answerBytesMax,
@@ -91,10 +102,6 @@ export class D1Store implements Store {
   }
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : "";
-}
-
 function answers(
   queries: readonly Query[],
   results: readonly Record<string, unknown>[][],
@@ -107,7 +114,7 @@ function settlementOf(outcome: unknown): Settlement {
   throw new ServiceError("INTERNAL", `wfe-settlement-missing: ${String(outcome)}`);
 }
 
-/** Names the largest value that the commit sets on the table whose row does not fit. */
+/** Names the largest value that the commit sets in the table whose row does not fit. */
 function rowTooLarge(changes: readonly Change[], table: string, cause: unknown): ServiceError {
   let size = 0;
   let field = table;
@@ -120,7 +127,7 @@ function rowTooLarge(changes: readonly Change[], table: string, cause: unknown):
   }
   return new ServiceError(
     "PAYLOAD_TOO_LARGE",
-    `${field} does not fit: ${size} bytes, together with what the row holds already; the limit is ${ROW_BYTES_MAX} bytes a row`,
+    `${field} does not fit: ${size} bytes, beside what its row already holds; the limit is ${ROW_BYTES_MAX} bytes a row`,
     { field, size, limit: ROW_BYTES_MAX },
     cause,
   );

@@ -1,25 +1,36 @@
 /**
- * A D1 database that fails when it is told to: for tests of what code makes of a lost answer. It passes everything
- * on to a real database, and so shows what really became of a call whose answer never came.
+ * A D1 database that fails when it is told to, for tests of what code does when an answer is lost.
+ * It passes everything on to a real database, and so shows what became of a call whose answer never
+ * came.
  */
 
-/** How one call goes wrong. */
+/**
+ * How one call goes wrong.
+ * @example
+ * const fault: D1Fault = { kind: "late", afterMs: 500 };
+ */
 export interface D1Fault {
   /**
-   * - `before`: it is not run; the caller gets an error.
-   * - `lost`: it is run; the caller gets an error all the same.
-   * - `late`: the caller gets an error at once; it is run when it is released.
-   * - `stall`: nothing happens until it is released; it is run and answered then.
-   * - `hang`: it is run at once; the answer comes when it is released.
+   * - `before`: D1 does not run the call; the caller gets an error.
+   * - `lost`: D1 runs it; the caller gets an error all the same.
+   * - `late`: the caller gets an error at once; D1 runs it when it is released.
+   * - `stall`: nothing happens until it is released; then D1 runs it and answers.
+   * - `hang`: D1 runs it at once; the answer comes when it is released.
    */
   readonly kind: "before" | "lost" | "late" | "stall" | "hang";
   /** The error's message. Default: a lost connection. */
   readonly message?: string;
-  /** Releases the call after so many milliseconds. Default: only {@link FaultyD1.release} does. */
+  /**
+   * Releases the call after this many milliseconds. Default: only {@link FaultyD1.release} does.
+   */
   readonly afterMs?: number;
 }
 
-/** Messages that D1 sends: https://developers.cloudflare.com/d1/observability/debug-d1/ */
+/**
+ * Messages that D1 sends: https://developers.cloudflare.com/d1/observability/debug-d1/
+ * @example
+ * const fault: D1Fault = { kind: "lost", message: D1_MESSAGES.storageReset };
+ */
 export const D1_MESSAGES = {
   connectionLost: "D1_ERROR: Network connection lost.",
   codeUpdated: "D1_ERROR: D1 DB reset because its code was updated.",
@@ -35,7 +46,11 @@ export const D1_MESSAGES = {
   tooManyQueued: "D1_ERROR: D1 DB is overloaded. Too many requests queued.",
 } as const;
 
-/** What most tests need. */
+/**
+ * The faults that most tests need.
+ * @example
+ * const { db } = faultyD1(env.DB, ({ index }) => (index === 0 ? D1_FAULTS.before : null));
+ */
 export const D1_FAULTS = {
   /** Failed before it ran. */
   before: { kind: "before" },
@@ -45,49 +60,76 @@ export const D1_FAULTS = {
   late: { kind: "late" },
   /** Does not answer. */
   stall: { kind: "stall" },
-  /** Turned away: D1 runs nothing then. */
+  /** Turned away. D1 has run nothing then. */
   overloaded: { kind: "before", message: D1_MESSAGES.queuedTooLong },
 } as const satisfies Record<string, D1Fault>;
 
-/** One call to D1; a batch is one call. */
+/**
+ * One call of D1. A batch is one call.
+ * @example
+ * const writes = (calls: readonly D1Call[]) => calls.filter(({ rowsWritten }) => rowsWritten > 0);
+ */
 export interface D1Call {
   /** 0 for the first call. */
   readonly index: number;
   /** The SQL texts, as they were prepared. */
   readonly statements: readonly string[];
   readonly fault: D1Fault | null;
-  /** Whether D1 has run it, successfully or not. */
+  /** Whether D1 has run it, with success or without. */
   readonly ran: boolean;
-  /** What D1 itself said to it; null while it has not run, and when it succeeded. */
+  /** D1's own error; null while the call has not run, and when it succeeded. */
   readonly refusal: string | null;
-  /** As D1 tells them; it tells nothing about `first`, `raw` and `exec`. */
+  /** As D1 counts them. It does not count for `first`, `raw` and `exec`. */
   readonly rowsRead: number;
   readonly rowsWritten: number;
 }
 
-/** Decides about a call before it is made: the fault, or null for none. */
+/**
+ * Decides about a call before it is made: the fault, or null for none.
+ * @example
+ * const plan: D1FaultPlan = ({ statements }) =>
+ *   statements.some((sql) => sql.includes("outbox_events")) ? D1_FAULTS.lost : null;
+ */
 export type D1FaultPlan = (
   call: Pick<D1Call, "index" | "statements">,
 ) => D1Fault | null | undefined;
 
+/**
+ * A database that follows a plan.
+ * @example
+ * const faulty: FaultyD1 = faultyD1(env.DB);
+ * faulty.restart(() => D1_FAULTS.stall);
+ */
 export interface FaultyD1 {
-  /** Stands in for the binding. */
+  /** Takes the place of the binding. */
   readonly db: D1Database;
   /** The calls so far, in the order in which they were made. */
   readonly calls: readonly D1Call[];
-  /** Forgets the calls, begins again at 0 and follows this plan from now on; without one, nothing fails. */
+  /**
+   * Forgets the calls, counts from 0 again, and follows this plan from now on; without one, nothing
+   * fails.
+   */
   restart(plan?: D1FaultPlan): void;
-  /** Lets the calls that were held back go on, in the order in which they were made; resolves when they have run. */
+  /**
+   * Lets the calls that were held back go on, in the order in which they were made. Resolves when
+   * they have run.
+   */
   release(): Promise<readonly D1Call[]>;
 }
 
 /**
- * Wraps a database.
+ * Wraps a database. Without a plan, nothing fails.
  * @example
- * const faulty = faultyD1(env.DB, ({ index }) => (index === 1 ? D1_FAULTS.lost : null));
+ * const faulty = faultyD1(env.DB, ({ index }) => (index === 0 ? D1_FAULTS.lost : null));
  * const { persistence } = embed({ ...env, DB: faulty.db });
- * await persistence.createRun(run); // says the truth, although the answer to its second call was lost
- * expect(faulty.calls[1]).toMatchObject({ fault: D1_FAULTS.lost, ran: true });
+ * // Answers as it should, although the answer of its first call to D1 was lost.
+ * await persistence.createRun({
+ *   workflowId: "digest",
+ *   workflowName: "Digest",
+ *   workflowType: "digest",
+ *   input: {},
+ * });
+ * console.log(faulty.calls[0]?.fault, faulty.calls[0]?.ran); // { kind: "lost" } true
  */
 export function faultyD1(db: D1Database, plan?: D1FaultPlan): FaultyD1 {
   const ledger = new Ledger(plan);
@@ -165,7 +207,7 @@ class Ledger {
     }
   }
 
-  /** Resolves with the call's answer; the call goes on when it is released. */
+  /** Resolves with the call's answer, once it was released. */
   #hold<T>(recorded: D1Call, { afterMs }: D1Fault, call: () => Promise<T>): Promise<T> {
     const { promise: gate, resolve: open } = Promise.withResolvers<void>();
     const answer = gate.then(call);
@@ -189,7 +231,7 @@ async function settled<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>>
   return result;
 }
 
-/** Runs the call and notes what D1 says to it. */
+/** Runs the call and notes what D1 answers. */
 async function observed<T>(recorded: Recorded, call: () => Promise<T>): Promise<T> {
   try {
     const answer = await call();
@@ -211,7 +253,7 @@ function hasMeta(answer: unknown): answer is D1Result {
   return typeof answer === "object" && answer !== null && "meta" in answer;
 }
 
-/** The real statement behind each of ours: a batch wants its own kind. */
+/** The real statement behind each of ours: a batch takes only its own kind. */
 const originals = new WeakMap<D1PreparedStatement, { real: D1PreparedStatement; sql: string }>();
 
 class Statement implements D1PreparedStatement {

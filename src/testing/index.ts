@@ -1,4 +1,9 @@
-/** `workflow-engine-cloudflare/testing`: what others may run. */
+/**
+ * `workflow-engine-cloudflare/testing`: the contract in memory, a D1 that fails when told to, the
+ * conformance suite. Not here: tests of this package's own inside, which stand in `test/`. It needs
+ * vitest; `testing/memory.ts` does not. Imports `memory/`, `persistence/`, `client/`, `changes/`,
+ * `queries/`, `model/`, `contract/`, and single files of `queue/` and `schedule/`.
+ */
 export { createMemoryBackend, type MemoryBackend, type MemoryBackendOptions } from "./memory.ts";
 export {
   D1_FAULTS,

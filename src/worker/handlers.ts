@@ -1,47 +1,99 @@
-/** The handlers of the platform: the queue's consumer and the cron. Neither trusts what it is handed. */
+/**
+ * The handlers of the platform: the queue's consumer and the cron. Neither trusts what it is given.
+ */
 import type { JobHandler } from "../contract/index.ts";
-import { consume, dispatchSettings, type WakeUpDelivery } from "../queue/index.ts";
+import {
+  consume,
+  type ConsumersHandler,
+  dispatchSettings,
+  type WakeUpDelivery,
+} from "../queue/index.ts";
 import { openStore, wakerOf, type WorkflowEngineEnv } from "./open-store.ts";
 import { sweep } from "../schedule/sweep.ts";
 
-/** A batch of messages, as far as it is used. */
+/**
+ * A batch of messages, as far as it is used: a `MessageBatch` of the platform fits.
+ * @example
+ * const batch: WakeUpBatch = {
+ *   messages: [{ body: { v: 1, kind: "jobs" }, ack() {}, retry() {} }],
+ * };
+ * await dispatcher().queue(batch, env, ctx);
+ */
 export interface WakeUpBatch {
   readonly messages: readonly WakeUpDelivery[];
 }
 
+/**
+ * What works the jobs, and by which clock.
+ * @example
+ * const options: DispatcherOptions<WorkflowEngineEnv> = {
+ *   handler: () => ({ handleJob: async () => ({ status: "completed" }) }),
+ * };
+ */
 export interface DispatcherOptions<Env extends WorkflowEngineEnv> {
-  /** Who works the jobs in this Worker. Default: the `HANDLER` that is bound, if any. */
+  /**
+   * Makes the handler that works the jobs in this Worker. Default: the `HANDLER` that is bound, if
+   * there is one.
+   */
   readonly handler?: (env: Env) => JobHandler;
-  /** Milliseconds; default `Date.now`. */
+  /** The clock, in milliseconds. Default `Date.now`. */
   readonly now?: () => number;
 }
 
+/**
+ * The two handlers, to be spread into a Worker's default export.
+ * @example
+ * const { queue, scheduled }: Dispatcher<WorkflowEngineEnv> = dispatcher();
+ */
 export interface Dispatcher<Env extends WorkflowEngineEnv> {
+  /**
+   * Consumes a batch of wake-ups: claims as many due jobs as there are messages for jobs, runs the
+   * handler for each, and settles it. Logs the figures as one line of JSON, `wfe-consumed`. Every
+   * message is acked or handed back.
+   * @throws INVALID_ARGUMENT for a variable that is out of range.
+   */
   queue(batch: WakeUpBatch, env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Promise<void>;
-  /** One tick of the sweep. Logs its figures, a {@link SweepReport}, as one line of JSON. */
+  /**
+   * Runs one tick of the sweep and logs its figures, a {@link SweepReport}, as one line of JSON,
+   * `wfe-swept`.
+   * @throws INVALID_ARGUMENT for a variable that is out of range.
+   */
   scheduled(controller: unknown, env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Promise<void>;
 }
 
-/** Tells the invocations apart that claim, in the jobs' `workerId`. */
+/** Names this invocation in the `workerId` of the jobs that it claims. */
 function workerName(): string {
   return `consumer-${crypto.randomUUID().slice(0, 13)}`;
 }
 
+/**
+ * The queue's consumer and the sweep, for a Worker's default export. The queue `JOBS` and a cron
+ * trigger of one minute call them. Without a handler, messages are acked and jobs wait to be
+ * polled.
+ * @example
+ * import { dispatcher, type WorkflowEngineEnv } from "workflow-engine-cloudflare";
+ *
+ * export default {
+ *   fetch: async () => new Response("ok"),
+ *   ...dispatcher({
+ *     handler: () => ({ handleJob: async (job) => ({ status: "completed" }) }),
+ *   }),
+ * } satisfies ExportedHandler<WorkflowEngineEnv>;
+ */
 export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
   options: DispatcherOptions<Env> = {},
 ): Dispatcher<Env> {
   return {
     async queue(batch, env, ctx) {
       const started = Date.now();
-      const embedded = options.handler !== undefined;
+      const wakes = options.handler !== undefined || undefined;
       const consumed = await consume(batch.messages, {
         store: openStore(env, {
           now: options.now,
-          wakes: embedded || undefined,
+          wakes,
           waitUntil: (promise) => ctx.waitUntil(promise),
         }),
-        handler: options.handler?.(env) ?? env.HANDLER ?? null,
-        embedded,
+        handler: handlerOf(options, env),
         settings: dispatchSettings(env),
         workerId: workerName(),
         waitUntil: (promise) => ctx.waitUntil(promise),
@@ -51,21 +103,28 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
     async scheduled(_controller, env, ctx) {
       const started = Date.now();
       const wakes = options.handler !== undefined || undefined;
-      const settings = dispatchSettings(env);
       const report = await sweep({
         store: openStore(env, {
           now: options.now,
           wakes,
           waitUntil: (promise) => ctx.waitUntil(promise),
         }),
-        settings,
+        settings: dispatchSettings(env),
         waker: wakerOf(env, wakes),
         queue: env.JOBS,
-        resumes: settings.resumes && (options.handler !== undefined || env.HANDLER !== undefined),
+        handler: handlerOf(options, env),
       });
       log("wfe-swept", { ...report, ms: Date.now() - started });
     },
   };
+}
+
+function handlerOf<Env extends WorkflowEngineEnv>(
+  { handler }: DispatcherOptions<Env>,
+  env: Env,
+): ConsumersHandler | null {
+  if (handler !== undefined) return { embedded: true, handler: handler(env) };
+  return env.HANDLER === undefined ? null : { embedded: false, handler: env.HANDLER };
 }
 
 function log(event: string, figures: object): void {

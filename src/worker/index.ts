@@ -1,4 +1,8 @@
-/** Composition: the store over a Worker's bindings, and the handlers of queue and cron. Not here: the doors (`rpc/`, `http/`), which import this. */
+/**
+ * How a Worker's bindings become a store, and the handlers of queue and cron. Not here: the
+ * entrypoints of RPC and the HTTP API (`rpc/`, `http/`), which import this room. Imports every room
+ * but `memory/`, `client/`, `rpc/`, `http/` and `testing/`.
+ */
 export {
   dispatcher,
   type Dispatcher,

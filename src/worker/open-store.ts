@@ -1,6 +1,9 @@
-/** The store over a Worker's bindings: D1, coordinators, and wake-ups where there is somebody to wake. */
+/**
+ * The store over a Worker's bindings: D1, the coordinators, and wake-ups where something is there
+ * to be woken.
+ */
 import type { Store } from "../changes/index.ts";
-import type { JobHandler } from "../contract/index.ts";
+import type { BoundJobHandler } from "../contract/index.ts";
 import {
   CoordinatedStore,
   type CoordinatorEnv,
@@ -11,33 +14,55 @@ import { createWaker, type Waker, type WakeUpQueue } from "../queue/producer.ts"
 import { type DispatchVars, dispatchSettings } from "../queue/settings.ts";
 import { WakingStore } from "../queue/waking-store.ts";
 
-/** The bindings and variables of a Worker with the engine in it. */
+/**
+ * The bindings and variables of a Worker with the engine in it. docs/operations.md tells what each
+ * variable does.
+ * @example
+ * interface Env extends WorkflowEngineEnv {
+ *   readonly GREETING: string;
+ * }
+ * const read = (env: Env) => embed(env).persistence.getRunsByStatus("RUNNING");
+ */
 export interface WorkflowEngineEnv extends CoordinatorEnv, DispatchVars {
+  /** The namespace of the Durable Object class `RunCoordinator`. */
   readonly RUNS: CoordinatorNamespace;
-  /** The Cloudflare Queue that carries wake-ups. Without it, jobs are found by those who poll. */
+  /** The Cloudflare Queue that carries wake-ups. Without it, jobs are found by polling. */
   readonly JOBS?: WakeUpQueue;
   /** A named entrypoint of another Worker that works the jobs. */
-  readonly HANDLER?: JobHandler;
+  readonly HANDLER?: BoundJobHandler;
 }
 
-/** Who is woken: nobody without a queue, or while neither a HANDLER is bound nor WAKE_UPS is "on". */
+/**
+ * What sends wake-ups. Null without a queue, and while neither a HANDLER is bound nor WAKE_UPS is
+ * "on": then there is nothing to wake.
+ */
 export function wakerOf(env: WorkflowEngineEnv, wakes?: boolean): Waker | null {
-  const { duties, wakeUpsAlways } = dispatchSettings(env);
+  const { wakeUpsAlways } = dispatchSettings(env);
   const wanted = wakes ?? (env.HANDLER !== undefined || wakeUpsAlways);
-  return env.JOBS === undefined || !wanted ? null : createWaker(env.JOBS, duties);
+  return env.JOBS === undefined || !wanted ? null : createWaker(env.JOBS);
 }
 
 export interface OpenStoreOptions {
-  /** Milliseconds; default `Date.now`. */
+  /** The clock, in milliseconds. Default `Date.now`. */
   readonly now?: (() => number) | undefined;
-  /** Keeps the invocation alive while wake-ups are sent, and those who watch are told of events. Without it, a commit's caller waits for that. */
+  /**
+   * Keeps the invocation alive while wake-ups are sent and coordinators are told of events. Without
+   * it, the caller of a commit waits for that.
+   */
   readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
-  /** Whether wake-ups are sent; default: {@link wakerOf} decides. */
+  /** Whether wake-ups are sent. Default: {@link wakerOf} decides. */
   readonly wakes?: boolean | undefined;
-  /** What the queries of one call may answer together, in bytes; more is PAYLOAD_TOO_LARGE. Absent: whatever there is. */
+  /**
+   * What the queries of one call may answer together, in bytes; more is PAYLOAD_TOO_LARGE. Default:
+   * no bound.
+   */
   readonly answerBytesMax?: number | undefined;
 }
 
+/**
+ * The store of a Worker. It keeps nothing but which coordinators have just failed, so each request
+ * opens its own.
+ */
 export function openStore(env: WorkflowEngineEnv, options: OpenStoreOptions = {}): Store {
   const { now, waitUntil, answerBytesMax } = options;
   const direct = new D1Store(env.DB, { answerBytesMax, ...(now === undefined ? {} : { now }) });

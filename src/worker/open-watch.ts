@@ -1,4 +1,4 @@
-/** A watch over a run's events, by a Worker's bindings. */
+/** A watch of a run's events, over a Worker's bindings. */
 import { withDeadline } from "../model/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { type Watch, watchRequest } from "../coordinator/index.ts";
@@ -6,12 +6,12 @@ import type { WorkflowEngineEnv } from "./open-store.ts";
 
 export { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT } from "../coordinator/index.ts";
 
-/** A coordinator that does not take a watch so soon is away. */
+/** A coordinator that does not take a watch within this time counts as away. */
 const OPEN_DEADLINE_MS = 10_000;
 
 /**
- * The WebSocket on which the run's coordinator sends its events; not accepted yet.
- * @throws OVERLOADED when the coordinator does not take it.
+ * The WebSocket on which the run's coordinator sends the events. It is not accepted yet.
+ * @throws OVERLOADED when the coordinator does not take the watch.
  */
 export async function openWatch(
   env: Pick<WorkflowEngineEnv, "RUNS">,

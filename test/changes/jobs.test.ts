@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/changes/index.ts";
-import type { JobRow, NewJobRow } from "../../src/model/index.ts";
+import { type JobRow, type NewJobRow, UNPOLLED_MS } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
 import type { State } from "../../src/model/state.ts";
-import { aJob, aLeasedJob, aState, contentOf, id } from "../memory/support.ts";
+import { aJob, aLeasedJob, aState, contentOf, id, KEPT } from "../memory/support.ts";
 
 const jobKey = { workflowRunId: "run", ordinal: "o1" };
 const STATUSES = [
@@ -35,7 +35,11 @@ function statusesChanged(row: Partial<NewJobRow>, change: Change): string[] {
 
 describe("enqueueJob", () => {
   it("inserts the row", () => {
-    expect(aState(aJob()).jobs.get("run", "o1")).toEqual({ ...aJob().row, commits: id("a") });
+    expect(aState(aJob()).jobs.get("run", "o1")).toEqual({
+      ...aJob().row,
+      ...KEPT,
+      commits: id("a"),
+    });
   });
 
   it("inserts nothing while a live job of any run has its dedupe key", () => {
@@ -72,6 +76,7 @@ describe("claimJobs", () => {
     claimed(state);
     expect(state.jobs.get("run", "o1")).toEqual({
       ...aJob().row,
+      ...KEPT,
       status: "RUNNING",
       workerId: "w",
       lockedAt: 30,
@@ -163,12 +168,14 @@ describe("resumeJobs", () => {
 
   it("makes the longest due PENDING, with an attempt more", () => {
     const state = aState(suspended("o1", 20), suspended("o2", 10), suspended("o3", 30));
-    applyChanges(state, [{ kind: "resumeJobs", limit: 2, at: 30 }], id("b"));
+    applyChanges(state, [{ kind: "resumeJobs", limit: 2, at: 30 + UNPOLLED_MS }], id("b"));
     expect(state.jobs.get("run", "o2")).toEqual({
       ...suspended("o2", 10).row,
+      ...KEPT,
+      resumeAt: 10 + UNPOLLED_MS,
       status: "PENDING",
       maxAttempts: 4,
-      updatedAt: 30,
+      updatedAt: 30 + UNPOLLED_MS,
       commits: id("b") + id("a"),
     });
     expect([...state.jobs.all()].map(({ status }) => status)).toEqual([
@@ -190,7 +197,7 @@ describe("a fence", () => {
   it("keeps every change from a job that another attempt has", () => {
     const changes: Change[] = [
       { kind: "completeJob", ...jobKey, at: 30 },
-      { kind: "suspendJob", ...jobKey, nextPollAt: 40, at: 30 },
+      { kind: "suspendJob", ...jobKey, nextPollAt: 40, resumeAt: 40, at: 30 },
       { kind: "failJob", ...jobKey, error: "", retry: null, at: 30 },
       { kind: "touchJob", ...jobKey, at: 30 },
     ];
@@ -209,6 +216,7 @@ describe("completeJob", () => {
   it("completes and keeps the lease's columns", () => {
     expect(jobAfter({}, complete)).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "COMPLETED",
       completedAt: 30,
       updatedAt: 30,
@@ -222,13 +230,15 @@ describe("completeJob", () => {
 });
 
 describe("suspendJob", () => {
-  const suspend: Change = { kind: "suspendJob", ...jobKey, nextPollAt: 99, at: 30 };
+  const suspend: Change = { kind: "suspendJob", ...jobKey, nextPollAt: 99, resumeAt: 99, at: 30 };
 
   it("suspends and ends the lease, and has reached the handler", () => {
     expect(jobAfter({ undelivered: 2 }, suspend)).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "SUSPENDED",
       nextPollAt: 99,
+      resumeAt: 99,
       workerId: null,
       lockedAt: null,
       updatedAt: 30,
@@ -247,10 +257,12 @@ describe("failJob", () => {
   it("fails when no retry is wanted", () => {
     expect(jobAfter({}, { ...fail, retry: null })).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "FAILED",
       failures: 1,
       lastError: "no",
       completedAt: 30,
+      handOverAt: 30,
       updatedAt: 30,
       commits: id("b") + id("a"),
     });
@@ -260,6 +272,7 @@ describe("failJob", () => {
     const before = { attempt: 14, maxAttempts: 15, failures: 1, undelivered: 9 };
     expect(jobAfter(before, { ...fail, retry: RETRY })).toEqual({
       ...aLeasedJob({ attempt: 14, maxAttempts: 15 }).row,
+      ...KEPT,
       status: "PENDING",
       failures: 2,
       lastError: "no",
@@ -300,6 +313,7 @@ describe("returnJob", () => {
   it("makes the job PENDING again after 2^undelivered seconds, and is no attempt of those it may have", () => {
     expect(jobAfter({ attempt: 3, failures: 2, undelivered: 1 }, back)).toEqual({
       ...aLeasedJob({ attempt: 3, failures: 2 }).row,
+      ...KEPT,
       status: "PENDING",
       maxAttempts: 4,
       undelivered: 2,
@@ -322,7 +336,8 @@ describe("touchJob", () => {
   const touch: Change = { kind: "touchJob", ...jobKey, at: 30 };
 
   it("renews the lease", () => {
-    const job = { ...aLeasedJob().row, lockedAt: 30, updatedAt: 30, commits: id("b") + id("a") };
+    const lease = { lockedAt: 30, updatedAt: 30 };
+    const job = { ...aLeasedJob().row, ...KEPT, ...lease, commits: id("b") + id("a") };
     expect(jobAfter({}, touch)).toEqual(job);
   });
 
@@ -337,6 +352,7 @@ describe("releaseJob", () => {
   it("makes the job PENDING again", () => {
     expect(jobAfter({ undelivered: 1 }, { ...release, staleBefore: 21 })).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "PENDING",
       failures: 1,
       workerId: null,
@@ -350,11 +366,13 @@ describe("releaseJob", () => {
   it("fails a job whose attempts are used up", () => {
     expect(jobAfter({ attempt: 3 }, { ...release, staleBefore: 21 })).toEqual({
       ...aLeasedJob({ attempt: 3 }).row,
+      ...KEPT,
       status: "FAILED",
       failures: 1,
       workerId: null,
       lockedAt: null,
       completedAt: 30,
+      handOverAt: 30,
       lastError: "lost",
       updatedAt: 30,
       commits: id("b") + id("a"),
@@ -377,6 +395,7 @@ describe("cancelJobs", () => {
   it("cancels", () => {
     expect(jobAfter({ status: "SUSPENDED" }, cancel)).toEqual({
       ...aLeasedJob().row,
+      ...KEPT,
       status: "CANCELLED",
       completedAt: 30,
       updatedAt: 30,
@@ -401,7 +420,7 @@ describe("a change of an unknown job", () => {
       state,
       [
         { kind: "completeJob", ...unknown },
-        { kind: "suspendJob", ...unknown, nextPollAt: 40 },
+        { kind: "suspendJob", ...unknown, nextPollAt: 40, resumeAt: 40 },
         { kind: "failJob", ...unknown, error: "", retry: RETRY },
         { kind: "returnJob", ...unknown, error: "", retry: RETRY },
         { kind: "touchJob", ...unknown },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { RunSet, StageSet } from "../../src/changes/index.ts";
+import type { RunSet, StageSet } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
+import { UNPOLLED_MS } from "../../src/model/index.ts";
 import {
   aLog,
   anAnnotation,
@@ -11,6 +12,7 @@ import {
   aState,
   contentOf,
   id,
+  UNATTENDED,
 } from "../memory/support.ts";
 
 describe("createRun", () => {
@@ -65,7 +67,11 @@ describe("updateRun", () => {
 describe("createStage", () => {
   it("inserts the row", () => {
     const change = aStage();
-    expect(aState(change).stages.get("run", "stage")).toEqual({ ...change.row, commits: id("a") });
+    expect(aState(change).stages.get("run", "stage")).toEqual({
+      ...change.row,
+      ...UNATTENDED,
+      commits: id("a"),
+    });
   });
 });
 
@@ -106,6 +112,7 @@ describe("updateStage", () => {
     expect(state.stages.get("run", "stage")).toEqual({
       ...aStageRow(),
       ...everyColumn,
+      attendAt: 22 + UNPOLLED_MS,
       updatedAt: 31,
       version: 3,
       commits: id("b") + id("a"),
@@ -161,7 +168,7 @@ describe("upsertStage", () => {
   it("inserts the row where there is none, without the set", () => {
     const row = aStageRow();
     const state = aState({ kind: "upsertStage", row, set: { status: "FAILED" } });
-    expect(state.stages.get("run", "stage")).toEqual({ ...row, commits: id("a") });
+    expect(state.stages.get("run", "stage")).toEqual({ ...row, ...UNATTENDED, commits: id("a") });
   });
 
   it("updates a stage that exists, at the row's updatedAt, and ignores the rest of the row", () => {
@@ -171,6 +178,7 @@ describe("upsertStage", () => {
     applyChanges(state, [{ kind: "upsertStage", row, set }], id("b"));
     expect(state.stages.get("run", "stage")).toEqual({
       ...aStageRow(),
+      ...UNATTENDED,
       status: "RUNNING",
       updatedAt: 41,
       version: 2,
@@ -240,6 +248,7 @@ describe("deleteStage", () => {
     );
     expect(state.stages.get("run", "stage")).toEqual({
       ...aStageRow({ id: "run/stage/2" }),
+      ...UNATTENDED,
       commits: id("b"),
     });
   });

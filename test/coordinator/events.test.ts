@@ -179,6 +179,18 @@ describe("one connection", () => {
     expect(watching.sequences).toEqual(upTo(3));
   });
 
+  it("is sent a large event also behind a small one, of which nothing is said", async () => {
+    const watching = await Watching.open(RUN);
+    await append("small");
+    await watching.untilEvents(1);
+    const payload = "x".repeat(1_800_000);
+    await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
+    await watching.untilEvents(2);
+    await append("small");
+    await watching.untilEvents(3);
+    expect(watching.sequences).toEqual([1, 2, 3]);
+  });
+
   it("that its reader has closed is forgotten", async () => {
     const watching = await Watching.open(RUN);
     watching.socket.close(1000);

@@ -7,6 +7,11 @@ import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { Watching } from "./watching.ts";
 
+interface Attachment {
+  readonly waiting: number;
+  readonly since: number;
+}
+
 vi.setConfig({ testTimeout: 60_000 });
 
 let RUN = "";
@@ -20,13 +25,7 @@ describe("a coordinator with readers that do not read", () => {
   it("lets no more than 16 MiB wait for all its readers: the slow ones go, and come back from where they were", async () => {
     const silent = await Promise.all(upTo(40).map(() => Watching.silent(RUN)));
     const reading = await Watching.open(RUN);
-    const waiting = () =>
-      runInDurableObject(env.RUNS.getByName(RUN), (_, state) =>
-        state
-          .getWebSockets()
-          .map((socket) => (socket.deserializeAttachment() as { waiting: number }).waiting)
-          .reduce((sum, units) => sum + units, 0),
-      );
+    const waiting = async () => (await attachments()).reduce((sum, one) => sum + one.waiting, 0);
     const payload = "x".repeat(1_000_000);
     for (const n of upTo(4)) {
       await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
@@ -42,4 +41,55 @@ describe("a coordinator with readers that do not read", () => {
     await back.until(({ sequences }) => sequences.at(-1) === 4);
     expect([...(gone[0]?.sequences ?? []), ...back.sequences]).toEqual(upTo(4));
   });
+
+  it("does not take those for slow that were sent too little to say that they have passed it on", async () => {
+    const reading = await Watching.open(RUN);
+    const silent = await Promise.all(upTo(40).map(() => Watching.silent(RUN)));
+    await embed(env).persistence.appendOutboxEvents([anEvent(RUN)]);
+    await Promise.all([reading, ...silent].map((one) => one.untilEvents(1)));
+    await growOlder();
+    const payload = "x".repeat(1_000_000);
+    for (const n of upTo(4)) {
+      await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
+      await reading.untilEvents(n + 1);
+    }
+    expect(silent.filter(({ closed }) => closed === RECONNECT)).not.toEqual([]);
+    expect([reading.closed, reading.sequences]).toEqual([null, upTo(5)]);
+  });
+
+  it("counts the time of a reader from when it was sent so much that it has to say when it has passed it on", async () => {
+    const began = Date.now();
+    const silent = await Watching.silent(RUN);
+    await embed(env).persistence.appendOutboxEvents([anEvent(RUN)]);
+    await silent.untilEvents(1);
+    await growOlder();
+    const payload = "x".repeat(100_000);
+    for (const n of [2, 3]) {
+      await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
+      await silent.untilEvents(n);
+      const [state] = await attachments();
+      expect(state?.since).toBeGreaterThanOrEqual(began - (n - 2) * HOUR_MS);
+      expect(state?.since).toBeLessThanOrEqual(Date.now() - (n - 2) * HOUR_MS);
+      await growOlder();
+    }
+  });
 });
+
+const HOUR_MS = 3_600_000;
+
+/** What the run's coordinator notes of each of its sockets. */
+function attachments(): Promise<Attachment[]> {
+  return runInDurableObject(env.RUNS.getByName(RUN), (_, state) =>
+    state.getWebSockets().map((socket) => socket.deserializeAttachment() as Attachment),
+  );
+}
+
+/** As if what waits had been sent an hour earlier. */
+function growOlder(): Promise<void> {
+  return runInDurableObject(env.RUNS.getByName(RUN), (_, state) => {
+    for (const socket of state.getWebSockets()) {
+      const { since, ...rest } = socket.deserializeAttachment() as Attachment;
+      socket.serializeAttachment({ ...rest, since: since - HOUR_MS });
+    }
+  });
+}

@@ -1,6 +1,6 @@
 /** Watching a run for tests: a WebSocket to its coordinator, and what came over it. */
 import type { Watch } from "../../src/coordinator/watch-protocol.ts";
-import { PASSED_ON, watchRequest } from "../../src/coordinator/index.ts";
+import { PASSED_ON, PASSED_ON_UNITS, watchRequest } from "../../src/coordinator/index.ts";
 import { env } from "../support/env.ts";
 
 export interface WatchedEvent {
@@ -18,7 +18,7 @@ export class Watching {
   closed: number | null = null;
   #changed = Promise.withResolvers<void>();
 
-  /** Opens a watch on the run's real coordinator, or on the one that is given. */
+  /** Opens a watch on the run's real coordinator, or on the one that is given, and says what a Worker says that passes all on at once. */
   static async open(
     runId: string,
     watch: Partial<Watch> = {},
@@ -27,7 +27,7 @@ export class Watching {
     const request = watchRequest({ after: 0, ...watch });
     const { status, webSocket } = await fetch(request);
     if (webSocket === null) throw new Error(`no WebSocket: ${status}`);
-    return new Watching(webSocket, PASSED_ON);
+    return new Watching(webSocket, PASSED_ON_UNITS);
   }
 
   /** One that never says that it has passed anything on. */
@@ -37,16 +37,21 @@ export class Watching {
     return new Watching(webSocket);
   }
 
-  /** `says`: with each event that has come. */
-  constructor(socket: WebSocket, says: string | null = null) {
+  /** Says that all has been passed on when so many UTF-16 units have come since it said so last. */
+  constructor(socket: WebSocket, saysAfter = Infinity) {
     this.socket = socket;
+    let untold = 0;
     const tell = () => {
       this.#changed.resolve();
       this.#changed = Promise.withResolvers<void>();
     };
     socket.addEventListener("message", ({ data }) => {
       this.texts.push(String(data));
-      if (says !== null && String(data).startsWith("{")) socket.send(says);
+      untold += String(data).length;
+      if (untold >= saysAfter) {
+        untold = 0;
+        socket.send(PASSED_ON);
+      }
       tell();
     });
     socket.addEventListener("close", ({ code }) => {

@@ -1,6 +1,7 @@
 /** Random commits, as data: changes, guards and reads of every kind, over few rows. */
 import fc from "fast-check";
 import type { Change, ChangeKind, ChangeOf, Guard } from "../../src/changes/index.ts";
+import { UNPOLLED_MS } from "../../src/model/index.ts";
 import type { Query } from "../../src/queries/index.ts";
 import { GUARDS } from "./guards.ts";
 import { QUERIES } from "./queries.ts";
@@ -148,7 +149,22 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   }),
   resumeJobs: kind("resumeJobs", { limit: of(0, 1, 1, 2, 100), at: instant }),
   completeJob: fenced("completeJob", { ...jobKey, at: instant }),
-  suspendJob: fenced("suspendJob", { ...jobKey, nextPollAt: instant, at: instant }),
+  putBackFailure: kind("putBackFailure", {
+    ...jobKey,
+    dueAt: of(null, 5, 10, 50),
+  }),
+  attendStage: kind("attendStage", {
+    workflowRunId,
+    stageId,
+    seenAt: of(5, 10, 10 + UNPOLLED_MS, 50 + UNPOLLED_MS),
+    dueAt: of(null, 5, 10, 50),
+  }),
+  suspendJob: fenced("suspendJob", {
+    ...jobKey,
+    nextPollAt: instant,
+    resumeAt: instant,
+    at: instant,
+  }),
   failJob: fenced("failJob", {
     ...jobKey,
     error: shortText,
@@ -212,6 +228,8 @@ const aboutJobs = [
   CHANGES.resumeJobs,
   CHANGES.completeJob,
   CHANGES.suspendJob,
+  CHANGES.putBackFailure,
+  CHANGES.attendStage,
   CHANGES.failJob,
   CHANGES.returnJob,
   CHANGES.touchJob,

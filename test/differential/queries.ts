@@ -1,4 +1,5 @@
 /** Random queries of every kind. */
+import { UNPOLLED_MS } from "../../src/model/index.ts";
 import fc from "fast-check";
 import type { Query, QueryOf } from "../../src/queries/index.ts";
 import {
@@ -158,11 +159,14 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   jobStats: asking("jobStats", { now: instant, failedSince: instant }),
   claimedJobs: asking("claimedJobs", { since: instant, commitId: of(CURRENT) }),
   overdueJobs: asking("overdueJobs", { before: instant, limit }),
-  unattendedStages: asking("unattendedStages", { before: of(10, 50, 100), limit }),
+  unattendedStages: asking("unattendedStages", {
+    now: of(10, 50, 100, 10 + UNPOLLED_MS, 100 + UNPOLLED_MS),
+    limit,
+  }),
   waitingRuns: asking("waitingRuns", { before: of(10, 50, 100), limit }),
   expired: asking("expired", { keysBefore: of(10, 50, 100), commitsBefore: of(-5) }),
   audit: asking("audit", { now: of(100, 600_050, 700_000), limit: of(1_000) }),
-  unhandledFailures: asking("unhandledFailures", { since: of(-5, 10, 50), limit }),
+  unhandledFailures: asking("unhandledFailures", { now: of(-5, 10, 50, 100), limit }),
   resumableJobs: asking("resumableJobs", { now: instant, limit }),
   waitingEvents: asking("waitingEvents", { limit }),
   cancelledJobs: asking("cancelledJobs", { workflowRunId, commitId: of(CURRENT, commitId(2)) }),

@@ -81,28 +81,42 @@ describe("a run's events over the network", () => {
     ]);
 
   it("come over a WebSocket, which gets its token as a browser can send it, the largest too", async () => {
-    const url = `${processes.serviceUrl.replace("http", "ws")}/v1/runs/socket/events?after=0`;
     const token = Buffer.from(TOKEN).toString("base64url");
-    const socket = new WebSocket(url, ["workflow-engine", `bearer.${token}`]);
-    const messages: string[] = [];
-    const both = Promise.withResolvers<void>();
-    socket.addEventListener("message", ({ data }) => {
-      messages.push(String(data));
-      if (messages.length === 2) both.resolve();
-    });
-    socket.addEventListener("close", ({ code }) => both.reject(new Error(`closed: ${code}`)));
+    const events: { sequence: number; payload: string }[] = [];
+    const codes: number[] = [];
+    const protocols = new Set<string>();
+    /** Until the connection ends, or three events have come. */
+    const connection = async () => {
+      const after = events.at(-1)?.sequence ?? 0;
+      const url = `${processes.serviceUrl.replace("http", "ws")}/v1/runs/socket/events?after=${after}`;
+      const socket = new WebSocket(url, ["workflow-engine", `bearer.${token}`]);
+      const ended = Promise.withResolvers<void>();
+      socket.addEventListener("message", ({ data }) => {
+        events.push(JSON.parse(String(data)) as (typeof events)[number]);
+        protocols.add(socket.protocol);
+        if (events.length === 3) socket.close(1000);
+      });
+      socket.addEventListener("close", ({ code }) => {
+        codes.push(code);
+        ended.resolve();
+      });
+      await ended.promise;
+    };
+    const reading = (async () => {
+      while (events.length < 3) await connection();
+    })();
     await append("socket", "small");
     await append("socket", "x".repeat(1_800_000));
-    await both.promise;
-    expect(socket.protocol).toBe("workflow-engine");
-    const events = messages.map(
-      (text) => JSON.parse(text) as { sequence: number; payload: string },
-    );
+    await append("socket", "small");
+    await reading;
     expect(events.map(({ sequence, payload }) => [sequence, payload.length])).toEqual([
       [1, 5],
       [2, 1_800_000],
+      [3, 5],
     ]);
-    socket.close();
+    expect([...protocols]).toEqual(["workflow-engine"]);
+    // Each time before an event with which a connection would carry more than 1 MiB.
+    expect(codes).toEqual([4000, 4000, 1000]);
   });
 
   it("go on after the service was stopped and started again, as a deployment does, with no gap", async () => {

@@ -138,6 +138,17 @@ describe("the stream of a run's events", () => {
     await watching.return();
   });
 
+  it("has the largest event also after small ones", async () => {
+    const watching = watch();
+    const payload = "x".repeat(1_800_000);
+    await append("a");
+    expect(sequencesOf(await take(watching, 1))).toEqual([1]);
+    await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
+    await append("b");
+    expect(sequencesOf(await take(watching, 2))).toEqual([2, 3]);
+    await watching.return();
+  });
+
   it("waits for a slow reader, in the end with nothing left out", async () => {
     const payload = "x".repeat(1_500_000);
     const watching = watch();

@@ -61,6 +61,17 @@ describe("a run's events over a WebSocket", () => {
     expect(watch.texts).toEqual(items.map((item) => JSON.stringify(item)));
   });
 
+  it("come when they are large, also after small ones", async () => {
+    const watch = await watching(BEARER);
+    await append("a");
+    await watch.untilEvents(1);
+    const payload = "x".repeat(900_000);
+    await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
+    await append("b");
+    await watch.untilEvents(3);
+    expect(watch.sequences).toEqual([1, 2, 3]);
+  });
+
   it("go on after the position that the query or the header names", async () => {
     await append("a", "b", "c");
     for (const [headers, query, first] of [

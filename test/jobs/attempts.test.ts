@@ -1,4 +1,5 @@
 /** How often a job is tried, and when it is tried again. */
+import { UNPOLLED_MS } from "../../src/model/index.ts";
 import { describe, expect, it } from "vitest";
 import type { RetryOptions } from "../../src/client/index.ts";
 import { emptyDatabase } from "../support/database.ts";
@@ -125,6 +126,8 @@ describe.each(ways)("the pause before a retry, $name", ({ open }) => {
     for (let poll = 0; poll < 12; poll += 1) {
       const { jobId } = present(await jobs.dequeue());
       await jobs.suspend(jobId, new Date(Date.now()));
+      // Nobody polls it.
+      pass(UNPOLLED_MS);
       await write(place, [{ kind: "resumeJobs", limit: 1, at: Date.now() }]);
     }
     const failures = [];

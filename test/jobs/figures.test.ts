@@ -200,16 +200,13 @@ describe.each(ways)("audit, $name", ({ open }) => {
     expect(finding).toMatchObject({ entity: "stage", workflowRunId: "r" });
   });
 
-  it("finds failures that nobody has handled for ten minutes", async () => {
+  it("finds failures that nobody has handled, at once", async () => {
     const place = open();
     const backend = place.connect();
     await addRun(backend, "r", "RUNNING");
     await addStage(backend, "r", "s", { status: "RUNNING" });
     await backend.jobs.enqueue({ ...JOB, workflowRunId: "r" });
     await backend.jobs.fail(present(await backend.jobs.dequeue()).jobId, "no");
-    pass(10 * MINUTE - 1);
-    expect(await findings(place)).toEqual([]);
-    pass(1);
     expect(await findings(place)).toEqual(["stage r/s RUNNING: failure-unhandled"]);
     await backend.jobs.enqueue({ ...JOB, workflowRunId: "r" });
     expect(await findings(place)).toEqual([]);

@@ -5,7 +5,7 @@ import { dispatchSettings } from "../../src/queue/index.ts";
 import { openStore } from "../../src/worker/index.ts";
 import { sweep } from "../../src/schedule/index.ts";
 import type { Call } from "./calls.ts";
-import { clearLive, job, MINUTE, NOW, recordedEnv, type World } from "./live.ts";
+import { clearLive, job, MINUTE, NOW, recordedEnv, RUN, type World } from "./live.ts";
 import { env } from "../support/env.ts";
 
 /** Jobs before all others, for the batches to take. */
@@ -30,13 +30,15 @@ function consumer({ recorder }: World) {
   return jobs;
 }
 
-async function tick({ recorder }: World, resumes: boolean): Promise<void> {
+async function tick({ recorder }: World, handled: boolean): Promise<void> {
   const { failed } = await sweep({
     store: openStore(recordedEnv(recorder), { now: () => NOW + MINUTE }),
     // The finished runs are years old; their keys stay.
     settings: dispatchSettings({ IDEMPOTENCY_KEYS_DAYS: 36_500 }),
     waker: null,
-    resumes,
+    handler: handled
+      ? { embedded: true, handler: { handleJob: async () => ({ status: "completed" }) } }
+      : null,
   });
   if (failed.length > 0) throw new Error(`failed: ${failed.join()}`);
 }
@@ -54,6 +56,14 @@ export const DISPATCH: readonly Call[] = [
   {
     name: "jobs.enqueue (concurrencyKey)",
     call: ({ backend }) => backend.jobs.enqueue({ ...job("new"), concurrencyKey: "live" }),
+  },
+  {
+    name: "jobs.enqueueWhile (1, of a stage as it was seen)",
+    call: (world) => {
+      const expect = { is: "version", version: 2 } as const;
+      const guard = { on: "stage", workflowRunId: RUN, stageId: "analyse", expect } as const;
+      return consumer(world).enqueueWhile([{ ...job("analyse"), dedupeKey: "poll" }], [guard]);
+    },
   },
   {
     name: "jobs.dequeueMany (1)",

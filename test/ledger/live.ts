@@ -2,6 +2,7 @@
  * The live rows beside the finished ones: few, and the same before every measured call. One run that is under way with
  * everything a run can have, one that is stuck, and twelve that are PENDING.
  */
+import { UNPOLLED_MS } from "../../src/model/index.ts";
 import { type Backend, toEnvelope } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
 import { type Commit, fromWire } from "../../src/changes/index.ts";
@@ -39,7 +40,7 @@ export interface World {
 const STAGES = {
   extract: { status: "COMPLETED" },
   analyse: { status: "RUNNING" },
-  poll: { status: "SUSPENDED", nextPollAt: new Date(NOW - MINUTE) },
+  poll: { status: "SUSPENDED", nextPollAt: new Date(NOW - UNPOLLED_MS) },
   resume: { status: "SUSPENDED" },
   publish: { status: "FAILED" },
 } as const;
@@ -145,7 +146,7 @@ export async function populate(recorder: Recorder): Promise<World> {
   await aiCalls.logBatchResults(BATCH, [aiCall("Why?")]);
   const leased = (await jobs.dequeue())?.jobId ?? "";
   const polling = (await jobs.dequeue())?.jobId ?? "";
-  await jobs.suspend(polling, new Date(NOW - 1));
+  await jobs.suspend(polling, new Date(NOW - UNPOLLED_MS));
   const later = recordedConnection(recorder, NOW + 10 * MINUTE);
   return { recorder, backend, later, stages, leased };
 }

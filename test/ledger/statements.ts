@@ -8,143 +8,23 @@ import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/kinds.ts";
 import { settleStatements } from "../../src/store/settlement.ts";
 import type { Statement } from "../../src/store/sql.ts";
-
-const AT = 1_800_000_000_000;
-const COMMIT_ID = "0".repeat(18);
-const ORDINAL = "0".repeat(22);
-const run = { workflowRunId: "run" };
-const job = { ...run, ordinal: ORDINAL };
-const event = { ...run, sequence: 1 };
-const key = { key: "key", commandType: "command" };
-const RETRY = { baseMs: 1_000, capMs: 3_600_000, jitterPermille: 500 };
-const times = { createdAt: AT, updatedAt: AT };
-
-const runRow = {
-  id: "run",
-  ordinal: ORDINAL,
-  ...times,
-  version: 1,
-  workflowId: "report",
-  workflowName: "Report",
-  workflowType: "report",
-  status: "PENDING" as const,
-  startedAt: null,
-  completedAt: null,
-  duration: null,
-  input: "{}",
-  output: null,
-  config: "{}",
-  totalCost: 0,
-  totalTokens: 0,
-  priority: 5,
-  metadata: null,
-};
-
-const stageRow = {
-  ...run,
-  stageId: "stage",
-  id: "run/stage/3.0",
-  ...times,
-  version: 1,
-  stageName: "Stage",
-  stageNumber: 1,
-  executionGroup: 1,
-  attempt: 0,
-  status: "PENDING" as const,
-  startedAt: null,
-  completedAt: null,
-  duration: null,
-  inputData: null,
-  outputData: null,
-  config: null,
-  suspendedState: null,
-  resumeData: null,
-  nextPollAt: null,
-  pollInterval: null,
-  maxWaitUntil: null,
-  metrics: null,
-  embeddingInfo: null,
-  errorMessage: null,
-};
-
-const artifactRow = {
-  ...run,
-  key: "key",
-  ordinal: ORDINAL,
-  ...times,
-  workflowStageId: null,
-  type: "ARTIFACT" as const,
-  data: "1",
-  size: 1,
-  metadata: null,
-};
-
-const annotationRow = {
-  ...run,
-  ordinal: ORDINAL,
-  createdAt: AT,
-  workflowStageRecordId: null,
-  attempt: 0,
-  scope: "run",
-  scopeId: null,
-  actorKind: null,
-  actorId: null,
-  actorVersion: null,
-  key: "key",
-  value: "1",
-  payload: null,
-  idempotencyKey: "once",
-};
-
-const eventRow = {
-  ...run,
-  eventType: "type",
-  payload: "1",
-  causationId: "cause",
-  occurredAt: AT,
-  publishedAt: null,
-  retryCount: 0,
-  dlqAt: null,
-};
-
-const jobRow = {
-  ...job,
-  ...times,
-  workflowId: "report",
-  stageId: "stage",
-  status: "PENDING" as const,
-  priority: 5,
-  workerId: null,
-  lockedAt: null,
-  startedAt: null,
-  completedAt: null,
-  attempt: 0,
-  maxAttempts: 3,
-  failures: 0,
-  undelivered: 0,
-  lastError: null,
-  nextPollAt: null,
-  payload: "{}",
-  dedupeKey: null,
-  concurrencyKey: null,
-  concurrencyLimit: null,
-};
-
-const aiCallRow = {
-  batchId: "batch",
-  ordinal: ORDINAL,
-  createdAt: AT,
-  topic: "topic",
-  callType: "text",
-  modelKey: "small",
-  modelId: "small-1",
-  prompt: "Why?",
-  response: "Because.",
-  inputTokens: 1,
-  outputTokens: 1,
-  cost: 1,
-  metadata: null,
-};
+import {
+  AT,
+  COMMIT_ID,
+  ORDINAL,
+  run,
+  job,
+  event,
+  key,
+  RETRY,
+  runRow,
+  stageRow,
+  artifactRow,
+  annotationRow,
+  eventRow,
+  jobRow,
+  aiCallRow,
+} from "./rows.ts";
 
 const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K }>[] } = {
   createRun: [{ kind: "createRun", row: runRow }],
@@ -211,9 +91,13 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
     { kind: "completeJob", ...job, at: AT },
     { kind: "completeJob", ...job, attempt: 1, at: AT },
   ],
+  putBackFailure: [{ kind: "putBackFailure", ...job, dueAt: AT }],
+  attendStage: [
+    { kind: "attendStage", workflowRunId: job.workflowRunId, stageId: "s", seenAt: AT, dueAt: AT },
+  ],
   suspendJob: [
-    { kind: "suspendJob", ...job, nextPollAt: AT, at: AT },
-    { kind: "suspendJob", ...job, attempt: 1, nextPollAt: AT, at: AT },
+    { kind: "suspendJob", ...job, nextPollAt: AT, resumeAt: AT, at: AT },
+    { kind: "suspendJob", ...job, attempt: 1, nextPollAt: AT, resumeAt: AT, at: AT },
   ],
   failJob: [
     { kind: "failJob", ...job, error: "Timeout", retry: RETRY, at: AT },
@@ -367,11 +251,11 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   jobStats: [{ q: "jobStats", now: AT, failedSince: AT }],
   claimedJobs: [{ q: "claimedJobs", since: AT, commitId: COMMIT_ID }],
   overdueJobs: [{ q: "overdueJobs", before: AT, limit: 1_000 }],
-  unattendedStages: [{ q: "unattendedStages", before: AT, limit: 100 }],
+  unattendedStages: [{ q: "unattendedStages", now: AT, limit: 100 }],
   waitingRuns: [{ q: "waitingRuns", before: AT, limit: 100 }],
   expired: [{ q: "expired", keysBefore: AT, commitsBefore: AT }],
   audit: [{ q: "audit", now: AT, limit: 100 }],
-  unhandledFailures: [{ q: "unhandledFailures", since: AT - 1_000, limit: 100 }],
+  unhandledFailures: [{ q: "unhandledFailures", now: AT, limit: 100 }],
   page: (["logs", "artifacts", "outboxEvents", "jobs"] as const).flatMap((of) =>
     [null, "1"].flatMap((after) =>
       [false, true].flatMap((descending) =>

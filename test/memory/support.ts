@@ -247,3 +247,7 @@ export function anAiCall(row: Partial<AiCallRow> = {}): ChangeOf<"recordAiCall">
     },
   };
 }
+
+/** What the store adds to a stage that nobody needs to attend to, and to a job that has left nothing open. */
+export const UNATTENDED = { attendAt: null };
+export const KEPT = { resumeAt: null, handOverAt: null };

@@ -3,7 +3,7 @@ import { type Change } from "../../src/changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../../src/queries/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
 import { answer } from "../../src/queries/query.ts";
-import { aJob, aLeasedJob, aState, id } from "../memory/support.ts";
+import { aJob, aLeasedJob, aState, id, KEPT } from "../memory/support.ts";
 
 function idsOf(jobs: readonly { workflowRunId: string; ordinal: string }[]) {
   return jobs.map((job) => `${job.workflowRunId}/${job.ordinal}`);
@@ -12,7 +12,7 @@ function idsOf(jobs: readonly { workflowRunId: string; ordinal: string }[]) {
 describe("job", () => {
   it("answers the row or null", () => {
     const query = { q: "job", workflowRunId: "run", ordinal: "o1" } as const;
-    expect(answer(aState(aJob()), query)).toEqual({ ...aJob().row, commits: id("a") });
+    expect(answer(aState(aJob()), query)).toEqual({ ...aJob().row, ...KEPT, commits: id("a") });
     expect(answer(aState(aJob()), { ...query, ordinal: "x" })).toBeNull();
   });
 });

@@ -2,7 +2,16 @@ import { describe, expect, it } from "vitest";
 import { type Change } from "../../src/changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../../src/queries/index.ts";
 import { answer } from "../../src/queries/query.ts";
-import { aJob, aLeasedJob, aRun, aStage, aStageRow, aState, id } from "../memory/support.ts";
+import {
+  aJob,
+  aLeasedJob,
+  aRun,
+  aStage,
+  aStageRow,
+  aState,
+  id,
+  UNATTENDED,
+} from "../memory/support.ts";
 
 describe("run", () => {
   it("answers the row or null", () => {
@@ -109,7 +118,7 @@ describe("stage", () => {
   it("answers the row or null", () => {
     const state = aState(aStage());
     const query = { q: "stage", workflowRunId: "run", stageId: "stage" } as const;
-    expect(answer(state, query)).toEqual({ ...aStageRow(), commits: id("a") });
+    expect(answer(state, query)).toEqual({ ...aStageRow(), ...UNATTENDED, commits: id("a") });
     expect(answer(state, { ...query, stageId: "x" })).toBeNull();
     expect(answer(state, { ...query, workflowRunId: "x" })).toBeNull();
   });

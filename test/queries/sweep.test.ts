@@ -1,9 +1,9 @@
 /** What the queue's consumer and the sweep ask. */
 import { describe, expect, it } from "vitest";
-import type { NewJobRow, NewStageRow } from "../../src/model/index.ts";
+import { type NewJobRow, type NewStageRow, UNPOLLED_MS } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
 import { answer } from "../../src/queries/query.ts";
-import { aJob, aLeasedJob, anEvent, aRun, aStage, aState, id } from "../memory/support.ts";
+import { aJob, aLeasedJob, anEvent, aRun, aStage, aState, id, KEPT } from "../memory/support.ts";
 
 const OVER = ["COMPLETED", "FAILED", "CANCELLED"] as const;
 
@@ -15,7 +15,11 @@ describe("liveJob", () => {
       null,
     );
     const live = aLeasedJob({ workflowRunId: "other", dedupeKey: "k" });
-    expect(answer(aState(...over, live), query)).toEqual({ ...live.row, commits: id("a") });
+    expect(answer(aState(...over, live), query)).toEqual({
+      ...live.row,
+      ...KEPT,
+      commits: id("a"),
+    });
   });
 });
 
@@ -34,6 +38,7 @@ describe("jobStates", () => {
       status: "RUNNING",
       attempt: 1,
       nextPollAt: 7,
+      resumeAt: null,
       concurrencyKey: null,
       commits: id("a"),
       keyWaits: 0,
@@ -73,7 +78,7 @@ describe("overdueJobs and resumableJobs", () => {
     const suspended = (ordinal: string, nextPollAt: number | null) =>
       aJob({ ordinal, status: "SUSPENDED", nextPollAt });
     const state = aState(suspended("o1", 9), suspended("o2", 10), suspended("o3", 11));
-    const query = { q: "resumableJobs", now: 10, limit: 9 } as const;
+    const query = { q: "resumableJobs", now: 10 + UNPOLLED_MS, limit: 9 } as const;
     expect(answer(state, query)).toBe(2);
     expect(answer(state, { ...query, limit: 1 })).toBe(1);
     expect(
@@ -96,14 +101,14 @@ describe("waitingEvents", () => {
 });
 
 describe("waitingRuns", () => {
-  it("counts, of the first PENDING runs, those that have waited long enough", () => {
-    const waiting = (name: string, priority: number, updatedAt: number) =>
-      aRun({ id: name, ordinal: name, priority, updatedAt });
+  it("counts those that have waited long enough, whatever goes before them in the order of claims", () => {
+    const waiting = (name: string, priority: number, createdAt: number) =>
+      aRun({ id: name, ordinal: name, priority, createdAt });
     const state = aState(waiting("a", 5, 10), waiting("b", 9, 20), waiting("c", 1, 10));
     const query = { q: "waitingRuns", before: 10, limit: 9 } as const;
     expect(answer(state, query)).toBe(2);
     expect(answer(state, { ...query, before: 9 })).toBe(0);
-    expect(answer(state, { ...query, limit: 1 })).toBe(0);
+    expect(answer(state, { ...query, limit: 1 })).toBe(1);
     expect(answer(aState(aRun({ status: "RUNNING" })), query)).toBe(0);
   });
 });
@@ -111,7 +116,7 @@ describe("waitingRuns", () => {
 describe("unattendedStages", () => {
   const suspended = (stageId: string, row: Partial<NewStageRow> = {}) =>
     aStage({ stageId, status: "SUSPENDED", nextPollAt: 20, ...row });
-  const query = { q: "unattendedStages", before: 30, limit: 9 } as const;
+  const query = { q: "unattendedStages", now: 30 + UNPOLLED_MS, limit: 9 } as const;
 
   it("answers those that are due, by instant, with their workflow", () => {
     const state = aState(
@@ -129,19 +134,49 @@ describe("unattendedStages", () => {
     expect(answer(state, { ...query, limit: 2 })).toHaveLength(2);
   });
 
-  it("answers none whose run is finished, or that has a live job of its own", () => {
+  it("tells those whose run is finished or missing from those that have a live job of their own", () => {
+    const states = (...changes: Parameters<typeof aState>) =>
+      answer(aState(...changes), query).map(({ state }) => state);
     for (const status of OVER) {
-      expect(answer(aState(aRun({ status }), suspended("s")), query)).toEqual([]);
+      expect(states(aRun({ status }), suspended("s"))).toEqual(["over"]);
     }
+    expect(states(suspended("s"))).toEqual(["over"]);
     const stage = [aRun({ status: "SUSPENDED" }), suspended("s")];
-    expect(answer(aState(...stage, aJob({ stageId: "s", status: "SUSPENDED" })), query)).toEqual(
-      [],
-    );
+    expect(states(...stage, aJob({ stageId: "s", status: "SUSPENDED" }))).toEqual(["attended"]);
     const others = [
       aJob({ stageId: "t" }),
       aJob({ ordinal: "o2", stageId: "s", status: "FAILED" }),
     ];
-    expect(answer(aState(...stage, ...others), query)).toHaveLength(1);
+    expect(states(...stage, ...others)).toEqual(["unattended"]);
+  });
+
+  it("looks no more at one that was put back, until it is due again, is written, or its run is live again", () => {
+    const state = aState(aRun({ status: "CANCELLED" }), suspended("s"));
+    const attend = (dueAt: number | null) => {
+      const seenAt = state.stages.get("run", "s")?.attendAt ?? 0;
+      const stage = { workflowRunId: "run", stageId: "s" };
+      applyChanges(state, [{ kind: "attendStage", ...stage, seenAt, dueAt }], id("b"));
+    };
+    attend(query.now + 1);
+    expect(answer(state, query)).toEqual([]);
+    expect(answer(state, { ...query, now: query.now + 1 })).toHaveLength(1);
+    attend(null);
+    attend(5);
+    expect(answer(state, { ...query, now: 2 * query.now })).toEqual([]);
+    applyChanges(
+      state,
+      [{ kind: "updateRun", id: "run", set: { status: "RUNNING" }, at: 9, bump: 1 }],
+      id("c"),
+    );
+    expect(answer(state, query)).toMatchObject([{ state: "unattended" }]);
+    attend(null);
+    const set = { nextPollAt: 21 };
+    applyChanges(
+      state,
+      [{ kind: "updateStage", workflowRunId: "run", stageId: "s", set, at: 9, bump: 1 }],
+      id("d"),
+    );
+    expect(answer(state, query)).toMatchObject([{ nextPollAt: 21 }]);
   });
 });
 
@@ -164,34 +199,63 @@ describe("expired", () => {
 describe("unhandledFailures", () => {
   const failed = (row: Partial<NewJobRow> = {}) =>
     aJob({ status: "FAILED", completedAt: 20, ...row });
-  const query = { q: "unhandledFailures", since: 20, limit: 9 } as const;
+  const query = { q: "unhandledFailures", now: 20, limit: 9 } as const;
   const live = [aRun({ status: "RUNNING" }), aStage({ status: "RUNNING" })];
-  const ordinals = (...changes: Parameters<typeof aState>) =>
-    answer(aState(...changes), query).map(({ ordinal }) => ordinal);
+  const states = (...changes: Parameters<typeof aState>) =>
+    answer(aState(...changes), query).map(({ state }) => state);
 
-  it("answers failures whose stage and run go on, the oldest first", () => {
+  it("answers those that are due to be handed over, the longest due first", () => {
     const other = aStage({ stageId: "other", status: "PENDING" });
-    const older = failed({ ordinal: "o2", stageId: "other" });
-    const newer = failed({ completedAt: 25 });
-    expect(ordinals(...live, other, newer, older)).toEqual(["o2", "o1"]);
-    expect(ordinals(...live, failed({ completedAt: 19 }))).toEqual([]);
-    expect(ordinals(...live, failed({ completedAt: null }))).toEqual([]);
+    const older = failed({ ordinal: "o2", stageId: "other", completedAt: 15 });
+    const state = aState(
+      ...live,
+      other,
+      failed(),
+      older,
+      failed({ ordinal: "o3", completedAt: 21 }),
+    );
+    expect(answer(state, query).map(({ ordinal }) => ordinal)).toEqual(["o2", "o1"]);
+    expect(states(...live, failed({ completedAt: null }))).toEqual([]);
+    expect(states(...live, aJob({ status: "COMPLETED", completedAt: 20 }))).toEqual([]);
   });
 
-  it("answers none whose stage or run is finished, or missing", () => {
+  it("takes what has left nothing open for closed: its run is finished or missing, or its stage has a later job", () => {
+    for (const status of OVER)
+      expect(states(aRun({ status }), aStage(), failed())).toEqual(["closed"]);
+    expect(states(aStage(), failed())).toEqual(["closed"]);
+    const elsewhere = aJob({ ordinal: "o2", stageId: "elsewhere" });
+    expect(states(...live, failed(), elsewhere)).toEqual(["open"]);
+    const later = aJob({ ordinal: "o3", status: "CANCELLED" });
+    expect(states(...live, failed(), elsewhere, later)).toEqual(["closed"]);
+  });
+
+  it("takes one whose stage is done for open too, unless something moves its run on", () => {
     for (const status of OVER) {
-      expect(ordinals(aRun({ status }), aStage(), failed())).toEqual([]);
-      expect(ordinals(aRun(), aStage({ status }), failed())).toEqual([]);
+      const done = [aRun({ status: "RUNNING" }), aStage({ status }), failed()];
+      expect(states(...done)).toEqual(["open"]);
+      expect(states(...done, aStage({ stageId: "next", status: "PENDING" }))).toEqual(["open"]);
+      expect(states(...done, aJob({ ordinal: "o2", stageId: "next" }))).toEqual(["busy"]);
+      const polled = aStage({ stageId: "next", status: "SUSPENDED", nextPollAt: 99 });
+      expect(states(...done, polled)).toEqual(["busy"]);
+      expect(states(aRun({ status: "PENDING" }), aStage({ status }), failed())).toEqual(["busy"]);
     }
-    expect(ordinals(aRun(), failed())).toEqual([]);
-    expect(ordinals(aStage(), failed())).toEqual([]);
+    expect(states(aRun({ status: "RUNNING" }), failed())).toEqual(["open"]);
   });
 
-  it("answers none after which the stage was given another job", () => {
+  it("answers one that was put back when it is due again, and no more once it has nothing open", () => {
     const state = aState(...live, failed());
-    applyChanges(state, [aJob({ ordinal: "o2", stageId: "elsewhere" })], id("b"));
-    expect(answer(state, query)).toHaveLength(1);
-    applyChanges(state, [aJob({ ordinal: "o3", status: "CANCELLED" })], id("c"));
+    const putBack = (dueAt: number | null) =>
+      applyChanges(
+        state,
+        [{ kind: "putBackFailure", workflowRunId: "run", ordinal: "o1", dueAt }],
+        id("b"),
+      );
+    putBack(30);
+    expect(answer(state, query)).toEqual([]);
+    putBack(20);
+    expect(answer(state, query)).toMatchObject([{ ordinal: "o1" }]);
+    putBack(null);
+    putBack(10);
     expect(answer(state, query)).toEqual([]);
   });
 });

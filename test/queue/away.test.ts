@@ -1,7 +1,7 @@
 /** A handler behind a binding that is not there. `test/e2e/away.e2e.test.ts` is about one that is really not running, and really killed. */
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobHandler } from "../../src/contract/index.ts";
-import { HandlerAway, reach } from "../../src/queue/reach.ts";
+import { HandlerAway, hasMethod, reach } from "../../src/queue/reach.ts";
 import { withoutPauses } from "../faults/support/time.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { service } from "../support/env.ts";
@@ -11,17 +11,10 @@ import { HOUR_MS, MINUTE_MS, SECOND_MS, World } from "./support/world.ts";
 
 const LOST = "Network connection lost.";
 
-const called = vi.fn<() => Promise<never>>(async () => Promise.reject(new Error("Not away")));
-
 /** As a stub whose Worker is not running: whatever is read of it rejects. */
-const away = {
-  claimRuns: called,
-  jobFailed: called,
-  publishEvents: called,
-  get handleJob(): unknown {
-    return Promise.reject(Object.assign(new Error(LOST), { retryable: true, remote: true }));
-  },
-} as JobHandler;
+const away = new Proxy({} as JobHandler, {
+  get: () => Promise.reject(Object.assign(new Error(LOST), { retryable: true, remote: true })),
+});
 /** A real stub, of a Worker that was deployed without the handler. */
 const another = service as unknown as JobHandler;
 const bound = { embedded: false };
@@ -84,14 +77,30 @@ describe("a call that never reached the handler", () => {
     ]);
   });
 
-  it("is told once a batch in the log, and in jobStats until the handler is back", async () => {
+  it("is told in the log once a minute, however many batches meet nobody", async () => {
     const logged = warnings();
+    const world = new World();
+    const part = world.part();
+    const alone = new Proxy(away, {});
+    await addJobs(part, "r", 20);
+    for (let permit = 0; permit < 20; permit += 1) {
+      expect(await world.consume(part, alone, permits(1), bound)).toMatchObject({ returned: 1 });
+    }
+    expect(logged).toHaveBeenCalledOnce();
+    world.pass(MINUTE_MS);
+    await world.consume(part, alone, permits(1), bound);
+    expect(logged).toHaveBeenCalledTimes(2);
+  });
+
+  it("is told in the log, and in jobStats until the handler is back", async () => {
+    const logged = warnings();
+    const gone = new Proxy(away, {});
     const world = new World();
     const part = world.part();
     await part.backend.jobs.enqueueParallel(
       Array.from({ length: 10 }, (_, index) => ({ ...JOB, stageId: String(index) })),
     );
-    const consumed = await world.consume(part, away, permits(10), bound);
+    const consumed = await world.consume(part, gone, permits(10), bound);
     expect(consumed).toMatchObject({ claimed: 10, returned: 10, lost: 0, unsettled: 0 });
     expect(logged.mock.calls).toEqual([
       ["wfe-handler-away", 10, `The handler could not be reached: ${LOST}`],
@@ -164,11 +173,9 @@ describe("a call that was entered", () => {
 });
 
 describe("while the handler is away", () => {
-  const ALL = { HANDLER_DUTIES: "jobs,runs,failures,outbox" };
-
   it.each(["runs", "failures", "outbox"])("%s are kept, and no event is counted", async (kind) => {
     const logged = vi.spyOn(console, "error").mockImplementation(() => {});
-    const world = new World(ALL);
+    const world = new World();
     const part = world.part();
     const { persistence, jobs } = part.backend;
     await persistence.createRun({ ...RUN, id: "waits" });
@@ -179,7 +186,6 @@ describe("while the handler is away", () => {
     const message = new Delivery({ v: 1, kind });
     await world.consume(part, away, [message], bound);
     expect(message).toMatchObject({ acked: 0, retried: 1 });
-    expect(called).not.toHaveBeenCalled();
     expect(logged.mock.calls).toEqual([["wfe-wake-up-failed", kind, expect.any(HandlerAway)]]);
     const [event] = await persistence.getUnpublishedOutboxEvents();
     expect(event?.retryCount).toBe(0);
@@ -189,7 +195,7 @@ describe("while the handler is away", () => {
 describe("reach", () => {
   it("gives up a Worker that does not answer", async () => {
     const hanging = { handleJob: new Promise<never>(() => {}) };
-    await expect(reach(hanging, 20)).rejects.toThrow(HandlerAway);
+    await expect(reach(hanging, "handleJob", 20)).rejects.toThrow(HandlerAway);
   });
 
   it("gives back what it has read", async () => {
@@ -201,3 +207,24 @@ describe("reach", () => {
     expect(disposed).toBe(1);
   });
 });
+
+describe("what a handler in another Worker is called for", () => {
+  it("follows from what its entrypoint has", async () => {
+    const own = service as unknown as Record<keyof JobHandler | "open", unknown>;
+    for (const method of ["handleJob", "claimRuns", "jobFailed", "publishEvents"] as const) {
+      expect(await hasMethod(own, method, false).catch(() => "away"), method).toBe(false);
+    }
+    // One that this entrypoint does have.
+    expect(await reach({ ...methods, handleJob: own.open })).toBeDefined();
+  });
+});
+
+describe("what an embedded handler is called for", () => {
+  it("follows from its functions: one that is null is none", async () => {
+    const handler = { ...methods, handleJob: async () => ({ status: "completed" }) };
+    expect(await hasMethod(handler, "handleJob", true)).toBe(true);
+    expect(await hasMethod(handler, "jobFailed", true)).toBe(false);
+  });
+});
+
+const methods = { claimRuns: null, jobFailed: null, publishEvents: null };

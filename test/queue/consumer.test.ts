@@ -25,8 +25,7 @@ function working(handleJob: (job: DequeueResult) => Promise<JobOutcome>) {
   return async (messages: Parameters<typeof consume>[0]) =>
     consume(messages, {
       store,
-      handler,
-      embedded: true,
+      handler: { embedded: true, handler },
       settings: dispatchSettings({}),
       workerId: "w",
       waitUntil: () => {},

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { UNPOLLED_MS } from "../../src/model/index.ts";
 import { Connection } from "../../src/persistence/connection.ts";
 import type { HandlerContext, JobHandler, JobOutcome } from "../../src/contract/index.ts";
 import { dispatchSettings, type DispatchVars } from "../../src/queue/index.ts";
@@ -93,8 +94,11 @@ describe("a job that kills whoever works it", () => {
     };
     expect(await world.consume(part, handler)).toMatchObject({ settled: 1, failed: 0 });
     expect(await job()).toMatchObject({ status: "SUSPENDED", nextPollAt: until, lastError: null });
+    // It suspended by itself, so it polls by itself: for an hour.
     world.pass(MINUTE_MS);
     const handleJob = async () => COMPLETED;
+    expect(await world.consume(part, { handleJob })).toMatchObject({ claimed: 0 });
+    world.pass(UNPOLLED_MS);
     expect(await world.consume(part, { handleJob })).toMatchObject({ claimed: 1, completed: 1 });
   });
 });
@@ -330,8 +334,6 @@ describe("the settings", () => {
     ["HEARTBEAT_MS", 300_000],
     ["HANDLER_TIMEOUT_MS", 840_001],
     ["HANDLER_TIMEOUT_MS", ""],
-    ["HANDLER_DUTIES", "jobs,cooking"],
-    ["HANDLER_DUTIES", ""],
     ["RETRY_BASE_MS", -1],
     ["RETRY_CAP_MS", 1.5],
     ["RETRY_JITTER", 1.1],
@@ -339,7 +341,6 @@ describe("the settings", () => {
     ["RUN_WAITS_MS", "1e99"],
     ["OUTBOX_ATTEMPTS", 0],
     ["IDEMPOTENCY_KEYS_DAYS", 36_501],
-    ["RESUME", "maybe"],
     ["WAKE_UPS", "off"],
     ["WAKE_UPS", ""],
     // What Number() makes a number of, and nobody meant as one.
@@ -378,12 +379,10 @@ describe("the settings", () => {
   it("take numbers as text, as a Worker's variables are", () => {
     const settings = dispatchSettings({
       LEASE_MS: "60000",
-      HANDLER_DUTIES: "jobs, outbox",
       RETRY_JITTER: "0.5",
       IDEMPOTENCY_KEYS_DAYS: "0",
     });
     expect(settings).toMatchObject({ leaseMs: 60_000, heartbeatMs: 20_000, keepKeysMs: null });
-    expect([...settings.duties]).toEqual(["jobs", "outbox"]);
     expect(settings.retry.jitter).toBe(0.5);
   });
 });

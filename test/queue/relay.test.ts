@@ -24,7 +24,7 @@ beforeEach(async () => {
 class Publisher {
   readonly taken: string[] = [];
   calls = 0;
-  readonly world = new World({ HANDLER_DUTIES: "outbox", OUTBOX_ATTEMPTS: 3 });
+  readonly world = new World({ OUTBOX_ATTEMPTS: 3 });
   readonly part: Part = this.world.part();
   refuses: (event: string) => boolean;
   /** What it does with events of which it refuses one. */

@@ -1,7 +1,8 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { newCommitId } from "../../src/model/index.ts";
 import { Connection } from "../../src/persistence/connection.ts";
-import type { JobHandler } from "../../src/contract/index.ts";
+import type { BoundJobHandler } from "../../src/contract/index.ts";
+import { suspendAsAnswered } from "../schedule/support.ts";
 import { embed } from "../../src/embed.ts";
 import { createWaker, type DispatchVars, type WakeUpQueue } from "../../src/queue/index.ts";
 import { openStore } from "../../src/worker/index.ts";
@@ -116,14 +117,15 @@ describe("one permit is sent", () => {
     expect(sent).toMatchObject({ body: { jobId: retried }, delaySeconds: 2 });
     await part.backend.jobs.fail(failed, "never", false);
     await part.backend.jobs.complete(completed);
-    expect(part.queue.messages).toEqual([]);
+    expect(kindsOf(part.queue.messages)).toEqual(["failures"]);
   });
 
-  it("for a suspended job, at its instant", async () => {
-    const { part } = await holding(1);
-    const [id = ""] = await claimed(part, 1);
-    await part.backend.jobs.suspend(id, new Date(NOW + 90_500));
-    expect(part.queue.messages).toMatchObject([{ body: { jobId: id }, delaySeconds: 91 }]);
+  it("for a job whose handler answered `suspended`, at its instant; for one that is left to polls, none", async () => {
+    const { part } = await holding(2);
+    const [answered = "", polled = ""] = await claimed(part, 2);
+    await suspendAsAnswered(part, answered, NOW + 90_500);
+    await part.backend.jobs.suspend(polled, new Date(NOW + 90_500));
+    expect(part.queue.messages).toMatchObject([{ body: { jobId: answered }, delaySeconds: 91 }]);
   });
 
   it("for each lease that the sweep ends, but for those whose attempts are used up", async () => {
@@ -133,7 +135,7 @@ describe("one permit is sent", () => {
     await claimed(part, 3);
     world.pass(6 * MINUTE_MS);
     expect(await part.backend.jobs.releaseStaleJobs()).toBe(3);
-    expect(delaysOf(part.queue.messages)).toEqual([0, 0]);
+    expect(kindsOf(part.queue.messages)).toEqual(["jobs", "jobs", "failures"]);
   });
 
   it("for a new job whose commit's answer was lost, once it is known", async () => {
@@ -158,9 +160,10 @@ describe("of the jobs of a concurrency key", () => {
     const [id = ""] = await claimed(part, 2);
     const { jobs: queue } = part.backend;
     if (how === "completed") await queue.complete(id);
-    else if (how === "suspended") await queue.suspend(id, new Date(NOW + MINUTE_MS));
+    else if (how === "suspended") await suspendAsAnswered(part, id, NOW + MINUTE_MS);
     else await queue.fail(id, "failed", how === "tried again");
-    expect(delaysOf(part.queue.messages).toSorted()).toEqual([0, ...own]);
+    const sent = part.queue.messages.filter(({ body }) => body.kind === "jobs");
+    expect(delaysOf(sent).toSorted()).toEqual([0, ...own]);
   });
 
   it("two that end in one commit free two", async () => {
@@ -257,11 +260,10 @@ describe("a commit that itself asks what jobs have come to", () => {
 });
 
 describe("of other kinds", () => {
-  const ALL = { HANDLER_DUTIES: "jobs, runs,failures,outbox" };
   const RUN = { id: "r", workflowId: "w", workflowName: "W", workflowType: "t", input: {} };
 
   it("one wake-up is sent a commit, for runs that are pending, jobs that failed for good, and events", async () => {
-    const { part } = await holding(2, {}, ALL);
+    const { part } = await holding(2);
     const ids = await claimed(part, 2);
     const { persistence, jobs: queue } = part.backend;
     await persistence.withTransaction(async (tx) => {
@@ -292,21 +294,10 @@ describe("of other kinds", () => {
     });
     expect(kindsOf(part.queue.take())).toEqual(["failures"]);
   });
-
-  it("none is sent for what is not among the handler's duties", async () => {
-    const { part } = await holding(1);
-    const [id = ""] = await claimed(part, 1);
-    await part.backend.persistence.createRun(RUN);
-    await part.backend.jobs.fail(id, "never");
-    expect(part.queue.messages).toEqual([]);
-    const nothing = new World({ HANDLER_DUTIES: "runs" }).part();
-    await nothing.backend.jobs.enqueue(JOB);
-    expect(nothing.queue.messages).toEqual([]);
-  });
 });
 
 describe("whether anything is sent", () => {
-  const handler: JobHandler = { handleJob: async () => ({ status: "completed" }) };
+  const handler: BoundJobHandler = { handleJob: async () => ({ status: "completed" }) };
 
   it.each([
     ["nothing without a HANDLER, and without WAKE_UPS", {}, 0],
@@ -345,7 +336,7 @@ describe("a send that fails", () => {
         if (calls === 1) throw new Error("Queue sendBatch failed: Bad Gateway");
       },
     };
-    const waker = createWaker(failing, new Set(["jobs"]));
+    const waker = createWaker(failing);
     const wakeUps = Array.from({ length: 150 }, () => ({ kind: "jobs", at: null }) as const);
     expect(await waker.wake(wakeUps, NOW)).toBe(50);
     expect(calls).toBe(2);
@@ -354,7 +345,7 @@ describe("a send that fails", () => {
   it("is given up when the queue does not answer, with the chunks behind it", async () => {
     const queue = new RecordingQueue();
     queue.mode = "hangs";
-    const waker = createWaker(queue, new Set(["jobs"]), 20);
+    const waker = createWaker(queue, 20);
     const wakeUps = Array.from({ length: 250 }, () => ({ kind: "jobs", at: null }) as const);
     expect(await waker.wake(wakeUps, NOW)).toBe(0);
     expect(queue.refused).toBe(1);
@@ -376,7 +367,7 @@ describe("a send that fails", () => {
 describe("the real queue", () => {
   it("takes 250 permits in three sends, the longest delay included", async () => {
     const { JOBS } = env as unknown as { JOBS: Queue };
-    const waker = createWaker(JOBS, new Set(["jobs"]));
+    const waker = createWaker(JOBS);
     const wakeUps = Array.from(
       { length: 250 },
       (_, index) => ({ kind: "jobs", jobId: `r/${index}`, at: NOW + DAY_MS }) as const,

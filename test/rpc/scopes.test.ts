@@ -43,7 +43,7 @@ const CHANGES: Readonly<Record<Scope | "write or work", readonly ChangeKind[]>> 
   ],
   work: ["claimJobs", "completeJob", "suspendJob", "failJob", "returnJob", "touchJob"],
   "write or work": ["createLog", "appendAnnotation", "recordAiCall"],
-  admin: ["resumeJobs", "releaseJob", "purgeExpired"],
+  admin: ["resumeJobs", "releaseJob", "putBackFailure", "attendStage", "purgeExpired"],
 };
 
 /** Scopes that a caller may have, and with them every kind that it may write. */

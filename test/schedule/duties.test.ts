@@ -1,9 +1,10 @@
 /** What a handler is called for besides jobs: runs that wait, failures, and the outbox. */
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { FailedDelivery, JobHandler, OutboxRecord } from "../../src/contract/index.ts";
+import { UNPOLLED_MS } from "../../src/model/index.ts";
 import { withoutPauses } from "../faults/support/time.ts";
 import { Delivery } from "../queue/support/queue.ts";
-import { DAY_MS, MINUTE_MS, NOW, type Part, World } from "../queue/support/world.ts";
+import { HOUR_MS, MINUTE_MS, NOW, type Part, World } from "../queue/support/world.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { addJobs, addStages, eventOf, RUN } from "./support.ts";
 
@@ -17,8 +18,8 @@ beforeEach(async () => {
   await emptyDatabase();
 });
 
-function world(duties = "jobs,runs,failures,outbox", more: Record<string, number> = {}) {
-  const made = new World({ HANDLER_DUTIES: duties, ...more });
+function world(vars: Record<string, number> = {}) {
+  const made = new World(vars);
   return { world: made, part: made.part() };
 }
 
@@ -53,14 +54,32 @@ describe("claimRuns", () => {
     expect(part.queue.messages.map(({ body }) => body.kind)).toEqual(["runs"]);
   });
 
-  it("is not called by whoever has no such duty, and does not keep messages that it throws at", async () => {
-    const { world: here, part } = world("jobs");
+  it("is woken for a run that waits behind 100 newer ones of a higher priority", async () => {
+    const { world: here, part } = world();
+    const { persistence } = part.backend;
+    await persistence.createRun({ ...RUN, id: "waits", priority: 1 });
+    here.pass(MINUTE_MS);
+    await persistence.withTransaction(async (tx) => {
+      for (let run = 0; run < 100; run += 1) {
+        await tx.createRun({ ...RUN, id: `new-${run}`, priority: 9 });
+      }
+    });
+    part.queue.take();
+    expect((await here.sweep(part)).waitingRuns).toBe(1);
+    expect(part.queue.messages.map(({ body }) => body.kind)).toEqual(["runs"]);
+  });
+
+  it("is not asked of a handler that has none, and does not keep messages that it throws at", async () => {
+    const { world: here, part } = world();
     await part.backend.persistence.createRun({ ...RUN, id: "a" });
     const claimRuns = vi.fn<() => Promise<void>>(() => Promise.reject(new Error("no")));
     const acked = woken("runs");
-    await here.consume(part, { handleJob, claimRuns }, acked);
-    expect(claimRuns).not.toHaveBeenCalled();
+    await here.consume(part, { handleJob }, acked);
     expect(acked[0]?.acked).toBe(1);
+    here.pass(MINUTE_MS);
+    part.queue.take();
+    expect((await here.sweep(part, { handler: { handleJob } })).waitingRuns).toBe(1);
+    expect(part.queue.messages).toEqual([]);
     const error = vi.spyOn(console, "error").mockImplementation(() => {});
     const { world: other } = world();
     const retried = woken("runs");
@@ -77,7 +96,7 @@ describe("a handler that never answers", () => {
 
   it("jobFailed: the failures behind it are handed over, and it is told by its signal", async () => {
     const error = vi.spyOn(console, "error").mockImplementation(() => {});
-    const { world: here, part } = world(undefined, IMPATIENT);
+    const { world: here, part } = world(IMPATIENT);
     for (const run of ["a", "b", "c"]) {
       await addStages(part, run, 1, { suspendedUntil: null });
       const [id = ""] = await addJobs(part, run, 1);
@@ -111,7 +130,7 @@ describe("a handler that never answers", () => {
     ["outbox", { publishEvents: never }],
   ])("for %s: the jobs beside it are worked, and its message comes again", async (kind, duty) => {
     const error = vi.spyOn(console, "error").mockImplementation(() => {});
-    const { world: here, part } = world(undefined, IMPATIENT);
+    const { world: here, part } = world(IMPATIENT);
     await part.backend.persistence.createRun({ ...RUN, id: "a" });
     await part.backend.persistence.appendOutboxEvents([eventOf("a", 1)]);
     await addJobs(part, "a", 1);
@@ -166,7 +185,7 @@ describe("publishEvents", () => {
   });
 
   it("has an event that it cannot publish go to the DLQ after OUTBOX_ATTEMPTS, and those behind it go on", async () => {
-    const { world: here, part } = world("outbox", { OUTBOX_ATTEMPTS: 3 });
+    const { world: here, part } = world({ OUTBOX_ATTEMPTS: 3 });
     await events(part);
     const publishEvents = async (list: OutboxRecord[]) =>
       list.filter((event) => named(event) !== "a1").map(({ id }) => id);
@@ -187,7 +206,7 @@ describe("publishEvents", () => {
   });
 
   it("of a handler that has none leaves the events where they are, for ever", async () => {
-    const { world: here, part } = world("jobs,outbox", { OUTBOX_ATTEMPTS: 1 });
+    const { world: here, part } = world({ OUTBOX_ATTEMPTS: 1 });
     await events(part);
     for (let call = 0; call < 3; call += 1) {
       await here.consume(part, { handleJob }, woken("outbox"));
@@ -230,15 +249,19 @@ describe("jobFailed", () => {
         return { jobId, ...names, attempt: 0, error: `of ${run}` };
       }),
     );
+    await here.consume(part, handler, woken("failures"));
+    expect(given).toHaveLength(3);
+    here.pass(MINUTE_MS);
     expect((await here.sweep(part)).unhandledFailures).toBe(1);
     await here.consume(part, handler, woken("failures"));
     expect(given.map(({ workflowRunId }) => workflowRunId)).toEqual(["a", "b", "c", "c"]);
     // Another job for the stage is an answer too.
     await addJobs(part, "c", 1);
+    here.pass(HOUR_MS);
     expect((await here.sweep(part)).unhandledFailures).toBe(0);
   });
 
-  it("that throws for one is called for the others, and for that one again with the next tick, for a day", async () => {
+  it("that throws for one is called for the others, and for that one again after pauses that grow to an hour, until it is closed", async () => {
     const error = vi.spyOn(console, "error").mockImplementation(() => {});
     const { world: here, part } = world();
     await failing(part, "a");
@@ -253,13 +276,21 @@ describe("jobFailed", () => {
       },
     };
     await here.consume(part, handler, woken("failures"));
-    here.pass(DAY_MS - MINUTE_MS);
-    expect((await here.sweep(part)).unhandledFailures).toBe(1);
-    await here.consume(part, handler, woken("failures"));
-    expect(given).toEqual(["a", "b", "a"]);
-    here.pass(MINUTE_MS + 1);
-    expect((await here.sweep(part)).unhandledFailures).toBe(0);
+    expect(given).toEqual(["a", "b"]);
+    const pauses: number[] = [];
+    for (let minute = 1; minute < 300; minute += 1) {
+      here.pass(MINUTE_MS);
+      const before = given.length;
+      if ((await here.sweep(part)).unhandledFailures === 0) continue;
+      await here.consume(part, handler, woken("failures"));
+      expect(given.slice(before)).toEqual(["a"]);
+      pauses.push(minute);
+    }
+    expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 64, 124, 184, 244]);
     expect(await part.backend.audit()).toMatchObject([{ problem: "failure-unhandled" }]);
+    await part.backend.persistence.updateRun("a", { status: "FAILED" });
+    here.pass(HOUR_MS);
+    expect((await here.sweep(part)).unhandledFailures).toBe(0);
     error.mockRestore();
   });
 });
@@ -274,7 +305,7 @@ describe("a run is not stuck", () => {
 
   /** A run that is stuck, so that the list is not empty for another reason. */
   async function besideAStuckOne(until: number | null) {
-    const made = world("jobs");
+    const made = world();
     await addStages(made.part, "stuck", 1, { suspendedUntil: null });
     await addStages(made.part, "run", 1, { suspendedUntil: until });
     return made;
@@ -284,9 +315,10 @@ describe("a run is not stuck", () => {
     const made = await besideAStuckOne(NOW + HOURS);
     made.world.pass(HOURS - 1);
     expect(await stuck(made)).toEqual(["stuck"]);
-    made.world.pass(MINUTE_MS);
+    made.world.pass(HOUR_MS + 1);
     expect(await stuck(made)).toEqual(["stuck", "run"]);
-    // The sweep gives it a job, and a worker takes it.
+    // Nobody polls it: the sweep gives it a job, and a worker takes it.
+    made.world.pass(UNPOLLED_MS);
     await made.world.sweep(made.part);
     await made.part.backend.jobs.dequeue();
     expect(await stuck(made)).toEqual(["stuck"]);

@@ -1,5 +1,6 @@
 /** Rows for the sweep to find. */
 import { commitIdAt, newCommitId } from "../../src/model/index.ts";
+import { Connection } from "../../src/persistence/connection.ts";
 import { NOW, type Part } from "../queue/support/world.ts";
 import { env } from "../support/env.ts";
 
@@ -49,6 +50,13 @@ export async function addStages(
   });
 }
 
+/** A RUNNING run whose only job has failed for good. */
+export async function addFailure(part: Part, run: string): Promise<void> {
+  await addStages(part, run, 1, { suspendedUntil: null });
+  const [id = ""] = await addJobs(part, run, 1);
+  await part.backend.jobs.fail(id, `of ${run}`);
+}
+
 export function eventOf(workflowRunId: string, number: number) {
   return {
     workflowRunId,
@@ -65,4 +73,10 @@ export async function addCommitRecord(at: number): Promise<void> {
   await env.DB.prepare(`INSERT INTO "commits" ("id", "outcome") VALUES (?, 'applied')`)
     .bind(id)
     .run();
+}
+
+/** As the consumer suspends a job whose handler answered so. */
+export async function suspendAsAnswered(part: Part, jobId: string, until: number): Promise<void> {
+  const outcome = { status: "suspended", until } as const;
+  await new Connection(part.store).jobs.settleMany([{ jobId, outcome }]);
 }

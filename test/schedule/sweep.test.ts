@@ -1,7 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { commitIdAt, newCommitId } from "../../src/model/index.ts";
+import { commitIdAt, newCommitId, UNPOLLED_MS } from "../../src/model/index.ts";
 import { Connection } from "../../src/persistence/connection.ts";
-import { HANDLER_DUTIES } from "../../src/contract/index.ts";
 import { createWaker, dispatchSettings } from "../../src/queue/index.ts";
 import { sweep, type SweepStep } from "../../src/schedule/index.ts";
 import { SWEEP_STEPS } from "../../src/schedule/sweep.ts";
@@ -12,9 +11,7 @@ import { DAY_MS, MINUTE_MS, NOW, type Part, World } from "../queue/support/world
 import { Recorder } from "../ledger/recorder.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
-import { addCommitRecord, addJobs, addStages, eventOf, RUN } from "./support.ts";
-
-const ALL = { HANDLER_DUTIES: "jobs,runs,failures,outbox" };
+import { addCommitRecord, addJobs, addStages, eventOf, RUN, suspendAsAnswered } from "./support.ts";
 
 beforeAll(() => {
   withoutPauses();
@@ -29,13 +26,11 @@ async function statusesOf(part: Part, run: string): Promise<Record<string, numbe
   return Object.fromEntries([...byStatus].map(([status, list]) => [status, list.length]));
 }
 
-function never(): Promise<never> {
-  return new Promise(() => {});
-}
+const never = () => new Promise<never>(() => {});
 
 /** Something to do for every step. */
 async function busy(): Promise<{ world: World; part: Part }> {
-  const world = new World(ALL);
+  const world = new World();
   const part = world.part();
   const { persistence, jobs } = part.backend;
   await addCommitRecord(NOW - 2 * DAY_MS);
@@ -49,8 +44,8 @@ async function busy(): Promise<{ world: World; part: Part }> {
   const [failing = ""] = await addJobs(part, "failing", 1);
   await jobs.fail(failing, "never");
   const [suspended = ""] = await addJobs(part, "suspended", 1);
-  await jobs.suspend(suspended, new Date(NOW + MINUTE_MS));
-  await addStages(part, "polled", 1, { suspendedUntil: NOW + MINUTE_MS });
+  await suspendAsAnswered(part, suspended, NOW + MINUTE_MS);
+  await addStages(part, "polled", 1, { suspendedUntil: NOW + MINUTE_MS - UNPOLLED_MS });
   world.pass(6 * MINUTE_MS);
   await addJobs(part, "overdue", 1);
   world.pass(6_000);
@@ -90,7 +85,7 @@ describe("one tick", () => {
   });
 
   it("does nothing to a database with nothing in it", async () => {
-    const world = new World(ALL);
+    const world = new World();
     const part = world.part();
     const report = await world.sweep(part);
     const { failed, ...figures } = report;
@@ -101,10 +96,10 @@ describe("one tick", () => {
 
   const STATEMENTS: Readonly<Record<SweepStep, RegExp>> = {
     leases: /"jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" < \?/,
-    jobs: /count\(\*\).*"jobs_suspended_idx"/,
-    stages: /"stages_suspended_idx"/,
-    runs: /count\(\*\).*"runs_pending_idx" WHERE "status" = 'PENDING'/,
-    failures: /"jobs_failed_idx"/,
+    jobs: /count\(\*\).*"jobs_resume_idx"/,
+    stages: /"stages_attend_idx"/,
+    runs: /count\(\*\).*"runs_status_idx" WHERE "status" = 'PENDING'/,
+    failures: /"jobs_hand_over_idx"/,
     permits: /count\(\*\).*"jobs_ready_keyed_idx"/,
     outbox: /count\(\*\).*"outbox_events/,
     purge: /"idempotency_keys"/,
@@ -149,14 +144,17 @@ describe("one tick", () => {
   it("goes on when the queue takes nothing and tells nothing, and does what the rows call for", async () => {
     const logged = vi.spyOn(console, "warn").mockImplementation(() => {});
     const { world, part } = await busy();
-    const queue = { sendBatch: () => never(), metrics: () => never() };
-    const waker = createWaker(queue, new Set(HANDLER_DUTIES), 20);
+    const queue = { sendBatch: never, metrics: never };
+    const waker = createWaker(queue, 20);
     const report = await sweep({
       store: new D1Store(part.d1.db, { now: () => world.now }),
       settings: dispatchSettings(world.vars),
       waker,
       queue,
-      resumes: true,
+      handler: {
+        embedded: true,
+        handler: { handleJob: never, claimRuns: never, publishEvents: never },
+      },
       metricsDeadlineMs: 20,
     });
     logged.mockRestore();
@@ -224,21 +222,21 @@ describe("a tick is bounded, and the next one goes on:", () => {
     expect(resumed).toEqual([100, 100, 50, 0]);
   });
 
-  it("250 suspended stages are dispatched in three ticks, not kept back by those of finished runs", async () => {
+  it("250 suspended stages are dispatched in the order in which they are due, not kept back by those of finished runs", async () => {
     const world = new World();
     const part = world.part();
-    await addStages(part, "over", 300, { suspendedUntil: NOW - MINUTE_MS });
+    await addStages(part, "over", 300, { suspendedUntil: NOW - MINUTE_MS - UNPOLLED_MS });
     await part.backend.persistence.updateRun("over", { status: "CANCELLED" });
-    await addStages(part, "live", 250, { suspendedUntil: NOW + MINUTE_MS, descending: true });
+    await addStages(part, "live", 250, {
+      suspendedUntil: NOW + MINUTE_MS - UNPOLLED_MS,
+      descending: true,
+    });
     world.pass(10 * MINUTE_MS);
-    const dispatched: number[] = [];
-    for (const total of [100, 200, 250, 250]) {
-      dispatched.push((await world.sweep(part)).dispatchedStages);
-      const jobs = await part.backend.jobs.getJobsByWorkflowRun("live");
-      const last = Array.from({ length: total }, (_, index) => String(249 - index));
-      expect(jobs.map(({ stageId }) => stageId)).toEqual(last);
-    }
-    expect(dispatched).toEqual([100, 100, 50, 0]);
+    expect(await world.sweep(part)).toMatchObject({ dispatchedStages: 250, failed: [] });
+    const jobs = await part.backend.jobs.getJobsByWorkflowRun("live");
+    const last = Array.from({ length: 250 }, (_, index) => String(249 - index));
+    expect(jobs.map(({ stageId }) => stageId)).toEqual(last);
+    expect((await world.sweep(part)).dispatchedStages).toBe(0);
     expect(await part.backend.jobs.getJobsByWorkflowRun("over")).toEqual([]);
     expect(await part.backend.audit()).toEqual([]);
   });
@@ -309,7 +307,7 @@ describe("permits for jobs that are due", () => {
 describe("suspended jobs and stages are left to whoever polls them", () => {
   it("when nobody is to resume them; all other steps go on", async () => {
     const { world, part } = await busy();
-    const report = await world.sweep(part, { resumes: false });
+    const report = await world.sweep(part, { handler: null });
     expect(report).toMatchObject({ releasedLeases: 1, resumedJobs: 0, dispatchedStages: 0 });
     expect(await statusesOf(part, "suspended")).toEqual({ SUSPENDED: 1 });
     expect(await statusesOf(part, "polled")).toEqual({});

@@ -63,6 +63,72 @@ describe("the migrations", () => {
   });
 });
 
+/** A database as 0004 left it, with work that is open: what the sweep found by status then, it finds by lines of its own now. */
+describe("what was open before there were lines of open work", () => {
+  const AT = 1_700_000_000_000;
+  const DAY_MS = 86_400_000;
+
+  /** A row, with 0 or "" in every column that needs a value and is not given one. */
+  async function insert(table: string, row: Record<string, string | number>): Promise<void> {
+    const { results } = await env.DB.prepare(`PRAGMA table_info("${table}")`).run<{
+      name: string;
+      type: string;
+      notnull: number;
+    }>();
+    const needed = results.filter(({ notnull }) => notnull === 1);
+    const values: Record<string, string | number> = {
+      ...Object.fromEntries(needed.map(({ name, type }) => [name, type === "TEXT" ? "" : 0])),
+      ...row,
+    };
+    const names = Object.keys(values).map((name) => `"${name}"`);
+    await env.DB.prepare(
+      `INSERT INTO "${table}" (${names.join()}) VALUES (${names.map(() => "?").join()})`,
+    )
+      .bind(...Object.values(values))
+      .run();
+  }
+
+  async function told(sql: string): Promise<unknown[]> {
+    return (await env.DB.prepare(sql).run()).results;
+  }
+
+  it("is in them, and what is over is not", async () => {
+    await reset();
+    const before = env.TEST_MIGRATIONS.findIndex(({ name }) => name.startsWith("0005"));
+    await applyD1Migrations(env.DB, env.TEST_MIGRATIONS.slice(0, before));
+    for (const [id, status] of [
+      ["live", "RUNNING"],
+      ["over", "CANCELLED"],
+    ] as const) {
+      await insert("runs", { id, status });
+      const row = { workflow_run_id: id, updated_at: AT };
+      await insert("stages", { ...row, stage_id: "s", status: "SUSPENDED", next_poll_at: AT });
+      await insert("jobs", { ...row, ordinal: "1", status: "SUSPENDED", next_poll_at: AT });
+      await insert("jobs", { ...row, ordinal: "2", status: "FAILED", completed_at: AT });
+      await insert("jobs", { ...row, ordinal: "3", status: "COMPLETED", completed_at: AT });
+    }
+
+    await migrate();
+
+    expect(await told(`SELECT "workflow_run_id", "attend_at" FROM "stages" ORDER BY 1`)).toEqual([
+      { workflow_run_id: "live", attend_at: AT + DAY_MS },
+      { workflow_run_id: "over", attend_at: null },
+    ]);
+    expect(
+      await told(
+        `SELECT "workflow_run_id" || "ordinal" AS "job", "resume_at", "hand_over_at" FROM "jobs" ORDER BY 1`,
+      ),
+    ).toEqual([
+      { job: "live1", resume_at: AT, hand_over_at: null },
+      { job: "live2", resume_at: null, hand_over_at: AT },
+      { job: "live3", resume_at: null, hand_over_at: null },
+      { job: "over1", resume_at: AT, hand_over_at: null },
+      { job: "over2", resume_at: null, hand_over_at: null },
+      { job: "over3", resume_at: null, hand_over_at: null },
+    ]);
+  });
+});
+
 describe("the names of the migrations", () => {
   it("begin with consecutive numbers, each once, from 0000", () => {
     const numbers = env.TEST_MIGRATIONS.map(({ name }) => name.slice(0, 5));

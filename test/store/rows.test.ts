@@ -1,18 +1,29 @@
+/** Each column is told once, in model/rows.ts. Here the compiler compares it with whatever else has to say the same. */
+import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import type {
-  AiCallRow,
-  AiCallTotalRow,
-  AnnotationRow,
-  ArtifactRow,
-  IdempotencyKeyRow,
-  JobRow,
-  LogRow,
-  OutboxEventRow,
-  RunRow,
-  StageRow,
-} from "../../src/model/index.ts";
+  JobRecord,
+  OutboxRecord,
+  UpdateRunInput,
+  UpdateStageInput,
+  WorkflowAnnotationRecord,
+  WorkflowArtifactRecord,
+  WorkflowRunRecord,
+  WorkflowStageRecord,
+} from "../../src/contract/index.ts";
 import { type Settlement } from "../../src/changes/index.ts";
-import { LONG_TEXT } from "../../src/model/index.ts";
+import {
+  LONG_TEXT,
+  type NewAnnotationRow,
+  type NewArtifactRow,
+  type NewJobRow,
+  type NewOutboxEventRow,
+  type NewRunRow,
+  type NewStageRow,
+  type RunSet,
+  type StageSet,
+} from "../../src/model/index.ts";
+import { KEYS, type Rows, type TableName } from "../../src/model/state.ts";
 import { snakeCase, tables } from "../../src/store/schema.ts";
 
 /** The same members, not as an intersection. */
@@ -21,27 +32,56 @@ type Stored<Name extends keyof typeof tables> = (typeof tables)[Name]["$inferSel
 
 describe("a row as the rest of the code knows it", () => {
   it("is a row of its table", () => {
-    expectTypeOf<Stored<"runs">>().toEqualTypeOf<Flat<RunRow>>();
-    expectTypeOf<Stored<"stages">>().toEqualTypeOf<Flat<StageRow>>();
-    expectTypeOf<Stored<"logs">>().toEqualTypeOf<Flat<LogRow>>();
-    expectTypeOf<Stored<"artifacts">>().toEqualTypeOf<Flat<ArtifactRow>>();
-    expectTypeOf<Stored<"annotations">>().toEqualTypeOf<Flat<AnnotationRow>>();
-    expectTypeOf<Stored<"idempotencyKeys">>().toEqualTypeOf<Flat<IdempotencyKeyRow>>();
-    expectTypeOf<Stored<"aiCalls">>().toEqualTypeOf<Flat<AiCallRow>>();
-    expectTypeOf<Stored<"aiCallTotals">>().toEqualTypeOf<Flat<AiCallTotalRow>>();
+    type Whole = Exclude<keyof Rows, "outboxEvents" | "jobs">;
+    expectTypeOf<{ [Name in Whole]: Stored<Name> }>().toEqualTypeOf<{
+      [Name in Whole]: Flat<Rows[Name]>;
+    }>();
     expectTypeOf<Stored<"commits">>().toEqualTypeOf<{ id: string; outcome: Settlement }>();
   });
 
   it("of an event leaves out its run's place in the line", () => {
     expectTypeOf<Flat<Omit<Stored<"outboxEvents">, "turn">>>().toEqualTypeOf<
-      Flat<OutboxEventRow>
+      Flat<Rows["outboxEvents"]>
     >();
     expectTypeOf<Stored<"outboxEvents">["turn"]>().toEqualTypeOf<number | null>();
   });
 
   it("of a job leaves out what only the index needs", () => {
-    expectTypeOf<Flat<Omit<Stored<"jobs">, "delayed">>>().toEqualTypeOf<Flat<JobRow>>();
+    expectTypeOf<Flat<Omit<Stored<"jobs">, "delayed">>>().toEqualTypeOf<Flat<Rows["jobs"]>>();
     expectTypeOf<Stored<"jobs">["delayed"]>().toEqualTypeOf<number>();
+  });
+});
+
+describe("the contract", () => {
+  it("has a member for each column that callers are told", () => {
+    expectTypeOf<keyof WorkflowRunRecord | "ordinal">().toEqualTypeOf<keyof NewRunRow>();
+    expectTypeOf<keyof WorkflowStageRecord>().toEqualTypeOf<keyof NewStageRow>();
+    expectTypeOf<keyof WorkflowArtifactRecord | "ordinal">().toEqualTypeOf<
+      keyof NewArtifactRow | "id"
+    >();
+    expectTypeOf<keyof WorkflowAnnotationRecord | "ordinal">().toEqualTypeOf<
+      keyof NewAnnotationRow | "id"
+    >();
+    expectTypeOf<keyof OutboxRecord>().toEqualTypeOf<keyof NewOutboxEventRow | "id" | "sequence">();
+    type Kept = "ordinal" | "failures" | "undelivered";
+    expectTypeOf<keyof JobRecord | Kept>().toEqualTypeOf<keyof NewJobRow | "id">();
+  });
+
+  it("has a member for each column that an update may set", () => {
+    expectTypeOf<keyof UpdateRunInput>().toEqualTypeOf<keyof RunSet | "expectedVersion">();
+    // The contract takes `artifacts`, and stores nothing of it.
+    expectTypeOf<keyof UpdateStageInput>().toEqualTypeOf<
+      keyof StageSet | "expectedVersion" | "artifacts"
+    >();
+  });
+});
+
+describe("the key of a row", () => {
+  it.each(Object.entries(KEYS))("of %s is the primary key of its table", (name, key) => {
+    const table = tables[name as TableName];
+    const { columns, primaryKeys } = getTableConfig(table);
+    const primary = primaryKeys[0]?.columns ?? columns.filter((column) => column.primary);
+    expect(primary.map((column) => column.name)).toEqual(key.map(snakeCase));
   });
 });
 

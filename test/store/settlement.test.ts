@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { type Change, type ChangeKind, type Commit } from "../../src/changes/index.ts";
-import { newCommitId, stageRecordId } from "../../src/model/index.ts";
+import { newCommitId, stageRecordId, UNPOLLED_MS } from "../../src/model/index.ts";
 import { Connection } from "../../src/persistence/connection.ts";
 import type { Backend } from "../../src/contract/index.ts";
 import { D1Store } from "../../src/store/index.ts";
@@ -125,8 +125,22 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     before: [aJob({ status: "SUSPENDED", nextPollAt: 20 })],
   },
   completeJob: { change: { kind: "completeJob", ...job, at: 30 }, before: [aLeasedJob()] },
+  putBackFailure: {
+    change: { kind: "putBackFailure", ...job, dueAt: 40 },
+    before: [aJob({ status: "FAILED", completedAt: 20 })],
+  },
+  attendStage: {
+    change: {
+      kind: "attendStage",
+      workflowRunId: "run",
+      stageId: "stage",
+      seenAt: 20 + UNPOLLED_MS,
+      dueAt: 40,
+    },
+    before: [aRun(), aStage({ status: "SUSPENDED", nextPollAt: 20 })],
+  },
   suspendJob: {
-    change: { kind: "suspendJob", ...job, nextPollAt: 40, at: 30 },
+    change: { kind: "suspendJob", ...job, nextPollAt: 40, resumeAt: 40, at: 30 },
     before: [aLeasedJob()],
   },
   failJob: {
@@ -160,6 +174,8 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
 const HARMLESS = new Set<string>([
   "publishOutboxEvent",
   "resumeJobs",
+  "putBackFailure",
+  "attendStage",
   "recordAiCall",
   "purgeExpired",
 ]);

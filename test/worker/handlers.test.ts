@@ -5,19 +5,20 @@ import {
   waitOnExecutionContext,
 } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { JobHandler } from "../../src/contract/index.ts";
+import type { BoundJobHandler, JobHandler } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
 import worker from "../../src/index.ts";
 import type { WorkflowEngineEnv } from "../../src/worker/index.ts";
 import { dispatcher, type WakeUpBatch } from "../../src/worker/index.ts";
 import { D1_FAULTS, faultyD1 } from "../../src/testing/faulty-d1.ts";
-import { coordinatorsOver, HOUR_MS, NOW, SECOND_MS } from "../queue/support/world.ts";
+import { suspendAsAnswered } from "../schedule/support.ts";
+import { coordinatorsOver, HOUR_MS, NOW, SECOND_MS, World } from "../queue/support/world.ts";
 import { RecordingQueue } from "../queue/support/queue.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 
 const JOB = { workflowRunId: "r", workflowId: "w", stageId: "s" };
-const completing: JobHandler = { handleJob: async () => ({ status: "completed" }) };
+const completing: BoundJobHandler = { handleJob: async () => ({ status: "completed" }) };
 
 beforeEach(async () => {
   await emptyDatabase();
@@ -72,13 +73,12 @@ describe("the cron", () => {
   });
 
   const suspended = async () => {
-    const { jobs } = embed(env, { now: () => NOW });
-    await jobs.suspend(await jobs.enqueue(JOB), new Date(NOW + SECOND_MS));
+    const part = new World().part();
+    await suspendAsAnswered(part, await part.backend.jobs.enqueue(JOB), NOW + SECOND_MS);
   };
 
   it.each<[string, Partial<WorkflowEngineEnv>, number]>([
     ["resumes suspended jobs when a HANDLER is bound", { HANDLER: completing }, 1],
-    ["leaves them when RESUME is off", { HANDLER: completing, RESUME: "off" }, 0],
     ["leaves them when there is no handler", {}, 0],
     ["leaves them when there is none, although messages are sent", { WAKE_UPS: "on" }, 0],
   ])("%s", async (_, more, resumedJobs) => {
@@ -109,7 +109,7 @@ describe("a batch from the platform", () => {
   it("is worked by the bound HANDLER, acked, and logged in one line", async () => {
     const lines = logged();
     const given: string[] = [];
-    const HANDLER: JobHandler = {
+    const HANDLER: BoundJobHandler = {
       handleJob: async ({ jobId }) => {
         given.push(jobId);
         return { status: "completed" };

@@ -46,8 +46,7 @@ export async function workJob(backend: Backend, job: DequeueResult): Promise<Job
     if (assignment === null) return SETTLED;
     const { run, stage } = assignment;
     const result = await stage.execute({ persistence: backend.persistence, run });
-    await commit(backend, assignment, result);
-    return SETTLED;
+    return await commit(backend, assignment, result);
   } catch (error) {
     return await outcomeOf(backend, job, error);
   }
@@ -97,20 +96,21 @@ async function begin(
 
 /**
  * Everything that a stage's end means, in one commit: output, status, log, annotations, the job, the
- * next stages with their jobs, and the events. A crash leaves either all of it or nothing.
+ * next stages with their jobs, and the events. A crash leaves either all of it or nothing. A stage that has to wait is suspended, and the
+ * answer says so: the service gives its job out again at that instant.
  */
 async function commit(
   { persistence, jobs }: Backend,
   assignment: Assignment,
   result: StageResult,
-): Promise<void> {
+): Promise<JobOutcome> {
   const { job, workflow } = assignment;
-  await persistence.withTransaction(async (tx) => {
+  return await persistence.withTransaction(async (tx): Promise<JobOutcome> => {
     const run = await tx.getRun(job.workflowRunId);
     const stage = await tx.getStage(job.workflowRunId, job.stageId);
     if (run === null || stage === null || isFinal(stage.status)) {
       await jobs.complete(job.jobId);
-      return;
+      return SETTLED;
     }
     const now = new Date();
     const step = { tx, jobs, now };
@@ -121,8 +121,7 @@ async function commit(
         nextPollAt,
         suspendedState: { waitsFor: result.waitsFor },
       });
-      await jobs.suspend(job.jobId, nextPollAt);
-      return;
+      return { status: "suspended", until: nextPollAt };
     }
     await storeResult(tx, stage, workflow, result, now);
     await jobs.complete(job.jobId);
@@ -130,6 +129,7 @@ async function commit(
       event(run.id, "stage.completed", { stageId: stage.stageId, summary: result.summary }, now),
     ]);
     await advanceRun(step, run, workflow, stage.executionGroup);
+    return SETTLED;
   });
 }
 

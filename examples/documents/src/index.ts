@@ -15,12 +15,12 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import { Hono, type HonoRequest } from "hono";
 import {
   type Backend,
+  type BoundJobHandler,
   connect,
   type DequeueResult,
   type FailedDelivery,
   isRetryable,
   isServiceError,
-  type JobHandler,
   type JobOutcome,
   type ServiceError,
   type WorkflowEngineBinding,
@@ -129,7 +129,7 @@ function fault(error: Error): { error: string } {
 }
 
 /** What the service's queue consumer calls. */
-export class DocumentsHandler extends WorkerEntrypoint<Env> implements JobHandler {
+export class DocumentsHandler extends WorkerEntrypoint<Env> implements BoundJobHandler {
   async handleJob(job: DequeueResult): Promise<JobOutcome> {
     return await workJob(open(this.env), job);
   }

@@ -1,7 +1,7 @@
 /** The pipeline on the contract in memory: what happens when workers die, come back too late, or fail. */
 import { createMemoryBackend, type MemoryBackend } from "workflow-engine-cloudflare/testing";
 import type { Backend, JobHandler, WorkflowPersistence } from "workflow-engine-cloudflare/client";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { failRunOf, workJob } from "../src/handler.ts";
 import { corpusProgress, loadReport } from "../src/progress.ts";
 import { readCorpus, submitCorpus, type SubmittedCorpus } from "../src/submit.ts";
@@ -18,17 +18,16 @@ const LONG_MS = 2 * LEASE_MS;
 
 interface Stage {
   readonly memory: MemoryBackend;
-  /** Moves the service's clock on. */
+  /** Moves the clock of the service and of the app on. */
   pass(ms: number): void;
 }
 
 function open(): Stage {
-  let ahead = 0;
   const memory = createMemoryBackend({
-    now: () => Date.now() + ahead,
+    now: () => Date.now(),
     vars: { LEASE_MS, RETRY_JITTER: 0 },
   });
-  return { memory, pass: (ms) => void (ahead += ms) };
+  return { memory, pass: (ms) => void vi.setSystemTime(Date.now() + ms) };
 }
 
 /** Works each job over a connection of its own, as the app does behind its binding. */
@@ -79,6 +78,13 @@ function withPersistence(backend: Backend, replaced: Partial<WorkflowPersistence
   });
   return { ...backend, persistence, jobs: backend.jobs, audit: () => backend.audit() };
 }
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe("the handler", () => {
   it.each([1, 4])("brings a corpus to its end with %d consumers", async (consumers) => {

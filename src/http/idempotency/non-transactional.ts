@@ -1,7 +1,8 @@
 /**
- * `Idempotency-Key` where a request acts outside of transactions. The commit that acts takes the key along, so there is no instant at
- * which one of them is there without the other. What it answers is known only afterwards, and a second commit keeps it; until that has
- * landed, the answer is made again from what the first one has left.
+ * `Idempotency-Key` of requests that act outside of transactions. The commit that acts takes the
+ * key along, so at no time is one of them there without the other. The answer is known only
+ * afterwards, and a second commit keeps it. Until that has landed, the answer is made again from
+ * what the first commit left.
  */
 import type { Context } from "hono";
 import * as z from "zod";
@@ -36,9 +37,15 @@ import type { AppEnv } from "../env.ts";
 
 /** How one kind of request does its work once. */
 interface Way {
-  /** What the commit that acts takes along; null where acting twice does no harm, and only the answer is kept. */
+  /**
+   * The change that the acting commit takes along. Null where acting twice does no harm and only
+   * the answer is kept.
+   */
   carried(keyed: KeyedRequest, at: number): Change | null;
-  /** The answer to a request that has acted, as long as no answer is kept; null where one is kept from the beginning. */
+  /**
+   * Makes the answer again for a request that has acted and has no kept answer. Null where one is
+   * kept from the beginning.
+   */
   again: ((unit: UnitOfWork, row: IdempotencyKeyRow, request: Asked) => Promise<unknown>) | null;
 }
 
@@ -49,7 +56,7 @@ interface Asked {
 
 const claimed = z.object({ request: z.string(), claimed: z.literal(true) });
 
-/** The jobs that the claim has leased, and that are still leased as they were. */
+/** The jobs that the claim has leased, as far as they are still leased as they were. */
 const DEQUEUE: Way = {
   carried: (keyed, at) => completion(keyed, at, { request: keyed.request, claimed: true }),
   async again(unit, row, { keyed }) {
@@ -65,9 +72,10 @@ const DEQUEUE: Way = {
   },
 };
 
-/** The commit's reads, as they answer now. The key's token is the commit's own id, which names it. */
+/** The commit's reads, as they are answered now. The key's token is the commit's own id. */
 const COMMIT: Way = {
-  // Not completed: that leaves a trace by which the commit itself could not be settled.
+  // The key is not completed: completing leaves a trace by which the commit itself could not be
+  // settled.
   carried: ({ key, commandType }, at) => ({
     kind: "acquireIdempotencyKey",
     key,
@@ -90,10 +98,10 @@ const AI_CALL: Way = {
   again: null,
 };
 
-/** A lease ends once, however many ask for it. */
+/** A lease ends once, however many requests ask for it. */
 const RELEASE_STALE: Way = { carried: () => null, again: null };
 
-/** What acts at once: leases are facts, not plans. */
+/** The requests that act at once: leases are facts, not plans. */
 export const AT_ONCE: ReadonlyMap<string, Way> = new Map([
   ["/v1/commits", COMMIT],
   ["/v1/jobs/dequeue", DEQUEUE],
@@ -101,6 +109,7 @@ export const AT_ONCE: ReadonlyMap<string, Way> = new Map([
   ["/v1/ai-calls", AI_CALL],
 ]);
 
+/** Answers a repeat from what is kept; otherwise acts, and keeps the answer. */
 export async function actOnce(
   context: Context<AppEnv>,
   next: () => Promise<void>,
@@ -124,10 +133,11 @@ export async function actOnce(
   if (context.res.status >= 400 || (carrying !== null && way.again === null)) return undefined;
   const own = await answerOf(context.res, keyed.request);
   if (await keep(unit, keyed, own, carrying?.landed ?? null)) return undefined;
-  // Another request with the key was first to keep its answer, which is the one that counts.
+  // Another request with the key was first to keep its answer, and that one counts.
   const kept = await answered(unit, way, { keyed, bodyText });
   if (kept === null) return undefined;
-  // In place of our own: what is around this has set headers there, those of CORS among them, which Hono takes along.
+  // In the place of our own answer: middleware around this has set headers on it, such as those of
+  // CORS, which Hono keeps.
   context.res = replayed(kept, keyed.request);
   return undefined;
 }
@@ -148,8 +158,9 @@ async function answered(unit: UnitOfWork, way: Way, asked: Asked): Promise<Kept 
 }
 
 /**
- * Keeps the answer, if nobody else has: false. `acted`: the commit that took the key along. An answer that cannot be kept is given all
- * the same: the work is done.
+ * Keeps the answer; false if another one is kept already. An answer that cannot be kept is given
+ * all the same, since the work is done.
+ * @param acted the commit that took the key along.
  */
 async function keep(
   unit: UnitOfWork,

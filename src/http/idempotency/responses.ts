@@ -6,18 +6,19 @@ import { HttpFault } from "../problem.ts";
 export interface KeyedRequest {
   readonly key: string;
   readonly commandType: string;
-  /** SHA-256 of its body: a key that comes back with another body is a mistake. */
+  /** SHA-256 of the query and the body. A key that comes back with another one is a mistake. */
   readonly request: string;
 }
 
 /**
- * The rows of `Idempotency-Key`s are of these types of commands, which no request may name: one caller's key and answer are not
- * another's to read, to complete or to block.
+ * The command type of the rows of `Idempotency-Key`s. Requests cannot name such types: one caller's
+ * key and answer are not for another to read, to complete or to block.
  */
 export function typeOf(method: string, path: string): string {
   return `${method} ${path}`;
 }
 
+/** Whether a command type is one of those. */
 export function isOwnType(commandType: string): boolean {
   return /^[A-Z]+ \/v1\//.test(commandType);
 }
@@ -34,10 +35,13 @@ export function requireNoneOwn(place: string, members: readonly object[]): void 
 
 export const OWN_TYPE = "is the API's own, for Idempotency-Keys";
 
-/** The headers of an answer that belong to it. */
+/** Headers that belong to an answer, and so are kept with it. */
 const KEPT_HEADERS = ["Content-Type", "ETag", "Location"] as const;
 
-/** Of what may be an answer of ours: under the key there may be what somebody has stored who may write. */
+/**
+ * What may be an answer of ours. Any caller with the scope `write` may have stored something else
+ * under the key.
+ */
 const kept = z
   .object({
     request: z.string(),
@@ -48,10 +52,10 @@ const kept = z
   .refine(({ status, body }) => status < 204 || body === null);
 export type Kept = z.infer<typeof kept>;
 
-/** Beside the row's other columns; 1,900,000 bytes fit into a row. */
+/** 1,900,000 bytes fit into a row; this leaves room for its other columns. */
 export const ANSWER_BYTES_MAX = 1_800_000;
 
-/** @throws INVALID_ARGUMENT for what was kept under the key by others. */
+/** @throws INVALID_ARGUMENT for something else that is stored under the key. */
 export function keptAs<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -63,6 +67,7 @@ export function keptOf(value: unknown): Kept {
   return keptAs(kept, value);
 }
 
+/** The answer, as it is kept. The response itself can still be sent. */
 export async function answerOf(response: Response, request: string): Promise<Kept> {
   const body = response.body === null ? null : await response.clone().text();
   const headers = KEPT_HEADERS.flatMap((name) => {
@@ -82,6 +87,7 @@ export function requireSame(request: string, now: string): void {
   );
 }
 
+/** The kept answer as a response. */
 export function replayed({ request, status, headers, body }: Kept, now: string): Response {
   requireSame(request, now);
   return new Response(body, { status, headers: { ...headers, "Idempotent-Replayed": "true" } });

@@ -1,4 +1,7 @@
-/** A store whose commits take an idempotency key along: a commit and its key land together, or neither does. */
+/**
+ * A store whose commits take an idempotency key along: a commit and its key land together, or
+ * neither does.
+ */
 import type { Change, Commit, CommitOutcome, Settlement, Store } from "../../changes/index.ts";
 import type { Query, ResultsOf } from "../../queries/index.ts";
 import { inUse, type KeyedRequest } from "./responses.ts";
@@ -8,10 +11,10 @@ export class CarryingStore implements Store {
   readonly #keyed: KeyedRequest;
   readonly #at: number;
   readonly #carried: Change;
-  /** The commit that has landed. */
+  /** The id of the commit that has landed. */
   landed: string | null = null;
 
-  /** `at`: the instant of all that the request does. */
+  /** @param at the instant of everything that the request does. */
   constructor(store: Store, keyed: KeyedRequest, at: number, carried: Change) {
     this.#store = store;
     this.#keyed = keyed;
@@ -27,7 +30,7 @@ export class CarryingStore implements Store {
     return this.#store.read(queries);
   }
 
-  /** @throws IDEMPOTENCY_KEY_IN_USE when another request was first; nothing was written then. */
+  /** @throws IDEMPOTENCY_KEY_IN_USE when another request was first. Nothing was written then. */
   async attempt(commit: Commit): Promise<CommitOutcome> {
     const outcome = await this.#store.attempt(this.#withKey(commit));
     if (outcome.applied) {
@@ -45,7 +48,10 @@ export class CarryingStore implements Store {
     return settlement;
   }
 
-  /** The key's guard is the first: of two requests the later one is told so, and not that it is late. */
+  /**
+   * The key's guard is the first one: of two requests the later is told that the key is in use, not
+   * that it is late.
+   */
   #withKey(commit: Commit): Commit {
     const { key, commandType } = this.#keyed;
     const free = { on: "idempotencyKey", key, commandType, expect: { is: "absent" } } as const;

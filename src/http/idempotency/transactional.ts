@@ -1,7 +1,7 @@
 /**
- * `Idempotency-Key`: a POST with one has its effect once, however often it is sent. The request's work, its key and its answer are one
- * transaction, so there is no instant at which one of them is there without the others. What acts outside of transactions is in
- * `at-once.ts`.
+ * `Idempotency-Key`: a POST with one has its effect once, however often it is sent. The request's
+ * work, its key and its answer are one transaction, so at no time is one of them there without the
+ * others. Requests that act outside of transactions are in `non-transactional.ts`.
  */
 import type { Context, MiddlewareHandler } from "hono";
 import { KEY_BYTES_MAX, utf8Length } from "../../model/index.ts";
@@ -20,7 +20,7 @@ import {
 import { HttpFault } from "../problem.ts";
 import type { AppEnv } from "../env.ts";
 
-/** These change nothing, however often they are asked: a settlement is final, a query only reads. */
+/** A repeat of these changes nothing: a settlement is final, and a query only reads. */
 const WITHOUT_EFFECT = new Set(["/v1/settlements", "/v1/queries"]);
 
 /** Whether a request may have an `Idempotency-Key`. */
@@ -28,11 +28,17 @@ export function takesKey(method: string, path: string): boolean {
   return method === "POST" && !WITHOUT_EFFECT.has(path);
 }
 
+/**
+ * Runs the request once for its key. A repeat gets the first answer, with the header
+ * `Idempotent-Replayed`.
+ * @throws INVALID_ARGUMENT for a malformed key, or one that was used with another body;
+ * IDEMPOTENCY_KEY_IN_USE while the first request is under way.
+ */
 export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
   const key = context.req.header("Idempotency-Key");
   const { method, path } = context.req;
   if (key === undefined || !takesKey(method, path)) return next();
-  // Encoded, so that no name and key come to the same as another name and key.
+  // Encoded, so that no other pair of name and key makes the same text.
   const scoped = `${encodeURIComponent(context.var.caller.name.toWellFormed())}/${key}`;
   if (
     !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(key) ||
@@ -50,7 +56,7 @@ export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
     : actOnce(context, next, keyed, atOnce);
 };
 
-/** One spelling of a path: `%2f`, `%2F` and what need not be encoded at all are the same request. */
+/** One spelling of a path: `%2f`, `%2F` and an unnecessary encoding name the same request. */
 export function canonical(path: string): string {
   return path
     .split("/")
@@ -58,14 +64,14 @@ export function canonical(path: string): string {
     .join("/");
 }
 
-/** The query, in one order and one spelling; "" for none. */
+/** The query in one order and one spelling; "" for none. */
 function canonicalQuery(url: string): string {
   const { searchParams } = new URL(url);
   searchParams.sort();
   return searchParams.toString();
 }
 
-/** Thrown to take everything back: the request has been refused. */
+/** Thrown to take everything back: the request was refused. */
 class Refused extends Error {}
 
 async function inTransaction(
@@ -78,7 +84,7 @@ async function inTransaction(
   let replay: Kept | null = null;
   try {
     await backend.persistence.withTransaction(async (tx) => {
-      // A request is handled once. Nothing has been written, so the caller may send it again.
+      // A request is handled once. Nothing was written, so the caller may send it again.
       runs += 1;
       if (runs > 1) throw inUse();
       const acquired = await tx.acquireIdempotencyKey(key, commandType);
@@ -98,13 +104,14 @@ async function inTransaction(
       await tx.completeIdempotencyKey(key, commandType, await smallAnswer(context.res, request));
     });
   } catch (error) {
-    // The answer says why.
+    // The answer itself says why.
     if (error instanceof Refused) return undefined;
     throw error;
   }
   return replay === null ? undefined : replayed(replay, request);
 }
 
+/** @throws PAYLOAD_TOO_LARGE for an answer that no row can keep. Nothing was written then. */
 async function smallAnswer(response: Response, request: string): Promise<Kept> {
   const answer = await answerOf(response, request);
   const size = utf8Length(answer.body ?? "");

@@ -16,7 +16,7 @@ const post = operation({
   tags,
   summary: "Record an AI call",
   description:
-    "Taken down after the answer, and what could not be recorded is in the service's log; with an Idempotency-Key before it.",
+    "Recorded after the answer is sent; a call that could not be recorded is in the service's log. With an Idempotency-Key it is recorded before.",
   ...secured("recordAiCall", LIMITS.record),
   request: jsonBody(aiCall, AI_CALL),
   responses: done("Taken."),

@@ -11,7 +11,7 @@ import {
   page,
   pageOf,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
@@ -104,7 +104,7 @@ export const annotations = newRouter()
           until: until?.getTime(),
           limit: Math.min(limit, ANNOTATIONS_LIST_MAX),
         },
-        after: placeOf(cursor, place),
+        after: placeIn(cursor, place),
         omit: omitted(LONG_TEXT.annotations, fields),
         bytesMax: PAGE_BYTES_MAX,
       }),

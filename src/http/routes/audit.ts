@@ -1,4 +1,4 @@
-/** What is stranded. */
+/** The audit: rows that nothing will ever move on. */
 import { z } from "@hono/zod-openapi";
 import { answers, operation } from "../operation.ts";
 import { recordId, runIdField, text } from "../schemas/index.ts";
@@ -10,7 +10,7 @@ const get = operation({
   path: "/audit",
   operationId: "audit",
   tags: ["operations"],
-  summary: "Rows that are not finished and that nothing will make progress",
+  summary: "Rows that are not finished and that nothing will ever move on",
   description: "Expected: none.",
   ...secured("audit"),
   responses: answers({
@@ -27,7 +27,7 @@ const get = operation({
               id: recordId("The row's id.", "run-1"),
               workflowRunId: runIdField,
               status: text("The row's status.", "RUNNING"),
-              problem: text("Why nothing will make it progress.", "run-without-work"),
+              problem: text("Why nothing will move it on.", "run-without-work"),
             }),
           ),
         })

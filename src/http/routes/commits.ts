@@ -1,6 +1,6 @@
 /**
- * The store as it is: commits and queries as data. A client in any language has real transactions through these: it reads,
- * decides, and commits guards and changes, whole or not at all.
+ * Commits and queries as data. With these, a client in any language has real transactions: it
+ * reads, decides, and commits guards and changes, whole or not at all.
  */
 import { z } from "@hono/zod-openapi";
 import {
@@ -62,7 +62,7 @@ const postCommit = operation({
   tags: ["commits"],
   summary: "Apply guards and changes, whole or not at all",
   description:
-    "Each change needs the scope that it needs everywhere: write; work to lease and settle jobs; admin to end leases, to resume jobs and to purge. Logs, annotations and AI calls need write or work; guards and reads, read. 412 GUARD_FAILED tells which guard did not hold, and what was found: nothing was written then. 503 UNAVAILABLE means that nobody knows: ask for the settlement.",
+    "Each change needs the scope that it needs everywhere: write; work to lease and settle jobs; admin to end leases, to resume jobs and to purge. Logs, annotations and AI calls need write or work; guards and reads, read. 412 GUARD_FAILED tells which guard did not hold, and what was found: nothing was written then. 503 UNAVAILABLE means that the outcome is unknown: ask for the settlement.",
   ...secured(CHANGING, LIMITS.commit),
   request: jsonBody(commitBody, COMMIT),
   responses: answers({
@@ -143,6 +143,10 @@ const getTime = operation({
   }),
 });
 
+/**
+ * The commit, checked whole.
+ * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, FORBIDDEN
+ */
 function allowedCommit(caller: Caller, value: unknown): Commit {
   const commit = validCommit(value, LIMITS.commit.values);
   requireNoLack(caller, lackForCommit(caller.scopes, commit));
@@ -150,12 +154,14 @@ function allowedCommit(caller: Caller, value: unknown): Commit {
   return commit;
 }
 
+/** Rows of the API's own idempotency keys are no caller's to read or write. */
 function requireNoOwnKeys({ guards, changes, reads }: Commit): void {
   requireNoneOwn("guards", guards);
   requireNoneOwn("changes", changes);
   requireNoneOwn("reads", reads);
 }
 
+/** @throws GUARD_FAILED with the guard and what was found. */
 function resultsOf(outcome: CommitOutcome): AnyResult[] {
   if (outcome.applied) return outcome.results;
   const { guard, actual } = outcome.violation;

@@ -22,7 +22,7 @@ const watch = operation({
   tags: ["outbox"],
   summary: "A run's outbox events as they happen",
   description: [
-    "First those that there are, then each as it is committed, in the order of their sequences, without gap or repetition. As server-sent events: the `id` is the sequence, the `data` the event.",
+    "First the events that exist, then each as it is committed, by sequence, without a gap or a repetition. As server-sent events: the `id` is the sequence, the `data` the event.",
     "With `Upgrade: websocket`, as a WebSocket on which each message is an event; after close code 4000, and after any other, connect again from the last sequence.",
     "A run that does not exist yet has no events yet.",
   ].join("\n\n"),
@@ -32,7 +32,7 @@ const watch = operation({
     query: z.strictObject({
       after: position.optional().openapi({
         description:
-          "The sequence after which to begin. Default 0: with the first event. The header Last-Event-ID, which an EventSource sends when it connects again, goes first.",
+          "The sequence after which to begin. Default 0: with the first event. The header Last-Event-ID, which an EventSource sends when it connects again, counts more.",
         example: "17",
       }),
     }),
@@ -54,7 +54,7 @@ const watch = operation({
 export const events = newRouter().openapi(watch, async (context) => {
   const { req, env } = context;
   const { runId } = req.valid("param");
-  if (idField.check(runId) !== null) throw unacceptable("runId", "not an id of a run");
+  if (idField.check(runId) !== null) throw unacceptable("runId", "must be the id of a run");
   const begin = lastEventId(req) ?? Number(req.valid("query").after ?? 0);
   const open = (after: number) => openWatch(env, runId, { after });
   if (isUpgrade(req)) {
@@ -63,7 +63,7 @@ export const events = newRouter().openapi(watch, async (context) => {
       open: await opened(open, begin),
       after: begin,
       misused: () => {
-        // It counts as one more request of its caller.
+        // A misuse counts as one more request of the caller.
         const counted = env.RATE_LIMITER?.limit({ key: context.var.caller.name });
         if (counted !== undefined) context.executionCtx.waitUntil(counted);
       },
@@ -76,18 +76,21 @@ export const events = newRouter().openapi(watch, async (context) => {
   return context.body(eventStream(open, begin), 200, {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
-    // Proxies are not to collect it.
+    // Proxies must not collect it.
     "X-Accel-Buffering": "no",
   });
 });
 
-/** Where the platform knows how; otherwise the invocation ends when its reader has gone. */
+/** Where the platform can. Otherwise the invocation ends when its reader has gone. */
 function abortInvocation(ctx: object): void {
   const abort: unknown = Reflect.get(ctx, "abort");
   if (typeof abort === "function") abort.call(ctx, "A reader does not read");
 }
 
-/** What the reader has got. Null: it does not say. An EventSource that has got nothing yet may send it empty. */
+/**
+ * The sequence that the reader has got; null when it does not say. An EventSource that has got
+ * nothing may send it empty.
+ */
 function lastEventId(request: HonoRequest): number | null {
   const id = request.header("Last-Event-ID") ?? "";
   if (id === "") return null;

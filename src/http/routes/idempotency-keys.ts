@@ -11,7 +11,7 @@ const tags = ["idempotency keys"];
 const idempotencyKey = {
   key: text("The key.", "order-1"),
   commandType: text(
-    "What is done under it: keys of different types do not meet.",
+    "The kind of command. Keys of different kinds are different keys.",
     "run.create",
   ).refine((commandType) => !isOwnType(commandType), OWN_TYPE),
 };
@@ -22,7 +22,7 @@ const acquire = operation({
   path: "/idempotency-keys/acquire",
   operationId: "acquireIdempotencyKey",
   tags,
-  summary: "Acquire a key, or learn what became of it",
+  summary: "Acquire a key, or get the result stored under it",
   ...secured("acquireIdempotencyKey"),
   request: jsonBody(
     z
@@ -31,7 +31,7 @@ const acquire = operation({
         now: inputInstant("Instead of the service's clock.").optional(),
         staleInProgressAfterMs: z.number().min(0).optional().openapi({
           description:
-            "A key in progress for so many milliseconds may be taken over. Left out: never.",
+            "A key that has been in progress for this many milliseconds may be taken over. Left out: never.",
           example: 60_000,
         }),
       })
@@ -45,7 +45,7 @@ const acquire = operation({
       schema: z
         .object({
           status: z.enum(["acquired", "in_progress", "replay"]).openapi({ example: "replay" }),
-          result: settable("Of `replay`: what was stored.", { id: "run-1" }),
+          result: settable("With `replay`: the stored result.", { id: "run-1" }),
         })
         .openapi("AcquiredKey"),
       example: { status: "replay", result: { id: "run-1" } },
@@ -78,7 +78,7 @@ const release = operation({
   path: "/idempotency-keys/release",
   operationId: "releaseIdempotencyKey",
   tags,
-  summary: "Give a key back that is in progress",
+  summary: "Release a key that is in progress",
   ...secured("releaseIdempotencyKey"),
   request: jsonBody(z.object(idempotencyKey).strict().openapi("ReleaseKey"), KEY),
   responses: done("Released, unless it is completed."),

@@ -1,6 +1,7 @@
 /**
- * Jobs. A request is a connection of its own, so the lease travels with the job: send the `attempt` that you were given with
- * whatever settles it, and a later attempt's work is safe from you.
+ * Leases of jobs. Every request is a connection of its own, so the lease travels with the job: a
+ * caller sends the `attempt` that it was given with whatever settles the job, and a later attempt's
+ * work is safe from it.
  */
 import { z } from "@hono/zod-openapi";
 import { JOB_ERROR_BYTES_MAX, STALE_LEASE_MS_DEFAULT } from "../../model/index.ts";
@@ -21,7 +22,7 @@ import { LIMITS, secured } from "../secured.ts";
 const job = z.object({ jobId: jobIdField });
 const tags = ["jobs"];
 const attempt = z.int().min(0).optional().openapi({
-  description: "The attempt that you were given. Left out: whatever attempt there is.",
+  description: "The attempt that the lease gave. Left out: any attempt.",
   example: 1,
 });
 
@@ -36,7 +37,7 @@ const dequeue = operation({
     z
       .object({
         count: z.int().min(1).max(100).default(1).openapi({
-          description: "At most so many.",
+          description: "How many at most.",
           example: 10,
         }),
       })
@@ -109,7 +110,7 @@ const release = operation({
   path: "/jobs/release-stale",
   operationId: "releaseStaleJobs",
   tags,
-  summary: "End leases that were not renewed for so long",
+  summary: "End leases that were not renewed for a time",
   ...secured("releaseJob"),
   request: jsonBody(
     z
@@ -143,7 +144,7 @@ const complete = operation({
     params: job,
     ...jsonBody(z.object({ attempt }).strict().openapi("CompleteJob"), { attempt: 1 }),
   },
-  responses: done("Completed, or over before."),
+  responses: done("Completed, or ended before."),
   problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
@@ -164,7 +165,7 @@ const suspend = operation({
       { nextPollAt: INSTANT, attempt: 1 },
     ),
   },
-  responses: done("Suspended, or over before."),
+  responses: done("Suspended, or ended before."),
   problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
@@ -192,7 +193,7 @@ const fail = operation({
       { error: "timeout", shouldRetry: true, attempt: 1 },
     ),
   },
-  responses: done("PENDING again after a pause, or FAILED; or over before."),
+  responses: done("PENDING again after a pause, or FAILED; or ended before."),
   problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
@@ -219,7 +220,7 @@ export const jobLeases = newRouter()
   .openapi(completeMany, async (context) => {
     const { jobs: wanted } = context.req.valid("json");
     const queue = context.var.backend.jobs;
-    // Each for itself: an id that is none is answered beside the others.
+    // Each for itself: an id that cannot be a job's is answered beside the others.
     for (const { jobId, attempt: own } of wanted) {
       if (isJobId("completeMany", jobId)) adopt(queue, jobId, own);
     }
@@ -261,6 +262,7 @@ interface Adopting {
   adopt(delivery: { jobId: string; attempt: number }): void;
 }
 
+/** Without an attempt, the request may settle whichever attempt there is. */
 function adopt(queue: Adopting, jobId: string, own: number | undefined): void {
   if (own !== undefined) queue.adopt({ jobId, attempt: own });
 }

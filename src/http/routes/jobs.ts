@@ -1,6 +1,7 @@
-/** Jobs: enqueued, listed, counted, cancelled. Who works them: `job-leases.ts`. */
+/** Jobs: enqueue, list, count, cancel. Working them is in `job-leases.ts`. */
 import { z } from "@hono/zod-openapi";
 import { joinId } from "../../model/index.ts";
+import { suspendedJobPlace } from "../../queries/index.ts";
 import { toJobRecord } from "../../model/records.ts";
 import {
   listQuery,
@@ -11,7 +12,7 @@ import {
   pageOf,
   pageOfRun,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import {
@@ -39,7 +40,7 @@ const suspendedJobs = operation({
   operationId: "getSuspendedJobsReadyToPoll",
   tags,
   summary: "SUSPENDED jobs that are due",
-  description: "In the order of their polls.",
+  description: "In the order in which their polls are due.",
   ...secured("suspendedJobs"),
   request: { query: listQuery(suspendedJob) },
   responses: answers({
@@ -105,7 +106,7 @@ const stats = operation({
           suspended: integer("SUSPENDED.", 0),
           failed: integer("FAILED within 24 hours.", 0),
           undelivered: integer(
-            "Of those due and delayed, the ones that came back since their handler could not be reached.",
+            "Due and delayed jobs that came back because their handler could not be reached.",
             0,
           ),
           oldestDueMs: milliseconds("For how long the oldest has been due.").nullable(),
@@ -151,13 +152,9 @@ export const jobs = newRouter()
       ordinal: ordinalText,
     });
     const now = await store.now();
-    const after = placeOf(cursor, place);
+    const after = placeIn(cursor, place);
     const [rows] = await store.read([{ q: "suspendedJobs", now, after, limit }]);
-    const next = placeAfter(rows, { rows: limit }, (row) => ({
-      nextPollAt: row.nextPollAt ?? 0,
-      workflowRunId: row.workflowRunId,
-      ordinal: row.ordinal,
-    }));
+    const next = placeAfter(rows, { rows: limit }, suspendedJobPlace);
     const toItem = (row: (typeof rows)[number]) => {
       const id = joinId(row.workflowRunId, row.ordinal);
       return { id, jobId: id, stageId: row.stageId, workflowRunId: row.workflowRunId };

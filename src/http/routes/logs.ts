@@ -1,10 +1,9 @@
-/** Logs. The contract only writes them; here they are read. */
+/** Logs. The contract only writes them; here they can be read. */
 import { type Store } from "../../changes/index.ts";
-import { decodeNullableJson, decodeText, joinId, type LogRow } from "../../model/index.ts";
+import { defined, type LogRow, toLogRecord } from "../../model/index.ts";
 import { listQuery, onePage, order, type PageInput, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
-import { createLog, LOG, logRecord, runKey } from "../schemas/index.ts";
-import { defined } from "../../model/defined.ts";
+import { createLog, LOG, logRecord, runKey, toWireRecord } from "../schemas/index.ts";
 import { newRouter } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
@@ -37,7 +36,7 @@ const logsOfRun = operation({
   }),
 });
 
-/** As they are stored: of the run whose id is empty. */
+/** Logs of no run are stored under an empty run id. */
 const NO_RUN = "";
 
 const logsOfNoRun = operation({
@@ -73,17 +72,6 @@ export const logs = newRouter()
   });
 
 function pageOfLogs(store: Store, runId: string, input: PageInput) {
-  return pageOfRun(store, "logs", runId, input, { key: ({ ordinal }) => ordinal, toItem: toLog });
-}
-
-function toLog(row: LogRow) {
-  return {
-    id: joinId(row.workflowRunId, row.ordinal),
-    createdAt: new Date(row.createdAt).toISOString(),
-    workflowRunId: row.workflowRunId === NO_RUN ? null : row.workflowRunId,
-    workflowStageId: row.workflowStageId,
-    level: row.level,
-    message: decodeText(row.message),
-    metadata: decodeNullableJson(row.metadata),
-  };
+  const toItem = (row: LogRow) => toWireRecord(toLogRecord(row));
+  return pageOfRun(store, "logs", runId, input, { key: ({ ordinal }) => ordinal, toItem });
 }

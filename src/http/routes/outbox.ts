@@ -10,7 +10,7 @@ import {
   pageOf,
   pageOfRun,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import {
@@ -35,7 +35,7 @@ const backlog = operation({
   path: "/outbox-events",
   operationId: "listOutboxBacklog",
   tags,
-  summary: "Events of all runs that wait to be published, or have given up",
+  summary: "Events of all runs that wait to be published, or are in the DLQ",
   description:
     "`waiting`: neither published nor in the DLQ, by run, then sequence. `dead-letter`: in the DLQ, the longest first. To publish, `GET /v1/outbox-events/next` is fair.",
   ...secured("outboxBacklog"),
@@ -79,7 +79,7 @@ const post = operation({
   operationId: "appendOutboxEvents",
   tags,
   summary: "Append events",
-  description: "Of each run they get the next sequences: 1, 2, 3, ..., in the order of commits.",
+  description: "They get the next sequences of their runs: 1, 2, 3, ..., in the order of commits.",
   ...secured("appendOutboxEvent", LIMITS.record),
   request: jsonBody(createOutboxEvents, {
     events: [
@@ -102,14 +102,14 @@ const nextEvents = operation({
   tags,
   summary: "The next events to publish",
   description:
-    "Neither published nor in the DLQ. By run, then sequence; when more wait than fit, every run gets its turn. Publish them, say so, ask again: `GET /v1/outbox-events` is the list.",
+    "Neither published nor in the DLQ. By run, then sequence; when more wait than fit, every run gets its turn. Publish them, mark them, ask again. `GET /v1/outbox-events` lists all.",
   ...secured("unpublishedEvents"),
   request: {
     query: z.strictObject({
       limit: wholeText(0, OUTBOX_PAGE_MAX)
         .optional()
         .openapi({
-          description: `At most so many; default: ${OUTBOX_PAGE_DEFAULT}.`,
+          description: `How many at most; default: ${OUTBOX_PAGE_DEFAULT}.`,
           example: 100,
         }),
     }),
@@ -128,7 +128,7 @@ const publish = operation({
   path: "/outbox-events/publish",
   operationId: "markOutboxEventsPublished",
   tags,
-  summary: "Take note that events have been published",
+  summary: "Mark events as published",
   ...secured("publishOutboxEvent", LIMITS.record),
   request: jsonBody(
     z
@@ -137,7 +137,7 @@ const publish = operation({
       .openapi("EventIds"),
     { ids: ["run-1/1"] },
   ),
-  responses: done("Noted. Unknown ids are ignored."),
+  responses: done("Marked. Unknown ids are ignored."),
 });
 
 const replay = operation({
@@ -151,7 +151,7 @@ const replay = operation({
     z
       .object({
         maxEvents: z.int().min(0).max(1_000).openapi({
-          description: "At most so many.",
+          description: "How many at most.",
           example: 100,
         }),
       })
@@ -205,7 +205,7 @@ export const outbox = newRouter()
     const place = z.object({ workflowRunId: z.string().min(1), sequence: z.int().min(0) });
     const toItem = (row: OutboxEventRow) => toWireRecord(toOutboxRecord(row));
     if (state === "waiting") {
-      const after = placeOf(cursor, place);
+      const after = placeIn(cursor, place);
       const [rows] = await store.read([{ q: "outboxBacklog", after, limit }]);
       const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence }) => ({
         workflowRunId,
@@ -213,7 +213,7 @@ export const outbox = newRouter()
       }));
       return context.json(page(rows, toItem, fields, next), 200);
     }
-    const after = placeOf(cursor, place.extend({ dlqAt: z.int() }));
+    const after = placeIn(cursor, place.extend({ dlqAt: z.int() }));
     const [rows] = await store.read([{ q: "deadLetters", after, limit }]);
     const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence, dlqAt }) => ({
       workflowRunId,

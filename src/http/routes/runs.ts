@@ -1,4 +1,4 @@
-/** Runs: find, create, read, update, claim. */
+/** Runs: search, create, read, update, claim. */
 import { z } from "@hono/zod-openapi";
 import {
   ANNOTATION_VALUE_FOUND_MAX,
@@ -20,7 +20,7 @@ import {
   page,
   pageOf,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { HttpFault, notFound } from "../problem.ts";
@@ -31,9 +31,9 @@ import {
   INSTANT,
   RUN,
   runKey,
+  runFilters,
   runRecord,
   status,
-  text,
   toWireRecord,
   updateRun,
 } from "../schemas/index.ts";
@@ -55,27 +55,7 @@ const listRuns = operation({
   ...secured("runs"),
   request: {
     query: listQuery(runRecord).extend({
-      status: status.optional(),
-      workflowId: text("Of this workflow.", "digest").optional(),
-      workflowType: text("Of workflows of this type.", "digest").optional(),
-      name: z.string().min(1).optional().openapi({
-        description:
-          "Text that the workflow's name contains; A to Z count as a to z. Nothing in it is a wildcard.",
-        example: "digest",
-      }),
-      annotationKey: z.string().optional().openapi({
-        description: "With `annotationValue`: runs that have such an annotation.",
-        example: "decision.model",
-      }),
-      annotationValue: z
-        .string()
-        .optional()
-        .openapi({
-          description: `The value as JSON, of at most ${ANNOTATION_VALUE_FOUND_MAX} bytes; what is not JSON is taken for a string.`,
-          example: "small",
-        }),
-      createdFrom: inputInstant("Created at this instant or later.").optional(),
-      createdBefore: inputInstant("Created before this instant.").optional(),
+      ...runFilters,
       order: order("desc"),
     }),
   },
@@ -93,12 +73,12 @@ const stuckRuns = operation({
   path: "/stuck-runs",
   operationId: "getStuckRuns",
   tags,
-  summary: "RUNNING runs that nothing has happened to since an instant",
+  summary: "RUNNING runs without any progress since an instant",
   description: "Longest without an update first.",
   ...secured("stuckRuns"),
   request: {
     query: listQuery(runRecord).extend({
-      since: inputInstant("Nothing has happened to them since."),
+      since: inputInstant("No progress since this instant."),
     }),
   },
   responses: answers({
@@ -191,7 +171,7 @@ const patch = operation({
   tags,
   summary: "Update a run",
   description:
-    "What is left out stays; null clears. With If-Match, 412 tells the stored version when it is another. Any update, an empty one too, adds one to the version.",
+    "A member that is left out stays; null clears it. With If-Match, 412 tells the stored version when it is another one. Any update, an empty one too, adds one to the version.",
   ...secured("updateRun", LIMITS.record),
   request: {
     params: runKey,
@@ -224,23 +204,21 @@ const claim = operation({
 
 export const runs = newRouter()
   .openapi(listRuns, async (context) => {
-    const query = context.req.valid("query");
-    const { limit, cursor, fields, workflowId, workflowType, name } = query;
-    const filters: RunFilters = defined({
-      status: query.status,
-      workflowId,
-      workflowType,
+    const { limit, cursor, fields, order: direction, ...query } = context.req.valid("query");
+    const { name, annotationKey, annotationValue, createdFrom, createdBefore, ...foundBy } = query;
+    const wanted: RunFilters = defined({
+      ...foundBy,
       nameContains: name,
-      annotation: annotationOf(query),
-      createdFrom: query.createdFrom?.getTime(),
-      createdBefore: query.createdBefore?.getTime(),
+      annotation: annotationOf({ annotationKey, annotationValue }),
+      createdFrom: createdFrom?.getTime(),
+      createdBefore: createdBefore?.getTime(),
     });
     const [found] = await context.var.store.read([
       checkedQuery("listRuns", {
         q: "runs",
-        filters,
-        after: placeOf(cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
-        descending: query.order === "desc",
+        filters: wanted,
+        after: placeIn(cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
+        descending: direction === "desc",
         limit,
         omit: omitted(LONG_TEXT.runs, fields),
         bytesMax: PAGE_BYTES_MAX,
@@ -252,7 +230,7 @@ export const runs = newRouter()
   .openapi(stuckRuns, async (context) => {
     const { limit, cursor, fields, since } = context.req.valid("query");
     const { store } = context.var;
-    const after = placeOf(cursor, z.object({ updatedAt: z.int(), ordinal: ordinalText }));
+    const after = placeIn(cursor, z.object({ updatedAt: z.int(), ordinal: ordinalText }));
     const now = await store.now();
     const [rows] = await store.read([
       { q: "stuckRuns", since: since.getTime(), now, after, limit },
@@ -322,7 +300,11 @@ interface Annotated {
   readonly annotationValue?: string | undefined;
 }
 
-/** The annotation that is looked for, its value as it is stored. */
+/**
+ * The annotation that is looked for, with its value as it is stored.
+ * @throws INVALID_ARGUMENT for a key without a value or the reverse, or a value that is too long to
+ * be found.
+ */
 function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) {
   if (key === undefined && told === undefined) return undefined;
   if (key === undefined || told === undefined) {
@@ -337,6 +319,7 @@ function annotationOf({ annotationKey: key, annotationValue: told }: Annotated) 
   throw new HttpFault("INVALID_ARGUMENT", message, { field: "annotationValue", limit });
 }
 
+/** JSON where it is JSON; any other text is the text of a string, as documented. */
 function jsonOrText(told: string): unknown {
   try {
     return parseJson(told, "annotationValue");

@@ -1,6 +1,7 @@
 /** Stages, by their run and stage id, or by their record's id. */
 import { z } from "@hono/zod-openapi";
 import { LONG_TEXT, PAGE_BYTES_MAX } from "../../model/index.ts";
+import { suspendedStagePlace } from "../../queries/index.ts";
 import { checkedQuery } from "../../persistence/encode.ts";
 import { toStageRecord } from "../../model/records.ts";
 import { type WorkflowPersistence } from "../../contract/index.ts";
@@ -12,7 +13,7 @@ import {
   page,
   pageOf,
   placeAfter,
-  placeOf,
+  placeIn,
 } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { notFound } from "../problem.ts";
@@ -45,7 +46,7 @@ const suspendedStages = operation({
   operationId: "getSuspendedStages",
   tags,
   summary: "SUSPENDED stages of all runs whose poll is due",
-  description: "In the order of their polls.",
+  description: "In the order in which their polls are due.",
   ...secured("suspendedStages"),
   request: {
     query: listQuery(stageRecord).extend({
@@ -78,7 +79,7 @@ const stagesOfRun = operation({
       select: z
         .enum(["first-failed", "first-ready-to-resume", "last-completed"])
         .optional()
-        .openapi({ description: "One of the list alone.", example: "first-failed" }),
+        .openapi({ description: "One stage of the list alone.", example: "first-failed" }),
       beforeGroup: anyWholeText().optional().openapi({
         description: "With `last-completed`: of the execution groups before this one.",
         example: 2,
@@ -221,15 +222,11 @@ export const stages = newRouter()
       workflowRunId: z.string().min(1),
       stageId: z.string().min(1),
     });
-    const after = placeOf(cursor, place);
+    const after = placeIn(cursor, place);
     const [rows] = await context.var.store.read([
       { q: "suspendedStages", before: before.getTime(), after, limit },
     ]);
-    const next = placeAfter(rows, { rows: limit }, ({ nextPollAt, workflowRunId, stageId }) => ({
-      nextPollAt: nextPollAt ?? 0,
-      workflowRunId,
-      stageId,
-    }));
+    const next = placeAfter(rows, { rows: limit }, suspendedStagePlace);
     return context.json(
       page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
       200,
@@ -254,7 +251,7 @@ export const stages = newRouter()
         withoutNextPoll: false,
         descending: query.order === "desc",
         limit,
-        after: placeOf(query.cursor, place),
+        after: placeIn(query.cursor, place),
         omit: omitted(LONG_TEXT.stages, fields),
         bytesMax: PAGE_BYTES_MAX,
       }),
@@ -357,6 +354,7 @@ export const stages = newRouter()
 
 type Select = "first-failed" | "first-ready-to-resume" | "last-completed";
 
+/** At most one stage, as a list. */
 async function selected(
   persistence: WorkflowPersistence,
   runId: string,

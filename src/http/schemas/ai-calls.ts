@@ -17,13 +17,10 @@ export const aiCall = z
     inputTokens: count("Tokens of the prompt.", 10, CALL_TOKENS_MAX),
     outputTokens: count("Tokens of the answer.", 20, CALL_TOKENS_MAX),
     cost,
-    metadata: settable("What belongs to the call."),
-    batchId: text(
-      "The batch that it belongs to; may be in `metadata` instead.",
-      "batch-1",
-    ).optional(),
+    metadata: settable("Data that belongs to the call."),
+    batchId: text("The batch of the call; may be in `metadata` instead.", "batch-1").optional(),
     requestId: text(
-      "Which request of its batch it answers: the first answer counts. May be in `metadata` instead.",
+      "The request of the batch that it answers; the first answer counts. May be in `metadata` instead.",
       "request-1",
     ).optional(),
   })

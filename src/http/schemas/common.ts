@@ -1,4 +1,7 @@
-/** What the schemas of several resources are made of. Examples tell one story: the run `run-1` of the workflow `digest`. */
+/**
+ * The parts of which the schemas of several resources are made. All examples tell one story: the
+ * run `run-1` of the workflow `digest`.
+ */
 import { z } from "@hono/zod-openapi";
 import { STATUSES } from "../../model/fields.ts";
 import {
@@ -16,7 +19,7 @@ export const runIdField = id("The run's id.", "run-1");
 export const stageIdField = id("The stage's id in its workflow.", "fetch");
 export const workflowIdField = id("The workflow's id.", "digest");
 
-/** An id that the service made of a run's id and more. */
+/** An id that the service made from a run's id and more. */
 export const recordId = (description: string, example: string) =>
   z.string().openapi({
     description: `${description} Opaque, at most ${RECORD_ID_BYTES_MAX} bytes.`,
@@ -42,11 +45,11 @@ export const instant = (description: string) =>
     .string()
     .refine((text) => parseInstant(text) !== null, INSTANT_RULE)
     .openapi({ format: "date-time", description, example: INSTANT });
-/** An instant as the API has it, for the contract. */
+/** An instant of a request, as a Date. */
 export const inputInstant = (description: string) =>
   instant(description).transform((text) => new Date(parseInstant(text) ?? Number.NaN));
 
-/** A whole number as a query has it: its decimal digits and nothing else. */
+/** A whole number in a query: its decimal digits and nothing else. */
 export const wholeText = (min: number, max: number) =>
   z
     .string()
@@ -76,7 +79,7 @@ export const dollars = z.number().openapi({
   example: 0.01,
 });
 
-/** The same, of one call or run, as a request may tell it. */
+/** A cost as a request may give it, of a call or a run. */
 export const cost = z.number().min(0).max(COST_MAX).openapi({
   description: "What it cost. The service only adds up: the unit is yours, US dollars as a rule.",
   example: 0.01,
@@ -86,10 +89,13 @@ export const count = (description: string, example: number, max = Number.MAX_SAF
 
 export const json = (description: string, example: unknown = { pages: 3 }) =>
   z.unknown().openapi({ description: `${description} Any JSON value.`, example });
-/** In an update: left out, the stored value stays; null clears it. */
+/** A member of an update: left out, the stored value stays; null clears it. */
 export const settable = (description: string, example?: unknown) =>
   json(description, example).optional();
-/** Any members, "__proto__" among them, which a record would drop without a word. */
+/**
+ * An object with any members. "__proto__" is one like any other; a record of Zod would drop it
+ * silently.
+ */
 export const jsonObject = (description: string, example: Readonly<Record<string, unknown>>) =>
   z
     .custom<Record<string, unknown>>(
@@ -98,9 +104,12 @@ export const jsonObject = (description: string, example: Readonly<Record<string,
     )
     .openapi({ type: "object", additionalProperties: {}, description, example });
 
-/** The parts of the paths. */
+/** The parts of paths. */
 export const runKey = z.object({ runId: runIdField });
 export const stageKey = runKey.extend({ stageId: stageIdField });
+
+/** A schema for each member of `T`, and no other: the compiler compares what a schema is made of with what it stands for. */
+export type FieldsOf<T> = { readonly [Name in keyof T]-?: z.ZodType };
 
 /** A record as JSON has it: its instants are text. */
 export type Wire<T> = {

@@ -1,5 +1,6 @@
 /** Jobs and their leases. */
 import { z } from "@hono/zod-openapi";
+import type { JobRecord } from "../../contract/index.ts";
 import {
   JOB_ATTEMPTS_MAX,
   JOB_MAX_ATTEMPTS_DEFAULT,
@@ -9,6 +10,7 @@ import {
 import {
   integer,
   createdAt,
+  type FieldsOf,
   inputInstant,
   instant,
   INSTANT,
@@ -26,16 +28,16 @@ import {
 const job = { workflowRunId: runIdField, workflowId: workflowIdField, stageId: stageIdField };
 const priority = integer("Higher is served first.", PRIORITY_DEFAULT);
 const maxAttempts = integer(
-  `After so many attempts a failure is for good: 1 to ${JOB_ATTEMPTS_MAX}.`,
+  `A failure after this many attempts is final: 1 to ${JOB_ATTEMPTS_MAX}.`,
   JOB_MAX_ATTEMPTS_DEFAULT,
 );
-const payload = jsonObject("What the handler is given.", { url: "https://example.com/" });
+const payload = jsonObject("Data for the handler.", { url: "https://example.com/" });
 const keys = {
   dedupeKey: text(
-    `Of all jobs that are not over, one has it. At most ${KEY_BYTES_MAX} bytes.`,
+    `At most one live job has the key. At most ${KEY_BYTES_MAX} bytes.`,
     "fetch:run-1",
   ).optional(),
-  concurrencyKey: text("Jobs with the same one share a limit.", "example.com").optional(),
+  concurrencyKey: text("Jobs with the same key share a limit.", "example.com").optional(),
   concurrencyLimit: integer("How many of them may be leased at once.", 2).optional(),
 };
 
@@ -47,17 +49,17 @@ export const jobRecord = z
     ...job,
     status,
     priority,
-    workerId: text("Who has, or had, the lease.", "worker-1").nullable(),
+    workerId: text("The worker that has, or last had, the lease.", "worker-1").nullable(),
     lockedAt: instant("When the lease was taken or last renewed.").nullable(),
     startedAt: instant("When it was last leased.").nullable(),
-    completedAt: instant("When it came to its end.").nullable(),
+    completedAt: instant("When it ended.").nullable(),
     attempt: integer("Deliveries so far: every lease adds one.", 0),
     maxAttempts,
     lastError: text("Why it failed the last time.", "timeout").nullable(),
     nextPollAt: instant("When it is due; null: at once.").nullable(),
     payload,
     ...keys,
-  })
+  } satisfies FieldsOf<JobRecord>)
   .openapi("Job");
 
 export const JOB: z.output<typeof jobRecord> = {
@@ -101,13 +103,13 @@ export const delivery = z
     jobId: jobIdField,
     ...job,
     priority,
-    attempt: integer("The fence: send it with what settles the job.", 1),
+    attempt: integer("The fence: send it with the request that settles the job.", 1),
     maxAttempts,
     payload,
   })
   .openapi("Delivery");
 
-/** A job that is SUSPENDED, as far as the contract tells of it. */
+/** A SUSPENDED job, as far as the contract tells of it. */
 export const suspendedJob = z
   .object({
     id: jobIdField,

@@ -1,6 +1,8 @@
 /** Outbox events. */
 import { z } from "@hono/zod-openapi";
+import type { OutboxRecord } from "../../contract/index.ts";
 import {
+  type FieldsOf,
   integer,
   inputInstant,
   instant,
@@ -11,13 +13,16 @@ import {
   text,
 } from "./common.ts";
 
-export const eventId = recordId("The event's id: its run's, and its sequence.", "run-1/1");
+export const eventId = recordId(
+  "The event's id, made of its run's id and its sequence.",
+  "run-1/1",
+);
 const event = {
   workflowRunId: runIdField,
-  eventType: text("What has happened.", "stage.completed"),
-  causationId: text("What made it happen.", "command-1"),
+  eventType: text("What happened.", "stage.completed"),
+  causationId: text("What caused it.", "command-1"),
 };
-const payload = json("What belongs to it.", { stageId: "fetch" });
+const payload = json("Its data.", { stageId: "fetch" });
 const occurredAt = "When it happened, as the caller says.";
 
 export const outboxRecord = z
@@ -30,7 +35,7 @@ export const outboxRecord = z
     publishedAt: instant("When it was published; null before.").nullable(),
     retryCount: integer("Failures to publish it.", 0),
     dlqAt: instant("When it went to the DLQ; null while it is not there.").nullable(),
-  })
+  } satisfies FieldsOf<OutboxRecord>)
   .openapi("OutboxEvent");
 
 export const EVENT: z.output<typeof outboxRecord> = {

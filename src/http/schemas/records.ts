@@ -1,10 +1,16 @@
 /** What a run leaves behind: logs, artifacts, annotations. */
 import { z } from "@hono/zod-openapi";
+import type {
+  WorkflowAnnotationRecord,
+  WorkflowArtifactRecord,
+  WorkflowLogRecord,
+} from "../../contract/index.ts";
 import { ARTIFACT_TYPES, LOG_LEVELS } from "../../model/fields.ts";
 import { KEY_BYTES_MAX } from "../../model/index.ts";
 import {
   integer,
   createdAt,
+  type FieldsOf,
   INSTANT,
   json,
   recordId,
@@ -22,7 +28,7 @@ const log = {
   level: z.enum(LOG_LEVELS).openapi({ example: "INFO" }),
   message: text("The line.", "Fetched"),
 };
-const logMetadata = "What belongs to the line.";
+const logMetadata = "Data that belongs to the line.";
 
 export const createLog = z
   .object({
@@ -42,7 +48,7 @@ export const logRecord = z
     workflowStageId: stageRecordId.nullable(),
     ...log,
     metadata: json(logMetadata),
-  })
+  } satisfies FieldsOf<WorkflowLogRecord>)
   .openapi("Log");
 
 export const LOG: z.output<typeof logRecord> = {
@@ -58,10 +64,10 @@ export const LOG: z.output<typeof logRecord> = {
 export const artifactKey = text(`Names it within its run. ${KEY_LIMIT}`, "page.html");
 const artifact = {
   type: z.enum(ARTIFACT_TYPES).openapi({ example: "ARTIFACT" }),
-  data: json("What it holds.", "<html>"),
+  data: json("The data.", "<html>"),
   size: z.number().openapi({ description: "Its size as the caller counts it.", example: 6 }),
 };
-const artifactMetadata = "What the caller notes about it.";
+const artifactMetadata = "Notes of the caller's own.";
 
 export const artifactRecord = z
   .object({
@@ -73,7 +79,7 @@ export const artifactRecord = z
     key: artifactKey,
     ...artifact,
     metadata: json(artifactMetadata),
-  })
+  } satisfies FieldsOf<WorkflowArtifactRecord>)
   .openapi("Artifact");
 
 export const ARTIFACT: z.output<typeof artifactRecord> = {
@@ -101,10 +107,10 @@ export const saveArtifact = z
 const annotation = {
   attempt: integer("The attempt of the stage that it is about.", 0),
   scope: text("What it describes: `run`, `stage`, `ai_call`, or one of yours.", "run"),
-  scopeId: text("Which one of its scope.", "call-1"),
-  key: text(`What it says. ${KEY_LIMIT}`, "decision.model"),
+  scopeId: text("Which member of the scope it describes.", "call-1"),
+  key: text(`The name of the statement. ${KEY_LIMIT}`, "decision.model"),
   idempotencyKey: text(
-    `Rows of one run with the same key and the same one of these are one row. ${KEY_LIMIT}`,
+    `A run has one annotation for each pair of key and idempotency key. ${KEY_LIMIT}`,
     "decision-1",
   ),
 };
@@ -114,7 +120,7 @@ const ACTOR = {
   version: text("The actor's version.", "2"),
 };
 const value = "The value.";
-const payload = "What belongs to the value.";
+const payload = "Data that belongs to the value.";
 
 export const annotationRecord = z
   .object({
@@ -132,7 +138,7 @@ export const annotationRecord = z
     value: json(value, "small"),
     payload: json(payload, null),
     idempotencyKey: annotation.idempotencyKey.nullable(),
-  })
+  } satisfies FieldsOf<WorkflowAnnotationRecord>)
   .openapi("Annotation");
 
 export const ANNOTATION: z.output<typeof annotationRecord> = {

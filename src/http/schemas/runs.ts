@@ -1,12 +1,15 @@
 /** Runs. */
 import { z } from "@hono/zod-openapi";
-import { PRIORITY_DEFAULT } from "../../model/index.ts";
+import type { WorkflowRunRecord } from "../../contract/index.ts";
+import { ANNOTATION_VALUE_FOUND_MAX, PRIORITY_DEFAULT, type RunSet } from "../../model/index.ts";
+import type { FoundBy } from "../../queries/index.ts";
 import {
   integer,
   cost,
   count,
   createdAt,
   dollars,
+  type FieldsOf,
   inputInstant,
   instant,
   INSTANT,
@@ -25,10 +28,10 @@ import {
 const run = {
   workflowId: workflowIdField,
   workflowName: text("The workflow's name, for people.", "Digest"),
-  workflowType: text("The kind of the workflow, for those who handle several.", "digest"),
+  workflowType: text("The kind of the workflow. Runs can be filtered by it.", "digest"),
 };
 const startedAt = "When work on it began.";
-const completedAt = "When it came to its end.";
+const completedAt = "When it ended.";
 const duration = "How long it took.";
 const tokens = "Tokens of its AI calls, as the caller has added them up.";
 const priority = integer("Higher is served first.", PRIORITY_DEFAULT);
@@ -44,14 +47,14 @@ export const runRecord = z
     startedAt: instant(startedAt).nullable(),
     completedAt: instant(completedAt).nullable(),
     duration: milliseconds(duration).nullable(),
-    input: json("What it was created with.", { url: "https://example.com/" }),
-    output: json("What it came to; null before."),
-    config: json("What it was configured with.", {}),
+    input: json("The input that it was created with.", { url: "https://example.com/" }),
+    output: json("Its result; null before there is one."),
+    config: json("Its configuration.", {}),
     totalCost: dollars,
     totalTokens: integer(tokens, 30),
     priority,
     metadata: json("What the caller notes about it.", null),
-  })
+  } satisfies FieldsOf<WorkflowRunRecord>)
   .openapi("Run");
 
 export const RUN: z.output<typeof runRecord> = {
@@ -77,12 +80,12 @@ export const RUN: z.output<typeof runRecord> = {
 
 export const createRun = z
   .object({
-    id: text("Default: made up. At most 512 bytes.", "run-1").optional(),
+    id: text("Default: the service makes one. At most 512 bytes.", "run-1").optional(),
     ...run,
-    input: json("What it is to work on.", { url: "https://example.com/" }),
-    config: settable("What it is configured with.", {}),
+    input: json("The input to work on.", { url: "https://example.com/" }),
+    config: settable("Its configuration.", {}),
     priority: priority.optional(),
-    metadata: jsonObject("What the caller notes about it.", { tenant: "a" }).optional(),
+    metadata: jsonObject("Notes of the caller's own.", { tenant: "a" }).optional(),
   })
   .strict()
   .openapi("CreateRun");
@@ -93,9 +96,38 @@ export const updateRun = z
     startedAt: inputInstant(startedAt).nullable().optional(),
     completedAt: inputInstant(completedAt).nullable().optional(),
     duration: milliseconds(duration).nullable().optional(),
-    output: settable("What it came to."),
+    output: settable("Its result."),
     totalCost: cost.optional(),
     totalTokens: count(tokens, 30).optional(),
-  })
+  } satisfies FieldsOf<RunSet>)
   .strict()
   .openapi("UpdateRun");
+
+const foundBy = {
+  status: status.optional(),
+  workflowId: text("Of this workflow.", "digest").optional(),
+  workflowType: text("Of workflows of this type.", "digest").optional(),
+} satisfies FieldsOf<Record<FoundBy, unknown>>;
+
+/** What runs are found by. */
+export const runFilters = {
+  ...foundBy,
+  name: z.string().min(1).optional().openapi({
+    description:
+      "Text that the workflow's name contains; A to Z count as a to z. Nothing in it is a wildcard.",
+    example: "digest",
+  }),
+  annotationKey: z.string().optional().openapi({
+    description: "With `annotationValue`: runs that have such an annotation.",
+    example: "decision.model",
+  }),
+  annotationValue: z
+    .string()
+    .optional()
+    .openapi({
+      description: `The value as JSON, of at most ${ANNOTATION_VALUE_FOUND_MAX} bytes; what is not JSON is taken for a string.`,
+      example: "small",
+    }),
+  createdFrom: inputInstant("Created at this instant or later.").optional(),
+  createdBefore: inputInstant("Created before this instant.").optional(),
+};

@@ -1,8 +1,11 @@
 /** Stages. */
 import { z } from "@hono/zod-openapi";
+import type { WorkflowStageRecord } from "../../contract/index.ts";
+import type { StageSet } from "../../model/index.ts";
 import {
   integer,
   createdAt,
+  type FieldsOf,
   inputInstant,
   instant,
   INSTANT,
@@ -22,18 +25,18 @@ import {
 const ABOUT = {
   attempt: "Counts reruns: 0 for the original execution.",
   startedAt: "When work on it began.",
-  completedAt: "When it came to its end.",
+  completedAt: "When it ended.",
   duration: "How long it took.",
-  inputData: "What it works on.",
-  outputData: "What it came to.",
-  config: "What it is configured with.",
-  suspendedState: "What it needs to go on after a suspension.",
-  resumeData: "What it was given to go on with.",
+  inputData: "The input that it works on.",
+  outputData: "Its result.",
+  config: "Its configuration.",
+  suspendedState: "State with which it goes on after a suspension.",
+  resumeData: "Data with which it was resumed.",
   nextPollAt: "When to look whether a suspended stage can go on; cleared once it can.",
-  pollInterval: "Between two such looks.",
-  maxWaitUntil: "Until when it may be suspended.",
-  metrics: "What was measured.",
-  embeddingInfo: "What is known of its embeddings.",
+  pollInterval: "The pause between two such looks.",
+  maxWaitUntil: "The latest instant until which it may be suspended.",
+  metrics: "Measurements.",
+  embeddingInfo: "Facts about its embeddings.",
   errorMessage: "Why it failed.",
 } as const;
 const named = {
@@ -68,7 +71,7 @@ export const stageRecord = z
     metrics: json(ABOUT.metrics),
     embeddingInfo: json(ABOUT.embeddingInfo),
     errorMessage: text(ABOUT.errorMessage, "timeout").nullable(),
-  })
+  } satisfies FieldsOf<WorkflowStageRecord>)
   .openapi("Stage");
 
 export const STAGE: z.output<typeof stageRecord> = {
@@ -129,7 +132,7 @@ export const updateStage = z
     metrics: settable(ABOUT.metrics),
     embeddingInfo: settable(ABOUT.embeddingInfo),
     errorMessage: text(ABOUT.errorMessage, "timeout").nullable().optional(),
-  })
+  } satisfies FieldsOf<StageSet>)
   .strict()
   .openapi("UpdateStage");
 

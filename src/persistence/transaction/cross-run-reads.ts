@@ -1,25 +1,31 @@
 /**
- * Lists across runs inside a transaction. They are read committed: fetched anew, with the transaction's own rows in
- * the place of the stored ones. Only single runs are guarded.
+ * Lists across runs inside a transaction. They are read committed: fetched anew each time, with the
+ * transaction's own rows in the place of the stored ones. Only single runs are guarded.
  */
 import { type OutboxEventRow, type RunRow, type StageRow } from "../../model/index.ts";
 import {
+  allPages,
   answer,
   type AnyResult,
   kindOfQuery,
   OUTBOX_READ_MAX,
-  PAGE_ROWS,
+  fullPage,
   type Query,
   type QueryOf,
   type ResultsOf,
   type RunPlace,
   type RunsPage,
+  suspendedStagePlace,
+  type SuspendedStagePlace,
 } from "../../queries/index.ts";
-import type { RowRef } from "../../model/row-ref.ts";
+import { outboxEventRef, rowName, type RowRef } from "../../model/row-ref.ts";
 import { createState, type State, type TableName } from "../../model/state.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
-/** Looked at when a transaction first asks for PENDING runs: further claims choose from the same. */
+/**
+ * PENDING runs that are fetched when a transaction first asks for some. Its further claims choose
+ * from the same.
+ */
 const PENDING_LOOKED_AT = 10;
 
 export interface AcrossRuns {
@@ -29,6 +35,7 @@ export interface AcrossRuns {
   readonly read: <const Qs extends readonly Query[]>(queries: Qs) => Promise<ResultsOf<Qs>>;
 }
 
+/** Whether no unit of one run answers the query. */
 export function isAcrossRuns(query: Query): boolean {
   return kindOfQuery(query).loads(query) === null;
 }
@@ -70,6 +77,7 @@ async function pendingRuns(
   return answer(candidates, query);
 }
 
+/** Whether the run can still be claimed, as far as the transaction knows. */
 function stillPending(copy: LocalCopy, id: string): boolean {
   const held = copy.holds({ of: "run", id });
   return !held || copy.local.runs.get(id, "")?.status === "PENDING";
@@ -83,25 +91,23 @@ function putHeld(state: State, copy: LocalCopy): void {
   for (const row of copy.local.runs.all()) state.runs.set(row.id, "", row);
 }
 
-/** All of them in one page. Asked for by status alone, as the contract does. */
+/** All runs that match, as one page. The contract asks only by status, without a place to begin. */
 async function matchingRuns(query: QueryOf<"runs">, { copy, read }: AcrossRuns): Promise<RunsPage> {
   const state = createState();
-  let after: RunPlace | null = query.after;
-  do {
-    const [page]: [RunsPage] = await read([{ ...query, after }]);
-    for (const row of page.rows) putUnlessHeld(state, copy, row);
-    after = page.next;
-  } while (after !== null);
+  const stored = await allPages(async (after: RunPlace | null) => {
+    const [page] = await read([{ ...query, after }]);
+    return page;
+  });
+  for (const row of stored) putUnlessHeld(state, copy, row);
   putHeld(state, copy);
-  const rows: RunRow[] = [];
-  do {
-    const page: RunsPage = answer(state, { ...query, after });
-    rows.push(...page.rows);
-    after = page.next;
-  } while (after !== null);
+  const rows = await allPages(async (after: RunPlace | null) => answer(state, { ...query, after }));
   return { rows, next: null };
 }
 
+/**
+ * Stored runs without those that the transaction touched, and of these the ones that are stuck as
+ * it leaves them.
+ */
 async function stuckRuns(
   query: QueryOf<"stuckRuns">,
   { copy, written, read }: AcrossRuns,
@@ -109,7 +115,13 @@ async function stuckRuns(
   const [rows] = await read([query]);
   const touched = runsOf(written, ["runs", "stages"]);
   const busy = runsOf(written, ["jobs"]);
-  await copy.load([...touched].map((workflowRunId) => ({ of: "jobs", workflowRunId })));
+  await copy.load(
+    [...touched].flatMap((workflowRunId) => [
+      { of: "run", id: workflowRunId },
+      { of: "stages", workflowRunId },
+      { of: "jobs", workflowRunId },
+    ]),
+  );
   const own = answer(copy.local, query).filter(({ id }) => touched.has(id));
   const others = rows.filter(({ id }) => !touched.has(id));
   // A run whose jobs the transaction writes is being taken care of.
@@ -118,7 +130,7 @@ async function stuckRuns(
     .toSorted((a, b) => a.updatedAt - b.updatedAt || (a.ordinal < b.ordinal ? -1 : 1));
 }
 
-/** The runs of the rows of these tables that the transaction wrote. */
+/** The runs of those rows of these tables that the transaction wrote. */
 function runsOf(
   written: ReadonlyMap<string, RowRef>,
   tables: readonly TableName[],
@@ -127,21 +139,19 @@ function runsOf(
   return new Set(rows.map(({ part }) => part));
 }
 
+/** The first page answers all of them, so a further page is empty. */
 async function suspendedStages(
   query: QueryOf<"suspendedStages">,
   { copy, read }: AcrossRuns,
 ): Promise<StageRow[]> {
   if (query.after !== null) return [];
-  const rows: StageRow[] = [];
-  let after: QueryOf<"suspendedStages">["after"] = null;
-  for (;;) {
-    const [page]: [StageRow[]] = await read([{ ...query, after }]);
-    rows.push(...page.filter((row) => !copy.holds({ of: "run", id: row.workflowRunId })));
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE_ROWS) break;
-    const { workflowRunId, stageId } = last;
-    after = { nextPollAt: last.nextPollAt ?? query.before, workflowRunId, stageId };
-  }
+  const stored = await allPages(async (after: SuspendedStagePlace | null) => {
+    const [page] = await read([{ ...query, after }]);
+    return fullPage(page, suspendedStagePlace);
+  });
+  const rows = stored.filter(
+    ({ workflowRunId, stageId }) => !copy.holds({ of: "stage", workflowRunId, stageId }),
+  );
   const due = (row: StageRow) =>
     row.status === "SUSPENDED" && row.nextPollAt !== null && row.nextPollAt <= query.before;
   return [...rows, ...[...copy.local.stages.all()].filter(due)].toSorted(
@@ -149,6 +159,7 @@ async function suspendedStages(
   );
 }
 
+/** Stored events, with the transaction's own and without those that it took out of the list. */
 async function events(
   query: QueryOf<"unpublishedEvents"> | QueryOf<"deadLetters">,
   { copy, written, read }: AcrossRuns,
@@ -158,8 +169,11 @@ async function events(
   const limit = Math.min(query.limit + taken, OUTBOX_READ_MAX);
   const [rows]: [OutboxEventRow[]] = await read([{ ...query, limit }]);
   const state = createState();
-  for (const row of rows) {
+  const { turns } = state.outboxEvents;
+  for (const [index, row] of rows.entries()) {
     const { workflowRunId, sequence } = row;
+    // Runs come in the order of their line.
+    if (!turns.has(workflowRunId)) turns.set(workflowRunId, index);
     if (copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
@@ -167,6 +181,9 @@ async function events(
   for (const row of copy.local.outboxEvents.all()) {
     const { workflowRunId, sequence } = row;
     if (!copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
+    const marked = copy.base.outboxEvents.get(workflowRunId, String(sequence)) !== undefined;
+    // Its run has had its turn.
+    if (marked && written.has(rowName(outboxEventRef(row)))) turns.set(workflowRunId, rows.length);
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
   return answer(state, query);

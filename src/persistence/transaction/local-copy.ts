@@ -1,9 +1,9 @@
 /**
- * A transaction's local copy of the rows it touches: as they were read (`base`) and as the transaction
- * leaves them (`local`), both as the in-memory store holds rows. Knows what it has loaded, and which
- * of its rows the transaction wrote.
+ * A transaction's local copy of the rows it touches: as they were read (`base`) and as the
+ * transaction leaves them (`local`). Both are maps as the in-memory store has them. It knows what
+ * it has loaded.
  */
-import { applyChanges, type Change, kindOfChange } from "../../changes/index.ts";
+import { applyChanges, type Change, type ChangeOf, kindOfChange } from "../../changes/index.ts";
 import {
   type ArtifactRow,
   type AnnotationRow,
@@ -26,27 +26,42 @@ import {
 import { createState, type State } from "../../model/state.ts";
 import { invalid } from "../encode.ts";
 import { withoutStage } from "./write-set.ts";
-import { loadQueries } from "./load-units.ts";
+import { loadQuery } from "./load-units.ts";
 
 export class LocalCopy {
   readonly base: State = createState();
   readonly local: State = createState();
-  /** Round trips that loaded something. One alone is a snapshot; several need not agree. */
+  /**
+   * Round trips that loaded something. One alone is a snapshot; the rows of several need not fit
+   * together.
+   */
   loads = 0;
-  /** PENDING runs fetched for claims, and whether these were all. */
+  /** PENDING runs that were fetched for claims, and whether these were all. */
   pendingRuns: { readonly rows: readonly RunRow[]; readonly all: boolean } | null = null;
   readonly #loaded = new Set<string>();
   #runsHeld = 0;
+  /** The sequence of each loaded run's last stored outbox event. */
   readonly #tails = new Map<string, number>();
   readonly #deletedStages = new Set<string>();
-  /** Changes whose unit nobody has asked for: applied when somebody does. */
+  /** Changes whose unit has not been loaded: they are applied when it is. */
   #deferred: Change[] = [];
   readonly #read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>;
+  readonly #appended: (change: ChangeOf<"appendOutboxEvent">) => void;
 
-  constructor(read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>) {
+  /** `appended` is told of each event that was appended before its run's tail was loaded, once it has its sequence. */
+  constructor(
+    read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>,
+    appended: (change: ChangeOf<"appendOutboxEvent">) => void,
+  ) {
     this.#read = read;
+    this.#appended = appended;
   }
 
+  get hasDeferred(): boolean {
+    return this.#deferred.length > 0;
+  }
+
+  /** Whether the unit is loaded, by itself or as part of a larger one. */
   holds(unit: LoadUnit): boolean {
     if (this.#loaded.has(unitName(unit))) return true;
     const around = unitAround(unit);
@@ -58,12 +73,12 @@ export class LocalCopy {
     return this.#tails.get(workflowRunId) ?? 0;
   }
 
-  /** How many runs it holds, whether they exist or not. */
+  /** How many runs are loaded, also those that do not exist. */
   runsHeld(): number {
     return this.#runsHeld;
   }
 
-  /** Loads what is missing, in one round trip. */
+  /** Loads the units that are missing, in one round trip for every 100 queries. */
   async load(units: readonly LoadUnit[]): Promise<void> {
     const missing = new Map<string, LoadUnit>();
     for (const unit of units) {
@@ -71,40 +86,62 @@ export class LocalCopy {
     }
     if (missing.size === 0) return;
     const wanted = [...missing.values()];
-    const queries = wanted.map(loadQueries);
-    const all = queries.flat();
-    const results: AnyResult[] = [];
-    for (let start = 0; start < all.length; start += READ_QUERIES_MAX) {
+    for (let start = 0; start < wanted.length; start += READ_QUERIES_MAX) {
+      const together = wanted.slice(start, start + READ_QUERIES_MAX);
       this.loads += 1;
-      results.push(...(await this.#read(all.slice(start, start + READ_QUERIES_MAX))));
-    }
-    let next = 0;
-    for (const [index, unit] of wanted.entries()) {
-      const count = queries[index]?.length ?? 0;
-      this.#put(unit, results.slice(next, next + count));
-      next += count;
+      const results = await this.#read(together.map(loadQuery));
+      for (const [index, unit] of together.entries()) this.#put(unit, results[index]);
     }
   }
 
-  /** Applies changes to the local rows; those whose unit is not loaded wait until it is. */
-  apply(changes: readonly Change[], commitId: string): void {
-    const now = changes.filter((change) => {
-      const unit = kindOfChange(change).shownIn(change);
-      return unit === null || this.holds(unit);
-    });
-    applyChanges(this.local, now, commitId);
-    this.#deferred.push(...changes.filter((change) => !now.includes(change)));
-    for (const change of now) {
-      if (change.kind === "enqueueJob") {
-        const { workflowRunId, ordinal } = change.row;
-        this.#loaded.add(unitName({ of: "job", workflowRunId, ordinal }));
-      }
+  /** Loads what the transaction has written without a look at it, so that a list across runs can show it. */
+  async loadWritten(): Promise<void> {
+    // A mark of publication says nothing of its event, and the list of events applies it.
+    const written = this.#deferred.filter(({ kind }) => kind !== "publishOutboxEvent");
+    await this.load(written.flatMap((change) => kindOfChange(change).shownIn(change) ?? []));
+  }
+
+  /** Takes over runs that a list across runs has answered: their rows are known whole. */
+  putRuns(rows: readonly RunRow[]): void {
+    const unheld = rows.filter(({ id }) => !this.holds({ of: "run", id }));
+    if (unheld.length > 0) this.loads += 1;
+    for (const row of unheld) this.#put({ of: "run", id: row.id }, row);
+  }
+
+  /** Applies the change to the local rows, or keeps it until its unit is loaded. Answers whether it was applied. */
+  apply(change: Change, commitId: string): boolean {
+    if (!this.#isShown(change)) {
+      this.#deferred.push(change);
+      return false;
     }
+    applyChanges(this.local, [change], commitId);
+    if (change.kind === "enqueueJob") {
+      const { workflowRunId, ordinal } = change.row;
+      this.own({ of: "job", workflowRunId, ordinal });
+    }
+    return true;
+  }
+
+  #isShown(change: Change): boolean {
+    const unit = kindOfChange(change).shownIn(change);
+    return unit === null || this.holds(unit);
+  }
+
+  /** The transaction itself creates all that the unit holds: there is nothing to load. */
+  own(unit: LoadUnit): void {
+    this.#loaded.add(unitName(unit));
+  }
+
+  /** Whether an event was appended to the run before its tail was loaded. */
+  hasAppended(workflowRunId: string): boolean {
+    return this.#deferred.some(
+      (change) => change.kind === "appendOutboxEvent" && change.row.workflowRunId === workflowRunId,
+    );
   }
 
   /**
-   * The transaction made this event itself: there is nothing to load. Marks that were made on its id before were
-   * meant for somebody else's event, or nobody's.
+   * The transaction made this event itself, so there is nothing to load. Marks that were made on
+   * its id before were meant for an event of somebody else, or for none.
    */
   ownEvent(workflowRunId: string, sequence: number): void {
     this.#loaded.add(unitName({ of: "outboxEvent", workflowRunId, sequence }));
@@ -116,25 +153,39 @@ export class LocalCopy {
     );
   }
 
-  /** The transaction deleted a stage: what refers to it does so no longer, whether loaded or still to come. */
+  /**
+   * The transaction deleted a stage. Rows that referred to it do so no longer, whether they are
+   * loaded or still to come.
+   */
   forgetStage(id: string): void {
     this.#deletedStages.add(id);
     this.#deferred = this.#deferred.map((change) => withoutStage(change, id));
   }
 
-  /** Changes that wait for their unit, applied to rows that were fetched without loading it. */
+  /** Applies changes that wait for their unit to rows that were fetched without loading it. */
   applyDeferredTo(state: State, concerns: (change: Change) => boolean): void {
     applyChanges(state, this.#deferred.filter(concerns), newCommitId(0));
   }
 
-  #put(unit: LoadUnit, results: readonly AnyResult[]): void {
+  #put(unit: LoadUnit, result: AnyResult | undefined): void {
     switch (unit.of) {
       case "run":
-        this.#putRun(unit.id, results);
+        this.#runsHeld += 1;
+        for (const row of rowsOf<RunRow>(result)) {
+          this.base.runs.set(unit.id, "", row);
+          this.local.runs.set(unit.id, "", row);
+        }
+        break;
+      case "stage":
+      case "stages":
+        for (const row of rowsOf<StageRow>(result)) this.#putStage(row);
+        break;
+      case "outboxTail":
+        this.#putTail(unit.workflowRunId, Number(result));
         break;
       case "artifact":
       case "artifacts":
-        for (const row of rowsOf<ArtifactRow>(results[0])) {
+        for (const row of rowsOf<ArtifactRow>(result)) {
           const one: LoadUnit = { of: "artifact", workflowRunId: row.workflowRunId, key: row.key };
           if (this.#loaded.has(unitName(one))) continue;
           this.base.artifacts.set(row.workflowRunId, row.key, row);
@@ -144,26 +195,26 @@ export class LocalCopy {
         }
         break;
       case "annotations":
-        this.#putAnnotations(unit.workflowRunId, rowsOf<AnnotationRow>(results[0]));
+        this.#putAnnotations(unit.workflowRunId, rowsOf<AnnotationRow>(result));
         break;
       case "outboxEvent":
-        for (const row of rowsOf<OutboxEventRow>(results[0])) {
+        for (const row of rowsOf<OutboxEventRow>(result)) {
           this.base.outboxEvents.set(row.workflowRunId, String(row.sequence), row);
           this.local.outboxEvents.set(row.workflowRunId, String(row.sequence), row);
         }
         break;
       case "idempotencyKey":
-        for (const row of rowsOf<IdempotencyKeyRow>(results[0])) {
+        for (const row of rowsOf<IdempotencyKeyRow>(result)) {
           this.base.idempotencyKeys.set(row.key, row.commandType, row);
           this.local.idempotencyKeys.set(row.key, row.commandType, row);
         }
         break;
       case "job":
       case "jobs":
-        for (const row of rowsOf<JobRow>(results[0])) this.#putJob(row);
+        for (const row of rowsOf<JobRow>(result)) this.#putJob(row);
         break;
       case "dedupeKey":
-        for (const row of rowsOf<JobRow>(results[0])) {
+        for (const row of rowsOf<JobRow>(result)) {
           const { workflowRunId, ordinal } = row;
           const job: LoadUnit = { of: "job", workflowRunId, ordinal };
           // A job that is held already is as the transaction has left it.
@@ -184,20 +235,19 @@ export class LocalCopy {
     this.local.jobs.set(workflowRunId, ordinal, row);
   }
 
-  #putRun(id: string, results: readonly AnyResult[]): void {
-    this.#runsHeld += 1;
-    for (const row of rowsOf<RunRow>(results[0])) {
-      this.base.runs.set(id, "", row);
-      this.local.runs.set(id, "", row);
-    }
-    for (const row of rowsOf<StageRow>(results[1])) {
-      this.base.stages.set(id, row.stageId, row);
-      this.local.stages.set(id, row.stageId, row);
-    }
-    const tail = Number(results[2]);
+  #putStage(row: StageRow): void {
+    const { workflowRunId, stageId } = row;
+    // A stage that is held already is as the transaction has left it.
+    if (this.#loaded.has(unitName({ of: "stage", workflowRunId, stageId }))) return;
+    this.base.stages.set(workflowRunId, stageId, row);
+    this.local.stages.set(workflowRunId, stageId, row);
+  }
+
+  #putTail(id: string, tail: number): void {
     this.#tails.set(id, tail);
     if (tail === 0 || this.local.outboxEvents.get(id, String(tail)) !== undefined) return;
-    // Stands for the events so far, so that the next one gets its sequence. Never shown to anybody.
+    // Stands for the events so far, so that the next one gets its sequence. Never shown to a
+    // caller.
     this.local.outboxEvents.set(id, String(tail), {
       workflowRunId: id,
       sequence: tail,
@@ -229,17 +279,17 @@ export class LocalCopy {
   }
 
   #applyDeferred(): void {
-    const ready = this.#deferred.filter((change) => {
-      const unit = kindOfChange(change).shownIn(change);
-      return unit === null || this.holds(unit);
-    });
+    const ready = this.#deferred.filter((change) => this.#isShown(change));
     if (ready.length === 0) return;
     this.#deferred = this.#deferred.filter((change) => !ready.includes(change));
-    applyChanges(this.local, ready, newCommitId(0));
+    for (const change of ready) {
+      applyChanges(this.local, [change], newCommitId(0));
+      if (change.kind === "appendOutboxEvent") this.#appended(change);
+    }
   }
 }
 
-/** A loaded unit's rows: a query answers one row, none, or a list. */
+/** The rows of a loaded unit: a query answers one row, none, or a list. */
 function rowsOf<Row>(result: AnyResult | undefined): readonly Row[] {
   if (result === null || result === undefined) return [];
   return (Array.isArray(result) ? result : [result]) as unknown as readonly Row[];

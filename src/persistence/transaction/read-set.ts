@@ -1,6 +1,7 @@
 /**
- * What a transaction's callback has seen, as guards: the commit lands only if it is all still so. A row that was
- * read is guarded by its token, a status by the status alone, a list by the tokens of its rows.
+ * What a transaction's callback has seen, as guards: the commit lands only if all of it still
+ * holds. A row that was read is guarded by its token, a status by the status alone, a list by the
+ * tokens of its rows.
  */
 import type { Guard, RowGuard } from "../../changes/index.ts";
 import { guardedIn, listTokens } from "../../memory/guards.ts";
@@ -14,20 +15,20 @@ import type { Sees } from "../../queries/query-kind.ts";
 const ABSENT = { is: "absent" as const };
 const PRESENT = { is: "present" as const };
 
-/** The guard that the row of this one is as it was read, whatever it was. */
+/** Guards that the row of this guard is as it was read, or still absent. */
 export function guardOfRow(base: State, guard: RowGuard): Guard {
   const row = guardedIn(base, guard);
   const expect = row === undefined ? ABSENT : { is: "unchanged" as const, token: tokenOf(row) };
   return { ...guard, expect };
 }
 
-/** The guard that the row is as it was read. */
+/** Guards that the row is as it was read. */
 function unchanged(base: State, row: RowRef): Guard[] {
   const guard = absent(row);
   return guard === null ? [] : [guardOfRow(base, guard)];
 }
 
-/** The guard that there is no such row; null for tables whose rows cannot be guarded. */
+/** The guard that there is no such row; null for tables whose rows are never guarded. */
 function absent({ table, part, key }: RowRef): RowGuard | null {
   switch (table) {
     case "runs":
@@ -47,13 +48,13 @@ function absent({ table, part, key }: RowRef): RowGuard | null {
   }
 }
 
-/** The guards of what a query about loaded rows has shown. */
+/** The guards of what a query on loaded rows has shown. */
 export function guardsOfQuery(base: State, query: Query): Guard[] {
   const seen = kindOfQuery(query).sees(query);
   return seen === null ? [] : guardsOf(base, seen);
 }
 
-/** The guards of what was seen. */
+/** The guards of what was seen, from the rows as they were loaded. */
 export function guardsOf(base: State, seen: Sees): Guard[] {
   switch (seen.what) {
     case "row":

@@ -1,10 +1,11 @@
 /**
  * The unit of work of a transaction's callback.
  *
- * Reads load what they touch into a local copy, once, and are answered from it; writes change the copy at once,
- * so that a stale version or a missing row shows at that call, and are recorded. `commit` sends what was
- * recorded, guarded by all that was seen, as one commit. If a guard does not hold, someone else wrote in
- * between: the caller runs the callback again with a new Transaction.
+ * Reads load what they ask for into a local copy, once, and are answered from it. A write of a row that the copy holds is checked at
+ * the call, so that a stale version or a missing row shows there, and changes the copy. A write of any other row is assumed to be
+ * allowed: its guards go to the commit as they are, and its change waits until a read loads the row.
+ * `commit` sends what was written as one commit, guarded by all that was seen and assumed. If a guard does not hold, the caller runs the
+ * callback again with a new Transaction, which assumes nothing if an assumption was wrong.
  */
 import {
   type Change,
@@ -21,6 +22,7 @@ import {
   type JobRow,
   newCommitId,
   type OutboxEventRow,
+  type RunRow,
   tokenBefore,
   tokenOf,
 } from "../../model/index.ts";
@@ -38,46 +40,91 @@ import {
   type AnyResult,
   inOrderOf,
   kindOfQuery,
+  type LoadUnit,
   type Query,
   type ResultsOf,
 } from "../../queries/index.ts";
 import type { AutoCommit } from "../auto-commit.ts";
 import { invalid, requireRoom } from "../encode.ts";
+import type { Stale } from "../stale-version.ts";
 import type { UnitOfWork, Write, Written } from "../unit-of-work.ts";
 import { acrossRuns, isAcrossRuns } from "./cross-run-reads.ts";
 import { LocalCopy } from "./local-copy.ts";
 import { guardOfRow, guardsOf, guardsOfQuery } from "./read-set.ts";
 import { WriteSet } from "./write-set.ts";
 
+function guardName(guard: Guard): string {
+  return JSON.stringify(guard);
+}
+
 /** PENDING runs that a transaction's claims choose from, with what a claim is usually followed by. */
 const CLAIM_CANDIDATES = 10;
 
+/** One run of one callback. It is used once: it lands, or it is given up. */
 export class Transaction implements UnitOfWork {
+  readonly stale: Stale;
   readonly #direct: AutoCommit;
   readonly #copy: LocalCopy;
   readonly #writeSet = new WriteSet();
   readonly #guards = new Map<string, Guard>();
   /** Rows that the transaction wrote, by their names. */
   readonly #written = new Map<string, RowRef>();
+  /** Text recorded so far, in UTF-16 units. */
   #size = 0;
   #open = true;
   /** Nested callbacks under way. */
   nested = 0;
   #landed = false;
+  /** Calls that were made, so that `close` can wait for those that the callback did not await. */
   readonly #calls: Promise<void>[] = [];
+  /** What the reads will load whose turn has not come. */
+  readonly #wanted: LoadUnit[] = [];
   /** Reads and writes run one after the other, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(direct: AutoCommit) {
+  /** Guards of rows that were not read, by their names. */
+  readonly #assumed = new Map<string, Guard>();
+  readonly #assumes: boolean;
+
+  /**
+   * With `assumes`, a write whose guards are about rows that nobody has read is taken to be allowed, and costs no round trip: its guards
+   * are checked when the transaction commits. Without, they are checked at the call, on rows that are read for it.
+   */
+  constructor(direct: AutoCommit, { assumes }: { readonly assumes: boolean }) {
+    this.stale = direct.stale;
     this.#direct = direct;
-    this.#copy = new LocalCopy((queries) => direct.read(queries));
+    this.#assumes = assumes;
+    this.#copy = new LocalCopy(
+      (queries) => direct.read(queries),
+      (change) => {
+        this.#writeSet.release(change);
+        this.#recordEvent(change);
+      },
+    );
+  }
+
+  /** Whether a call was taken to be allowed that could have been refused. */
+  get hasAssumed(): boolean {
+    return this.#assumed.size > 0;
+  }
+
+  /** Whether it has written rows that it has not read. */
+  get wroteUnseen(): boolean {
+    return this.#copy.hasDeferred;
+  }
+
+  /** Whether all that was taken to be so is so, as one read tells. */
+  async assumedRightly(): Promise<boolean> {
+    if (!this.hasAssumed) return true;
+    const written = await this.#direct.write({ guards: [...this.#assumed.values()], changes: [] });
+    return written.applied;
   }
 
   get open(): boolean {
     return this.#open;
   }
 
-  /** Its commit has landed. False for an attempt that was given up, or is not decided yet. */
+  /** Its commit has landed. False while that is open, and for a run that was given up. */
   get landed(): boolean {
     return this.#landed;
   }
@@ -111,12 +158,15 @@ export class Transaction implements UnitOfWork {
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+    // Reads that are asked for together are loaded together, by the first whose turn it is.
+    this.#wanted.push(...queries.flatMap((query) => kindOfQuery(query).loads(query) ?? []));
     return this.#inTurn(() => this.#answers(queries));
   }
 
   async #answers<Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     const results: AnyResult[] = [];
-    await this.#copy.load(queries.flatMap((query) => kindOfQuery(query).loads(query) ?? []));
+    const units = queries.flatMap((query) => kindOfQuery(query).loads(query) ?? []);
+    await this.#copy.load([...units, ...this.#wanted.splice(0)]);
     for (const query of queries) results.push(await this.#answer(query));
     return inOrderOf(queries, results);
   }
@@ -127,26 +177,36 @@ export class Transaction implements UnitOfWork {
     return this.#inTurn(async () => this.#write(write));
   }
 
-  /** Refuses further calls, and lets those finish that were made: what the callback did not await belongs to it, too. */
+  /**
+   * Refuses further calls, and waits for those that were made: what the callback did not await
+   * belongs to it, too.
+   */
   async close(): Promise<void> {
     this.#open = false;
     await Promise.all(this.#calls);
   }
 
-  /** False when somebody else wrote what the callback had seen; nothing was written then. */
-  async commit(): Promise<boolean> {
+  /**
+   * `overtaken`: somebody else wrote what the callback had seen. `mistaken`: a call that was taken to be allowed was not, or no longer.
+   * Nothing was written then.
+   */
+  async commit(): Promise<"landed" | "overtaken" | "mistaken"> {
     const changes = this.#writeSet.changes(this.#copy.local);
     // One load is one snapshot; what it showed held at that instant.
-    if (changes.length === 0 && this.#copy.loads <= 1) {
+    if (changes.length === 0 && this.#copy.loads <= 1 && !this.hasAssumed) {
       this.#landed = true;
-      return true;
+      return "landed";
     }
     const guards = [...this.#guards.values()].toSorted((a, b) =>
       a.on < b.on ? -1 : a.on > b.on ? 1 : 0,
     );
     const written = await this.#direct.write({ guards, changes });
     this.#landed = written.applied;
-    return written.applied;
+    if (written.applied) return "landed";
+    const violated = guards[written.violation.guard];
+    return violated !== undefined && this.#assumed.has(guardName(violated))
+      ? "mistaken"
+      : "overtaken";
   }
 
   async #inTurn<T>(call: () => Promise<T>): Promise<T> {
@@ -160,13 +220,14 @@ export class Transaction implements UnitOfWork {
 
   async #answer(query: Query): Promise<AnyResult> {
     if (isAcrossRuns(query)) {
+      await this.#copy.loadWritten();
       const result = await acrossRuns(query, {
         copy: this.#copy,
         written: this.#written,
         read: (fetched) => this.#direct.read(fetched),
       });
       if (query.q === "unpublishedEvents" || query.q === "deadLetters") this.#seeOwnEvents(result);
-      if (query.q === "pendingRuns") await this.#prefetch(result);
+      if (query.q === "pendingRuns") await this.#keepCandidates(result);
       return result;
     }
     this.#see(guardsOfQuery(this.#copy.base, query));
@@ -177,7 +238,10 @@ export class Transaction implements UnitOfWork {
     return result;
   }
 
-  /** Stages that a list by status looks at only since the transaction changed their status. */
+  /**
+   * Stages that are in a list by status only because the transaction changed their status are
+   * guarded by themselves.
+   */
   #seeStages(workflowRunId: string, status: Status): void {
     for (const { stageId, status: own } of this.#copy.local.stages.part(workflowRunId).values()) {
       const stored = this.#copy.base.stages.get(workflowRunId, stageId);
@@ -186,6 +250,7 @@ export class Transaction implements UnitOfWork {
     }
   }
 
+  /** Guards the row as it was read. */
   #seeRow(row: RowRef): void {
     this.#see(guardsOf(this.#copy.base, { what: "row", row }));
   }
@@ -194,14 +259,17 @@ export class Transaction implements UnitOfWork {
     for (const event of result as OutboxEventRow[]) this.#seeOwnEvent(event);
   }
 
-  /** A sequence that was shown or named is kept: nobody else may take it first. */
+  /** A sequence that was shown or named must stay: nobody else may take it first. */
   #seeOwnEvent({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }): void {
     if (!this.#writeSet.owns(outboxEventRef({ workflowRunId, sequence }))) return;
     const tail = this.#copy.tailOf(workflowRunId);
     this.#see([{ on: "outboxTail", workflowRunId, sequence: tail }]);
   }
 
-  /** The connection has just been given a job, outside the transaction: its own doing is no one else's. */
+  /**
+   * The connection was just given a job, outside the transaction. That write is its own doing and
+   * no conflict.
+   */
   claimed(row: JobRow): void {
     const renewed = this.#inTurn(async () => this.#renew(row));
     this.#calls.push(renewed.catch(() => undefined));
@@ -210,7 +278,7 @@ export class Transaction implements UnitOfWork {
   #renew(row: JobRow): void {
     const { workflowRunId, ordinal } = row;
     const before = this.#copy.base.jobs.get(workflowRunId, ordinal);
-    // Only what was read and not written is renewed, and only if nobody else wrote in between.
+    // A row is renewed only if it was read, not written, and nobody else wrote it in between.
     if (before === undefined || this.#written.has(rowName(jobRef(row)))) return;
     if (tokenBefore(row) !== tokenOf(before)) return;
     this.#copy.base.jobs.set(workflowRunId, ordinal, row);
@@ -230,13 +298,15 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  async #prefetch(result: AnyResult): Promise<void> {
-    const runs = (result as { id: string }[]).slice(0, CLAIM_CANDIDATES);
-    await this.#copy.load(runs.map(({ id }) => ({ of: "run", id })));
+  /** A claim follows, whose guard and answer are about a run that was listed; and then its first stages are created. */
+  async #keepCandidates(result: AnyResult): Promise<void> {
+    const runs = (result as RunRow[]).slice(0, CLAIM_CANDIDATES);
+    this.#copy.putRuns(runs);
+    await this.#copy.load(runs.map(({ id }) => ({ of: "stages", workflowRunId: id })));
   }
 
   #see(guards: readonly Guard[]): void {
-    for (const guard of guards) this.#guards.set(JSON.stringify(guard), guard);
+    for (const guard of guards) this.#guards.set(guardName(guard), guard);
   }
 
   async #write<Qs extends readonly Query[]>({
@@ -245,22 +315,28 @@ export class Transaction implements UnitOfWork {
     reads,
   }: Write<Qs>): Promise<Written<Qs>> {
     const size = requireRoom(changes, { count: this.#writeSet.count, size: this.#size });
+    // Whoever is answered is answered from rows.
+    const assumed = reads === undefined ? guards.filter((guard) => this.#mayAssume(guard)) : [];
     await this.#copy.load([
-      ...guards.flatMap((guard) => unitOfGuard(guard) ?? []),
-      ...changes.flatMap((change) => kindOfChange(change).needs(change)),
+      ...guards.flatMap((guard) => (assumed.includes(guard) ? [] : (unitOfGuard(guard) ?? []))),
+      ...changes.flatMap((change) => this.#unitsOf(change)),
     ]);
-    const violation = checkGuards(this.#copy.local, guards);
+    // One load may have brought what another guard is about.
+    const known = guards.filter((guard) => !assumed.includes(guard) || this.#isKnown(guard));
+    const violation = checkGuards(this.#copy.local, known);
     if (violation !== null) {
-      const violated = guards[violation.guard];
-      if (violated !== undefined) this.#see([this.#asRead(violated)]);
-      return { applied: false, violation };
+      const violated = known[violation.guard];
+      if (violated === undefined) throw new TypeError("A violation names one of its guards");
+      this.#see([this.#asRead(violated)]);
+      return { applied: false, violation: { ...violation, guard: guards.indexOf(violated) } };
     }
-    for (const guard of guards) this.#seeThatItHolds(guard);
+    for (const guard of known) this.#seeThatItHolds(guard);
+    for (const guard of guards) if (!known.includes(guard)) this.#assume(guard);
     const commitId = newCommitId(await this.#direct.now());
     for (const change of changes) {
       const resolved = this.#resolve(change);
-      this.#copy.apply([resolved], commitId);
-      this.#record(resolved);
+      this.#own(resolved);
+      this.#record(resolved, this.#copy.apply(resolved, commitId));
     }
     this.#size = size;
     // Without reads, Qs is the empty list.
@@ -268,24 +344,65 @@ export class Transaction implements UnitOfWork {
     return { applied: true, commitId, results: await this.#answers(queries), late: false };
   }
 
+  #isKnown(guard: Guard): boolean {
+    const unit = unitOfGuard(guard);
+    return unit === null || this.#copy.holds(unit);
+  }
+
+  /** Of a row that the transaction has written unseen, only what it has assumed before can be taken to be so again. */
+  #mayAssume(guard: Guard): boolean {
+    if (!this.#assumes || !isRowGuard(guard) || this.#isKnown(guard)) return false;
+    const row = guardedRow(guard);
+    if (!this.#written.has(rowName(row))) return true;
+    return row.table !== "artifacts" && this.#assumed.has(guardName(guard));
+  }
+
+  #assume(guard: Guard): void {
+    this.#assumed.set(guardName(guard), guard);
+    this.#see([guard]);
+  }
+
+  /** What has to be loaded before the change. */
+  #unitsOf(change: Change): readonly LoadUnit[] {
+    const units = kindOfChange(change).needs(change);
+    // The event may be one that the transaction has appended, which has its sequence once the tail is known.
+    if ("sequence" in change && this.#copy.hasAppended(change.workflowRunId)) {
+      return [...units, { of: "outboxTail", workflowRunId: change.workflowRunId }];
+    }
+    return units;
+  }
+
+  /** A run or a stage that is created is known whole. A run that was not there has no stages. */
+  #own(change: Change): void {
+    if (change.kind === "createRun") {
+      this.#copy.own({ of: "run", id: change.row.id });
+      this.#copy.own({ of: "stages", workflowRunId: change.row.id });
+    }
+    if (change.kind === "createStage") {
+      const { workflowRunId, stageId } = change.row;
+      this.#copy.own({ of: "stage", workflowRunId, stageId });
+    }
+  }
+
   /** The guard that what this guard looks at is as it was read. */
   #asRead(guard: Guard): Guard {
     return isRowGuard(guard) ? guardOfRow(this.#copy.base, guard) : guard;
   }
 
+  /** A guard of a method held on the local copy; notes what makes it hold in the database. */
   #seeThatItHolds(guard: Guard): void {
     if (!isRowGuard(guard) || !this.#written.has(rowName(guardedRow(guard)))) {
       this.#see([guard]);
       return;
     }
-    // The transaction wrote the row, so what it is now follows from what it was and from that.
+    // The transaction wrote the row. What it is now follows from what it was and from that write.
     switch (guard.expect.is) {
       case "present":
       case "absent":
         // Seen when the row was first written.
         return;
       case "record":
-        // The stored record or its own: which one is stored has not been seen yet.
+        // The stored record or the transaction's own. Which one is stored was not seen yet.
         if (!checkGuards(this.#copy.base, [guard])) this.#see([guard]);
         return;
       default:
@@ -293,7 +410,10 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  /** What a change comes to, given the local copy: what the database would decide, decided here and guarded. */
+  /**
+   * The change with everything decided that the database would decide: decided by the local copy,
+   * and guarded.
+   */
   #resolve(change: Change): Change {
     const { local } = this.#copy;
     switch (change.kind) {
@@ -336,9 +456,11 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  #record(change: Change): void {
-    if (change.kind === "appendOutboxEvent") this.#recordEvent(change);
-    else this.#recordRow(change, kindOfChange(change).row(change));
+  #record(change: Change, applied: boolean): void {
+    if (change.kind !== "appendOutboxEvent") {
+      this.#recordRow(change, kindOfChange(change).row(change));
+    } else if (applied) this.#recordEvent(change);
+    else this.#writeSet.hold(change);
     if (change.kind === "cancelJobs") this.#noteCancelled(change.workflowRunId);
     if ("sequence" in change) this.#seeOwnEvent(change);
     if (change.kind === "deleteStage") this.#copy.forgetStage(change.id);
@@ -349,7 +471,7 @@ export class Transaction implements UnitOfWork {
     if (row !== null) this.#written.set(rowName(row), row);
   }
 
-  /** The event that has just been applied is the run's last. */
+  /** The event that was just applied is the run's last; its sequence is known only now. */
   #recordEvent(change: ChangeOf<"appendOutboxEvent">): void {
     const last = lastOutboxEvent(this.#copy.local, change.row.workflowRunId);
     if (last === undefined) return;

@@ -1,12 +1,12 @@
 /**
- * What a transaction has written, as the changes of its commit. A row that the transaction itself inserts is
- * written once, as it is in the end; updates of one other row become one.
+ * What a transaction has written, as the changes of its commit. A row that the transaction itself
+ * inserts is written once, as it is in the end; updates of one other row become one.
  */
 import { type Change, type ChangeOf, kindOfChange } from "../../changes/index.ts";
 import { type RowRef, rowName, stageRef } from "../../model/row-ref.ts";
 import type { State, TableName } from "../../model/state.ts";
 
-/** The tables in the order of the commit. Rows refer to rows of tables before theirs. */
+/** The tables in the order of the commit: rows refer only to rows of tables before theirs. */
 const ORDER = [
   "runs",
   "stages",
@@ -21,15 +21,29 @@ type Written = (typeof ORDER)[number];
 
 type Update = ChangeOf<"updateRun"> | ChangeOf<"updateStage">;
 
+/** Collects changes and gives those of the commit. */
 export class WriteSet {
   count = 0;
   readonly #deleteStages = new Map<string, ChangeOf<"deleteStage">>();
   /** Rows that the transaction inserts. */
   readonly #inserted = new Map<string, RowRef>();
-  /** Changes of other rows, by table; of one row only one, where they can be merged. */
+  /** Changes of other rows by their table; of one row only one, where they can be merged. */
   readonly #others = new Map<Written, Map<string, Change>>(
     ORDER.map((table) => [table, new Map()]),
   );
+
+  /** Events that have no sequence yet, since nobody has asked how many their run has. */
+  readonly #unnumbered = new Set<ChangeOf<"appendOutboxEvent">>();
+
+  hold(change: ChangeOf<"appendOutboxEvent">): void {
+    this.count += 1;
+    this.#unnumbered.add(change);
+  }
+
+  /** The event is going to be added, with its sequence. */
+  release(change: ChangeOf<"appendOutboxEvent">): void {
+    if (this.#unnumbered.delete(change)) this.count -= 1;
+  }
 
   /** Notes a change that has just been applied to the local copy, and the row that it wrote, if it is one. */
   add(change: Change, row: RowRef | null): void {
@@ -60,7 +74,10 @@ export class WriteSet {
     changes?.set(String(changes.size), change);
   }
 
-  /** Two updates of one row are one: the later value of each column, and both steps of the version. */
+  /**
+   * Two updates of one row become one: the later value of each column, and both steps of the
+   * version.
+   */
   #merge(row: RowRef, change: Change): void {
     const changes = this.#others.get(tableOf(change, row));
     const earlier = changes?.get(rowName(row));
@@ -70,9 +87,10 @@ export class WriteSet {
   #deleteStage(change: ChangeOf<"deleteStage">): void {
     const stage = stageRef(change);
     this.#others.get("stages")?.delete(rowName(stage));
-    // A stage that this transaction created never reaches the database.
+    // A stage that this transaction itself created never reaches the database.
     if (!this.#inserted.delete(rowName(stage))) this.#deleteStages.set(rowName(stage), change);
-    // Deletions come first in the commit, so what was written before reaches back here.
+    // Deletions come first in the commit. So what was written before them no longer refers to the
+    // stage.
     for (const table of ["artifacts", "annotations"] as const) {
       const changes = this.#others.get(table);
       for (const [name, earlier] of changes ?? [])
@@ -86,8 +104,9 @@ export class WriteSet {
   }
 
   /**
-   * The changes of the commit, in an order in which each finds what it needs, and neighbours share a statement. Updates come before
-   * insertions: a job that ends frees its dedupe key, and sequences that were read are not those of appended events.
+   * The changes of the commit, in an order in which each finds what it needs and neighbours share a
+   * statement. Updates come before insertions: a job that ends frees its dedupe key, and marks go
+   * to events that were read, not to appended ones.
    */
   changes(local: State): Change[] {
     return [
@@ -97,12 +116,15 @@ export class WriteSet {
         ...[...this.#inserted.values()].flatMap((row) =>
           row.table === table ? (insertion(local, row) ?? []) : [],
         ),
+        ...(table === "outboxEvents" ? this.#unnumbered : []),
       ]),
     ];
   }
 }
 
-/** The table that a change is about. Those without a row of their own are about a run's jobs. */
+/**
+ * The table that a change is about. Changes without a row of their own are about the jobs of a run.
+ */
 function tableOf(change: Change, row: RowRef | null): Written {
   const table = row?.table ?? "jobs";
   const known = ORDER.find((each) => each === table);
@@ -119,7 +141,9 @@ function insertion(local: State, { table, part, key }: RowRef): Change | null {
     }
     case "stages": {
       const row = local.stages.get(part, key);
-      return row === undefined ? null : { kind: "createStage", row: withoutCommits(row) };
+      if (row === undefined) return null;
+      const { attendAt: _, ...stage } = withoutCommits(row);
+      return { kind: "createStage", row: stage };
     }
     case "outboxEvents": {
       const row = local.outboxEvents.get(part, key);
@@ -129,7 +153,9 @@ function insertion(local: State, { table, part, key }: RowRef): Change | null {
     }
     case "jobs": {
       const row = local.jobs.get(part, key);
-      return row === undefined ? null : { kind: "enqueueJob", row: withoutCommits(row) };
+      if (row === undefined) return null;
+      const { resumeAt: _, handOverAt: __, ...job } = withoutCommits(row);
+      return { kind: "enqueueJob", row: job };
     }
     default:
       return null;
@@ -154,7 +180,7 @@ function both<U extends Update>(earlier: U, later: U): U {
   };
 }
 
-/** A change without its reference to a stage that has been deleted. */
+/** The change without its reference to a stage that was deleted. */
 export function withoutStage(change: Change, id: string): Change {
   if (change.kind === "saveArtifact" && change.row.workflowStageId === id) {
     return { ...change, row: { ...change.row, workflowStageId: null } };

@@ -6,29 +6,53 @@ import type {
   WorkflowPersistence,
 } from "../../contract/index.ts";
 
-/** What the suite asks of an adapter: the contract, and that AI calls can be waited for. */
+/**
+ * What the suite asks of an adapter: the contract's three interfaces. AI calls must be awaitable
+ * with `flush`.
+ * @example
+ * const backend: ConformanceBackend = createMemoryBackend();
+ */
 export interface ConformanceBackend {
   readonly persistence: WorkflowPersistence;
   readonly jobs: Required<JobQueue>;
   readonly aiCalls: FlushableAICallLogger;
 }
 
+/**
+ * How a test wants its connection.
+ * @example
+ * const options: ConformanceConnectOptions = { workerId: "worker-a" };
+ */
 export interface ConformanceConnectOptions {
   workerId?: string;
   StaleVersionError?: StaleVersionErrorClass;
 }
 
+/**
+ * An adapter, as the suite sees it.
+ * @example
+ * const memory = createMemoryBackend();
+ * const options: ConformanceOptions = {
+ *   name: "memory",
+ *   connect: (wanted) => memory.connect(wanted),
+ *   reset: () => memory.clear(),
+ *   skip: {},
+ * };
+ */
 export interface ConformanceOptions {
   name: string;
   /** Opens a further connection onto the same store: races run between connections. */
   connect(options?: ConformanceConnectOptions): ConformanceBackend | Promise<ConformanceBackend>;
   /** Empties the store before each test. */
   reset(): void | Promise<void>;
-  /** Titles of tests that this adapter does not pass, each with the reason. */
+  /**
+   * Titles of tests that this adapter does not pass, each with the reason. A title that no test has
+   * fails the suite.
+   */
   skip?: Readonly<Record<string, string>>;
 }
 
-/** What a test starts from: an empty store, with two connections onto it. */
+/** What a test starts from: an empty store, and two connections onto it. */
 export interface Fixture {
   /** Its worker is called "worker-a". */
   readonly a: ConformanceBackend;
@@ -37,6 +61,7 @@ export interface Fixture {
   connect(options?: ConformanceConnectOptions): Promise<ConformanceBackend>;
 }
 
+/** Registers one test. Its title says what holds. */
 export type Test = (title: string, body: (fixture: Fixture) => Promise<void>) => void;
 
 /** Registers the tests of one area. */
@@ -45,7 +70,7 @@ export type Area = (test: Test) => void;
 /** Generous: a transaction that loses ten times in a row pauses in between. */
 const TIMEOUT_MS = 30_000;
 
-/** Registers every area; a title is unique in the whole suite, because `skip` goes by titles. */
+/** Registers every area. Titles are unique in the whole suite, since `skip` goes by titles. */
 export function registerSuite(
   options: ConformanceOptions,
   areas: Readonly<Record<string, Area>>,

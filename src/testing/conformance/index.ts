@@ -1,6 +1,7 @@
 /**
- * The contract as tests: every adapter passes the same suite, through its own way in. An adapter says how
- * to connect to its store and how to empty it; the suite never looks behind the three interfaces.
+ * The contract as tests: every adapter passes the same suite, through its own way in. An adapter
+ * says how to connect to its store and how to empty it. The suite never looks behind the three
+ * interfaces.
  */
 import { aiCalls } from "./ai-calls.ts";
 import { annotationFilters } from "./annotation-filters.ts";
@@ -41,7 +42,7 @@ export type {
   ConformanceOptions,
 } from "./harness.ts";
 
-/** All of it, in this order. */
+/** All areas, in the order in which they run. */
 export const AREAS: Readonly<Record<string, Area>> = {
   runs,
   "claims of runs": runClaims,
@@ -76,7 +77,18 @@ export const AREAS: Readonly<Record<string, Area>> = {
   "concurrency: queues": queueConcurrency,
 };
 
-/** Registers the whole suite for one adapter. Call it at the top level of a test file. */
+/**
+ * Registers the whole suite for one adapter. Call it at the top level of a test file of vitest.
+ * @example
+ * import { createMemoryBackend, describeConformance } from "workflow-engine-cloudflare/testing";
+ *
+ * const memory = createMemoryBackend();
+ * describeConformance({
+ *   name: "memory",
+ *   connect: (options) => memory.connect(options),
+ *   reset: () => memory.clear(),
+ * });
+ */
 export function describeConformance(options: ConformanceOptions): void {
   registerSuite(options, AREAS);
 }

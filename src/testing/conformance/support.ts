@@ -21,7 +21,7 @@ import type {
 } from "../../contract/index.ts";
 
 export const AN_HOUR_MS = 3_600_000;
-/** An instant with milliseconds, far from every clock. */
+/** An instant with milliseconds, far from the present. */
 export const INSTANT = new Date("2025-03-04T05:06:07.089Z");
 export const NUL = "\u0000";
 export const LONE_SURROGATE = "\ud83d";
@@ -220,7 +220,7 @@ export async function nap(ms = 10): Promise<void> {
 
 // Values.
 
-/** Passes a value by the compiler that no typed caller could pass. */
+/** Gets a value past the compiler that no typed caller could pass. */
 export function forced<T>(value: unknown): T {
   return value as T;
 }
@@ -245,7 +245,7 @@ export function utf8Length(text: string): number {
 
 // Outcomes.
 
-/** The error that a promise rejects with; `about` says which of several cases this is. */
+/** The error that a promise rejects with. `about` says which of several cases it is. */
 export async function rejection(promise: Promise<unknown>, about = ""): Promise<unknown> {
   let value: unknown;
   try {
@@ -284,7 +284,7 @@ export async function expectStale(promise: Promise<unknown>, staleness: Stalenes
   expect(error).toMatchObject({ name: "StaleVersionError", ...staleness });
 }
 
-/** What every promise came to, the successes apart from the failures. */
+/** How every promise ended, successes apart from failures. */
 export async function outcomesOf<T>(
   promises: readonly Promise<T>[],
 ): Promise<{ values: T[]; errors: unknown[] }> {
@@ -298,7 +298,10 @@ export async function outcomesOf<T>(
   return { values, errors };
 }
 
-/** Runs a transaction whose first run is disturbed, at the point where it calls `disturb`. */
+/**
+ * Runs a transaction whose first run is disturbed where it calls `disturb`. Answers how often the
+ * callback ran.
+ */
 export async function disturbed<T>(
   backend: ConformanceBackend,
   disturbance: () => Promise<unknown>,

@@ -20,7 +20,7 @@ import { HOUR_MS } from "./world.ts";
  * - `answers`: leaves the settling of its job to the consumer.
  * - `retries`: fails, and is tried again.
  * - `suspends`: its job, for an hour, and the stage with it.
- * - `polls`: suspends the stage for an hour and completes the job: nobody but the sweep gives the stage another.
+ * - `polls`: suspends the stage for an hour and completes the job. No engine polls it, so the sweep gives it another job a day later.
  * - `delays`: completes, and has the next stage start 25 hours later.
  */
 export type Behaviour = "completes" | "answers" | "retries" | "suspends" | "polls" | "delays";
@@ -103,8 +103,8 @@ export class Engine implements JobHandler {
         const suspendedState = { since: this.#now() };
         const update = { status: "SUSPENDED" as const, nextPollAt, suspendedState };
         await tx.updateStageByRunAndStageId(run, stageId, update);
-        if (behaviour === "suspends") await context.jobs.suspend(job.jobId, nextPollAt);
-        else await context.jobs.complete(job.jobId);
+        if (behaviour === "suspends") return { status: "suspended", until: nextPollAt };
+        await context.jobs.complete(job.jobId);
         return { status: "settled" };
       }
       if (stage?.status !== "COMPLETED") await this.#finish(tx, job, context, plan);

@@ -1,6 +1,6 @@
 /** What comes after a crash: nothing but the sweep, until everything is over. */
 import { expect } from "vitest";
-import type { JobHandler } from "../../../src/contract/index.ts";
+import type { AuditFinding, JobHandler } from "../../../src/contract/index.ts";
 import { Engine, finished, type Plan, told } from "./engine.ts";
 import { HOUR_MS, MINUTE_MS, World } from "./world.ts";
 import type { DispatchVars } from "../../../src/queue/index.ts";
@@ -31,8 +31,18 @@ export class Recovery {
     await this.expectSound();
   }
 
-  async expectSound(): Promise<void> {
-    expect(await this.world.part().backend.audit()).toEqual([]);
+  async expectSound(when?: string): Promise<void> {
+    const findings = await this.world.part().backend.audit();
+    expect(
+      findings.filter((finding) => !this.#isExpected(finding)),
+      when,
+    ).toEqual([]);
+  }
+
+  /** Of a plan that polls, the audit names the stage until the sweep gives it a job. */
+  #isExpected({ problem, workflowRunId }: AuditFinding): boolean {
+    const plan = this.plans.find(({ run }) => run === workflowRunId);
+    return problem === "poll-overdue" && plan?.stages.includes("polls") === true;
   }
 
   async isOver(): Promise<boolean> {

@@ -2,7 +2,12 @@
 import { expect } from "vitest";
 import type { Store } from "../../../src/changes/index.ts";
 import { Connection } from "../../../src/persistence/connection.ts";
-import { type Backend, type JobHandler, toEnvelope } from "../../../src/contract/index.ts";
+import {
+  type Backend,
+  type BoundJobHandler,
+  type JobHandler,
+  toEnvelope,
+} from "../../../src/contract/index.ts";
 import { fromWire } from "../../../src/changes/index.ts";
 import type { CoordinatorNamespace } from "../../../src/coordinator/index.ts";
 import {
@@ -24,6 +29,14 @@ export const SECOND_MS = 1_000;
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 86_400_000;
+
+/** A handler with every method there is. */
+const EVERYTHING: JobHandler = {
+  handleJob: async () => ({ status: "completed" }),
+  claimRuns: async () => {},
+  jobFailed: async () => {},
+  publishEvents: async () => [],
+};
 
 /** Whose D1 goes wrong, whose messages are kept, and who may die. */
 export interface Part {
@@ -66,8 +79,13 @@ export class World {
   ): Promise<ConsumedBatch> {
     return consume(messages, {
       store: part.store,
-      handler,
-      embedded,
+      // A handler that is bound is called without a context.
+      handler:
+        handler === null
+          ? null
+          : embedded
+            ? { embedded, handler }
+            : { embedded, handler: handler as BoundJobHandler },
       settings: dispatchSettings(this.vars),
       workerId,
       waitUntil: () => {},
@@ -76,7 +94,11 @@ export class World {
 
   async sweep(
     part: Part,
-    { resumes = true, wakes = true, stepDeadlineMs = 60_000 } = {},
+    {
+      handler = EVERYTHING,
+      wakes = true,
+      stepDeadlineMs = 60_000,
+    }: { handler?: JobHandler | null; wakes?: boolean; stepDeadlineMs?: number } = {},
   ): Promise<SweepReport> {
     return sweep({
       store: part.store,
@@ -85,7 +107,7 @@ export class World {
         ? wakerOf({ DB: part.d1.db, RUNS: env.RUNS, JOBS: part.queue, ...this.vars }, true)
         : null,
       queue: part.queue,
-      resumes,
+      handler: handler === null ? null : { embedded: true, handler },
       stepDeadlineMs,
     });
   }

@@ -1,0 +1,35 @@
+/** Of the samples that a figure is made of. */
+
+export function median(samples: readonly number[]): number {
+  return quantile(samples, 0.5);
+}
+
+function quantile(samples: readonly number[], part: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const at = (sorted.length - 1) * part;
+  const below = sorted[Math.floor(at)] ?? Number.NaN;
+  const above = sorted[Math.ceil(at)] ?? Number.NaN;
+  return below + (above - below) * (at - Math.floor(at));
+}
+
+/**
+ * The ratio of two contestants: the median of the ratios of each round, in which they ran one after the other, and their quartiles in
+ * brackets. So a minute in which the machine is busy concerns both.
+ */
+export function ratio(samples: readonly number[], to: readonly number[]): string {
+  const ratios = samples.map((sample, round) => sample / (to[round] ?? Number.NaN));
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => digits(quantile(ratios, part)));
+  return samples.length < 4 ? `${middle}` : `${middle} (${low} to ${high})`;
+}
+
+/** Three digits that count. */
+export function digits(n: number): string {
+  if (n >= 1_000) return Math.round(n).toLocaleString("en");
+  return n.toFixed(n >= 100 ? 0 : n >= 10 ? 1 : 2);
+}
+
+/** Who is first in a round: each in turn, so that nobody always comes after the same one. */
+export function rotated<T>(list: readonly T[], round: number): T[] {
+  const at = round % list.length;
+  return [...list.slice(at), ...list.slice(0, at)];
+}

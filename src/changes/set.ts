@@ -1,9 +1,0 @@
-/** Columns with their values, where an absent member leaves its column alone. */
-type Given<Set> = { [Column in keyof Set]?: Exclude<Set[Column], undefined> };
-
-/** The columns that an update sets: without the members that leave their column alone. */
-export function given<Set extends object>(set: Set): Given<Set> {
-  const members = Object.entries(set).filter(([, value]) => value !== undefined);
-  // The mapped type says member by member what the entries are.
-  return Object.fromEntries(members) as Given<Set>;
-}
