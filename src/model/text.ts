@@ -2,9 +2,19 @@
 
 const encoder = new TextEncoder();
 
+/** To look through so much is cheaper than to encode it. */
+const SHORT = 256;
+
 /** Bytes of UTF-8; lone surrogates count as the three bytes of U+FFFD. */
 export function utf8Length(text: string): number {
-  return encoder.encode(text).length;
+  return text.length <= SHORT && isAscii(text) ? text.length : encoder.encode(text).length;
+}
+
+function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) {
+    if (text.charCodeAt(index) > 0x7f) return false;
+  }
+  return true;
 }
 
 /** Whether a TEXT column holds this string as it is: SQLite ends text at NUL, UTF-8 has no lone surrogates. */
