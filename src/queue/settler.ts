@@ -1,6 +1,6 @@
 /**
- * Settles the jobs of a batch as their handlers finish: at once, and together with whatever else finished while the commit
- * before was under way. So a slow job holds up nobody, and a fast batch is one or two commits.
+ * Settles the jobs of a batch as their handlers finish: together with whatever else finishes in the same turns of the event loop, or
+ * finished while the commit before was under way. So a slow job holds up nobody, and a fast batch is one commit.
  */
 import type { Jobs, Settling } from "../persistence/jobs.ts";
 import { ServiceError, type SettledJob } from "../contract/index.ts";
@@ -13,20 +13,25 @@ interface Waiting {
 
 export class Settler {
   readonly #jobs: Jobs;
+  /** Jobs of the batch that have not come here. */
+  #outstanding: number;
   #waiting: Waiting[] = [];
   #busy = false;
 
-  constructor(jobs: Jobs) {
+  constructor(jobs: Jobs, count: number) {
     this.#jobs = jobs;
+    this.#outstanding = count;
   }
 
   /** Resolves when the row tells the truth. Rejects when that could not be brought about: the lease will expire. */
   async settle(settling: Settling): Promise<SettledJob> {
     const { promise, resolve, reject } = Promise.withResolvers<SettledJob>();
     this.#waiting.push({ settling, done: resolve, failed: reject });
+    this.#outstanding -= 1;
     if (this.#busy) return promise;
     this.#busy = true;
     try {
+      await this.#gathered();
       while (this.#waiting.length > 0) {
         await this.#together(this.#waiting.splice(0));
       }
@@ -34,6 +39,16 @@ export class Settler {
       this.#busy = false;
     }
     return promise;
+  }
+
+  /** Resolves when a turn of the event loop has brought no other: after as many turns as the batch has jobs, at the latest. */
+  async #gathered(): Promise<void> {
+    for (let before = 0; before < this.#waiting.length && this.#outstanding > 0;) {
+      before = this.#waiting.length;
+      await new Promise((resolve) => {
+        setTimeout(resolve, 0);
+      });
+    }
   }
 
   async #together(group: readonly Waiting[]): Promise<void> {

@@ -42,7 +42,6 @@ export interface Source extends Statement {
 
 /** JSON of one chunk: half of what a parameter holds. */
 const CHUNK_BYTES_MAX = 1_000_000;
-const SHORT_ROW = 200;
 
 export function statement(sql: string, ...params: Param[]): Statement {
   return { sql, params };
@@ -125,9 +124,7 @@ function endOfChunk(encoded: readonly string[], first: number): number {
   let end = first;
   let bytes = 2;
   while (end < encoded.length) {
-    const row = encoded[end] ?? "";
-    // A UTF-16 unit takes at most three bytes; short rows are not worth counting.
-    bytes += (row.length < SHORT_ROW ? 3 * row.length : utf8Length(row)) + 1;
+    bytes += utf8Length(encoded[end] ?? "") + 1;
     if (bytes > CHUNK_BYTES_MAX && end > first) break;
     end += 1;
   }
