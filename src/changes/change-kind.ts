@@ -73,6 +73,8 @@ export interface ChangeTraits<Change> {
   readonly stamp?: (change: Change, now: number) => Change;
   /** The effect on the maps. */
   readonly apply: (writer: Writer, change: Change) => void;
+  /** What follows on the maps when all changes of the commit have been applied: once for all kinds that have the same. Default: nothing. */
+  readonly finish?: (writer: Writer, changes: readonly Change[]) => void;
 }
 
 /** A kind of change: its shape, and its traits with the defaults filled in. */
@@ -81,6 +83,7 @@ export interface ChangeKindOf<Change> extends Required<ChangeTraits<Change>> {
 }
 
 const nothing = () => [];
+const nothingMore = () => undefined;
 const noJob = () => null;
 
 type Described<Name extends string, Fields extends Members> = ObjectOf<
@@ -98,6 +101,7 @@ export function changeKind<const Name extends string, const Fields extends Membe
     texts: nothing,
     settles: noJob,
     wakes: nothing,
+    finish: nothingMore,
     stamp: (change) => change,
     ...traits,
     shape: object({ kind: literal(name), ...fields }),

@@ -4,7 +4,7 @@ export { type Trace, type WakeUp } from "./change-kind.ts";
 export * from "./commit.ts";
 export * from "./guard.ts";
 export { type RetryBackoff } from "./jobs.ts";
-export { runsToLineUp } from "./outbox.ts";
+export { runsOf } from "./outbox.ts";
 export * from "./wire.ts";
 export * from "./scope.ts";
 export * from "./scopes.ts";

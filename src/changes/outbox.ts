@@ -40,6 +40,30 @@ function isFirst({ state }: Writer, { workflowRunId, sequence }: EventKey): bool
   return firstWaiting(state, workflowRunId) === sequence;
 }
 
+interface OfRun {
+  readonly workflowRunId: string;
+}
+
+/** The runs of these changes, each once. */
+export function runsOf(changes: readonly OfRun[]): string[] {
+  return [...new Set(changes.map(({ workflowRunId }) => workflowRunId))];
+}
+
+/**
+ * Behind the changes after which a run's first waiting event may be another one: the runs where it is go to the end of the line, all with one
+ * turn.
+ */
+function lineUpRuns(writer: Writer, changes: readonly OfRun[]): void {
+  const { turns } = writer.state.outboxEvents;
+  const turn = endOfLine(writer);
+  for (const workflowRunId of runsOf(changes)) {
+    if (turns.has(workflowRunId)) continue;
+    if (firstWaiting(writer.state, workflowRunId) !== undefined) {
+      writer.setTurn(workflowRunId, turn);
+    }
+  }
+}
+
 export const outboxChanges = {
   /**
    * Inserts the event with the run's next sequence: the highest so far + 1, first 1. Its `commits` continues its predecessor's. A run
@@ -83,6 +107,7 @@ export const outboxChanges = {
       row: (change) => outboxEventRef(change),
       trace: "none",
       recorded: "each",
+      finish: lineUpRuns,
       // Nothing is said about it, so nothing has to be known.
       needs: () => [],
       apply(writer, change) {
@@ -119,6 +144,7 @@ export const outboxChanges = {
       row: (change) => outboxEventRef(change),
       trace: "mark?",
       recorded: "each",
+      finish: lineUpRuns,
       apply(writer, change) {
         if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
         setEvent(writer, change, ({ publishedAt }) =>
@@ -134,6 +160,7 @@ export const outboxChanges = {
     row: (change) => outboxEventRef(change),
     trace: "mark",
     recorded: "each",
+    finish: lineUpRuns,
     wakes: () => EVENTS_WAIT,
     apply(writer, change) {
       writer.setTurn(change.workflowRunId, undefined);
@@ -141,30 +168,3 @@ export const outboxChanges = {
     },
   }),
 };
-
-/** Kinds after which the run's first waiting event may be another one, so that the run has to line up anew. */
-const LEAVING: ReadonlySet<string> = new Set<keyof typeof outboxChanges>([
-  "publishOutboxEvent",
-  "deadLetterOutboxEvent",
-  "replayOutboxEvent",
-]);
-
-/** The runs that have to line up anew after these changes. */
-export function runsToLineUp(changes: readonly { readonly kind: string }[]): string[] {
-  const runs = changes.flatMap((change) =>
-    LEAVING.has(change.kind) && "workflowRunId" in change ? [String(change.workflowRunId)] : [],
-  );
-  return [...new Set(runs)];
-}
-
-/** The end of a commit: runs whose first waiting event has become another one go to the end of the line, all with one turn. */
-export function lineUpRuns(writer: Writer, changes: readonly { readonly kind: string }[]): void {
-  const { turns } = writer.state.outboxEvents;
-  const turn = endOfLine(writer);
-  for (const workflowRunId of runsToLineUp(changes)) {
-    if (turns.has(workflowRunId)) continue;
-    if (firstWaiting(writer.state, workflowRunId) !== undefined) {
-      writer.setTurn(workflowRunId, turn);
-    }
-  }
-}

@@ -11,6 +11,8 @@ export interface ChangeSql<Kind extends ChangeKind> {
    * Where the change left its trace, if that is not its own row: a SELECT of the `commits` that hold the mark, or of the row that is there.
    */
   readonly trace?: (change: ChangeOf<Kind>, commitId: string) => Statement;
+  /** What follows behind all changes of the commit: once for all kinds that have the same. */
+  readonly finish?: (changes: readonly ChangeOf<Kind>[]) => readonly Statement[];
 }
 
 /** A row as D1 answers it, under the names of its properties. */

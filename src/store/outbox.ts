@@ -7,7 +7,7 @@
  * joins at the end, and goes to the end when that event is published, dies, is replayed, or could not be published once more.
  */
 import { aRowOf, count, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
-import { type Change, type ChangeOf, runsToLineUp } from "../changes/index.ts";
+import { type ChangeOf, runsOf } from "../changes/index.ts";
 import { type NewOutboxEventRow } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { outboxEvents } from "./schema.ts";
@@ -174,7 +174,7 @@ export function replayOutboxEvents(
   commitId: string,
 ) {
   // What was the first may be so no longer.
-  const leave = sourcesOfRuns(runsToLineUp(changes)).map((source): Statement => ({
+  const leave = sourcesOfRuns(changes).map((source): Statement => ({
     sql:
       `UPDATE "outbox_events" SET "turn" = NULL FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
       `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)}`,
@@ -187,8 +187,8 @@ export function replayOutboxEvents(
  * The end of a commit: gives the runs whose first waiting event has become another one their place at the end of the line. The event
  * is not written for those who read it, so it keeps its token.
  */
-export function lineUpRuns(changes: readonly Change[]): Statement[] {
-  return sourcesOfRuns(runsToLineUp(changes)).map((source) => ({
+function lineUpRuns(changes: readonly OfRun[]): Statement[] {
+  return sourcesOfRuns(changes).map((source) => ({
     sql:
       `UPDATE "outbox_events" SET "turn" = ${END_OF_LINE} FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
       `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)} AND "outbox_events"."turn" IS NULL`,
@@ -196,8 +196,12 @@ export function lineUpRuns(changes: readonly Change[]): Statement[] {
   }));
 }
 
-function sourcesOfRuns(runs: readonly string[]) {
-  const rows = runs.map((workflowRunId) => ({ workflowRunId }));
+interface OfRun {
+  readonly workflowRunId: string;
+}
+
+function sourcesOfRuns(changes: readonly OfRun[]) {
+  const rows = runsOf(changes).map((workflowRunId) => ({ workflowRunId }));
   return sourcesOf(rows, ["workflowRunId"]);
 }
 
@@ -228,10 +232,10 @@ export const outboxChangeSql: ChangeSqlOf<
   | "replayOutboxEvent"
 > = {
   appendOutboxEvent: { write: appendOutboxEvents, trace: ({ row }) => commitsOfLast(row) },
-  publishOutboxEvent: { write: publishOutboxEvents },
+  publishOutboxEvent: { write: publishOutboxEvents, finish: lineUpRuns },
   countOutboxRetry: { write: countOutboxRetries },
-  deadLetterOutboxEvent: { write: deadLetterOutboxEvents },
-  replayOutboxEvent: { write: replayOutboxEvents },
+  deadLetterOutboxEvent: { write: deadLetterOutboxEvents, finish: lineUpRuns },
+  replayOutboxEvent: { write: replayOutboxEvents, finish: lineUpRuns },
 };
 
 export const outboxQuerySql: QuerySqlOf<
