@@ -87,6 +87,8 @@ export interface ChangeTraits<Change> {
   readonly stamp?: (change: Change, now: number) => Change;
   /** The effect on the maps. Never refuses: what must hold is a guard. */
   readonly apply: (writer: Writer, change: Change) => void;
+  /** What follows on the maps when all changes of the commit have been applied: once for all kinds that have the same. Default: nothing. */
+  readonly finish?: (writer: Writer, changes: readonly Change[]) => void;
 }
 
 /** The description with its defaults filled in. */
@@ -95,6 +97,7 @@ export interface ChangeKindOf<Change> extends Required<ChangeTraits<Change>> {
 }
 
 const nothing = () => [];
+const nothingMore = () => undefined;
 const noJob = () => null;
 
 type Described<Name extends string, Fields extends Members> = ObjectOf<
@@ -131,6 +134,7 @@ export function changeKind<const Name extends string, const Fields extends Membe
     texts: nothing,
     settles: noJob,
     wakes: nothing,
+    finish: nothingMore,
     stamp: (change) => change,
     ...traits,
     shape: object({ kind: literal(name), ...fields }),

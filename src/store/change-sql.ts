@@ -16,6 +16,8 @@ export interface ChangeSql<Kind extends ChangeKind> {
    * mark, or of the row.
    */
   readonly trace?: (change: ChangeOf<Kind>, commitId: string) => Statement;
+  /** What follows behind all changes of the commit: once for all kinds that have the same. */
+  readonly finish?: (changes: readonly ChangeOf<Kind>[]) => readonly Statement[];
 }
 
 /** A row as D1 answers it, under the names of its properties. */
