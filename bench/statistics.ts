@@ -1,5 +1,13 @@
 /** Of the samples that a figure is made of. */
 
+/** Each is that of the next so many samples: their clock is coarse. */
+export function means(samples: readonly number[], of: number): number[] {
+  return Array.from({ length: samples.length / of }, (_, n) => {
+    const part = samples.slice(n * of, (n + 1) * of);
+    return part.reduce((sum, sample) => sum + sample, 0) / of;
+  });
+}
+
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
 }
@@ -28,8 +36,8 @@ export function digits(n: number): string {
   return n.toFixed(n >= 100 ? 0 : n >= 10 ? 1 : 2);
 }
 
-/** Who is first in a round: each in turn, so that nobody always comes after the same one. */
-export function rotated<T>(list: readonly T[], round: number): T[] {
-  const at = round % list.length;
+/** Who is first in a turn: each once, so that nobody always comes after the same one. */
+export function rotated<T>(list: readonly T[], turn: number): T[] {
+  const at = turn % list.length;
   return [...list.slice(at), ...list.slice(0, at)];
 }
