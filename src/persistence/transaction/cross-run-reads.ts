@@ -27,6 +27,7 @@ import { byLastUpdate } from "../../queries/runs.ts";
 import { byStagePoll, isDueForPoll } from "../../queries/stages.ts";
 import { outboxEventRef, rowName, type RowRef } from "../../model/row-ref.ts";
 import { createState, isWaiting, type State, type TableName } from "../../model/state.ts";
+import { asManyAsFit } from "../as-many-as-fit.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
 /**
@@ -74,9 +75,12 @@ async function pendingRuns(
   const known = copy.pendingRuns;
   const left = (known?.rows ?? []).filter(({ id }) => stillPending(copy, id));
   if (known === null || (left.length === 0 && !known.all)) {
-    const limit = Math.max(query.limit, PENDING_LOOKED_AT) + copy.runsHeld();
-    const [rows] = await read([{ q: "pendingRuns", limit }]);
-    copy.pendingRuns = { rows, all: rows.length < limit };
+    const held = copy.runsHeld();
+    const wanted = Math.max(query.limit, PENDING_LOOKED_AT);
+    copy.pendingRuns = await asManyAsFit(wanted, async (count) => {
+      const [rows] = await read([{ q: "pendingRuns", limit: count + held }]);
+      return { rows, all: rows.length < count + held };
+    });
   }
   const candidates = createState();
   for (const row of copy.pendingRuns?.rows ?? []) putUnlessHeld(candidates, copy, row);
