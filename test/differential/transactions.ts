@@ -52,15 +52,21 @@ function isLeftOpen(calls: TransactionPart["calls"], index: number): boolean {
   const call = calls[index]?.call;
   // Runs whose jobs the transaction has written are not stuck.
   if (call?.method === "getStuckRuns") return earlier.some(({ on }) => on === "jobs");
-  // Whose turn it is on a page that is full depends on events that the transaction has taken out of it.
+  // Whose turn it is on a page that is full the transaction does not know once it has written events itself.
   if (call?.method === "getUnpublishedOutboxEvents") {
     const full = Number(call.args[0] ?? OUTBOX_PAGE_DEFAULT) < OUTBOX_PAGE_DEFAULT;
-    return full && earlier.some(({ method }) => TAKES_OUT.includes(method));
+    return full && earlier.some(({ method }) => WRITES_EVENTS.includes(method));
   }
   return false;
 }
 
-const TAKES_OUT: readonly Method[] = ["markOutboxEventsPublished", "moveOutboxEventToDLQ"];
+const WRITES_EVENTS: readonly Method[] = [
+  "appendOutboxEvents",
+  "incrementOutboxRetryCount",
+  "markOutboxEventsPublished",
+  "moveOutboxEventToDLQ",
+  "replayDLQEvents",
+];
 
 function prefixed(what: string, found: string | null): string | null {
   return found === null ? null : `Without a transaction, ${what}: ${found}`;
