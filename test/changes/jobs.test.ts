@@ -51,7 +51,7 @@ describe("enqueueJob", () => {
     expect(kept).toEqual(live);
   });
 
-  it("inserts a job that is over, and one with another key or none, whoever is live", () => {
+  it("inserts a job that has ended, and one with another key or none, beside any live job", () => {
     const state = aState(
       aJob({ dedupeKey: "k" }),
       aJob({ ordinal: "o2", dedupeKey: "k", status: "CANCELLED" }),
@@ -119,7 +119,7 @@ describe("claimJobs", () => {
   });
 });
 
-/** The jobs that a claim of so many takes, in their order. */
+/** The jobs that a claim of this many takes, in their order. */
 function claimedOf(limit: number, ...changes: Change[]): string[] {
   const state = aState(...changes);
   applyChanges(state, [{ kind: "claimJobs", workerId: "w", limit, at: 30 }], id("b"));

@@ -9,7 +9,7 @@ interface Bundle {
   readonly text: string;
   /** Every module that is reached from its entry. */
   readonly modules: readonly string[];
-  /** Those of which something is left in it. */
+  /** The packages that have code in it. */
   readonly held: readonly string[];
   /** What it leaves to the platform. */
   readonly imports: readonly string[];

@@ -174,7 +174,7 @@ describe.each(Object.entries(WAYS))("over %s, leases", (_way, open) => {
 
   const row = async () => (await embed(env).jobs.getJobsByWorkflowRun("run"))[0];
 
-  /** What a client does whose clock is wrong, by whatever cause. */
+  /** A client whose clock is wrong, for any reason. */
   async function withClockOff<T>(ms: number, act: (backend: Backend) => Promise<T>): Promise<T> {
     const spy = vi
       .spyOn(RemoteClock.prototype, "now")

@@ -46,7 +46,7 @@ function alarmOf(run = RUN): Promise<number | null> {
   return runInDurableObject(env.RUNS.getByName(run), (_, state) => state.storage.getAlarm());
 }
 
-describe("who watches a run", () => {
+describe("a reader that watches a run", () => {
   it("gets what there is, then what comes, in order", async () => {
     await append("a", "b");
     const watching = await Watching.open(RUN);
@@ -135,7 +135,7 @@ describe("who watches a run", () => {
   });
 });
 
-describe("who has a long history before them", () => {
+describe("a reader with a long history before it", () => {
   it("keeps nobody waiting, also not when somebody waits for what is still to come", async () => {
     await append(...upTo(800).map(String));
     const far = await Watching.open(RUN, { after: 1_000_000 });
@@ -239,7 +239,7 @@ describe("a coordinator that hibernates", () => {
 });
 
 describe("a coordinator that is reset", () => {
-  it("closes its sockets; who connects again goes on with the next event", async () => {
+  it("closes its sockets; a reader that connects again goes on with the next event", async () => {
     const first = await Watching.open(RUN);
     await append("a");
     await first.untilEvents(1);
@@ -328,7 +328,7 @@ describe("commits that do not go through the run's coordinator", () => {
     expect(told).toEqual(upTo(10).map((n) => `run-${n}`));
   });
 
-  it("and of which nobody tells are found by the alarm", async () => {
+  it("and that nobody tells of are found by the alarm", async () => {
     const watching = await Watching.open(RUN, {});
     await appendUnheard();
     expect(await alarmOf()).not.toBeNull();
@@ -361,7 +361,7 @@ describe("D1", () => {
     });
   });
 
-  it("is asked once for those who are at the same place", async () => {
+  it("is asked once for all readers at the same place", async () => {
     await inCoordinator(async (coordinator, faulty) => {
       const fetch = (request: Request) => coordinator.fetch(request);
       const all = await Promise.all(upTo(5).map(() => Watching.open(RUN, {}, fetch)));

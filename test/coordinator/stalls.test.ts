@@ -39,7 +39,7 @@ async function typesOf(): Promise<string[]> {
 }
 
 describe("while D1 stalls, a coordinator", () => {
-  it("answers OVERLOADED to who has waited for the limit, having written nothing", async () => {
+  it("answers OVERLOADED to a commit that has waited up to the limit, having written nothing", async () => {
     const { db, stalled, proceed } = stalling();
     const outcomes = await withCoordinators(async (create) => {
       const coordinator = create(db);
@@ -72,7 +72,7 @@ describe("while D1 stalls, a coordinator", () => {
     expect(await typesOf()).toEqual(["first", "second"]);
   });
 
-  it("gives D1 up at its deadline and goes on with who waits then", async () => {
+  it("gives D1 up at its deadline and goes on with the commits that wait", async () => {
     const { db, stalled } = stalling();
     const outcomes = await withCoordinators(async (create) => {
       const coordinator = create(db);
@@ -88,7 +88,7 @@ describe("while D1 stalls, a coordinator", () => {
     expect(await typesOf()).toEqual(["second"]);
   });
 
-  it("keeps those who come after waiters that gave up behind the commit that stalls", async () => {
+  it("keeps commits that come after waiters that gave up behind the commit that stalls", async () => {
     const { db, stalled, proceed } = stalling();
     const order: string[] = [];
     await withCoordinators(async (create) => {

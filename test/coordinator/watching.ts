@@ -80,7 +80,7 @@ export class Watching {
     while (!holds(this)) await this.#changed.promise;
   }
 
-  /** Resolves when so many events have come, or the socket was closed. */
+  /** Resolves when this many events have come, or the socket was closed. */
   async untilEvents(count: number): Promise<void> {
     await this.until(({ events, closed }) => events.length >= count || closed !== null);
   }

@@ -47,7 +47,7 @@ describe("Random sequences of calls", () => {
   });
 
   it(
-    "are answered alike by D1 and memory, and leave the same rows, whoever else calls at once",
+    "are answered alike by D1 and memory, and leave the same rows, whatever else is called at once",
     async () => {
       const tally = new Tally();
       for (const seed of seeds(tally)) await check(seed, tally);

@@ -78,7 +78,7 @@ export function differenceOfPerformed(
     : `The callback ran ${d1.runs} times on D1 and ${memory.runs} times in memory`;
 }
 
-/** A method's faults are of these two classes, whatever it was given; a callback may throw anything. */
+/** A method throws only errors of these two classes; a callback may throw anything. */
 export function requireFault({ method, outcome }: Answer): void {
   if (outcome.ok || method === "withTransaction") return;
   const { error } = outcome;

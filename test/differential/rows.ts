@@ -9,7 +9,7 @@ export const CURRENT = "current".padEnd(COMMIT_ID_CHARS, "0");
 /** Stands for the version or the attempt of the row as it is found. */
 export const CURRENT_NUMBER = -7;
 
-/** Stands for a text of which a row can hold one, not two. */
+/** Stands for a text so large that a row holds one of them, not two. */
 export const LARGE = "large";
 
 /** The id of the n-th commit of a sequence. */

@@ -39,7 +39,7 @@ export async function performAtOnce(world: World, parts: readonly Part[]): Promi
   return { performed, finished, most: world.traffic.most };
 }
 
-/** Lets nobody pass before all have come; who comes again, in another run of its callback, passes. */
+/** Lets no call pass before all have come. A call that comes again, in another run of its callback, passes. */
 function meetingOf(expected: number): () => Promise<void> {
   let missing = expected;
   const { promise: complete, resolve } = Promise.withResolvers<void>();

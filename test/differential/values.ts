@@ -81,7 +81,7 @@ const LONE = "lone\ud800";
 const SMILEY = "\u{1f600}";
 const TILDE = "\uff5e";
 
-/** An object of which a literal could not be written: `__proto__` as an ordinary member. */
+/** An object that no literal can write: `__proto__` as an ordinary member. */
 const PROTO: unknown = JSON.parse('{"__proto__":{"a":1},"constructor":2}');
 
 export const RUN_IDS = ["r", "s", "s/1", SMILEY, TILDE, "__proto__", "%_*['\";--"] as const;

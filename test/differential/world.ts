@@ -167,7 +167,7 @@ function sorted<Name extends TableName>(
   return placed.map(({ row }) => row as unknown as Row);
 }
 
-/** What a call came too late to record is kept outside its transaction, whatever becomes of that one. */
+/** A late result is kept outside its transaction, however that transaction ends. */
 export function withoutLateResults(tables: Tables): Tables {
   const late = (row: Row) =>
     row["key"] === "job.late-result" || String(row["message"]).startsWith("A late result");

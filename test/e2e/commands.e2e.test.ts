@@ -44,7 +44,7 @@ async function clone(name: string, { installed }: { installed: boolean }): Promi
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The environment of somebody who has never used wrangler. */
+/** An environment in which wrangler was never used. */
 function nobodys(more: Environment = {}): Environment {
   const home = { HOME: folder, XDG_CONFIG_HOME: join(folder, "config"), TMPDIR: folder };
   const account = { CLOUDFLARE_API_TOKEN: undefined, CLOUDFLARE_ACCOUNT_ID: undefined };

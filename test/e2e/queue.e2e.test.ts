@@ -71,7 +71,7 @@ describe("a hundred jobs", () => {
   });
 });
 
-/** Kills the service when so many jobs are done, looks at what it left behind, and starts it again. */
+/** Kills the service when this many jobs are done, looks at what it left, and starts it again. */
 async function crashAfter(corpusId: string, completed: number) {
   const done = async () => {
     const { runs } = await app.progress(corpusId);

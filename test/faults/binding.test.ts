@@ -29,7 +29,7 @@ describe("a call over a service binding", () => {
     const { once, otherCalls } = await tested.expected();
     expect(otherCalls.length).toBeGreaterThan(0);
     for (const [index, call] of otherCalls.entries()) {
-      // Every connection begins with these, whatever it does then.
+      // Every connection begins with these calls.
       const common = call === "open" || call === "now";
       if (common && !third.some(([, one]) => one === tested)) continue;
       for (const fault of ["before", "lost"] as const) {

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { D1_FAULTS } from "../../src/testing/faulty-d1.ts";
 import { env } from "../support/env.ts";
 import type { Scenario } from "./scenarios/index.ts";
+import { untilNone } from "./support/calls.ts";
 import { Case, planOf } from "./support/case.ts";
 import { embedded } from "./support/line.ts";
 import { faultOf } from "./support/play.ts";
@@ -60,7 +61,7 @@ const scenarios: readonly Scenario[] = [
     prepare: async ({ jobs }) => {
       const job = { workflowRunId: "idle", workflowId: "report", stageId: "extract" };
       await jobs.enqueueParallel(Array.from({ length: 105 }, () => job));
-      while ((await jobs.dequeue()) !== null);
+      await untilNone(() => jobs.dequeue());
     },
     call: ({ jobs }) => jobs.releaseStaleJobs(-1),
     repeat: { answers: 0 },

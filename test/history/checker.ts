@@ -106,7 +106,7 @@ type Ending = Settled | Released;
 class History {
   readonly jobs: readonly Enqueued[];
   readonly claims: readonly Claimed[];
-  /** Whether there was a claim that may have taken jobs of which nothing is known. */
+  /** Whether there was a claim whose jobs are unknown. */
   readonly hasUnknownClaims: boolean;
   readonly #leases: ReadonlyMap<string, readonly Lease[]>;
   readonly #endings: ReadonlyMap<string, readonly Ending[]>;
@@ -232,7 +232,7 @@ function waitingOf(history: History, job: Enqueued): Waiting[] {
   ];
   return starts.flatMap(({ attempt, to, dueAt, event }) => {
     const next = leased.find((lease) => lease.attempt === attempt + 1);
-    // An attempt is missing: it was given to somebody of whom nothing is known, perhaps at once.
+    // An attempt is missing: an unknown claim took it, perhaps right away.
     if (next === undefined && (history.hasUnknownClaims || leased.some((l) => l.attempt > attempt)))
       return [];
     // A late settle of the attempt before may have ended it while it waited.

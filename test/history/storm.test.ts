@@ -9,7 +9,7 @@ import { check, type HistoryEvent } from "./checker.ts";
 import { Storm } from "./storm.ts";
 
 const JOBS = 200;
-/** A storm may be calm by chance: so many are tried. */
+/** A storm may be calm by chance, so several are tried. */
 const STORMS_MAX = 5;
 /** To repeat a storm, set its seed here. What the workers race for differs all the same. */
 const SEEDS = [crypto.getRandomValues(new Uint32Array(1))[0] ?? 1];

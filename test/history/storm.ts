@@ -88,7 +88,7 @@ export class Storm {
     return { store };
   }
 
-  /** A worker, and whoever takes its place when it has died. */
+  /** A worker, and the workers that take its place when it has died. */
   async #lives(work: (mortal: MortalStore, name: string) => Promise<void>): Promise<void> {
     const { random } = this.#options;
     while (!this.#over) {

@@ -1,4 +1,4 @@
-/** Callers whom Cloudflare Access has let in. The keys are real; only the team's endpoint is played. */
+/** Callers that Cloudflare Access has let in. The keys are real; only the team's endpoint is played. */
 import { base64url, exportJWK, generateKeyPair, type CryptoKey as JoseKey, SignJWT } from "jose";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { authenticateAccess } from "../../src/http/access.ts";
@@ -85,7 +85,7 @@ async function told(response: Response): Promise<[number, string, string]> {
   return [response.status, code, detail];
 }
 
-describe("whom Cloudflare Access has let in", () => {
+describe("a caller that Cloudflare Access has let in", () => {
   it("may read, and is in the access log by address", async () => {
     expect((await ask(await assertion())).status).toBe(200);
     expect(asked).toEqual([`https://${team}/cdn-cgi/access/certs`]);

@@ -40,7 +40,7 @@ it("is given out up to its size, and again when it is given back", async () => {
   expect(fourth.seen.error).toEqual(overloaded);
 });
 
-it("turns away those whose turn does not come in time, and those who come when many wait", async () => {
+it("turns away a request whose turn does not come in time, and one that comes when many wait", async () => {
   const places = budget(1);
   await places.take("a", 1, 60_000);
   const waiting = [watched(places.take("a", 1, 60_000)), watched(places.take("a", 1, 60_000))];
@@ -52,7 +52,7 @@ it("turns away those whose turn does not come in time, and those who come when m
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("serves those first who came first: small ones do not overtake a large one", async () => {
+it("serves requests in their order: small ones do not overtake a large one", async () => {
   const bytes = budget(10);
   const held = await bytes.take("a", 6, 60_000);
   const large = watched(bytes.take("a", 8, 60_000));
@@ -64,7 +64,7 @@ it("serves those first who came first: small ones do not overtake a large one", 
   expect([large.seen.error, small.seen.error]).toEqual([null, null]);
 });
 
-it("lets those through who waited behind one that was turned away", async () => {
+it("lets the requests through that waited behind one that was turned away", async () => {
   const bytes = budget(10);
   await bytes.take("a", 6, 60_000);
   const large = watched(bytes.take("a", 8, 60_000));
@@ -88,7 +88,7 @@ it("takes more for one that has some already, and all of it comes back together"
   expect(other.seen.holding).not.toBeNull();
 });
 
-it("forgets those whose time is up, who went away without a word", async () => {
+it("forgets requests whose time is up and that never gave their places back", async () => {
   const places = budget(1);
   await places.take("a", 1, 300);
   const next = watched(places.take("a", 1, 60_000));

@@ -1,4 +1,4 @@
-/** The OpenAPI document is complete, and true: whoever sends its examples is answered as it says. */
+/** The OpenAPI document is complete and true: its examples are sent, and answered as it says. */
 import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { DOCS_FILES } from "../../src/http/document.ts";

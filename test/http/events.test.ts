@@ -174,7 +174,7 @@ describe("the stream of a run's events", () => {
     await reader?.read();
     expect(await socketsOf()).toBe(1);
     await reader?.cancel();
-    while ((await socketsOf()) > 0) await scheduler.wait(10);
+    await vi.waitUntil(async () => (await socketsOf()) === 0, { timeout: 20_000 });
   });
 
   it("takes no position but a sequence, and says which field is wrong", async () => {
@@ -192,7 +192,7 @@ describe("the stream of a run's events", () => {
     expect(await (await ask()).json()).toMatchObject({ details: { field: "runId" } });
   });
 
-  it("is for those who may read", async () => {
+  it("needs the scope read", async () => {
     const secret = await secretOf({ token: "worker", scopes: ["work"] });
     const get = (token: string) =>
       send(

@@ -1,6 +1,6 @@
 /**
  * Every operation, driven by its own OpenAPI document: inputs that fit it and inputs that nearly do. Nothing makes the service
- * stumble (no 5xx), every answer is one that the document knows, and whatever is refused leaves no trace.
+ * stumble (no 5xx), every answer is one that the document knows, and a refused request leaves no trace.
  */
 import { describe, expect, it } from "vitest";
 import { type Operation, operations, type Schema, theDocument } from "./document.ts";

@@ -147,7 +147,7 @@ describe("the access log", () => {
     "/v1/%e2%80%aeforged",
     '/v1/x","caller":"root',
     `/v1/${"x".repeat(8_000)}`,
-  ])("has one line for whatever is asked for (%#)", async (path) => {
+  ])("has one line for any path (%#)", async (path) => {
     const response = await ask("GET", path);
     expect(response.status).toBe(404);
     const lines = accessLog();

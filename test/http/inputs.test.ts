@@ -389,7 +389,7 @@ describe("null in an update", () => {
   const none = (update: object) =>
     Object.fromEntries(Object.keys(update).map((name) => [name, null]));
 
-  it("clears whatever a run or a stage may lack", async () => {
+  it("clears every value that a run or a stage may lack", async () => {
     const run = "/v1/runs/run";
     const stage = `${run}/stages/s`;
     await call("POST", "/v1/runs", { ...RUN, id: "run" });

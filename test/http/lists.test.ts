@@ -20,15 +20,25 @@ async function list(path: string, parameters: Record<string, string> = {}): Prom
   return answer.json<Page>();
 }
 
+/** More pages than any list here has: a cursor that shows a row twice fails instead of going on. */
+const PAGES_MAX = 20;
+
+/** The pages of a list, one after the other. */
+async function* pages(path: string, parameters: Record<string, string> = {}) {
+  let cursor: string | null = null;
+  for (let count = 0; count < PAGES_MAX; count += 1) {
+    const page: Page = await list(path, { ...parameters, ...(cursor === null ? {} : { cursor }) });
+    yield page;
+    cursor = page.nextCursor;
+    if (cursor === null) return;
+  }
+  throw new Error(`${path} has more than ${PAGES_MAX} pages`);
+}
+
 /** All items, a page of `limit` after the other. */
 async function walk(path: string, parameters: Record<string, string> = {}): Promise<Item[]> {
   const items: Item[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: Page = await list(path, { ...parameters, ...(cursor === null ? {} : { cursor }) });
-    items.push(...page.items);
-    cursor = page.nextCursor;
-  } while (cursor !== null);
+  for await (const page of pages(path, parameters)) items.push(...page.items);
   return items;
 }
 
@@ -154,7 +164,7 @@ describe("every list", () => {
 describe("a page of large rows", () => {
   const large = "x".repeat(1_800_000);
 
-  it("comes back short, and goes on from there; without what is large it is whole", async () => {
+  it("comes back short, and goes on from there; without its large fields it is whole", async () => {
     const { persistence } = embed(env);
     for (let n = 1; n <= 6; n += 1) {
       await persistence.createRun({ ...aRun(), id: `run-${n}`, input: large });
@@ -175,11 +185,9 @@ describe("a page of large rows", () => {
     ] as const;
     for (const [path, parameters] of lists) {
       const ids: unknown[] = [];
-      for (let cursor: string | null = ""; cursor !== null;) {
-        const found = await list(path, { ...parameters, ...(cursor === "" ? {} : { cursor }) });
+      for await (const found of pages(path, parameters)) {
         expect(found.items.length, path).toBeLessThanOrEqual(1);
         ids.push(...found.items.map(({ id }) => id));
-        cursor = found.nextCursor;
       }
       expect(new Set(ids).size, path).toBe(6);
       const whole = await list(path, { ...parameters, fields: "id" });
@@ -244,8 +252,12 @@ describe("runs", () => {
     expect(await answer.json()).toMatchObject({ details: { field } });
   });
 
-  it("are listed without large columns", async () => {
-    const [first] = (await list("/v1/runs", { fields: "status,metadata" })).items;
-    expect(first).toEqual({ id: "c", status: "PENDING", metadata: null });
+  it("are listed with their ids and the wanted fields, and nothing else", async () => {
+    const { items } = await list("/v1/runs", { fields: "status,metadata" });
+    expect(items).toEqual([
+      { id: "c", status: "PENDING", metadata: null },
+      { id: "b", status: "FAILED", metadata: null },
+      { id: "a", status: "PENDING", metadata: null },
+    ]);
   });
 });

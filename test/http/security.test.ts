@@ -18,7 +18,7 @@ const get = (path: string, headers: Record<string, string> = {}) =>
 const HASH_OF_ADMIN = JSON.parse(await secretOf({ token: ADMIN, scopes: ["read"] }))[0]
   .sha256 as string;
 
-describe("who has no token", () => {
+describe("a caller without a token", () => {
   it("is turned away, and told how to ask", async () => {
     const response = await send(get("/v1/time"));
     expect(response.headers.get("WWW-Authenticate")).toBe("Bearer");
@@ -186,7 +186,7 @@ describe("a token", () => {
     }
   });
 
-  it("is compared with all that are known, in constant time, whichever it is", async () => {
+  it("is compared with every known token by timingSafeEqual, whichever it is", async () => {
     const tokens = ["secret-1", "secret-2", "secret-3"];
     const API_TOKENS = await secretOf(
       ...tokens.map((token) => ({ token, scopes: ["read"] as const })),
@@ -289,7 +289,7 @@ describe("an answer", () => {
     expect([500, 503]).toContain(response.status);
     expect(text).not.toMatch(/secret|tables|\.ts|node_modules/);
     expectProtected(response);
-    // The log does, for whoever is to mend it.
+    // The log does, for the operator.
     expect(printed.join("\n")).toContain("secret: tables are broken");
   });
 

@@ -96,7 +96,7 @@ describe("a run's events over a WebSocket", () => {
     expect(watch.sequences).toEqual([1]);
   });
 
-  it("are for those who have a token", async () => {
+  it("need a token", async () => {
     for (const protocol of [
       "workflow-engine",
       `bearer.${base64Url("wrong")}`,
@@ -164,7 +164,7 @@ describe("a run's events over a WebSocket", () => {
     expect([watch.closed, watch.texts]).toEqual([1008, ["pong"]]);
   });
 
-  it("keep no claim waiting, whatever is said on them: it does not reach the run's coordinator", async () => {
+  it("keep no claim waiting: what a reader says does not reach the run's coordinator", async () => {
     const { persistence } = embed(env);
     await persistence.createRun({ ...A_RUN, id: RUN });
     const watch = await watching(BEARER);
@@ -176,7 +176,7 @@ describe("a run's events over a WebSocket", () => {
     heard.mockRestore();
   });
 
-  it("are a thousand, or 1 MiB, on one connection; who connects again goes on with the next", async () => {
+  it("are a thousand, or 1 MiB, on one connection; a reader that connects again goes on with the next", async () => {
     await append(...upTo(600).map(String));
     await append(...upTo(430).map(String));
     const first = await watching(BEARER);

@@ -200,7 +200,7 @@ describe.each(ways)("the pause before a retry, $name", ({ open }) => {
     expect(new Set(pauses).size).toBeGreaterThan(10);
   });
 
-  it("is the connection's that fails the job, whoever has added it", async () => {
+  it("is that of the connection that fails the job, not of the one that added it", async () => {
     const place = open();
     await place.connect({ retry: { baseMs: 1 } }).jobs.enqueue(JOB);
     const { jobs } = place.connect({ retry: { baseMs: 500 } });

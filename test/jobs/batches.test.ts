@@ -120,7 +120,7 @@ describe.each(ways)("completeMany, $name", ({ open }) => {
     const openId = present(unclaimed).id;
     const all = [openId, lostId, ...unknown, overId, mineId, failedId];
     expect(await a.jobs.completeMany(all)).toEqual([
-      // Never delivered: whoever knows it may settle it.
+      // Never delivered: any connection that knows its id may settle it.
       { jobId: openId, outcome: "settled" },
       { jobId: lostId, outcome: "lease-lost" },
       ...unknown.map((jobId) => ({ jobId, outcome: "not-found" })),

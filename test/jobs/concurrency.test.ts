@@ -142,7 +142,7 @@ describe.each(ways)("a concurrency key, $name", ({ open }) => {
 });
 
 describe.each(ways)("the limit of a concurrency key, $name", ({ open }) => {
-  it("holds among many who claim one at once", async () => {
+  it("holds among many connections that claim one job each at once", async () => {
     const place = open();
     const { jobs } = place.connect();
     await jobs.enqueueParallel(times(30, (n) => keyed(`${n}`, { concurrencyLimit: 4 })));
@@ -151,7 +151,7 @@ describe.each(ways)("the limit of a concurrency key, $name", ({ open }) => {
     expect(taken.toSorted()).toEqual(["0", "1", "2", "3"]);
   });
 
-  it("holds among many who claim several at once, and they get all else", async () => {
+  it("holds among many connections that claim several at once, and they get all other jobs", async () => {
     const place = open();
     const { jobs } = place.connect();
     await jobs.enqueueParallel([

@@ -51,7 +51,7 @@ describe.each(ways)("a dedupe key, $name", ({ open }) => {
     expect(await jobsOf(backend)).toHaveLength(2);
   });
 
-  it("holds among many who enqueue at once", async () => {
+  it("holds among many connections that enqueue at once", async () => {
     const place = open();
     const ids = await Promise.all(times(16, () => place.connect().jobs.enqueue(ONCE)));
     expect(new Set(ids).size).toBe(1);

@@ -142,7 +142,7 @@ describe.each(ways)("audit, $name", ({ open }) => {
       await addRun(backend, status, status);
       await addStage(backend, status, "left", { status: "RUNNING" });
     }
-    // A stage with its job, in whatever state; later stages wait for it.
+    // A stage with its job in some state; later stages wait for it.
     for (const state of ["pending", "delayed", "running", "suspended"]) {
       await addRun(backend, state, "RUNNING");
       await addStage(backend, state, "done", { status: "COMPLETED", group: 1 });

@@ -70,7 +70,7 @@ export function pass(milliseconds: number): void {
   vi.setSystemTime(Date.now() + milliseconds);
 }
 
-/** One commit of whatever it takes to bring about what no call would. */
+/** One commit of changes that make a state which no call would. */
 export async function write({ store }: Place, changes: readonly Change[]): Promise<void> {
   const commit = { id: newCommitId(Date.now()), guards: [], changes, reads: [] };
   const { applied } = await store.attempt(commit);
@@ -115,7 +115,7 @@ export async function faultOf(call: () => unknown): Promise<string> {
   }
 }
 
-/** Takes the lease away from whoever has it, and gives it to this one as the next attempt. */
+/** Takes the lease away from its holder, and gives it to this connection as the next attempt. */
 export async function takeOver({ jobs }: Backend): Promise<number> {
   pass(10 * MINUTE);
   await jobs.releaseStaleJobs();

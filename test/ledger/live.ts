@@ -51,7 +51,7 @@ export function recordedConnection(recorder: Recorder, now: number): Backend {
   return embed(recordedEnv(recorder), { now: () => now, workerId: "worker" });
 }
 
-/** Bindings of which the recorder notes what they are used for. */
+/** Bindings whose use the recorder notes. */
 export function recordedEnv(recorder: Recorder): WorkflowEngineEnv {
   const attempt = async (commit: Commit | ReadableStream) => {
     recorder.noteCoordinator();

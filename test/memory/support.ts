@@ -42,7 +42,7 @@ export function contentOf(state: State): Record<string, unknown[]> {
   return Object.fromEntries(tables.map((name) => [name, [...state[name].all()]]));
 }
 
-// Builders: valid rows and changes, of which a test names only what it is about.
+// Builders: valid rows and changes. A test names only the parts that it is about.
 
 export function aRun(row: Partial<NewRunRow> = {}): ChangeOf<"createRun"> {
   return {

@@ -11,7 +11,7 @@ import { HOUR_MS, MINUTE_MS, SECOND_MS, World } from "./support/world.ts";
 
 const LOST = "Network connection lost.";
 
-/** As a stub whose Worker is not running: whatever is read of it rejects. */
+/** Like a stub whose Worker is not running: every property read of it rejects. */
 const away = new Proxy({} as JobHandler, {
   get: () => Promise.reject(Object.assign(new Error(LOST), { retryable: true, remote: true })),
 });
@@ -158,7 +158,7 @@ describe("a call that never reached the handler", () => {
 });
 
 describe("a call that was entered", () => {
-  it("counts, whatever the runtime says of its end: what kills its Worker ends at the ceiling", async () => {
+  it("counts, with any error of the runtime: a job that kills its Worker ends at the ceiling", async () => {
     const world = new World();
     const part = world.part();
     await part.backend.jobs.enqueue({ ...JOB, stageId: "s" });

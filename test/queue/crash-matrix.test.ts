@@ -42,7 +42,7 @@ async function prepared(plans: readonly Plan[], resumed: boolean): Promise<Recov
   return recovery;
 }
 
-/** Works the batch with a consumer that dies at its `index`th call; null if it does not make so many. */
+/** Works the batch with a consumer that dies at its `index`th call; null if it makes fewer calls. */
 async function killed(recovery: Recovery, index: number, death: Death) {
   let mortal: MortalStore | undefined;
   const part = recovery.world.part((store) => {

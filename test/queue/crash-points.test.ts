@@ -53,7 +53,7 @@ const CLAIM = /SET "status" = 'RUNNING', "worker_id"/;
 const COMPLETE = /UPDATE "jobs" SET "status" = 'COMPLETED'/;
 
 describe("after a crash, the sweep alone brings every job to its end once, when", () => {
-  it("the wake-ups' send throws, of which the caller learns nothing", async () => {
+  it("the wake-ups' send throws, and the caller does not notice", async () => {
     const recovery = new Recovery([SETTLED_BY_CONSUMER]);
     const caller = recovery.world.part();
     caller.queue.mode = "throws";

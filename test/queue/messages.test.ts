@@ -181,7 +181,7 @@ describe("a message is a permit for one job, whatever it says:", () => {
     expect(await part.backend.jobs.jobStats()).toMatchObject({ due: 1, leased: 0 });
   });
 
-  it("without a handler all are acked, and the jobs wait for those who poll", async () => {
+  it("without a handler all are acked, and the jobs wait to be polled", async () => {
     const { world, part } = await threeJobs();
     const messages = permits(3);
     expect(await world.consume(part, null, messages)).toMatchObject({ permits: 3, claimed: 0 });

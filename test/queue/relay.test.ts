@@ -27,7 +27,7 @@ class Publisher {
   readonly world = new World({ OUTBOX_ATTEMPTS: 3 });
   readonly part: Part = this.world.part();
   refuses: (event: string) => boolean;
-  /** What it does with events of which it refuses one. */
+  /** What it does with a page that has an event which it refuses. */
   onRefusal: (events: OutboxRecord[]) => Promise<string[]> = () =>
     Promise.reject(new Error("The broker does not take it"));
 

@@ -245,7 +245,7 @@ describe("a commit that itself asks what jobs have come to", () => {
     expect(outcome.results[0]).toHaveLength(own.keys.length);
   });
 
-  it("as of an instant when nobody waited sends the one for whom it makes room", async () => {
+  it("as of an instant when nobody waited sends a permit for the job that it makes room for", async () => {
     const keyed = { concurrencyKey: "k", concurrencyLimit: 1 };
     const { part } = await holding(2, keyed);
     const [jobId = ""] = await claimed(part, 1);
@@ -351,7 +351,7 @@ describe("a send that fails", () => {
     expect(queue.refused).toBe(1);
   });
 
-  it("keeps nobody waiting who has handed over waitUntil", async () => {
+  it("keeps no caller waiting that has given waitUntil", async () => {
     const queue = new RecordingQueue();
     queue.mode = "hangs";
     const kept: Promise<unknown>[] = [];

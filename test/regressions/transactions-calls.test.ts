@@ -1,4 +1,4 @@
-/** What a call of a transaction answers is true, whenever it is made and whatever follows. */
+/** The answer of a transaction's call is true, whenever the call is made. */
 import { describe, expect, it } from "vitest";
 import { createRun, event, jobInput, outcomeOf, present, ways } from "./ways.ts";
 

@@ -86,7 +86,7 @@ export async function waiting(
   return page.filter((one) => one.workflowRunId === workflowRunId);
 }
 
-/** "done", or the code of the fault, or whatever else was thrown, in words. */
+/** "done", or the code of the error, or its text. */
 export async function outcomeOf(call: Promise<unknown>): Promise<string> {
   try {
     await call;

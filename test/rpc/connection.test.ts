@@ -109,7 +109,7 @@ describe("a connection over RPC", () => {
     expect(sessions).toHaveLength(1);
   });
 
-  it("opens another session after 100 calls, since an invocation may ask D1 only so often", async () => {
+  it("opens another session after 100 calls, since an invocation may ask D1 only 1,000 times", async () => {
     const { binding, sessions } = counting();
     const { persistence } = connect(binding);
     for (const _ of upTo(100)) await persistence.getRun("run-1");

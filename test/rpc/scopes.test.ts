@@ -64,7 +64,7 @@ const CALLERS: readonly (readonly [readonly Scope[], readonly (keyof typeof CHAN
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Values of which each field takes one. */
+/** Values; each field takes one of them. */
 const CANDIDATES = [
   undefined,
   null,
@@ -122,7 +122,7 @@ describe("the table", () => {
     }
   });
 
-  it("lets every query be asked by those who may read", () => {
+  it("lets every query be asked with the scope read", () => {
     expect(QUERIES.length).toBeGreaterThan(30);
     for (const { q } of QUERIES) expect(scopesFor(q), q).toEqual(["read"]);
   });

@@ -18,7 +18,7 @@ export interface Answer {
   };
 }
 
-/** The methods of a session, of which the types are not heeded. */
+/** The methods of a session, without their types. */
 export interface RawSession {
   now(...args: unknown[]): Promise<Answer>;
   read(...args: unknown[]): Promise<Answer>;

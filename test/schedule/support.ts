@@ -27,7 +27,7 @@ export interface StagesOptions {
   readonly descending?: boolean;
 }
 
-/** A RUNNING run with so many stages, due one second after the other. */
+/** A RUNNING run with this many stages, due one second after the other. */
 export async function addStages(
   part: Part,
   run: string,

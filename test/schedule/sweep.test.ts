@@ -54,7 +54,7 @@ async function busy(): Promise<{ world: World; part: Part }> {
 }
 
 describe("one tick", () => {
-  it("does what is due, tells what it did and found, and wakes whoever is to be woken", async () => {
+  it("does the work that is due, tells what it did and found, and sends the wake-ups", async () => {
     const { world, part } = await busy();
     expect(await world.sweep(part)).toEqual({
       releasedLeases: 1,
@@ -304,7 +304,7 @@ describe("permits for jobs that are due", () => {
   });
 });
 
-describe("suspended jobs and stages are left to whoever polls them", () => {
+describe("suspended jobs and stages are left to be polled", () => {
   it("when nobody is to resume them; all other steps go on", async () => {
     const { world, part } = await busy();
     const report = await world.sweep(part, { handler: null });

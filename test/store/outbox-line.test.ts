@@ -57,7 +57,7 @@ describe.each(["D1", "memory"])("a page of the outbox in %s", (where) => {
   const recorder = new Recorder(env.DB);
   const aStore = () => (where === "D1" ? new D1Store(recorder.database) : createMemoryStore());
 
-  /** Of a page of so many, in D1; 0 in memory. */
+  /** Rows read by a page of this many, in D1; 0 in memory. */
   async function cost(store: Store, limit: number) {
     recorder.reset();
     await page(store, limit);

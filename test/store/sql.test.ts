@@ -34,7 +34,7 @@ async function throughD1(sources: readonly Source[]): Promise<unknown[]> {
 }
 
 describe("rows on their way into a statement", () => {
-  it("of which there are none need none", () => {
+  it("need none when there are none", () => {
     expect(sourcesOf<Row>([], NAMES)).toEqual([]);
   });
 
@@ -171,7 +171,7 @@ describe("the end of a prefix", () => {
     expect(prefixEnd(prefix)).toBe(end);
   });
 
-  it("lies behind whatever begins with the prefix, and before whatever else comes after", () => {
+  it("lies behind every text with the prefix, and before every other text behind those", () => {
     const text = fc.string({ unit: "binary" }).filter((value) => value.isWellFormed());
     fc.assert(
       fc.property(text, text, (prefix, other) => {

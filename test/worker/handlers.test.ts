@@ -157,7 +157,7 @@ describe("a batch from the platform", () => {
   });
 });
 
-describe("a batch that somebody forged, who has bound the default export,", () => {
+describe("a batch forged by a Worker that has bound the default export", () => {
   const forged: [string, unknown][] = [
     ["nothing", undefined],
     ["no messages", {}],

@@ -138,7 +138,7 @@ export const COLUMNS: readonly Column[] = [
 /** A way to write a text of any length. */
 export interface LargeWrite {
   readonly name: string;
-  /** What the fault's own `field` has to contain, in whatever case. */
+  /** The text that the error's own `field` has to contain, without regard to case. */
   readonly field: string;
   write(backend: ConformanceBackend, text: string): Promise<unknown>;
 }

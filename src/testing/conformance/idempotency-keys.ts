@@ -16,7 +16,7 @@ function acquire(
     : backend.persistence.acquireIdempotencyKey("key-1", "run.create", options);
 }
 
-/** Measures the age of the key at so many milliseconds after it was first acquired at INSTANT. */
+/** Measures the age of the key this many milliseconds after it was first acquired, at INSTANT. */
 function acquireAt(
   backend: ConformanceBackend,
   ms: number,

@@ -18,11 +18,13 @@ import {
 
 async function dequeueAll(backend: ConformanceBackend): Promise<string[]> {
   const ids: string[] = [];
-  for (;;) {
+  // No test has more jobs: an adapter that gives out a job again fails instead of going on.
+  while (ids.length < 1_000) {
     const job = await backend.jobs.dequeue();
     if (job === null) return ids;
     ids.push(job.jobId);
   }
+  throw new Error("Deliveries do not come to an end");
 }
 
 /** enqueue, enqueueParallel, dequeue, getJobsByWorkflowRun. */

@@ -4,11 +4,13 @@ import { nap, present, seedRun, seedRunningRun, theRun } from "./support.ts";
 
 async function claimAll(backend: ConformanceBackend): Promise<string[]> {
   const ids: string[] = [];
-  for (;;) {
+  // No test has more runs: an adapter that gives out a run again fails instead of going on.
+  while (ids.length < 1_000) {
     const run = await backend.persistence.claimNextPendingRun();
     if (run === null) return ids;
     ids.push(run.id);
   }
+  throw new Error("Claims do not come to an end");
 }
 
 /** claimPendingRun, claimNextPendingRun, getRunsByStatus. */

@@ -26,7 +26,7 @@ export const INSTANT = new Date("2025-03-04T05:06:07.089Z");
 export const NUL = "\u0000";
 export const LONE_SURROGATE = "\ud83d";
 
-// Builders: valid inputs, of which a test names only what it is about.
+// Builders: valid inputs. A test names only the parts that it is about.
 
 export function aRun(overrides: Partial<CreateRunInput> = {}): CreateRunInput {
   return {

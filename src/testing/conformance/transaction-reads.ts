@@ -86,11 +86,12 @@ export function transactionReads(test: Test): void {
 
     const claimed = await a.persistence.withTransaction(async (tx) => {
       const runs: string[] = [];
-      for (;;) {
+      while (runs.length <= ids.length) {
         const run = await tx.claimNextPendingRun();
-        if (run === null) return runs;
+        if (run === null) break;
         runs.push(run.id);
       }
+      return runs;
     });
 
     expect(claimed).toEqual(ids);

@@ -20,7 +20,7 @@ export function describeHalf(first: 0 | 1): void {
   let database: DatabaseFile;
 
   beforeAll(async () => {
-    // Without a handler: the tests themselves are who works the jobs.
+    // Without a handler: the tests themselves work the jobs.
     const config = join(ROOT, "wrangler.toml");
     dev = await startDev({ apiTokens: apiTokensOf(TOKEN), config }, { app: false });
     database = new DatabaseFile(dev.stateDir);

@@ -1,5 +1,6 @@
 import { Jobs } from "../../../src/persistence/jobs.ts";
 import type { Backend } from "../../../src/contract/index.ts";
+import { untilNone } from "../support/calls.ts";
 import { MINUTE_MS, NOW } from "../support/time.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -64,7 +65,7 @@ export const jobScenarios: readonly Scenario[] = [
     prepare: async ({ jobs }, _world, other) => {
       await jobs.dequeue();
       await other.jobs.releaseStaleJobs(-1);
-      while ((await other.jobs.dequeue()) !== null);
+      await untilNone(() => other.jobs.dequeue());
     },
     call: ({ jobs }, world) => jobs.completeMany([world.jobs.ready]),
     repeat: "the same",
@@ -113,7 +114,7 @@ export const jobScenarios: readonly Scenario[] = [
     method: "jobs.dequeue",
     title: "with nothing due",
     prepare: async ({ jobs }) => {
-      while ((await jobs.dequeue()) !== null);
+      await untilNone(() => jobs.dequeue());
     },
     call: ({ jobs }) => jobs.dequeue(),
     repeat: "the same",
@@ -136,7 +137,7 @@ export const jobScenarios: readonly Scenario[] = [
     prepare: async ({ jobs }, _world, other) => {
       await jobs.dequeue();
       await other.jobs.releaseStaleJobs(-1);
-      while ((await other.jobs.dequeue()) !== null);
+      await untilNone(() => other.jobs.dequeue());
     },
     call: ({ jobs }, world) => jobs.complete(world.jobs.ready),
     repeat: "the same",

@@ -1,3 +1,4 @@
+import { untilNone } from "../support/calls.ts";
 import { HOUR_MS, NOW } from "../support/time.ts";
 import { WORKFLOW } from "../support/world.ts";
 import type { Scenario } from "./scenario.ts";
@@ -86,7 +87,7 @@ export const runScenarios: readonly Scenario[] = [
     method: "persistence.claimNextPendingRun",
     title: "with none left",
     prepare: async ({ persistence }) => {
-      while ((await persistence.claimNextPendingRun()) !== null);
+      await untilNone(() => persistence.claimNextPendingRun());
     },
     call: ({ persistence }) => persistence.claimNextPendingRun(),
     repeat: "the same",

@@ -47,3 +47,9 @@ export class FaultyCalls {
     return answers;
   }
 }
+
+/** Calls until there is none left. Bounded, so that an answer that never ends fails. */
+export async function untilNone(call: () => Promise<unknown>): Promise<void> {
+  for (let made = 0; made < 1_000; made += 1) if ((await call()) === null) return;
+  throw new Error("There is always another one");
+}

@@ -32,7 +32,7 @@ export async function writeDatabase(database: Database): Promise<void> {
   await env.DB.batch([...deletes, ...inserts]);
 }
 
-/** What callers can see of it: without the memory of which commits were made. */
+/** What callers can see of it: the rows without their memory of commits. */
 export function visible(database: Database): Database {
   return Object.fromEntries(
     Object.entries(database)

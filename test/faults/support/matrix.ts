@@ -155,7 +155,7 @@ async function overload(tested: Case, tally: Tally): Promise<void> {
     for (const faults of cells) {
       const cell = cellOf(faults);
       const { line, played } = await tested.play({ d1: planOf(faults) });
-      // Some methods do not make so many calls.
+      // Some methods make fewer calls.
       if (Object.keys(faults).some((call) => line.d1.calls[Number(call)] === undefined)) continue;
       expectInjected(line.d1.calls, faults, cell);
       const fault = faultOf(tally.add("overload", played).outcome);

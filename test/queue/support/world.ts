@@ -38,7 +38,7 @@ const EVERYTHING: JobHandler = {
   publishEvents: async () => [],
 };
 
-/** Whose D1 goes wrong, whose messages are kept, and who may die. */
+/** A part of the service: its D1 may go wrong, its messages are kept, and it may die. */
 export interface Part {
   readonly store: Store;
   readonly backend: Backend;
