@@ -10,7 +10,7 @@ export interface Plan {
   >;
   /** The long runs. */
   readonly long: Load;
-  /** Runs one after the other, in a turn. */
+  /** Short runs of each contestant in a round. */
   readonly repeats: number;
   /** Runs at once. */
   readonly burst: number;
@@ -20,7 +20,7 @@ export interface Plan {
   readonly jobs: Readonly<Record<JobBatch, number>>;
   /** Jobs that go through the queue. */
   readonly queued: number;
-  /** Calls of a route in a turn. */
+  /** Calls of a route, of each way, in a round. */
   readonly calls: number;
   /** Commits to each run in a turn. */
   readonly commits: number;
@@ -34,25 +34,25 @@ export const LOAD: Load = { steps: 8, valueBytes: 32 };
 export const LARGE: Load = { steps: 8, valueBytes: 1_500 };
 
 export const FULL: Plan = {
-  warmUps: 10,
-  rounds: { runs: 20, long: 4, burst: 5, jobs: 7, queue: 5, routes: 10, watched: 10 },
+  warmUps: 5,
+  rounds: { runs: 15, long: 4, burst: 5, jobs: 15, queue: 5, routes: 15, watched: 15 },
   long: { ...LOAD, steps: 128 },
   repeats: 4,
   burst: 50,
   weighed: 50,
-  jobs: { 1: 200, 25: 1_000, 100: 2_000 },
+  jobs: { 1: 50, 25: 500, 100: 1_000 },
   queued: 1_000,
-  calls: 20,
-  commits: 40,
+  calls: 15,
+  commits: 25,
 };
 
 export const QUICK: Plan = {
   warmUps: 1,
   rounds: { runs: 1, long: 1, burst: 1, jobs: 1, queue: 1, routes: 1, watched: 1 },
   long: { ...LOAD, steps: 16 },
-  repeats: 2,
-  burst: 5,
-  weighed: 5,
+  repeats: 1,
+  burst: 3,
+  weighed: 3,
   jobs: { 1: 10, 25: 50, 100: 200 },
   queued: 100,
   calls: 5,

@@ -78,13 +78,9 @@ export interface RunCost {
 export interface Protocol {
   /** Makes all tables. `migrations` are this project's, a statement each. */
   "/setup": { ask: { readonly migrations: readonly string[] }; answer: null };
-  /** `repeats` times, one after the other, `atOnce` runs side by side. Answers the means. */
+  /** This many runs, side by side. Answers the means. */
   "/runs": {
-    ask: Load & {
-      readonly contestant: Contestant;
-      readonly repeats: number;
-      readonly atOnce: number;
-    };
+    ask: Load & { readonly contestant: Contestant; readonly atOnce: number };
     answer: Timing;
   };
   /** One run, every call to D1 counted. */
@@ -98,10 +94,10 @@ export interface Protocol {
   };
   /** Jobs that do nothing, from the first call that enqueues them until the last is done. */
   "/queue": { ask: { readonly queue: "raw" | "engine"; readonly total: number }; answer: number };
-  /** The mean of this many calls, one after the other. */
+  /** The means of this many calls of each way, one after the other, in turn. */
   "/route": {
-    ask: { readonly route: RouteName; readonly way: Way; readonly calls: number };
-    answer: number;
+    ask: { readonly route: RouteName; readonly calls: number };
+    answer: Record<Way, number>;
   };
   /**
    * The mean of this many commits with one event each, with a pause before each that is not

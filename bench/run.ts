@@ -46,9 +46,10 @@ async function main(args: readonly string[]): Promise<void> {
     console.log(USAGE);
     return;
   }
+  const text = out === undefined ? await textOfPage() : "";
   const figures = await measure(quick === true);
   const file = resolve(out ?? PAGE);
-  await writeFile(file, out === undefined ? await pageWith(figures) : `${figures}\n`);
+  await writeFile(file, `${text}${figures}\n`);
   console.log(`Written to ${relative(process.cwd(), file)}`);
 }
 
@@ -71,8 +72,9 @@ async function measure(quick: boolean): Promise<string> {
   const plan = quick ? QUICK : FULL;
   const loadBefore = load();
   const workers = await Workers.start();
-  forgetOnSignals(workers);
+  stopOnSignals(workers);
   try {
+    await workers.ready();
     const sections: string[] = [];
     for (const [name, measured] of Object.entries(MEASURES)) {
       const began = performance.now();
@@ -89,20 +91,20 @@ async function measure(quick: boolean): Promise<string> {
     console.error(workers.lastOutput);
     throw error;
   } finally {
-    await workers.forget();
+    await workers.stop();
   }
 }
 
-async function pageWith(figures: string): Promise<string> {
+async function textOfPage(): Promise<string> {
   const [text, ...rest] = (await readFile(PAGE, "utf8")).split(MARKER);
   if (text === undefined || rest.length !== 1) {
-    throw new Complaint(`${PAGE} must have the line ${MARKER} once: figures go below it.`);
+    throw new Complaint(`${PAGE} must have the line ${MARKER} once: the figures go below it.`);
   }
-  return `${text}${MARKER}\n\n${figures}\n`;
+  return `${text}${MARKER}\n\n`;
 }
 
-function forgetOnSignals(workers: Workers): void {
-  const stop = (code: number) => void workers.forget().finally(() => process.exit(code));
+function stopOnSignals(workers: Workers): void {
+  const stop = (code: number) => void workers.stop().finally(() => process.exit(code));
   process.once("SIGINT", () => stop(130));
   process.once("SIGTERM", () => stop(143));
   process.once("SIGHUP", () => stop(129));

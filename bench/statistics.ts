@@ -1,5 +1,13 @@
 /** Of the samples that a figure is made of. */
 
+/** The means of every `of` samples in a row: their clock is coarse. */
+export function means(samples: readonly number[], of: number): number[] {
+  return Array.from({ length: samples.length / of }, (_, n) => {
+    const part = samples.slice(n * of, (n + 1) * of);
+    return part.reduce((sum, sample) => sum + sample, 0) / of;
+  });
+}
+
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
 }
@@ -29,10 +37,10 @@ export function digits(n: number): string {
 }
 
 /**
- * The contestants in the order of this round. Each in turn is first, so that none always comes
+ * The contestants in the order of this turn. Each in turn is first, so that none always comes
  * after the same one.
  */
-export function rotated<T>(list: readonly T[], round: number): T[] {
-  const at = round % list.length;
+export function rotated<T>(list: readonly T[], turn: number): T[] {
+  const at = turn % list.length;
   return [...list.slice(at), ...list.slice(0, at)];
 }

@@ -19,18 +19,9 @@ export class Workers {
   readonly #scratch: string;
   readonly #group: ProcessGroup;
 
-  /** Resolves when all tables are made. */
   static async start(): Promise<Workers> {
     const scratch = await mkdtemp(join(tmpdir(), "workflow-engine-bench-"));
-    const workers = new Workers(scratch, await freePort(), await freePort());
-    try {
-      await workers.#answered();
-      await workers.call("/setup", { migrations: await statementsOfMigrations() });
-    } catch (error) {
-      await workers.forget();
-      throw error;
-    }
-    return workers;
+    return new Workers(scratch, await freePort(), await freePort());
   }
 
   private constructor(scratch: string, port: number, inspectorPort: number) {
@@ -60,6 +51,12 @@ export class Workers {
     );
   }
 
+  /** Resolves when they answer, and all tables are made. */
+  async ready(): Promise<void> {
+    await this.#answered();
+    await this.call("/setup", { migrations: await statementsOfMigrations() });
+  }
+
   async call<P extends Path>(path: P, ask: Protocol[P]["ask"]): Promise<Protocol[P]["answer"]> {
     const body = JSON.stringify(ask);
     const response = await fetch(this.url + path, { method: "POST", body });
@@ -75,13 +72,9 @@ export class Workers {
     return this.#group.lastOutput;
   }
 
-  /** Ends the processes. Their state stays until {@link forget}. */
+  /** Ends the processes, and removes their state. */
   async stop(): Promise<void> {
     await this.#group.stop();
-  }
-
-  async forget(): Promise<void> {
-    await this.stop();
     await rm(this.#scratch, { recursive: true, force: true });
   }
 

@@ -33,8 +33,8 @@ export function readArguments(args: readonly string[], environment: Environment)
   const { values, positionals } = parse(args);
   const [service, app] = [values["service-port"], values["app-port"]];
   const { SERVICE_PORT, APP_PORT } = environment;
-  const servicePort = readPort({ "--service-port": service, SERVICE_PORT }) ?? 8787;
-  const appPort = readPort({ "--app-port": app, APP_PORT }) ?? 8788;
+  const servicePort = firstPort({ "--service-port": service, SERVICE_PORT }) ?? 8787;
+  const appPort = firstPort({ "--app-port": app, APP_PORT }) ?? 8788;
   if (servicePort === appPort) {
     throw new Complaint(`The service and the app cannot both have port ${appPort}.`);
   }
@@ -42,7 +42,7 @@ export function readArguments(args: readonly string[], environment: Environment)
     files: positionals,
     servicePort,
     appPort,
-    stateDir: resolve(values.state ?? DEFAULT_STATE),
+    stateDir: readFolder("--state", values.state ?? DEFAULT_STATE),
     keep: values.keep ?? false,
     help: values.help ?? false,
   };
@@ -68,10 +68,22 @@ function parse(args: readonly string[]) {
 }
 
 /** The first that is told. */
-function readPort(told: Environment): number | undefined {
-  const [name, text] = Object.entries(told).find(([, value]) => value !== undefined) ?? [];
-  if (text === undefined) return undefined;
+function firstPort(told: Environment): number | undefined {
+  for (const [name, text] of Object.entries(told)) {
+    if (text !== undefined) return readPort(name, text);
+  }
+  return undefined;
+}
+
+/** Throws a `Complaint` for anything but a port. */
+export function readPort(name: string, text: string): number {
   const port = /^[1-9]\d{0,4}$/.test(text) ? Number(text) : 0;
   if (port >= 1 && port <= 65_535) return port;
   throw new Complaint(`${name}: "${text}" is no port, which is a number from 1 to 65535.`);
+}
+
+/** Throws a `Complaint` for a flag without a text: it would stand for this folder. */
+export function readFolder(flag: string, text: string, from = process.cwd()): string {
+  if (text !== "") return resolve(from, text);
+  throw new Complaint(`${flag} names no folder.`);
 }

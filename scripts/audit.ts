@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { selectAudit } from "../src/store/audit.ts";
 import type { Statement } from "../src/store/sql.ts";
+import { readFolder } from "./arguments.ts";
 import { Complaint, command } from "./complaint.ts";
 import { DEFAULT_STATE, ROOT, select } from "./wrangler.ts";
 
@@ -51,7 +52,7 @@ function parse(args: readonly string[]) {
 function audit(options: { remote?: boolean; state?: string; config?: string }): Finding[] {
   const database = {
     remote: options.remote === true,
-    state: resolve(options.state ?? DEFAULT_STATE),
+    state: readFolder("--state", options.state ?? DEFAULT_STATE),
     config: resolve(options.config ?? join(ROOT, "wrangler.toml")),
   };
   const sql = inlined(selectAudit({ q: "audit", now: Date.now(), limit: FINDINGS_MAX }));

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Complaint } from "./complaint.ts";
 import { ProcessGroup } from "./process-group.ts";
-import { failureOf, quietly, ROOT, WRANGLER } from "./wrangler.ts";
+import { failureOf, isRefused, quietly, ROOT, WRANGLER } from "./wrangler.ts";
 
 const DOCUMENTS = { name: "documents", directory: join(ROOT, "examples", "documents") };
 const SERVICE_CONFIG = join(DOCUMENTS.directory, "service.toml");
@@ -197,6 +197,8 @@ export class DevProcesses {
   #environment(): Record<string, string | undefined> {
     return {
       ...quietly(join(this.#scratchDir, "registry")),
+      // No account is used, and so no home folder, which need not exist.
+      XDG_CONFIG_HOME: join(this.#scratchDir, "config"),
       // Once in a while workerd 2026-10-23 dies in V8 (OptimizedJSFrame::Summarize) when it takes the
       // stack of optimized code, and what Miniflare then restarts has lost its service bindings.
       // Without the optimizing compilers there is no such code; nothing here needs their speed.
@@ -217,7 +219,8 @@ export class DevProcesses {
       const response = await fetch(url, { signal }).catch(() => null);
       if (response?.ok === true) return;
       if (response !== null) last = `${response.status} ${await response.text().catch(() => "")}`;
-      if (worker.exited) throw failureOf(`${worker.name} did not start`, worker.lastOutput);
+      if (worker.exited || isRefused(worker.lastOutput))
+        throw failureOf(`${worker.name} did not start`, worker.lastOutput);
       if (Date.now() > deadline) {
         throw new Complaint(
           `${worker.name} is not ready after a minute (${last.split("\n")[0]?.slice(0, 200) ?? ""}): try again when this machine has less to do.`,
@@ -231,22 +234,35 @@ export class DevProcesses {
 
 /** A port that nothing listens on at this moment. */
 export async function freePort(): Promise<number> {
-  const port = await listen(0);
-  if (port === null) throw new Error("there is no free port");
+  const { port } = await listen(0);
   return port;
 }
 
 export async function isPortFree(port: number): Promise<boolean> {
-  return (await listen(port)) !== null;
+  return listen(port).then(
+    () => true,
+    () => false,
+  );
 }
 
-function listen(port: number): Promise<number | null> {
-  return new Promise((resolve) => {
+/** Throws a `Complaint` that says what to do when nothing can listen on the port. */
+export async function requirePort(port: number, command: string): Promise<void> {
+  await listen(port).catch((error: NodeJS.ErrnoException) => {
+    const why = error.code === "EADDRINUSE" ? "is in use" : `cannot be had (${error.message})`;
+    const what = error.code === "EADDRINUSE" ? "Stop what listens there, or choose" : "Choose";
+    throw new Complaint(`Port ${port} ${why}. ${what} another one: ${command} PORT`);
+  });
+}
+
+/** Listens for a moment; rejects with the system's reason. */
+function listen(port: number): Promise<{ port: number }> {
+  return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once("error", () => resolve(null));
+    server.once("error", reject);
     server.listen(port, "127.0.0.1", () => {
       const address = server.address();
-      server.close(() => resolve(typeof address === "object" ? (address?.port ?? null) : null));
+      if (address === null || typeof address === "string") throw new TypeError("no TCP address");
+      server.close(() => resolve({ port: address.port }));
     });
   });
 }

@@ -4,11 +4,14 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
+import { readFolder, readPort } from "./arguments.ts";
 import { command, whenAbandoned } from "./complaint.ts";
+import { requirePort } from "./dev-processes.ts";
+import { requireFolder } from "./folders.ts";
 import { failureOf, quietly, REGISTRY, registryAt, ROOT, WRANGLER } from "./wrangler.ts";
 
-/** Applies the missing migrations to the database that these arguments of `wrangler dev` name. */
-function migrate(args: readonly string[]): void {
+/** The arguments of `wrangler dev` that matter here. */
+function told(args: readonly string[]) {
   const { values } = parseArgs({
     args: [...args],
     strict: false,
@@ -16,12 +19,20 @@ function migrate(args: readonly string[]): void {
       "persist-to": { type: "string" },
       config: { type: "string", short: "c" },
       env: { type: "string", short: "e" },
+      port: { type: "string" },
     },
   });
-  const flags = Object.entries(values).flatMap(([name, value]) =>
-    name === "persist-to" || name === "config" || name === "env"
-      ? [`--${name}=${String(value)}`]
-      : [],
+  return new Map(
+    Object.entries(values).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name, value] as const] : [],
+    ),
+  );
+}
+
+/** Brings up to date the database that these arguments name. */
+function migrate(args: ReadonlyMap<string, string>): void {
+  const flags = [...args].flatMap(([name, value]) =>
+    name === "persist-to" || name === "config" || name === "env" ? [`--${name}=${value}`] : [],
   );
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
@@ -34,7 +45,16 @@ function migrate(args: readonly string[]): void {
 
 async function main(args: readonly string[]): Promise<void> {
   if (!args.includes("--help") && !args.includes("-h")) {
-    migrate(args);
+    const known = told(args);
+    const [state, port] = [known.get("persist-to"), known.get("port")];
+    if (state !== undefined) {
+      await requireFolder("--persist-to", readFolder("--persist-to", state, ROOT));
+    }
+    // wrangler takes 0 for any.
+    if (port !== undefined && port !== "0") {
+      await requirePort(readPort("--port", port), "npm run dev -- --port");
+    }
+    migrate(known);
     console.log(`Another project reaches this service with this line in its .env:`);
     console.log(`WRANGLER_REGISTRY_PATH=${REGISTRY}`);
   }
@@ -47,8 +67,8 @@ async function main(args: readonly string[]): Promise<void> {
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
   whenAbandoned(() => child.kill("SIGTERM"));
-  process.exitCode = await new Promise<number>((resolve) =>
-    child.once("close", (code) => resolve(code ?? 1)),
+  process.exitCode = await new Promise<number>((ended) =>
+    child.once("close", (code) => ended(code ?? 1)),
   );
 }
 

@@ -3,13 +3,13 @@
  * documents through the pipeline, the report, and everything stopped again.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { AppClient, follow } from "./app-client.ts";
 import { readArguments, type StartArguments, USAGE } from "./arguments.ts";
-import { Complaint, command, whenAbandoned } from "./complaint.ts";
+import { command, whenAbandoned } from "./complaint.ts";
 import { devToken } from "./dev-token.ts";
-import { DevProcesses, isPortFree } from "./dev-processes.ts";
+import { DevProcesses, requirePort } from "./dev-processes.ts";
 import { chooseDisplay } from "./display.ts";
+import { requireFolder } from "./folders.ts";
 import { installedReadmes, readDocuments } from "./documents.ts";
 import { DEFAULT_STATE } from "./wrangler.ts";
 
@@ -25,9 +25,9 @@ async function main(args: readonly string[]): Promise<void> {
 async function start(options: StartArguments): Promise<void> {
   const { files, servicePort, appPort } = options;
   const documents = files.length === 0 ? await installedReadmes() : await readDocuments(files);
-  await mkdir(options.stateDir, { recursive: true });
-  await requirePort(servicePort, "--service-port");
-  await requirePort(appPort, "--app-port");
+  await requireFolder("--state", options.stateDir);
+  await requirePort(servicePort, "npm start -- --service-port");
+  await requirePort(appPort, "npm start -- --app-port");
   const { token, apiTokens } = await devToken();
   const processes = await DevProcesses.create({ ...options, apiTokens });
   stopOnSignals(processes);
@@ -103,13 +103,6 @@ function whereToLook(options: StartArguments, corpusId: string, token: string): 
 
 function explorer(options: StartArguments): string {
   return `http://localhost:${options.servicePort}/cdn-cgi/local/explorer`;
-}
-
-async function requirePort(port: number, flag: string): Promise<void> {
-  if (await isPortFree(port)) return;
-  throw new Complaint(
-    `Port ${port} is in use. Stop what listens there, or choose another one: npm start -- ${flag} PORT`,
-  );
 }
 
 /**

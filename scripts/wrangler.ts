@@ -123,14 +123,27 @@ export function failureOf(what: string, output: string): Complaint {
   return new Complaint(`${what}: ${whyIn(output)}.`, { cause: new Error(output.trim()) });
 }
 
-/** wrangler's reason: in its JSON, in a line marked as an error, or in its last line. */
+/** The system's words when it refuses something: EACCES: permission denied, open '...'. */
+const SYSTEM_ERROR = /^E[A-Z]{3,}: /;
+
+/** Whether the system refused something to wrangler. wrangler does not always end then. */
+export function isRefused(output: string): boolean {
+  return SYSTEM_ERROR.test(whyIn(output));
+}
+
+/**
+ * The reason is in the JSON that was asked for; otherwise in a line marked as an error, or in the
+ * last line.
+ */
 function whyIn(output: string): string {
   const plain = stripVTControlCharacters(output);
   const json = /^\{\n {2}"error"[^]*?^\}$/m.exec(plain)?.[0];
   const marked = [...plain.matchAll(/\[ERROR\]\s*(.+)$/gm)].map(([, line = ""]) => line);
   const lines = plain.split("\n").filter((line) => line.trim() !== "");
-  const why =
-    (json === undefined ? undefined : textsOf(json)) ?? marked.at(-1) ?? lines.at(-1) ?? "";
+  // Later errors only follow from this one.
+  const refused = marked.find((line) => SYSTEM_ERROR.test(line));
+  const told = refused ?? marked.at(-1) ?? lines.at(-1) ?? "";
+  const why = (json === undefined ? undefined : textsOf(json)) ?? told;
   return why.trim().replace(/\.$/, "") || "it says nothing";
 }
 

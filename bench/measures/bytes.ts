@@ -44,7 +44,7 @@ async function weigh(
   atOnce: number,
 ): Promise<number> {
   const before = await sizeOf(workers, contestant);
-  await workers.call("/runs", { ...load, contestant, repeats: 1, atOnce });
+  await workers.call("/runs", { ...load, contestant, atOnce });
   return ((await sizeOf(workers, contestant)) - before) / atOnce;
 }
 

@@ -1,7 +1,8 @@
 /** Routes of the HTTP API beside the same call over a kept binding: the service is called by `fetch` over a binding too, so there is no TCP. */
 import { type Backend, embed } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";
-import { type Protocol, type RouteName, TOKEN, type Way } from "../protocol.ts";
+import { type Protocol, type RouteName, TOKEN, type Way, WAYS } from "../protocol.ts";
+import { rotated } from "../statistics.ts";
 import type { Env } from "./env.ts";
 import { bindings } from "./ours.ts";
 
@@ -91,13 +92,23 @@ export async function setUpRoutes(env: Env): Promise<void> {
   }
 }
 
-export async function timeRoute(env: Env, ask: Protocol["/route"]["ask"]): Promise<number> {
-  const call = caller(env, ask.route, ask.way);
-  // The first one opens the session that a kept binding has.
-  await call();
-  const started = Date.now();
-  for (let left = ask.calls; left > 0; left--) await call();
-  return (Date.now() - started) / ask.calls;
+export async function timeRoute(
+  env: Env,
+  ask: Protocol["/route"]["ask"],
+): Promise<Record<Way, number>> {
+  const callers = WAYS.map((way) => ({ way, call: caller(env, ask.route, way) }));
+  const ms: Record<Way, number> = { embedded: 0, bound: 0, http: 0 };
+  // The first call opens the session that a kept binding has.
+  for (const { call } of callers) await call();
+  for (let k = 0; k < ask.calls; k++) {
+    for (const { way, call } of rotated(callers, k)) {
+      const started = Date.now();
+      await call();
+      ms[way] += Date.now() - started;
+    }
+  }
+  for (const way of WAYS) ms[way] /= ask.calls;
+  return ms;
 }
 
 function caller(env: Env, name: RouteName, way: Way): () => Promise<unknown> {

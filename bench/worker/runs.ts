@@ -32,22 +32,13 @@ const DATABASES = {
 } as const satisfies Record<CountedContestant, keyof Env>;
 
 export async function timeRuns(env: Env, ask: Protocol["/runs"]["ask"]): Promise<Timing> {
-  const timings: Timing[] = [];
-  for (let n = 0; n < ask.repeats; n++) {
-    const ids = Array.from({ length: ask.atOnce }, () => crypto.randomUUID());
-    const { started, ended, taken } = await driven(DRIVES[ask.contestant], env, ids, ask);
-    timings.push({
-      start: meanOf(taken.map(({ begun: [first] }) => atOf(first) - started.at)),
-      step: meanOf(
-        taken.map(({ begun }) => (atOf(begun.at(-1)) - atOf(begun[0])) / (ask.steps - 1)),
-      ),
-      whole: ended.at - started.at,
-    });
-  }
+  const ids = Array.from({ length: ask.atOnce }, () => crypto.randomUUID());
+  const { started, ended, taken } = await driven(DRIVES[ask.contestant], env, ids, ask);
+  const begun = taken.map((run) => run.begun.map(({ at }) => at));
   return {
-    start: meanOf(timings.map(({ start }) => start)),
-    step: meanOf(timings.map(({ step }) => step)),
-    whole: meanOf(timings.map(({ whole }) => whole)),
+    start: meanOf(begun.map(([first = Number.NaN]) => first - started.at)),
+    step: meanOf(begun.map((at) => (Math.max(...at) - Math.min(...at)) / (ask.steps - 1))),
+    whole: ended.at - started.at,
   };
 }
 
@@ -91,11 +82,6 @@ function sumOf(calls: readonly D1Call[]): Cost {
     rowsRead: sum(({ rowsRead }) => rowsRead),
     rowsWritten: sum(({ rowsWritten }) => rowsWritten),
   };
-}
-
-function atOf(mark: marks.Mark | undefined): number {
-  if (mark === undefined) throw new Error("no step has begun");
-  return mark.at;
 }
 
 function meanOf(numbers: readonly number[]): number {

@@ -92,6 +92,11 @@ export interface ChangeTraits<Change> {
   readonly stamp?: (change: Change, now: number) => Change;
   /** The effect on the maps. Never refuses: what must hold is a guard. */
   readonly apply: (writer: Writer, change: Change) => void;
+  /**
+   * What it does on the maps after all changes of the commit have been applied. Kinds with the same
+   * function share one call. Default: nothing.
+   */
+  readonly finish?: (writer: Writer, changes: readonly Change[]) => void;
 }
 
 /** The description with its defaults filled in. */
@@ -100,6 +105,7 @@ export interface ChangeKindOf<Change> extends Required<ChangeTraits<Change>> {
 }
 
 const nothing = () => [];
+const nothingMore = () => undefined;
 const noJob = () => null;
 
 type Described<Name extends string, Fields extends Members> = ObjectOf<
@@ -136,6 +142,7 @@ export function changeKind<const Name extends string, const Fields extends Membe
     texts: nothing,
     settles: noJob,
     wakes: nothing,
+    finish: nothingMore,
     stamp: (change) => change,
     ...traits,
     shape: object({ kind: literal(name), ...fields }),

@@ -13,7 +13,7 @@ import { Writer } from "../model/writer.ts";
 import type { ChangeKindOf } from "./change-kind.ts";
 import { idempotencyKeyChanges } from "./idempotency-keys.ts";
 import { jobChanges } from "./jobs.ts";
-import { lineUpRuns, outboxChanges } from "./outbox.ts";
+import { outboxChanges } from "./outbox.ts";
 import { recordChanges } from "./records.ts";
 import { runChanges } from "./runs.ts";
 import { stageChanges } from "./stages.ts";
@@ -55,7 +55,8 @@ export function applyChanges(state: State, changes: readonly Change[], commitId:
   const writer = new Writer(state, commitId);
   try {
     for (const each of changes) kindOfChange(each).apply(writer, each);
-    lineUpRuns(writer, changes);
+    const finishing = Map.groupBy(changes, (each) => kindOfChange(each).finish);
+    for (const [finish, finished] of finishing) finish(writer, finished);
   } catch (error) {
     writer.rollBack();
     throw error;

@@ -8,7 +8,7 @@ export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./chang
 export * from "./commit.ts";
 export * from "./guard.ts";
 export { type RetryBackoff } from "./jobs.ts";
-export { runsToLineUp } from "./outbox.ts";
+export { runsOf } from "./outbox.ts";
 export * from "./wire.ts";
 export * from "./scope.ts";
 export * from "./scopes.ts";

@@ -261,7 +261,9 @@ export const jobChanges = {
     },
   ),
 
-  /** COMPLETED, completedAt = updatedAt = at; nothing if terminal (COMPLETED, FAILED, CANCELLED). */
+  /**
+   * COMPLETED, completedAt = updatedAt = at; nothing if terminal (COMPLETED, FAILED, CANCELLED).
+   */
   completeJob: changeKind(
     "completeJob",
     { ...jobKey, ...fence, at: instantField },

@@ -42,6 +42,30 @@ function isFirst({ state }: Writer, { workflowRunId, sequence }: EventKey): bool
   return firstWaiting(state, workflowRunId) === sequence;
 }
 
+interface OfRun {
+  readonly workflowRunId: string;
+}
+
+/** The runs of these changes, each once. */
+export function runsOf(changes: readonly OfRun[]): string[] {
+  return [...new Set(changes.map(({ workflowRunId }) => workflowRunId))];
+}
+
+/**
+ * After changes that may give a run another first waiting event: runs that have one and no turn go
+ * to the end of the line, all with the same turn.
+ */
+function lineUpRuns(writer: Writer, changes: readonly OfRun[]): void {
+  const { turns } = writer.state.outboxEvents;
+  const turn = endOfLine(writer);
+  for (const workflowRunId of runsOf(changes)) {
+    if (turns.has(workflowRunId)) continue;
+    if (firstWaiting(writer.state, workflowRunId) !== undefined) {
+      writer.setTurn(workflowRunId, turn);
+    }
+  }
+}
+
 export const outboxChanges = {
   /**
    * Inserts the event with the run's next sequence: the highest so far + 1, or 1. Its `commits`
@@ -89,6 +113,7 @@ export const outboxChanges = {
       row: (change) => outboxEventRef(change),
       trace: "none",
       recorded: "each",
+      finish: lineUpRuns,
       apply(writer, change) {
         if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
         setEvent(writer, change, (event) => ({
@@ -126,6 +151,7 @@ export const outboxChanges = {
       row: (change) => outboxEventRef(change),
       trace: "mark?",
       recorded: "each",
+      finish: lineUpRuns,
       apply(writer, change) {
         if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
         setEvent(writer, change, ({ publishedAt }) =>
@@ -141,6 +167,7 @@ export const outboxChanges = {
     row: (change) => outboxEventRef(change),
     trace: "mark",
     recorded: "each",
+    finish: lineUpRuns,
     wakes: () => EVENTS_WAIT,
     apply(writer, change) {
       writer.setTurn(change.workflowRunId, undefined);
@@ -148,36 +175,3 @@ export const outboxChanges = {
     },
   }),
 };
-
-/**
- * Kinds after which another event may be the run's first waiting one, so that the run has to line
- * up anew.
- */
-const LEAVING: ReadonlySet<string> = new Set<keyof typeof outboxChanges>([
-  "publishOutboxEvent",
-  "deadLetterOutboxEvent",
-  "replayOutboxEvent",
-]);
-
-/** The runs that these changes may make line up anew. */
-export function runsToLineUp(changes: readonly { readonly kind: string }[]): string[] {
-  const runs = changes.flatMap((change) =>
-    LEAVING.has(change.kind) && "workflowRunId" in change ? [String(change.workflowRunId)] : [],
-  );
-  return [...new Set(runs)];
-}
-
-/**
- * Ends a commit: runs whose first waiting event has changed go to the end of the line, all with the
- * same turn.
- */
-export function lineUpRuns(writer: Writer, changes: readonly { readonly kind: string }[]): void {
-  const { turns } = writer.state.outboxEvents;
-  const turn = endOfLine(writer);
-  for (const workflowRunId of runsToLineUp(changes)) {
-    if (turns.has(workflowRunId)) continue;
-    if (firstWaiting(writer.state, workflowRunId) !== undefined) {
-      writer.setTurn(workflowRunId, turn);
-    }
-  }
-}

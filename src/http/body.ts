@@ -170,8 +170,8 @@ export async function boundedBody(
   const length = req.header("Content-Length");
   const declared = Number(length ?? 0);
   if (declared > limit) throw tooLong(declared, limit);
-  // A body that is declared as something else is not even read. Without a type there may be no body:
-  // only its first byte tells.
+  // A body that is declared as something else is not even read. Without a type there may be no
+  // body: only its first byte tells.
   const isSent = declared > 0 || (length === undefined && mediaType(req.raw) !== "");
   if (!isJson(req.raw) && isSent && req.raw.body !== null) throw notJson();
   return boundedBytes(req.raw, limit, room);

@@ -130,27 +130,43 @@ export class RoomyStore implements Store {
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    return this.#answered(async (store) => store.read(queries));
+    const store = this.#store();
+    try {
+      return await store.read(queries);
+    } catch (error) {
+      const larger = await this.#larger(store, error);
+      return larger.read(queries);
+    }
   }
 
   /** A commit whose answer is too large is not applied, so it can be attempted again. */
   async attempt(commit: Commit): Promise<CommitOutcome> {
-    return this.#answered(async (store) => store.attempt(commit));
+    const store = this.#store();
+    try {
+      return await store.attempt(commit);
+    } catch (error) {
+      const larger = await this.#larger(store, error);
+      return larger.attempt(commit);
+    }
   }
 
   async settle(commit: Commit): Promise<Settlement> {
     return this.#small.settle(commit);
   }
 
-  async #answered<T>(ask: (store: Store) => Promise<T>): Promise<T> {
-    if (this.#room.isLarge) return ask(this.#open(this.#room.answerBytesMax));
-    try {
-      return await ask(this.#small);
-    } catch (error) {
-      const tooLarge = isServiceError(error) && error.details["field"] === "answer";
-      if (!tooLarge) throw error;
-      await this.#room.enlarge();
-      return ask(this.#open(this.#room.answerBytesMax));
-    }
+  /** A store that answers as much as the request has room for. */
+  #store(): Store {
+    return this.#room.isLarge ? this.#open(this.#room.answerBytesMax) : this.#small;
+  }
+
+  /**
+   * A store with more room, as soon as some is free.
+   * @throws the error, unless it says that an answer was too large for the small store.
+   */
+  async #larger(asked: Store, error: unknown): Promise<Store> {
+    const tooLarge = isServiceError(error) && error.details["field"] === "answer";
+    if (!tooLarge || asked !== this.#small) throw error;
+    await this.#room.enlarge();
+    return this.#open(this.#room.answerBytesMax);
   }
 }

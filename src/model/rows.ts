@@ -8,8 +8,8 @@
  *
  * `commits` is a row's memory: the ids of the last commits that wrote it, newest first, each
  * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean that no commit wrote the
- * row in between. The others let a retry recognise its own earlier success although others wrote the
- * row since.
+ * row in between. The others let a retry recognise its own earlier success although others wrote
+ * the row since.
  */
 import { type Holds, holdsOf, longNames, someOf } from "./columns.ts";
 import { nullable, object, oneOf, type TypeOf, whole } from "./shape.ts";
@@ -290,6 +290,12 @@ export type FailedJob = Pick<
 
 /** A job whose lease may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
+
+/** A job that a commit did not write, as it is. Null: there is no such job. */
+export type UnwrittenJob = Pick<JobRow, "workflowRunId" | "ordinal"> & {
+  status: JobRow["status"] | null;
+  attempt: number | null;
+};
 
 /**
  * What a job has become, without its payload. `keyWaits` is 1 if another job waits for its

@@ -2,9 +2,19 @@
 
 const encoder = new TextEncoder();
 
+/** Up to this many UTF-16 units, a look through the text costs less than encoding it. */
+const SHORT = 256;
+
 /** Bytes of UTF-8. A lone surrogate counts as the three bytes of U+FFFD. */
 export function utf8Length(text: string): number {
-  return encoder.encode(text).length;
+  return text.length <= SHORT && isAscii(text) ? text.length : encoder.encode(text).length;
+}
+
+function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) {
+    if (text.charCodeAt(index) > 0x7f) return false;
+  }
+  return true;
 }
 
 /**

@@ -187,8 +187,8 @@ export class ConnectionCore implements Backend {
         unfinished = unit.nested > 0;
       } catch (error) {
         await unit.close();
-        // A wrong assumption may have misled it. Then it runs again without assumptions, and the call
-        // that is refused throws.
+        // A wrong assumption may have misled it. Then it runs again without assumptions, and the
+        // call that is refused throws.
         if (await unit.assumedRightly()) throw error;
         assumes = false;
         continue;

@@ -1,10 +1,12 @@
 /** New jobs, over a unit of work. */
 import {
+  blank,
   DEDUPED_JOBS_MAX,
   encodeJson,
   encodeNullableInstant,
   JOB_ATTEMPTS_MAX,
   JOB_MAX_ATTEMPTS_DEFAULT,
+  newJobRow,
   type NewJobRow,
   PRIORITY_DEFAULT,
   unsignedZero,
@@ -97,6 +99,7 @@ function newRow(unit: UnitOfWork, now: number, job: EnqueueJobInput) {
     throw invalid("concurrencyLimit needs a concurrencyKey", { field: "concurrencyLimit" });
   }
   return {
+    ...blank(newJobRow),
     workflowRunId: job.workflowRunId,
     ordinal: unit.ordinal(now),
     createdAt: now,
@@ -105,15 +108,10 @@ function newRow(unit: UnitOfWork, now: number, job: EnqueueJobInput) {
     stageId: job.stageId,
     status: "PENDING" as const,
     priority: unsignedZero(job.priority ?? PRIORITY_DEFAULT),
-    workerId: null,
-    lockedAt: null,
-    startedAt: null,
-    completedAt: null,
     attempt: 0,
     maxAttempts: wholeNumber(job.maxAttempts, "maxAttempts", JOB_MAX_ATTEMPTS_DEFAULT),
     failures: 0,
     undelivered: 0,
-    lastError: null,
     nextPollAt: encodeNullableInstant(job.scheduledFor, "scheduledFor"),
     payload,
     dedupeKey: job.dedupeKey ?? null,

@@ -7,7 +7,6 @@ import {
   JOB_ERROR_BYTES_MAX,
   JOB_STATS_FAILED_MS,
   type JobRow,
-  type JobState,
   RESUME_JOBS_MAX,
   STALE_LEASE_MS_DEFAULT,
   toDelivery,
@@ -15,7 +14,7 @@ import {
   TRANSACTION_CHANGES_MAX,
   UNDELIVERED_CAP_MS,
   unpolledAt,
-  wasWrittenBy,
+  type UnwrittenJob,
 } from "../model/index.ts";
 import {
   type DequeueResult,
@@ -304,18 +303,22 @@ export class Jobs implements ExtendedJobQueue {
     const known = settlings.filter(({ jobId }) => isJobId("completeMany", jobId));
     const changes = known.map((settling) => this.#settlement("completeMany", settling));
     const attempts = this.#attemptsOf(settlings.map(({ jobId }) => jobId));
-    const states = await this.#writeEach(
+    const unwritten = await this.#writeEach(
       known.map(({ jobId }) => jobId),
       (index, jobId, at) => changes[index]?.(at, attempts.get(jobId)),
     );
+    for (const { jobId } of settlings) {
+      if (!isJobId("completeMany", jobId)) unwritten.set(jobId, UNKNOWN);
+    }
     const settled = settlings.map(({ jobId }) => ({
       jobId,
-      outcome: outcomeOf(states.get(jobId), attempts.get(jobId)),
+      outcome: outcomeOf(unwritten.get(jobId), attempts.get(jobId)),
     }));
     const late = settlings.filter((_, index) => settled[index]?.outcome === "lease-lost");
     const results = late.map((settling) => {
       const { jobId } = settling;
-      return this.#lateResult(settling, attempts.get(jobId) ?? 0, states.get(jobId)?.attempt ?? 0);
+      const owner = unwritten.get(jobId)?.attempt ?? 0;
+      return this.#lateResult(settling, attempts.get(jobId) ?? 0, owner);
     });
     try {
       await recordLateResults(this.#direct, results);
@@ -360,15 +363,12 @@ export class Jobs implements ExtendedJobQueue {
     if (jobIds.length === 0) return [];
     const keys = jobIds.map((jobId) => requireKey("touchMany", jobId));
     const attempts = this.#attemptsOf(jobIds);
-    const states = await this.#writeEach(jobIds, (index, jobId, at) => {
+    const unwritten = await this.#writeEach(jobIds, (index, jobId, at) => {
       const key = keys[index];
       const attempt = attempts.get(jobId);
       return key === undefined ? undefined : { kind: "touchJob", ...key, attempt, at };
     });
-    return jobIds.filter((jobId) => {
-      const state = states.get(jobId);
-      return state?.status !== "RUNNING" || state.attempt !== attempts.get(jobId);
-    });
+    return jobIds.filter((jobId) => unwritten.has(jobId));
   }
 
   /**
@@ -380,7 +380,7 @@ export class Jobs implements ExtendedJobQueue {
     const error = encodeFreeText(reason, "error", JOB_ERROR_BYTES_MAX);
     const attempts = this.#attemptsOf(jobIds);
     const capMs = Math.min(this.#retry.capMs, UNDELIVERED_CAP_MS);
-    const states = await this.#writeEach(jobIds, (_index, jobId, at) => ({
+    const unwritten = await this.#writeEach(jobIds, (_index, jobId, at) => ({
       kind: "returnJob",
       ...requireKey("giveBackMany", jobId),
       attempt: attempts.get(jobId),
@@ -388,7 +388,7 @@ export class Jobs implements ExtendedJobQueue {
       retry: drawBackoff({ ...this.#retry, capMs }),
       at,
     }));
-    return [...states.values()].filter(({ written }) => written).length;
+    return jobIds.length - unwritten.size;
   }
 
   /**
@@ -400,36 +400,25 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   /**
-   * One fenced change for each job, in one commit. Answers the jobs as they are afterwards, and
-   * which of them this call wrote.
+   * One fenced change for each job, in one commit. Answers the jobs that it did not write, as they
+   * are.
    */
   async #writeEach(
     jobIds: readonly string[],
     changeOf: (index: number, jobId: string, at: number) => Change | undefined,
-  ): Promise<Map<string, SettledState>> {
+  ): Promise<Map<string, Unwritten>> {
     if (jobIds.length === 0) return new Map();
+    const keys = jobIds.map((jobId) => requireKey("completeMany", jobId));
     const at = await this.#direct.now();
     const written = await this.#direct.write({
       changes: checkedChanges(
         "completeMany",
         jobIds.flatMap((jobId, index) => changeOf(index, jobId, at) ?? []),
       ),
-      reads: () => [
-        {
-          q: "jobStates",
-          keys: jobIds.map((jobId) => requireKey("completeMany", jobId)),
-          now: at,
-        },
-      ],
+      reads: (commitId) => [{ q: "unwrittenJobs", keys, commitId }],
     });
-    if (!written.applied) return new Map();
-    const { commitId, results } = written;
-    return new Map(
-      results[0].map((state) => [
-        idOf(state),
-        { ...state, written: wasWrittenBy(state, commitId) },
-      ]),
-    );
+    if (!written.applied) throw new ServiceError("INTERNAL", "A commit without guards was refused");
+    return new Map(written.results[0].map((job) => [idOf(job), job]));
   }
 
   #lateResult({ jobId, outcome }: Settling, attempt: number, owner: number): LateResult {
@@ -486,14 +475,16 @@ function isTerminal(status: Status): boolean {
   return status === "COMPLETED" || status === "FAILED" || status === "CANCELLED";
 }
 
-type SettledState = JobState & { readonly written: boolean };
+type Unwritten = Pick<UnwrittenJob, "status" | "attempt">;
+
+const UNKNOWN: Unwritten = { status: null, attempt: null };
 
 /** What a job's state after the commit says of the settling. */
 function outcomeOf(
-  state: SettledState | undefined,
+  unwritten: Unwritten | undefined,
   attempt: number | undefined,
 ): SettledJob["outcome"] {
-  if (state === undefined) return "not-found";
-  if (state.written) return "settled";
-  return attempt !== undefined && state.attempt !== attempt ? "lease-lost" : "over";
+  if (unwritten === undefined) return "settled";
+  if (unwritten.status === null) return "not-found";
+  return attempt !== undefined && unwritten.attempt !== attempt ? "lease-lost" : "over";
 }

@@ -1,7 +1,9 @@
 /** Outbox events, over a unit of work. */
 import {
+  blank,
   encodeInstant,
   encodeJson,
+  newOutboxEventRow,
   OUTBOX_PAGE_DEFAULT,
   OUTBOX_PAGE_MAX,
   type OutboxEventRow,
@@ -33,14 +35,13 @@ export async function appendOutboxEvents(
     events.map((event) => ({
       kind: "appendOutboxEvent" as const,
       row: {
+        ...blank(newOutboxEventRow),
         workflowRunId: event.workflowRunId,
         eventType: event.eventType,
         payload: encodeJson(event.payload, "payload"),
         causationId: event.causationId,
         occurredAt: encodeInstant(event.occurredAt, "occurredAt"),
-        publishedAt: null,
         retryCount: 0,
-        dlqAt: null,
       },
     })),
   );

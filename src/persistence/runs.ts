@@ -20,6 +20,7 @@ import {
   type WorkflowRunRecord,
   type WorkflowStatus,
 } from "../contract/index.ts";
+import { asManyAsFit } from "./as-many-as-fit.ts";
 import { checkedChanges, checkedQuery, requireObject } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -153,7 +154,9 @@ export async function claimPendingRun(unit: UnitOfWork, id: string): Promise<boo
 
 export async function claimNextPendingRun(unit: UnitOfWork): Promise<WorkflowRunRecord | null> {
   for (;;) {
-    const [candidates] = await unit.read([{ q: "pendingRuns", limit: CLAIM_CANDIDATES }]);
+    const [candidates] = await asManyAsFit(CLAIM_CANDIDATES, async (limit) =>
+      unit.read([{ q: "pendingRuns", limit }]),
+    );
     if (candidates.length === 0) return null;
     for (const candidate of candidates) {
       const row = await claim(unit, "claimNextPendingRun", candidate.id);

@@ -1,5 +1,5 @@
 /** Expired leases. */
-import { nearestInstant, READ_QUERIES_MAX, type StaleJob, wasWrittenBy } from "../model/index.ts";
+import { nearestInstant, READ_QUERIES_MAX, type StaleJob } from "../model/index.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
@@ -38,12 +38,9 @@ export async function releaseStaleJobs(
         error: leaseExpired(state),
         at,
       })),
-      reads: () => [{ q: "jobStates", keys, now: at }],
+      reads: (commitId) => [{ q: "unwrittenJobs", keys, commitId }],
     });
-    if (written.applied) {
-      const { commitId, results } = written;
-      released += results[0].filter((state) => wasWrittenBy(state, commitId)).length;
-    }
+    if (written.applied) released += stale.length - written.results[0].length;
     unit = afterFirstCommit(direct);
     if (stale.length < READ_QUERIES_MAX) return released;
   }

@@ -1,5 +1,5 @@
 /** Queries of jobs. Pure. */
-import { object, nullable, optional, text, list } from "../model/shape.ts";
+import { flag, object, nullable, optional, text, list } from "../model/shape.ts";
 import { instantField, keyField, ordinalField } from "../model/fields.ts";
 import {
   type JobRow,
@@ -7,6 +7,8 @@ import {
   type JobStatsRow,
   type StaleJob,
   tokenOf,
+  type UnwrittenJob,
+  wasWrittenBy,
 } from "../model/index.ts";
 import { JOB_STATS_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
@@ -84,6 +86,16 @@ export function suspendedJobPlace({ nextPollAt, workflowRunId, ordinal }: JobRow
 }
 export type SuspendedJobPlace = ReturnType<typeof suspendedJobPlace>;
 
+const jobKeys = list(object({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX);
+
+function eachOnce(keys: readonly Key[]): Key[] {
+  return [...new Map(keys.map((key) => [`${key.workflowRunId}\0${key.ordinal}`, key])).values()];
+}
+
+function mayWake({ status, concurrencyKey }: JobRow): boolean {
+  return ["PENDING", "SUSPENDED", "FAILED"].includes(status) || concurrencyKey !== null;
+}
+
 export const jobQueries = {
   job: queryKind(
     "job",
@@ -113,27 +125,43 @@ export const jobQueries = {
   ),
 
   /**
-   * The states of the jobs, in no particular order; unknown jobs are left out. `keyWaits`: 1 if a
-   * PENDING job has the same concurrency key and was due at `now`, otherwise 0.
+   * The states of the jobs, in no particular order. Unknown jobs are left out; with `wakingOnly`
+   * also those that call for no wake-up: RUNNING, COMPLETED or CANCELLED ones without a concurrency
+   * key. `keyWaits`: 1 if a PENDING job has the same concurrency key and was due at `now`,
+   * otherwise 0.
    */
   jobStates: queryKind(
     "jobStates",
+    { keys: jobKeys, now: instantField, wakingOnly: optional(flag) },
     {
-      keys: list(object({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX),
-      now: instantField,
-    },
-    {
-      answer(state, { keys, now }): JobState[] {
-        const known = new Map(keys.map((key) => [`${key.workflowRunId}\0${key.ordinal}`, key]));
-        return [...known.values()].flatMap(({ workflowRunId, ordinal }) => {
+      answer(state, { keys, now, wakingOnly = false }): JobState[] {
+        return eachOnce(keys).flatMap(({ workflowRunId, ordinal }) => {
           const job = state.jobs.get(workflowRunId, ordinal);
-          if (job === undefined) return [];
+          if (job === undefined || (wakingOnly && !mayWake(job))) return [];
           const { status, attempt, nextPollAt, resumeAt, concurrencyKey, commits } = job;
           const keyWaits = concurrencyKey !== null && isAwaited(state, concurrencyKey, now) ? 1 : 0;
           const what = { status, attempt, nextPollAt, resumeAt, concurrencyKey, commits, keyWaits };
           return [{ workflowRunId, ordinal, ...what }];
         });
       },
+    },
+  ),
+
+  /**
+   * Those of the jobs that the commit did not write, in no particular order. Status and attempt are
+   * null for an unknown one.
+   */
+  unwrittenJobs: queryKind(
+    "unwrittenJobs",
+    { keys: jobKeys, commitId: text() },
+    {
+      answer: (state, { keys, commitId }): UnwrittenJob[] =>
+        eachOnce(keys).flatMap(({ workflowRunId, ordinal }) => {
+          const job = state.jobs.get(workflowRunId, ordinal);
+          if (job !== undefined && wasWrittenBy(job, commitId)) return [];
+          const { status, attempt } = job ?? { status: null, attempt: null };
+          return [{ workflowRunId, ordinal, status, attempt }];
+        }),
     },
   ),
 

@@ -8,7 +8,7 @@ import { isWaiting, lastOutboxEvent, type State } from "../model/state.ts";
 import { queryKind } from "./query-kind.ts";
 import { eventKey, ofRun, OUTBOX_READ_MAX, rowLimit } from "./members.ts";
 
-const bySequence: Compare<Pick<OutboxEventRow, "workflowRunId" | "sequence">> = inTurn(
+export const bySequence: Compare<Pick<OutboxEventRow, "workflowRunId" | "sequence">> = inTurn(
   byText((event) => event.workflowRunId),
   byNumber((event) => event.sequence),
 );

@@ -16,7 +16,7 @@ const byPriority: Compare<RunRow> = inTurn<RunRow>(
   byId,
 );
 
-const byLastUpdate: Compare<Pick<RunRow, "updatedAt" | "ordinal">> = inTurn(
+export const byLastUpdate: Compare<Pick<RunRow, "updatedAt" | "ordinal">> = inTurn(
   byNumber((run) => run.updatedAt),
   byText((run) => run.ordinal),
 );

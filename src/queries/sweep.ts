@@ -76,7 +76,10 @@ function jobProblem(state: State, job: JobRow, now: number): AuditRow["problem"]
 }
 
 export const sweepQueries = {
-  /** Stages with attendAt <= now by (attendAt, run, stageId), the first `limit`, each with its state. */
+  /**
+   * Stages with attendAt <= now by (attendAt, run, stageId), the first `limit`, each with its
+   * state.
+   */
   unattendedStages: queryKind(
     "unattendedStages",
     { now: instantField, limit: rowLimit },

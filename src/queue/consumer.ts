@@ -172,7 +172,7 @@ async function workJobs(permits: number, options: Called): Promise<ConsumedBatch
   const consumed = nothing(permits, claimed.length);
   if (claimed.length === 0) return consumed;
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
-  const settler = new Settler(jobs);
+  const settler = new Settler(jobs, claimed.length);
   const leases = claimed.map((job) => ({ job, lease: keeper.hold(job.jobId) }));
   const work = async ({ job, lease }: (typeof leases)[number]) => {
     const outcome = await handled({ job, lease, keeper }, options);
@@ -289,16 +289,42 @@ async function call(job: DequeueResult, signal: AbortSignal, options: Called): P
 function callable(options: Called, signal: AbortSignal, adopted?: DequeueResult): BoundJobHandler {
   const { embedded, handler } = options.handler;
   if (!embedded) return handler;
-  const opened = connection(options);
-  if (adopted !== undefined) opened.jobs.adopt(adopted);
-  const { persistence, jobs, aiCalls } = opened;
-  const audit = () => opened.audit();
-  const context: HandlerContext = { persistence, jobs, aiCalls, audit, signal };
+  const context = contextOf(options, signal, adopted);
   return {
     handleJob: async (job) => handler.handleJob(job, context),
     claimRuns: async () => handler.claimRuns?.(context),
     jobFailed: async (job) => handler.jobFailed?.(job, context),
     publishEvents: async (events) => (await handler.publishEvents?.(events)) ?? [],
+  };
+}
+
+/**
+ * Opens its connection when it is first used: many handlers use none, and each job has its own.
+ */
+function contextOf(
+  options: ConsumerOptions,
+  signal: AbortSignal,
+  adopted: DequeueResult | undefined,
+): HandlerContext {
+  let opened: Connection | null = null;
+  const open = () => {
+    if (opened !== null) return opened;
+    opened = connection(options);
+    if (adopted !== undefined) opened.jobs.adopt(adopted);
+    return opened;
+  };
+  return {
+    get persistence() {
+      return open().persistence;
+    },
+    get jobs() {
+      return open().jobs;
+    },
+    get aiCalls() {
+      return open().aiCalls;
+    },
+    audit: () => open().audit(),
+    signal,
   };
 }
 

@@ -151,7 +151,10 @@ interface Failed {
   readonly stage: WorkflowStageRecord | undefined;
 }
 
-/** Whether something else moves the run on: the same question that the query `unhandledFailures` answers. */
+/**
+ * Whether something else moves the run on: the same question that the query `unhandledFailures`
+ * answers.
+ */
 function goesOn(
   { jobId, stageId, stage }: Failed,
   runStatus: Status,

@@ -1,4 +1,7 @@
-/** Sends wake-ups. A send that fails or never happens changes nothing but latency: the sweep finds what is due. */
+/**
+ * Sends wake-ups. A send that fails or never happens changes nothing but latency: the sweep finds
+ * what is due.
+ */
 import { withDeadline } from "../model/index.ts";
 import { isServiceError } from "../contract/index.ts";
 import type { WakeUp } from "../changes/index.ts";
@@ -18,7 +21,10 @@ import { toMessage, type WakeUpRequest } from "./wake-up.ts";
  */
 export interface WakeUpQueue {
   sendBatch(messages: Iterable<WakeUpRequest>): Promise<unknown>;
-  /** How many messages wait. Without it the sweep takes the queue to be empty, and sends more permits. */
+  /**
+   * How many messages wait. Without it the sweep takes the queue to be empty, and sends more
+   * permits.
+   */
   metrics?(): Promise<{ readonly backlogCount: number }>;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Settles the jobs of a batch as their handlers finish: the first at once, and all that finish
- * while a commit is under way together in the next one. So a slow job holds up no other, and a fast
- * batch takes one or two commits.
+ * Settles the jobs of a batch as their handlers finish. Those that finish in the same turns of the
+ * event loop share a commit, and so do those that finish while the commit before is under way. So a
+ * slow job holds up no other, and a fast batch takes one commit.
  */
 import type { Jobs, Settling } from "../persistence/jobs.ts";
 import { ServiceError, type SettledJob } from "../contract/index.ts";
@@ -14,11 +14,14 @@ interface Waiting {
 
 export class Settler {
   readonly #jobs: Jobs;
+  /** Jobs of the batch that have not been handed in yet. */
+  #outstanding: number;
   #waiting: Waiting[] = [];
   #busy = false;
 
-  constructor(jobs: Jobs) {
+  constructor(jobs: Jobs, count: number) {
     this.#jobs = jobs;
+    this.#outstanding = count;
   }
 
   /**
@@ -28,9 +31,11 @@ export class Settler {
   async settle(settling: Settling): Promise<SettledJob> {
     const { promise, resolve, reject } = Promise.withResolvers<SettledJob>();
     this.#waiting.push({ settling, done: resolve, failed: reject });
+    this.#outstanding -= 1;
     if (this.#busy) return promise;
     this.#busy = true;
     try {
+      await this.#gathered();
       while (this.#waiting.length > 0) {
         await this.#together(this.#waiting.splice(0));
       }
@@ -38,6 +43,19 @@ export class Settler {
       this.#busy = false;
     }
     return promise;
+  }
+
+  /**
+   * Resolves when a turn of the event loop has brought no further job: after as many turns as the
+   * batch has jobs, at the latest.
+   */
+  async #gathered(): Promise<void> {
+    for (let before = 0; before < this.#waiting.length && this.#outstanding > 0;) {
+      before = this.#waiting.length;
+      await new Promise((resolve) => {
+        setTimeout(resolve, 0);
+      });
+    }
   }
 
   async #together(group: readonly Waiting[]): Promise<void> {

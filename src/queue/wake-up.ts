@@ -63,7 +63,7 @@ export function toMessage({ kind, jobId, at }: WakeUp, now: number): WakeUpReque
  */
 export function statesToAsk({ changes }: Pick<Commit, "changes">, now: number): Query | null {
   const keys = changes.flatMap((change) => kindOfChange(change).settles(change) ?? []);
-  return keys.length === 0 ? null : { q: "jobStates", keys, now };
+  return keys.length === 0 ? null : { q: "jobStates", keys, now, wakingOnly: true };
 }
 
 /** The wake-ups that an applied commit calls for. */

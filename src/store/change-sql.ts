@@ -16,6 +16,8 @@ export interface ChangeSql<Kind extends ChangeKind> {
    * mark, or of the row.
    */
   readonly trace?: (change: ChangeOf<Kind>, commitId: string) => Statement;
+  /** Statements after all changes of the commit. Kinds with the same function share one call. */
+  readonly finish?: (changes: readonly ChangeOf<Kind>[]) => readonly Statement[];
 }
 
 /** A row as D1 answers it, under the names of its properties. */

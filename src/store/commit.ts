@@ -3,7 +3,6 @@ import { type Change, type Commit, kindOfChange } from "../changes/index.ts";
 import { rowName } from "../model/row-ref.ts";
 import { guardStatements } from "./guards.ts";
 import { changeSqlOf, queryStatements } from "./kinds.ts";
-import { lineUpRuns } from "./outbox.ts";
 import { fence, record, recordsItself } from "./settlement.ts";
 import type { Statement } from "./sql.ts";
 
@@ -15,14 +14,14 @@ export interface CommitBatch {
 
 /**
  * The batch of one attempt, in this order: the conditions, which refuse it if the commit has been
- * settled or a guard does not hold; the changes, each kind's neighbours in one statement; the line
- * of the outbox; the commit record, where no row tells of the commit; the reads.
+ * settled or a guard does not hold; the changes, each kind's neighbours in one statement; what
+ * ends the changes of a kind; the commit record, where no row tells of the commit; the reads.
  */
 export function commitBatch(commit: Commit, answerBytesMax?: number): CommitBatch {
   const writes = [
     ...checkedTogether([fence(commit.id), ...guardStatements(commit.guards)]),
     ...changeStatements(commit.changes, commit.id),
-    ...lineUpRuns(commit.changes),
+    ...finishStatements(commit.changes),
     ...(recordsItself(commit) ? record(commit.id) : []),
   ];
   return {
@@ -52,6 +51,11 @@ function checkedTogether(conditions: readonly Statement[]): Statement[] {
 
 function changeStatements(changes: readonly Change[], commitId: string): Statement[] {
   return neighbours(changes).flatMap((same) => changeSqlOf(same[0]).write(same, commitId));
+}
+
+function finishStatements(changes: readonly Change[]): Statement[] {
+  const finishing = Map.groupBy(changes, (change) => changeSqlOf(change).finish);
+  return [...finishing].flatMap(([finish, finished]) => finish?.(finished) ?? []);
 }
 
 type Neighbours = [Change, ...Change[]];

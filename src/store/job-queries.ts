@@ -37,14 +37,24 @@ export function selectLiveJob({ dedupeKey }: QueryOf<"liveJob">): Statement {
   );
 }
 
-/** Each job once, however often it is named. */
-export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement {
-  const unique = new Map(
-    keys.map(({ workflowRunId, ordinal }) => [
-      JSON.stringify([workflowRunId, ordinal]),
-      [workflowRunId, ordinal],
-    ]),
+/** The jobs as a JSON array of [run, ordinal], each once. */
+function eachOnce(keys: QueryOf<"jobStates">["keys"]): string {
+  const places = keys.map(({ workflowRunId, ordinal }) => JSON.stringify([workflowRunId, ordinal]));
+  return `[${[...new Set(places)].join(",")}]`;
+}
+
+const AT_PLACE = `job."workflow_run_id" = place.value ->> 0 AND job."ordinal" = place.value ->> 1`;
+
+export function selectUnwrittenJobs({ keys, commitId }: QueryOf<"unwrittenJobs">): Statement {
+  return statement(
+    `SELECT place.value ->> 0 AS "workflowRunId", place.value ->> 1 AS "ordinal", ${selectList(["status", "attempt"], "job")} ` +
+      `FROM json_each(?1) AS place LEFT JOIN "jobs" AS job ON ${AT_PLACE} WHERE ifnull(instr(job."commits", ?2), 0) = 0`,
+    eachOnce(keys),
+    commitId,
   );
+}
+
+export function selectJobStates({ keys, now, wakingOnly }: QueryOf<"jobStates">): Statement {
   const columns = [
     "workflowRunId",
     "ordinal",
@@ -64,11 +74,16 @@ export function selectJobStates({ keys, now }: QueryOf<"jobStates">): Statement 
   // CROSS JOIN: the keys come first, whatever D1's statistics say.
   return statement(
     `SELECT ${selectList(columns, "job")}, ${keyWaits} AS "keyWaits" FROM json_each(?1) AS place ` +
-      `CROSS JOIN "jobs" AS job ON job."workflow_run_id" = place.value ->> 0 AND job."ordinal" = place.value ->> 1`,
-    JSON.stringify([...unique.values()]),
+      `CROSS JOIN "jobs" AS job ON ${AT_PLACE}${wakingOnly === true ? ` WHERE ${MAY_WAKE}` : ""}`,
+    eachOnce(keys),
     now,
   );
 }
+
+/**
+ * Jobs that may call for a wake-up. The unary plus makes D1 look up these jobs, not all live rows.
+ */
+const MAY_WAKE = `(+job."status" IN ('PENDING', 'SUSPENDED', 'FAILED') OR +job."concurrency_key" IS NOT NULL)`;
 
 /**
  * Due jobs, ready or delayed, each with the instant since which it is due; each part up to the
@@ -193,6 +208,7 @@ export const jobQuerySql: QuerySqlOf<
   | "jobs"
   | "liveJob"
   | "jobStates"
+  | "unwrittenJobs"
   | "jobStats"
   | "claimedJobs"
   | "overdueJobs"
@@ -206,6 +222,7 @@ export const jobQuerySql: QuerySqlOf<
   jobs: { select: selectJobs, ...rowsOf(jobs) },
   liveJob: { select: selectLiveJob, ...aRowOf(jobs) },
   jobStates: { select: selectJobStates, ...plainRows },
+  unwrittenJobs: { select: selectUnwrittenJobs, ...plainRows },
   jobStats: { select: selectJobStats, ...numbers },
   claimedJobs: { select: selectClaimedJobs, ...rowsOf(jobs) },
   overdueJobs: { select: countOverdueJobs, ...count },

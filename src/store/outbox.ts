@@ -10,7 +10,7 @@
  * docs/adr/0015-the-outbox-is-a-line-of-runs.md says why.
  */
 import { aRowOf, count, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
-import { type Change, type ChangeOf, runsToLineUp } from "../changes/index.ts";
+import { type ChangeOf, runsOf } from "../changes/index.ts";
 import { type NewOutboxEventRow } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { outboxEvents } from "./schema.ts";
@@ -187,7 +187,7 @@ export function replayOutboxEvents(
   commitId: string,
 ) {
   // The event that was its run's first waiting one may not be so any more.
-  const leave = sourcesOfRuns(runsToLineUp(changes)).map((source): Statement => ({
+  const leave = sourcesOfRuns(changes).map((source): Statement => ({
     sql:
       `UPDATE "outbox_events" SET "turn" = NULL FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
       `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)}`,
@@ -200,8 +200,8 @@ export function replayOutboxEvents(
  * Ends a commit: runs whose first waiting event has changed get a place at the end of the line.
  * Readers of the event see no change, so its token stays.
  */
-export function lineUpRuns(changes: readonly Change[]): Statement[] {
-  return sourcesOfRuns(runsToLineUp(changes)).map((source) => ({
+function lineUpRuns(changes: readonly OfRun[]): Statement[] {
+  return sourcesOfRuns(changes).map((source) => ({
     sql:
       `UPDATE "outbox_events" SET "turn" = ${END_OF_LINE} FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
       `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)} AND "outbox_events"."turn" IS NULL`,
@@ -209,8 +209,12 @@ export function lineUpRuns(changes: readonly Change[]): Statement[] {
   }));
 }
 
-function sourcesOfRuns(runs: readonly string[]) {
-  const rows = runs.map((workflowRunId) => ({ workflowRunId }));
+interface OfRun {
+  readonly workflowRunId: string;
+}
+
+function sourcesOfRuns(changes: readonly OfRun[]) {
+  const rows = runsOf(changes).map((workflowRunId) => ({ workflowRunId }));
   return sourcesOf(rows, ["workflowRunId"]);
 }
 
@@ -242,10 +246,10 @@ export const outboxChangeSql: ChangeSqlOf<
   | "replayOutboxEvent"
 > = {
   appendOutboxEvent: { write: appendOutboxEvents, trace: ({ row }) => commitsOfLast(row) },
-  publishOutboxEvent: { write: publishOutboxEvents },
+  publishOutboxEvent: { write: publishOutboxEvents, finish: lineUpRuns },
   countOutboxRetry: { write: countOutboxRetries },
-  deadLetterOutboxEvent: { write: deadLetterOutboxEvents },
-  replayOutboxEvent: { write: replayOutboxEvents },
+  deadLetterOutboxEvent: { write: deadLetterOutboxEvents, finish: lineUpRuns },
+  replayOutboxEvent: { write: replayOutboxEvents, finish: lineUpRuns },
 };
 
 export const outboxQuerySql: QuerySqlOf<

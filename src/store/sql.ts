@@ -7,8 +7,8 @@
  *
  * A limit that is a parameter is written `LIMIT CAST(? AS INTEGER)`, and a condition on a column
  * that chooses a partial index `+"status" = ?`. In their plain form the planner would look at the
- * value, and SQLite would compile the statement anew at every binding, which took five times as long
- * as the statement itself.
+ * value, and SQLite would compile the statement anew at every binding, which took five times as
+ * long as the statement itself.
  */
 import { getTableColumns } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";

@@ -75,7 +75,7 @@ describe("createStage", () => {
   });
 });
 
-const everyColumn: StageSet = {
+const everyColumn = {
   status: "SUSPENDED",
   startedAt: 20,
   completedAt: 21,
@@ -90,7 +90,7 @@ const everyColumn: StageSet = {
   metrics: "5",
   embeddingInfo: "6",
   errorMessage: "7",
-};
+} satisfies Required<StageSet>;
 
 describe("updateStage", () => {
   it("sets the columns, updatedAt and the version, and nothing else", () => {
@@ -121,7 +121,7 @@ describe("updateStage", () => {
   });
 
   it("clears with null and leaves alone what is absent or undefined", () => {
-    const state = aState(aStage(everyColumnRow()));
+    const state = aState(aStage(everyColumn));
     const set = { nextPollAt: null, metrics: undefined };
     applyChanges(
       state,
@@ -144,25 +144,6 @@ describe("updateStage", () => {
     expect(contentOf(state)).toEqual(contentOf(aState(aStage())));
   });
 });
-
-function everyColumnRow() {
-  return {
-    status: "SUSPENDED" as const,
-    startedAt: 20,
-    completedAt: 21,
-    duration: 1.5,
-    outputData: "1",
-    config: "2",
-    suspendedState: "3",
-    resumeData: "4",
-    nextPollAt: 22,
-    pollInterval: 2.5,
-    maxWaitUntil: 23,
-    metrics: "5",
-    embeddingInfo: "6",
-    errorMessage: "7",
-  };
-}
 
 describe("upsertStage", () => {
   it("inserts the row where there is none, without the set", () => {

@@ -179,7 +179,7 @@ describe("one connection", () => {
     expect(watching.sequences).toEqual(upTo(3));
   });
 
-  it("is sent a large event also behind a small one, of which nothing is said", async () => {
+  it("is sent a large event also behind a small one, which is not reported as passed on", async () => {
     const watching = await Watching.open(RUN);
     await append("small");
     await watching.untilEvents(1);

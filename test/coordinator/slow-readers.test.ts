@@ -42,7 +42,7 @@ describe("a coordinator with readers that do not read", () => {
     expect([...(gone[0]?.sequences ?? []), ...back.sequences]).toEqual(upTo(4));
   });
 
-  it("does not take those for slow that were sent too little to say that they have passed it on", async () => {
+  it("takes no reader for slow that was sent too little to say that it has passed it on", async () => {
     const reading = await Watching.open(RUN);
     const silent = await Promise.all(upTo(40).map(() => Watching.silent(RUN)));
     await embed(env).persistence.appendOutboxEvents([anEvent(RUN)]);
@@ -57,7 +57,7 @@ describe("a coordinator with readers that do not read", () => {
     expect([reading.closed, reading.sequences]).toEqual([null, upTo(5)]);
   });
 
-  it("counts the time of a reader from when it was sent so much that it has to say when it has passed it on", async () => {
+  it("counts a reader's time from the event after which it has to say that it has passed all on", async () => {
     const began = Date.now();
     const silent = await Watching.silent(RUN);
     await embed(env).persistence.appendOutboxEvents([anEvent(RUN)]);

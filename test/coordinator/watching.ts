@@ -18,7 +18,7 @@ export class Watching {
   closed: number | null = null;
   #changed = Promise.withResolvers<void>();
 
-  /** Opens a watch on the run's real coordinator, or on the one that is given, and says what a Worker says that passes all on at once. */
+  /** Opens a watch on the run's real coordinator, or on the given one, and acts as a Worker does that passes everything on at once. */
   static async open(
     runId: string,
     watch: Partial<Watch> = {},
@@ -37,7 +37,7 @@ export class Watching {
     return new Watching(webSocket);
   }
 
-  /** Says that all has been passed on when so many UTF-16 units have come since it said so last. */
+  /** Says that everything has been passed on when `saysAfter` UTF-16 units have come since it last did. */
   constructor(socket: WebSocket, saysAfter = Infinity) {
     this.socket = socket;
     let untold = 0;

@@ -246,6 +246,7 @@ const jobsAttempt: fc.Arbitrary<Attempt> = fc.record({
     fc.oneof(
       QUERIES.liveJob,
       QUERIES.jobStates,
+      QUERIES.unwrittenJobs,
       QUERIES.jobStats,
       QUERIES.claimedJobs,
       QUERIES.overdueJobs,

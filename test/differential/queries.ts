@@ -152,9 +152,14 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   job: asking("job", jobKey),
   jobs: asking("jobs", { workflowRunId }),
   liveJob: asking("liveJob", { dedupeKey: of(...DEDUPE_KEYS, "") }),
-  jobStates: asking("jobStates", {
+  jobStates: optionally("jobStates", {
     keys: fc.array(fc.record(jobKey), { maxLength: 6 }),
     now: instant,
+    wakingOnly: fc.boolean(),
+  }),
+  unwrittenJobs: asking("unwrittenJobs", {
+    keys: fc.array(fc.record(jobKey), { maxLength: 6 }),
+    commitId: of(CURRENT, commitId(2)),
   }),
   jobStats: asking("jobStats", { now: instant, failedSince: instant }),
   claimedJobs: asking("claimedJobs", { since: instant, commitId: of(CURRENT) }),

@@ -137,7 +137,7 @@ async function outcomeOf(store: Store, commit: Commit): Promise<Outcome> {
 }
 
 /** Answered in no particular order. */
-const UNORDERED = new Set<Query["q"]>(["audit", "jobStates"]);
+const UNORDERED = new Set<Query["q"]>(["audit", "jobStates", "unwrittenJobs"]);
 
 function inOrder(outcome: Outcome, { reads }: Commit): Outcome {
   if (!("applied" in outcome) || !outcome.applied) return outcome;

@@ -2,12 +2,14 @@
  * What a transaction is: its calls, one after the other, all of them or none. Both sides run the same code for
  * transactions; this holds that code against calls that are made without one.
  */
-import { OUTBOX_PAGE_DEFAULT } from "../../src/model/index.ts";
+import type { OutboxRecord } from "../../src/contract/index.ts";
+import { OUTBOX_PAGE_DEFAULT, OUTBOX_PAGE_MAX } from "../../src/model/index.ts";
 import type { Method } from "./calls.ts";
 import { OUTSIDE } from "./steps.ts";
 import { differenceOfAnswers } from "./outcomes.ts";
+import { faultOfPage } from "./pages.ts";
 import { Pairs } from "./pairs.ts";
-import { type Performed, performWithout, type TransactionPart } from "./perform.ts";
+import { type Answer, type Performed, performWithout, type TransactionPart } from "./perform.ts";
 import { replayed, type Taken } from "./together.ts";
 import { type Row, type Tables, withoutLateResults } from "./world.ts";
 
@@ -38,7 +40,9 @@ export async function differenceFromCalls(
     const answer = answers[index];
     if (answer === undefined) return `call ${index} has no answer`;
     if (isLeftOpen(part.calls, index)) continue;
-    const found = differenceOfAnswers(answer, expected, pairs);
+    const found = endIsLeftOpen(part.calls, index, expected)
+      ? await faultOfPageAt(part, index, answer, now, history)
+      : differenceOfAnswers(answer, expected, pairs);
     if (found !== null) return prefixed(`call ${index}`, found);
   }
   await world.look();
@@ -46,21 +50,52 @@ export async function differenceFromCalls(
   return prefixed("committed", rows);
 }
 
-/** Lists across runs that need not be what they are without a transaction. */
+/** Whether the call lists what need not be the same without a transaction: runs whose jobs it has written are not stuck. */
 function isLeftOpen(calls: TransactionPart["calls"], index: number): boolean {
   const earlier = calls.slice(0, index).map(({ call }) => call);
-  const call = calls[index]?.call;
-  // Runs whose jobs the transaction has written are not stuck.
-  if (call?.method === "getStuckRuns") return earlier.some(({ on }) => on === "jobs");
-  // Whose turn it is on a page that is full depends on events that the transaction has taken out of it.
-  if (call?.method === "getUnpublishedOutboxEvents") {
-    const full = Number(call.args[0] ?? OUTBOX_PAGE_DEFAULT) < OUTBOX_PAGE_DEFAULT;
-    return full && earlier.some(({ method }) => TAKES_OUT.includes(method));
-  }
-  return false;
+  return calls[index]?.call.method === "getStuckRuns" && earlier.some(({ on }) => on === "jobs");
 }
 
-const TAKES_OUT: readonly Method[] = ["markOutboxEventsPublished", "moveOutboxEventToDLQ"];
+/** Whether the call is answered a page of events whose last runs need not be those that it has without a transaction. */
+function endIsLeftOpen(
+  calls: TransactionPart["calls"],
+  index: number,
+  { method, outcome }: Answer,
+): boolean {
+  const earlier = calls.slice(0, index).map(({ call }) => call);
+  return (
+    method === "getUnpublishedOutboxEvents" &&
+    outcome.ok &&
+    earlier.some((call) => WRITES_EVENTS.includes(call.method))
+  );
+}
+
+const WRITES_EVENTS: readonly Method[] = [
+  "appendOutboxEvents",
+  "markOutboxEventsPublished",
+  "incrementOutboxRetryCount",
+  "moveOutboxEventToDLQ",
+  "replayDLQEvents",
+];
+
+async function faultOfPageAt(
+  part: TransactionPart,
+  index: number,
+  { method, outcome }: Answer,
+  now: number,
+  history: readonly Taken[],
+): Promise<string | null> {
+  const world = await replayed(history);
+  world.clock.now = now;
+  await performWithout(world, { ...part, calls: part.calls.slice(0, index) });
+  const waiting =
+    await world.connections[0].persistence.getUnpublishedOutboxEvents(OUTBOX_PAGE_MAX);
+  if (!outcome.ok) return `${method} failed: ${String(outcome.error)}`;
+  const page = outcome.value as OutboxRecord[];
+  const limit = Number(part.calls[index]?.call.args[0] ?? OUTBOX_PAGE_DEFAULT);
+  const shown = page.map(({ id }) => waiting.find((event) => event.id === id));
+  return faultOfPage(page, waiting, limit) ?? new Pairs().difference(page, shown, method);
+}
 
 function prefixed(what: string, found: string | null): string | null {
   return found === null ? null : `Without a transaction, ${what}: ${found}`;

@@ -10,6 +10,7 @@ import { freePort } from "../../scripts/dev-processes.ts";
 import { ROOT } from "../../scripts/wrangler.ts";
 
 const CLONED = [
+  ".env",
   "assets",
   "examples",
   "migrations",
@@ -236,6 +237,63 @@ describe("npm run dev", () => {
   });
 });
 
+/** States that cannot be, as far as this system has them. /proc is a folder in which nobody makes anything. */
+const states: [string, () => string, RegExp][] = [
+  ["a file", () => join(folder, "file"), /ENOTDIR/],
+  ["below a file", () => join(folder, "file", "state"), /ENOTDIR/],
+  ["nothing", () => "", /^--(?:state|persist-to) names no folder\.$/],
+];
+if (process.platform === "linux") {
+  states.push(["a folder that takes no file", () => "/proc", /\/proc\/\.writable-/]);
+  states.push(["a folder that cannot be made", () => "/proc/state/here", /mkdir '\/proc\/state'/]);
+}
+
+describe("a state", () => {
+  it.each(states)("that is %s is told at once, by npm start and npm run dev", async (...each) => {
+    const [, state, why] = each;
+    await writeFile(join(folder, "file"), "");
+    const ports = ["--service-port", await freePort(), "--app-port", await freePort()].map(String);
+    const told = state();
+    expectSentence(npmRun(ROOT, "start", [`--state=${told}`, ...ports]), why);
+    expectSentence(npmRun(ROOT, "dev", [`--persist-to=${told}`, "--port=0"]), why);
+    expect((await readdir(folder)).filter((name) => name.includes("writable"))).toEqual([]);
+  });
+
+  it("that is nothing is not this folder to npm run audit either", () => {
+    expectSentence(npmRun(ROOT, "audit", ["--state="]), /^--state names no folder\.$/);
+  });
+});
+
+describe("a port", () => {
+  it.each([
+    ["start", "--service-port"],
+    ["start", "--app-port"],
+    ["dev", "--port"],
+  ])("is a plain number to npm run %s %s", (script, flag) => {
+    for (const port of ["", "0x50", "65536", " 80"]) {
+      const what = new RegExp(`^${flag}: "${port}" is no port`);
+      expectSentence(npmRun(ROOT, script, [`${flag}=${port}`]), what);
+    }
+  });
+
+  it.each(["SERVICE_PORT", "APP_PORT"])("is a plain number in %s", (name) => {
+    for (const port of ["", "0x50"]) {
+      expectSentence(npmRun(ROOT, "start", [], { [name]: port }), new RegExp(`^${name}: `));
+    }
+  });
+
+  it("that is in use is told by npm run dev, and what to do", async () => {
+    const { server, url } = await refusingApi();
+    const { port } = new URL(url);
+    const outcome = npmRun(ROOT, "dev", [`--port=${port}`, `--persist-to=${folder}`]);
+    expectSentence(
+      outcome,
+      new RegExp(`^Port ${port} is in use\\. .* npm run dev -- --port PORT$`),
+    );
+    server.close();
+  });
+});
+
 describe("npm start", () => {
   it("says why there can be no database where it should be", async () => {
     await writeFile(join(folder, "v3"), "");
@@ -313,55 +371,56 @@ const statusOf = async (url: string) =>
   );
 
 describe("two clones on one machine", () => {
-  it("are not connected: an app finds the service of the clone that it names, migrated, and no other", async () => {
+  it("are not connected: an app finds the service of its own clone, or of the one that it names, and no other", async () => {
     const [one, other] = [
       await clone("one", { installed: true }),
       await clone("other", { installed: true }),
     ];
-    const [service, app] = [await freePort(), await freePort()];
+    const [service, byHand, app] = [await freePort(), await freePort(), await freePort()];
     const wrangler = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
-    const apps: ReturnType<typeof serve>[] = [];
+    const documents = join(other, "examples", "documents");
+    const running: ReturnType<typeof serve>[] = [];
+    const run = (...args: Parameters<typeof serve>) => {
+      const worker = serve(...args);
+      running.push(worker);
+      return worker;
+    };
+    const answers = async (port: number, path: string, is: (status: number) => boolean) =>
+      vi.waitUntil(async () => is(await statusOf(`http://localhost:${port}${path}`)), {
+        timeout: 90_000,
+        interval: 200,
+      });
     // Not even where the environment names one for all.
     const shared = join(folder, "shared", "registry");
     const both = { WRANGLER_REGISTRY_PATH: shared, CLOUDFLARE_DEV_REGISTRY_PATH: shared };
-    const served = serve(one, join(one, "scripts", "dev.ts"), [], service, both);
-    const bound = async (root: string, line: string) => {
-      const directory = join(root, "examples", "documents");
-      await writeFile(join(directory, ".env"), `${line}\n`);
-      const worker = serve(directory, wrangler, ["dev"], app);
-      apps.push(worker);
-      return worker;
-    };
+    const served = run(one, join(one, "scripts", "dev.ts"), [], service, both);
     try {
-      await vi.waitUntil(
-        async () => (await statusOf(`http://localhost:${service}/readyz`)) === 200,
-        {
-          timeout: 90_000,
-          interval: 200,
-        },
-      );
+      await answers(service, "/readyz", (status) => status === 200);
       const line = /^WRANGLER_REGISTRY_PATH=.+$/m.exec(served.output)?.[0] ?? "";
       expect(line).toBe(`WRANGLER_REGISTRY_PATH=${join(one, ".wrangler", "registry")}`);
-      // Nobody's registry but its own knows it.
-      const known = await readdir(folder, { recursive: true });
-      expect(known.filter((path) => /registry[/\\]workflow-engine-cloudflare$/.test(path))).toEqual(
-        [join("one", ".wrangler", "registry", "workflow-engine-cloudflare")],
-      );
-      const stranger = await bound(other, line.replace(one, other));
-      await vi.waitUntil(async () => (await statusOf(`http://localhost:${app}/health`)) !== 0, {
-        timeout: 60_000,
-        interval: 200,
-      });
+      const stranger = run(documents, wrangler, ["dev"], app);
+      await answers(app, "/health", (status) => status !== 0);
       expect(stranger.output).toContain("[not connected]");
       expect(await statusOf(`http://localhost:${app}/health`)).not.toBe(200);
       await stranger.stop();
-      await bound(one, line);
-      await vi.waitUntil(async () => (await statusOf(`http://localhost:${app}/health`)) === 200, {
-        timeout: 60_000,
-        interval: 200,
-      });
+      // By hand, as a newcomer does who has read no page of ours.
+      const lone = run(other, wrangler, ["dev"], byHand);
+      await answers(byHand, "/readyz", (status) => status === 503);
+      expect(lone.output).not.toContain("WRANGLER_REGISTRY_PATH");
+      // Nobody's registry but its own knows a service.
+      const known = await readdir(folder, { recursive: true });
+      expect(
+        known.filter((path) => /registry[/\\]workflow-engine-cloudflare$/.test(path)).toSorted(),
+      ).toEqual(
+        ["one", "other"].map((root) =>
+          join(root, ".wrangler", "registry", "workflow-engine-cloudflare"),
+        ),
+      );
+      await writeFile(join(documents, ".env"), `${line}\n`);
+      run(documents, wrangler, ["dev"], app);
+      await answers(app, "/health", (status) => status === 200);
     } finally {
-      await Promise.all([served, ...apps].map((worker) => worker.stop()));
+      await Promise.all(running.map((worker) => worker.stop()));
     }
   });
 });

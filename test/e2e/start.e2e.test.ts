@@ -21,6 +21,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** Nobody can make anything there. */
+const NO_HOME = process.platform === "linux" ? { HOME: "/proc/nobody", XDG_CONFIG_HOME: "" } : {};
+
 /** Runs `npm start -- ...`, on a state and ports of its own. */
 function start(...args: string[]) {
   const own = ["--state", join(folder, "state")];
@@ -29,7 +32,7 @@ function start(...args: string[]) {
   const child = spawn(process.execPath, [script, ...own, ...portFlags, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     // So that nothing remains of the one that is killed before it can clean up.
-    env: { ...process.env, TMPDIR: folder },
+    env: { ...process.env, TMPDIR: folder, ...NO_HOME },
   });
   const run = { child, output: "", ended: new Promise<number | null>(() => {}) };
   const keep = (data: Buffer) => (run.output += data.toString());
@@ -45,7 +48,7 @@ async function expectPortsFree(): Promise<void> {
 }
 
 describe("npm start", () => {
-  it("works on one's own files, twice on the same state, and stops everything", async () => {
+  it("works on one's own files, in nobody's home, twice on the same state, and stops everything", async () => {
     const file = join(folder, "own.md");
     await writeFile(file, "# Queue\n\nA queue of [jobs](#jobs).\n\n```\nx\n```\n");
     for (const time of ["first", "second"]) {

@@ -3,6 +3,7 @@ import {
   type Change,
   type Commit,
   type CommitOutcome,
+  kindOfChange,
   type Settlement,
   type Store,
 } from "../../src/changes/index.ts";
@@ -48,7 +49,7 @@ export class Log {
   }
 }
 
-/** Below the store that sends wake-ups, which asks for the state of every job that a commit settles. */
+/** Asks, with every commit, for the states of the jobs that it settles. */
 export class RecordingStore implements Store {
   readonly #store: Store;
   readonly #log: Log;
@@ -85,14 +86,18 @@ export class RecordingStore implements Store {
     this.#log.add(drafts);
     this.#drafts.set(commit.id, drafts);
     try {
-      const outcome = await this.#store.attempt(commit);
+      const keys = commit.changes.flatMap((change) => kindOfChange(change).settles(change) ?? []);
+      const states = { q: "jobStates", keys, now: 0 } as const;
+      const outcome = await this.#store.attempt({ ...commit, reads: [...commit.reads, states] });
       for (const draft of drafts) draft.to = this.#log.next();
-      if (outcome.applied) this.#applied(commit, drafts, outcome.results);
-      else {
-        const guard = commit.guards[outcome.violation.guard];
-        if (guard?.on === "job" && guard.expect.is === "attempt") this.#log.fenced += 1;
-        this.#log.remove(drafts);
+      if (outcome.applied) {
+        const results = outcome.results.slice(0, commit.reads.length);
+        this.#applied(commit, drafts, results, (outcome.results.at(-1) ?? []) as JobState[]);
+        return { applied: true, results };
       }
+      const guard = commit.guards[outcome.violation.guard];
+      if (guard?.on === "job" && guard.expect.is === "attempt") this.#log.fenced += 1;
+      this.#log.remove(drafts);
       return outcome;
     } catch (error) {
       if (!isServiceError(error) || error.code !== "UNAVAILABLE") this.#log.remove(drafts);
@@ -167,15 +172,16 @@ export class RecordingStore implements Store {
     }
   }
 
-  #applied(commit: Commit, drafts: readonly Recorded[], results: readonly unknown[]): void {
+  #applied(
+    commit: Commit,
+    drafts: readonly Recorded[],
+    results: readonly unknown[],
+    settled: readonly JobState[],
+  ): void {
     const claimed = commit.reads.findIndex(({ q }) => q === "claimedJobs");
     if (claimed !== -1) this.#taken(drafts, results[claimed] as JobRow[]);
-    const asked = commit.reads.findIndex(({ q }) => q === "jobStates");
     const states = new Map(
-      ((results[asked] ?? []) as JobState[]).map((state) => [
-        joinId(state.workflowRunId, state.ordinal),
-        state,
-      ]),
+      settled.map((state) => [joinId(state.workflowRunId, state.ordinal), state]),
     );
     for (const draft of drafts) {
       if (draft.kind !== "settled" && draft.kind !== "released") continue;

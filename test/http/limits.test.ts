@@ -273,4 +273,15 @@ describe("an answer", () => {
     const leased = stored.filter(({ status }) => status === "RUNNING");
     expect([stored.length, leased.length]).toEqual([6, first.length + second.length]);
   });
+
+  it("of a claim is one run, however large the others are that wait", async () => {
+    const { persistence } = embed(env);
+    for (const id of six) await persistence.createRun({ ...aRun, id, input: LARGE });
+    const claimed = await call("POST", "/v1/runs/claim");
+    const { run } = await claimed.json<{ run: { id: string } }>();
+    const over = connectInProcess().persistence;
+    const second = await over.claimNextPendingRun();
+    const third = await over.withTransaction(async (tx) => tx.claimNextPendingRun());
+    expect([run.id, second?.id, third?.id]).toEqual(["1", "2", "3"]);
+  });
 });

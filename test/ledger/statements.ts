@@ -3,28 +3,125 @@
  * (bound value by value) and with others of its kind (unfolded from JSON), and what settles a lost answer.
  */
 import type { Change, ChangeKind, Commit, Guard } from "../../src/changes/index.ts";
+import {
+  blank,
+  newAnnotationRow,
+  newArtifactRow,
+  newJobRow,
+  newOutboxEventRow,
+  newRunRow,
+  newStageRow,
+} from "../../src/model/index.ts";
 import type { Query, QueryOf } from "../../src/queries/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/kinds.ts";
 import { settleStatements } from "../../src/store/settlement.ts";
 import type { Statement } from "../../src/store/sql.ts";
-import {
-  AT,
-  COMMIT_ID,
-  ORDINAL,
-  run,
-  job,
-  event,
-  key,
-  RETRY,
-  runRow,
-  stageRow,
-  artifactRow,
-  annotationRow,
-  eventRow,
-  jobRow,
-  aiCallRow,
-} from "./rows.ts";
+
+const AT = 1_800_000_000_000;
+const COMMIT_ID = "0".repeat(18);
+const ORDINAL = "0".repeat(22);
+const run = { workflowRunId: "run" };
+const job = { ...run, ordinal: ORDINAL };
+const event = { ...run, sequence: 1 };
+const key = { key: "key", commandType: "command" };
+const RETRY = { baseMs: 1_000, capMs: 3_600_000, jitterPermille: 500 };
+const times = { createdAt: AT, updatedAt: AT };
+
+const runRow = {
+  ...blank(newRunRow),
+  id: "run",
+  ordinal: ORDINAL,
+  ...times,
+  version: 1,
+  workflowId: "report",
+  workflowName: "Report",
+  workflowType: "report",
+  status: "PENDING" as const,
+  input: "{}",
+  config: "{}",
+  totalCost: 0,
+  totalTokens: 0,
+  priority: 5,
+};
+
+const stageRow = {
+  ...blank(newStageRow),
+  ...run,
+  stageId: "stage",
+  id: "run/stage/3.0",
+  ...times,
+  version: 1,
+  stageName: "Stage",
+  stageNumber: 1,
+  executionGroup: 1,
+  attempt: 0,
+  status: "PENDING" as const,
+};
+
+const artifactRow = {
+  ...blank(newArtifactRow),
+  ...run,
+  key: "key",
+  ordinal: ORDINAL,
+  ...times,
+  type: "ARTIFACT" as const,
+  data: "1",
+  size: 1,
+};
+
+const annotationRow = {
+  ...blank(newAnnotationRow),
+  ...run,
+  ordinal: ORDINAL,
+  createdAt: AT,
+  attempt: 0,
+  scope: "run",
+  key: "key",
+  value: "1",
+  idempotencyKey: "once",
+};
+
+const eventRow = {
+  ...blank(newOutboxEventRow),
+  ...run,
+  eventType: "type",
+  payload: "1",
+  causationId: "cause",
+  occurredAt: AT,
+  retryCount: 0,
+};
+
+const jobRow = {
+  ...blank(newJobRow),
+  ...job,
+  ...times,
+  workflowId: "report",
+  stageId: "stage",
+  status: "PENDING" as const,
+  priority: 5,
+  attempt: 0,
+  maxAttempts: 3,
+  failures: 0,
+  undelivered: 0,
+  payload: "{}",
+};
+
+const aiCallRow = {
+  batchId: "batch",
+  ordinal: ORDINAL,
+  createdAt: AT,
+  topic: "topic",
+  callType: "text",
+  modelKey: "small",
+  modelId: "small-1",
+  prompt: "Why?",
+  response: "Because.",
+  inputTokens: 1,
+  outputTokens: 1,
+  cost: 1,
+  metadata: null,
+};
 
 const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K }>[] } = {
   createRun: [{ kind: "createRun", row: runRow }],
@@ -247,7 +344,13 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   job: [{ q: "job", ...job }],
   jobs: [{ q: "jobs", ...run }],
   liveJob: [{ q: "liveJob", dedupeKey: "once" }],
-  jobStates: [{ q: "jobStates", keys: [job, { ...job, workflowRunId: "run2" }], now: AT }],
+  jobStates: [false, true].map((wakingOnly) => ({
+    q: "jobStates",
+    keys: [job, { ...job, workflowRunId: "run2" }],
+    now: AT,
+    wakingOnly,
+  })),
+  unwrittenJobs: [{ q: "unwrittenJobs", keys: [job], commitId: COMMIT_ID }],
   jobStats: [{ q: "jobStats", now: AT, failedSince: AT }],
   claimedJobs: [{ q: "claimedJobs", since: AT, commitId: COMMIT_ID }],
   overdueJobs: [{ q: "overdueJobs", before: AT, limit: 1_000 }],

@@ -9,7 +9,18 @@ import type {
   NewStageRow,
   LogRow,
 } from "../../src/model/index.ts";
-import { COMMIT_ID_CHARS } from "../../src/model/index.ts";
+import {
+  aiCallRow,
+  blank,
+  COMMIT_ID_CHARS,
+  logRow,
+  newAnnotationRow,
+  newArtifactRow,
+  newJobRow,
+  newOutboxEventRow,
+  newRunRow,
+  newStageRow,
+} from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
 import { createState, type State, type TableName } from "../../src/model/state.ts";
 
@@ -37,6 +48,7 @@ export function aRun(row: Partial<NewRunRow> = {}): ChangeOf<"createRun"> {
   return {
     kind: "createRun",
     row: {
+      ...blank(newRunRow),
       id: "run",
       ordinal: "o1",
       createdAt: 10,
@@ -46,16 +58,11 @@ export function aRun(row: Partial<NewRunRow> = {}): ChangeOf<"createRun"> {
       workflowName: "W",
       workflowType: "t",
       status: "PENDING",
-      startedAt: null,
-      completedAt: null,
-      duration: null,
       input: "{}",
-      output: null,
       config: "{}",
       totalCost: 0,
       totalTokens: 0,
       priority: 5,
-      metadata: null,
       ...row,
     },
   };
@@ -65,6 +72,7 @@ export function aStageRow(row: Partial<NewStageRow> = {}): NewStageRow {
   const workflowRunId = row.workflowRunId ?? "run";
   const stageId = row.stageId ?? "stage";
   return {
+    ...blank(newStageRow),
     workflowRunId,
     stageId,
     id: `${workflowRunId}/${stageId}/1`,
@@ -76,20 +84,6 @@ export function aStageRow(row: Partial<NewStageRow> = {}): NewStageRow {
     executionGroup: 1,
     attempt: 0,
     status: "PENDING",
-    startedAt: null,
-    completedAt: null,
-    duration: null,
-    inputData: null,
-    outputData: null,
-    config: null,
-    suspendedState: null,
-    resumeData: null,
-    nextPollAt: null,
-    pollInterval: null,
-    maxWaitUntil: null,
-    metrics: null,
-    embeddingInfo: null,
-    errorMessage: null,
     ...row,
   };
 }
@@ -102,13 +96,12 @@ export function aLog(row: Partial<LogRow> = {}): ChangeOf<"createLog"> {
   return {
     kind: "createLog",
     row: {
+      ...blank(logRow),
       workflowRunId: "run",
       ordinal: "o1",
       createdAt: 10,
-      workflowStageId: null,
       level: "INFO",
       message: "hello",
-      metadata: null,
       ...row,
     },
   };
@@ -123,16 +116,15 @@ export function anArtifact(
   return {
     kind: "saveArtifact",
     row: {
+      ...blank(newArtifactRow),
       workflowRunId: "run",
       key: "key",
       ordinal: "o1",
       createdAt: 10,
       updatedAt: 10,
-      workflowStageId: null,
       type: "ARTIFACT",
       data: "1",
       size: 1,
-      metadata: null,
       ...row,
     },
     replaceStage: false,
@@ -146,20 +138,14 @@ export function anAnnotation(row: Partial<NewAnnotationRow> = {}): ChangeOf<"app
   return {
     kind: "appendAnnotation",
     row: {
+      ...blank(newAnnotationRow),
       workflowRunId: "run",
       ordinal: "o1",
       createdAt: 10,
-      workflowStageRecordId: null,
       attempt: 0,
       scope: "run",
-      scopeId: null,
-      actorKind: null,
-      actorId: null,
-      actorVersion: null,
       key: "key",
       value: "1",
-      payload: null,
-      idempotencyKey: null,
       ...row,
     },
   };
@@ -169,14 +155,13 @@ export function anEvent(row: Partial<NewOutboxEventRow> = {}): ChangeOf<"appendO
   return {
     kind: "appendOutboxEvent",
     row: {
+      ...blank(newOutboxEventRow),
       workflowRunId: "run",
       eventType: "type",
       payload: "{}",
       causationId: "cause",
       occurredAt: 10,
-      publishedAt: null,
       retryCount: 0,
-      dlqAt: null,
       ...row,
     },
   };
@@ -186,6 +171,7 @@ export function aJob(row: Partial<NewJobRow> = {}): ChangeOf<"enqueueJob"> {
   return {
     kind: "enqueueJob",
     row: {
+      ...blank(newJobRow),
       workflowRunId: "run",
       ordinal: "o1",
       createdAt: 10,
@@ -194,20 +180,11 @@ export function aJob(row: Partial<NewJobRow> = {}): ChangeOf<"enqueueJob"> {
       stageId: "stage",
       status: "PENDING",
       priority: 5,
-      workerId: null,
-      lockedAt: null,
-      startedAt: null,
-      completedAt: null,
       attempt: 0,
       maxAttempts: 3,
       failures: 0,
       undelivered: 0,
-      lastError: null,
-      nextPollAt: null,
       payload: "{}",
-      dedupeKey: null,
-      concurrencyKey: null,
-      concurrencyLimit: null,
       ...row,
     },
   };
@@ -230,6 +207,7 @@ export function anAiCall(row: Partial<AiCallRow> = {}): ChangeOf<"recordAiCall">
   return {
     kind: "recordAiCall",
     row: {
+      ...blank(aiCallRow),
       batchId: "",
       ordinal: "o1",
       createdAt: 10,
@@ -242,7 +220,6 @@ export function anAiCall(row: Partial<AiCallRow> = {}): ChangeOf<"recordAiCall">
       inputTokens: 3,
       outputTokens: 4,
       cost: 0.5,
-      metadata: null,
       ...row,
     },
   };

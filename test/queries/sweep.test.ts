@@ -45,6 +45,24 @@ describe("jobStates", () => {
     });
   });
 
+  it("leaves out those of which nobody is to be told, if it is asked to", () => {
+    const state = aState(
+      aJob({ ordinal: "due" }),
+      aLeasedJob({ ordinal: "leased" }),
+      aJob({ ordinal: "suspended", status: "SUSPENDED" }),
+      ...OVER.map((status) => aJob({ ordinal: status, status })),
+      keyed("keyed", { status: "COMPLETED" }),
+    );
+    const all = [...state.jobs.all()].map(({ workflowRunId, ordinal }) => ({
+      workflowRunId,
+      ordinal,
+    }));
+    const states = answer(state, { q: "jobStates", keys: all, now: 30, wakingOnly: true });
+    expect(states.map(({ ordinal }) => ordinal).toSorted()).toEqual(
+      ["FAILED", "due", "keyed", "suspended"].toSorted(),
+    );
+  });
+
   it("tells whether a due job waits for the same key", () => {
     const waits = (...others: ReturnType<typeof aJob>[]) => {
       const state = aState(keyed("o1", { status: "RUNNING" }), ...others);
@@ -56,6 +74,30 @@ describe("jobStates", () => {
     expect(waits(keyed("o2", { nextPollAt: 31 }))).toBe(0);
     expect(waits(keyed("o2", { status: "RUNNING" }))).toBe(0);
     expect(waits(keyed("o2", { concurrencyKey: "other" }), aJob({ ordinal: "o3" }))).toBe(0);
+  });
+});
+
+describe("unwrittenJobs", () => {
+  it("answers each job that the commit did not write once, unknown ones too", () => {
+    const state = aState(
+      aLeasedJob(),
+      aLeasedJob({ ordinal: "o2" }),
+      aLeasedJob({ ordinal: "o3" }),
+    );
+    const job = (ordinal: string) => ({ workflowRunId: "run", ordinal, at: 30 });
+    const touched = ["o1", "o2"].map((ordinal) => ({ kind: "touchJob" as const, ...job(ordinal) }));
+    applyChanges(state, touched, id("b"));
+    // Another commit has written it since.
+    applyChanges(state, [{ kind: "completeJob", ...job("o2") }], id("c"));
+    const keys = ["o1", "o2", "o3", "o3", "none"].map((ordinal) => ({
+      workflowRunId: "run",
+      ordinal,
+    }));
+    expect(answer(state, { q: "unwrittenJobs", keys, commitId: id("b") })).toEqual([
+      { workflowRunId: "run", ordinal: "o3", status: "RUNNING", attempt: 1 },
+      { workflowRunId: "run", ordinal: "none", status: null, attempt: null },
+    ]);
+    expect(answer(state, { q: "unwrittenJobs", keys: [], commitId: id("b") })).toEqual([]);
   });
 });
 

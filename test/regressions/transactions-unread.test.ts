@@ -85,6 +85,21 @@ describe.each(ways)("a write that is refused, $name", ({ open }) => {
     expect(await outcomeOf(complete())).toBe("LEASE_LOST");
   });
 
+  it("says that the version is another one of a row that the transaction itself has written unread", async () => {
+    const { a } = open();
+    const run = await createRun(a);
+    const caught: string[] = [];
+    await a.persistence.withTransaction(async (tx) => {
+      caught.length = 0;
+      await tx.updateRun(run, { status: "RUNNING", expectedVersion: 1 });
+      for (const expectedVersion of [1, 2]) {
+        caught.push(await outcomeOf(tx.updateRun(run, { totalTokens: 5, expectedVersion })));
+      }
+    });
+    expect(caught).toEqual([expect.stringMatching("StaleVersionError"), "done"]);
+    expect(await a.persistence.getRun(run)).toMatchObject({ version: 3, totalTokens: 5 });
+  });
+
   it("is what a callback is told that had been misled by it", async () => {
     const { a } = open();
     const run = await createRun(a);

@@ -1,4 +1,4 @@
-/** Work that stays behind: whatever a failed job or a suspension leaves open is found, and handed over until it is closed. */
+/** Work that stays behind: what a failed job or a suspension leaves open is found, and handed over until it is closed. */
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Backend, HandlerContext, JobHandler } from "../../src/contract/index.ts";
 import { UNPOLLED_MS } from "../../src/model/index.ts";
@@ -263,12 +263,12 @@ describe("a job that failed after its stage was done", () => {
   });
 });
 
-describe("who suspended decides", () => {
+describe("the party that suspends decides", () => {
   const until = NOW + MINUTE_MS;
   const suspends: JobHandler = { handleJob: async () => ({ status: "suspended", until }) };
   const ended: JobHandler = { handleJob: async () => ({ status: "completed" }) };
 
-  it("what a handler answered is given to it again at its instant", async () => {
+  it("a job that its handler suspends is given to it again at its instant", async () => {
     const world = new World();
     const part = world.part();
     await addJobs(part, "r", 1);
@@ -277,7 +277,7 @@ describe("who suspended decides", () => {
     expect(await world.consume(part, ended)).toMatchObject({ completed: 1 });
   });
 
-  it("what was suspended through the contract waits for whoever polls it, and is found when nobody does", async () => {
+  it("what is suspended through the contract waits for a poll, and is found if none comes", async () => {
     const world = new World();
     const part = world.part();
     const { jobs, persistence } = part.backend;

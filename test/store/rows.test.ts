@@ -1,4 +1,4 @@
-/** Each column is told once, in model/rows.ts. Here the compiler compares it with whatever else has to say the same. */
+/** `model/rows.ts` describes each column once. Here the compiler compares it with the other places that describe it. */
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import type {

@@ -96,7 +96,7 @@ async function begin(
 }
 
 /**
- * All consequences of a stage's end, in one commit: output, status, log, annotations, the job, the
+ * Everything that a stage's end means, in one commit: output, status, log, annotations, the job, the
  * next stages with their jobs, and the events. A crash leaves either all of it or nothing. A stage that has to wait is suspended, and the
  * answer says so: the service gives its job out again at that instant.
  */

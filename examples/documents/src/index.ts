@@ -128,7 +128,7 @@ function fault(error: Error): { error: string } {
   return { error: error.message };
 }
 
-/** The entrypoint that the service's queue consumer calls. */
+/** What the service's queue consumer calls. */
 export class DocumentsHandler extends WorkerEntrypoint<Env> implements BoundJobHandler {
   async handleJob(job: DequeueResult): Promise<JobOutcome> {
     return await workJob(open(this.env), job);

@@ -2,7 +2,12 @@
  * Lists across runs inside a transaction. They are read committed: fetched anew each time, with the
  * transaction's own rows in the place of the stored ones. Only single runs are guarded.
  */
-import { type OutboxEventRow, type RunRow, type StageRow } from "../../model/index.ts";
+import {
+  type OutboxEventRow,
+  READ_QUERIES_MAX,
+  type RunRow,
+  type StageRow,
+} from "../../model/index.ts";
 import {
   allPages,
   answer,
@@ -18,8 +23,11 @@ import {
   suspendedStagePlace,
   type SuspendedStagePlace,
 } from "../../queries/index.ts";
+import { byLastUpdate } from "../../queries/runs.ts";
+import { byStagePoll, isDueForPoll } from "../../queries/stages.ts";
 import { outboxEventRef, rowName, type RowRef } from "../../model/row-ref.ts";
-import { createState, type State, type TableName } from "../../model/state.ts";
+import { createState, isWaiting, type State, type TableName } from "../../model/state.ts";
+import { asManyAsFit } from "../as-many-as-fit.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
 /**
@@ -67,9 +75,12 @@ async function pendingRuns(
   const known = copy.pendingRuns;
   const left = (known?.rows ?? []).filter(({ id }) => stillPending(copy, id));
   if (known === null || (left.length === 0 && !known.all)) {
-    const limit = Math.max(query.limit, PENDING_LOOKED_AT) + copy.runsHeld();
-    const [rows] = await read([{ q: "pendingRuns", limit }]);
-    copy.pendingRuns = { rows, all: rows.length < limit };
+    const held = copy.runsHeld();
+    const wanted = Math.max(query.limit, PENDING_LOOKED_AT);
+    copy.pendingRuns = await asManyAsFit(wanted, async (count) => {
+      const [rows] = await read([{ q: "pendingRuns", limit: count + held }]);
+      return { rows, all: rows.length < count + held };
+    });
   }
   const candidates = createState();
   for (const row of copy.pendingRuns?.rows ?? []) putUnlessHeld(candidates, copy, row);
@@ -125,9 +136,7 @@ async function stuckRuns(
   const own = answer(copy.local, query).filter(({ id }) => touched.has(id));
   const others = rows.filter(({ id }) => !touched.has(id));
   // A run whose jobs the transaction writes is being taken care of.
-  return [...others, ...own]
-    .filter(({ id }) => !busy.has(id))
-    .toSorted((a, b) => a.updatedAt - b.updatedAt || (a.ordinal < b.ordinal ? -1 : 1));
+  return [...others, ...own].filter(({ id }) => !busy.has(id)).toSorted(byLastUpdate);
 }
 
 /** The runs of those rows of these tables that the transaction wrote. */
@@ -152,11 +161,8 @@ async function suspendedStages(
   const rows = stored.filter(
     ({ workflowRunId, stageId }) => !copy.holds({ of: "stage", workflowRunId, stageId }),
   );
-  const due = (row: StageRow) =>
-    row.status === "SUSPENDED" && row.nextPollAt !== null && row.nextPollAt <= query.before;
-  return [...rows, ...[...copy.local.stages.all()].filter(due)].toSorted(
-    (a, b) => (a.nextPollAt ?? 0) - (b.nextPollAt ?? 0),
-  );
+  const own = [...copy.local.stages.all()].filter((row) => isDueForPoll(row, query.before));
+  return [...rows, ...own].toSorted(byStagePoll);
 }
 
 /** Stored events, with the transaction's own and without those that it took out of the list. */
@@ -165,9 +171,13 @@ async function events(
   { copy, written, read }: AcrossRuns,
 ): Promise<OutboxEventRow[]> {
   // As many more as the transaction may have taken out of the page.
-  const taken = [...written.values()].filter(({ table }) => table === "outboxEvents").length;
-  const limit = Math.min(query.limit + taken, OUTBOX_READ_MAX);
-  const [rows]: [OutboxEventRow[]] = await read([{ ...query, limit }]);
+  const own = [...written.values()].filter(({ table }) => table === "outboxEvents");
+  const limit = Math.min(query.limit + own.length, OUTBOX_READ_MAX);
+  const [page]: [OutboxEventRow[]] = await read([{ ...query, limit }]);
+  const rows = [...page];
+  if (query.q === "unpublishedEvents" && page.length === limit) {
+    rows.push(...(await behindPage(page, own, { copy, read })));
+  }
   const state = createState();
   const { turns } = state.outboxEvents;
   for (const [index, row] of rows.entries()) {
@@ -187,4 +197,42 @@ async function events(
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
   return answer(state, query);
+}
+
+/**
+ * The next waiting events behind a full page, of runs that the transaction has written events of.
+ * An event that the transaction has taken out counted on the page, so another one of its run may
+ * come before others there. An event of its own that waits comes after the run's events before it,
+ * and one of these is enough to keep it behind the page.
+ */
+async function behindPage(
+  page: readonly OutboxEventRow[],
+  own: readonly RowRef[],
+  { copy, read }: Pick<AcrossRuns, "copy" | "read">,
+): Promise<OutboxEventRow[]> {
+  const queries = [...Map.groupBy(own, ({ part }) => part)].map(([workflowRunId, rows]) => {
+    const last = page.findLast((row) => row.workflowRunId === workflowRunId);
+    const after = { workflowRunId, sequence: last?.sequence ?? 0 };
+    const waiting = rows.filter((row) => isHeldAndWaits(copy, row)).length;
+    return {
+      q: "outboxBacklog" as const,
+      after,
+      limit: rows.length - waiting + Math.min(waiting, 1),
+    };
+  });
+  const behind: OutboxEventRow[] = [];
+  for (let start = 0; start < queries.length; start += READ_QUERIES_MAX) {
+    const asked = queries.slice(start, start + READ_QUERIES_MAX);
+    for (const [index, found] of (await read(asked)).entries()) {
+      const run = asked[index]?.after.workflowRunId;
+      behind.push(...found.filter(({ workflowRunId }) => workflowRunId === run));
+    }
+  }
+  return behind;
+}
+
+function isHeldAndWaits(copy: LocalCopy, { part: workflowRunId, key }: RowRef): boolean {
+  const row = copy.local.outboxEvents.get(workflowRunId, key);
+  const unit = { of: "outboxEvent" as const, workflowRunId, sequence: Number(key) };
+  return row !== undefined && copy.holds(unit) && isWaiting(row);
 }

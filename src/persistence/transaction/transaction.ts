@@ -16,6 +16,7 @@ import {
   guardedRow,
   isRowGuard,
   kindOfChange,
+  type RowGuard,
   unitOfGuard,
 } from "../../changes/index.ts";
 import type { Status } from "../../contract/index.ts";
@@ -54,6 +55,12 @@ import { acrossRuns, isAcrossRuns } from "./cross-run-reads.ts";
 import { LocalCopy } from "./local-copy.ts";
 import { guardOfRow, guardsOf, guardsOfQuery } from "./read-set.ts";
 import { WriteSet } from "./write-set.ts";
+
+/**
+ * Expectations that still hold of a row after the transaction itself has updated it. A version, a
+ * status or a token does not.
+ */
+const LASTING: ReadonlySet<RowGuard["expect"]["is"]> = new Set(["record", "attempt"]);
 
 function guardName(guard: Guard): string {
   return JSON.stringify(guard);
@@ -366,7 +373,7 @@ export class Transaction implements UnitOfWork {
     if (!this.#assumes || !isRowGuard(guard) || this.#isKnown(guard)) return false;
     const row = guardedRow(guard);
     if (!this.#written.has(rowName(row))) return true;
-    return row.table !== "artifacts" && this.#assumed.has(guardName(guard));
+    return LASTING.has(guard.expect.is) && this.#assumed.has(guardName(guard));
   }
 
   #assume(guard: Guard): void {

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Status, WorkflowStageRecord } from "../../contract/index.ts";
+import type { Status, WorkflowPersistence, WorkflowStageRecord } from "../../contract/index.ts";
 import type { ConformanceBackend, Test } from "./harness.ts";
 import { AN_HOUR_MS, forced, fromNow, INSTANT, seedRun, seedStage, shifted } from "./support.ts";
 
@@ -119,6 +119,29 @@ export function stageQueries(test: Test): void {
     const due = await a.persistence.getSuspendedStages(shifted(INSTANT, 30));
 
     expect(idsOf(due)).toEqual(["a", "b", "c"]);
+  });
+
+  test("getSuspendedStages goes by run and stage where the instants are the same, in a transaction too", async ({
+    a,
+  }) => {
+    // In the order of UTF-16 units the last two change places.
+    const ids = ["a", "\uff5e", "\u{1f600}"];
+    for (const id of ids.toReversed()) {
+      await seedRun(a, { id });
+      for (const stageId of ids.toReversed()) await seedSuspended(a, id, stageId, INSTANT);
+    }
+    const expected = ids.flatMap((id) => ids.map((stageId) => [id, stageId]));
+    const due = async (persistence: WorkflowPersistence) =>
+      (await persistence.getSuspendedStages(INSTANT)).map((stage) => [
+        stage.workflowRunId,
+        stage.stageId,
+      ]);
+
+    expect(await due(a.persistence)).toEqual(expected);
+    await a.persistence.withTransaction(async (tx) => {
+      await tx.getStage("a", "a");
+      expect(await due(tx)).toEqual(expected);
+    });
   });
 
   test("getSuspendedStages leaves out other statuses and polls that were cleared", async ({

@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import type { WorkflowPersistence } from "../../contract/index.ts";
 import type { Test } from "./harness.ts";
 import {
   aJob,
@@ -131,6 +132,68 @@ export function transactionRecordReads(test: Test): void {
 
     const left = await b.persistence.getUnpublishedOutboxEvents();
     expect(left.map((event) => event.sequence)).toEqual([3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  test("in a transaction: a page gives every run its turn, also one whose first event it has taken out", async ({
+    a,
+  }) => {
+    await seedEvents(a, "run-1", "a", "b");
+    const { id } = at(await seedEvents(a, "run-2", "c", "d"), 0);
+    for (const takeOut of [
+      (tx: WorkflowPersistence) => tx.markOutboxEventsPublished([id]),
+      (tx: WorkflowPersistence) => tx.moveOutboxEventToDLQ(id),
+    ]) {
+      const undone = new Error("undone");
+      const page = a.persistence.withTransaction(async (tx) => {
+        await takeOut(tx);
+        expect((await tx.getUnpublishedOutboxEvents(2)).map(({ eventType }) => eventType)).toEqual([
+          "a",
+          "d",
+        ]);
+        throw undone;
+      });
+      await expect(page).rejects.toBe(undone);
+    }
+  });
+
+  test("in a transaction: its own event is on no page before those of its run that are in front of it", async ({
+    a,
+  }) => {
+    for (const run of ["run-2", "run-3", "run-1"]) await seedEvents(a, run, "a", "b");
+
+    await a.persistence.withTransaction(async (tx) => {
+      await tx.appendOutboxEvents(eventsOf("run-1", "own"));
+      for (const limit of upTo(7)) {
+        const page = await tx.getUnpublishedOutboxEvents(limit);
+        const first = page.filter(({ workflowRunId }) => workflowRunId === "run-1");
+        expect(page).toHaveLength(limit);
+        expect(first.map(({ sequence }) => sequence)).toEqual(upTo(first.length));
+      }
+    });
+  });
+
+  test("in a transaction that has written events, the end of a page is taken by the ids of the runs, in the order of their bytes", async ({
+    a,
+    b,
+  }) => {
+    // In the order of UTF-16 units the last two change places.
+    const runs = ["run", "\uff5e", "\u{1f600}"];
+    for (const run of runs) {
+      const { id } = at(await seedEvents(a, run, "a"), 0);
+      if (run === "\uff5e") await a.persistence.moveOutboxEventToDLQ(id);
+    }
+
+    await a.persistence.withTransaction(async (tx) => {
+      expect(await tx.replayDLQEvents(1)).toBe(1);
+      const runsOf = async (limit: number) =>
+        (await tx.getUnpublishedOutboxEvents(limit)).map(({ workflowRunId }) => workflowRunId);
+      expect(await runsOf(2)).toEqual(["run", "\uff5e"]);
+      expect(await runsOf(3)).toEqual(runs);
+    });
+
+    // By the line, at whose end the run of the replayed event now is.
+    const page = await b.persistence.getUnpublishedOutboxEvents(2);
+    expect(page.map(({ workflowRunId }) => workflowRunId)).toEqual(["run", "\u{1f600}"]);
   });
 
   test("in a transaction: its own events can be published and counted", async ({ a, b }) => {
