@@ -31,7 +31,7 @@ async function version(name: string): Promise<string> {
   return String(JSON.parse(await readFile(file, "utf8")).version);
 }
 
-/** What else the machine had to do: of its cores, so many were wanted in the last minute. */
+/** The load of the machine: how many cores were wanted in the last minute, on average. */
 export function load(): string {
   return (loadavg()[0] ?? 0).toFixed(1);
 }

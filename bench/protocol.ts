@@ -1,10 +1,16 @@
-/** What the driver asks of the Worker, and what that answers: JSON by POST, a path each. Times are in milliseconds. */
+/**
+ * What the driver asks of the Worker, and what the Worker answers: JSON by POST, with a path for
+ * each question. Times are in milliseconds.
+ */
 
-/** Who does the same work. */
+/** All of them do the same work. */
 export const CONTESTANTS = ["floor", "workflows", "tanstack", "embedded", "bound"] as const;
 export type Contestant = (typeof CONTESTANTS)[number];
 
-/** Those whose every call to D1 can be counted: the others' are made by another Worker, or by none. */
+/**
+ * The contestants whose every call to D1 can be counted. The others' calls are made by another
+ * Worker, or they make none.
+ */
 export const COUNTED = ["floor", "tanstack", "embedded"] as const satisfies Contestant[];
 export type CountedContestant = (typeof COUNTED)[number];
 
@@ -60,7 +66,9 @@ export interface Cost {
 export interface RunCost {
   /** Until the first step begins. */
   readonly start: Cost;
-  /** Of the start, until the run is there. Missing where the one who starts it does not learn that. */
+  /**
+   * The part of the start until the run is stored. Missing where the starter does not learn that.
+   */
   readonly created?: Cost;
   /** From the beginning of each step but the last to that of the next one. */
   readonly steps: readonly Cost[];
@@ -91,7 +99,10 @@ export interface Protocol {
     ask: { readonly route: RouteName; readonly calls: number };
     answer: Record<Way, number>;
   };
-  /** The mean of so many commits with one event each, with a pause before each that is not counted. */
+  /**
+   * The mean of this many commits with one event each, with a pause before each that is not
+   * counted.
+   */
   "/commits": {
     ask: { readonly runId: string; readonly commits: number; readonly pauseMs: number };
     answer: number;

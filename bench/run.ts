@@ -24,7 +24,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --help       print this`;
 
 const PAGE = join(ROOT, "docs", "benchmarks.md");
-/** What is above it, a person writes. */
+/** A person writes the text above this line, and this program the text below it. */
 const MARKER = "<!-- What follows is written by `npm run bench`. -->";
 
 type Measure = (workers: Workers, plan: Plan) => Promise<string>;

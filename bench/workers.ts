@@ -67,7 +67,7 @@ export class Workers {
     throw new Complaint(`${path} ${body.slice(0, 200)} failed: ${why}`, { cause: new Error(text) });
   }
 
-  /** Its last output, for the one who has to find out what went wrong. */
+  /** Its last output, to find out what went wrong. */
   get lastOutput(): string {
     return this.#group.lastOutput;
   }

@@ -21,7 +21,7 @@ export async function measureJobs(workers: Workers, plan: Plan): Promise<string>
   const of = ["embedded, µs a job", "of the floor", "bound, µs a job", "of the floor"];
   return [
     "## Claims and completions",
-    `One consumer claims jobs, so many at a time, and completes them, until all are done; ${counted(rounds.jobs, "round")}.`,
+    `One consumer claims jobs, one or several at a time, and completes them, until all are done; ${counted(rounds.jobs, "round")}.`,
     table(["at a time", "jobs", "floor, µs a job", ...of], rows),
   ].join("\n\n");
 }

@@ -9,7 +9,10 @@ import { digits, median, ratio, rotated } from "../statistics.ts";
 import type { Workers } from "../workers.ts";
 
 const RUNS = ["watched", "unwatched"] as const;
-/** Between commits: one after the other, and so far apart that the watch has been served before the next one comes. */
+/**
+ * Pauses between commits, in milliseconds: none, and one that is long enough for the watch to be
+ * served before the next commit.
+ */
 const PAUSES_MS = [0, 20];
 const ARRIVED_WITHIN_MS = 10_000;
 
@@ -47,7 +50,7 @@ export async function measureWatched(workers: Workers, plan: Plan): Promise<stri
   ].join("\n\n");
 }
 
-/** Somebody who watches the run, over HTTP. */
+/** A watcher of the run, over HTTP. */
 class Watch {
   readonly #abort = new AbortController();
   readonly #ended: Promise<void>;
@@ -63,7 +66,7 @@ class Watch {
     for await (const { sequence } of events) this.#seen = sequence;
   }
 
-  /** Resolves when so many events have come: it is really watched. */
+  /** Resolves when this many events have come: the run is really watched. */
   async arrived(count: number): Promise<void> {
     const deadline = Date.now() + ARRIVED_WITHIN_MS;
     while (this.#seen < count) {

@@ -33,7 +33,7 @@ export class Coordinator extends RunCoordinator {
   }
 }
 
-/** The bindings without the queue: nobody is woken. */
+/** The bindings without the queue: no wake-up is sent. */
 export const bindings = ({ DB, RUNS }: Env): WorkflowEngineEnv => ({ DB, RUNS });
 
 export const driveEmbedded: Drive = (env, ids, load) =>
@@ -42,7 +42,10 @@ export const driveEmbedded: Drive = (env, ids, load) =>
 export const driveBound: Drive = (env, ids, load) =>
   drive(() => connect(env.WORKFLOWS, { workerId: "bench" }), ids, load);
 
-/** As many workers as runs, each with a connection of its own: whenever one asks for a job there is one. */
+/**
+ * As many workers as runs, each with a connection of its own: a worker that asks for a job always
+ * finds one.
+ */
 async function drive(open: () => Backend, ids: readonly string[], load: Load): Promise<void> {
   await Promise.all(
     ids.map(async (id) => {
@@ -87,7 +90,7 @@ async function next({ jobs }: Backend): Promise<DequeueResult> {
   return claimed;
 }
 
-/** One step of whatever run the job is of. True: the run goes on. */
+/** One step of the run that the job is of. True: the run goes on. */
 async function work(backend: Backend, claimed: DequeueResult, load: Load): Promise<boolean> {
   const { persistence, jobs } = backend;
   const { jobId, workflowRunId, stageId } = claimed;

@@ -37,11 +37,13 @@ export interface JobKey {
   readonly ordinal: string;
 }
 
-/** What there may be to do: jobs to work, PENDING runs to claim, failures to hand over, events to publish. */
+/**
+ * The kinds of work: jobs to work, PENDING runs to claim, failures to hand over, events to publish.
+ */
 export const WAKE_UP_KINDS = ["jobs", "runs", "failures", "outbox"] as const;
 export type WakeUpKind = (typeof WAKE_UP_KINDS)[number];
 
-/** Something that may be done now, or at an instant. */
+/** Work that can be done now, or from an instant on. */
 export interface WakeUp {
   readonly kind: WakeUpKind;
   readonly jobId?: string;
@@ -71,7 +73,10 @@ export interface ChangeTraits<Change> {
    * back. Default: the part with the row.
    */
   readonly shownIn?: (change: Change) => LoadUnit | null;
-  /** What a transaction has to load before the change, since it decides what the change does or says. Default: nothing. */
+  /**
+   * What a transaction loads before the change, because it decides what the change does or answers.
+   * Default: nothing.
+   */
   readonly needs?: (change: Change) => readonly LoadUnit[];
   /** Default: none. */
   readonly texts?: (change: Change) => readonly WrittenText[];

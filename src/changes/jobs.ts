@@ -32,10 +32,16 @@ import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
 import { ADMIN, WORK, WRITE } from "./scope.ts";
 
 const jobKey = { workflowRunId: idField, ordinal: ordinalField };
-/** The fence of a delivery: the change does nothing if the job's attempt is another. Absent: any. */
+/**
+ * The fence of a delivery: the change does nothing if the job's attempt is another one. Absent:
+ * any.
+ */
 const fence = { attempt: optional(countField) };
 
-/** A retry waits min(baseMs * 2^min(attempt, 20), capMs), and `jitterPermille` thousandths of that longer, rounded down. */
+/**
+ * A retry waits min(baseMs * 2^n, capMs) and `jitterPermille` thousandths of that longer, rounded
+ * down, where n counts what went wrong: min(count, attempts, 20).
+ */
 export const retryBackoff = object({
   baseMs: whole({ min: 0, max: 86_400_000 }),
   capMs: whole({ min: 0, max: 31 * 86_400_000 }),
@@ -55,7 +61,9 @@ function isTerminal(job: JobRow): boolean {
   return job.status === "COMPLETED" || job.status === "FAILED" || job.status === "CANCELLED";
 }
 
-/** The job, or undefined when it is unknown, has come to its end, or is in the hands of another attempt. */
+/**
+ * The job; undefined when it is unknown, terminal, or owned by another attempt than the change's.
+ */
 function openJob(
   writer: Writer,
   { workflowRunId, ordinal, attempt }: FencedKey,
@@ -74,7 +82,7 @@ function isDelayed({ jobs }: State, { workflowRunId, ordinal }: JobRow): boolean
   return jobs.delayed.get(workflowRunId, ordinal) === true;
 }
 
-/** Makes delayed jobs ready that have become due, the longest due first. */
+/** Makes delayed jobs ready that are due by now, those with the earliest nextPollAt first. */
 function promote(writer: Writer, at: number): void {
   const due = [...writer.state.jobs.all()].filter(
     (job) =>
@@ -86,7 +94,7 @@ function promote(writer: Writer, at: number): void {
   for (const job of due.toSorted(byPoll).slice(0, PROMOTED_MAX)) writer.setDelayed(job, false);
 }
 
-/** Ready jobs that are due, of each concurrency key the first for which it has room. */
+/** Ready jobs that are due; of each concurrency key, as many of the first as it has room for. */
 function claimable(state: State, at: number): JobRow[] {
   const running = new Map<string, number>();
   const due: JobRow[] = [];
@@ -109,17 +117,23 @@ function claimable(state: State, at: number): JobRow[] {
   ];
 }
 
-/** A job that has been failed already, and waits for its retry, does not fail once more. */
+/**
+ * A PENDING job has been failed already, and waits for its retry: it does not count a second
+ * failure.
+ */
 function failedOnceMore({ failures, status }: JobRow) {
   return { failures: failures + (status === "PENDING" ? 0 : 1), undelivered: 0 };
 }
 
-/** A failure is handed over from the instant at which it happens. */
+/** A failure is due to be handed over from the instant at which it happens. */
 function forGood(at: number) {
   return { status: "FAILED", completedAt: at, handOverAt: at } as const;
 }
 
-/** The pause after so many, of which a job that nobody was given has none. */
+/**
+ * The pause after `count` failures or returns in a row; the base pause for a job that was never
+ * claimed.
+ */
 function backoffMs(
   { baseMs, capMs, jitterPermille }: RetryBackoff,
   count: number,
@@ -134,7 +148,7 @@ function atOf<Change extends { readonly at: number }>(change: Change, now: numbe
   return { ...change, at: now };
 }
 
-/** What the changes of one delivered job have in common. */
+/** What the changes of one delivered job share. */
 const settling = {
   scope: WORK,
   row: (change: JobKey) => jobRef(change),
@@ -145,7 +159,10 @@ const settling = {
 } as const;
 
 export const jobChanges = {
-  /** Inserts the job; nothing if it is live (PENDING, RUNNING, SUSPENDED) and another live job has its dedupeKey. */
+  /**
+   * Inserts the job. Nothing if it is live (PENDING, RUNNING, SUSPENDED) and another live job has
+   * its dedupeKey.
+   */
   enqueueJob: changeKind(
     "enqueueJob",
     { row: newJobRow },
@@ -159,7 +176,7 @@ export const jobChanges = {
       needs: ({ row }) =>
         row.dedupeKey === null ? [] : [{ of: "dedupeKey", dedupeKey: row.dedupeKey }],
       texts: ({ row }) => [{ table: "jobs", values: row }],
-      // A dedupe key may be held: then there is no such job.
+      // If another live job has the dedupe key, this one does not exist.
       settles: ({ row: { workflowRunId, ordinal, dedupeKey } }) =>
         dedupeKey === null ? null : { workflowRunId, ordinal },
       wakes({ row }): WakeUp[] {
@@ -178,11 +195,14 @@ export const jobChanges = {
   ),
 
   /**
-   * The best PENDING jobs whose nextPollAt is null or at most `at` (priority, then ordinal), `limit` of them, become RUNNING:
-   * workerId, lockedAt = startedAt = updatedAt = at, attempt + 1. Passed over: jobs with a concurrencyKey, where the RUNNING
-   * jobs of the key together with those that are taken before it have reached its concurrencyLimit, and those of the key that come
-   * after such a one; and of more than CONCURRENCY_KEYS_MAX keys with jobs that are due, those of the later keys.
-   * Of delayed jobs that have become due since, the PROMOTED_MAX longest due count.
+   * The best PENDING jobs whose nextPollAt is null or at most `at` (by priority, then ordinal), at
+   * most `limit`, become RUNNING: workerId, lockedAt = startedAt = updatedAt = at, attempt + 1.
+   *
+   * A job with a concurrencyKey is passed over if the RUNNING jobs of the key, together with those
+   * that are taken before it, have reached its concurrencyLimit; so are the jobs of the key that
+   * come after it. If more than CONCURRENCY_KEYS_MAX keys have due jobs, those of the later keys
+   * are passed over. Of delayed jobs that have become due, those PROMOTED_MAX count whose
+   * nextPollAt is earliest.
    */
   claimJobs: changeKind(
     "claimJobs",
@@ -214,14 +234,14 @@ export const jobChanges = {
   ),
 
   /**
-   * SUSPENDED jobs with resumeAt <= at, the longest due first, `limit` of them: PENDING, maxAttempts + 1 (a poll is
-   * no failed attempt), updatedAt = at.
+   * SUSPENDED jobs with resumeAt <= at, those with the earliest resumeAt first, at most `limit`:
+   * PENDING, maxAttempts + 1 (a poll is no failed attempt), updatedAt = at.
    */
   resumeJobs: changeKind(
     "resumeJobs",
     { limit: whole({ min: 0, max: RESUME_JOBS_MAX }), at: instantField },
     {
-      // Before its instant, if the change says so.
+      // The change names its instant, and so may resume jobs too early.
       scope: ADMIN,
       row: () => null,
       trace: "none",
@@ -256,14 +276,20 @@ export const jobChanges = {
     },
   ),
 
-  /** SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at; nothing if terminal. */
+  /**
+   * SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at;
+   * nothing if terminal.
+   */
   suspendJob: changeKind(
     "suspendJob",
     {
       ...jobKey,
       ...fence,
       nextPollAt: instantField,
-      /** When the service itself gives the job out: at `nextPollAt`, or UNPOLLED_MS after it where an engine is expected to poll it. */
+      /**
+       * When the service itself resumes the job: at `nextPollAt`, or UNPOLLED_MS after it where an
+       * engine is expected to poll.
+       */
       resumeAt: instantField,
       at: instantField,
     },
@@ -287,9 +313,9 @@ export const jobChanges = {
   ),
 
   /**
-   * failures + 1 unless PENDING, undelivered = 0, lastError, updatedAt = at; if `retry` and attempt < maxAttempts: PENDING, workerId = lockedAt = null,
-   * nextPollAt = at + the backoff after so many failures (of a job that was never delivered: none); otherwise FAILED, completedAt =
-   * handOverAt = at. Nothing if terminal.
+   * failures + 1 unless PENDING, undelivered = 0, lastError, updatedAt = at. If `retry` is given
+   * and attempt < maxAttempts: PENDING, workerId = lockedAt = null, nextPollAt = at + the backoff
+   * after that many failures; otherwise FAILED, completedAt = handOverAt = at. Nothing if terminal.
    */
   failJob: changeKind(
     "failJob",
@@ -326,8 +352,9 @@ export const jobChanges = {
   ),
 
   /**
-   * The delivery did not reach the handler, and counts for nothing. If RUNNING: PENDING, workerId = lockedAt = null, undelivered + 1,
-   * maxAttempts + 1, nextPollAt = at + the backoff after so many in a row, lastError = `error`, updatedAt = at. Nothing otherwise.
+   * The delivery did not reach the handler, and counts neither as an attempt nor as a failure. If
+   * RUNNING: PENDING, workerId = lockedAt = null, undelivered + 1, maxAttempts + 1, nextPollAt = at
+   * + the backoff after that many in a row, lastError = `error`, updatedAt = at. Nothing otherwise.
    */
   returnJob: changeKind(
     "returnJob",
@@ -361,7 +388,7 @@ export const jobChanges = {
     { ...jobKey, ...fence, at: instantField },
     {
       ...settling,
-      // A heartbeat changes nothing that anybody waits for.
+      // A heartbeat makes no job claimable.
       settles: () => null,
       apply(writer, change) {
         const { at } = change;
@@ -372,17 +399,18 @@ export const jobChanges = {
   ),
 
   /**
-   * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, workerId = lockedAt = null, updatedAt = at,
-   * lastError = `error`; PENDING, or when attempt >= maxAttempts FAILED with completedAt = handOverAt = at. Nothing otherwise.
+   * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, workerId = lockedAt =
+   * null, updatedAt = at, lastError = `error`; PENDING, or FAILED with completedAt = handOverAt =
+   * at when attempt >= maxAttempts. Nothing otherwise.
    */
   releaseJob: changeKind(
     "releaseJob",
     { ...jobKey, staleBefore: instantField, error: jobErrorField, at: instantField },
     {
       ...settling,
-      // A fresh lease too, if the change says so.
+      // The change names `staleBefore`, and so may end a fresh lease.
       scope: ADMIN,
-      // A lease older than five minutes stays so, whatever the caller's clock shows.
+      // The caller gives an age: a clock that is wrong makes no lease older than it is.
       stamp: (change, now) => ({
         ...change,
         at: now,
@@ -404,7 +432,10 @@ export const jobChanges = {
     },
   ),
 
-  /** Of a job that has a handOverAt: handOverAt = `dueAt`. `commits` stays, since no caller sees the column. */
+  /**
+   * If the job has a handOverAt: handOverAt = `dueAt`. `commits` stays as it is, since no caller
+   * sees the column.
+   */
   putBackFailure: changeKind(
     "putBackFailure",
     { ...jobKey, dueAt: nullable(instantField) },

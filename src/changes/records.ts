@@ -55,7 +55,8 @@ export const recordChanges = {
           linkStageId === null
             ? []
             : [{ of: "stage", workflowRunId, stageId: linkStageId } as const];
-        // The metadata that the row keeps may leave no room; a small artifact can do without looking.
+        // The metadata that the row keeps may leave no room. A small artifact fits beside any
+        // metadata, and is written without a look at the row.
         if (replaceMetadata || measureRow("artifacts", row).size <= SMALL_ARTIFACT_BYTES) {
           return linked;
         }

@@ -9,7 +9,7 @@ import { WRITE } from "./scope.ts";
 const RUNS_WAIT = { kind: "runs", at: null } as const;
 
 export const runChanges = {
-  /** Inserts the run. Its id is free: a guard says so. */
+  /** Inserts the run. A guard of the commit says that its id is free. */
   createRun: changeKind(
     "createRun",
     { row: newRunRow },
@@ -26,7 +26,10 @@ export const runChanges = {
     },
   ),
 
-  /** Sets the columns, updatedAt = at, version + bump. A live status gives its stages that have no attendAt theirs again. */
+  /**
+   * Sets the columns, updatedAt = at, version + bump. If the status is live, suspended stages of
+   * the run that had left the sweep's line get their attendAt again.
+   */
   updateRun: changeKind(
     "updateRun",
     { id: idField, set: runSet, at: instantField, bump: wholeField },

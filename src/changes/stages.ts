@@ -36,7 +36,7 @@ function setStage(writer: Writer, row: StageRow, { set, at, bump }: StageUpdate)
 const stageKey = { workflowRunId: idField, stageId: idField };
 
 export const stageChanges = {
-  /** Inserts the stage. Its (run, stageId) is free: a guard says so. */
+  /** Inserts the stage. A guard of the commit says that its (run, stageId) is free. */
   createStage: changeKind(
     "createStage",
     { row: newStageRow },
@@ -69,7 +69,10 @@ export const stageChanges = {
     },
   ),
 
-  /** Inserts `row`, or where the (run, stageId) exists, does as updateStage with bump 1 and at = row.updatedAt. */
+  /**
+   * Inserts `row`; if the (run, stageId) exists, does what updateStage does with bump 1 and at =
+   * row.updatedAt.
+   */
   upsertStage: changeKind(
     "upsertStage",
     { row: newStageRow, set: stageSet },
@@ -77,7 +80,7 @@ export const stageChanges = {
       scope: WRITE,
       row: ({ row }) => stageRef(row),
       trace: "mark",
-      // A transaction knows which of the two it is.
+      // Inside a transaction it is either a createStage or an updateStage, which are recorded.
       recorded: "never",
       needs: ({ row: { workflowRunId, stageId } }) => [{ of: "stage", workflowRunId, stageId }],
       texts: ({ row, set }) => [
@@ -94,8 +97,9 @@ export const stageChanges = {
   ),
 
   /**
-   * Of a stage whose attendAt is `seenAt`: attendAt = `dueAt`, but null only if no live run has the stage. The stage may have been polled,
-   * or its run may have come back to life, since it was read. `commits` stays, since no caller sees the column.
+   * If the stage's attendAt is `seenAt`: attendAt = `dueAt`; null is set only if no live run has
+   * the stage. Since it was read, the stage may have been polled, or its run may be live again.
+   * `commits` stays as it is, since no caller sees the column.
    */
   attendStage: changeKind(
     "attendStage",
@@ -117,8 +121,9 @@ export const stageChanges = {
   ),
 
   /**
-   * Deletes the stage and its logs, and nulls the reference of its artifacts and annotations. The pair names the stage; its record id,
-   * what refers to it. A guard of the commit says that they belong together.
+   * Deletes the stage and its logs, and nulls the reference in its artifacts and annotations. The
+   * pair names the stage; `id` is what the others refer to. A guard of the commit says that they
+   * belong together.
    */
   deleteStage: changeKind(
     "deleteStage",

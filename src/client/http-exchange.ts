@@ -22,7 +22,7 @@ export interface HttpStoreOptions {
   readonly signal?: AbortSignal;
 }
 
-/** An answer, whatever sent it: the service, or something on the way. */
+/** An answer: the service sent it, or something on the way. */
 export interface Answer {
   readonly ok: boolean;
   readonly status: number;
@@ -121,7 +121,10 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   }
 }
 
-/** Whatever the work does about it, an abort ends the waiting for it. Leaves nothing behind at the signal, which may live for long. */
+/**
+ * Ends the wait for the work when the signal is aborted, even if the work itself goes on. It leaves
+ * no listener on the signal, which may live for long.
+ */
 export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
   work: () => Promise<T>,

@@ -202,7 +202,7 @@ async function withinSilence<T>(
   try {
     return await unlessLate(unlessAborted(signal, read), SILENCE_MAX_MS, silent);
   } catch {
-    // Whatever it was, the next connection goes on where this one was.
+    // Any failure ends this connection; the next one goes on from the same place.
     return null;
   }
 }

@@ -1,57 +1,124 @@
-/** Handlers: the code that works what the queue's consumer has claimed. */
+/**
+ * Handlers: the code that the queue's consumer calls. A handler is an object in the embedding
+ * Worker ({@link JobHandler}) or an entrypoint of another Worker ({@link BoundJobHandler}).
+ */
 import type { Backend } from "./backend.ts";
 import type { DequeueResult } from "./inputs.ts";
 import type { JobOutcome } from "./job-queue.ts";
 import type { OutboxRecord } from "./records.ts";
 
-/** A job that has failed for good. */
+/**
+ * A job that has failed for good, as `jobFailed` is told of it.
+ * @example
+ * const failed: FailedDelivery = {
+ *   jobId: "run-1/0a",
+ *   workflowRunId: "run-1",
+ *   workflowId: "digest",
+ *   stageId: "fetch",
+ *   attempt: 3,
+ *   error: "the page is gone",
+ * };
+ */
 export interface FailedDelivery {
   readonly jobId: string;
   readonly workflowRunId: string;
   readonly workflowId: string;
   readonly stageId: string;
+  /** The last attempt. */
   readonly attempt: number;
+  /** The error of the failure, or that the lease expired. */
   readonly error: string | null;
 }
 
-/** What a handler works with: a connection like any other, fenced by the attempt it was given. */
+/**
+ * What an embedded handler gets: a connection, and a signal. For `handleJob` the connection has
+ * adopted the job already, so what it settles is fenced by the attempt.
+ * @example
+ * class Fetcher implements JobHandler {
+ *   async handleJob(job: DequeueResult, context: HandlerContext): Promise<JobOutcome> {
+ *     const page = await fetch(String(job.payload["url"]), { signal: context.signal });
+ *     await context.persistence.saveStageOutput(
+ *       job.workflowRunId,
+ *       job.workflowId,
+ *       job.stageId,
+ *       await page.text(),
+ *     );
+ *     return { status: "completed" };
+ *   }
+ * }
+ */
 export interface HandlerContext extends Backend {
-  /** Aborted when the consumer's time is up, or the lease is lost: the result will not be taken. */
+  /**
+   * Aborted when the call's time is up or the lease is lost. The result of the delivery will not be
+   * taken then.
+   */
   readonly signal: AbortSignal;
 }
 
 /**
- * Works what the queue's consumer has claimed. Every method but `handleJob` may be left out; what a handler is called for follows from what
- * it has. A named entrypoint of another Worker is a {@link BoundJobHandler}.
+ * Works the jobs that the queue's consumer claims, in the Worker that embeds the service. Only
+ * `handleJob` must be there; the service calls a handler for what it has methods for. A handler in
+ * another Worker is a {@link BoundJobHandler}.
+ * @example
+ * const handler: JobHandler = {
+ *   async handleJob(job) {
+ *     if (job.attempt > 1) console.warn("again", job.jobId);
+ *     return { status: "completed" };
+ *   },
+ * };
  */
 export interface JobHandler {
   /**
-   * Works one job. While it runs its lease is renewed. What it throws counts as `failed` with `retry`, and so does a Worker that dies
-   * of it. While the Worker of a bound handler cannot be reached, its jobs come back to it, and use up no attempt. The same attempt is
-   * never given twice; a job can be, as a further attempt, while an earlier one is still at work somewhere.
+   * Works one job. Its lease is renewed meanwhile. What it throws, and a Worker that dies of it,
+   * count as `failed` with `retry`. While the Worker of a bound handler cannot be reached, jobs
+   * wait for it and lose no attempt. The same attempt is never given twice, but a later attempt may
+   * start while an earlier one still runs somewhere: settle through the connection, which is fenced
+   * by the attempt. Its time is 14 minutes by default.
    */
   handleJob(job: DequeueResult, context: HandlerContext): Promise<JobOutcome>;
-  /** PENDING runs wait: claims them. */
+  /**
+   * There are PENDING runs: claim them. Called again within a minute while runs are PENDING. Its
+   * time is that of `handleJob`. Without this method, runs wait for a worker that claims them.
+   */
   claimRuns?(context: HandlerContext): Promise<void>;
   /**
-   * A job has failed for good: its attempts are used up, or its worker said so. Ends the stage and the run, or tries again by
-   * another job. Called at least once, and again after pauses that grow from a minute to an hour, until nothing is left open: the run is
-   * finished, or the stage has a later job, or the stage is done and something else moves the run on. It may take a minute; then it is
-   * given up, like one that throws. Without it, the stage and its run end as FAILED, with the job's error.
+   * A job has failed for good: it has no attempt left, or its handler asked for no retry. End the
+   * stage and the run here, or enqueue another job. Called at least once, and again after pauses
+   * that grow from a minute to an hour, until the job has left nothing open: its run is finished,
+   * its stage has a later job, or its stage is done and something else moves the run on. It has a
+   * minute; a call that takes longer or throws comes again. Without this method, the service ends
+   * the stage and its run as FAILED, with the job's error.
    */
   jobFailed?(job: FailedDelivery, context: HandlerContext): Promise<void>;
   /**
-   * Publishes outbox events, in order per run, and answers the ids of those it has published. The first that a run's list lacks
-   * counts as a failure of that event; after ten failures it goes to the DLQ. If it throws, it is called again with fewer of them,
-   * until the event is found at which it throws: what it had published before it threw, it is given again. It may take a minute. Without
-   * it, events wait for whoever polls them.
+   * Publishes outbox events, each run's in order, and answers the ids of those that are published.
+   * The first event that a run's list lacks has failed once; after ten failures it goes to the DLQ.
+   * If the method throws, it is called again with fewer events until the one at which it throws is
+   * found; so it may get events a second time that it had published before it threw. It has a
+   * minute. Without this method, events wait for a client that polls them.
    */
   publishEvents?(events: OutboxRecord[]): Promise<string[]>;
 }
 
 /**
- * A {@link JobHandler} in another Worker, bound as `HANDLER`: the same methods, of a named entrypoint. No connection can be handed to another
- * Worker, so it makes its own: `connect(env.ENGINE)`, and `jobs.adopt(job)` for the fence.
+ * A {@link JobHandler} in another Worker, bound as `HANDLER`: the same methods, of a named
+ * entrypoint, without a context. Connections do not travel between Workers, so it opens its own,
+ * and adopts the job there, for the fence.
+ * @example
+ * import { WorkerEntrypoint } from "cloudflare:workers";
+ * import { connect, type WorkflowEngineBinding } from "workflow-engine-cloudflare/client";
+ *
+ * export class Jobs
+ *   extends WorkerEntrypoint<{ WORKFLOWS: WorkflowEngineBinding }>
+ *   implements BoundJobHandler
+ * {
+ *   async handleJob(job: DequeueResult): Promise<JobOutcome> {
+ *     const { jobs } = connect(this.env.WORKFLOWS);
+ *     jobs.adopt(job);
+ *     await jobs.complete(job.jobId);
+ *     return { status: "settled" };
+ *   }
+ * }
  */
 export interface BoundJobHandler {
   handleJob(job: DequeueResult): Promise<JobOutcome>;

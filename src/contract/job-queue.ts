@@ -1,4 +1,7 @@
-/** The job queue beyond the contract: batches, leases that travel, and figures. */
+/**
+ * The job queue beyond the contract: batches, leases that are handed to another connection, figures
+ * and the audit.
+ */
 import type { DequeueResult } from "./inputs.ts";
 import type { JobQueue } from "./interfaces.ts";
 import type { JobRecord, Status } from "./records.ts";
@@ -112,13 +115,16 @@ export type AuditProblem =
   | "run-without-work"
   /** A stage whose turn it is, without a live job. */
   | "stage-without-job"
-  /** A stage whose last job failed for good, and nobody has ended the stage, or tried again, so far. */
+  /** A stage whose last job failed for good; so far nothing has ended the stage or tried again. */
   | "failure-unhandled"
   /** A RUNNING job without the instant from which its lease counts. */
   | "lease-without-start"
-  /** A job that waits for an instant that it does not have. */
+  /** A job that is to wait until an instant, and has none. */
   | "wait-without-end"
-  /** A stage without a job, or a job, that was suspended, and that nobody has polled for ten minutes after its instant. */
+  /**
+   * A suspended stage without a job, or a suspended job, whose instant passed ten minutes ago
+   * without a poll.
+   */
   | "poll-overdue";
 
 /**

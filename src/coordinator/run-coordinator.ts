@@ -20,7 +20,7 @@ export interface CoordinatorEnv {
   readonly DB: D1Database;
 }
 
-/** The longest wait of a commit for those before it. After that D1 is stalling, and it is OVERLOADED. */
+/** Longest wait in line before OVERLOADED. When it is reached, D1 is stalling. */
 const WAIT_MS_MAX = 15_000;
 
 /**

@@ -14,11 +14,14 @@ export const RECONNECT = 4000;
  */
 export const PASSED_ON = "passed-on";
 /**
- * It says so whenever nothing waits and at least so many UTF-16 units have come since it said so last. Of fewer the coordinator never
- * learns, so it may wait for the word only where it has sent as many.
+ * The Worker says it whenever nothing waits and at least this many UTF-16 units have come since it
+ * last did. It never says it for fewer, so the coordinator may wait for it only after it has sent
+ * as many.
  */
 export const PASSED_ON_UNITS = 8 * 1_024;
-/** Said by the coordinator now and then: D1 has been asked, and all that there was has been sent. */
+/**
+ * The coordinator says this now and then: D1 was asked, and all events that there are were sent.
+ */
 export const ALIVE = "alive";
 /** Where a watch begins. */
 export interface Watch {

@@ -12,9 +12,10 @@ import { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT, watchOf } from "./watch-p
 /** Events read at a time. An event may have 1.9 MB, and an object has 128 MB. */
 const PAGE = 16;
 /**
- * UTF-16 units that wait for the readers of all connections together, as far as the coordinator knows. An object has 128 MB, and each
- * unit may take three bytes. More than an event and what SOCKETS_MAX connections may have passed on without a word: so where there is no
- * room, somebody owes a word.
+ * UTF-16 units that wait for the readers of all connections together, as far as the coordinator
+ * knows. An object has 128 MB, and each unit may take three bytes. It is more than one event and
+ * all units that SOCKETS_MAX connections may pass on without saying so. So where there is no room,
+ * at least one connection is due to say that it has passed on everything.
  */
 const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
 /** The same for one connection. A single event may be larger. */
@@ -22,7 +23,7 @@ const CONNECTION_UNITS_MAX = 256 * 1_024;
 /** When room is short, a reader that has read nothing for this time is closed. Milliseconds. */
 const SLOW_MS = 2_000;
 const SOCKETS_MAX = 1_000;
-/** How soon an event is found of which nobody told. */
+/** The longest until an event is found that no commit announced. */
 const LOOK_EVERY_MS = 30_000;
 /**
  * Pauses before D1 is asked again after a failure. After the last, the alarm will find what there
@@ -35,7 +36,7 @@ const attachment = z.object({
   after: z.int(),
   /** Units that were sent since the other end last said that it has passed on everything. */
   waiting: z.int(),
-  /** When so much had been sent that the other end will say so again. */
+  /** The instant at which so much had been sent that the other end will say so again. */
   since: z.number(),
 });
 type Attachment = z.infer<typeof attachment>;
@@ -260,14 +261,15 @@ interface Delivered {
   readonly crowded: boolean;
 }
 
-/** Whether the other end has been sent so much that it will say when it has passed on everything. */
+/** Whether so much was sent that the other end will say when it has passed on everything. */
 function owesWord(waiting: number): boolean {
   return waiting >= PASSED_ON_UNITS;
 }
 
 /**
- * Sends what it has not had, as far as there is room. In one turn, so nothing is sent twice. To a connection that owes no word an event
- * of any size is sent: nothing would ever say that there is room for it now.
+ * Sends a reader the events that it does not have yet, as far as there is room. All in one turn, so
+ * nothing is sent twice. A connection that will not say that it has passed on everything is sent an
+ * event of any size: nothing would ever tell that there is room for it.
  */
 function deliver(
   { socket, state }: Watcher,
@@ -280,7 +282,7 @@ function deliver(
   for (const { sequence, text } of messages) {
     if (sequence <= after) continue;
     if (owesWord(waiting) && waiting + text.length > CONNECTION_UNITS_MAX) {
-      // Nothing more until its reader has what it was sent.
+      // Nothing more until the reader has what it was sent.
       waiting = Math.max(waiting, CONNECTION_UNITS_MAX);
       break;
     }

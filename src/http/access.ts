@@ -57,7 +57,7 @@ function scopesOf(list: string): Set<Scope> {
   return withImplied(scopes);
 }
 
-/** What a variable lists, separated by commas. A variable may be anything that TOML has. */
+/** The items of a variable's list, which commas separate. A variable may have any type of TOML. */
 export function listed(value: unknown): string[] {
   return String(value)
     .split(",")

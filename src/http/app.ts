@@ -64,7 +64,7 @@ app.use(
     app,
     onMethodNotAllowed(context, methods) {
       const { method, path } = context.req;
-      // HEAD is answered wherever GET is, and not told.
+      // HEAD is answered where GET is, without being listed.
       const Allow = methods
         .filter((each) => each !== "HEAD")
         .toSorted()
@@ -157,7 +157,7 @@ app.notFound((context) => {
 });
 app.onError((error, context) => problemResponse(context, toldOf(error)));
 
-/** @throws NOT_CONFIGURED for a setting that is refused: no fault of the caller. */
+/** @throws NOT_CONFIGURED for a setting that is refused: the caller is not at fault. */
 function configured<T>(open: () => T): T {
   try {
     return open();

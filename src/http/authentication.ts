@@ -1,4 +1,7 @@
-/** Who calls: the owner of a bearer token, or whom Cloudflare Access has let in. */
+/**
+ * Authentication: a caller is the owner of a bearer token, or a person or service that Cloudflare
+ * Access has let in.
+ */
 import {
   ACCESS_HEADER,
   type AccessEnv,
@@ -43,7 +46,8 @@ export async function callerOf(
 
 /**
  * Origins that browsers may call from.
- * @throws NOT_CONFIGURED for what no browser sends as its page's origin: it would let nobody in, and nobody would know why.
+ * @throws NOT_CONFIGURED for a text that no browser sends as the origin of a page: it would let no
+ * page in, and the reason would be hard to find.
  */
 export function corsOrigins({ CORS_ORIGINS = "" }: CallersEnv): string[] {
   if (CORS_ORIGINS === "") return [];
@@ -55,7 +59,10 @@ export function corsOrigins({ CORS_ORIGINS = "" }: CallersEnv): string[] {
   });
 }
 
-/** As browsers write it. Of a scheme that is not the web's (an app's pages) only the form is known. */
+/**
+ * An origin in the form in which browsers send it. For schemes other than the web's (an app's
+ * pages) only the form is known.
+ */
 function isOrigin(text: string): boolean {
   if (/^https?:/i.test(text)) {
     return /^[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;

@@ -58,9 +58,10 @@ export function bodyMs(size: number): number {
 }
 
 /**
- * The bytes of the body, as they have come; none without one. Each takes its place in the room.
- * @throws PAYLOAD_TOO_LARGE; UNSUPPORTED_MEDIA_TYPE for anything that is not declared as JSON; REQUEST_TIMEOUT; OVERLOADED; MALFORMED for
- * what broke off.
+ * The bytes of the body, in the chunks in which they came; none if there is no body. Each takes its
+ * place in the room.
+ * @throws PAYLOAD_TOO_LARGE; UNSUPPORTED_MEDIA_TYPE if the body is not declared as JSON;
+ * REQUEST_TIMEOUT; OVERLOADED; MALFORMED if it breaks off.
  */
 async function boundedBytes(request: Request, limit: number, room: Holding): Promise<Uint8Array[]> {
   if (request.body === null) return [];
@@ -79,7 +80,7 @@ async function boundedBytes(request: Request, limit: number, room: Holding): Pro
 
 interface Bound {
   readonly limit: number;
-  /** The fault of a body that has more. */
+  /** Makes the fault of a body that is longer. */
   readonly refuse: (size: number, limit: number) => HttpFault;
 }
 
@@ -169,7 +170,8 @@ export async function boundedBody(
   const length = req.header("Content-Length");
   const declared = Number(length ?? 0);
   if (declared > limit) throw tooLong(declared, limit);
-  // What is declared to be something else is not even read. Without a type there may be no body: its first byte tells.
+  // A body that is declared as something else is not even read. Without a type there may be no body:
+  // only its first byte tells.
   const isSent = declared > 0 || (length === undefined && mediaType(req.raw) !== "");
   if (!isJson(req.raw) && isSent && req.raw.body !== null) throw notJson();
   return boundedBytes(req.raw, limit, room);

@@ -220,7 +220,7 @@ export const BESIDE_OPERATIONS = [
 
 export type ProblemStatus = (typeof PROBLEM_KINDS)[ProblemCode]["status"];
 
-/** The same, where it does not matter which code it is. */
+/** The same, where the code is not known at compile time. */
 export function problemKind(code: ProblemCode): ProblemKind & { readonly status: ProblemStatus } {
   return PROBLEM_KINDS[code];
 }

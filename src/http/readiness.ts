@@ -1,4 +1,7 @@
-/** Whether the service can do its work: the database answers and has the tables that this code knows, the queue is bound, the settings hold. */
+/**
+ * Whether the service can do its work: the database answers and has the tables that this code
+ * knows, the queue is bound where it is needed, and the settings hold.
+ */
 import { isServiceError } from "../contract/index.ts";
 import { withDeadline } from "../model/index.ts";
 import { dispatchSettings } from "../queue/index.ts";
@@ -19,7 +22,10 @@ export interface Readiness {
     readonly migrations: string;
     readonly queue: string;
     readonly settings: string;
-    /** Whether callers are let in over HTTP: told, and no part of being ready, since other Workers need no token. */
+    /**
+     * Whether callers are let in over HTTP. It does not count for `ready`, since other Workers need
+     * no token.
+     */
     readonly api: string;
   };
 }

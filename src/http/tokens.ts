@@ -27,7 +27,7 @@ const tokens = z
       /** Hex of the SHA-256 of the token. */
       sha256: z.string().regex(/^[0-9a-f]{64}$/),
       scopes: z.array(z.enum(SCOPES)).min(1),
-      /** Not after this instant. Absent: never expires. */
+      /** The last instant at which the token counts. Absent: it never expires. */
       expires: z
         .string()
         .refine((text) => parseInstant(text) !== null, INSTANT_RULE)
@@ -37,7 +37,7 @@ const tokens = z
   .min(1)
   .max(100);
 
-/** Who calls, and what it may do. */
+/** A caller, and what it may do. */
 export interface Caller {
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
@@ -61,7 +61,7 @@ export async function authenticate(
   if (token === undefined) throw unauthenticated("A bearer token is needed");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
   let found: Token | null = null;
-  // All are compared, each in constant time: how long it takes tells nothing about which one is close.
+  // All are compared, each in constant time, so the time does not tell how close a guess was.
   for (const candidate of known) {
     if (crypto.subtle.timingSafeEqual(digest, candidate.digest)) found = candidate;
   }
@@ -77,7 +77,7 @@ interface Token {
   readonly caller: Caller;
 }
 
-/** The secret that was parsed last: an isolate sees one, until it is replaced. */
+/** The secret that was parsed last. An isolate sees one, until it is replaced. */
 let last: { readonly secret: string | undefined; readonly tokens: readonly Token[] } | null = null;
 
 function tokensOf(secret: string | undefined): readonly Token[] {

@@ -1,9 +1,15 @@
-/** When the service itself looks after a suspended stage or job, or after a failure: columns that only stores keep. Pure. */
+/**
+ * When the service itself looks after a suspended stage or job, or after a failure: columns that
+ * only the store has. Pure.
+ */
 import { nearestInstant } from "./instant.ts";
 import { UNPOLLED_MS } from "./limits.ts";
 import type { JobRow, NewJobRow, StageRow } from "./rows.ts";
 
-/** An engine that polls what is due at `nextPollAt` has done so by then. */
+/**
+ * The instant by which an engine has polled what is due at `nextPollAt`, if there is one that
+ * polls.
+ */
 export function unpolledAt(nextPollAt: number): number {
   return nearestInstant(nextPollAt + UNPOLLED_MS);
 }
@@ -15,7 +21,10 @@ export function attendAtOf({
   return status === "SUSPENDED" && nextPollAt !== null ? unpolledAt(nextPollAt) : null;
 }
 
-/** Of a job that is inserted. In a transaction it may have been suspended, or have failed, before it is there. */
+/**
+ * The columns of a job that is inserted. In a transaction it may be suspended, or fail, before it
+ * is inserted.
+ */
 export function attendedWith(row: NewJobRow): Pick<JobRow, "resumeAt" | "handOverAt"> {
   return {
     resumeAt: attendAtOf(row),

@@ -1,6 +1,7 @@
 /**
- * Columns. `rows.ts` tells those of each table: a column's name, its shape with its limit, and whether it may be null. Where callers have a value
- * in another form than the tables (an instant as a Date, a JSON value, free text of any content), its shape knows both forms. Pure.
+ * Columns. `rows.ts` lists those of each table: a column's name, its shape with its limit, and
+ * whether it may be null. Where callers have a value in another form than the table (an instant as
+ * a Date, a JSON value, free text of any content), the shape knows both forms. Pure.
  */
 import { ServiceError } from "../contract/index.ts";
 import { INSTANT_RULE, instantOf } from "./instant.ts";
@@ -17,31 +18,31 @@ import {
 } from "./shape.ts";
 import { decodeText, encodeText, utf8Length } from "./text.ts";
 
-/** What is in a column whose values callers have in another form. */
+/** The kind of value in a column whose values callers have in another form. */
 export type Holds = "instant" | "json" | "text";
 
-/** How a value is told to callers, and stored for them. */
+/** How a stored value becomes the caller's value, and the reverse. */
 interface Codec<Stored, Form> {
   readonly holds: Holds;
   decode(stored: Stored): Form;
   /**
-   * Does not check what the column's shape checks.
+   * Leaves the checks to the column's shape where the shape has them.
    * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, which name the field.
    */
   encode(value: unknown, field: string): Stored;
 }
 
-/** A shape of what is stored, where callers have it in another form. */
+/** A shape of stored values that callers have in another form. */
 export interface Column<Stored, Form> extends Shape<Stored> {
   readonly codec: Codec<Stored, Form>;
 }
 
-/** A column with text of any length, which counts against the size of its row. */
+/** A column with text of any length. It counts against the size of its row. */
 export interface LongColumn<Form> extends Column<string, Form> {
   readonly long: true;
 }
 
-/** The type in which callers have a column. */
+/** The type in which callers have the column. */
 export type Told<C> = C extends { readonly codec: Codec<unknown, infer T> }
   ? T | Extract<TypeOf<C>, null>
   : TypeOf<C>;
@@ -65,13 +66,13 @@ export function jsonColumn(shape: Shape<string>): LongColumn<unknown> {
   return { ...shape, codec: { holds: "json", decode: decodeJson, encode: encodeJson }, long: true };
 }
 
-/** A JSON object: whoever makes the row sees to it that it is none of the other values. */
+/** A JSON object. The method that makes the row refuses every other JSON value. */
 export function jsonObjectColumn(shape: Shape<string>): LongColumn<Record<string, unknown>> {
   const decode = (stored: string) => decodeJson(stored) as Record<string, unknown>;
   return { ...shape, codec: { holds: "json", decode, encode: encodeJson }, long: true };
 }
 
-/** Free text, which is not counted with its row's long text. */
+/** Free text with a limit of its own. It does not count against the long text of its row. */
 export function textColumn(shape: Shape<string>, bytesMax: number): Column<string, string> {
   const encode = (value: unknown, field: string) => encodeFreeText(value, field, bytesMax);
   return { ...shape, codec: { holds: "text", decode: decodeText, encode } };
@@ -83,8 +84,9 @@ export function longTextColumn(shape: Shape<string>): LongColumn<string> {
 }
 
 /**
- * Milliseconds of a Date. A date-time of RFC 3339 and milliseconds are taken too, since a Date that went through a
- * JSON store (a replayed idempotent result, say) comes back as a string.
+ * Milliseconds of a Date. A date-time of RFC 3339 and milliseconds are accepted too, because a Date
+ * that went through a JSON store (a replayed idempotent result, for example) comes back as a
+ * string.
  */
 export function encodeInstant(value: unknown, field: string): number {
   const time = instantOf(value);
@@ -107,12 +109,15 @@ export function encodeFreeText(value: unknown, field: string, bytesMax = ROW_BYT
   return text;
 }
 
-/** A number as the tables hold it: they know one zero. */
+/** The number as the tables hold it: they know only one zero. */
 export function unsignedZero<T>(value: T): T | 0 {
   return Object.is(value, -0) ? 0 : value;
 }
 
-/** The columns of a row as callers have them. Decoded anew at each call, so nobody shares a value with anybody. */
+/**
+ * The columns of a row as callers have them. Decoded anew at each call, so that no two callers
+ * share a value.
+ */
 export function decoded<M extends Members>(
   { members }: ObjectShape<M>,
   row: { readonly [Name in keyof M]: TypeOf<M[Name]> },
@@ -141,7 +146,8 @@ export function someOf<M extends Members, Name extends keyof M & string>(
 }
 
 /**
- * The columns that an update sets, as they are stored. What is undefined is left alone. The shape of the change checks the rest.
+ * The columns that an update sets, as they are stored. An undefined member leaves its column alone.
+ * The change's shape checks the rest.
  * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, which name the field.
  */
 export function encoded<M extends Members>(
@@ -163,7 +169,7 @@ type NullableNames<M> = {
   [Name in keyof M]: null extends TypeOf<M[Name]> ? Name : never;
 }[keyof M];
 
-/** Null in every column that may be null: what a new row has where nothing else is said. */
+/** Null in every column that may be null: the start of a new row. */
 export function blank<M extends Members>({
   members,
 }: ObjectShape<M>): { readonly [Name in NullableNames<M>]: null } {
@@ -182,7 +188,10 @@ export function longNames<M extends Members>({ members }: ObjectShape<M>): LongN
   return Object.keys(members).filter(isLong);
 }
 
-/** What the column holds; null for one that callers have as it is stored, and for a name that is no column's. */
+/**
+ * What the column holds; null for a column that callers have as it is stored, and for a name that
+ * is no column.
+ */
 export function holdsOf({ members }: ObjectShape<Members>, name: string): Holds | null {
   const shape = members[name];
   return shape === undefined ? null : (codecOf(shape)?.holds ?? null);

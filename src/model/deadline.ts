@@ -2,9 +2,10 @@
 import { ServiceError } from "../contract/index.ts";
 
 /**
- * The call's answer, if it comes in time. The call itself is not stopped: what it does, it may still do. Whatever we call and do not
- * own is called through this, or through {@link withDeadline}, so that nothing that comes behind it can be held up for ever.
- * @throws what `late` makes when it does not come in time.
+ * The call's answer, if it comes in time. The call itself is not stopped: it may still do what it
+ * was to do. Every call to something that is not ours (D1, a queue, a handler) goes through this or
+ * {@link withDeadline}, so that one call that never ends cannot hold up everything behind it.
+ * @throws the error that `late` makes when the time is up.
  */
 export async function unlessLate<T>(
   call: Promise<T>,
@@ -21,8 +22,10 @@ export async function unlessLate<T>(
 }
 
 /**
- * As {@link unlessLate}.
- * @throws UNAVAILABLE when it does not come in time; `who` says who was waited for, and `onLate` is told first.
+ * As {@link unlessLate}, with the usual error.
+ * @param who names what is waited for, in the message.
+ * @param onLate is told before the promise rejects.
+ * @throws UNAVAILABLE when the time is up.
  */
 export async function withDeadline<T>(
   call: Promise<T>,

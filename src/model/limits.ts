@@ -85,9 +85,12 @@ export const UNDELIVERED_CAP_MS = 300_000;
 
 /** Jobs in one claim: a queue hands over at most 100 messages at once. */
 export const CLAIM_JOBS_MAX = 100;
-/** Delayed jobs that have become due and that one claim makes ready, so that a storm of retries cannot hold up a claim. */
+/**
+ * Delayed jobs that have become due and that one claim makes ready. A bound, so that a storm of
+ * retries cannot hold up a claim.
+ */
 export const PROMOTED_MAX = 1_000;
-/** Suspended jobs that are resumed at once. */
+/** Suspended jobs that one change resumes. */
 export const RESUME_JOBS_MAX = 100;
 /** The highest `maxAttempts` of a new job. */
 export const JOB_ATTEMPTS_MAX = 1_000;
@@ -106,14 +109,20 @@ export const JOB_STATS_FAILED_MS = 86_400_000;
 /** Findings of one audit. */
 export const AUDIT_MAX = 100;
 /**
- * A job or a stage that was suspended through the contract is left to the engine that polls it, for this long after its instant. By then
- * nobody polls it, and the sweep gives it to the handler.
+ * For this long after its instant, a job or a stage that was suspended through the contract is left
+ * to an engine that polls it. Then no engine is going to, and the sweep gives it to the handler.
  */
 export const UNPOLLED_MS = 86_400_000;
-/** The audit names a suspended job or stage that is overdue by this much: ten ticks of the sweep, or of a host that polls, have passed. */
+/**
+ * The audit names a suspended job or stage that is overdue by this much: an engine that polls, or
+ * the sweep, would have come ten times.
+ */
 export const AUDIT_UNPOLLED_MS = 600_000;
-/** A failure is handed over again after a pause as long as it is old, between these two. */
+/**
+ * The pause until a failure is handed over again is the failure's age, but at least this and at
+ * most HAND_OVER_MAX_MS.
+ */
 export const HAND_OVER_MIN_MS = 60_000;
 export const HAND_OVER_MAX_MS = 3_600_000;
-/** Records of commits whose own rows cannot tell what became of them are kept for so long. */
+/** For this long a record is kept of a commit whose own rows cannot tell what became of it. */
 export const COMMIT_RECORDS_KEPT_MS = 86_400_000;

@@ -1,4 +1,7 @@
-/** Stored rows as the contract's records: their columns as callers have them (`columns.ts`), and an id. */
+/**
+ * Stored rows as the contract's records: their columns as callers have them (`columns.ts`), and an
+ * id.
+ */
 import type {
   DequeueResult,
   JobRecord,
@@ -50,7 +53,7 @@ export function toAnnotationRecord(row: AnnotationRow): WorkflowAnnotationRecord
   return { id: joinId(row.workflowRunId, ordinal), ...record };
 }
 
-/** Logs of no run are stored under the run "". */
+/** Logs that belong to no run are stored under the run "". */
 export function toLogRecord(row: LogRow): WorkflowLogRecord {
   const { ordinal, workflowRunId, ...record } = decoded(logRow, row);
   return {
@@ -60,14 +63,14 @@ export function toLogRecord(row: LogRow): WorkflowLogRecord {
   };
 }
 
-/** What the client answers, and what those who watch a run are sent. */
+/** The form in which clients and watchers of a run get an event. */
 export function toOutboxRecord(row: OutboxEventRow): OutboxRecord {
   const { sequence } = row;
   const { workflowRunId, ...record } = decoded(newOutboxEventRow, row);
   return { id: joinId(workflowRunId, sequence), workflowRunId, sequence, ...record };
 }
 
-/** Its keys are absent where it has none. */
+/** Keys that the job does not have are absent from the record. */
 export function toJobRecord(row: JobRow): JobRecord {
   const { ordinal, failures, undelivered, ...columns } = decoded(newJobRow, row);
   const { dedupeKey, concurrencyKey, concurrencyLimit, ...record } = columns;

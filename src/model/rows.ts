@@ -1,12 +1,14 @@
 /**
- * The rows as they are stored: JSON and free text as text, instants as milliseconds. What the database,
- * the in-memory store and the wire have in common. Each table's columns are told here once: their names, types and limits, what may be null, and
- * what callers have in another form (`columns.ts`). The records, the updates and the checks of what arrives follow from them; the compiler
- * compares the tables of the database, the contract and the schemas of the HTTP API with them (`test/store/rows.test.ts`).
+ * The rows as they are stored: JSON and free text as text, instants as milliseconds. The database,
+ * the maps and the wire all have rows of these shapes. Each table's columns are listed here once:
+ * their names, types and limits, which may be null, and which callers have in another form
+ * (`columns.ts`). Records, updates and the checks of input follow from them; the compiler compares
+ * the tables of the database, the contract and the schemas of the HTTP API with them
+ * (`test/store/rows.test.ts`).
  *
  * `commits` is a row's memory: the ids of the last commits that wrote it, newest first, each
- * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean that nobody wrote the row
- * in between. The others let a retry recognise its own earlier success although others wrote the
+ * COMMIT_ID_CHARS long. The first is the row's *token*: equal tokens mean that no commit wrote the
+ * row in between. The others let a retry recognise its own earlier success although others wrote the
  * row since.
  */
 import { type Holds, holdsOf, longNames, someOf } from "./columns.ts";
@@ -125,8 +127,9 @@ export const newStageRow = object({
 });
 export type NewStageRow = TypeOf<typeof newStageRow>;
 /**
- * `attendAt`: when the sweep looks whether anybody polls the stage; null unless it is SUSPENDED with a nextPollAt, and also once its run
- * was found finished. A change of the stage's status or nextPollAt sets it to UNPOLLED_MS after nextPollAt; so does a run that becomes live.
+ * `attendAt`: when the sweep looks whether an engine has polled the stage. Null unless the stage is
+ * SUSPENDED with a nextPollAt, and once its run was found finished. A change of the stage's status
+ * or nextPollAt sets it to UNPOLLED_MS after nextPollAt; so does a run that becomes live again.
  */
 export type StageRow = NewStageRow & { attendAt: number | null; commits: string };
 /** What an update of a stage may set; an absent member leaves its column alone. */
@@ -213,7 +216,7 @@ const idempotencyKeyRow = object({
   commandType: keyField,
   createdAt: instantField,
   state: oneOf(["in_progress", "completed"]),
-  /** When the key was acquired last: ages are measured from it. */
+  /** When the key was last acquired. Its age counts from here. */
   acquiredAt: instantField,
   result: nullable(jsonField),
 });
@@ -243,7 +246,7 @@ export const newJobRow = object({
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
   payload: jsonObjectField,
-  /** Of the live jobs (PENDING, RUNNING, SUSPENDED) at most one has it. */
+  /** At most one live job (PENDING, RUNNING, SUSPENDED) has the key. */
   dedupeKey: nullable(keyField),
   /** A claim lets at most `concurrencyLimit` (null: 1) jobs with the same key be RUNNING. */
   concurrencyKey: nullable(keyField),
@@ -251,8 +254,8 @@ export const newJobRow = object({
 });
 export type NewJobRow = TypeOf<typeof newJobRow>;
 /**
- * `resumeAt`: when the service itself gives a SUSPENDED job out again. `handOverAt`: when a FAILED job is handed over next; null: nothing
- * that it has left open is known.
+ * `resumeAt`: when the service itself resumes a SUSPENDED job. `handOverAt`: when a FAILED job is
+ * handed over next; null: as far as is known, it has left nothing open.
  */
 export type JobRow = NewJobRow & {
   resumeAt: number | null;
@@ -260,7 +263,10 @@ export type JobRow = NewJobRow & {
   commits: string;
 };
 
-/** A stage that the sweep looks at, with its run's workflow. `attended`: it has a live job. `over`: its run is finished, or is not there. */
+/**
+ * A stage that the sweep looks at, with its run's workflow. `attended`: it has a live job. `over`:
+ * its run is finished or does not exist.
+ */
 export type UnattendedStage = Pick<
   StageRow,
   "workflowRunId" | "stageId" | "nextPollAt" | "version"
@@ -272,9 +278,10 @@ export type UnattendedStage = Pick<
 
 /**
  * A job that has failed for good, without its payload. `state`: what it has left.
- * - `closed`: nothing. Its run is finished, or is not there; or its stage has a later job.
- * - `busy`: its stage is done, and its run goes on: it is PENDING, has a live job, or a SUSPENDED stage with a nextPollAt.
- * - `open`: everything else.
+ * - `closed`: nothing. Its run is finished or does not exist, or its stage has a later job.
+ * - `busy`: its stage is done and its run goes on: the run is PENDING, has a live job, or a
+ *   SUSPENDED stage with a nextPollAt.
+ * - `open`: a live stage without a later job, or a live run that nothing moves on.
  */
 export type FailedJob = Pick<
   JobRow,
@@ -376,7 +383,7 @@ const COLUMNS = {
 };
 export type LongTextTable = keyof typeof COLUMNS;
 
-/** Per table, the columns that hold text of any length. Together they must fit in a row. */
+/** The columns of each table that hold text of any length. Together they must fit in a row. */
 export const LONG_TEXT = {
   runs: longNames(newRunRow),
   stages: longNames(newStageRow),

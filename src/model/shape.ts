@@ -131,7 +131,7 @@ export function oneOf<const Word extends string>(words: readonly Word[]): Shape<
   };
 }
 
-/** What is known of a shape beside what it takes: a column's two forms, for example. */
+/** The members that a shape has beyond those of every shape, such as a column's two forms. */
 type Beside<S> = Omit<S, keyof Shape<unknown>>;
 
 /** The shape, or null. */

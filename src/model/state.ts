@@ -67,7 +67,10 @@ export class OutboxTable extends Table<OutboxEventRow> {
   }
 }
 
-/** Jobs, and which of them are delayed: what the database keeps in the column `delayed`. A claim looks at the others, once it has made ready what is due. */
+/**
+ * Jobs, and which of them are delayed, as the database has it in the column `delayed`. A claim
+ * first makes the delayed jobs ready that are due, and then looks at ready jobs alone.
+ */
 export class JobTable extends Table<JobRow> {
   readonly delayed = new Table<true>();
 

@@ -51,7 +51,7 @@ export function decodeText(stored: string): string {
   return stored.startsWith(JSON_MARK) ? (JSON.parse(stored.slice(1)) as string) : stored;
 }
 
-/** What something thrown says. */
+/** The message of an error, or the text of any other thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

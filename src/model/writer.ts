@@ -75,7 +75,7 @@ export class Writer {
     set(turn);
   }
 
-  /** Whether the job is delayed: whether a claim has to make it ready before it can be taken. */
+  /** Marks the job as delayed, or as ready: a claim takes only ready jobs. */
   setDelayed({ workflowRunId, ordinal }: Rows["jobs"], isDelayed: boolean): void {
     const { delayed } = this.state.jobs;
     const before = delayed.get(workflowRunId, ordinal) === true;

@@ -38,7 +38,7 @@ export class AutoCommit implements UnitOfWork {
   readonly stale: Stale;
   readonly #store: Store;
 
-  /** `stale`: default: our own class of errors. */
+  /** `stale` makes the error for a stale version; by default one of our own class. */
   constructor(store: Store, stale: Stale = staleOf(StaleVersionError)) {
     this.stale = stale;
     this.#store = store;
@@ -196,7 +196,10 @@ function isUnavailable(error: unknown): boolean {
   return isServiceError(error) && error.code === "UNAVAILABLE";
 }
 
-/** Waits exponentially longer each round, with jitter, so that callers who failed together do not come back together. */
+/**
+ * Waits exponentially longer each round, with jitter, so that callers that failed together do not
+ * come back together.
+ */
 export async function backOff(round: number, capMs = 1_000): Promise<void> {
   const ceiling = Math.min(PAUSE_MS * 2 ** round, capMs);
   await sleep(ceiling / 2 + Math.random() * (ceiling / 2));

@@ -54,11 +54,12 @@ export interface ConnectionOptions {
   readonly StaleVersionError?: StaleVersionErrorClass;
 }
 
-/** What callers of the package are not offered. */
+/** Options that the package does not offer to its callers. */
 export interface CoreOptions extends ConnectionOptions {
   /**
-   * False: the callback of a transaction runs again only if others wrote what it had read, since every call reads what it has to know.
-   * Default true: it also runs again where a write was taken to be allowed and was not.
+   * False: every call of a transaction reads what it has to know, so the callback runs again only
+   * if others wrote what it had read. Default true: it also runs again if a write was assumed to be
+   * allowed, and was not.
    */
   readonly assumes?: boolean;
 }
@@ -94,7 +95,10 @@ async function join<T>(
   }
 }
 
-/** A row that grows beyond its limit is told at the call that makes it grow, so the callback has to run once more for it. */
+/**
+ * A row that the transaction has not read may grow beyond its limit. Then the callback runs once
+ * more, so that the call that makes it grow throws.
+ */
 async function committed(unit: Transaction): ReturnType<Transaction["commit"]> {
   try {
     return await unit.commit();
@@ -183,14 +187,16 @@ export class ConnectionCore implements Backend {
         unfinished = unit.nested > 0;
       } catch (error) {
         await unit.close();
-        // It may have been misled: then it runs again, and every call tells at once what is wrong.
+        // A wrong assumption may have misled it. Then it runs again without assumptions, and the call
+        // that is refused throws.
         if (await unit.assumedRightly()) throw error;
         assumes = false;
         continue;
       }
       // Calls that the callback did not await still belong to it.
       await unit.close();
-      // Half of what it writes may be there and half refused; waiting for it could be waiting for ourselves.
+      // Half of its writes may be there and half refused. Waiting for it could be waiting for
+      // ourselves.
       if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
       const outcome = await committed(unit);
       if (outcome === "landed") return value;

@@ -48,7 +48,10 @@ export async function enqueueJobs(
   return ids;
 }
 
-/** Adds all of them while all guards hold; none otherwise. Answers which guard does not hold, or null. */
+/**
+ * Adds all jobs if all guards hold, and none otherwise. Answers the place of the guard that does
+ * not hold, or null.
+ */
 export async function enqueueWhile(
   unit: UnitOfWork,
   jobs: readonly EnqueueJobInput[],
@@ -74,7 +77,10 @@ function changesOf(method: string, rows: readonly NewJobRow[]) {
   );
 }
 
-/** The answer was lost, and the job that has the key now has come to its end: was it ours? */
+/**
+ * The answer was lost, and the job that has the key now is terminal: the row under our own id tells
+ * whether it is ours.
+ */
 async function inserted(unit: UnitOfWork, { workflowRunId, ordinal }: JobKey): Promise<JobKey> {
   const [job] = await unit.read([{ q: "job", workflowRunId, ordinal }]);
   if (job !== null) return job;

@@ -98,7 +98,10 @@ export class Jobs implements ExtendedJobQueue {
     return unit.call(() => enqueueJobs(unit, method, jobs));
   }
 
-  /** Adds all of them while all guards hold, at once; none otherwise. Answers which guard does not hold, or null. */
+  /**
+   * Adds all jobs at once if all guards hold, and none otherwise. Answers the place of the guard
+   * that does not hold, or null.
+   */
   async enqueueWhile(
     jobs: readonly EnqueueJobInput[],
     guards: readonly Guard[],
@@ -219,7 +222,8 @@ export class Jobs implements ExtendedJobQueue {
         return (at, attempt) => ({ kind: "completeJob", ...key, attempt, at });
       case "suspended": {
         const nextPollAt = encodeInstant(outcome.until, "nextPollAt");
-        // The party that suspends decides who resumes: the service, for a handler's answer; for the contract's method, an engine that polls.
+        // A job that a handler suspends is resumed by the service. One that the contract's
+        // `suspend` suspends is left to the engine, which polls.
         const resumeAt = method === "suspend" ? unpolledAt(nextPollAt) : nextPollAt;
         return (at, attempt) => ({ kind: "suspendJob", ...key, attempt, nextPollAt, resumeAt, at });
       }

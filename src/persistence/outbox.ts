@@ -65,7 +65,7 @@ export async function getUnpublishedOutboxEvents(
   return rows.toSorted(inOrder).map(toOutboxRecord);
 }
 
-/** By run and sequence, whatever their order in the line. */
+/** By run and sequence. The order of the line does not matter here. */
 const inOrder = inTurn<Pick<OutboxEventRow, "workflowRunId" | "sequence">>(
   byText((event) => event.workflowRunId),
   byNumber((event) => event.sequence),

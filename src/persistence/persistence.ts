@@ -1,4 +1,7 @@
-/** `WorkflowPersistence` over a unit of work. Each method is a function in the file of what it is about; here is only which there are. */
+/**
+ * `WorkflowPersistence` over a unit of work: the list of its methods. Each is a function in the
+ * file of its subject.
+ */
 import type { WorkflowPersistence } from "../contract/index.ts";
 import { appendAnnotations, listAnnotations } from "./annotations.ts";
 import {
@@ -102,10 +105,13 @@ export const METHODS: {
   releaseIdempotencyKey,
 };
 
-/** A method whose arguments nobody here looks at. */
+/** A method whose arguments are only handed on. */
 type Method = (unit: UnitOfWork, ...args: never[]) => Promise<unknown>;
 
-/** The contract over this unit: every method works without its object, and is spread with the others. */
+/**
+ * The contract over this unit. A method works without its object, and is kept when the object is
+ * spread.
+ */
 export function persistenceOver(
   unit: UnitOfWork,
   withTransaction: WorkflowPersistence["withTransaction"],
@@ -115,6 +121,6 @@ export function persistenceOver(
     name,
     async (...args: never[]) => unit.call(async () => method(unit, ...args)),
   ]);
-  // METHODS has each method of the contract, with its parameters and its result.
+  // METHODS has every method of the contract, with its parameters and its result.
   return { withTransaction, ...(Object.fromEntries(bound) as Methods) };
 }

@@ -1,6 +1,7 @@
 /**
- * A unit of work: what the three interfaces are written over. One kind acts at once (`auto-commit.ts`), the
- * other is a transaction (`transaction/transaction.ts`); a method cannot tell which it runs in.
+ * A unit of work: what the three interfaces are written over. One kind acts at once
+ * (`auto-commit.ts`), the other is a transaction (`transaction/transaction.ts`); a method cannot
+ * tell which it runs in.
  */
 import type { Change, Guard, Violation } from "../changes/index.ts";
 import type { Query, ResultsOf } from "../queries/index.ts";
@@ -32,7 +33,10 @@ export type Written<Qs extends readonly Query[] = readonly []> =
 export interface UnitOfWork {
   /** Makes the connection's error for a stale version. */
   readonly stale: Stale;
-  /** Runs one call of the contract. A transaction takes no call that is made after its callback has ended. */
+  /**
+   * Runs one call of the contract. A transaction refuses calls that are made after its callback has
+   * ended.
+   */
   call<T>(body: () => Promise<T>): Promise<T>;
   /** Milliseconds by the store's clock. */
   now(): Promise<number>;

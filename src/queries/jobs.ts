@@ -31,6 +31,7 @@ export const byUrgency = inTurn<JobRow>(
   byText((job) => job.workflowRunId),
 );
 
+/** The order in which suspended jobs are listed for a poll, and delayed ones become ready. */
 export const byPoll: Compare<Key & Pick<JobRow, "nextPollAt">> = inTurn<
   Key & Pick<JobRow, "nextPollAt">
 >(
@@ -38,7 +39,7 @@ export const byPoll: Compare<Key & Pick<JobRow, "nextPollAt">> = inTurn<
   byKey,
 );
 
-/** In the order in which suspended jobs are resumed. */
+/** The order in which the sweep resumes suspended jobs. */
 export const byResumption = inTurn<JobRow>(
   byNumber((job) => job.resumeAt ?? 0),
   byKey,
@@ -70,6 +71,7 @@ export function findLiveJob(state: State, dedupeKey: string | null): JobRow | nu
   return null;
 }
 
+/** Whether a PENDING job waits, due, for a slot of the concurrency key. */
 function isAwaited(state: State, key: string, now: number): boolean {
   for (const job of state.jobs.all()) {
     if (job.concurrencyKey !== key || job.status !== "PENDING") continue;
@@ -78,7 +80,7 @@ function isAwaited(state: State, key: string, now: number): boolean {
   return false;
 }
 
-/** Where a page of `suspendedJobs` goes on. */
+/** The place after which the next page of `suspendedJobs` begins. */
 export function suspendedJobPlace({ nextPollAt, workflowRunId, ordinal }: JobRow) {
   return { nextPollAt: nextPollAt ?? 0, workflowRunId, ordinal };
 }
@@ -186,12 +188,14 @@ export const jobQueries = {
     },
   ),
 
-  /** The jobs that a commit's claimJobs took at or after `since`, by (priority DESC, ordinal, run). */
+  /**
+   * The jobs that a commit's claimJobs took at or after `since`, by (priority DESC, ordinal, run).
+   */
   claimedJobs: queryKind(
     "claimedJobs",
     { since: instantField, commitId: text() },
     {
-      // Just claimed: RUNNING, locked since then, and nobody wrote it after the claim.
+      // Just claimed: RUNNING, locked since then, and not written by any commit after the claim.
       answer: (state, { since, commitId }): JobRow[] =>
         [...state.jobs.all()]
           .filter(
@@ -232,7 +236,8 @@ export const jobQueries = {
     { ...ofRun, commitId: text() },
     {
       sees: ({ workflowRunId }) => ({ what: "list", list: "jobs", workflowRunId, status: null }),
-      // Nothing writes a cancelled job again: its token stays that of the commit that cancelled it.
+      // No commit writes a cancelled job again: its token stays that of the commit that cancelled
+      // it.
       answer: (state, { workflowRunId, commitId }): number =>
         [...state.jobs.part(workflowRunId).values()].filter(
           (job) => job.status === "CANCELLED" && tokenOf(job) === commitId,
@@ -265,7 +270,10 @@ export const jobQueries = {
     },
   ),
 
-  /** SUSPENDED jobs with nextPollAt <= now, by (nextPollAt, run, ordinal), `limit` or PAGE_ROWS of them, after the given place. */
+  /**
+   * SUSPENDED jobs with nextPollAt <= now after the given place, by (nextPollAt, run, ordinal), at
+   * most `limit` or PAGE_ROWS.
+   */
   suspendedJobs: queryKind(
     "suspendedJobs",
     {

@@ -41,9 +41,9 @@ export const outboxQueries = {
   }),
 
   /**
-   * Waiting events (neither published nor in the DLQ), `limit` of them, in the order of the line: first
-   * the first of every run, then the second of every run, and so on; of one rank, runs by their
-   * place in the line, then by their ids.
+   * The first `limit` waiting events (neither published nor in the DLQ) in the order of the line:
+   * the first event of every run, then the second of every run, and so on. Within a rank, runs come
+   * by their place in the line, then by their ids.
    */
   unpublishedEvents: queryKind(
     "unpublishedEvents",
@@ -54,7 +54,7 @@ export const outboxQueries = {
         const ranked = waitingInOrder(state).map((event) => {
           const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
           seen.set(event.workflowRunId, rank);
-          // A run that only a transaction knows joins at the end.
+          // A run that only the transaction knows joins at the end.
           const turn = state.outboxEvents.turns.get(event.workflowRunId) ?? Number.MAX_SAFE_INTEGER;
           return { event, rank, turn };
         });

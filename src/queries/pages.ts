@@ -1,13 +1,16 @@
-/** Lists that are asked for page by page: by the place of the last row that was seen. */
+/**
+ * Lists that are read page by page. The place of the last row that was seen tells where the next
+ * page begins.
+ */
 import { PAGE_ROWS } from "./members.ts";
 
 export interface Page<Row, Place> {
   readonly rows: readonly Row[];
-  /** Where to go on; null: there is no more. */
+  /** Where the next page begins; null: this is the last one. */
   readonly next: Place | null;
 }
 
-/** A page of up to PAGE_ROWS rows: there may be more behind a full one. */
+/** A page of up to PAGE_ROWS rows. Only a full one can have another behind it. */
 export function fullPage<Row, Place>(
   rows: readonly Row[],
   placeOf: (last: Row) => Place,

@@ -57,8 +57,9 @@ const place = object({ createdAt: instantField, ordinal: ordinalField });
 export type RunPlace = TypeOf<typeof place>;
 
 /**
- * Columns by whose value runs are found, each with an index of its own (`RUNS_BY` in `store/schema.ts`). The most particular first: where there
- * are several, the first leads.
+ * Columns by whose value runs are found, each with an index of its own (`RUNS_BY` in
+ * `store/schema.ts`), the most selective first: if a search filters by several, the first one
+ * leads.
  */
 export const FOUND_BY = ["workflowId", "workflowType", "status"] as const;
 export type FoundBy = (typeof FOUND_BY)[number];
@@ -123,7 +124,10 @@ export function leadingFilter(filters: RunFilters): LeadingFilter {
   return first ?? (filters.nameContains === undefined ? "none" : "nameContains");
 }
 
-/** Filters that the leading one leaves to be checked run by run; null: none. The range of createdAt is part of every walk. */
+/**
+ * The filters that are checked run by run, beside the leading one; null: none. The range of
+ * createdAt is part of every walk.
+ */
 export function remainingFilters(filters: RunFilters): RunFilters | null {
   const leading = leadingFilter(filters);
   if (leading === "none" || leading === "nameContains") return null;

@@ -34,7 +34,7 @@ export function isDueForPoll(stage: StageRow, before: number): boolean {
   return stage.status === "SUSPENDED" && stage.nextPollAt !== null && stage.nextPollAt <= before;
 }
 
-/** Where a page of `suspendedStages` goes on. */
+/** The place after which the next page of `suspendedStages` begins. */
 export function suspendedStagePlace({ nextPollAt, workflowRunId, stageId }: StageRow) {
   return { nextPollAt: nextPollAt ?? 0, workflowRunId, stageId };
 }

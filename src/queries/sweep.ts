@@ -1,4 +1,7 @@
-/** What the sweep and the audit ask: work that has come to rest, and rows that nothing makes progress. Pure. */
+/**
+ * The questions of the sweep and the audit: work that has come to rest, and rows that nothing will
+ * move on. Pure.
+ */
 import { instantField } from "../model/fields.ts";
 import {
   AUDIT_UNPOLLED_MS,
@@ -47,7 +50,10 @@ function isUnpolled({ status, nextPollAt }: Pick<StageRow, "status" | "nextPollA
   return status === "SUSPENDED" && nextPollAt !== null && nextPollAt <= now - AUDIT_UNPOLLED_MS;
 }
 
-/** What a failed job has left. */
+/**
+ * Whether a failed job has left something open that only its handler can end. `closed`: it never
+ * will again; `busy`: something else moves the run on for now.
+ */
 function leftBy(state: State, job: JobRow): FailedJob["state"] {
   const run = state.runs.get(job.workflowRunId, "");
   if (!isUnfinished(run)) return "closed";
@@ -120,12 +126,13 @@ export const sweepQueries = {
   ),
 
   /**
-   * Rows that are not finished and that nothing will make progress, the first `limit`, in no particular order.
-   * - run: RUNNING or SUSPENDED, with neither a stage nor a job that is live.
-   * - stage, of such a run, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt; PENDING, and no
-   *   stage of an earlier group is live; SUSPENDED with nextPollAt <= now - AUDIT_UNPOLLED_MS.
-   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt; of such a run, SUSPENDED with
-   *   nextPollAt <= now - AUDIT_UNPOLLED_MS.
+   * Unfinished rows that nothing will move on, at most `limit`, in no particular order.
+   * - run: RUNNING or SUSPENDED, with neither a live stage nor a live job.
+   * - stage, of such a run, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt;
+   *   PENDING, and no stage of an earlier group is live; SUSPENDED with nextPollAt <= now -
+   *   AUDIT_UNPOLLED_MS.
+   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt; of such
+   *   a run, SUSPENDED with nextPollAt <= now - AUDIT_UNPOLLED_MS.
    */
   audit: queryKind(
     "audit",
@@ -158,7 +165,10 @@ export const sweepQueries = {
     },
   ),
 
-  /** Jobs with handOverAt <= now by (handOverAt, run, ordinal), the first `limit`, each with what it has left. */
+  /**
+   * Jobs with handOverAt <= now by (handOverAt, run, ordinal), the first `limit`, each with the
+   * state of what it has left.
+   */
   unhandledFailures: queryKind(
     "unhandledFailures",
     { now: instantField, limit: rowLimit },

@@ -1,7 +1,8 @@
 /**
- * The consumer of the queue `JOBS`. n messages are n permits: it claims up to n of the best due jobs in one statement, runs them
- * side by side through the handler, and settles each as it ends. It trusts nothing in a message. Whatever happens to it,
- * the rows tell the truth, and what it held is delivered again when the lease has expired.
+ * The consumer of the queue `JOBS`. n messages are n permits: it claims up to n of the best due
+ * jobs in one statement, runs them side by side through the handler, and settles each as it ends.
+ * It trusts nothing in a message. If it dies, the rows still tell the truth: its jobs are delivered
+ * again when their leases have expired.
  */
 import type { Store, WakeUpKind } from "../changes/index.ts";
 import { CLAIM_JOBS_MAX, withDeadline } from "../model/index.ts";
@@ -23,7 +24,7 @@ import type { DispatchSettings } from "./settings.ts";
 import { Settler } from "./settler.ts";
 import { dutyOf } from "./wake-up.ts";
 
-/** A message, as far as it is used. */
+/** A message of the queue, as far as the consumer uses it. */
 export interface WakeUpDelivery {
   readonly body: unknown;
   ack(): void;
@@ -37,50 +38,71 @@ export type ConsumersHandler =
 
 export interface ConsumerOptions {
   readonly store: Store;
-  /** Null: nobody works jobs here; messages are acked, and jobs wait for those who poll. */
+  /**
+   * Null: this Worker works no jobs. Its messages are acked, and jobs wait for workers that poll.
+   */
   readonly handler: ConsumersHandler | null;
   readonly settings: DispatchSettings;
-  /** Stored with the jobs that are claimed. */
+  /** Stored as `workerId` in the jobs that are claimed. */
   readonly workerId: string;
   readonly waitUntil: (promise: Promise<unknown>) => void;
 }
 
-/** The options, where there is a handler. */
+/** The options of a consumer that has a handler. */
 type Called = ConsumerOptions & { readonly handler: ConsumersHandler };
 
-/** What became of a batch. `unsettled`: could not be written; the lease will expire. */
+/** What became of a batch: numbers of messages (`permits`) and of jobs (all others). */
 export interface ConsumedBatch {
   readonly permits: number;
+  /** Jobs that were claimed. Each is counted in exactly one of the numbers below. */
   readonly claimed: number;
   completed: number;
   suspended: number;
   failed: number;
-  /** Settled by the handler itself. */
+  /** Settled by the handler itself before it answered. */
   settled: number;
-  /** A later attempt owns the job, or it had come to its end: the result was not taken. */
+  /** A later attempt owns the job, or the job was settled elsewhere: the result was not taken. */
   lost: number;
-  /** Given back, since the handler could not be reached. */
+  /** Given back without a failure, because the handler's Worker could not be reached. */
   returned: number;
+  /** The result could not be written. The lease expires, and the job is delivered again. */
   unsettled: number;
 }
 
-/** Failures that one wake-up hands over. */
+/** Failures that one wake-up hands over to an embedded handler. */
 const FAILURES_MAX = 100;
-/** The same of a handler in another Worker: an invocation may call 32 others. */
+/** The same for a handler in another Worker: an invocation may call 32 Workers. */
 const BOUND_FAILURES_MAX = 10;
-/** Calls of `publishEvents` in one wake-up: each may end in a mark or a count, and an invocation may ask D1 1,000 times. */
+/**
+ * Calls of `publishEvents` in one wake-up. Each may end in a mark or a count, and an invocation may
+ * ask D1 1,000 times.
+ */
 const PUBLISH_CALLS_MAX = 50;
-/** The same of a handler in another Worker: an invocation may call 32 others, and each of these may call back. */
+/**
+ * The same for a handler in another Worker: an invocation may call 32 Workers, and each of these
+ * calls may call back.
+ */
 const BOUND_PUBLISH_CALLS_MAX = 10;
-/** How long a handler may take to draw the conclusion from one failure, or to publish one page of events. Others wait behind it. */
+/**
+ * The time that one call of `jobFailed` or `publishEvents` may take: other failures and events wait
+ * behind it.
+ */
 const DUTY_MS_MAX = 60_000;
-/** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */
+/**
+ * The pause before messages come again whose work failed as a whole, such as a claim while D1 is
+ * away.
+ */
 const RETRY_SECONDS = 10;
 
-/** How often an isolate says that a handler is away. */
+/** The least time between two log lines of an isolate that say that a handler is away. */
 const TOLD_EVERY_MS = 60_000;
 
-/** Resolves when every message is acked or handed back. Rejects for nothing but a bug. */
+/**
+ * Works one batch of messages: claims jobs, runs the handler, settles, and answers each message.
+ *
+ * Resolves when every message is acked or handed back. It rejects only if there is a bug: what
+ * fails in a job settles the job as failed, and what fails around it hands the messages back.
+ */
 export async function consume(
   messages: readonly WakeUpDelivery[],
   options: ConsumerOptions,
@@ -94,7 +116,7 @@ export async function consume(
     const permits = kinds.get(kind) ?? [];
     if (permits.length === 0) return;
     try {
-      // Nobody works jobs here: they wait for those who poll.
+      // Without a handler, jobs wait for workers that poll.
       if (handler !== null) await work(permits.length, { ...options, handler });
       acknowledge(permits);
     } catch (error) {
@@ -116,12 +138,15 @@ export async function consume(
   return consumed;
 }
 
-/** Only a hint is lost with an ack: a message that comes again finds other work, or none. */
+/** An ack loses only a hint: a message that comes again finds other work, or none. */
 function acknowledge(messages: readonly WakeUpDelivery[]): void {
   for (const message of messages) attempted(() => message.ack());
 }
 
-/** For each message by itself: one that cannot be acked keeps none of the others. Of a stub, the call is a promise, and may reject. */
+/**
+ * Answers one message by itself, so that one that cannot be acked holds back no other. With a stub,
+ * the call is a promise, and may reject.
+ */
 function attempted(answer: () => unknown): void {
   new Promise((resolve) => {
     resolve(answer());
@@ -139,7 +164,7 @@ function connection({ store, workerId, settings, waitUntil }: ConsumerOptions): 
   return new Connection(store, { workerId, retry: settings.retry, waitUntil });
 }
 
-/** Rejects only if the claim failed: from then on, it is the rows that tell what is to be done. */
+/** Rejects only if the claim failed. From the claim on, the rows say what is left to do. */
 async function workJobs(permits: number, options: Called): Promise<ConsumedBatch> {
   const { jobs } = connection(options);
   const count = Math.min(permits, CLAIM_JOBS_MAX);
@@ -173,7 +198,9 @@ async function workJobs(permits: number, options: Called): Promise<ConsumedBatch
   return consumed;
 }
 
-/** Why the handler cannot be called; null: it can. One that is embedded is always there. */
+/**
+ * The reason why the handler cannot be called; null: it can. An embedded handler is always there.
+ */
 async function absence({ handler: { embedded, handler } }: Called): Promise<HandlerAway | null> {
   if (embedded) return null;
   try {
@@ -185,10 +212,10 @@ async function absence({ handler: { embedded, handler } }: Called): Promise<Hand
   }
 }
 
-/** When this isolate said last that a handler is away. */
+/** The instant at which this isolate last logged that a handler is away, by handler. */
 const toldAt = new WeakMap<object, number>();
 
-/** Says so now and then: permits that come one by one need no line each. */
+/** Logs that the handler is away, at most once a minute: permits come one by one. */
 async function tell(
   { message }: HandlerAway,
   count: number,
@@ -200,7 +227,10 @@ async function tell(
   console.warn("wfe-handler-away", count, message);
 }
 
-/** Nobody has been called: the deliveries count for nothing, and the jobs come again after a pause. */
+/**
+ * The handler was not called: these deliveries count neither as attempts nor as failures, and the
+ * jobs come again after a pause.
+ */
 async function giveBack(
   claimed: readonly DequeueResult[],
   away: HandlerAway,
@@ -217,8 +247,9 @@ async function giveBack(
 }
 
 /**
- * What came of a handler's call: an outcome; or it is for the row to tell, and `otherwise` is what it comes to if the job has not
- * been settled. `settled`: the handler says that it has settled it. `unanswered`: there is no answer, but it may have.
+ * What came of a call of the handler: an outcome; or only the row can tell, and `otherwise` is the
+ * outcome if the row says that the job is not settled. `settled`: the handler says that it has
+ * settled the job. `unanswered`: there is no answer, but the handler may have settled it.
  */
 type Handled =
   | Settling["outcome"]
@@ -246,12 +277,15 @@ async function handled({ job, lease, keeper }: Leased, options: Called): Promise
   }
 }
 
-/** Async, so that a handler that throws at once rejects like any other. */
+/** Async, so that a handler that throws synchronously rejects like any other. */
 async function call(job: DequeueResult, signal: AbortSignal, options: Called): Promise<unknown> {
   return callable(options, signal, job).handleJob(job);
 }
 
-/** The handler, as one that is called without a context. Of a stub, every property is a call: it is handed on as it is. */
+/**
+ * The handler in a form that is called without a context. A stub is handed on as it is, because
+ * reading any of its properties is a call.
+ */
 function callable(options: Called, signal: AbortSignal, adopted?: DequeueResult): BoundJobHandler {
   const { embedded, handler } = options.handler;
   if (!embedded) return handler;
@@ -316,7 +350,7 @@ function dutyMs({ settings }: ConsumerOptions): number {
   return Math.min(settings.handlerTimeoutMs, DUTY_MS_MAX);
 }
 
-/** What the jobs of a batch have in common. */
+/** What all jobs of a batch share. */
 interface Batch {
   readonly consumed: ConsumedBatch;
   readonly settler: Settler;
@@ -338,7 +372,10 @@ async function settleAs(
   else consumed.lost += 1;
 }
 
-/** Null if the row tells that this attempt is settled: a failure that came later must not undo what the handler has stored. */
+/**
+ * Null if the row says that this attempt is settled: a failure that comes after must not undo what
+ * the handler has stored.
+ */
 async function unlessSettled(
   { status, otherwise }: Extract<Handled, { otherwise: unknown }>,
   { jobId, attempt, workflowRunId }: DequeueResult,
@@ -349,7 +386,7 @@ async function unlessSettled(
     { q: "jobStates", keys: [{ workflowRunId, ordinal }], now: await store.now() },
   ]);
   if (state?.attempt === attempt) return state.status === "RUNNING" ? otherwise : null;
-  // A later attempt owns it: a failure is kept as a late result.
+  // A later attempt owns the job: the failure is kept as a late result.
   return status === "settled" ? null : otherwise;
 }
 
@@ -380,7 +417,7 @@ function ends(options: Called): HandsOver {
 async function relay(options: Called): Promise<void> {
   const { settings } = options;
   const [waiting] = await options.store.read([{ q: "waitingEvents", limit: 1 }]);
-  // Events that nobody could publish must not end up in the DLQ.
+  // Without a publisher the events wait; trying them would send them to the DLQ.
   if (waiting === 0 || !(await has(options, "publishEvents"))) return;
   const duty = { who: "publishEvents", timeoutMs: dutyMs(options) };
   const publish = async (events: OutboxRecord[]) =>

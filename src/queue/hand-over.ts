@@ -1,6 +1,7 @@
 /**
- * Failures: a job that has failed for good is handed over until it has left nothing open. Each is put back behind the others before the
- * handler is called for it, for a pause that grows, so that one that cannot be handed over holds up no other.
+ * The hand-over: a job that has failed for good is given to `jobFailed` until it has left nothing
+ * open. Each failure is put back behind the others before the handler is called for it, for a pause
+ * that grows, so that one that cannot be handed over delays no other.
  */
 import type { Change, Store } from "../changes/index.ts";
 import type { FailedDelivery, JobRecord, Status, WorkflowStageRecord } from "../contract/index.ts";
@@ -14,25 +15,32 @@ import {
 } from "../model/index.ts";
 import type { Connection } from "../persistence/connection.ts";
 
-/** How many failures are handed over at once. */
+/** Calls of the handler at one time. */
 const AT_ONCE = 10;
-/** Failures of one page, each with an error of up to 64 KB; pages that one wake-up reads: the sweep goes on from there. */
+/** Failures of one page, each with an error of up to 64 KB. */
 const LOOKED_AT = 100;
+/** Pages that one wake-up reads. The sweep sends a wake-up for what is left. */
 const PAGES_MAX = 20;
-/** None is handed over later: a consumer has 15 minutes. */
+/** No page begins later than this after the first one: a consumer has 15 minutes. */
 const MS_MAX = 600_000;
 
-/** Draws the conclusion from one failure. */
+/** Deals with one failure: calls `jobFailed`, or ends stage and run where the handler has none. */
 export type HandsOver = (failed: FailedDelivery) => Promise<unknown>;
 
 export interface HandOverOptions {
   readonly store: Store;
   readonly callsMax: number;
-  /** @throws HandlerAway, before any failure loses its turn. */
+  /**
+   * Called once a failure is found.
+   * @throws HandlerAway, before any failure is put back.
+   */
   readonly handler: () => Promise<HandsOver>;
 }
 
-/** Hands over up to `callsMax` failures that are due. One that throws comes back behind the others. */
+/**
+ * Hands over up to `callsMax` due failures, ten at a time. One whose call throws is logged, and
+ * comes again after its pause.
+ */
 export async function handOverFailures({
   store,
   callsMax,
@@ -66,7 +74,7 @@ async function handedOver(failed: FailedDelivery, handsOver: HandsOver): Promise
   }
 }
 
-/** Failures that are closed leave the line; all others go to its end. Applied twice, it does no harm. */
+/** Closed failures leave the line; all others go to its end. Applied twice, it does no harm. */
 export async function putBack(store: Store, failures: readonly FailedJob[]): Promise<void> {
   if (failures.length === 0) return;
   const now = await store.now();
@@ -98,8 +106,9 @@ function toFailedDelivery({
 }
 
 /**
- * What the service does for a handler that has no `jobFailed`: the stage and its run end as FAILED, in one transaction, and the run's log
- * says why. Nothing happens if the job has left nothing open any more. Other jobs of the run go on.
+ * What the service does for a handler without `jobFailed`: the stage and its run end as FAILED, in
+ * one transaction, and the run's log says why. Nothing happens if the job has left nothing open any
+ * more. Other jobs of the run go on.
  */
 export async function endFailed(
   { persistence, jobs }: Pick<Connection, "persistence" | "jobs">,

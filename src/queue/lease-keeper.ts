@@ -1,4 +1,7 @@
-/** Renews the leases of the jobs that are being worked, all in one commit, and tells when one is lost. */
+/**
+ * Renews the leases of the jobs that are being worked, all in one commit, and aborts the signal of
+ * a job whose lease is lost.
+ */
 import type { Jobs } from "../persistence/jobs.ts";
 
 export class LeaseKeeper {
@@ -11,7 +14,7 @@ export class LeaseKeeper {
   constructor(jobs: Jobs, intervalMs: number) {
     this.#jobs = jobs;
     this.#timer = setInterval(() => {
-      // D1 may take longer than the interval; beats do not pile up.
+      // A beat that D1 delays beyond the interval is not followed by a second one.
       if (!this.#busy) this.#beating = this.#beat();
     }, intervalMs);
   }
@@ -23,7 +26,10 @@ export class LeaseKeeper {
     return controller.signal;
   }
 
-  /** The job is not worked any more; whoever still works it should know. */
+  /**
+   * Stops renewing the lease. With a reason the job's signal is aborted, so that a handler that is
+   * still at work learns of it.
+   */
   release(jobId: string, reason?: string): void {
     const controller = this.#held.get(jobId);
     this.#held.delete(jobId);
@@ -41,11 +47,12 @@ export class LeaseKeeper {
     const jobIds = [...this.#held.keys()];
     try {
       for (const jobId of await this.#jobs.touchMany(jobIds)) {
-        // One that was released meanwhile is settled, and no longer held.
+        // A job that was released meanwhile is settled, and no longer held.
         this.release(jobId, "The lease is lost: a later attempt owns the job");
       }
     } catch (error) {
-      // The leases hold for several intervals; if this goes on, they expire, and the jobs are delivered again.
+      // The leases last for several intervals. If beats keep failing, they expire, and the jobs are
+      // delivered again.
       console.warn("wfe-heartbeat-failed", jobIds.length, error);
     } finally {
       this.#busy = false;

@@ -1,4 +1,7 @@
-/** What a handler answers, taken from whoever wrote the handler: anything but an outcome is a failure of the job. */
+/**
+ * Checks the answer of a handler, which is code of the application: any answer that is no outcome
+ * is a failure of the job.
+ */
 import * as z from "zod";
 import {
   encodeText,
@@ -23,6 +26,10 @@ const outcome = z.discriminatedUnion("status", [
   z.object({ status: z.literal("settled") }),
 ]);
 
+/**
+ * The outcome that the answer is; otherwise a failure with retry, whose error names the wrong
+ * field.
+ */
 export function toOutcome(answer: unknown): JobOutcome {
   const parsed = outcome.safeParse(answer);
   if (!parsed.success) {
@@ -35,7 +42,7 @@ export function toOutcome(answer: unknown): JobOutcome {
     : parsed.data;
 }
 
-/** The failure, with retry, that something thrown comes to. */
+/** The failure, with retry, of a job whose handler threw `error`. Never throws. */
 export function failure(error: unknown): Extract<JobOutcome, { status: "failed" }> {
   return { status: "failed", error: fitting(told(error)), retry: true };
 }
@@ -44,12 +51,12 @@ function told(error: unknown): string {
   try {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   } catch {
-    // Such as an object without a prototype. It must not keep the job from failing.
+    // Such as an object without a prototype. The job must fail all the same.
     return "The handler threw something that cannot be told as text";
   }
 }
 
-/** A text that is too long for the column must not keep the job from failing. */
+/** Shortened to what the column holds: a long error must not keep the job from failing. */
 function fitting(text: string): string {
   if (utf8Length(encodeText(text)) <= JOB_ERROR_BYTES_MAX) return text;
   // No character takes more than six bytes, escaped.

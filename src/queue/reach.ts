@@ -1,11 +1,15 @@
-/** Whether the handler's Worker is there, told apart from a handler that fails. */
+/**
+ * Finds out whether the handler's Worker is there, which is not the same as a handler that fails.
+ */
 import type { JobHandler } from "../contract/index.ts";
 import { messageOf, withDeadline } from "../model/index.ts";
 
-/** A Worker that does not start within so long is away. */
+/** A Worker that has not started by then counts as away. */
 const REACH_DEADLINE_MS = 30_000;
 
-/** Nothing of the handler's Worker has run: it is down, is being deployed, or has no `handleJob`. */
+/**
+ * No code of the handler's Worker has run: it is down, is being deployed, or has no `handleJob`.
+ */
 export class HandlerAway extends Error {
   override readonly name = "HandlerAway";
 }
@@ -13,7 +17,8 @@ export class HandlerAway extends Error {
 export type AnyHandler = { readonly [Method in keyof JobHandler]: unknown };
 
 /**
- * Whether the handler has the method. Of one in another Worker, every property is a stub, so its Worker is asked.
+ * Whether the handler has the method. A handler in another Worker is asked, because every property
+ * of its stub looks like a method.
  * @throws HandlerAway
  */
 export async function hasMethod(
@@ -30,12 +35,16 @@ export async function hasMethod(
   }
 }
 
-/** What the runtime says where a method is read that the entrypoint lacks: `The RPC receiver does not implement "jobFailed".` */
+/**
+ * The runtime's words where a method is read that the entrypoint lacks: `The RPC receiver does not
+ * implement "jobFailed".`
+ */
 const NOT_IMPLEMENTED = /The RPC receiver does not implement/;
 
 /**
- * Resolves when the Worker of a bound handler answers; whatever fails after that may have been entered. It has to be asked before:
- * "Network connection lost", marked `retryable`, is what a call gets that never arrived, and also one whose Worker died of it.
+ * Resolves when the Worker of a bound handler answers; whatever fails after that may have been
+ * entered. This has to be asked before the call: "Network connection lost", marked `retryable`, is
+ * the answer to a call that never arrived, and also to one whose Worker died of it.
  * @throws HandlerAway
  */
 export async function reach(
@@ -44,7 +53,8 @@ export async function reach(
   deadlineMs: number = REACH_DEADLINE_MS,
 ): Promise<unknown> {
   try {
-    // Of a stub, reading a method without calling it is a round trip, in which the Worker starts and none of its methods is entered.
+    // Reading a method of a stub without calling it is a round trip: the Worker starts, and none of
+    // its methods is entered.
     const read = Promise.resolve(handler[method]);
     const found = await withDeadline(read, deadlineMs, "Its Worker");
     dispose(found);
@@ -55,7 +65,10 @@ export async function reach(
   }
 }
 
-/** What was read of another Worker keeps its side of the call alive until it is given up. */
+/**
+ * A property that was read from another Worker keeps its side of the call alive until it is
+ * disposed.
+ */
 function dispose(read: unknown): void {
   if (typeof read === "function" && Symbol.dispose in read) {
     const { [Symbol.dispose]: giveUp } = read;

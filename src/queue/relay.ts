@@ -1,22 +1,29 @@
 /**
- * Hands the outbox to whoever publishes it: at least once, and in order per run. An event that cannot be published is found by
- * halves, counted, and holds up its own run alone.
+ * Hands the outbox to a publisher: at least once, and in order per run. An event that cannot be
+ * published is found by halving, is counted, and holds up its own run alone.
  */
 import type { OutboxRecord, WorkflowPersistence } from "../contract/index.ts";
 
 const PAGE = 100;
-/** Pages of one wake-up; what is left waits for the next one, or the sweep. */
+/** Pages of one wake-up; the rest waits for the next wake-up, or the sweep. */
 const PAGES_MAX = 10;
-/** Calls that fail in one wake-up before anything has been published: enough to find one event of a page, and to try others. */
+/**
+ * Calls that may fail in one wake-up before anything is published: enough to find one event of a
+ * page, and to try others.
+ */
 const FAILURES_MAX = 12;
-/** No call begins later: a consumer has 15 minutes, and what has failed is to be counted before they are over. */
+/**
+ * No call begins later than this: a consumer has 15 minutes, and failures are still to be counted
+ * then.
+ */
 const TIME_MS_MAX = 600_000;
 
+/** Publishes events, and answers the ids of those that it has published. */
 export type Publish = (events: OutboxRecord[]) => Promise<unknown>;
 
 export interface RelayOptions {
   readonly publish: Publish;
-  /** An event that could not be published so often goes to the DLQ. */
+  /** An event with this many failures goes to the DLQ. */
   readonly attemptsMax: number;
   /** Calls of `publish` in one wake-up. */
   readonly callsMax: number;
@@ -25,8 +32,9 @@ export interface RelayOptions {
 }
 
 /**
- * Resolves to the number of events that were published.
- * @throws what `publish` threw last, if it threw and nothing could be published: all may be well again when the wake-up comes back.
+ * Publishes the events that wait, and resolves to their number.
+ * @throws the last error of `publish`, if it threw and nothing was published: the publisher may be
+ * back when the wake-up comes again.
  */
 export async function relayEvents(
   persistence: WorkflowPersistence,
@@ -39,7 +47,10 @@ export async function relayEvents(
   return relay.end();
 }
 
-/** Events to be published together, each run's in order. `rest`: what comes behind them, of their one run. */
+/**
+ * Events to be published together, each run's in order. `rest`: the events of the same run behind
+ * them.
+ */
 interface Part {
   readonly events: readonly OutboxRecord[];
   readonly rest: readonly OutboxRecord[];
@@ -53,12 +64,18 @@ class Relay {
   #late = false;
   #failedCalls = 0;
   #published = 0;
-  /** Whether any event was taken: then it is not the publisher that is away. */
+  /** Whether any event was published in this wake-up: then the publisher is not away. */
   #taken = false;
   #lastError: unknown = null;
-  /** What was thrown at an event that was given alone, by its id. One that was left out of an answer has no cause. */
+  /**
+   * The error of an event that was tried alone, by its id. An event that an answer left out has
+   * none.
+   */
   readonly #causes = new Map<string, unknown>();
-  /** Events that could not be published, by id. Those behind them wait, and none is counted twice in one wake-up. */
+  /**
+   * Ids of events that could not be published. Events behind them wait, and none is counted twice
+   * in one wake-up.
+   */
   readonly #failed = new Set<string>();
 
   constructor(persistence: WorkflowPersistence, options: RelayOptions, startedAt: number) {
@@ -73,7 +90,7 @@ class Relay {
     const runs = [...Map.groupBy(events, (event) => event.workflowRunId).values()];
     const before = this.#published;
     const stuck: OutboxRecord[] = [];
-    // What has failed before is tried last, by itself: it costs the others no call.
+    // Events that have failed before are tried last and alone: they cost the others no call.
     const suspects: OutboxRecord[] = [];
     const fresh: OutboxRecord[] = [];
     for (const ofRun of runs) {
@@ -100,11 +117,15 @@ class Relay {
     return !this.#taken && this.#failedCalls >= FAILURES_MAX;
   }
 
-  /** Publishes what can be published of these; the first of each run that cannot be is added to `stuck`. */
+  /**
+   * Publishes the events that can be published; of each run, the first that cannot is added to
+   * `stuck`.
+   */
   async #publishAll(events: readonly OutboxRecord[], stuck: OutboxRecord[]): Promise<void> {
     const parts: Part[] = events.length === 0 ? [] : [{ events, rest: [] }];
     while (!this.#isOver()) {
-      // First down to one event that fails; from then on the largest part, which is the likeliest to show that others do not.
+      // The smallest part until one event is found that fails; from then on the largest, which is
+      // the likeliest to show that other events do not fail.
       const part = stuck.length === 0 ? parts.pop() : parts.shift();
       if (part === undefined) break;
       const taken = await this.#call(part.events);
@@ -120,7 +141,7 @@ class Relay {
       }
       const { sent, stuck: missing } = sorted(part.events, taken);
       this.#taken ||= taken.size > 0;
-      // At once: whatever comes next, nothing of it is published a second time.
+      // Marked at once: if a later call fails, none of these is published a second time.
       await this.#persistence.markOutboxEventsPublished(sent.map(({ id }) => id));
       this.#published += sent.length;
       stuck.push(...missing);
@@ -128,7 +149,9 @@ class Relay {
     }
   }
 
-  /** The ids that were published; null: it failed, and nobody knows. */
+  /**
+   * The ids that were published; null: the call failed, and its events may or may not be published.
+   */
   async #call(events: readonly OutboxRecord[]): Promise<ReadonlySet<unknown> | null> {
     this.#calls += 1;
     try {
@@ -148,8 +171,11 @@ class Relay {
   }
 
   /**
-   * If nothing at all could be published, it may be the publisher that is away: then one event is counted, the one that has failed
-   * least, so that the counts of all that wait grow together and slowly. A bad event that is alone is counted all the same.
+   * Counts the failure of each stuck event; at `attemptsMax` it goes to the DLQ.
+   *
+   * If nothing at all was published, the publisher itself may be away. Then only the event with the
+   * fewest failures is counted, so that the counts of all waiting events grow together and slowly.
+   * A bad event that waits alone is counted all the same.
    */
   async #count(stuck: readonly OutboxRecord[]): Promise<void> {
     const [least] = stuck.toSorted((a, b) => a.retryCount - b.retryCount);
@@ -163,7 +189,10 @@ class Relay {
   }
 }
 
-/** What is left to try of a part that failed: two halves by runs; or of one run the first half, and the second one behind it. */
+/**
+ * What is left to try of a part that failed: two halves by runs; or, of one run, the first half,
+ * with the second half behind it.
+ */
 function halves({ events, rest }: Part): Part[] {
   if (events.length === 1) return [];
   const runs = [...Map.groupBy(events, (event) => event.workflowRunId).values()];
@@ -179,8 +208,9 @@ function halves({ events, rest }: Part): Part[] {
 }
 
 /**
- * Of each run the events up to the first that was not published, and that one. What was published behind it stays in the
- * outbox, and comes again behind it: order matters more than a double.
+ * Splits each run's events at the first one that was not published. Those that were published
+ * behind it stay in the outbox, and are published again behind it: order matters more than a
+ * double.
  */
 function sorted(events: readonly OutboxRecord[], published: ReadonlySet<unknown>) {
   const sent: OutboxRecord[] = [];

@@ -1,11 +1,17 @@
-/** How dispatch is tuned: plain variables of the Worker, each with a default. docs/operations.md tells when to change which. */
+/**
+ * How dispatch is tuned: plain variables of the Worker, each with a default. docs/operations.md
+ * says when to change which.
+ */
 import * as z from "zod";
 import { RETRY_BASE_MS, RETRY_CAP_MS, STALE_LEASE_MS_DEFAULT } from "../model/index.ts";
 import { ServiceError } from "../contract/index.ts";
 
 const DAY_MS = 86_400_000;
 
-/** A number, or a text with its digits, as variables are. Nothing else is taken for a number: an empty text is no zero. */
+/**
+ * A number, or a text of its digits, as variables are. Any other text is refused: an empty one is
+ * no zero.
+ */
 const numeric = (what: string, digits: RegExp, min: number, max: number) =>
   z
     .custom<string | number>(
@@ -22,32 +28,46 @@ const wholeNumber = (min: number, max: number) =>
 const part = numeric("a number", /^[01](?:\.\d+)?$/, 0, 1);
 
 const schema = z.object({
-  /** A lease that was not renewed for so long is over. */
+  /** Milliseconds after which a lease that was not renewed has expired. Default: five minutes. */
   LEASE_MS: wholeNumber(1_000, DAY_MS).default(STALE_LEASE_MS_DEFAULT),
-  /** How often the consumer renews the leases of what it works. Default: a third of LEASE_MS. */
+  /** Milliseconds between two renewals of the consumer's leases. Default: a third of LEASE_MS. */
   HEARTBEAT_MS: wholeNumber(100, DAY_MS).optional(),
-  /** How long a handler may take for one job. A consumer has 15 minutes in all. */
+  /** Milliseconds that a handler may take for one job. A consumer has 15 minutes in all. */
   HANDLER_TIMEOUT_MS: wholeNumber(100, 14 * 60_000).default(14 * 60_000),
-  /** The pause after delivery n is this times 2^n. */
+  /** The pause after n failed deliveries is this times 2^n. */
   RETRY_BASE_MS: wholeNumber(0, DAY_MS).default(RETRY_BASE_MS),
+  /** The longest pause, before jitter. */
   RETRY_CAP_MS: wholeNumber(0, 31 * DAY_MS).default(RETRY_CAP_MS),
-  /** Up to this part of a pause is added to it at random, so that what failed together does not come back together. */
+  /**
+   * A pause grows by a random part of it, at most this one, so that jobs that failed together do
+   * not come back together.
+   */
   RETRY_JITTER: part.default(0.2),
-  /** A due job that waits for longer has lost its permit, and gets another from the sweep. */
+  /** A job that has been due for longer has lost its permit, and gets another from the sweep. */
   OVERDUE_MS: wholeNumber(0, DAY_MS).default(5_000),
-  /** A PENDING run that waits for longer is worth a wake-up. */
+  /** A run that has been PENDING for longer gets a wake-up from the sweep. */
   RUN_WAITS_MS: wholeNumber(0, DAY_MS).default(30_000),
-  /** An event that could not be published so often goes to the DLQ. */
+  /** An event with this many failures goes to the DLQ. */
   OUTBOX_ATTEMPTS: wholeNumber(1, 1_000).default(10),
-  /** Idempotency keys are kept for so many days; 0: for ever. */
+  /** Days for which idempotency keys are kept; 0: for ever. */
   IDEMPOTENCY_KEYS_DAYS: wholeNumber(0, 36_500).default(30),
-  /** "on": wake-ups are sent although no HANDLER is bound, since the Worker itself has a handler. */
+  /**
+   * "on": wake-ups are sent even though no HANDLER is bound, because the Worker itself has a
+   * handler.
+   */
   WAKE_UPS: z.enum(["on", "auto"]).default("auto"),
 });
 
-/** The variables, as a Worker's environment holds them. */
+/**
+ * The variables, as a Worker's environment holds them: numbers, or texts of their digits. Each may
+ * be left out.
+ *
+ * @example
+ * const vars: DispatchVars = { LEASE_MS: 60_000, HANDLER_TIMEOUT_MS: "30000", RETRY_JITTER: 0.1 };
+ */
 export type DispatchVars = { readonly [Name in keyof z.input<typeof schema>]?: string | number };
 
+/** The variables, checked, with the defaults filled in. All durations are milliseconds. */
 export interface DispatchSettings {
   readonly leaseMs: number;
   readonly heartbeatMs: number;
@@ -56,12 +76,12 @@ export interface DispatchSettings {
   readonly overdueMs: number;
   readonly runWaitsMs: number;
   readonly outboxAttempts: number;
-  /** Null: for ever. */
+  /** Null: idempotency keys are kept for ever. */
   readonly keepKeysMs: number | null;
   readonly wakeUpsAlways: boolean;
 }
 
-/** How much of a value an error repeats. */
+/** Characters of a refused value that the error repeats. */
 const VALUE_SHOWN_MAX = 100;
 
 function refused(name: string, value: unknown, rule: string): ServiceError {
@@ -70,13 +90,16 @@ function refused(name: string, value: unknown, rule: string): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", message, { field: name });
 }
 
-/** What a variable must be. Where words are expected, the issue has them. */
+/** The rule that a variable breaks, to follow "it". */
 function ruleOf(issue: z.core.$ZodIssue | undefined): string {
   if (issue?.code === "invalid_value") return `must be one of ${issue.values.join(", ")}`;
   return issue?.code === "custom" ? issue.message : "must be text";
 }
 
-/** @throws INVALID_ARGUMENT that names the variable, its value, and what may be in its place. */
+/**
+ * Checks the variables and fills in the defaults.
+ * @throws INVALID_ARGUMENT that names the variable, its value and its rule.
+ */
 export function dispatchSettings(vars: DispatchVars): DispatchSettings {
   const result = schema.safeParse(vars);
   if (!result.success) {

@@ -23,7 +23,10 @@ export class Settler {
     this.#outstanding = count;
   }
 
-  /** Resolves when the row tells the truth. Rejects when that could not be brought about: the lease will expire. */
+  /**
+   * Resolves when the row holds the result. Rejects if it could not be written: then the lease
+   * expires, and the job is delivered again.
+   */
   async settle(settling: Settling): Promise<SettledJob> {
     const { promise, resolve, reject } = Promise.withResolvers<SettledJob>();
     this.#waiting.push({ settling, done: resolve, failed: reject });

@@ -1,4 +1,4 @@
-/** A store that sends wake-ups after the commits that make something claimable. */
+/** A store that sends wake-ups after commits that make a job claimable, or leave other work. */
 import type { Commit, CommitOutcome, Settlement, Store } from "../changes/index.ts";
 import type { JobState } from "../model/index.ts";
 import type { Query, ResultsOf } from "../queries/index.ts";
@@ -10,7 +10,10 @@ export class WakingStore implements Store {
   readonly #waker: Waker;
   readonly #waitUntil: ((promise: Promise<unknown>) => void) | null;
 
-  /** With `waitUntil` nobody waits for the messages to be sent; without it, the commit's caller does. */
+  /**
+   * With `waitUntil` no caller waits for the messages to be sent; without it, the commit's caller
+   * does.
+   */
   constructor(
     store: Store,
     waker: Waker,
@@ -41,7 +44,10 @@ export class WakingStore implements Store {
     return { applied: true, results: outcome.results.slice(0, commit.reads.length) };
   }
 
-  /** What a lost answer was about is left to the sweep, but for new jobs, which the commit itself tells of. */
+  /**
+   * After a lost answer only the changes themselves tell what to wake: new jobs get their wake-ups,
+   * and everything else is left to the sweep.
+   */
   async settle(commit: Commit): Promise<Settlement> {
     const settlement = await this.#store.settle(commit);
     if (settlement === "applied") await this.#wake(commit, [], await this.#store.now());

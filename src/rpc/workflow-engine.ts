@@ -87,7 +87,9 @@ export class WorkflowWorker extends WorkerEntrypoint<WorkflowEngineEnv> {
   }
 }
 
-/** Opened by the first call: a setting that is refused is told in its answer. */
+/**
+ * The store is opened by the first call, so that the call's answer names a setting that is refused.
+ */
 function storeOf(env: WorkflowEngineEnv, ctx: ExecutionContext): () => Store {
   let store: Store | null = null;
   return () => (store ??= openStore(env, { waitUntil: (promise) => ctx.waitUntil(promise) }));

@@ -1,7 +1,8 @@
 /**
- * The sweep: the cron pass that makes the wake-ups unnecessary. Whatever was lost (a message, a worker, an isolate), what is due
- * is found here, in the rows. Each step does a bounded part, the next tick goes on; a step that fails stops no other one; two
- * ticks at once are harmless, since every step is a conditional change or a hint.
+ * The sweep: the cron pass that makes wake-ups dispensable. Messages, workers and isolates may be
+ * lost: the sweep finds the work that is due in the rows. Each step does a bounded part, and the
+ * next tick goes on; a step that fails stops no other; two ticks at once are harmless, since every
+ * step is a conditional change or a hint.
  */
 import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
 import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
@@ -13,81 +14,112 @@ import {
 } from "../model/index.ts";
 import { AutoCommit } from "../persistence/auto-commit.ts";
 import { Connection } from "../persistence/connection.ts";
-// By their files: the folder's index brings what needs the types of the platform.
+// By their files: the folder's index brings modules that need the types of the platform.
 import type { ConsumersHandler } from "../queue/consumer.ts";
 import { putBack } from "../queue/hand-over.ts";
 import type { Waker, WakeUpQueue } from "../queue/producer.ts";
 import { hasMethod } from "../queue/reach.ts";
 import type { DispatchSettings } from "../queue/settings.ts";
 
-/** Commits of 100 leases that one tick ends. */
+/** Commits in which one tick ends leases, of up to 100 each. */
 const LEASE_PAGES_MAX = 5;
-/** Suspended jobs that one tick dispatches, and stages of one commit. */
+/** Suspended jobs that one tick resumes, and stages that one commit gives a job. */
 const DISPATCHED_MAX = 100;
-/** Permits that one tick sends for jobs that are due. */
+/** Permits that one tick sends for overdue jobs. */
 const PERMITS_MAX = 1_000;
-/** Permits that are sent for them whatever the queue says of its backlog: that may be delayed messages. */
+/**
+ * Permits that are sent even if the queue has a backlog as long as the line of jobs: the backlog
+ * may be delayed messages.
+ */
 const PERMITS_MIN = 10;
+/** PENDING runs that are counted; one is enough for a wake-up. */
 const RUNS_COUNTED = 100;
-/** Stages that one page looks at: as many as one commit puts back. */
+/** Stages of one page: as many as one commit puts back. */
 const STAGES_LOOKED_AT = 1_000;
+/** Pages of stages in one tick. */
 const STAGE_PAGES_MAX = 20;
-/** No further page of stages once so many have been dispatched. */
+/** After this many stages have been given a job, no further page is read. */
 const STAGES_MAX = 1_000;
-/** Failures that one page looks at. Each may have an error of 64 KB. */
+/** Failures of one page, each with an error of up to 64 KB. */
 const FAILURES_LOOKED_AT = 100;
+/** Pages of failures in one tick. */
 const FAILURE_PAGES_MAX = 100;
+/** Outbox events that are counted; one is enough for a wake-up. */
 const EVENTS_COUNTED = 100;
 /** Idempotency keys, and commit records, that one commit deletes. */
 const PURGED_MAX = 1_000;
-/** Commits of a tick that delete them: more a second than D1 can take in statements that make them. */
+/**
+ * Commits of one tick that delete: together they delete more records than D1 can add until the next
+ * tick.
+ */
 const PURGES_MAX = 100;
-/** A tick begins no further one after so long. */
+/** No further purge begins later than this after the first one. */
 const PURGE_MS_MAX = 30_000;
-/** A step that takes longer is left to the next tick. All of them together fit into a cron's 15 minutes. */
+/**
+ * A step that takes longer is left to the next tick. All steps together fit into a cron's 15
+ * minutes.
+ */
 const STEP_DEADLINE_MS = 90_000;
-/** A queue that does not tell its backlog within so long does not tell it. */
+/** A queue that has not told its backlog by then counts as empty. */
 const METRICS_DEADLINE_MS = 5_000;
 
 export interface SweepOptions {
   /** Its commits send wake-ups of their own, where there is a queue. */
   readonly store: Store;
   readonly settings: DispatchSettings;
-  /** Null: there is no queue, and nobody is to be woken. */
+  /** Null: there is no queue, and no wake-up is sent. */
   readonly waker: Waker | null;
-  /** Tells how many messages wait already. */
+  /** Tells how many messages wait. Absent: it counts as empty. */
   readonly queue?: WakeUpQueue | undefined;
-  /** Null: nobody works jobs here; what is due waits for those who poll. */
+  /** Null: this Worker works no jobs; work that is due waits for workers that poll. */
   readonly handler: ConsumersHandler | null;
-  /** How long one step may take. Default: 90 seconds. */
+  /** Milliseconds that one step may take. Default: 90 seconds. */
   readonly stepDeadlineMs?: number;
-  /** How long the queue may take to tell its backlog. Default: 5 seconds. */
+  /** Milliseconds that the queue may take to tell its backlog. Default: 5 seconds. */
   readonly metricsDeadlineMs?: number;
 }
 
-/** What one tick did, and found. `failed`: the steps that failed; their work is left to the next tick. */
+/**
+ * The figures of one tick: what it did, and what it found.
+ *
+ * @example
+ * const { sweep } = createMemoryBackend();
+ * const { resumedJobs, failed }: SweepReport = await sweep();
+ * console.log(resumedJobs, failed); // 0 []
+ */
 export interface SweepReport {
   /** Leases that had expired, and were ended. */
   releasedLeases: number;
-  /** Suspended jobs that were due, and are PENDING again. */
+  /** Suspended jobs that were due, and are PENDING again: up to 100. */
   resumedJobs: number;
-  /** Suspended stages that nobody has polled and that had no live job, and have one now. */
+  /** Suspended stages that no engine has polled and that had no live job: each has one now. */
   dispatchedStages: number;
-  /** PENDING runs that have been waiting, whatever their priority: up to 100. */
+  /** PENDING runs that wait for longer than RUN_WAITS_MS, of any priority: up to 100. */
   waitingRuns: number;
-  /** Failed jobs that have left something open, and are due to be handed over: of those that the tick looked at. */
+  /**
+   * Failed jobs that have left something open and are due to be handed over, among those that the
+   * tick looked at.
+   */
   unhandledFailures: number;
-  /** Jobs due for longer than they should be, up to 1,000. */
+  /** Jobs that have been due for longer than OVERDUE_MS: up to 1,000. */
   overdueJobs: number;
-  /** Permits that were sent for them. */
+  /** Permits that were sent for overdue jobs. */
   permits: number;
   /** Outbox events that wait: up to 100. */
   waitingEvents: number;
-  /** Commits that deleted idempotency keys and commit records, up to 1,000 of each: at most 100. */
+  /**
+   * Commits that deleted idempotency keys and commit records, up to 1,000 of each: at most 100
+   * commits.
+   */
   purged: number;
+  /** The steps that failed; their work is left to the next tick. */
   failed: SweepStep[];
 }
 
+/**
+ * In the order in which a tick takes them: jobs that become claimable get their permits in the same
+ * tick.
+ */
 export const SWEEP_STEPS = [
   "leases",
   "jobs",
@@ -100,7 +132,10 @@ export const SWEEP_STEPS = [
 ] as const;
 export type SweepStep = (typeof SWEEP_STEPS)[number];
 
-/** One tick. Resolves to its figures; never rejects. */
+/**
+ * One tick. Resolves to its figures, and never rejects: a failed step is logged and named in
+ * `failed`.
+ */
 export async function sweep(options: SweepOptions): Promise<SweepReport> {
   const { stepDeadlineMs = STEP_DEADLINE_MS } = options;
   const tick = new Tick(options);
@@ -169,7 +204,7 @@ class Tick {
   async dispatchStages(): Promise<void> {
     if (this.#options.handler === null) return;
     const now = await this.#unit.now();
-    // What is finished leaves its line as it is looked at, and everything else goes to its end.
+    // A stage of a finished run leaves the line when it is looked at; every other goes to its end.
     for (let page = 0; page < STAGE_PAGES_MAX; page += 1) {
       const [stages] = await this.#unit.read([
         { q: "unattendedStages", now, limit: STAGES_LOOKED_AT },
@@ -210,7 +245,8 @@ class Tick {
       ]);
       const open = failures.filter(({ state }) => state === "open");
       this.report.unhandledFailures += open.length;
-      // Those that are open are put back by whoever hands them over, when the handler is there; without one, here.
+      // The hand-over puts open failures back when the handler is there; without a handler it is
+      // done here.
       const handedOver = this.#options.handler !== null;
       await putBack(
         this.#options.store,
@@ -226,7 +262,7 @@ class Tick {
     const [overdue] = await this.#unit.read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
     this.report.overdueJobs = overdue;
     if (overdue === 0 || this.#options.waker === null) return;
-    // Those that this tick has made claimable have their permits.
+    // The jobs that this tick has made claimable have their permits.
     const { releasedLeases, resumedJobs } = this.report;
     const without = Math.max(0, overdue - releasedLeases - resumedJobs);
     const missing = without - (await this.#backlog());
@@ -236,7 +272,7 @@ class Tick {
     );
   }
 
-  /** Messages that wait already; 0 when the queue does not say. */
+  /** Messages that wait in the queue; 0 if the queue does not tell. */
   async #backlog(): Promise<number> {
     try {
       const { queue, metricsDeadlineMs = METRICS_DEADLINE_MS } = this.#options;
@@ -272,12 +308,18 @@ class Tick {
     }
   }
 
-  /** Every one of these may be applied twice without harm, so a lost answer is left to the next tick. */
+  /**
+   * Each of these changes may be applied twice without harm, so a lost answer is left to the next
+   * tick.
+   */
   async #write(changes: readonly Change[]): Promise<void> {
     if (changes.length > 0) await this.#unit.write({ changes });
   }
 
-  /** Wakes the handler for what it has a method for. One that cannot be asked is woken: the message waits for it. */
+  /**
+   * Sends the wake-up if the handler has the method for it. A handler that cannot be asked gets it:
+   * the message waits for its Worker.
+   */
   async #wakeFor(method: keyof JobHandler, wakeUp: WakeUp): Promise<void> {
     const { waker, handler } = this.#options;
     if (waker === null) return;
@@ -291,7 +333,7 @@ class Tick {
   }
 }
 
-/** The job that polls the stage, while nobody else has: null where it needs none. */
+/** The job that polls the stage; null where the stage needs none. */
 function pollOf({
   workflowRunId,
   workflowId,
@@ -301,7 +343,8 @@ function pollOf({
   state,
 }: UnattendedStage): { readonly job: EnqueueJobInput; readonly guard: Guard } | null {
   if (state !== "unattended" || workflowId === null) return null;
-  // Two ticks at once find the same stages. The length tells run and stage apart, whatever their ids.
+  // Two ticks at once find the same stages, and the key lets one job live. The length keeps run and
+  // stage apart, as ids may contain slashes.
   const dedupeKey = `poll/${workflowRunId.length}.${workflowRunId}/${stageId}/${nextPollAt}`;
   return {
     job: { workflowRunId, workflowId, stageId, dedupeKey },
@@ -318,7 +361,7 @@ async function mayHave({ embedded, handler }: ConsumersHandler, method: keyof Jo
   }
 }
 
-/** A stage of a finished run is looked at no more, unless the run or the stage is written again. */
+/** A stage of a finished run leaves the line until the run or the stage is written again. */
 function attended(
   { workflowRunId, stageId, attendAt, state }: UnattendedStage,
   now: number,

@@ -1,7 +1,7 @@
 /**
- * The audit: rows that are not finished and that nothing will make progress. Reads live rows only: runs through their status
- * index, jobs through the partial indexes, and of each such run its own stages and jobs.
- * The unary plus keeps D1 from looking up the live rows of all runs where those of one are meant.
+ * The audit: unfinished rows that nothing will move on. It reads live rows only: runs through their
+ * status index, jobs through the partial indexes, and of each such run its own stages and jobs. The
+ * unary plus keeps D1 from looking up the live rows of all runs where those of one are meant.
  */
 import { plainRows, type QuerySqlOf } from "./change-sql.ts";
 import { AUDIT_UNPOLLED_MS } from "../model/index.ts";
@@ -43,7 +43,7 @@ export function selectAudit({ now, limit }: QueryOf<"audit">): Statement {
     waitWithoutEnd("jobs_suspended_idx", `"status" = 'SUSPENDED'`),
     waitWithoutEnd("jobs_delayed_idx", `"status" = 'PENDING' AND "delayed" = 1`),
   ];
-  // D1 takes five terms of one compound SELECT.
+  // D1 accepts at most five terms in one compound SELECT.
   return statement(
     `SELECT * FROM (${ofRuns.join(" UNION ALL ")}) UNION ALL SELECT * FROM (${ofJobs.join(" UNION ALL ")}) LIMIT CAST(?2 AS INTEGER)`,
     now - AUDIT_UNPOLLED_MS,

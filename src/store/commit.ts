@@ -6,7 +6,7 @@ import { changeSqlOf, queryStatements } from "./kinds.ts";
 import { fence, record, recordsItself } from "./settlement.ts";
 import type { Statement } from "./sql.ts";
 
-/** How many of a commit's statements come before the answers to its reads. */
+/** The statements of a commit. The answers to its reads are those from statement `readsFrom` on. */
 export interface CommitBatch {
   readonly statements: readonly Statement[];
   readonly readsFrom: number;
@@ -29,10 +29,13 @@ export function commitBatch(commit: Commit, answerBytesMax?: number): CommitBatc
   };
 }
 
-/** Conditions of one statement: D1 binds 100 parameters, and each takes up to five. */
+/** Conditions of one statement: D1 binds 100 parameters, and each condition takes up to five. */
 const CONDITIONS_MAX = 20;
 
-/** Conditions as one statement. Each is a scalar subquery; SQLite asks them in their order, and the first that fails refuses. */
+/**
+ * Conditions as one statement. Each is a scalar subquery. SQLite evaluates them in their order, and
+ * the first that fails refuses the batch.
+ */
 function checkedTogether(conditions: readonly Statement[]): Statement[] {
   const statements: Statement[] = [];
   for (let start = 0; start < conditions.length; start += CONDITIONS_MAX) {
@@ -56,7 +59,7 @@ function finishStatements(changes: readonly Change[]): Statement[] {
 
 type Neighbours = [Change, ...Change[]];
 
-/** Changes of one kind that follow one another, together: they share a statement. */
+/** Groups of changes of one kind that follow one another: each group shares a statement. */
 function neighbours(changes: readonly Change[]): Neighbours[] {
   const groups: Neighbours[] = [];
   let rows = new Set<string>();
@@ -64,7 +67,7 @@ function neighbours(changes: readonly Change[]): Neighbours[] {
     const group = groups.at(-1);
     const row = kindOfChange(change).row(change);
     const name = row === null ? null : rowName(row);
-    // One statement would not see its own effect on a row that it writes twice.
+    // A statement does not see its own effect, so a row that is written twice needs a second one.
     const repeats = name !== null && rows.has(name);
     if (group?.[0].kind === change.kind && !repeats) group.push(change);
     else {

@@ -163,7 +163,10 @@ export function selectSuspendedJobs(query: QueryOf<"suspendedJobs">): Statement 
       );
 }
 
-/** What a failed job has left, told by `model/rows.ts`. The unary plus: of the job's run, not of all live rows. */
+/**
+ * What a failed job has left, as `model/rows.ts` defines it. The unary plus makes D1 look up the
+ * rows of the job's run, not all live rows.
+ */
 const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
 const JOB_OF_RUN = `SELECT 1 FROM "jobs" AS other WHERE other."workflow_run_id" = job."workflow_run_id"`;
 const LEFT =

@@ -1,10 +1,11 @@
 /**
  * Jobs: the SQL of their changes. `job-queries.ts` has that of their queries.
  *
- * A PENDING job is *ready*, or *delayed* until its nextPollAt. Ready ones are in jobs_ready_idx in the order
- * in which they are claimed, so a claim reads its head and never walks past jobs that are not yet due; a
- * claim first makes the delayed ones ready that have become due. Ready jobs with a concurrency key are in an index of
- * their own, by key, so that a claim never walks past those that have to wait for a slot.
+ * A PENDING job is *ready*, or *delayed* until its nextPollAt. Ready jobs are in jobs_ready_idx in
+ * the order in which they are claimed, so a claim reads the head of the index and never walks past
+ * jobs that are not due yet; a claim first makes those delayed jobs ready that have become due.
+ * Ready jobs with a concurrency key are in an index of their own, by key, so that a claim never
+ * walks past jobs that wait for a slot.
  */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import { type ChangeOf, type RetryBackoff } from "../changes/index.ts";
@@ -30,7 +31,10 @@ import {
 const NEW_ROW = propertiesOf(jobs, "commits");
 const TERMINAL = `('COMPLETED', 'FAILED', 'CANCELLED')`;
 const OPEN = `"status" NOT IN ${TERMINAL}`;
-/** The unary plus keeps D1 from walking an index of live rows, which is what it does once it has statistics from a quiet hour. */
+/**
+ * The unary plus keeps D1 from walking an index of live rows, as it does once it has statistics
+ * from a quiet hour.
+ */
 const RUNS = `+"status" = 'RUNNING'`;
 const KEY = ["workflowRunId", "ordinal"] as const;
 
@@ -48,14 +52,15 @@ const DUE = `("next_poll_at" IS NULL OR "next_poll_at" <= ?1)`;
 const READY = `"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL`;
 const READY_KEYED = `"status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL`;
 const FREE = `SELECT "workflow_run_id", "ordinal", "priority" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE ${READY} AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
-/** The keys that have ready jobs, one seek each. */
+/** The keys that have ready jobs, found with one seek each. */
 const NEXT_KEY = `SELECT "concurrency_key" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED}`;
 const KEYS =
   `WITH RECURSIVE "keys"("key") AS (SELECT (${NEXT_KEY} ORDER BY "concurrency_key" LIMIT 1) UNION ALL ` +
   `SELECT (${NEXT_KEY} AND "concurrency_key" > "keys"."key" ORDER BY "concurrency_key" LIMIT 1) FROM "keys" WHERE "keys"."key" IS NOT NULL LIMIT ${CONCURRENCY_KEYS_MAX})`;
 /**
- * The best jobs of each key, each with the number of its RUNNING jobs under which it may be taken: it, and all before it, as they come
- * first. A function over the rows of the key is the one lateral join that SQLite has.
+ * The best jobs of each key, each with the number of RUNNING jobs of its key below which it may be
+ * taken: the least of its own and of those before it, because they come first. A table-valued
+ * function over the rows of the key is the only lateral join that SQLite has.
  */
 const OF_KEY_IN_TURN = `SELECT "workflow_run_id", "ordinal", "priority", ifnull("concurrency_limit", 1) AS "limit" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE ${READY_KEYED} AND "concurrency_key" = "keys"."key" AND ${DUE} ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
 const IN_TURN = `OVER (ORDER BY "priority" DESC, "ordinal", "workflow_run_id")`;
@@ -72,7 +77,7 @@ const BEST =
 export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: string) {
   const commits = remembering(commitId, `"commits"`);
   return changes.flatMap(({ workerId, limit, at }): Statement[] => [
-    // Joined: for `IN`, once D1 has statistics, it looks at every job of the runs concerned.
+    // A join, because with IN and statistics D1 looks at every job of the runs concerned.
     statement(
       `UPDATE "jobs" SET "delayed" = 0 FROM (` +
         `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_delayed_idx" ` +
@@ -150,7 +155,10 @@ export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: stri
   ];
 }
 
-/** As often as it happens in a row, the pause grows; every pause is one attempt more that the job may be given. */
+/**
+ * The pause grows with each return in a row. Each return adds an attempt to those that the job may
+ * be given.
+ */
 export function returnJobs(changes: readonly ChangeOf<"returnJob">[], commitId: string) {
   const byBackoff = groupBy(changes, ({ retry }) => JSON.stringify(retry));
   return [...byBackoff.values()].flatMap((group) =>
@@ -164,10 +172,13 @@ export function returnJobs(changes: readonly ChangeOf<"returnJob">[], commitId: 
   );
 }
 
-/** A job that has been failed already, and waits for its retry, does not fail once more. */
+/**
+ * A PENDING job has been failed already, and waits for its retry: it does not count a second
+ * failure.
+ */
 const FAILED_ONCE_MORE = `"failures" = "failures" + ("status" <> 'PENDING'), "undelivered" = 0`;
 
-/** While attempts are left the one, and otherwise the other. */
+/** `left` while attempts are left, and otherwise `otherwise`. */
 function ifLeft(left: string, otherwise: string): string {
   return `CASE WHEN "attempt" < "max_attempts" THEN ${left} ELSE ${otherwise} END`;
 }
@@ -175,8 +186,9 @@ function ifLeft(left: string, otherwise: string): string {
 const NO_BACKOFF: RetryBackoff = { baseMs: 0, capMs: 0, jitterPermille: 0 };
 
 /**
- * The pause after one more of what the column counts. A job that waits for its retry already counts no further failure. Whole
- * numbers, written out: bound ones would be REAL, and divide as such.
+ * The pause after one more of what the column counts. A job that waits for its retry already counts
+ * no further failure. The whole numbers are written out: D1 binds numbers as REAL, which divide as
+ * such.
  */
 function backoffSql(
   { baseMs, capMs, jitterPermille }: RetryBackoff,
@@ -231,7 +243,7 @@ function updateEach<C extends Fenced>(
   commitId: string,
   update: (given: (name: keyof C & string) => string) => Required<RowUpdate>,
 ): Statement[] {
-  // Under a name that no column has, which SQLite could not tell from it.
+  // Named `fence`, since `attempt` is a column, and SQLite could not tell the two apart.
   const fenced = changes.map((change) => ({ ...change, fence: change.attempt ?? null }));
   const rows = { key: KEY, rows: fenced, names: ["fence", ...names] } as const;
   return updateRows<C & { readonly fence: number | null }>("jobs", rows, commitId, (given) => {

@@ -1,4 +1,7 @@
-/** The SQL that looks for runs. `queries/run-search.ts` tells what it answers, and what bounds its cost. */
+/**
+ * The SQL that looks for runs. `queries/run-search.ts` says what it answers, and what bounds its
+ * cost.
+ */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import { longTextOfAll, type RunRow } from "../model/index.ts";
 import {
@@ -107,7 +110,10 @@ function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "
 
 type By = keyof typeof RUNS_BY;
 
-/** FROM, with the runs whose column is `value`, a parameter or a column of what it is joined with. */
+/**
+ * FROM, with the runs whose column is `value`: a parameter, or a column of a table that it is
+ * joined with.
+ */
 function alongRuns({ range, order, most }: Walk, by: By, value: string): string {
   return `FROM "runs" INDEXED BY "${RUNS_BY[by]}" WHERE ${column(by)} = ${value}${range} ORDER BY ${order} LIMIT ${most}`;
 }
@@ -120,7 +126,10 @@ function alongAnnotated({ query, params, range, order, most }: Walk): string {
   return `FROM (SELECT *, "workflow_run_id" AS "id" FROM "annotated_runs") WHERE "key" = ${params.add(key)} AND "value" = ${params.add(value)}${range} ORDER BY ${order} LIMIT ${most}`;
 }
 
-/** The first of each part, merged: a function over the rows of a part is the one lateral join that SQLite has. */
+/**
+ * The first of each part, merged. A table-valued function over the rows of a part is the only
+ * lateral join that SQLite has.
+ */
 function merged(walk: Walk, parts: string, by: By, condition: string): string {
   const { order, most } = walk;
   const ofPart = `SELECT json_group_array(json_array(${PLACE})) FROM (SELECT ${PLACE} ${alongRuns(walk, by, "part.value")})`;

@@ -46,8 +46,8 @@ export function countWaitingRuns({ before, limit }: QueryOf<"waitingRuns">): Sta
 
 export function selectStuckRuns(query: QueryOf<"stuckRuns">): Statement {
   const { since, now, after, limit } = query;
-  // One condition per table, with OR inside: D1 then has no way to it but by the run. Alone, each could be looked up in an
-  // index of all live rows, which is what D1 does once it has statistics from a quiet hour.
+  // One condition per table, with OR inside, leaves D1 no way but by the run. Each alone could be
+  // looked up in an index of all live rows, as D1 does once it has statistics from a quiet hour.
   const stage =
     `"stages"."updated_at" > ?1 ` +
     `OR ("stages"."status" = 'SUSPENDED' AND "stages"."next_poll_at" > ?2)`;
@@ -79,12 +79,18 @@ export function createRuns(changes: readonly ChangeOf<"createRun">[], commitId: 
   );
 }
 
-/** Updates that set the same columns share a statement; unset columns stay out of it, and out of the indexes' cost. */
+/**
+ * Updates that set the same columns share a statement. Columns that are not set stay out of it, so
+ * that their indexes cost nothing.
+ */
 export function updateRuns(changes: readonly ChangeOf<"updateRun">[], commitId: string) {
   return [...updateBySet("runs", ["id"], changes, commitId), ...attendAnew(changes)];
 }
 
-/** Stages of a run that was finished, and is live again. The unary plus: of this run, not of all that are suspended. */
+/**
+ * Stages of a run that was finished and is live again. The unary plus makes D1 look up this run's
+ * stages, not all that are suspended.
+ */
 function attendAnew(changes: readonly ChangeOf<"updateRun">[]): Statement[] {
   const live = changes.filter(({ set: { status } }) => status !== undefined && isLive(status));
   const rows = live.map(({ id }) => ({ workflowRunId: id }));
@@ -99,10 +105,13 @@ function isLive(status: Status): boolean {
   return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
 }
 
-/** What decides when a stage is attended to. */
+/** The properties that decide when the sweep looks at a stage. */
 export const ATTENDED_BY = ["status", "nextPollAt"] as const;
 
-/** Sets a stage's `attend_at` anew, where one of the properties that are set decides it; `given` is the SQL of the value that one is given. */
+/**
+ * The assignment of a stage's `attend_at`; empty if none of the properties that are set decides it.
+ * `given` is the SQL of a property's new value.
+ */
 export function attendance(set: readonly string[], given: (name: string) => string): string {
   if (!ATTENDED_BY.some((name) => set.includes(name))) return "";
   const [status, nextPollAt] = ATTENDED_BY.map((name) =>
@@ -115,7 +124,10 @@ function attendAtSql(status: string | undefined, nextPollAt: string | undefined)
   return `CASE WHEN ${status} = 'SUSPENDED' THEN min(${nextPollAt} + ${UNPOLLED_MS}, ${INSTANT_MAX}) END`;
 }
 
-/** UPDATE of runs or stages with the columns of each change's `set`, grouped by which columns those are. */
+/**
+ * UPDATE of runs or stages with the columns of each change's `set`. Changes that set the same
+ * columns share a statement.
+ */
 export function updateBySet<
   C extends { readonly set: object; readonly at: number; readonly bump: number },
 >(

@@ -125,7 +125,7 @@ export const stages = sqliteTable(
     embeddingInfo: text("embedding_info"),
     errorMessage: text("error_message"),
     commits: text("commits").notNull(),
-    /** Null: nobody needs to look after the stage. */
+    /** Null: the sweep does not look at the stage. */
     attendAt: integer("attend_at"),
   },
   (table) => [
@@ -301,7 +301,7 @@ export const jobs = sqliteTable(
     failures: integer("failures").notNull().default(0),
     undelivered: integer("undelivered").notNull().default(0),
     resumeAt: integer("resume_at"),
-    /** Null: the job has left nothing open. */
+    /** Null: as far as is known, the job has left nothing open. */
     handOverAt: integer("hand_over_at"),
   },
   (table) => [

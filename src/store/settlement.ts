@@ -95,7 +95,8 @@ export function isFenced(message: string): boolean {
 export function record(commitId: string): Statement[] {
   return [
     statement(`INSERT OR IGNORE INTO "commits" ("id", "outcome") VALUES (?, 'applied')`, commitId),
-    // Where no sweep runs, each new record takes two old ones with it. As the sweep does it, every deletion would read a row more.
+    // Where no sweep runs, each new record takes two old ones with it. One that deletes by the
+    // sweep's statement would read a row more.
     statement(
       `DELETE FROM "commits" WHERE "id" IN (SELECT "id" FROM "commits" WHERE "id" < ? ORDER BY "id" LIMIT 2)`,
       commitIdAt(instantOfCommit(commitId) - COMMIT_RECORDS_KEPT_MS),

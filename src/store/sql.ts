@@ -1,13 +1,14 @@
 /**
  * Statements as data, and the one way in which many rows reach one statement.
  *
- * A statement takes at most 100 parameters, so rows travel as one JSON array that json_each unfolds. A
- * parameter holds at most 2 MB, so the rows are cut into chunks, and a row that is alone in its chunk is
- * bound value by value, which spares it the escaping.
+ * A statement takes at most 100 parameters, so rows travel as one JSON array that json_each
+ * unfolds. A parameter holds at most 2 MB, so rows are cut into chunks. A row that is alone in its
+ * chunk is bound value by value, which spares it the escaping of JSON.
  *
- * A limit that is a parameter is written `LIMIT CAST(? AS INTEGER)`, and a condition on a column that a partial index is chosen by
- * `+"status" = ?`. Plain, the planner would look at the value, and SQLite would compile the statement anew whenever one is bound: that
- * took five times as long as the statement itself.
+ * A limit that is a parameter is written `LIMIT CAST(? AS INTEGER)`, and a condition on a column
+ * that chooses a partial index `+"status" = ?`. In their plain form the planner would look at the
+ * value, and SQLite would compile the statement anew at every binding, which took five times as long
+ * as the statement itself.
  */
 import { getTableColumns } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
@@ -56,7 +57,7 @@ export function columns(names: readonly string[]): string {
   return names.map(column).join(", ");
 }
 
-/** `select` from the row's table, where the row is. */
+/** `select` from the row's table, with the row alone. */
 export function fromRow(select: string, { table, part, key }: RowRef): Statement {
   const keys = KEYS[table];
   const second = table === "outboxEvents" ? Number(key) : key;
@@ -92,7 +93,7 @@ export function selectList(
     .join(", ");
 }
 
-/** Rows that one statement takes: a single one value by value, several as one JSON array. */
+/** The rows of one statement: a single row value by value, several as one JSON array. */
 type Chunk = { readonly first: number } & (
   | { readonly alone: readonly Param[] }
   | { readonly alone: null; readonly json: string }
@@ -147,7 +148,7 @@ function boundSource(values: readonly Param[], names: readonly string[], first: 
   return { sql: `(SELECT ${list}, 0 AS "position") AS src`, params: values, first };
 }
 
-/** Rows of a JSON array, as {@link Source} has them. */
+/** The rows of a JSON array, in the form of a {@link Source}. */
 function unfolded(names: readonly string[], json: string): string {
   const list = names.map((name, index) => `value ->> ${index} AS ${column(name)}`).join(", ");
   return `(SELECT ${list}, key AS "position" FROM json_each(${json})) AS src`;
@@ -174,7 +175,7 @@ export function remembering(commitId: string, old: string): Statement {
   return statement(rememberingAs("?", old), commitId, commitId);
 }
 
-/** The same, for a commit id that is the parameter `id`. */
+/** The same SQL, where `id` is the parameter that holds the commit id. */
 function rememberingAs(id: string, old: string): string {
   return (
     `CASE WHEN substr(${old}, 1, ${COMMIT_ID_CHARS}) = ${id} THEN ${old} ` +
@@ -277,17 +278,18 @@ export function insertRows<Row extends object>(
   }));
 }
 
-/** How a row is updated, in the SQL of the values that it is given. */
+/** How a row is updated, in the SQL of the values that are given for it. */
 export interface RowUpdate {
   /** Assignments, without that of `commits`. */
   readonly set: string;
-  /** What the row must be like; otherwise it stays as it is. */
+  /** A condition that the row must meet; otherwise it stays as it is. */
   readonly where?: string;
 }
 
 /**
- * UPDATE of the rows under their keys, each with the values of its own. One row is updated where it is, by parameters; several are joined
- * with {@link sourcesOf them}, which has to gather them first. `commitId`: of the commit that the rows are to remember; null: none.
+ * UPDATE of the rows under their keys, each with its own values. A single row is updated directly,
+ * by parameters; several are joined with {@link sourcesOf their source}, which SQLite has to build
+ * first. `commitId`: the commit that the rows are to remember; null: none.
  */
 export function updateRows<Row extends object>(
   table: string,

@@ -101,7 +101,7 @@ export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages
   );
 }
 
-/** IS, since `=` would let D1 walk the partial index of all stages that are looked after. */
+/** IS, because `=` would let D1 walk the partial index of all stages in the sweep's line. */
 export function attendStages(changes: readonly ChangeOf<"attendStage">[]): Statement[] {
   const rows = { key: KEY, rows: changes, names: ["seenAt", "dueAt"] } as const;
   return updateRows("stages", rows, null, (given) => ({

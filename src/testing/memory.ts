@@ -48,8 +48,9 @@ export interface MemoryBackend extends Backend {
    */
   sweep(): Promise<SweepReport>;
   /**
-   * Calls the handler's `jobFailed` for up to 100 failed jobs that have left their stage or run open and are due: the first time at once,
-   * then after pauses that grow. Of a handler without `jobFailed`, ends the stages and runs as FAILED.
+   * Calls the handler's `jobFailed` for up to 100 failed jobs that have left their stage or run
+   * open and are due: first at once, then after pauses that grow. If the handler has no
+   * `jobFailed`, the stages and runs end as FAILED.
    */
   handOverFailures(handler: JobHandler): Promise<void>;
   /** Deletes all rows. */
@@ -104,7 +105,9 @@ export function createMemoryBackend({
   };
 }
 
-/** The sweep dispatches as it does where there is a handler; whoever calls `consume` says which. */
+/**
+ * The sweep acts as it does where there is a handler; the caller of `consume` brings the real one.
+ */
 const NOBODY: ConsumersHandler = {
   embedded: true,
   handler: { handleJob: async () => ({ status: "completed" }) },

@@ -108,10 +108,13 @@ export const jsonObject = (description: string, example: Readonly<Record<string,
 export const runKey = z.object({ runId: runIdField });
 export const stageKey = runKey.extend({ stageId: stageIdField });
 
-/** A schema for each member of `T`, and no other: the compiler compares what a schema is made of with what it stands for. */
+/**
+ * A schema for each member of `T`, and for nothing else: the compiler compares the schema with the
+ * type.
+ */
 export type FieldsOf<T> = { readonly [Name in keyof T]-?: z.ZodType };
 
-/** A record as JSON has it: its instants are text. */
+/** A record in JSON: its instants are text. */
 export type Wire<T> = {
   [K in keyof T]: T[K] extends Date ? string : T[K] extends Date | null ? string | null : T[K];
 };

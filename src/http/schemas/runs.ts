@@ -109,7 +109,7 @@ const foundBy = {
   workflowType: text("Of workflows of this type.", "digest").optional(),
 } satisfies FieldsOf<Record<FoundBy, unknown>>;
 
-/** What runs are found by. */
+/** The filters of a search for runs. */
 export const runFilters = {
   ...foundBy,
   name: z.string().min(1).optional().openapi({

@@ -192,7 +192,7 @@ async function events(
     const { workflowRunId, sequence } = row;
     if (!copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
     const marked = copy.base.outboxEvents.get(workflowRunId, String(sequence)) !== undefined;
-    // Its run has had its turn.
+    // An event of the run was published in this transaction: the run goes to the end of the line.
     if (marked && written.has(rowName(outboxEventRef(row)))) turns.set(workflowRunId, rows.length);
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }

@@ -29,7 +29,7 @@ export function loadQuery(unit: LoadUnit): Query {
       return {
         q: "annotations",
         workflowRunId: unit.workflowRunId,
-        // One more than it may hold, to tell.
+        // One more than a unit may hold, to find out whether there are more.
         filters: { limit: ANNOTATIONS_LIST_MAX + 1 },
       };
     case "outboxEvent":

@@ -48,7 +48,10 @@ export class LocalCopy {
   readonly #read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>;
   readonly #appended: (change: ChangeOf<"appendOutboxEvent">) => void;
 
-  /** `appended` is told of each event that was appended before its run's tail was loaded, once it has its sequence. */
+  /**
+   * `appended` is called for each event that was appended before its run's tail was loaded, once it
+   * has its sequence.
+   */
   constructor(
     read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>,
     appended: (change: ChangeOf<"appendOutboxEvent">) => void,
@@ -94,21 +97,27 @@ export class LocalCopy {
     }
   }
 
-  /** Loads what the transaction has written without a look at it, so that a list across runs can show it. */
+  /**
+   * Loads the rows that the transaction has written without having read them, so that a list across
+   * runs can show them.
+   */
   async loadWritten(): Promise<void> {
-    // A mark of publication says nothing of its event, and the list of events applies it.
+    // A mark of publication does not hold its event; the list of events applies the mark itself.
     const written = this.#deferred.filter(({ kind }) => kind !== "publishOutboxEvent");
     await this.load(written.flatMap((change) => kindOfChange(change).shownIn(change) ?? []));
   }
 
-  /** Takes over runs that a list across runs has answered: their rows are known whole. */
+  /** Takes over runs that a list across runs has answered: it answers whole rows. */
   putRuns(rows: readonly RunRow[]): void {
     const unheld = rows.filter(({ id }) => !this.holds({ of: "run", id }));
     if (unheld.length > 0) this.loads += 1;
     for (const row of unheld) this.#put({ of: "run", id: row.id }, row);
   }
 
-  /** Applies the change to the local rows, or keeps it until its unit is loaded. Answers whether it was applied. */
+  /**
+   * Applies the change to the local rows, or keeps it until its unit is loaded. Answers whether it
+   * was applied.
+   */
   apply(change: Change, commitId: string): boolean {
     if (!this.#isShown(change)) {
       this.#deferred.push(change);
@@ -127,7 +136,7 @@ export class LocalCopy {
     return unit === null || this.holds(unit);
   }
 
-  /** The transaction itself creates all that the unit holds: there is nothing to load. */
+  /** Marks a unit as loaded: the transaction itself creates all that the unit holds. */
   own(unit: LoadUnit): void {
     this.#loaded.add(unitName(unit));
   }
@@ -237,7 +246,7 @@ export class LocalCopy {
 
   #putStage(row: StageRow): void {
     const { workflowRunId, stageId } = row;
-    // A stage that is held already is as the transaction has left it.
+    // A stage that was loaded by itself is as the transaction has left it.
     if (this.#loaded.has(unitName({ of: "stage", workflowRunId, stageId }))) return;
     this.base.stages.set(workflowRunId, stageId, row);
     this.local.stages.set(workflowRunId, stageId, row);

@@ -1,11 +1,13 @@
 /**
  * The unit of work of a transaction's callback.
  *
- * Reads load what they ask for into a local copy, once, and are answered from it. A write of a row that the copy holds is checked at
- * the call, so that a stale version or a missing row shows there, and changes the copy. A write of any other row is assumed to be
- * allowed: its guards go to the commit as they are, and its change waits until a read loads the row.
- * `commit` sends what was written as one commit, guarded by all that was seen and assumed. If a guard does not hold, the caller runs the
- * callback again with a new Transaction, which assumes nothing if an assumption was wrong.
+ * A read loads what it touches into a local copy, once, and is answered from the copy. A write of a
+ * row that the copy holds is checked at the call, so that a stale version or a missing row shows
+ * there, and changes the copy. A write of any other row is assumed to be allowed: its guards go to
+ * the commit as they are, and its change waits until a read loads the row. `commit` sends what was
+ * written as one commit, guarded by all that was seen and assumed. If a guard does not hold, the
+ * caller runs the callback again with a new Transaction. After a wrong assumption, that one assumes
+ * nothing.
  */
 import {
   type Change,
@@ -61,7 +63,10 @@ function guardName(guard: Guard): string {
   return JSON.stringify(guard);
 }
 
-/** PENDING runs that a transaction's claims choose from, with what a claim is usually followed by. */
+/**
+ * PENDING runs that a transaction's claims choose from. They are loaded with their stages, since a
+ * claim is usually followed by creating the first stages.
+ */
 const CLAIM_CANDIDATES = 10;
 
 /** One run of one callback. It is used once: it lands, or it is given up. */
@@ -81,18 +86,19 @@ export class Transaction implements UnitOfWork {
   #landed = false;
   /** Calls that were made, so that `close` can wait for those that the callback did not await. */
   readonly #calls: Promise<void>[] = [];
-  /** What the reads will load whose turn has not come. */
+  /** Units of reads that have been asked for and not loaded yet. */
   readonly #wanted: LoadUnit[] = [];
   /** Reads and writes run one after the other, in the order in which they were asked for. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Guards of rows that were not read, by their names. */
+  /** Guards of rows that were not read and are assumed to hold, by their names. */
   readonly #assumed = new Map<string, Guard>();
   readonly #assumes: boolean;
 
   /**
-   * With `assumes`, a write whose guards are about rows that nobody has read is taken to be allowed, and costs no round trip: its guards
-   * are checked when the transaction commits. Without, they are checked at the call, on rows that are read for it.
+   * With `assumes`, a write whose guards are about rows that were not read is assumed to be
+   * allowed, and costs no round trip: its guards are checked when the transaction commits. Without,
+   * they are checked at the call, on rows that are read for it.
    */
   constructor(direct: AutoCommit, { assumes }: { readonly assumes: boolean }) {
     this.stale = direct.stale;
@@ -107,17 +113,17 @@ export class Transaction implements UnitOfWork {
     );
   }
 
-  /** Whether a call was taken to be allowed that could have been refused. */
+  /** Whether a write was assumed to be allowed that could have been refused. */
   get hasAssumed(): boolean {
     return this.#assumed.size > 0;
   }
 
-  /** Whether it has written rows that it has not read. */
+  /** Whether the transaction has written rows that it has not read. */
   get wroteUnseen(): boolean {
     return this.#copy.hasDeferred;
   }
 
-  /** Whether all that was taken to be so is so, as one read tells. */
+  /** Whether all that was assumed holds now. One round trip. */
   async assumedRightly(): Promise<boolean> {
     if (!this.hasAssumed) return true;
     const written = await this.#direct.write({ guards: [...this.#assumed.values()], changes: [] });
@@ -162,7 +168,7 @@ export class Transaction implements UnitOfWork {
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
-    // Reads that are asked for together are loaded together, by the first whose turn it is.
+    // Reads that run beside each other are loaded together, by the first of them.
     this.#wanted.push(...queries.flatMap((query) => kindOfQuery(query).loads(query) ?? []));
     return this.#inTurn(() => this.#answers(queries));
   }
@@ -191,12 +197,12 @@ export class Transaction implements UnitOfWork {
   }
 
   /**
-   * `overtaken`: somebody else wrote what the callback had seen. `mistaken`: a call that was taken to be allowed was not, or no longer.
-   * Nothing was written then.
+   * `landed`: all is written. Otherwise nothing is: somebody else wrote what the callback had seen
+   * (`overtaken`), or a call that was assumed to be allowed was not (`mistaken`).
    */
   async commit(): Promise<"landed" | "overtaken" | "mistaken"> {
     const changes = this.#writeSet.changes(this.#copy.local);
-    // One load is one snapshot; what it showed held at that instant.
+    // One load is one snapshot, and what it showed held at that instant.
     if (changes.length === 0 && this.#copy.loads <= 1 && !this.hasAssumed) {
       this.#landed = true;
       return "landed";
@@ -302,7 +308,10 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  /** A claim follows, whose guard and answer are about a run that was listed; and then its first stages are created. */
+  /**
+   * Keeps the runs that were listed, with their stages: a claim is about to look at one of them,
+   * and then to create its first stages.
+   */
   async #keepCandidates(result: AnyResult): Promise<void> {
     const runs = (result as RunRow[]).slice(0, CLAIM_CANDIDATES);
     this.#copy.putRuns(runs);
@@ -319,13 +328,13 @@ export class Transaction implements UnitOfWork {
     reads,
   }: Write<Qs>): Promise<Written<Qs>> {
     const size = requireRoom(changes, { count: this.#writeSet.count, size: this.#size });
-    // Whoever is answered is answered from rows.
+    // A write that answers rows has to load them, and so assumes nothing.
     const assumed = reads === undefined ? guards.filter((guard) => this.#mayAssume(guard)) : [];
     await this.#copy.load([
       ...guards.flatMap((guard) => (assumed.includes(guard) ? [] : (unitOfGuard(guard) ?? []))),
       ...changes.flatMap((change) => this.#unitsOf(change)),
     ]);
-    // One load may have brought what another guard is about.
+    // The load may have brought rows that other guards are about.
     const known = guards.filter((guard) => !assumed.includes(guard) || this.#isKnown(guard));
     const violation = checkGuards(this.#copy.local, known);
     if (violation !== null) {
@@ -353,7 +362,10 @@ export class Transaction implements UnitOfWork {
     return unit === null || this.#copy.holds(unit);
   }
 
-  /** Of a row that the transaction has written unseen, only what it has assumed before can be taken to be so again. */
+  /**
+   * Whether the guard may be assumed to hold. For a row that the transaction has written without
+   * having read it, only what it has assumed before.
+   */
   #mayAssume(guard: Guard): boolean {
     if (!this.#assumes || !isRowGuard(guard) || this.#isKnown(guard)) return false;
     const row = guardedRow(guard);
@@ -366,17 +378,21 @@ export class Transaction implements UnitOfWork {
     this.#see([guard]);
   }
 
-  /** What has to be loaded before the change. */
+  /** The units to load before the change. */
   #unitsOf(change: Change): readonly LoadUnit[] {
     const units = kindOfChange(change).needs(change);
-    // The event may be one that the transaction has appended, which has its sequence once the tail is known.
+    // It may be about an event that the transaction itself has appended, which has its sequence
+    // only once the tail is known.
     if ("sequence" in change && this.#copy.hasAppended(change.workflowRunId)) {
       return [...units, { of: "outboxTail", workflowRunId: change.workflowRunId }];
     }
     return units;
   }
 
-  /** A run or a stage that is created is known whole. A run that was not there has no stages. */
+  /**
+   * A run or a stage that the transaction creates is known whole. A run that was not there has no
+   * stages.
+   */
   #own(change: Change): void {
     if (change.kind === "createRun") {
       this.#copy.own({ of: "run", id: change.row.id });
@@ -388,7 +404,7 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  /** The guard that what this guard looks at is as it was read. */
+  /** The guard that the row of this guard is as it was read. */
   #asRead(guard: Guard): Guard {
     return isRowGuard(guard) ? guardOfRow(this.#copy.base, guard) : guard;
   }

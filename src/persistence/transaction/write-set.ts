@@ -32,7 +32,7 @@ export class WriteSet {
     ORDER.map((table) => [table, new Map()]),
   );
 
-  /** Events that have no sequence yet, since nobody has asked how many their run has. */
+  /** Events that have no sequence yet, because the run's tail has not been loaded. */
   readonly #unnumbered = new Set<ChangeOf<"appendOutboxEvent">>();
 
   hold(change: ChangeOf<"appendOutboxEvent">): void {
@@ -40,12 +40,15 @@ export class WriteSet {
     this.#unnumbered.add(change);
   }
 
-  /** The event is going to be added, with its sequence. */
+  /** The event has its sequence now, and is about to be added. */
   release(change: ChangeOf<"appendOutboxEvent">): void {
     if (this.#unnumbered.delete(change)) this.count -= 1;
   }
 
-  /** Notes a change that has just been applied to the local copy, and the row that it wrote, if it is one. */
+  /**
+   * Notes a change that has just been applied to the local copy, and the row that it wrote; null:
+   * no single one.
+   */
   add(change: Change, row: RowRef | null): void {
     this.count += 1;
     if (change.kind === "deleteStage") return this.#deleteStage(change);
