@@ -22,7 +22,7 @@ import { decodeText, encodeText, utf8Length } from "./text.ts";
 export type Holds = "instant" | "json" | "text";
 
 /** How a stored value becomes the caller's value, and the reverse. */
-interface Codec<Stored, Form> {
+export interface Codec<Stored, Form> {
   readonly holds: Holds;
   decode(stored: Stored): Form;
   /**

@@ -6,7 +6,6 @@ import {
   newOutboxEventRow,
   OUTBOX_PAGE_DEFAULT,
   OUTBOX_PAGE_MAX,
-  type OutboxEventRow,
   splitEventId,
   tokenOf,
   toOutboxRecord,
@@ -21,7 +20,6 @@ import {
   requireObject,
   requireText,
 } from "./encode.ts";
-import { byNumber, byText, inTurn } from "../model/order.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 export async function appendOutboxEvents(
@@ -62,14 +60,8 @@ export async function getUnpublishedOutboxEvents(
   const [rows] = await unit.read([
     checkedQuery("getUnpublishedOutboxEvents", { q: "unpublishedEvents", limit }),
   ]);
-  return rows.toSorted(inOrder).map(toOutboxRecord);
+  return rows.map(toOutboxRecord);
 }
-
-/** By run and sequence. The order of the line does not matter here. */
-const inOrder = inTurn<Pick<OutboxEventRow, "workflowRunId" | "sequence">>(
-  byText((event) => event.workflowRunId),
-  byNumber((event) => event.sequence),
-);
 
 /** Marks in as many commits as it takes: publishing an event twice is the same as once. */
 export async function markOutboxEventsPublished(

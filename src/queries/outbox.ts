@@ -41,9 +41,9 @@ export const outboxQueries = {
   }),
 
   /**
-   * The first `limit` waiting events (neither published nor in the DLQ) in the order of the line:
+   * `limit` of the waiting events (neither published nor in the DLQ), taken in the order of the line:
    * the first event of every run, then the second of every run, and so on. Within a rank, runs come
-   * by their place in the line, then by their ids.
+   * by their place in the line, then by their ids. Answered by (run, sequence).
    */
   unpublishedEvents: queryKind(
     "unpublishedEvents",
@@ -54,9 +54,8 @@ export const outboxQueries = {
         const ranked = waitingInOrder(state).map((event) => {
           const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
           seen.set(event.workflowRunId, rank);
-          // A run that only the transaction knows joins at the end.
-          const turn = state.outboxEvents.turns.get(event.workflowRunId) ?? Number.MAX_SAFE_INTEGER;
-          return { event, rank, turn };
+          // A transaction's copy knows no turns.
+          return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
         });
         // Sorting is stable, so events of one rank and turn stay in the order of their runs.
         return ranked
@@ -67,7 +66,8 @@ export const outboxQueries = {
             ),
           )
           .slice(0, limit)
-          .map(({ event }) => event);
+          .map(({ event }) => event)
+          .toSorted(bySequence);
       },
     },
   ),

@@ -66,7 +66,7 @@ export function selectUnpublishedEvents({ limit }: QueryOf<"unpublishedEvents">)
     `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT CAST(?1 AS INTEGER)) ` +
       `SELECT ${selectList(OUTBOX_PROPERTIES, "event")} FROM page CROSS JOIN "outbox_events" AS event ` +
       `ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence" ` +
-      `ORDER BY page."rank", page."turn", page."run"`,
+      `ORDER BY event."workflow_run_id", event."sequence"`,
     limit,
   );
 }

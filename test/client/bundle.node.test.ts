@@ -3,7 +3,7 @@ import { build, type Metafile } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
 
 /** All of the client, before compression. */
-const MINIFIED_BYTES_MAX = 125_000;
+const MINIFIED_BYTES_MAX = 126_000;
 
 interface Bundle {
   readonly text: string;

@@ -119,17 +119,18 @@ describe("unpublishedEvents", () => {
     );
   }
 
-  it("ranks by sequence as a number", () => {
-    const state = aState(...events({ b: 11 }));
-    expect(page(state, 100)).toEqual(Array.from({ length: 11 }, (_, index) => `b${index + 1}`));
+  it("answers by run, in the order of UTF-8, then by sequence as a number", () => {
+    const state = aState(...events({ "\u{1f600}": 1, b: 11, "\ufffd": 1 }));
+    const ofB = Array.from({ length: 11 }, (_, index) => `b${index + 1}`);
+    expect(page(state, 100)).toEqual([...ofB, "\ufffd1", "\u{1f600}1"]);
   });
 
   it("takes the first of every run before the second of any, and the runs in the order of their line", () => {
     const state = aState(...events({ c: 3, a: 4, b: 1 }));
-    expect(page(state, 2)).toEqual(["c1", "a1"]);
-    expect(page(state, 3)).toEqual(["c1", "a1", "b1"]);
-    expect(page(state, 4)).toEqual(["c1", "a1", "b1", "c2"]);
-    expect(page(state, 7)).toEqual(["c1", "a1", "b1", "c2", "a2", "c3", "a3"]);
+    expect(page(state, 2)).toEqual(["a1", "c1"]);
+    expect(page(state, 3)).toEqual(["a1", "b1", "c1"]);
+    expect(page(state, 4)).toEqual(["a1", "b1", "c1", "c2"]);
+    expect(page(state, 7)).toEqual(["a1", "a2", "a3", "b1", "c1", "c2", "c3"]);
     expect(page(state, 0)).toEqual([]);
   });
 
@@ -144,7 +145,7 @@ describe("unpublishedEvents", () => {
       ],
       id("b"),
     );
-    expect(page(state, 2)).toEqual(["b1", "a3"]);
+    expect(page(state, 2)).toEqual(["a3", "b1"]);
   });
 
   it("sends a run to the end of the line when its first event is published, dies, is replayed or has failed", () => {

@@ -51,29 +51,6 @@ describe.each(ways)("a mark meant for another's event, $name", ({ open }) => {
   });
 });
 
-describe.each(ways)("a page in a transaction, $name", ({ open }) => {
-  it("leaves out those that came last, whatever their ids, and what the transaction adds", async () => {
-    const { a } = open();
-    for (const run of ["z", "y", "a"]) await a.persistence.appendOutboxEvents([event(run)]);
-    const page = await a.persistence.withTransaction(async (tx) => {
-      await tx.appendOutboxEvents([event("0")]);
-      return tx.getUnpublishedOutboxEvents(2);
-    });
-    expect(page.map(({ workflowRunId }) => workflowRunId)).toEqual(["y", "z"]);
-  });
-
-  it("has a run that the transaction has just published from behind the others", async () => {
-    const { a } = open();
-    await a.persistence.appendOutboxEvents([event("a"), event("a")]);
-    for (const run of ["z", "y"]) await a.persistence.appendOutboxEvents([event(run)]);
-    const page = await a.persistence.withTransaction(async (tx) => {
-      await tx.incrementOutboxRetryCount("a/1");
-      return tx.getUnpublishedOutboxEvents(2);
-    });
-    expect(page.map(({ workflowRunId }) => workflowRunId)).toEqual(["y", "z"]);
-  });
-});
-
 describe.each(ways)("a mark in a transaction, $name", ({ open }) => {
   it("is ignored when nobody's event has that id yet", async () => {
     const { a } = open();

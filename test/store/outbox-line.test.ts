@@ -4,7 +4,6 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { type Change, type Store } from "../../src/changes/index.ts";
 import { newCommitId } from "../../src/model/index.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
-import { Connection } from "../../src/persistence/connection.ts";
 import { D1Store } from "../../src/store/index.ts";
 import { Recorder } from "../ledger/recorder.ts";
 import { emptyDatabase } from "../support/database.ts";
@@ -35,8 +34,8 @@ async function commit(store: Store, changes: readonly Change[]): Promise<void> {
 type Place = readonly [run: string, sequence: number];
 
 async function page(store: Store, limit: number): Promise<Place[]> {
-  const waiting = await new Connection(store).persistence.getUnpublishedOutboxEvents(limit);
-  return waiting.map(({ workflowRunId, sequence }) => [workflowRunId, sequence]);
+  const [rows] = await store.read([{ q: "unpublishedEvents", limit }]);
+  return rows.map(({ workflowRunId, sequence }) => [workflowRunId, sequence]);
 }
 
 async function publish(store: Store, places: readonly Place[]): Promise<void> {

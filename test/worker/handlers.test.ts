@@ -101,7 +101,7 @@ describe("the cron", () => {
 
   it("rejects settings that are refused, and names the variable", async () => {
     const ticking = worker.scheduled({}, bindings({ LEASE_MS: "long" }), createExecutionContext());
-    await expect(ticking).rejects.toThrow(/^LEASE_MS: /);
+    await expect(ticking).rejects.toThrow(/^The setting LEASE_MS is "long"/);
   });
 });
 

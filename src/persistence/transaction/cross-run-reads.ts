@@ -25,7 +25,7 @@ import {
 } from "../../queries/index.ts";
 import { byLastUpdate } from "../../queries/runs.ts";
 import { byStagePoll, isDueForPoll } from "../../queries/stages.ts";
-import { outboxEventRef, rowName, type RowRef } from "../../model/row-ref.ts";
+import type { RowRef } from "../../model/row-ref.ts";
 import { createState, isWaiting, type State, type TableName } from "../../model/state.ts";
 import { asManyAsFit } from "../as-many-as-fit.ts";
 import type { LocalCopy } from "./local-copy.ts";
@@ -179,11 +179,8 @@ async function events(
     rows.push(...(await behindPage(page, own, { copy, read })));
   }
   const state = createState();
-  const { turns } = state.outboxEvents;
-  for (const [index, row] of rows.entries()) {
+  for (const row of rows) {
     const { workflowRunId, sequence } = row;
-    // Runs come in the order of their line.
-    if (!turns.has(workflowRunId)) turns.set(workflowRunId, index);
     if (copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
@@ -191,9 +188,6 @@ async function events(
   for (const row of copy.local.outboxEvents.all()) {
     const { workflowRunId, sequence } = row;
     if (!copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
-    const marked = copy.base.outboxEvents.get(workflowRunId, String(sequence)) !== undefined;
-    // An event of the run was published in this transaction: the run goes to the end of the line.
-    if (marked && written.has(rowName(outboxEventRef(row)))) turns.set(workflowRunId, rows.length);
     state.outboxEvents.set(workflowRunId, String(sequence), row);
   }
   return answer(state, query);
