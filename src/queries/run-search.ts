@@ -31,15 +31,10 @@ import { type State, without } from "../model/state.ts";
 import { utf8Length } from "../model/text.ts";
 import { queryKind } from "./query-kind.ts";
 
-/** Runs that a page looks at when one filter leads and others remain, or when several names contain a text. */
+/** Runs that a page looks at when one filter leads and others remain. */
 export const RUNS_LOOKED_AT = 1_000;
-/** Distinct names of runs. Up to so many, text is looked for among them; beyond, run by run. */
-export const RUN_NAMES_MAX = 200;
-
-/** Runs of a page of so many names. Each name is asked for as many, so that a page looks at no more of all together. */
-export function runsOfNames(names: number, limit: number): number {
-  return Math.max(1, Math.min(limit, Math.floor(RUNS_LOOKED_AT / Math.max(1, names))));
-}
+/** Workflows with their types and names. Up to so many, a type or a text in the name is looked for among them; beyond, run by run. */
+export const WORKFLOWS_MAX = 1_000;
 
 /** A place in the order of age. */
 const place = object({ createdAt: instantField, ordinal: ordinalField });
@@ -81,32 +76,30 @@ export interface RunsPage {
   readonly next: RunPlace | null;
 }
 
-export type LeadingFilter =
-  | "annotation"
-  | "status"
-  | "workflowId"
-  | "workflowType"
-  | "nameContains"
-  | "none";
+export type LeadingFilter = "annotation" | "status" | "workflowId" | "kind" | "none";
 
 /**
  * The filter whose index gives the runs. An annotation is the most particular. A status other than COMPLETED is one of few runs; most
- * are COMPLETED, so workflow and type come before it.
+ * are COMPLETED, so workflow and type come before it. `kind`: the type, the name or both, which lead to workflows, and these to runs.
  */
 export function leadingFilter(given: RunFilters): LeadingFilter {
   if (given.annotation !== undefined) return "annotation";
   if (given.status !== undefined && given.status !== "COMPLETED") return "status";
   if (given.workflowId !== undefined) return "workflowId";
-  if (given.workflowType !== undefined) return "workflowType";
+  if (given.workflowType !== undefined) return "kind";
   if (given.status !== undefined) return "status";
-  return given.nameContains === undefined ? "none" : "nameContains";
+  return given.nameContains === undefined ? "none" : "kind";
 }
 
-/** Filters that the leading one leaves to be checked run by run; null: none. The range of createdAt is part of every walk. */
+/**
+ * Filters that the leading one leaves to be checked run by run; null: none. The range of createdAt is part of every walk. A workflow may have
+ * had other types and names, so these are checked too where they lead.
+ */
 export function remainingFilters(given: RunFilters): RunFilters | null {
   const leading = leadingFilter(given);
-  if (leading === "none" || leading === "nameContains") return null;
-  const { createdFrom: _from, createdBefore: _before, [leading]: _led, ...remaining } = given;
+  const { createdFrom: _from, createdBefore: _before, ...filters } = given;
+  if (leading === "none" || leading === "kind") return leading === "none" ? null : filters;
+  const { [leading]: _led, ...remaining } = filters;
   return Object.values(remaining).every((value) => value === undefined) ? null : remaining;
 }
 
@@ -130,9 +123,9 @@ const byId: Compare<RunRow> = byText((run) => run.id);
 function searched(state: State, query: RunsQuery): RunsPage {
   const { after, limit } = query;
   const order = query.descending ? descending(byAge) : byAge;
-  const { leading, remaining, most } = wayThrough(state, query);
+  const { leads, remaining, most } = wayThrough(state, query);
   const walk = [...state.runs.all()]
-    .filter((run) => isInRange(run, query.filters) && fits(state, run, leading))
+    .filter((run) => isInRange(run, query.filters) && leads(run))
     .filter((run) => after === null || order(run, after) > 0)
     .toSorted(inTurn(order, query.descending ? descending(byId) : byId));
   const looked = walk.slice(0, most);
@@ -151,7 +144,7 @@ function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: RunsQuer
 }
 
 interface Way {
-  readonly leading: RunFilters;
+  readonly leads: (run: RunRow) => boolean;
   /** Null: whatever the leading filter gives is answered. */
   readonly remaining: RunFilters | null;
   /** Runs that are looked at. */
@@ -160,17 +153,23 @@ interface Way {
 
 function wayThrough(state: State, { filters, limit }: RunsQuery): Way {
   const leading = leadingFilter(filters);
-  if (leading === "none") return { leading: {}, remaining: null, most: limit };
-  if (leading !== "nameContains") {
-    const remaining = remainingFilters(filters);
+  const remaining = remainingFilters(filters);
+  if (leading === "none") return { leads: () => true, remaining, most: limit };
+  if (leading !== "kind") {
+    const led = { [leading]: filters[leading] };
     const most = remaining === null ? limit : RUNS_LOOKED_AT;
-    return { leading: { [leading]: filters[leading] }, remaining, most };
+    return { leads: (run) => fits(state, run, led), remaining, most };
   }
-  const byName = { nameContains: filters.nameContains };
-  const names = new Set([...state.runs.all()].map((run) => run.workflowName));
-  if (names.size > RUN_NAMES_MAX) return { leading: {}, remaining: byName, most: RUNS_LOOKED_AT };
-  const found = [...names].filter((name) => contains(name, filters.nameContains));
-  return { leading: byName, remaining: null, most: runsOfNames(found.length, limit) };
+  const { workflowType, nameContains, status } = filters;
+  const ofType = [...state.runs.all()].filter((run) => fits(state, run, { workflowType }));
+  const kinds = new Set(
+    ofType.map((run) => JSON.stringify([run.workflowType, run.workflowId, run.workflowName])),
+  );
+  if (kinds.size > WORKFLOWS_MAX) return { leads: () => true, remaining, most: RUNS_LOOKED_AT };
+  const named = ofType.filter((run) => contains(run.workflowName, nameContains));
+  const workflows = new Set(named.map((run) => run.workflowId));
+  const most = status === undefined ? limit : RUNS_LOOKED_AT;
+  return { leads: (run) => workflows.has(run.workflowId), remaining, most };
 }
 
 function contains(name: string, text = ""): boolean {

@@ -2,15 +2,9 @@
 import { rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { isFindable, type QueryOf } from "../queries/index.ts";
+import { insertRows } from "./long-texts.ts";
 import { annotations } from "./schema.ts";
-import {
-  insertRows,
-  listOfRun,
-  type Param,
-  propertiesOf,
-  sourcesOf,
-  type Statement,
-} from "./sql.ts";
+import { listOfRun, type Param, propertiesOf, sourcesOf, type Statement } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(annotations);
 const NEW_ROW = propertiesOf(annotations, "commits");
@@ -58,7 +52,7 @@ export function appendAnnotations(
 ) {
   const rows = changes.map((change) => change.row);
   return [
-    ...insertRows(`"annotations"`, rows, NEW_ROW, commitId, "ON CONFLICT DO NOTHING"),
+    ...insertRows("annotations", rows, NEW_ROW, commitId, "ON CONFLICT DO NOTHING"),
     ...findRunsBy(rows.filter(({ value }) => isFindable(value))),
   ];
 }

@@ -32,7 +32,7 @@ export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: numbe
 function bytesSql(size: Exclude<AnswerSize, "number">): string {
   if (size === "plain-rows") return String(PLAIN_ROW_BYTES);
   const texts = Object.entries(getTableColumns(size.rows))
-    .filter(([, { dataType }]) => dataType === "string")
+    .filter(([, { dataType }]) => dataType !== "number")
     .map(([name]) => `ifnull(octet_length("${name}"), 0)`);
   return [ROW_BYTES, ...texts].join(" + ");
 }

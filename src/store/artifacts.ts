@@ -3,19 +3,27 @@ import { aRowOf, presence, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./c
 import type { ChangeOf } from "../changes/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
+import {
+  chunksOf,
+  dropLongTexts,
+  heldRow,
+  newPlace,
+  placed,
+  placesOf,
+  putSet,
+} from "./long-texts.ts";
 import { artifacts } from "./schema.ts";
 import {
   columns,
   groupBy,
   propertiesOf,
   remembering,
-  selectList,
-  sourcesOf,
+  selectRow,
   type Statement,
   statement,
 } from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(artifacts))} FROM "artifacts"`;
+const SELECT = `SELECT ${selectRow("artifacts", propertiesOf(artifacts))} FROM "artifacts"`;
 const NEW_ROW = propertiesOf(artifacts, "commits");
 
 export function selectArtifact(query: QueryOf<"artifact">): Statement {
@@ -50,15 +58,20 @@ export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], comm
     if (group[0]?.replaceStage === true) replaced.push("workflowStageId");
     if (group[0]?.replaceMetadata === true) replaced.push("metadata");
     const rows = group.map(({ row, linkStageId }) => ({ ...row, linkStageId }));
-    for (const source of sourcesOf(rows, [...NEW_ROW, "linkStageId"])) {
+    const held = rows.map((row) => heldRow("artifacts", row));
+    const places = placesOf(held);
+    const place = places.map(newPlace);
+    for (const { source, first, end } of chunksOf(held, [...NEW_ROW, "linkStageId", ...places])) {
       statements.push({
         sql:
-          `INSERT INTO "artifacts" (${columns(NEW_ROW)}, "commits") SELECT ${selected}, ? FROM ${source.sql} WHERE true ` +
+          `INSERT INTO "artifacts" (${columns([...NEW_ROW, ...places, "commits"])}) ` +
+          `SELECT ${[selected, ...place, "?"].join(", ")} FROM ${source.sql} WHERE true ` +
           `ON CONFLICT ("workflow_run_id", "key") DO UPDATE SET ` +
           replaced.map((name) => `${columns([name])} = excluded.${columns([name])}, `).join("") +
-          `"commits" = ${commits.sql}`,
+          `${placed("artifacts", places, (id) => `excluded.${columns([id])}`)}"commits" = ${commits.sql}`,
         params: [commitId, ...source.params, ...commits.params],
       });
+      statements.push(...putSet("artifacts", rows.slice(first, end), replaced));
     }
   }
   return statements;
@@ -67,6 +80,13 @@ export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], comm
 export function deleteArtifacts(changes: readonly ChangeOf<"deleteArtifact">[], commitId: string) {
   return changes.flatMap(({ workflowRunId, key }) => [
     rememberDeleted(commitId, "artifacts", ["workflowRunId", "key"], [workflowRunId, key]),
+    dropLongTexts(
+      statement(
+        `SELECT "long_text_id" FROM "artifacts" WHERE "workflow_run_id" = ? AND "key" = ?`,
+        workflowRunId,
+        key,
+      ),
+    ),
     statement(
       `DELETE FROM "artifacts" WHERE "workflow_run_id" = ? AND "key" = ?`,
       workflowRunId,

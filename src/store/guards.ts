@@ -11,8 +11,9 @@ import {
   type RowGuard,
   type Violation,
 } from "../changes/index.ts";
+import { tailOf } from "./outbox.ts";
 import { snakeCase } from "./schema.ts";
-import { KEY_COLUMNS, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
+import { keyColumns, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
 
@@ -64,12 +65,7 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
       return refusing(rows, "", `(${tokens}) = src."value"`, "0");
     }
     case "outboxTail":
-      return refusing(
-        rows,
-        "",
-        `(SELECT ifnull(max("sequence"), 0) FROM "outbox_events" WHERE "workflow_run_id" = src."a") = src."value"`,
-        "0",
-      );
+      return refusing(rows, "", `${tailOf(`src."a"`)} = src."value"`, "0");
     case "dedupeKey":
       return refusing(
         rows,
@@ -79,7 +75,7 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
       );
     default: {
       const { table, actual } = ROWS[first.on];
-      const key = KEY_COLUMNS[table];
+      const key = keyColumns(table);
       const name = `"${snakeCase(table)}"`;
       const on = key.map((each, index) => `${name}."${each}" = src."${"ab"[index]}"`);
       const there = `${name}."${key[0]}"`;

@@ -4,11 +4,16 @@ import { type ChangeOf } from "../changes/index.ts";
 import { commitIdAt } from "../model/index.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
+import { dropLongTexts, longTextsOf, NEXT_PLACE, placed, putSet } from "./long-texts.ts";
 import { idempotencyKeys } from "./schema.ts";
-import { propertiesOf, remembering, selectList, type Statement, statement } from "./sql.ts";
+import { propertiesOf, remembering, selectRow, type Statement, statement } from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(idempotencyKeys))} FROM "idempotency_keys"`;
-const INSERT = `INSERT INTO "idempotency_keys" ("key", "command_type", "created_at", "state", "acquired_at", "result", "commits") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("key", "command_type") DO UPDATE SET`;
+const SELECT = `SELECT ${selectRow("idempotencyKeys", propertiesOf(idempotencyKeys))} FROM "idempotency_keys"`;
+
+/** `place`: of its long text, if it has one. */
+function insertKey(place = "NULL"): string {
+  return `INSERT INTO "idempotency_keys" ("key", "command_type", "created_at", "state", "acquired_at", "result", "commits", "long_text_id") VALUES (?, ?, ?, ?, ?, ?, ?, ${place}) ON CONFLICT ("key", "command_type") DO UPDATE SET`;
+}
 
 export function selectIdempotencyKey(query: QueryOf<"idempotencyKey">): Statement {
   return statement(
@@ -27,18 +32,18 @@ export function selectExpired({ keysBefore, commitsBefore }: QueryOf<"expired">)
   );
 }
 
+const EXPIRED_KEYS =
+  `FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 AND "acquired_at" <= ifnull((` +
+  `SELECT "acquired_at" FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 ORDER BY "acquired_at" LIMIT 1 OFFSET ?2), ?1)`;
+
 /**
  * Ranges of an index each, up to the limit-th oldest: looked up one by one, D1 would choose another way once it has statistics.
  * Nobody asks for a lost answer after so long, so the rows take no memory of theirs along.
  */
 export function purgeExpired(changes: readonly ChangeOf<"purgeExpired">[]): Statement[] {
   return changes.flatMap(({ keysBefore, commitsBefore, limit }) => [
-    statement(
-      `DELETE FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 AND "acquired_at" <= ifnull((` +
-        `SELECT "acquired_at" FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 ORDER BY "acquired_at" LIMIT 1 OFFSET ?2), ?1)`,
-      keysBefore,
-      limit - 1,
-    ),
+    dropLongTexts(statement(`SELECT "long_text_id" ${EXPIRED_KEYS}`, keysBefore, limit - 1)),
+    statement(`DELETE ${EXPIRED_KEYS}`, keysBefore, limit - 1),
     statement(
       `DELETE FROM "commits" WHERE "id" < ?1 AND "id" <= ifnull((SELECT "id" FROM "commits" WHERE "id" < ?1 ORDER BY "id" LIMIT 1 OFFSET ?2), ?1)`,
       commitIdAt(commitsBefore),
@@ -54,7 +59,7 @@ export function acquireIdempotencyKeys(
   const commits = remembering(commitId, `"idempotency_keys"."commits"`);
   return changes.map(({ key, commandType, at, staleBefore }) => ({
     // Comparing with NULL is never true, so without a threshold nothing is taken over.
-    sql: `${INSERT} "acquired_at" = excluded."acquired_at", "commits" = ${commits.sql} WHERE "state" = 'in_progress' AND "acquired_at" <= ?`,
+    sql: `${insertKey()} "acquired_at" = excluded."acquired_at", "commits" = ${commits.sql} WHERE "state" = 'in_progress' AND "acquired_at" <= ?`,
     params: [
       key,
       commandType,
@@ -74,10 +79,28 @@ export function completeIdempotencyKeys(
   commitId: string,
 ) {
   const commits = remembering(commitId, `"idempotency_keys"."commits"`);
-  return changes.map(({ key, commandType, at, result }) => ({
-    sql: `${INSERT} "state" = 'completed', "result" = excluded."result", "commits" = ${commits.sql}`,
-    params: [key, commandType, at, "completed", at, result, commitId, ...commits.params],
-  }));
+  return changes.flatMap((change) => {
+    const { key, commandType, at, result } = change;
+    const bytes = longTextsOf("idempotencyKeys", change).get("result");
+    const places = bytes === undefined ? [] : (["longTextId"] as const);
+    const place = placed("idempotencyKeys", places, () => `excluded."long_text_id"`);
+    return [
+      {
+        sql: `${insertKey(bytes === undefined ? "NULL" : NEXT_PLACE)} "state" = 'completed', "result" = excluded."result", ${place}"commits" = ${commits.sql}`,
+        params: [
+          key,
+          commandType,
+          at,
+          "completed",
+          at,
+          bytes ?? result,
+          commitId,
+          ...commits.params,
+        ],
+      },
+      ...putSet("idempotencyKeys", [change], ["result"]),
+    ];
+  });
 }
 
 export function releaseIdempotencyKeys(

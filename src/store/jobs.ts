@@ -9,10 +9,10 @@
 import type { ChangeSqlOf } from "./change-sql.ts";
 import { type ChangeOf, type RetryBackoff } from "../changes/index.ts";
 import { attendedWith, CONCURRENCY_KEYS_MAX, RETRY_EXPONENT_MAX } from "../model/index.ts";
+import { insertRows } from "./long-texts.ts";
 import { jobs } from "./schema.ts";
 import {
   groupBy,
-  insertRows,
   propertiesOf,
   remembering,
   sourcesOf,
@@ -34,7 +34,7 @@ export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId
   });
   const unlessLive = `ON CONFLICT ("dedupe_key") WHERE "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED') DO NOTHING`;
   const deduped = changes.some(({ row }) => row.dedupeKey !== null);
-  return insertRows(`"jobs"`, rows, NEW_ROW, commitId, deduped ? unlessLive : "");
+  return insertRows("jobs", rows, NEW_ROW, commitId, deduped ? unlessLive : "");
 }
 
 const DUE = `("next_poll_at" IS NULL OR "next_poll_at" <= ?1)`;

@@ -1,14 +1,15 @@
 /** Logs: append only; the contract has no query for them. */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
+import { insertRows } from "./long-texts.ts";
 import { logs } from "./schema.ts";
-import { insertRows, propertiesOf } from "./sql.ts";
+import { propertiesOf } from "./sql.ts";
 
 const ROW = propertiesOf(logs);
 
 export function createLogs(changes: readonly ChangeOf<"createLog">[]) {
   return insertRows(
-    `"logs"`,
+    "logs",
     changes.map((change) => change.row),
     ROW,
     null,

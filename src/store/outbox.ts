@@ -10,21 +10,24 @@ import { aRowOf, count, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./chan
 import { type Change, type ChangeOf, runsToLineUp } from "../changes/index.ts";
 import { type NewOutboxEventRow } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
+import { chunksOf, type HeldRow, heldRow, LAST_PLACE, putFirst } from "./long-texts.ts";
 import { outboxEvents } from "./schema.ts";
 import {
   columns,
   propertiesOf,
   remembering,
-  selectList,
+  selectRow,
   sourcesOf,
   type Statement,
   statement,
 } from "./sql.ts";
 
 export const OUTBOX_PROPERTIES = propertiesOf(outboxEvents, "turn");
-const SELECT = `SELECT ${selectList(OUTBOX_PROPERTIES)} FROM "outbox_events"`;
+const SELECT = `SELECT ${selectRow("outboxEvents", OUTBOX_PROPERTIES)} FROM "outbox_events"`;
 const GIVEN = propertiesOf(outboxEvents, "sequence", "commits", "turn");
 const WAITS = `"published_at" IS NULL AND "dlq_at" IS NULL`;
+/** What is left of a run's sequence when its events are gone. */
+const TAIL = `(SELECT "sequence" FROM "outbox_tails" WHERE "workflow_run_id" = src."workflow_run_id")`;
 /** The turn of the next one that goes to the end of the line. */
 const END_OF_LINE = `(SELECT ifnull(max("turn"), 0) + 1 FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL)`;
 
@@ -43,9 +46,14 @@ export function selectOutboxEvent(query: QueryOf<"outboxEvent">): Statement {
 }
 
 export function selectOutboxTail(query: QueryOf<"outboxTail">): Statement {
-  return statement(
-    `SELECT ifnull(max("sequence"), 0) AS "sequence" FROM "outbox_events" WHERE "workflow_run_id" = ?`,
-    query.workflowRunId,
+  return statement(`SELECT ${tailOf("?1")} AS "sequence"`, query.workflowRunId);
+}
+
+/** The last sequence of a run, also once its events are gone; 0: it never had one. */
+export function tailOf(run: string): string {
+  return (
+    `coalesce((SELECT max("sequence") FROM "outbox_events" WHERE "workflow_run_id" = ${run}), ` +
+    `(SELECT "sequence" FROM "outbox_tails" WHERE "workflow_run_id" = ${run}), 0)`
   );
 }
 
@@ -60,7 +68,7 @@ export function selectUnpublishedEvents({ limit }: QueryOf<"unpublishedEvents">)
     `ON next."workflow_run_id" = page."run" AND next."sequence" = ${firstWaiting(`page."run"`, `page."sequence"`)}`;
   return statement(
     `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT ?1) ` +
-      `SELECT ${selectList(OUTBOX_PROPERTIES, "event")} FROM page CROSS JOIN "outbox_events" AS event ` +
+      `SELECT ${selectRow("outboxEvents", OUTBOX_PROPERTIES, { alias: "event" })} FROM page CROSS JOIN "outbox_events" AS event ` +
       `ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence" ` +
       `ORDER BY event."workflow_run_id", event."sequence"`,
     limit,
@@ -100,17 +108,30 @@ export function appendOutboxEvents(
   const last = (column: string) =>
     `(SELECT "${column}" FROM "outbox_events" AS tail WHERE tail."workflow_run_id" = src."workflow_run_id" ORDER BY "sequence" DESC LIMIT 1)`;
   const commits = remembering(commitId, `ifnull(${last("commits")}, '')`);
-  return sourcesOf(withOffsets(rows), [...GIVEN, "offset", "first"]).map((source) => {
+  const held = countLong(withOffsets(rows).map((row) => heldRow("outboxEvents", row)));
+  const long = held.some((row) => row.longTextId);
+  const names = [...GIVEN, "offset", "first", ...(long ? ["nth"] : [])];
+  return chunksOf(held, names).flatMap(({ source, first, end }): Statement[] => {
     // Offsets count within all rows; a later chunk already sees the earlier one's rows.
-    const seen = rows.slice(0, source.first);
+    const seen = rows.slice(0, first);
     const before = `ifnull((SELECT value ->> 1 FROM json_each(?) WHERE value ->> 0 = src."workflow_run_id"), 0)`;
     const joins = `"first" AND ${firstWaiting(`src."workflow_run_id"`)} IS NULL`;
-    return {
-      sql:
-        `INSERT INTO "outbox_events" (${columns(GIVEN)}, "sequence", "commits", "turn") SELECT ${columns(GIVEN)}, ` +
-        `ifnull(${last("sequence")}, 0) + "offset" - ${before}, ${commits.sql}, CASE WHEN ${joins} THEN ${END_OF_LINE} + "position" END FROM ${source.sql}`,
-      params: [JSON.stringify(countByRun(seen)), ...commits.params, ...source.params],
-    };
+    const put = held.slice(0, end).filter((row) => row.longTextId).length;
+    return [
+      ...putFirst("outboxEvents", rows.slice(first, end)),
+      {
+        sql:
+          `INSERT INTO "outbox_events" (${columns(GIVEN)}, "sequence", "commits", "turn"${long ? `, "long_text_id"` : ""}) SELECT ${columns(GIVEN)}, ` +
+          `coalesce(${last("sequence")}, ${TAIL}, 0) + "offset" - ${before}, ${commits.sql}, CASE WHEN ${joins} THEN ${END_OF_LINE} + "position" END` +
+          `${long ? `, ${LAST_PLACE} - ? + src."nth"` : ""} FROM ${source.sql}`,
+        params: [
+          JSON.stringify(countByRun(seen)),
+          ...commits.params,
+          ...(long ? [put] : []),
+          ...source.params,
+        ],
+      },
+    ];
   });
 }
 
@@ -124,6 +145,15 @@ function withOffsets(rows: readonly NewOutboxEventRow[]) {
     const first = row.publishedAt === null && row.dlqAt === null && !waiting.has(row.workflowRunId);
     if (first) waiting.add(row.workflowRunId);
     return { ...row, offset, first };
+  });
+}
+
+/** Each row with its number among those that have long texts: 1, 2, ...; null: it has none. */
+function countLong(rows: readonly HeldRow[]): (HeldRow & { readonly nth: number | null })[] {
+  let last = 0;
+  return rows.map((row) => {
+    if (row.longTextId) last += 1;
+    return { ...row, nth: row.longTextId ? last : null };
   });
 }
 

@@ -5,14 +5,14 @@ import {
   leadingFilter,
   type QueryOf,
   remainingFilters,
-  RUN_NAMES_MAX,
   type RunFilters,
   type RunPlace,
   RUNS_LOOKED_AT,
   type RunsPage,
+  WORKFLOWS_MAX,
 } from "../queries/index.ts";
 import { runs } from "./schema.ts";
-import { longTextSql, type Param, propertiesOf, selectList, type Statement } from "./sql.ts";
+import { longTextSql, type Param, propertiesOf, selectRow, type Statement } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
 const STATUSES = `["PENDING","RUNNING","SUSPENDED","COMPLETED","FAILED","CANCELLED","SKIPPED"]`;
@@ -35,6 +35,8 @@ interface Walk {
   readonly params: Params;
   /** Of created_at and ordinal, or of their copies beside an annotation. */
   readonly range: string;
+  /** The far end of the range, for a walk that is under way. */
+  readonly end: string;
   readonly order: string;
   readonly most: string;
 }
@@ -46,11 +48,10 @@ export function selectRuns(query: RunsQuery): Statement {
   const leading = leadingFilter(filters);
   const most = params.add(remaining === null ? query.limit : RUNS_LOOKED_AT);
   const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
-  const columns = selectList(PROPERTIES, "runs", query.omit);
+  const columns = selectRow("runs", PROPERTIES, { omit: query.omit });
   switch (leading) {
     case "status":
-    case "workflowId":
-    case "workflowType": {
+    case "workflowId": {
       const along = alongRuns(walk, leading, params.add(filters[leading] ?? ""));
       if (remaining !== null) return judged(walk, along, remaining);
       if (bytesOf(query) !== null) return looked(walk, along);
@@ -60,12 +61,10 @@ export function selectRuns(query: RunsQuery): Statement {
       const along = alongAnnotated(walk);
       return remaining === null ? looked(walk, along) : judged(walk, along, remaining);
     }
-    case "nameContains": {
-      const text = params.add(filters.nameContains ?? "");
-      const names = namesThatContain(text, most);
-      const byName = { ...walk, most: `(SELECT "most" FROM share)` };
-      const { nameContains } = filters;
-      return judged(byName, amongNames(byName), { nameContains }, `${NAMES}, ${names}, `);
+    case "kind": {
+      const kinds = kindsOf(query, params);
+      const amongKinds = { ...walk, most: `(SELECT "most" FROM share)` };
+      return judged(amongKinds, alongKinds(amongKinds), remaining ?? {}, kinds);
     }
     case "none":
       return looked(walk, alongAll(walk));
@@ -76,32 +75,30 @@ export function selectRuns(query: RunsQuery): Statement {
  * A walk begins at one place: SQLite takes one lower and one upper bound into an index, and would read whatever is between a second one and
  * the first. So of the place after which a page begins and the instant at which the range does, only the later in the walk is asked for.
  */
-function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "order"> {
+function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "end" | "order"> {
   const { descending, filters } = query;
   const { createdFrom = -Infinity, createdBefore = Infinity } = filters;
   const isWithin = ({ createdAt }: RunPlace) =>
     descending ? createdAt < createdBefore : createdAt >= createdFrom;
   const after = query.after !== null && isWithin(query.after) ? query.after : null;
-  let range = "";
-  if (filters.createdFrom !== undefined && (after === null || descending)) {
-    range += ` AND "created_at" >= ${params.add(createdFrom)}`;
-  }
-  if (filters.createdBefore !== undefined && (after === null || !descending)) {
-    range += ` AND "created_at" < ${params.add(createdBefore)}`;
-  }
+  const from = filters.createdFrom === undefined ? null : params.add(createdFrom);
+  const before = filters.createdBefore === undefined ? null : params.add(createdBefore);
+  const notBefore = from === null ? "" : ` AND "created_at" >= ${from}`;
+  const notAfter = before === null ? "" : ` AND "created_at" < ${before}`;
+  const end = descending ? notBefore : notAfter;
+  let range = end;
+  if (after === null) range += descending ? notAfter : notBefore;
   if (after !== null) {
     const place = `(${params.add(after.createdAt)}, ${params.add(after.ordinal)})`;
     range += ` AND ("created_at", "ordinal") ${descending ? "<" : ">"} ${place}`;
   }
   const direction = descending ? " DESC" : "";
-  return { range, order: `"created_at"${direction}, "ordinal"${direction}, "id"${direction}` };
+  return { range, end, order: `"created_at"${direction}, "ordinal"${direction}, "id"${direction}` };
 }
 
 const INDEXES = {
   status: ["status", "runs_status_idx"],
   workflowId: ["workflow_id", "runs_workflow_idx"],
-  workflowType: ["workflow_type", "runs_type_idx"],
-  workflowName: ["workflow_name", "runs_name_idx"],
 } as const;
 
 /** FROM, with the runs whose column is `value`, a parameter or a column of what it is joined with. */
@@ -117,13 +114,23 @@ function alongAnnotated({ query, params, range, order, most }: Walk): string {
   return `FROM (SELECT *, "workflow_run_id" AS "id" FROM "annotated_runs") WHERE "key" = ${params.add(key)} AND "value" = ${params.add(value)}${range} ORDER BY ${order} LIMIT ${most}`;
 }
 
-/** The first of each part, merged: a function over the rows of a part is the one lateral join that SQLite has. */
+/**
+ * The runs of several parts, merged. A queue of its own: each run that is taken out, in order, is followed by the next one of its part. So
+ * no more is looked at than is answered, and the first run of each part.
+ */
 function merged(walk: Walk, parts: string, by: keyof typeof INDEXES, condition: string): string {
-  const { order, most } = walk;
-  const ofPart = `SELECT json_group_array(json_array(${PLACE})) FROM (SELECT ${PLACE} ${alongRuns(walk, by, "part.value")})`;
+  const { query, end, most } = walk;
+  // By number: a compound's order knows no other names.
+  const order = [2, 3, 4].map((nth) => `${nth}${query.descending ? " DESC" : ""}`).join(", ");
+  const place = ["created_at", "ordinal", "id"].map((name) => `page."${name}"`).join(", ");
+  const behind = ` AND ("created_at", "ordinal", "id") ${query.descending ? "<" : ">"} (${place})${end}`;
+  const runOf = (alias: string, part: string, range: string) =>
+    `CROSS JOIN "runs" AS ${alias} ON ${alias}."id" = (SELECT "id" ${alongRuns({ ...walk, range, most: "1" }, by, part)})`;
+  const first = `SELECT part."value", head."created_at", head."ordinal", head."id" FROM ${parts} AS part ${runOf("head", `part."value"`, walk.range)} WHERE ${condition}`;
+  const next = `SELECT page."part", next."created_at", next."ordinal", next."id" FROM page ${runOf("next", `page."part"`, behind)}`;
   return (
-    `FROM (SELECT item.value ->> 0 AS "id", item.value ->> 1 AS "created_at", item.value ->> 2 AS "ordinal" ` +
-    `FROM ${parts} AS part JOIN json_each((${ofPart})) AS item WHERE ${condition} ORDER BY ${order} LIMIT ${most})`
+    `FROM (WITH RECURSIVE page("part", "created_at", "ordinal", "id") AS (${first} UNION ALL ${next} ORDER BY ${order} LIMIT ${most}) ` +
+    `SELECT ${PLACE} FROM page)`
   );
 }
 
@@ -131,12 +138,31 @@ function alongAll(walk: Walk, condition = "true"): string {
   return merged(walk, `json_each('${STATUSES}')`, "status", condition);
 }
 
-const NEXT_NAME = `SELECT "workflow_name" FROM "runs" INDEXED BY "runs_name_idx"`;
-/** The distinct names, one seek each; NULL behind the last. */
-const NAMES =
-  `names("value") AS (SELECT (${NEXT_NAME} ORDER BY "workflow_name" LIMIT 1) UNION ALL ` +
-  `SELECT (${NEXT_NAME} WHERE "workflow_name" > names."value" ORDER BY "workflow_name" LIMIT 1) FROM names WHERE names."value" IS NOT NULL LIMIT ${RUN_NAMES_MAX + 2})`;
-const FEW = `(SELECT count("value") FROM names) <= ${RUN_NAMES_MAX}`;
+const FEW = `(SELECT count(*) FROM kinds) <= ${WORKFLOWS_MAX}`;
+
+/** The workflows that have had the type, and a name with the text; and how many of their runs are looked at. */
+function kindsOf({ filters, limit }: RunsQuery, params: Params): string {
+  const { status, workflowType, nameContains } = filters;
+  const ofType =
+    workflowType === undefined ? "" : ` WHERE "workflow_type" = ${params.add(workflowType)}`;
+  const named =
+    nameContains === undefined ? "1" : containsSql(`"workflow_name"`, nameContains, params);
+  const most = params.add(status === undefined ? limit : RUNS_LOOKED_AT);
+  return (
+    `kinds("value", "named") AS (SELECT "workflow_id", ${named} FROM (SELECT * FROM "workflows"${ofType} LIMIT ${WORKFLOWS_MAX + 1})), ` +
+    `found("value") AS (SELECT DISTINCT "value" FROM kinds WHERE "named" AND ${FEW}), ` +
+    `share("most") AS (SELECT CASE WHEN ${FEW} THEN ${most} ELSE ${RUNS_LOOKED_AT} END), `
+  );
+}
+
+/** The runs of few workflows; of many, all runs. */
+function alongKinds(walk: Walk): string {
+  return `FROM (SELECT * ${merged(walk, "found", "workflowId", "true")} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
+}
+
+function containsSql(column: string, text: string, params: Params): string {
+  return `instr(lower(${column}), lower(${params.add(text)})) > 0`;
+}
 
 /** The runs of the walk, all of them. */
 function looked({ query, params, order }: Walk, along: string): Statement {
@@ -149,7 +175,7 @@ function looked({ query, params, order }: Walk, along: string): Statement {
       : `SELECT * FROM (SELECT *, sum("bytes") OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) WHERE ${withinSql(query, params)}`;
   return {
     sql:
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, 1 AS "answered" FROM (${rows}) AS looked ` +
+      `SELECT ${selectRow("runs", PROPERTIES, { omit: query.omit })}, 1 AS "answered" FROM (${rows}) AS looked ` +
       `CROSS JOIN "runs" ON "runs"."id" = looked."id" ORDER BY ${inOrder}`,
     params: params.values,
   };
@@ -164,20 +190,6 @@ function withinSql({ bytesMax = 0 }: RunsQuery, params: Params): string {
   return `"before" < ${params.add(bytesMax)}`;
 }
 
-/** Among few names those that contain the text, and how many runs are looked at: {@link runsOfNames}. */
-function namesThatContain(text: string, limit: string): string {
-  return (
-    `found("value") AS (SELECT "value" FROM names WHERE "value" IS NOT NULL AND instr(lower("value"), lower(${text})) > 0 AND ${FEW}), ` +
-    `share("most") AS (SELECT CASE WHEN ${FEW} THEN max(1, min(${limit}, ${RUNS_LOOKED_AT} / max(1, count(*)))) ELSE ${RUNS_LOOKED_AT} END FROM found)`
-  );
-}
-
-/** The runs of few names; among many names the runs are walked, and each is asked for its name. */
-function amongNames(walk: Walk): string {
-  const ofNames = merged(walk, "found", "workflowName", "true");
-  return `FROM (SELECT * ${ofNames} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
-}
-
 /**
  * The runs of the walk that satisfy the conditions, the first `limit`; and the last run that was looked at if the walk went as far as it
  * may, so that a page can tell where to go on.
@@ -186,19 +198,19 @@ function judged(
   { query, params, order, most }: Walk,
   along: string,
   conditions: RunFilters,
-  names = "",
+  kinds = "",
 ): Statement {
   const limit = params.add(query.limit);
   const bytes = bytesOf(query);
   const within = bytes === null ? "" : ` AND ${withinSql(query, params)}`;
   return {
     sql:
-      `WITH RECURSIVE ${names}` +
+      `WITH RECURSIVE ${kinds}` +
       `looked AS (SELECT *, row_number() OVER (ORDER BY ${order}) AS "n" FROM (SELECT ${PLACE} ${along})), ` +
       `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions, params)} AS "fits", ${bytes ?? "0"} AS "bytes" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
       `counted AS (SELECT *, sum("fits") OVER (ORDER BY "n") AS "nth", sum("fits" * "bytes") OVER (ORDER BY "n") - "fits" * "bytes" AS "before" FROM judged), ` +
       `chosen AS (SELECT *, "fits" AND "nth" <= ${limit}${within} AS "answered" FROM counted) ` +
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" = ${most} AS "stopped" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
+      `SELECT ${selectRow("runs", PROPERTIES, { omit: query.omit })}, "answered", "n" = ${most} AS "stopped" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
       `WHERE "answered" OR "n" = ${most} ORDER BY "n"`,
     params: params.values,
   };
@@ -214,7 +226,7 @@ function conditionsOf(filters: RunFilters, params: Params): string {
   equal("workflow_id", workflowId);
   equal("workflow_type", workflowType);
   if (nameContains !== undefined) {
-    conditions.push(`instr(lower("runs"."workflow_name"), lower(${params.add(nameContains)})) > 0`);
+    conditions.push(containsSql(`"runs"."workflow_name"`, nameContains, params));
   }
   return conditions.length === 0 ? "1" : `(${conditions.join(" AND ")})`;
 }

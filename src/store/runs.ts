@@ -2,24 +2,33 @@
 import type { Status } from "../contract/index.ts";
 import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
-import { INSTANT_MAX, UNPOLLED_MS } from "../model/index.ts";
+import { INSTANT_MAX, type NewRunRow, UNPOLLED_MS } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
+import {
+  chunksOf,
+  dropCleared,
+  heldRow,
+  insertRows,
+  placed,
+  placesOf,
+  putSet,
+} from "./long-texts.ts";
 import { runs } from "./schema.ts";
 import {
   column,
+  columns,
   groupBy,
-  insertRows,
   type Param,
   propertiesOf,
   remembering,
-  selectList,
+  selectRow,
   sourcesOf,
   type Statement,
   statement,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
-const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "runs"`;
+const SELECT = `SELECT ${selectRow("runs", PROPERTIES)} FROM "runs"`;
 const NEW_ROW = propertiesOf(runs, "commits");
 
 export function selectRun(query: QueryOf<"run">): Statement {
@@ -72,12 +81,18 @@ export function selectStuckRuns(query: QueryOf<"stuckRuns">): Statement {
 }
 
 export function createRuns(changes: readonly ChangeOf<"createRun">[], commitId: string) {
-  return insertRows(
-    `"runs"`,
-    changes.map((change) => change.row),
-    NEW_ROW,
-    commitId,
-  );
+  const rows = changes.map((change) => change.row);
+  return [...insertRows("runs", rows, NEW_ROW, commitId), ...noteWorkflows(rows)];
+}
+
+function noteWorkflows(rows: readonly NewRunRow[]): Statement[] {
+  const names = ["workflowType", "workflowId", "workflowName"] as const;
+  const groups = groupBy(rows, (row) => JSON.stringify(names.map((name) => row[name])));
+  const first = [...groups.values()].flatMap((group) => group.slice(0, 1));
+  return sourcesOf(first, names).map((source) => ({
+    sql: `INSERT INTO "workflows" (${columns(names)}) SELECT ${columns(names)} FROM ${source.sql} WHERE true ON CONFLICT DO NOTHING`,
+    params: source.params,
+  }));
 }
 
 /** Updates that set the same columns share a statement; unset columns stay out of it, and out of the indexes' cost. */
@@ -129,16 +144,20 @@ export function updateBySet<
   for (const group of groupBy(changes, (change) => setColumns(change).join()).values()) {
     const set = group[0] === undefined ? [] : setColumns(group[0]);
     const names = [...key, "at", "bump", ...set];
-    const rows: Record<string, unknown>[] = group.map((change) => ({ ...change, ...change.set }));
+    const rows = group.map((change) => ({ ...change, ...change.set }));
+    const held = rows.map((row) => heldRow(table, row));
+    const places = placesOf(held);
     const commits = remembering(commitId, `"${table}"."commits"`);
-    for (const source of sourcesOf(rows, names)) {
+    for (const { source, first, end } of chunksOf(held, [...names, ...places])) {
       statements.push({
         sql:
-          `UPDATE "${table}" SET ${set.map((name) => `${column(name)} = src.${column(name)}, `).join("")}` +
+          `UPDATE "${table}" SET ${set.map((name) => `${column(name)} = src.${column(name)}, `).join("")}${placed(table, places)}` +
           `${table === "stages" ? attendance(set, (name) => `src.${name}`) : ""}"updated_at" = src."at", "version" = "version" + src."bump", "commits" = ${commits.sql} ` +
           `FROM ${source.sql} WHERE ${key.map((name) => `"${table}".${column(name)} = src.${column(name)}`).join(" AND ")}`,
         params: [...commits.params, ...source.params],
       });
+      const written = rows.slice(first, end);
+      statements.push(...putSet(table, written, set), ...dropCleared(table, written, set));
     }
   }
   return statements;

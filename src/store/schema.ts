@@ -9,6 +9,7 @@
 import { sql } from "drizzle-orm";
 import {
   check,
+  customType,
   index,
   integer,
   primaryKey,
@@ -31,9 +32,68 @@ export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** Refuses a row that production D1 could not hold; local D1 would take it. */
+/**
+ * A column of long text. It holds the text, or, where that is long, its number of bytes: then the text is in the row's `longTexts`. Its
+ * type is the one that leaves both as they are.
+ */
+const longText = customType<{ data: string }>({ dataType: () => "blob" });
+
+/** Where the row's long texts are, {@link LONG_TEXT_PLACES}; null: it has none there. */
+const longTextId = () => integer("long_text_id");
+const laterTextId = () => integer("later_text_id");
+
+export interface LongTextPlace {
+  readonly id: "longTextId" | "laterTextId";
+  readonly names: readonly string[];
+}
+
+/**
+ * Which long texts of a row share a row of `longTexts`: those that are written together. One that comes later has its own, since a row
+ * that grows leaves half of a page behind.
+ */
+export const LONG_TEXT_PLACES: {
+  readonly [Table in LongTextTable]: readonly LongTextPlace[];
+} = {
+  runs: [
+    { id: "longTextId", names: ["input", "config", "metadata"] },
+    { id: "laterTextId", names: ["output"] },
+  ],
+  stages: [
+    { id: "longTextId", names: ["inputData", "config"] },
+    {
+      id: "laterTextId",
+      names: [
+        "outputData",
+        "suspendedState",
+        "resumeData",
+        "metrics",
+        "embeddingInfo",
+        "errorMessage",
+      ],
+    },
+  ],
+  logs: [{ id: "longTextId", names: LONG_TEXT.logs }],
+  artifacts: [{ id: "longTextId", names: LONG_TEXT.artifacts }],
+  annotations: [{ id: "longTextId", names: LONG_TEXT.annotations }],
+  outboxEvents: [{ id: "longTextId", names: LONG_TEXT.outboxEvents }],
+  idempotencyKeys: [{ id: "longTextId", names: LONG_TEXT.idempotencyKeys }],
+  jobs: [{ id: "longTextId", names: LONG_TEXT.jobs }],
+  aiCalls: [{ id: "longTextId", names: LONG_TEXT.aiCalls }],
+};
+
+/** Whether a column of long text holds a number. Numbers come before every text; of NULL it is NULL. */
+export function isNumber(column: string): string {
+  return `${column} < ''`;
+}
+
+/** The SQL of a long text's bytes, which are told without reading it. */
+export function longTextBytes(column: string): string {
+  return `iif(${isNumber(column)}, ${column}, ifnull(octet_length(${column}), 0))`;
+}
+
+/** Refuses a row whose texts production D1 could not hold; local D1 would take it. */
 function rowFits(table: LongTextTable) {
-  const sizes = LONG_TEXT[table].map((column) => `ifnull(octet_length("${snakeCase(column)}"), 0)`);
+  const sizes = LONG_TEXT[table].map((column) => longTextBytes(`"${snakeCase(column)}"`));
   return check(`${snakeCase(table)}_row_fits`, sql.raw(`${sizes.join(" + ")} <= ${ROW_BYTES_MAX}`));
 }
 
@@ -56,14 +116,16 @@ export const runs = sqliteTable(
     startedAt: integer("started_at"),
     completedAt: integer("completed_at"),
     duration: real("duration"),
-    input: text("input").notNull(),
-    output: text("output"),
-    config: text("config").notNull(),
+    input: longText("input").notNull(),
+    output: longText("output"),
+    config: longText("config").notNull(),
     totalCost: real("total_cost").notNull(),
     totalTokens: integer("total_tokens").notNull(),
     priority: integer("priority").notNull(),
-    metadata: text("metadata"),
+    metadata: longText("metadata"),
     commits: text("commits").notNull(),
+    longTextId: longTextId(),
+    laterTextId: laterTextId(),
   },
   (table) => [
     index("runs_pending_idx")
@@ -71,11 +133,20 @@ export const runs = sqliteTable(
       .where(sql`"status" = 'PENDING'`),
     index("runs_status_idx").on(table.status, table.createdAt, table.ordinal),
     index("runs_workflow_idx").on(table.workflowId, table.createdAt, table.ordinal),
-    index("runs_type_idx").on(table.workflowType, table.createdAt, table.ordinal),
-    index("runs_name_idx").on(table.workflowName, table.createdAt, table.ordinal),
     rowFits("runs"),
     knownStatus("runs"),
   ],
+);
+
+/** Which types and names runs of a workflow have: few rows, and none written for a run like another before it. */
+export const workflows = sqliteTable(
+  "workflows",
+  {
+    workflowType: text("workflow_type").notNull(),
+    workflowId: text("workflow_id").notNull(),
+    workflowName: text("workflow_name").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.workflowType, table.workflowId, table.workflowName] })],
 );
 
 const runReference = () =>
@@ -100,20 +171,22 @@ export const stages = sqliteTable(
     startedAt: integer("started_at"),
     completedAt: integer("completed_at"),
     duration: real("duration"),
-    inputData: text("input_data"),
-    outputData: text("output_data"),
-    config: text("config"),
-    suspendedState: text("suspended_state"),
-    resumeData: text("resume_data"),
+    inputData: longText("input_data"),
+    outputData: longText("output_data"),
+    config: longText("config"),
+    suspendedState: longText("suspended_state"),
+    resumeData: longText("resume_data"),
     nextPollAt: integer("next_poll_at"),
     pollInterval: real("poll_interval"),
     maxWaitUntil: integer("max_wait_until"),
-    metrics: text("metrics"),
-    embeddingInfo: text("embedding_info"),
-    errorMessage: text("error_message"),
+    metrics: longText("metrics"),
+    embeddingInfo: longText("embedding_info"),
+    errorMessage: longText("error_message"),
     commits: text("commits").notNull(),
     /** Null: nobody needs to look after the stage. */
     attendAt: integer("attend_at"),
+    longTextId: longTextId(),
+    laterTextId: laterTextId(),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.stageId] }),
@@ -136,8 +209,9 @@ export const logs = sqliteTable(
     createdAt: integer("created_at").notNull(),
     workflowStageId: text("workflow_stage_id"),
     level: text("level").$type<LogLevel>().notNull(),
-    message: text("message").notNull(),
-    metadata: text("metadata"),
+    message: longText("message").notNull(),
+    metadata: longText("metadata"),
+    longTextId: longTextId(),
   },
   (table) => [primaryKey({ columns: [table.workflowRunId, table.ordinal] }), rowFits("logs")],
 );
@@ -152,10 +226,11 @@ export const artifacts = sqliteTable(
     updatedAt: integer("updated_at").notNull(),
     workflowStageId: text("workflow_stage_id"),
     type: text("type").$type<ArtifactType>().notNull(),
-    data: text("data").notNull(),
+    data: longText("data").notNull(),
     size: real("size").notNull(),
-    metadata: text("metadata"),
+    metadata: longText("metadata"),
     commits: text("commits").notNull(),
+    longTextId: longTextId(),
   },
   (table) => [primaryKey({ columns: [table.workflowRunId, table.key] }), rowFits("artifacts")],
 );
@@ -174,10 +249,11 @@ export const annotations = sqliteTable(
     actorId: text("actor_id"),
     actorVersion: text("actor_version"),
     key: text("key").notNull(),
-    value: text("value").notNull(),
-    payload: text("payload"),
+    value: longText("value").notNull(),
+    payload: longText("payload"),
     idempotencyKey: text("idempotency_key"),
     commits: text("commits").notNull(),
+    longTextId: longTextId(),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),
@@ -208,13 +284,22 @@ export const annotatedRuns = sqliteTable(
   ],
 );
 
+/**
+ * The last sequence of a run whose events are gone: its next event goes on from there. Whoever deletes events writes it; while the last
+ * event of the run is there, nobody reads it.
+ */
+export const outboxTails = sqliteTable("outbox_tails", {
+  workflowRunId: text("workflow_run_id").primaryKey(),
+  sequence: integer("sequence").notNull(),
+});
+
 export const outboxEvents = sqliteTable(
   "outbox_events",
   {
     workflowRunId: text("workflow_run_id").notNull(),
     sequence: integer("sequence").notNull(),
     eventType: text("event_type").notNull(),
-    payload: text("payload").notNull(),
+    payload: longText("payload").notNull(),
     causationId: text("causation_id").notNull(),
     occurredAt: integer("occurred_at").notNull(),
     publishedAt: integer("published_at"),
@@ -223,6 +308,7 @@ export const outboxEvents = sqliteTable(
     commits: text("commits").notNull(),
     /** The run's place in the line of those that wait: of its first waiting event. Null of every other event. */
     turn: integer("turn"),
+    longTextId: longTextId(),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.sequence] }),
@@ -247,8 +333,9 @@ export const idempotencyKeys = sqliteTable(
     createdAt: integer("created_at").notNull(),
     state: text("state").$type<"in_progress" | "completed">().notNull(),
     acquiredAt: integer("acquired_at").notNull(),
-    result: text("result"),
+    result: longText("result"),
     commits: text("commits").notNull(),
+    longTextId: longTextId(),
   },
   (table) => [
     primaryKey({ columns: [table.key, table.commandType] }),
@@ -277,7 +364,7 @@ export const jobs = sqliteTable(
     maxAttempts: integer("max_attempts").notNull(),
     lastError: text("last_error"),
     nextPollAt: integer("next_poll_at"),
-    payload: text("payload").notNull(),
+    payload: longText("payload").notNull(),
     /** 1: the job waits for its nextPollAt. A claim clears it on jobs that have become due. */
     delayed: integer("delayed").notNull(),
     commits: text("commits").notNull(),
@@ -289,6 +376,7 @@ export const jobs = sqliteTable(
     resumeAt: integer("resume_at"),
     /** Null: the job has left nothing open. */
     handOverAt: integer("hand_over_at"),
+    longTextId: longTextId(),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),
@@ -341,12 +429,13 @@ export const aiCalls = sqliteTable(
     callType: text("call_type").notNull(),
     modelKey: text("model_key").notNull(),
     modelId: text("model_id").notNull(),
-    prompt: text("prompt").notNull(),
-    response: text("response").notNull(),
+    prompt: longText("prompt").notNull(),
+    response: longText("response").notNull(),
     inputTokens: integer("input_tokens").notNull(),
     outputTokens: integer("output_tokens").notNull(),
     cost: real("cost").notNull(),
-    metadata: text("metadata"),
+    metadata: longText("metadata"),
+    longTextId: longTextId(),
   },
   (table) => [primaryKey({ columns: [table.batchId, table.ordinal] }), rowFits("aiCalls")],
 );
@@ -364,6 +453,32 @@ export const aiCallTotals = sqliteTable(
   (table) => [primaryKey({ columns: [table.topic, table.modelKey] })],
 );
 
+/**
+ * Long texts, beside their rows: those of one row are one row here, each in the column of its own name. A rowid table, whose rows lie
+ * close together whatever their size (ADR 0025). Nothing but the place that a row keeps leads here, so its long texts are deleted before it.
+ */
+export const longTexts = sqliteTable("long_texts", {
+  id: integer("id").primaryKey(),
+  input: text("input"),
+  output: text("output"),
+  inputData: text("input_data"),
+  outputData: text("output_data"),
+  config: text("config"),
+  suspendedState: text("suspended_state"),
+  resumeData: text("resume_data"),
+  metrics: text("metrics"),
+  embeddingInfo: text("embedding_info"),
+  errorMessage: text("error_message"),
+  data: text("data"),
+  value: text("value"),
+  payload: text("payload"),
+  result: text("result"),
+  message: text("message"),
+  prompt: text("prompt"),
+  response: text("response"),
+  metadata: text("metadata"),
+});
+
 /** Commits whose own rows cannot tell what became of them. Old ones are deleted along the way. */
 export const commits = sqliteTable(
   "commits",
@@ -376,15 +491,18 @@ export const commits = sqliteTable(
 
 export const tables = {
   runs,
+  workflows,
   stages,
   logs,
   artifacts,
   annotations,
   annotatedRuns,
   outboxEvents,
+  outboxTails,
   idempotencyKeys,
   jobs,
   aiCalls,
   aiCallTotals,
+  longTexts,
   commits,
 };

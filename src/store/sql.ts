@@ -16,7 +16,13 @@ import {
 } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import type { TableName } from "../model/state.ts";
-import { snakeCase } from "./schema.ts";
+import {
+  isNumber,
+  LONG_TEXT_PLACES,
+  longTextBytes,
+  type LongTextPlace,
+  snakeCase,
+} from "./schema.ts";
 
 /** Numbers bind as REAL; the columns' affinity makes them integers again. */
 export type Param = string | number | null;
@@ -47,23 +53,27 @@ export function columns(names: readonly string[]): string {
   return names.map(column).join(", ");
 }
 
-/** The columns of each table's primary key, as a {@link RowRef} names a row. */
-export const KEY_COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
+/** The properties of each table's primary key, as a {@link RowRef} names a row. */
+export const KEYS: Readonly<Record<TableName, readonly string[]>> = {
   runs: ["id"],
-  stages: ["workflow_run_id", "stage_id"],
-  logs: ["workflow_run_id", "ordinal"],
-  artifacts: ["workflow_run_id", "key"],
-  annotations: ["workflow_run_id", "ordinal"],
-  outboxEvents: ["workflow_run_id", "sequence"],
-  idempotencyKeys: ["key", "command_type"],
-  jobs: ["workflow_run_id", "ordinal"],
-  aiCalls: ["batch_id", "ordinal"],
-  aiCallTotals: ["topic", "model_key"],
+  stages: ["workflowRunId", "stageId"],
+  logs: ["workflowRunId", "ordinal"],
+  artifacts: ["workflowRunId", "key"],
+  annotations: ["workflowRunId", "ordinal"],
+  outboxEvents: ["workflowRunId", "sequence"],
+  idempotencyKeys: ["key", "commandType"],
+  jobs: ["workflowRunId", "ordinal"],
+  aiCalls: ["batchId", "ordinal"],
+  aiCallTotals: ["topic", "modelKey"],
 };
+
+export function keyColumns(table: TableName): string[] {
+  return KEYS[table].map(snakeCase);
+}
 
 /** `select` from the row's table, where the row is. */
 export function fromRow(select: string, { table, part, key }: RowRef): Statement {
-  const keys = KEY_COLUMNS[table];
+  const keys = keyColumns(table);
   const second = table === "outboxEvents" ? Number(key) : key;
   return statement(
     `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `"${name}" = ?`).join(" AND ")}`,
@@ -71,27 +81,44 @@ export function fromRow(select: string, { table, part, key }: RowRef): Statement
   );
 }
 
-/** The properties of a table's rows, in the schema's order. */
+/** The properties of a table's rows, in the schema's order; not the places of their long texts. */
 export function propertiesOf<T extends SQLiteTable, Except extends string = never>(
   table: T,
   ...except: Except[]
-): Exclude<keyof T["_"]["columns"] & string, Except>[] {
-  const names: readonly string[] = except;
+): Exclude<keyof T["_"]["columns"] & string, Except | LongTextPlace["id"]>[] {
+  const names: readonly string[] = [...except, "longTextId", "laterTextId"];
   return Object.keys(getTableColumns(table)).filter(
-    (name): name is Exclude<keyof T["_"]["columns"] & string, Except> => !names.includes(name),
+    (name): name is Exclude<keyof T["_"]["columns"] & string, Except | LongTextPlace["id"]> =>
+      !names.includes(name),
   );
 }
 
-/** A SELECT's list that answers rows with the properties' own names; those to omit as the JSON null. */
-export function selectList(
-  names: readonly string[],
-  alias?: string,
-  omit: readonly string[] = [],
-): string {
+/** A SELECT's list that answers columns under the properties' own names. Not for long text: that takes {@link selectRow}. */
+export function selectList(names: readonly string[], alias?: string): string {
   const prefix = alias === undefined ? "" : `${alias}.`;
-  return names
-    .map((name) => `${omit.includes(name) ? "'null'" : prefix + column(name)} AS "${name}"`)
-    .join(", ");
+  return names.map((name) => `${prefix}${column(name)} AS "${name}"`).join(", ");
+}
+
+/** The same for rows, with their long texts wherever these are; columns to omit as the JSON null. */
+export function selectRow(
+  table: LongTextTable,
+  names: readonly string[],
+  { alias = snakeCase(table), omit = [] }: SelectedRow = {},
+): string {
+  const valueOf = (name: string) => {
+    const held = `"${alias}".${column(name)}`;
+    if (omit.includes(name)) return "'null'";
+    const place = LONG_TEXT_PLACES[table].find(({ names: texts }) => texts.includes(name));
+    if (place === undefined) return held;
+    return `iif(${isNumber(held)}, (SELECT ${column(name)} FROM "long_texts" WHERE "id" = "${alias}".${column(place.id)}), ${held})`;
+  };
+  return names.map((name) => `${valueOf(name)} AS "${name}"`).join(", ");
+}
+
+interface SelectedRow {
+  /** What the statement calls the table; default: its name. */
+  readonly alias?: string;
+  readonly omit?: readonly string[] | undefined;
 }
 
 export function sourcesOf<Row extends object>(
@@ -175,8 +202,7 @@ export function longTextSql(
 ): string | null {
   const prefix = alias === undefined ? "" : `${alias}.`;
   const names = LONG_TEXT[table].filter((name) => !omit.includes(name));
-  // The length of a text is told without reading it.
-  const sizes = names.map((name) => `ifnull(octet_length(${prefix}${column(name)}), 0)`);
+  const sizes = names.map((name) => longTextBytes(prefix + column(name)));
   return sizes.length === 0 ? null : sizes.join(" + ");
 }
 
@@ -207,12 +233,12 @@ export function listOfRun(list: ListOfRun): Statement {
   const given = [...params, ...(limit === null ? [] : [limit])];
   const bytes = bytesMax === undefined ? null : longTextSql(table, omit);
   if (bytes === null || bytesMax === undefined) {
-    return { sql: `SELECT ${selectList(properties, undefined, omit)} ${rest}`, params: given };
+    return { sql: `SELECT ${selectRow(table, properties, { omit })} ${rest}`, params: given };
   }
   const sized = `SELECT ${columns(order)}, ${bytes} AS "bytes" ${rest}`;
   return {
     sql:
-      `SELECT ${selectList(properties, "whole", omit)} FROM (SELECT *, sum("bytes") OVER (ORDER BY ${inOrder("")} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) AS sized ` +
+      `SELECT ${selectRow(table, properties, { alias: "whole", omit })} FROM (SELECT *, sum("bytes") OVER (ORDER BY ${inOrder("")} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) AS sized ` +
       `CROSS JOIN ${name} AS whole ON whole."workflow_run_id" = ? AND whole.${column(key)} = sized.${column(key)} ` +
       `WHERE sized."before" < ? ORDER BY ${inOrder("sized.")}`,
     params: [...given, params[0] ?? "", bytesMax],
@@ -232,20 +258,4 @@ export function groupBy<Item>(
     else group.push(item);
   }
   return groups;
-}
-
-/** One INSERT per chunk. `rest` follows the SELECT (an upsert clause, say). */
-export function insertRows<Row extends object>(
-  table: string,
-  rows: readonly Row[],
-  names: readonly (keyof Row & string)[],
-  commitId: string | null,
-  rest = "",
-): Statement[] {
-  return sourcesOf(rows, names).map((source) => ({
-    sql:
-      `INSERT INTO ${table} (${columns(names)}${commitId === null ? "" : ', "commits"'}) ` +
-      `SELECT ${columns(names)}${commitId === null ? "" : ", ?"} FROM ${source.sql} WHERE true ${rest}`,
-    params: [...(commitId === null ? [] : [commitId]), ...source.params],
-  }));
 }

@@ -5,22 +5,23 @@ import { attendAtOf } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
+import { dropLongTexts, heldRow, insertRows, placesOf } from "./long-texts.ts";
 import { stages } from "./schema.ts";
 import {
   column,
-  insertRows,
   listOfRun,
   type Param,
   propertiesOf,
   remembering,
   selectList,
+  selectRow,
   sourcesOf,
   type Statement,
   statement,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(stages);
-const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "stages"`;
+const SELECT = `SELECT ${selectRow("stages", PROPERTIES)} FROM "stages"`;
 const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
 const NEW_ROW = propertiesOf(stages, "commits");
 
@@ -112,7 +113,7 @@ export function attendStages(changes: readonly ChangeOf<"attendStage">[]): State
 
 export function createStages(changes: readonly ChangeOf<"createStage">[], commitId: string) {
   return insertRows(
-    `"stages"`,
+    "stages",
     changes.map(({ row }) => ({ ...row, attendAt: attendAtOf(row) })),
     NEW_ROW,
     commitId,
@@ -125,6 +126,16 @@ export function updateStages(changes: readonly ChangeOf<"updateStage">[], commit
 
 export function upsertStages(changes: readonly ChangeOf<"upsertStage">[], commitId: string) {
   return changes.flatMap(({ row, set }) => {
+    const rows = [{ ...row, attendAt: attendAtOf(row) }];
+    if (placesOf([heldRow("stages", row), heldRow("stages", set)]).length > 0) {
+      // Two statements, of which one does nothing: so the texts that follow each are those of what it has written.
+      const key = { workflowRunId: row.workflowRunId, stageId: row.stageId };
+      const update = { ...key, set, at: row.updatedAt, bump: 1 };
+      return [
+        ...updateBySet("stages", ["workflowRunId", "stageId"], [update], commitId),
+        ...insertRows("stages", rows, NEW_ROW, commitId, "ON CONFLICT DO NOTHING"),
+      ];
+    }
     const commits = remembering(commitId, `"stages"."commits"`);
     const sets = Object.entries(set).filter(([, value]) => value !== undefined);
     const names = sets.map(([name]) => name);
@@ -137,8 +148,7 @@ export function upsertStages(changes: readonly ChangeOf<"upsertStage">[], commit
     const attended = ATTENDED_BY.flatMap((name) =>
       names.includes(name) ? [set[name] ?? null] : [],
     );
-    const rows = [{ ...row, attendAt: attendAtOf(row) }];
-    return insertRows(`"stages"`, rows, NEW_ROW, commitId, upsert).map((insert) => ({
+    return insertRows("stages", rows, NEW_ROW, commitId, upsert).map((insert) => ({
       sql: insert.sql,
       params: [...insert.params, ...values, ...attended, ...commits.params],
     }));
@@ -151,6 +161,15 @@ export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commit
     const commits = remembering(commitId, `"commits"`);
     return [
       rememberDeleted(commitId, "stages", ["workflowRunId", "stageId"], key),
+      dropLongTexts(
+        statement(
+          `SELECT "long_text_id" FROM "stages" WHERE "workflow_run_id" = ?1 AND "stage_id" = ?2 ` +
+            `UNION ALL SELECT "later_text_id" FROM "stages" WHERE "workflow_run_id" = ?1 AND "stage_id" = ?2 ` +
+            `UNION ALL SELECT "long_text_id" FROM "logs" WHERE "workflow_run_id" = ?1 AND "workflow_stage_id" = ?3`,
+          ...key,
+          id,
+        ),
+      ),
       statement(`DELETE FROM "stages" WHERE "workflow_run_id" = ? AND "stage_id" = ?`, ...key),
       statement(
         `DELETE FROM "logs" WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,

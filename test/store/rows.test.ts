@@ -17,7 +17,10 @@ import { snakeCase, tables } from "../../src/store/schema.ts";
 
 /** The same members, not as an intersection. */
 type Flat<Row> = { [Name in keyof Row]: Row[Name] };
-type Stored<Name extends keyof typeof tables> = (typeof tables)[Name]["$inferSelect"];
+/** Where a row's long texts are is the store's business. */
+type Stored<Name extends keyof typeof tables> = Flat<
+  Omit<(typeof tables)[Name]["$inferSelect"], "longTextId" | "laterTextId">
+>;
 
 describe("a row as the rest of the code knows it", () => {
   it("is a row of its table", () => {
