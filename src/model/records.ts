@@ -6,6 +6,7 @@ import {
   decodeNullableJson,
   decodeText,
   joinId,
+  type ClaimedJob,
   type JobRow,
   type RunRow,
   type NewStageRow,
@@ -137,7 +138,7 @@ export function toJobRecord(row: JobRow): JobRecord {
   };
 }
 
-export function toDelivery(row: JobRow): DequeueResult {
+export function toDelivery(row: ClaimedJob): DequeueResult {
   return {
     jobId: joinId(row.workflowRunId, row.ordinal),
     workflowRunId: row.workflowRunId,

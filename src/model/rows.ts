@@ -244,6 +244,25 @@ export type FailedJob = Pick<
 /** A lease that may have expired. */
 export type StaleJob = Pick<JobRow, "workflowRunId" | "ordinal" | "attempt" | "maxAttempts">;
 
+/** A job as its claim answers it: what its worker is given, and the rest of what a claim sets. */
+export type ClaimedJob = Pick<JobRow, Exclude<(typeof CLAIMED_JOB)[number], "lockedAt">> & {
+  lockedAt: number;
+};
+
+export const CLAIMED_JOB = [
+  "workflowRunId",
+  "ordinal",
+  "workflowId",
+  "stageId",
+  "priority",
+  "workerId",
+  "lockedAt",
+  "attempt",
+  "maxAttempts",
+  "payload",
+  "commits",
+] as const;
+
 /** A job that a commit did not write. Null: there is no such job. */
 export type UnwrittenJob = Pick<JobRow, "workflowRunId" | "ordinal"> & {
   status: JobRow["status"] | null;

@@ -2,9 +2,9 @@
 import { type Change, type Guard, type RetryBackoff } from "../changes/index.ts";
 import {
   CLAIM_JOBS_MAX,
+  type ClaimedJob,
   JOB_ERROR_BYTES_MAX,
   JOB_STATS_FAILED_MS,
-  type JobRow,
   RESUME_JOBS_MAX,
   STALE_LEASE_MS_DEFAULT,
   TRANSACTION_CHANGES_MAX,
@@ -52,7 +52,7 @@ export interface JobsOptions {
   /** The transaction whose callback is running, or else the direct unit. */
   readonly current: () => UnitOfWork;
   /** Tells the transaction whose callback is running, if any, of a job that was just dequeued. */
-  readonly claimed: (row: JobRow) => void;
+  readonly claimed: (job: ClaimedJob) => void;
   readonly workerId: string | null;
   readonly retry?: RetryOptions | undefined;
 }
@@ -67,7 +67,7 @@ export class Jobs implements ExtendedJobQueue {
   readonly #direct: UnitOfWork;
   readonly #current: () => UnitOfWork;
   readonly #workerId: string | null;
-  readonly #claimed: (row: JobRow) => void;
+  readonly #claimed: (job: ClaimedJob) => void;
   readonly #retry: Required<RetryOptions>;
   /** The attempt that this connection was given of each job: it may settle that one and no later one. */
   readonly #deliveries = new Map<string, number>();

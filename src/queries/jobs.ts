@@ -2,6 +2,7 @@
 import { flag, object, nullable, optional, text, list } from "../model/shape.ts";
 import { instantField, keyField, ordinalField } from "../model/fields.ts";
 import {
+  type ClaimedJob,
   type JobRow,
   type JobState,
   type JobStatsRow,
@@ -73,6 +74,13 @@ function isAwaited(state: State, key: string, now: number): boolean {
     if (job.nextPollAt === null || job.nextPollAt <= now) return true;
   }
   return false;
+}
+
+function toClaimed(job: JobRow, lockedAt: number): ClaimedJob {
+  const { workflowRunId, ordinal, workflowId, stageId, priority, payload } = job;
+  const { workerId, attempt, maxAttempts, commits } = job;
+  const given = { workflowRunId, ordinal, workflowId, stageId, priority, payload };
+  return { ...given, workerId, lockedAt, attempt, maxAttempts, commits };
 }
 
 const jobKeys = list(object({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX);
@@ -183,13 +191,12 @@ export const jobQueries = {
     { since: instantField, commitId: text() },
     {
       // Just claimed: RUNNING, locked since then, and nobody wrote it after the claim.
-      answer: (state, { since, commitId }): JobRow[] =>
-        [...state.jobs.all()]
-          .filter(
-            (job) => job.status === "RUNNING" && job.lockedAt !== null && job.lockedAt >= since,
-          )
-          .filter((job) => tokenOf(job) === commitId)
-          .toSorted(byUrgency),
+      answer: (state, { since, commitId }): ClaimedJob[] =>
+        [...state.jobs.all()].toSorted(byUrgency).flatMap((job) => {
+          const { status, lockedAt } = job;
+          if (status !== "RUNNING" || lockedAt === null || lockedAt < since) return [];
+          return tokenOf(job) === commitId ? [toClaimed(job, lockedAt)] : [];
+        }),
     },
   ),
 

@@ -31,8 +31,9 @@ export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: numbe
 
 function bytesSql(size: Exclude<AnswerSize, "number">): string {
   if (size === "plain-rows") return String(PLAIN_ROW_BYTES);
-  const texts = Object.entries(getTableColumns(size.rows))
-    .filter(([, { dataType }]) => dataType === "string")
+  const { rows, properties } = size;
+  const texts = Object.entries(getTableColumns(rows))
+    .filter(([name, { dataType }]) => dataType === "string" && (properties?.includes(name) ?? true))
     .map(([name]) => `ifnull(octet_length("${name}"), 0)`);
   return [ROW_BYTES, ...texts].join(" + ");
 }

@@ -16,9 +16,13 @@ export interface ChangeSql<Kind extends ChangeKind> {
 /** A row as D1 answers it, under the names of its properties. */
 export type FoundRow = Readonly<Record<string, unknown>>;
 
-/** What an answer holds, for its bound in bytes: whole rows of a table, rows of a few ids and numbers, or one number or flag. */
+/** What an answer holds, for its bound in bytes: rows of a table, whole or some properties of them, rows of a few ids and numbers, or one number or flag. */
 export type AnswerSize =
-  | { readonly rows: SQLiteTable; readonly single?: true }
+  | {
+      readonly rows: SQLiteTable;
+      readonly single?: true;
+      readonly properties?: readonly string[] | undefined;
+    }
   | "plain-rows"
   | "number";
 
@@ -48,9 +52,9 @@ export function aRowOf(rows: SQLiteTable) {
   return { answer: oneRow, size: { rows, single: true } } as const;
 }
 
-/** The answer is rows of the table. */
-export function rowsOf(rows: SQLiteTable) {
-  return { answer: allRows, size: { rows } } as const;
+/** The answer is rows of the table, whole or these properties of them. */
+export function rowsOf(rows: SQLiteTable, properties?: readonly string[]) {
+  return { answer: allRows, size: { rows, properties } } as const;
 }
 
 /** The answer is rows of a few ids and numbers. */

@@ -1,6 +1,6 @@
 /** Jobs: the SQL of their queries. */
 import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./change-sql.ts";
-import { JOB_STATS_MAX } from "../model/index.ts";
+import { CLAIMED_JOB, JOB_STATS_MAX } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
 import { propertiesOf, selectList, type Statement, statement, tokenSql } from "./sql.ts";
@@ -20,7 +20,7 @@ export function selectJobs(query: QueryOf<"jobs">): Statement {
 
 export function selectClaimedJobs(query: QueryOf<"claimedJobs">): Statement {
   return statement(
-    `${SELECT} INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" >= ? AND ${tokenSql(`"commits"`)} = ? ORDER BY "priority" DESC, "ordinal", "workflow_run_id"`,
+    `SELECT ${selectList(CLAIMED_JOB)} FROM "jobs" INDEXED BY "jobs_leased_idx" WHERE "status" = 'RUNNING' AND "locked_at" >= ? AND ${tokenSql(`"commits"`)} = ? ORDER BY "priority" DESC, "ordinal", "workflow_run_id"`,
     query.since,
     query.commitId,
   );
@@ -207,7 +207,7 @@ export const jobQuerySql: QuerySqlOf<
   jobStates: { select: selectJobStates, ...plainRows },
   unwrittenJobs: { select: selectUnwrittenJobs, ...plainRows },
   jobStats: { select: selectJobStats, ...numbers },
-  claimedJobs: { select: selectClaimedJobs, ...rowsOf(jobs) },
+  claimedJobs: { select: selectClaimedJobs, ...rowsOf(jobs, CLAIMED_JOB) },
   overdueJobs: { select: countOverdueJobs, ...count },
   resumableJobs: { select: countResumableJobs, ...count },
   unhandledFailures: { select: selectUnhandledFailures, ...plainRows },

@@ -18,7 +18,7 @@ import {
 import type { Status } from "../../contract/index.ts";
 import { checkGuards } from "../../memory/guards.ts";
 import {
-  type JobRow,
+  type ClaimedJob,
   newCommitId,
   type OutboxEventRow,
   tokenBefore,
@@ -202,17 +202,19 @@ export class Transaction implements UnitOfWork {
   }
 
   /** The connection has just been given a job, outside the transaction: its own doing is no one else's. */
-  claimed(row: JobRow): void {
-    const renewed = this.#inTurn(async () => this.#renew(row));
+  claimed(job: ClaimedJob): void {
+    const renewed = this.#inTurn(async () => this.#renew(job));
     this.#calls.push(renewed.catch(() => undefined));
   }
 
-  #renew(row: JobRow): void {
-    const { workflowRunId, ordinal } = row;
+  #renew(job: ClaimedJob): void {
+    const { workflowRunId, ordinal, lockedAt } = job;
     const before = this.#copy.base.jobs.get(workflowRunId, ordinal);
     // Only what was read and not written is renewed, and only if nobody else wrote in between.
-    if (before === undefined || this.#written.has(rowName(jobRef(row)))) return;
-    if (tokenBefore(row) !== tokenOf(before)) return;
+    if (before === undefined || this.#written.has(rowName(jobRef(job)))) return;
+    if (tokenBefore(job) !== tokenOf(before)) return;
+    const status = "RUNNING" as const;
+    const row = { ...before, ...job, status, startedAt: lockedAt, updatedAt: lockedAt };
     this.#copy.base.jobs.set(workflowRunId, ordinal, row);
     this.#copy.local.jobs.set(workflowRunId, ordinal, row);
     for (const [name, guard] of Array.from(this.#guards)) {
