@@ -37,6 +37,8 @@ export type ConsumersHandler =
 
 export interface ConsumerOptions {
   readonly store: Store;
+  /** The same store, whose answers have a limit, for what is taken in before a handler says how much it wants. Default: `store`. */
+  readonly bounded?: Store;
   /** Null: nobody works jobs here; messages are acked, and jobs wait for those who poll. */
   readonly handler: ConsumersHandler | null;
   readonly settings: DispatchSettings;
@@ -90,13 +92,16 @@ export async function consume(
   const part = async (
     kind: WakeUpKind,
     work: (permits: number, called: Called) => Promise<void>,
+    left = () => 0,
   ) => {
     const permits = kinds.get(kind) ?? [];
     if (permits.length === 0) return;
     try {
       // Nobody works jobs here: they wait for those who poll.
       if (handler !== null) await work(permits.length, { ...options, handler });
-      acknowledge(permits);
+      const used = permits.length - left();
+      acknowledge(permits.slice(0, used));
+      for (const permit of permits.slice(used)) attempted(() => permit.retry());
     } catch (error) {
       console.error("wfe-wake-up-failed", kind, error);
       for (const permit of permits) {
@@ -105,10 +110,16 @@ export async function consume(
     }
   };
   let consumed = nothing((kinds.get("jobs") ?? []).length);
+  let cut = false;
   await Promise.all([
-    part("jobs", async (permits, called) => {
-      consumed = await workJobs(permits, called);
-    }),
+    part(
+      "jobs",
+      async (permits, called) => {
+        ({ consumed, cut } = await workJobs(permits, called));
+      },
+      // What was too large to be taken in with the others still has its permits.
+      () => (cut ? consumed.permits - consumed.claimed : 0),
+    ),
     part("runs", async (_, called) => claimRuns(called)),
     part("failures", async (_, called) => handOver(called)),
     part("outbox", async (_, called) => relay(called)),
@@ -135,17 +146,23 @@ function nothing(permits: number, claimed = 0): ConsumedBatch {
   return { permits, claimed, ...settled, lost: 0, returned: 0, unsettled: 0 };
 }
 
-function connection({ store, workerId, settings, waitUntil }: ConsumerOptions): Connection {
+function connection(
+  { workerId, settings, waitUntil, ...options }: ConsumerOptions,
+  store = options.store,
+): Connection {
   return new Connection(store, { workerId, retry: settings.retry, waitUntil });
 }
 
 /** Rejects only if the claim failed: from then on, it is the rows that tell what is to be done. */
-async function workJobs(permits: number, options: Called): Promise<ConsumedBatch> {
-  const { jobs } = connection(options);
+async function workJobs(
+  permits: number,
+  options: Called,
+): Promise<{ consumed: ConsumedBatch; cut: boolean }> {
+  const { jobs } = connection(options, options.bounded);
   const count = Math.min(permits, CLAIM_JOBS_MAX);
-  const claimed = await jobs.resumeAndDequeue(count);
+  const { jobs: claimed, cut } = await jobs.resumeAndDequeue(count);
   const consumed = nothing(permits, claimed.length);
-  if (claimed.length === 0) return consumed;
+  if (claimed.length === 0) return { consumed, cut };
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs);
   const leases = claimed.map((job) => ({ job, lease: keeper.hold(job.jobId) }));
@@ -170,7 +187,7 @@ async function workJobs(permits: number, options: Called): Promise<ConsumedBatch
   } finally {
     await keeper.stop();
   }
-  return consumed;
+  return { consumed, cut };
 }
 
 /** Why the handler cannot be called; null: it can. One that is embedded is always there. */
@@ -361,7 +378,7 @@ async function relay(options: Called): Promise<void> {
   const duty = { who: "publishEvents", timeoutMs: dutyMs(options) };
   const publish = async (events: OutboxRecord[]) =>
     (await onDuty(options, duty, (handler) => handler.publishEvents?.(events))) ?? [];
-  await relayEvents(connection(options).persistence, {
+  await relayEvents(connection(options, options.bounded).persistence, {
     publish,
     attemptsMax: settings.outboxAttempts,
     callsMax: options.handler.embedded ? PUBLISH_CALLS_MAX : BOUND_PUBLISH_CALLS_MAX,

@@ -3,6 +3,7 @@
  * halves, counted, and holds up its own run alone.
  */
 import type { OutboxRecord, WorkflowPersistence } from "../contract/index.ts";
+import { asManyAsFit } from "../persistence/as-many-as-fit.ts";
 
 const PAGE = 100;
 /** Pages of one wake-up; what is left waits for the next one, or the sweep. */
@@ -69,7 +70,10 @@ class Relay {
 
   /** Resolves to whether the next page is worth a look. */
   async page(): Promise<boolean> {
-    const events = await this.#persistence.getUnpublishedOutboxEvents(PAGE);
+    const { events, full } = await asManyAsFit(PAGE, async (limit) => {
+      const page = await this.#persistence.getUnpublishedOutboxEvents(limit);
+      return { events: page, full: page.length === limit };
+    });
     const runs = [...Map.groupBy(events, (event) => event.workflowRunId).values()];
     const before = this.#published;
     const stuck: OutboxRecord[] = [];
@@ -87,7 +91,7 @@ class Relay {
     for (const suspect of suspects) await this.#publishAll([suspect], stuck);
     await this.#count(stuck);
     const sent = this.#published - before;
-    return sent > 0 && !this.#isOver() && (events.length === PAGE || suspects.length > 0);
+    return sent > 0 && !this.#isOver() && (full || suspects.length > 0);
   }
 
   end(): number {
