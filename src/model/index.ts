@@ -1,3 +1,8 @@
+/**
+ * Values: rows and their columns, ids, instants, JSON, text, limits, and the maps that hold rows.
+ * Not here: what is asked of them (`queries/`) and what is done to them (`changes/`). Imports
+ * `contract/` alone.
+ */
 export * from "./attending.ts";
 export * from "./columns.ts";
 export * from "./deadline.ts";
