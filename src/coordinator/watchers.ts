@@ -8,12 +8,13 @@ import { toOutboxRecord } from "../model/index.ts";
 import type { D1Store } from "../store/index.ts";
 import { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT, watchOf } from "./watch-protocol.ts";
 
-/** Events read at a time. An event may have 1.9 MB, and an object has 128 MB. */
+/** Events read at a time: so many, or so many bytes and the event that exceeds them. An object has 128 MB, and holds a page a few times over. */
 const PAGE = 16;
+const PAGE_BYTES = 500_000;
 /**
  * UTF-16 units that wait for the readers of all connections together, as far as the coordinator knows. An object has 128 MB, and each
- * unit may take three bytes. More than an event and what SOCKETS_MAX connections may have passed on without a word: so where there is no
- * room, somebody owes a word.
+ * unit may take three bytes. Half of it is more than what SOCKETS_MAX connections may have passed on without a word, so where there is no
+ * room, somebody owes one.
  */
 const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
 /** The same of one connection, but for an event that is larger by itself. */
@@ -33,6 +34,8 @@ const attachment = z.object({
   waiting: z.int(),
   /** When so much had been sent that the other end will say so again. */
   since: z.number(),
+  /** When it said so last, or began. */
+  heard: z.number(),
 });
 type Attachment = z.infer<typeof attachment>;
 
@@ -49,6 +52,8 @@ export class Watchers {
   #askedAgain = false;
   /** Too much waits for readers to send more. */
   #crowded = false;
+  /** Ends the wait for room. */
+  #wake: () => void = () => undefined;
 
   constructor(ctx: DurableObjectState, store: D1Store) {
     this.#ctx = ctx;
@@ -64,7 +69,7 @@ export class Watchers {
     }
     const { 0: theirs, 1: socket } = new WebSocketPair();
     this.#ctx.acceptWebSocket(socket);
-    remember(socket, { after: watch.after, waiting: 0, since: 0 });
+    remember(socket, { after: watch.after, waiting: 0, since: 0, heard: Date.now() });
     // Touching the storage also ends an object that another has superseded: it would not hear of commits.
     if ((await this.#ctx.storage.getAlarm()) === null) await this.#setAlarm();
     this.tell();
@@ -76,7 +81,14 @@ export class Watchers {
     const parsed = attachment.safeParse(socket.deserializeAttachment());
     if (message !== PASSED_ON || !parsed.success)
       return socket.close(1008, "This end takes one word");
-    remember(socket, { ...parsed.data, waiting: 0 });
+    remember(socket, { ...parsed.data, waiting: 0, heard: Date.now() });
+    this.madeRoom();
+  }
+
+  /** Less waits than before. Where room was short, it looks again when half of it is free: each look reads D1 for all that are ready. */
+  madeRoom(): void {
+    if (this.#crowded && this.#waiting() > WAITING_UNITS_MAX / 2) return;
+    this.#wake();
     this.tell();
   }
 
@@ -110,7 +122,7 @@ export class Watchers {
         this.#askedAgain = false;
         const failure = await this.#sendAll().then(() => null, describe);
         if (failure === null && !this.#askedAgain) {
-          if (!(await this.#madeRoom())) return true;
+          if (!(await this.#makeRoom())) return true;
           continue;
         }
         if (failure === null) continue;
@@ -139,7 +151,7 @@ export class Watchers {
       const furthest = Math.max(hindmost, ...places.filter((after) => after <= tail));
       if (furthest !== hindmost) await this.#sendPage(furthest);
       const page = await this.#sendPage(hindmost);
-      if (page.length < PAGE) return;
+      if (page.last >= page.tail) return;
       ({ tail } = page);
     }
   }
@@ -151,10 +163,10 @@ export class Watchers {
   }
 
   /**
-   * Whether there is room again where there was none: the slowest readers go, and come back from where they were. Waits until one is
-   * slow, as long as none has passed on what it has.
+   * Whether there may be room again where there was none: the slowest readers go, and come back from where they were. Where none is slow
+   * yet, it waits until one is, or has passed on what it has.
    */
-  async #madeRoom(): Promise<boolean> {
+  async #makeRoom(): Promise<boolean> {
     if (!this.#crowded) return false;
     const now = Date.now();
     const slowest = this.#watchers()
@@ -165,12 +177,20 @@ export class Watchers {
     const [first] = slowest;
     // What waits for those that are closing is about to go: their end makes it look again.
     if (first === undefined) return false;
-    if (slow.length === 0) await scheduler.wait(first.state.since + SLOW_MS - now);
+    if (slow.length === 0) await this.#roomWithin(first.state.since + SLOW_MS - now);
     return true;
   }
 
-  /** The page after a sequence, to those who have all up to it. Answers how many events it has, and the run's last sequence. */
-  async #sendPage(after: number): Promise<{ length: number; tail: number }> {
+  async #roomWithin(ms: number): Promise<void> {
+    const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
+    this.#wake = wake;
+    const timer = setTimeout(wake, ms);
+    await woken;
+    clearTimeout(timer);
+  }
+
+  /** The page after a sequence, to those who have all up to it. Answers its last sequence, and the run's. */
+  async #sendPage(after: number): Promise<{ last: number; tail: number }> {
     const workflowRunId = this.#run;
     const [found, tail] = await this.#store.read([
       {
@@ -180,6 +200,7 @@ export class Watchers {
         after: String(after),
         descending: false,
         limit: PAGE,
+        bytesMax: PAGE_BYTES,
       },
       { q: "outboxTail", workflowRunId },
     ]);
@@ -188,7 +209,8 @@ export class Watchers {
       sequence: row.sequence,
       text: JSON.stringify(toOutboxRecord(row)),
     }));
-    const watchers = this.#watchers();
+    // First those who have just shown that they read, so that they do not wait for those who do not.
+    const watchers = this.#watchers().toSorted((a, b) => b.state.heard - a.state.heard);
     let room = WAITING_UNITS_MAX - this.#waiting();
     for (const watcher of watchers) {
       if (watcher.state.after < after) continue;
@@ -196,7 +218,7 @@ export class Watchers {
       room -= delivered.units;
       this.#crowded ||= delivered.crowded;
     }
-    return { length: rows.length, tail };
+    return { last: messages.at(-1)?.sequence ?? tail, tail };
   }
 
   get #run(): string {
@@ -271,7 +293,7 @@ function deliver(
     sent += text.length;
   }
   const since = owesWord(state.waiting) ? state.since : Date.now();
-  if (waiting !== state.waiting) remember(socket, { after, waiting, since });
+  if (waiting !== state.waiting) remember(socket, { ...state, after, waiting, since });
   return { units: sent, crowded };
 }
 
