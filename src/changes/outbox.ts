@@ -1,11 +1,13 @@
 /** Changes of outbox events. Pure. */
 import { countField, idField, instantField } from "../model/fields.ts";
 import { newOutboxEventRow, type OutboxEventRow } from "../model/index.ts";
+import { COUNT_MAX_MS, COUNT_MIN_MS, RETRY_EXPONENT_MAX } from "../model/limits.ts";
+import { oneOf } from "../model/shape.ts";
 import { outboxEventRef } from "../model/row-ref.ts";
 import { firstWaiting, isWaiting, lastOutboxEvent } from "../model/state.ts";
 import type { Writer } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
-import { WRITE } from "./scope.ts";
+import { ADMIN, WRITE } from "./scope.ts";
 
 const eventKey = { workflowRunId: idField, sequence: countField };
 
@@ -34,6 +36,22 @@ function endOfLine({ state }: Writer): number {
   let last = 0;
   for (const turn of state.outboxEvents.turns.values()) last = Math.max(last, turn);
   return last + 1;
+}
+
+function counted(
+  { retryCount, countAfter }: OutboxEventRow,
+  blame: "suspected" | "certain",
+  at: number,
+): Partial<OutboxEventRow> {
+  if (blame === "certain" || (retryCount > 0 && countAfter === null)) {
+    return { retryCount: retryCount + 1, countAfter: null };
+  }
+  if (countAfter !== null && countAfter > at) return {};
+  const pauseMs = Math.min(
+    COUNT_MIN_MS * 2 ** Math.min(retryCount, RETRY_EXPONENT_MAX),
+    COUNT_MAX_MS,
+  );
+  return { retryCount: retryCount + 1, countAfter: at + pauseMs };
 }
 
 function isFirst({ state }: Writer, { workflowRunId, sequence }: EventKey): boolean {
@@ -65,6 +83,7 @@ export const outboxChanges = {
         writer.put("outboxEvents", {
           ...row,
           sequence: (last?.sequence ?? 0) + 1,
+          countAfter: null,
           commits: writer.stamp(last?.commits ?? ""),
         });
       },
@@ -126,6 +145,38 @@ export const outboxChanges = {
     },
   ),
 
+  /**
+   * Of a waiting event whose retryCount is `seen`: if it is the run's first, the run goes to the end of the line. Its failure counts
+   * (retryCount + 1) as `blame` says. `none`: not at all; an event that has never failed has countAfter = at, and `commits` stays. `certain`: at once, and countAfter = null. `suspected`: at once if
+   * it was certain before, else if countAfter is null or has come, and the next one after a pause, which doubles with each.
+   */
+  putBackEvent: changeKind(
+    "putBackEvent",
+    {
+      ...eventKey,
+      seen: countField,
+      blame: oneOf(["none", "suspected", "certain"]),
+      at: instantField,
+    },
+    {
+      scope: ADMIN,
+      row: (change) => outboxEventRef(change),
+      trace: "none",
+      recorded: "never",
+      shownIn: () => null,
+      apply(writer, change) {
+        const { workflowRunId, sequence, seen, blame, at } = change;
+        const event = writer.state.outboxEvents.get(workflowRunId, String(sequence));
+        if (event === undefined || !isWaiting(event) || event.retryCount !== seen) return;
+        if (isFirst(writer, change)) writer.setTurn(workflowRunId, endOfLine(writer));
+        if (blame !== "none") setEvent(writer, change, () => counted(event, blame, at));
+        else if (seen === 0 && event.countAfter === null) {
+          writer.put("outboxEvents", { ...event, countAfter: at });
+        }
+      },
+    },
+  ),
+
   /** dlqAt = null, retryCount = 0. The run goes to the end of the line. */
   replayOutboxEvent: changeKind("replayOutboxEvent", eventKey, {
     scope: WRITE,
@@ -135,7 +186,7 @@ export const outboxChanges = {
     wakes: () => EVENTS_WAIT,
     apply(writer, change) {
       writer.setTurn(change.workflowRunId, undefined);
-      setEvent(writer, change, () => ({ dlqAt: null, retryCount: 0 }));
+      setEvent(writer, change, () => ({ dlqAt: null, retryCount: 0, countAfter: null }));
     },
   }),
 };

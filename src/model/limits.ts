@@ -85,6 +85,9 @@ export const AUDIT_MAX = 100;
 export const UNPOLLED_MS = 86_400_000;
 /** The audit names a suspended job or stage that is overdue by this much: ten ticks of the sweep, or of a host that polls, have passed. */
 export const AUDIT_UNPOLLED_MS = 600_000;
+/** While the publisher may be away, the failures of an event count after pauses from the one to the other, each twice the one before. */
+export const COUNT_MIN_MS = 60_000;
+export const COUNT_MAX_MS = 3_600_000;
 /** A failure is handed over again after a pause as long as it is old, between these two. */
 export const HAND_OVER_MIN_MS = 60_000;
 export const HAND_OVER_MAX_MS = 3_600_000;

@@ -171,7 +171,15 @@ export const newOutboxEventRow = object({
   dlqAt: nullable(instantField),
 });
 export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
-export type OutboxEventRow = NewOutboxEventRow & { sequence: number; commits: string };
+/**
+ * `countAfter`: until then a failure to publish the event counts only if others could be published. Null of an event that was in no call that
+ * failed; and of one that failed by itself while others were published: it is the event that is at fault, and not the publisher.
+ */
+export type OutboxEventRow = NewOutboxEventRow & {
+  sequence: number;
+  countAfter: number | null;
+  commits: string;
+};
 
 export type IdempotencyKeyRow = {
   key: string;

@@ -48,11 +48,15 @@ export async function enqueueJobs(
   return ids;
 }
 
+export interface GuardedJobs {
+  readonly jobs: readonly EnqueueJobInput[];
+  readonly guards: readonly Guard[];
+}
+
 /** Adds all of them while all guards hold; none otherwise. Answers which guard does not hold, or null. */
 export async function enqueueWhile(
   unit: UnitOfWork,
-  jobs: readonly EnqueueJobInput[],
-  guards: readonly Guard[],
+  { jobs, guards }: GuardedJobs,
 ): Promise<number | null> {
   const method = "enqueueWhile";
   const written = await unit.write({

@@ -25,7 +25,7 @@ import {
   type Status,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
-import { enqueueJobs, enqueueWhile } from "./enqueue.ts";
+import { enqueueJobs, enqueueWhile, type GuardedJobs } from "./enqueue.ts";
 import {
   checkedChanges,
   checkedQuery,
@@ -99,11 +99,8 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   /** Adds all of them while all guards hold, at once; none otherwise. Answers which guard does not hold, or null. */
-  async enqueueWhile(
-    jobs: readonly EnqueueJobInput[],
-    guards: readonly Guard[],
-  ): Promise<number | null> {
-    return enqueueWhile(this.#direct, jobs, guards);
+  async enqueueWhile(guarded: GuardedJobs): Promise<number | null> {
+    return enqueueWhile(this.#direct, guarded);
   }
 
   async dequeue(): Promise<DequeueResult | null> {

@@ -1,7 +1,7 @@
 /** Queries of outbox events and idempotency keys. Pure. */
 import { object, nullable, optional, whole } from "../model/shape.ts";
 import { instantField, keyField } from "../model/fields.ts";
-import type { IdempotencyKeyRow, OutboxEventRow } from "../model/index.ts";
+import { type IdempotencyKeyRow, type OutboxEventRow, withinBytes } from "../model/index.ts";
 import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { idempotencyKeyRef, outboxEventRef } from "../model/row-ref.ts";
 import { isWaiting, lastOutboxEvent, type State } from "../model/state.ts";
@@ -39,13 +39,16 @@ export const outboxQueries = {
 
   /**
    * Events neither published nor in the DLQ: `limit` of them, first the first of every run, then the second of every run, ..., runs
-   * in the order of their line, then of their ids.
+   * in the order of their line, then of their ids. With `bytesMax`, no more than the rows before which there are less.
    */
   unpublishedEvents: queryKind(
     "unpublishedEvents",
-    { limit: whole({ min: 0, max: OUTBOX_READ_MAX }) },
     {
-      answer(state, { limit }): OutboxEventRow[] {
+      limit: whole({ min: 0, max: OUTBOX_READ_MAX }),
+      bytesMax: optional(whole({ min: 1 })),
+    },
+    {
+      answer(state, { limit, bytesMax }): OutboxEventRow[] {
         const seen = new Map<string, number>();
         const ranked = waitingInOrder(state).map((event) => {
           const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
@@ -55,7 +58,7 @@ export const outboxQueries = {
           return { event, rank, turn };
         });
         // Sorting is stable, so events of one rank and turn stay in the order of their runs.
-        return ranked
+        const page = ranked
           .toSorted(
             inTurn(
               byNumber(({ rank }) => rank),
@@ -64,6 +67,7 @@ export const outboxQueries = {
           )
           .slice(0, limit)
           .map(({ event }) => event);
+        return withinBytes("outboxEvents", page, { bytesMax });
       },
     },
   ),

@@ -4,7 +4,7 @@
  * the rows tell the truth, and what it held is delivered again when the lease has expired.
  */
 import type { Store, WakeUpKind } from "../changes/index.ts";
-import { CLAIM_JOBS_MAX, withDeadline } from "../model/index.ts";
+import { withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
 import type { Settling } from "../persistence/jobs.ts";
 import type {
@@ -20,12 +20,15 @@ import { failure, toOutcome } from "./outcome.ts";
 import { HandlerAway, hasMethod, reach } from "./reach.ts";
 import { relayEvents } from "./relay.ts";
 import type { DispatchSettings } from "./settings.ts";
+import { type Asked, type Shares, sharesOf } from "./shares.ts";
 import { Settler } from "./settler.ts";
 import { kindOf } from "./wake-up.ts";
 
 /** A message, as far as it is used. */
 export interface WakeUpDelivery {
   readonly body: unknown;
+  /** How often it has been delivered. Absent: once. */
+  readonly attempts?: number;
   ack(): void;
   retry(options?: { delaySeconds?: number }): void;
 }
@@ -64,14 +67,6 @@ export interface ConsumedBatch {
   unsettled: number;
 }
 
-/** Failures that one wake-up hands over. */
-const FAILURES_MAX = 100;
-/** The same of a handler in another Worker: an invocation may call 32 others. */
-const BOUND_FAILURES_MAX = 10;
-/** Calls of `publishEvents` in one wake-up: each may end in a mark or a count, and an invocation may ask D1 1,000 times. */
-const PUBLISH_CALLS_MAX = 50;
-/** The same of a handler in another Worker: an invocation may call 32 others, and each of these may call back. */
-const BOUND_PUBLISH_CALLS_MAX = 10;
 /** How long a handler may take to draw the conclusion from one failure, or to publish one page of events. Others wait behind it. */
 const DUTY_MS_MAX = 60_000;
 /** The claim failed: D1 is away. The messages come again after so long, and may then find it back. */
@@ -87,16 +82,21 @@ export async function consume(
 ): Promise<ConsumedBatch> {
   const { handler } = options;
   const kinds = Map.groupBy(messages, ({ body }) => kindOf(body));
+  const asked = new Map(Array.from(kinds, ([kind, list]) => [kind, askedBy(list)]));
+  const shares = sharesOf(asked, handler?.embedded ?? true);
   const part = async (
     kind: WakeUpKind,
-    work: (permits: number, called: Called) => Promise<void>,
+    work: (called: Called, asked: Asked) => Promise<{ readonly surplus: number } | void>,
   ) => {
     const permits = kinds.get(kind) ?? [];
     if (permits.length === 0) return;
     try {
       // Nobody works jobs here: they wait for those who poll.
-      if (handler !== null) await work(permits.length, { ...options, handler });
-      acknowledge(permits);
+      const done =
+        handler === null ? undefined : await work({ ...options, handler }, askedBy(permits));
+      const surplus = done?.surplus ?? 0;
+      acknowledge(permits.slice(surplus));
+      for (const permit of permits.slice(0, surplus)) attempted(() => permit.retry());
     } catch (error) {
       console.error("wfe-wake-up-failed", kind, error);
       for (const permit of permits) {
@@ -106,14 +106,25 @@ export async function consume(
   };
   let consumed = nothing((kinds.get("jobs") ?? []).length);
   await Promise.all([
-    part("jobs", async (permits, called) => {
-      consumed = await workJobs(permits, called);
+    part("jobs", async (called, { count }) => {
+      const share = Math.min(count, shares.jobs);
+      consumed = await workJobs({ permits: count, share }, called);
+      // Where another invocation of the consumer has room for them.
+      const surplus = called.handler.embedded || consumed.claimed < share ? 0 : count - share;
+      return { surplus };
     }),
-    part("runs", async (_, called) => claimRuns(called)),
-    part("failures", async (_, called) => handOver(called)),
-    part("outbox", async (_, called) => relay(called)),
+    part("runs", async (called) => claimRuns(called)),
+    part("failures", async (called) => handOver(called, shares.failures)),
+    part("outbox", async (called, { attempts }) => relay(called, shares, attempts)),
   ]);
   return consumed;
+}
+
+function askedBy(messages: readonly WakeUpDelivery[]): Asked {
+  return {
+    count: messages.length,
+    attempts: Math.max(...messages.map(({ attempts = 1 }) => attempts)),
+  };
 }
 
 /** Only a hint is lost with an ack: a message that comes again finds other work, or none. */
@@ -140,10 +151,12 @@ function connection({ store, workerId, settings, waitUntil }: ConsumerOptions): 
 }
 
 /** Rejects only if the claim failed: from then on, it is the rows that tell what is to be done. */
-async function workJobs(permits: number, options: Called): Promise<ConsumedBatch> {
+async function workJobs(
+  { permits, share }: { readonly permits: number; readonly share: number },
+  options: Called,
+): Promise<ConsumedBatch> {
   const { jobs } = connection(options);
-  const count = Math.min(permits, CLAIM_JOBS_MAX);
-  const claimed = await jobs.resumeAndDequeue(count);
+  const claimed = await jobs.resumeAndDequeue(share);
   const consumed = nothing(permits, claimed.length);
   if (claimed.length === 0) return consumed;
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
@@ -335,10 +348,10 @@ async function claimRuns(options: Called): Promise<void> {
   await onDuty(options, duty, (handler) => handler.claimRuns?.());
 }
 
-async function handOver(options: Called): Promise<void> {
+async function handOver(options: Called, callsMax: number): Promise<void> {
   await handOverFailures({
     store: options.store,
-    callsMax: options.handler.embedded ? FAILURES_MAX : BOUND_FAILURES_MAX,
+    callsMax,
     handler: async () => ((await has(options, "jobFailed")) ? tellsOf(options) : ends(options)),
   });
 }
@@ -352,18 +365,26 @@ function ends(options: Called): HandsOver {
   return async (failed) => endFailed(connection(options), failed, await options.store.now());
 }
 
-async function relay(options: Called): Promise<void> {
-  const { settings } = options;
-  const [waiting] = await options.store.read([{ q: "waitingEvents", limit: 1 }]);
+async function relay(
+  options: Called,
+  { outbox: callsMax, pageMax }: Shares,
+  attempts: number,
+): Promise<void> {
+  const { settings, store } = options;
+  const [waiting] = await store.read([{ q: "waitingEvents", limit: 1 }]);
   // Events that nobody could publish must not end up in the DLQ.
   if (waiting === 0 || !(await has(options, "publishEvents"))) return;
   const duty = { who: "publishEvents", timeoutMs: dutyMs(options) };
   const publish = async (events: OutboxRecord[]) =>
     (await onDuty(options, duty, (handler) => handler.publishEvents?.(events))) ?? [];
-  await relayEvents(connection(options).persistence, {
+  await relayEvents({
+    store,
+    persistence: connection(options).persistence,
     publish,
     attemptsMax: settings.outboxAttempts,
-    callsMax: options.handler.embedded ? PUBLISH_CALLS_MAX : BOUND_PUBLISH_CALLS_MAX,
-    now: () => options.store.now(),
+    callsMax,
+    pageMax,
+    // A death of a handler in another Worker is told.
+    wary: options.handler.embedded && attempts > 1,
   });
 }

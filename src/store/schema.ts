@@ -223,6 +223,8 @@ export const outboxEvents = sqliteTable(
     commits: text("commits").notNull(),
     /** The run's place in the line of those that wait: of its first waiting event. Null of every other event. */
     turn: integer("turn"),
+    /** While the publisher may be away, a further failure counts from this instant on. Null: it counts at once. */
+    countAfter: integer("count_after"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.sequence] }),

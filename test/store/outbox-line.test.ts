@@ -35,8 +35,8 @@ async function commit(store: Store, changes: readonly Change[]): Promise<void> {
 type Place = readonly [run: string, sequence: number];
 
 async function page(store: Store, limit: number): Promise<Place[]> {
-  const events = await new Connection(store).persistence.getUnpublishedOutboxEvents(limit);
-  return events.map(({ workflowRunId, sequence }) => [workflowRunId, sequence]);
+  const rows = await new Connection(store).persistence.getUnpublishedOutboxEvents(limit);
+  return rows.map(({ workflowRunId, sequence }) => [workflowRunId, sequence]);
 }
 
 async function publish(store: Store, places: readonly Place[]): Promise<void> {
@@ -139,6 +139,13 @@ describe("the line", () => {
       at: fc.constant(AT),
     }),
     fc.record({ kind: fc.constant("countOutboxRetry" as const), ...place }),
+    fc.record({
+      kind: fc.constant("putBackEvent" as const),
+      ...place,
+      seen: fc.constantFrom(0, 0, 1),
+      blame: fc.constantFrom("none", "suspected", "certain"),
+      at: fc.constantFrom(AT, AT + 100_000),
+    }),
     fc.record({ kind: fc.constant("replayOutboxEvent" as const), ...place }),
   );
 
