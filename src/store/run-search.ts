@@ -3,7 +3,7 @@
  * cost.
  */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
-import { longTextOfAll, type RunRow } from "../model/index.ts";
+import { LONG_TEXT, longTextOfAll, type RunRow } from "../model/index.ts";
 import {
   FOUND_BY,
   leadingFilter,
@@ -15,15 +15,9 @@ import {
   RUNS_LOOKED_AT,
   type RunsPage,
 } from "../queries/index.ts";
+import { withTexts } from "./long-texts.ts";
 import { runs, RUNS_BY } from "./schema.ts";
-import {
-  column,
-  longTextSql,
-  type Param,
-  propertiesOf,
-  selectList,
-  type Statement,
-} from "./sql.ts";
+import { column, longTextSql, type Param, propertiesOf, selectRow, type Statement } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
 const STATUSES = `["PENDING","RUNNING","SUSPENDED","COMPLETED","FAILED","CANCELLED","SKIPPED"]`;
@@ -58,7 +52,7 @@ export function selectRuns(query: RunsQuery): Statement {
   const leading = leadingFilter(filters);
   const most = `CAST(${params.add(remaining === null ? query.limit : RUNS_LOOKED_AT)} AS INTEGER)`;
   const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
-  const columns = selectList(PROPERTIES, "runs", query.omit);
+  const columns = selectRow("runs", PROPERTIES, { omit: query.omit });
   switch (leading) {
     case "annotation": {
       const along = alongAnnotated(walk);
@@ -163,7 +157,7 @@ function looked({ query, params, order }: Walk, along: string): Statement {
       : `SELECT * FROM (SELECT *, sum("bytes") OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) WHERE ${withinSql(query, params)}`;
   return {
     sql:
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, 1 AS "answered" FROM (${rows}) AS looked ` +
+      `SELECT ${selectRow("runs", PROPERTIES, { omit: query.omit })}, 1 AS "answered" FROM (${rows}) AS looked ` +
       `CROSS JOIN "runs" ON "runs"."id" = looked."id" ORDER BY ${inOrder}`,
     params: params.values,
   };
@@ -218,7 +212,7 @@ function judged(
       `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions, params)} AS "fits", ${bytes ?? "0"} AS "bytes" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
       `counted AS (SELECT *, sum("fits") OVER (ORDER BY "n") AS "nth", sum("fits" * "bytes") OVER (ORDER BY "n") - "fits" * "bytes" AS "before" FROM judged), ` +
       `chosen AS (SELECT *, "fits" AND "nth" <= ${limit}${within} AS "answered" FROM counted) ` +
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" = ${most} AS "stopped" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
+      `SELECT ${selectRow("runs", PROPERTIES, { omit: query.omit })}, "answered", "n" = ${most} AS "stopped" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
       `WHERE "answered" OR "n" = ${most} ORDER BY "n"`,
     params: params.values,
   };
@@ -270,7 +264,7 @@ export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPa
 export const runSearchQuerySql: QuerySqlOf<"runs"> = {
   runs: {
     select: selectRuns,
-    answer: (rows, query) => toRunsPage(query, allRows(rows)),
+    answer: (rows, query) => toRunsPage(query, allRows(withTexts(LONG_TEXT.runs, rows))),
     size: { rows: runs },
   },
 };

@@ -4,21 +4,21 @@ import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from
 import type { ChangeOf } from "../changes/index.ts";
 import { INSTANT_MAX, UNPOLLED_MS } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
+import { dropTexts, holdTexts, insertRows } from "./long-texts.ts";
 import { runs } from "./schema.ts";
 import {
   column,
   groupBy,
-  insertRows,
   type Param,
   propertiesOf,
-  selectList,
+  selectRow,
   type Statement,
   statement,
   updateRows,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
-const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "runs"`;
+const SELECT = `SELECT ${selectRow("runs", PROPERTIES)} FROM "runs"`;
 const NEW_ROW = propertiesOf(runs, "commits");
 
 export function selectRun(query: QueryOf<"run">): Statement {
@@ -72,7 +72,7 @@ export function selectStuckRuns(query: QueryOf<"stuckRuns">): Statement {
 
 export function createRuns(changes: readonly ChangeOf<"createRun">[], commitId: string) {
   return insertRows(
-    `"runs"`,
+    "runs",
     changes.map((change) => change.row),
     NEW_ROW,
     commitId,
@@ -140,13 +140,15 @@ export function updateBySet<
     const set = group[0] === undefined ? [] : setColumns(group[0]);
     const rows: Record<string, unknown>[] = group.map((change) => ({ ...change, ...change.set }));
     const names = ["at", "bump", ...set];
-    const all = { key, rows, names };
-    return updateRows<Record<string, unknown>>(table, all, commitId, (given) => ({
+    const held = holdTexts(table, rows, "after");
+    const all = { key, rows: held.rows, names };
+    const updates = updateRows<Record<string, unknown>>(table, all, commitId, (given) => ({
       set:
-        set.map((name) => `${column(name)} = ${given(name)}, `).join("") +
+        set.map((name) => `${column(name)} = ${held.stored(name, given(name))}, `).join("") +
         (table === "stages" ? attendance(set, given) : "") +
         `"updated_at" = ${given("at")}, "version" = "version" + ${given("bump")}`,
     }));
+    return [...dropTexts(table, rows, set), ...updates, ...held.after];
   });
 }
 
