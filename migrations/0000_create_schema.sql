@@ -26,6 +26,7 @@ CREATE TABLE `ai_calls` (
 	CONSTRAINT "ai_calls_row_fits" CHECK(iif(typeof("prompt") = 'integer', "prompt" & 2047, ifnull(octet_length("prompt"), 0)) + iif(typeof("response") = 'integer', "response" & 2047, ifnull(octet_length("response"), 0)) + iif(typeof("metadata") = 'integer', "metadata" & 2047, ifnull(octet_length("metadata"), 0)) <= 1900000)
 ) WITHOUT ROWID;
 --> statement-breakpoint
+CREATE INDEX `ai_calls_batched_age_idx` ON `ai_calls` (`created_at`) WHERE "batch_id" <> '';--> statement-breakpoint
 CREATE TABLE `annotated_runs` (
 	`key` text NOT NULL,
 	`value` text NOT NULL,
@@ -175,6 +176,11 @@ CREATE TABLE `outbox_events` (
 CREATE INDEX `outbox_events_turn_idx` ON `outbox_events` (`turn`,`workflow_run_id`) WHERE "turn" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX `outbox_events_waiting_idx` ON `outbox_events` (`workflow_run_id`,`sequence`) WHERE "published_at" IS NULL AND "dlq_at" IS NULL;--> statement-breakpoint
 CREATE INDEX `outbox_events_dlq_idx` ON `outbox_events` (`dlq_at`) WHERE "dlq_at" IS NOT NULL;--> statement-breakpoint
+CREATE TABLE `outbox_tails` (
+	`workflow_run_id` text PRIMARY KEY NOT NULL,
+	`sequence` integer NOT NULL
+) WITHOUT ROWID;
+--> statement-breakpoint
 CREATE TABLE `runs` (
 	`id` text PRIMARY KEY NOT NULL,
 	`ordinal` text NOT NULL,
@@ -203,8 +209,6 @@ CREATE TABLE `runs` (
 CREATE INDEX `runs_pending_idx` ON `runs` ("priority" DESC,`ordinal`) WHERE "status" = 'PENDING';--> statement-breakpoint
 CREATE INDEX `runs_status_idx` ON `runs` (`status`,`created_at`,`ordinal`);--> statement-breakpoint
 CREATE INDEX `runs_workflow_idx` ON `runs` (`workflow_id`,`created_at`,`ordinal`);--> statement-breakpoint
-CREATE INDEX `runs_type_idx` ON `runs` (`workflow_type`,`created_at`,`ordinal`);--> statement-breakpoint
-CREATE INDEX `runs_name_idx` ON `runs` (`workflow_name`,`created_at`,`ordinal`);--> statement-breakpoint
 CREATE TABLE `stages` (
 	`workflow_run_id` text NOT NULL,
 	`stage_id` text NOT NULL,
@@ -240,4 +244,10 @@ CREATE TABLE `stages` (
 ) WITHOUT ROWID;
 --> statement-breakpoint
 CREATE INDEX `stages_suspended_idx` ON `stages` (`next_poll_at`) WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL;--> statement-breakpoint
-CREATE INDEX `stages_attend_idx` ON `stages` (`attend_at`) WHERE "attend_at" IS NOT NULL;
+CREATE INDEX `stages_attend_idx` ON `stages` (`attend_at`) WHERE "attend_at" IS NOT NULL;--> statement-breakpoint
+CREATE TABLE `workflows` (
+	`workflow_type` text NOT NULL,
+	`workflow_id` text NOT NULL,
+	`workflow_name` text NOT NULL,
+	PRIMARY KEY(`workflow_type`, `workflow_id`, `workflow_name`)
+) WITHOUT ROWID;

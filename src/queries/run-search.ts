@@ -33,34 +33,19 @@ import { type State, without } from "../model/state.ts";
 import { utf8Length } from "../model/text.ts";
 import { queryKind } from "./query-kind.ts";
 
-/**
- * Runs that one page looks at when a filter leads and others remain, or when several names contain
- * the text.
- */
+/** Runs that one page looks at when a filter leads and others remain. */
 export const RUNS_LOOKED_AT = 1_000;
 /**
- * Up to this many distinct names of runs, the text is looked for among the names; beyond, in each
- * run.
+ * Up to this many workflows with their types and names, a type or a text in the name is looked for
+ * among them; beyond, in each run.
  */
-export const RUN_NAMES_MAX = 200;
-
-/**
- * How many runs of each name a page asks for, when this many names contain the text. All together
- * stay within RUNS_LOOKED_AT.
- */
-export function runsOfNames(names: number, limit: number): number {
-  return Math.max(1, Math.min(limit, Math.floor(RUNS_LOOKED_AT / Math.max(1, names))));
-}
+export const WORKFLOWS_MAX = 1_000;
 
 /** A place in the order by age. */
 const place = object({ createdAt: instantField, ordinal: ordinalField });
 export type RunPlace = TypeOf<typeof place>;
 
-/**
- * Columns by whose value runs are found, each with an index of its own (`RUNS_BY` in
- * `store/schema.ts`), the most selective first: if a search filters by several, the first one
- * leads.
- */
+/** Columns by whose value runs are found. */
 export const FOUND_BY = ["workflowId", "workflowType", "status"] as const;
 export type FoundBy = (typeof FOUND_BY)[number];
 const foundBy = {
@@ -68,6 +53,8 @@ const foundBy = {
   workflowType: optional(nameField),
   status: optional(statusField),
 } satisfies { readonly [Column in FoundBy]: Optional<NonNullable<RunRow[Column]>> };
+/** Those of them that have an index of their own (`RUNS_BY` in `store/schema.ts`). */
+export type IndexedBy = "workflowId" | "status";
 
 const runFilters = object({
   ...foundBy,
@@ -110,28 +97,34 @@ export interface RunsPage {
   readonly next: RunPlace | null;
 }
 
-export type LeadingFilter = FoundBy | "annotation" | "nameContains" | "none";
+export type LeadingFilter = IndexedBy | "annotation" | "kind" | "none";
 
 /**
  * Chooses the filter that leaves the fewest runs to look at. An annotation is the most particular.
  * Few runs have a status other than COMPLETED; most are COMPLETED, so workflow and type come before
- * that one.
+ * that one. `kind`: the type, the text in the name, or both. They lead to workflows, and these to
+ * runs.
  */
 export function leadingFilter(filters: RunFilters): LeadingFilter {
   if (filters.annotation !== undefined) return "annotation";
   if (filters.status !== undefined && filters.status !== "COMPLETED") return "status";
-  const first = FOUND_BY.find((column) => filters[column] !== undefined);
-  return first ?? (filters.nameContains === undefined ? "none" : "nameContains");
+  if (filters.workflowId !== undefined) return "workflowId";
+  if (filters.workflowType !== undefined) return "kind";
+  if (filters.status !== undefined) return "status";
+  return filters.nameContains === undefined ? "none" : "kind";
 }
 
 /**
  * The filters that are checked run by run, beside the leading one; null: none. The range of
- * createdAt is part of every walk.
+ * createdAt is part of every walk. Type and name are checked too where they lead: runs of one
+ * workflow may have several.
  */
 export function remainingFilters(filters: RunFilters): RunFilters | null {
   const leading = leadingFilter(filters);
-  if (leading === "none" || leading === "nameContains") return null;
-  const { createdFrom: _from, createdBefore: _before, [leading]: _led, ...remaining } = filters;
+  const { createdFrom: _from, createdBefore: _before, ...given } = filters;
+  if (leading === "none") return null;
+  if (leading === "kind") return given;
+  const { [leading]: _led, ...remaining } = given;
   return Object.values(remaining).every((value) => value === undefined) ? null : remaining;
 }
 
@@ -156,9 +149,9 @@ const byId: Compare<RunRow> = byText((run) => run.id);
 function searched(state: State, query: RunsQuery): RunsPage {
   const { after, limit } = query;
   const order = query.descending ? descending(byAge) : byAge;
-  const { leading, remaining, most } = wayThrough(state, query);
+  const { leads, remaining, most } = wayThrough(state, query);
   const walk = [...state.runs.all()]
-    .filter((run) => isInRange(run, query.filters) && fits(state, run, leading))
+    .filter((run) => isInRange(run, query.filters) && leads(run))
     .filter((run) => after === null || order(run, after) > 0)
     .toSorted(inTurn(order, query.descending ? descending(byId) : byId));
   const looked = walk.slice(0, most);
@@ -179,7 +172,7 @@ function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: RunsQuer
 
 /** How a page is found. */
 interface Way {
-  readonly leading: RunFilters;
+  readonly leads: (run: RunRow) => boolean;
   /** Null: every run that the leading filter gives is answered. */
   readonly remaining: RunFilters | null;
   /** Runs that are looked at, at most. */
@@ -188,17 +181,23 @@ interface Way {
 
 function wayThrough(state: State, { filters, limit }: RunsQuery): Way {
   const leading = leadingFilter(filters);
-  if (leading === "none") return { leading: {}, remaining: null, most: limit };
-  if (leading !== "nameContains") {
-    const remaining = remainingFilters(filters);
+  const remaining = remainingFilters(filters);
+  if (leading === "none") return { leads: () => true, remaining, most: limit };
+  if (leading !== "kind") {
+    const led = { [leading]: filters[leading] };
     const most = remaining === null ? limit : RUNS_LOOKED_AT;
-    return { leading: { [leading]: filters[leading] }, remaining, most };
+    return { leads: (run) => fits(state, run, led), remaining, most };
   }
-  const byName = { nameContains: filters.nameContains };
-  const names = new Set([...state.runs.all()].map((run) => run.workflowName));
-  if (names.size > RUN_NAMES_MAX) return { leading: {}, remaining: byName, most: RUNS_LOOKED_AT };
-  const found = [...names].filter((name) => contains(name, filters.nameContains));
-  return { leading: byName, remaining: null, most: runsOfNames(found.length, limit) };
+  const { workflowType, nameContains, status } = filters;
+  const ofType = [...state.runs.all()].filter((run) => fits(state, run, { workflowType }));
+  const kinds = new Set(
+    ofType.map((run) => JSON.stringify([run.workflowType, run.workflowId, run.workflowName])),
+  );
+  if (kinds.size > WORKFLOWS_MAX) return { leads: () => true, remaining, most: RUNS_LOOKED_AT };
+  const named = ofType.filter((run) => contains(run.workflowName, nameContains));
+  const workflows = new Set(named.map((run) => run.workflowId));
+  const most = status === undefined ? limit : RUNS_LOOKED_AT;
+  return { leads: (run) => workflows.has(run.workflowId), remaining, most };
 }
 
 function contains(name: string, text = ""): boolean {

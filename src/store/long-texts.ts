@@ -99,24 +99,28 @@ function putWhereWritten(table: LongTextTable, texts: readonly Leaving[]): State
   const names = [...new Set(texts.map(({ name }) => name))];
   const place = `CASE src."name" ${names.map((name) => `WHEN '${name}' THEN owner.${column(name)}`).join(" ")} END`;
   const rows = texts.map(({ row, name, text }): Fields => ({ ...keyOf(table, row), name, text }));
-  return sourcesOf(rows, [...KEYS[table].map((_, index) => `key${index}`), "name", "text"]).map(
-    ({ sql, params }) => ({
-      sql:
-        `INSERT INTO "long_texts" ("id", "text") SELECT "place" >> ${PLACE_BITS}, "text" ` +
-        `FROM (SELECT ${place} AS "place", src."text" FROM ${sql} ${joinOwner(table)}) ` +
-        `WHERE ${isPlace(`"place"`)} ON CONFLICT ("id") DO NOTHING`,
-      params,
-    }),
-  );
+  return sourcesOf(rows, [...keyNames(table), "name", "text"]).map(({ sql, params }) => ({
+    sql:
+      `INSERT INTO "long_texts" ("id", "text") SELECT "place" >> ${PLACE_BITS}, "text" ` +
+      `FROM (SELECT ${place} AS "place", src."text" FROM ${sql} ${joinOwner(table)}) ` +
+      `WHERE ${isPlace(`"place"`)} ON CONFLICT ("id") DO NOTHING`,
+    params,
+  }));
 }
 
-/** The parts of a row's key under names of their own, since a table may call one `name` or `text`. */
+/** The parts of a row's key under names of their own. */
 function keyOf(table: LongTextTable, row: Fields): Fields {
-  return Object.fromEntries(KEYS[table].map((name, index) => [`key${index}`, row[name]]));
+  const names = keyNames(table);
+  return Object.fromEntries(KEYS[table].map((name, index) => [names[index], row[name]]));
+}
+
+function keyNames(table: LongTextTable): string[] {
+  return KEYS[table].map((_, index) => `key${index}`);
 }
 
 function joinOwner(table: LongTextTable): string {
-  const on = KEYS[table].map((name, index) => `owner.${column(name)} = src."key${index}"`);
+  const names = keyNames(table);
+  const on = KEYS[table].map((name, index) => `owner.${column(name)} = src."${names[index]}"`);
   return `CROSS JOIN "${snakeCase(table)}" AS owner ON ${on.join(" AND ")}`;
 }
 
@@ -133,29 +137,34 @@ export function dropTexts(
 ): Statement[] {
   const names = LONG_TEXT[table].filter((name) => written.includes(name));
   if (names.length === 0) return [];
+  const owner = `"${snakeCase(table)}" AS owner`;
   const keys = rows.map((row) => keyOf(table, { ...row }));
-  return sourcesOf(
-    keys,
-    KEYS[table].map((_, index) => `key${index}`),
-  ).map(({ sql, params }) => dropTextsOf(`${sql} ${joinOwner(table)}`, names, params));
+  return sourcesOf(keys, keyNames(table)).map(({ sql, params }) => {
+    // A source of one row would be a row read more.
+    const alone = KEYS[table].map((name) => `owner.${column(name)} = ?`).join(" AND ");
+    const from =
+      rows.length === 1 ? `${owner} WHERE ${alone}` : `${sql} ${joinOwner(table)} WHERE true`;
+    return dropTextsOf({ sql: from, params }, names);
+  });
 }
 
-/** Drops all texts of rows that are about to be deleted. `from`: what follows FROM; it calls them `owner`. */
+/**
+ * Drops all texts of rows that are about to be deleted. `from`: what follows FROM, with a WHERE; it
+ * calls the rows `owner`.
+ */
 export function dropAllTexts(table: LongTextTable, from: Statement): Statement {
-  return dropTextsOf(from.sql, LONG_TEXT[table], from.params);
+  return dropTextsOf(from, LONG_TEXT[table]);
 }
 
-function dropTextsOf(
-  from: string,
-  names: readonly string[],
-  params: Statement["params"],
-): Statement {
-  const ids = names.map((name) => placedId(`owner.${column(name)}`));
-  const [only = "NULL"] = ids;
+function dropTextsOf({ sql: from, params }: Statement, names: readonly string[]): Statement {
+  const held = names.map((name) => `owner.${column(name)}`);
+  const ids = held.map(placedId);
+  const some = `(${held.map(isPlace).join(" OR ")})`;
+  const [only] = ids;
   const select =
     ids.length === 1
-      ? `SELECT ${only} FROM ${from}`
-      : `SELECT place.value FROM (SELECT json_array(${ids.join(", ")}) AS "ids" FROM ${from}) CROSS JOIN json_each("ids") AS place`;
+      ? `SELECT ${only} FROM ${from} AND ${some}`
+      : `SELECT place.value FROM (SELECT json_array(${ids.join(", ")}) AS "ids" FROM ${from} AND ${some}) CROSS JOIN json_each("ids") AS place`;
   return { sql: `DELETE FROM "long_texts" WHERE "id" IN (${select})`, params };
 }
 

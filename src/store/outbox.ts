@@ -55,9 +55,14 @@ export function selectOutboxEvent(query: QueryOf<"outboxEvent">): Statement {
 }
 
 export function selectOutboxTail(query: QueryOf<"outboxTail">): Statement {
-  return statement(
-    `SELECT ifnull(max("sequence"), 0) AS "sequence" FROM "outbox_events" WHERE "workflow_run_id" = ?`,
-    query.workflowRunId,
+  return statement(`SELECT ${tailOf("?1")} AS "sequence"`, query.workflowRunId);
+}
+
+/** The SQL of a run's last sequence, also when its events are gone; 0: it has had none. */
+export function tailOf(run: string): string {
+  return (
+    `max(ifnull((SELECT max("sequence") FROM "outbox_events" WHERE "workflow_run_id" = ${run}), 0), ` +
+    `ifnull((SELECT "sequence" FROM "outbox_tails" WHERE "workflow_run_id" = ${run}), 0))`
   );
 }
 
@@ -140,7 +145,7 @@ export function appendOutboxEvents(
     return {
       sql:
         `INSERT INTO "outbox_events" (${columns(GIVEN)}, "sequence", "commits", "turn") SELECT ${given}, ` +
-        `ifnull(${last("sequence")}, 0) + "offset" - ${before}, ${commits.sql}, CASE WHEN ${joins} THEN ${END_OF_LINE} + "position" END FROM ${source.sql}`,
+        `${tailOf(`src."workflow_run_id"`)} + "offset" - ${before}, ${commits.sql}, CASE WHEN ${joins} THEN ${END_OF_LINE} + "position" END FROM ${source.sql}`,
       params: [JSON.stringify(countByRun(seen)), ...commits.params, ...source.params],
     };
   });

@@ -2,16 +2,18 @@
 import type { Status } from "../contract/index.ts";
 import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
-import { INSTANT_MAX, UNPOLLED_MS } from "../model/index.ts";
+import { INSTANT_MAX, type NewRunRow, UNPOLLED_MS } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { dropTexts, holdTexts, insertRows } from "./long-texts.ts";
 import { runs } from "./schema.ts";
 import {
   column,
+  columns,
   groupBy,
   type Param,
   propertiesOf,
   selectRow,
+  sourcesOf,
   type Statement,
   statement,
   updateRows,
@@ -71,12 +73,19 @@ export function selectStuckRuns(query: QueryOf<"stuckRuns">): Statement {
 }
 
 export function createRuns(changes: readonly ChangeOf<"createRun">[], commitId: string) {
-  return insertRows(
-    "runs",
-    changes.map((change) => change.row),
-    NEW_ROW,
-    commitId,
-  );
+  const rows = changes.map((change) => change.row);
+  return [...insertRows("runs", rows, NEW_ROW, commitId), ...noteWorkflows(rows)];
+}
+
+const KIND = ["workflowType", "workflowId", "workflowName"] as const;
+
+function noteWorkflows(rows: readonly NewRunRow[]): Statement[] {
+  const kinds = groupBy(rows, (row) => JSON.stringify(KIND.map((name) => row[name])));
+  const first = [...kinds.values()].flatMap((alike) => alike.slice(0, 1));
+  return sourcesOf(first, KIND).map(({ sql, params }) => ({
+    sql: `INSERT INTO "workflows" (${columns(KIND)}) SELECT ${columns(KIND)} FROM ${sql} WHERE true ON CONFLICT DO NOTHING`,
+    params,
+  }));
 }
 
 /**

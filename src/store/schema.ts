@@ -27,7 +27,7 @@ import {
   type LongTextTable,
   ROW_BYTES_MAX,
 } from "../model/index.ts";
-import type { FoundBy } from "../queries/index.ts";
+import type { IndexedBy } from "../queries/index.ts";
 
 const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
 
@@ -77,9 +77,7 @@ function knownStatus(table: LongTextTable) {
 export const RUNS_BY = {
   status: "runs_status_idx",
   workflowId: "runs_workflow_idx",
-  workflowType: "runs_type_idx",
-  workflowName: "runs_name_idx",
-} as const satisfies Readonly<Record<FoundBy | "workflowName", string>>;
+} as const satisfies Readonly<Record<IndexedBy, string>>;
 
 export const runs = sqliteTable(
   "runs",
@@ -111,11 +109,23 @@ export const runs = sqliteTable(
       .where(sql`"status" = 'PENDING'`),
     index(RUNS_BY.status).on(table.status, table.createdAt, table.ordinal),
     index(RUNS_BY.workflowId).on(table.workflowId, table.createdAt, table.ordinal),
-    index(RUNS_BY.workflowType).on(table.workflowType, table.createdAt, table.ordinal),
-    index(RUNS_BY.workflowName).on(table.workflowName, table.createdAt, table.ordinal),
     rowFits("runs"),
     knownStatus("runs"),
   ],
+);
+
+/**
+ * The types and names that runs of a workflow have or have had. Few rows; a run like one before it
+ * writes none.
+ */
+export const workflows = sqliteTable(
+  "workflows",
+  {
+    workflowType: text("workflow_type").notNull(),
+    workflowId: text("workflow_id").notNull(),
+    workflowName: text("workflow_name").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.workflowType, table.workflowId, table.workflowName] })],
 );
 
 /** Rows that go with their run. */
@@ -249,6 +259,15 @@ export const annotatedRuns = sqliteTable(
     }),
   ],
 );
+
+/**
+ * The last sequence of a run some of whose events were deleted: the next event goes on from there.
+ * What deletes events writes it first.
+ */
+export const outboxTails = sqliteTable("outbox_tails", {
+  workflowRunId: text("workflow_run_id").primaryKey(),
+  sequence: integer("sequence").notNull(),
+});
 
 export const outboxEvents = sqliteTable(
   "outbox_events",
@@ -393,7 +412,14 @@ export const aiCalls = sqliteTable(
     cost: real("cost").notNull(),
     metadata: longText("metadata"),
   },
-  (table) => [primaryKey({ columns: [table.batchId, table.ordinal] }), rowFits("aiCalls")],
+  (table) => [
+    primaryKey({ columns: [table.batchId, table.ordinal] }),
+    // Calls of no batch are in the order of their age already.
+    index("ai_calls_batched_age_idx")
+      .on(table.createdAt)
+      .where(sql`"batch_id" <> ''`),
+    rowFits("aiCalls"),
+  ],
 );
 
 export const aiCallTotals = sqliteTable(
@@ -434,11 +460,13 @@ export const commits = sqliteTable(
 export const tables = {
   longTexts,
   runs,
+  workflows,
   stages,
   logs,
   artifacts,
   annotations,
   annotatedRuns,
+  outboxTails,
   outboxEvents,
   idempotencyKeys,
   jobs,
