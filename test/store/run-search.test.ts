@@ -231,6 +231,10 @@ describe("a page looks at a bounded number of runs", () => {
     const first = await page({ nameContains: "RUN 1250" });
     expect(first).toEqual({ rows: [], next: { createdAt: 1_499, ordinal: "000000999" } });
     expect((await walk({ nameContains: "RUN 1250" })).ids).toEqual(["run-1250"]);
+    const { d1: counted, rowsRead } = counting();
+    const filters = { nameContains: "RUN 1250" };
+    await counted.read([{ q: "runs", filters, after: null, descending: true, limit: 100 }]);
+    expect(rowsRead()).toBeLessThan(16 * RUNS_LOOKED_AT);
   });
 
   it("also of the runs of several names, all of which contain the text", async () => {
