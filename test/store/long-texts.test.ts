@@ -13,6 +13,7 @@ import { D1Store } from "../../src/store/index.ts";
 import { LONG_TEXT_MAX, LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
 import { longTextOf, tables } from "../../src/store/schema.ts";
 import { aRun } from "../memory/support.ts";
+import { D1_FAULTS, faultyD1 } from "../../src/testing/faulty-d1.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { textsAstray, textsBeside } from "../support/long-texts.ts";
@@ -192,6 +193,28 @@ describe("a commit that is tried again", () => {
     const commit = commitOf(setStage({ outputData: OTHER }), log(1, OTHER));
     expect(await store.settle(commit)).toBe("fenced");
     await expect(store.attempt(commit)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await beside()).toEqual([LONG]);
+  });
+
+  it("since its answer was lost has its texts once", async () => {
+    await apply(createRun, { kind: "createStage", row: { ...stageRow, outputData: LONG } });
+    const { db } = faultyD1(env.DB, ({ index }) => (index === 0 ? D1_FAULTS.lost : null));
+    const losing = new D1Store(db, { now: () => AT });
+    const commit = commitOf(setStage({ outputData: OTHER }), log(1, LONG));
+    await expect(losing.attempt(commit)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await losing.settle(commit)).toBe("applied");
+    expect(await beside()).toEqual([LONG, OTHER]);
+  });
+
+  it("and lands when it was given up leaves nothing", async () => {
+    await apply(createRun, { kind: "createStage", row: { ...stageRow, outputData: LONG } });
+    const late = faultyD1(env.DB, ({ index }) => (index === 0 ? D1_FAULTS.late : null));
+    const losing = new D1Store(late.db, { now: () => AT });
+    const commit = commitOf(setStage({ outputData: OTHER }), log(1, LONG));
+    await expect(losing.attempt(commit)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await losing.settle(commit)).toBe("fenced");
+    await late.release();
+    expect(late.calls[0]).toMatchObject({ ran: true });
     expect(await beside()).toEqual([LONG]);
   });
 

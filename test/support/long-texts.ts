@@ -9,10 +9,13 @@ const NAMES = Object.keys(LONG_TEXT) as LongTextTable[];
 
 /** The texts of `long_texts` by their ids. */
 export async function textsBeside(db: D1Database = env.DB): Promise<Map<number, string>> {
-  const { results } = await db
-    .prepare(`SELECT "id", "text" FROM "long_texts"`)
-    .run<{ id: number; text: string }>();
-  return new Map(results.map(({ id, text }) => [id, text]));
+  return textsById((await db.prepare(SELECT_TEXTS).run<Row>()).results);
+}
+
+export const SELECT_TEXTS = `SELECT "id", "text" FROM "long_texts"`;
+
+export function textsById(rows: readonly Row[]): Map<number, string> {
+  return new Map(rows.map((row) => [Number(row["id"]), String(row["text"])]));
 }
 
 /** The id and the bytes of a place; null: the value is the text itself. */
@@ -23,22 +26,31 @@ export function placeIn(value: unknown): { id: number; bytes: number } | null {
 
 /** Says what is wrong: nothing. */
 export async function textsAstray(db: D1Database = env.DB): Promise<string[]> {
-  const texts = await textsBeside(db);
   const results = await db.batch<Row>(
     NAMES.map((table) => db.prepare(`SELECT * FROM "${snakeCase(table)}"`)),
   );
+  const rows = NAMES.map((table, index) => [table, results[index]?.results ?? []] as const);
+  return astrayAmong(rows, await textsBeside(db));
+}
+
+/** The same of rows that have been read, under the names of their columns. */
+export function astrayAmong(
+  tables: readonly (readonly [table: LongTextTable, rows: readonly Row[]])[],
+  texts: ReadonlyMap<number, string>,
+): string[] {
+  const left = new Map(texts);
   const wrong: string[] = [];
-  NAMES.forEach((table, index) => {
-    for (const row of results[index]?.results ?? []) {
-      for (const name of LONG_TEXT[table]) {
+  for (const [table, rows] of tables) {
+    for (const name of LONG_TEXT[table]) {
+      for (const row of rows) {
         const place = placeIn(row[snakeCase(name)]);
         if (place === null) continue;
-        const text = texts.get(place.id);
+        const text = left.get(place.id);
         if (text === undefined) wrong.push(`${table}.${name}: no text ${place.id} of its own`);
         else if (utf8Length(text) !== place.bytes) wrong.push(`${table}.${name}: other bytes`);
-        texts.delete(place.id);
+        left.delete(place.id);
       }
     }
-  });
-  return [...wrong, ...[...texts.keys()].map((id) => `text ${id}: no place`)];
+  }
+  return [...wrong, ...[...left.keys()].map((id) => `text ${id}: no place`)];
 }
