@@ -5,7 +5,6 @@
 import type { Change, ChangeKind, Commit, Guard } from "../../src/changes/index.ts";
 import {
   blank,
-  LONG_TEXT,
   newAnnotationRow,
   newArtifactRow,
   newJobRow,
@@ -17,8 +16,8 @@ import type { Query, QueryOf } from "../../src/queries/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/kinds.ts";
 import { settleStatements } from "../../src/store/settlement.ts";
-import { LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
 import type { Statement } from "../../src/store/sql.ts";
+import { withLongTexts } from "../support/long-texts.ts";
 
 const AT = 1_800_000_000_000;
 const COMMIT_ID = "0".repeat(18);
@@ -401,20 +400,6 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   ],
   aiBatch: [{ q: "aiBatch", batchId: "batch" }],
 };
-
-const LONG_NAMES: ReadonlySet<string> = new Set(Object.values(LONG_TEXT).flat());
-
-/** The change with texts that go beside their rows, wherever it has a text of any length. */
-function withLongTexts<T>(value: T, name = ""): T {
-  if (typeof value === "string" && LONG_NAMES.has(name)) return "t".repeat(LONG_TEXT_MIN) as T;
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([member, held]: [string, unknown]) => [
-      member,
-      withLongTexts(held, member),
-    ]),
-  ) as T;
-}
 
 /** The statements by their text. */
 export function possibleStatements(): Map<string, Statement> {

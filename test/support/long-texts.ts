@@ -1,5 +1,6 @@
 /** What holds of the texts beside their rows, whatever has been written: each has one place, and each place its text. */
 import { LONG_TEXT, type LongTextTable, utf8Length } from "../../src/model/index.ts";
+import { LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
 import { PLACE_BITS, snakeCase } from "../../src/store/schema.ts";
 import { env } from "./env.ts";
 
@@ -53,4 +54,18 @@ export function astrayAmong(
     }
   }
   return [...wrong, ...[...left.keys()].map((id) => `text ${id}: no place`)];
+}
+
+const LONG_NAMES: ReadonlySet<string> = new Set(Object.values(LONG_TEXT).flat());
+
+/** The value, a change say, with texts that go beside their rows, wherever it has a text of any length. */
+export function withLongTexts<T>(value: T, name = ""): T {
+  if (typeof value === "string" && LONG_NAMES.has(name)) return "t".repeat(LONG_TEXT_MIN) as T;
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([member, held]: [string, unknown]) => [
+      member,
+      withLongTexts(held, member),
+    ]),
+  ) as T;
 }
