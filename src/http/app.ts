@@ -1,7 +1,7 @@
 /**
  * The HTTP API as one Hono app: everything that the service can do, for callers without a binding.
- * The middleware stands in the order in which a request meets it: access log, caller, rate limit,
- * room in memory, route.
+ * A request passes the middleware in this order: access log, caller, rate limit, room in memory,
+ * route.
  */
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
@@ -36,8 +36,7 @@ import { newRouter } from "./router.ts";
 import { authorizationOf } from "./websocket.ts";
 
 /**
- * A limiter that does not answer within this time keeps nobody waiting: the request is refused, and
- * nothing was done.
+ * How long a request waits for the rate limiter's answer. Then it is refused, and nothing was done.
  */
 const LIMITER_DEADLINE_MS = 2_000;
 

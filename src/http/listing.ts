@@ -155,7 +155,11 @@ export function placeAfter<Row extends object, Place>(
   return bytes >= PAGE_BYTES_MAX ? place(last) : null;
 }
 
-/** @throws INVALID_ARGUMENT for anything but a cursor of ours. */
+/**
+ * The place that a cursor names; null without one. A cursor holds no filter and no order: a caller
+ * that changes these between pages goes on from the same place.
+ * @throws INVALID_ARGUMENT for a text that is no cursor of such a place.
+ */
 export function placeIn<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
   if (text === undefined) return null;
   try {
@@ -186,7 +190,7 @@ export function page<Row, Item extends { readonly id: string }>(
  * this way only one row's is there at a time.
  */
 function whenWritten<Item>(make: () => Item): Item {
-  // To JSON.stringify, which is all that an answer meets, this is the record.
+  // Only JSON.stringify reads an answer, and it sees the record.
   return { toJSON: make } as unknown as Item;
 }
 

@@ -195,8 +195,8 @@ export class ConnectionCore implements Backend {
       }
       // Calls that the callback did not await still belong to it.
       await unit.close();
-      // Half of its writes may be there and half refused. Waiting for it could be waiting for
-      // ourselves.
+      // Some of its writes may have been made, and others refused. To wait for it could be a
+      // deadlock.
       if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
       const outcome = await committed(unit);
       if (outcome === "landed") return value;

@@ -210,7 +210,8 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   /**
-   * The change that an outcome means. A faulty outcome is refused here, before anything is written.
+   * The change that an outcome asks for. A faulty outcome is refused here, before anything is
+   * written.
    */
   #settlement(
     method: string,
@@ -286,8 +287,8 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   /**
-   * A late result that cannot be recorded is an error, unless `forgiven` takes it: a repeated call
-   * records it.
+   * If a late result cannot be recorded, `forgiven` gets the error; without it the error is thrown,
+   * and a repeated call records the result.
    */
   async #settleAtOnce(
     settlings: readonly Settling[],
@@ -479,7 +480,7 @@ type Unwritten = Pick<UnwrittenJob, "status" | "attempt">;
 
 const UNKNOWN: Unwritten = { status: null, attempt: null };
 
-/** What a job's state after the commit says of the settling. */
+/** Whether a job was settled, judged by its state after the commit. */
 function outcomeOf(
   unwritten: Unwritten | undefined,
   attempt: number | undefined,

@@ -245,7 +245,7 @@ export const runs = newRouter()
     );
   })
   .openapi(post, async (context) => {
-    // Zod takes a member of any type for one that may be left out.
+    // Zod's types make a member of type unknown optional.
     const { input = null, ...body } = context.req.valid("json");
     const run = await context.var.backend.persistence.createRun({ ...defined(body), input });
     return context.json(toWireRecord(run), 201, {
