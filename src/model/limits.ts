@@ -120,6 +120,12 @@ export const UNPOLLED_MS = 86_400_000;
  */
 export const AUDIT_UNPOLLED_MS = 600_000;
 /**
+ * While the publisher may be away, an event's next failure counts only after a pause. The pauses
+ * begin with the first of these and double up to the second.
+ */
+export const COUNT_MIN_MS = 60_000;
+export const COUNT_MAX_MS = 3_600_000;
+/**
  * The pause until a failure is handed over again is the failure's age, but at least this and at
  * most HAND_OVER_MAX_MS.
  */

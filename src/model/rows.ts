@@ -209,7 +209,16 @@ export const newOutboxEventRow = object({
   dlqAt: nullable(instantField),
 });
 export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
-export type OutboxEventRow = NewOutboxEventRow & { sequence: number; commits: string };
+/**
+ * `countAfter`: before this instant, a failure to publish the event counts only if other events were
+ * published. Null: the event was in no call that failed; or (with failures) other events were
+ * published when it failed, so that it is at fault, and not the publisher.
+ */
+export type OutboxEventRow = NewOutboxEventRow & {
+  sequence: number;
+  countAfter: number | null;
+  commits: string;
+};
 
 const idempotencyKeyRow = object({
   key: keyField,

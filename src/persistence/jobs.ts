@@ -28,7 +28,7 @@ import {
   type Status,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
-import { enqueueJobs, enqueueWhile } from "./enqueue.ts";
+import { enqueueJobs, enqueueWhile, type GuardedJobs } from "./enqueue.ts";
 import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
 import { ownMethods } from "./own-methods.ts";
@@ -54,6 +54,8 @@ export interface JobsOptions {
   readonly workerId: string | null;
   readonly retry?: RetryOptions | undefined;
 }
+
+type Claimed = { readonly jobs: DequeueResult[]; readonly cut: boolean };
 
 /** A job of a batch, and how it is to be settled. */
 export interface Settling {
@@ -102,31 +104,28 @@ export class Jobs implements ExtendedJobQueue {
    * Adds all jobs at once if all guards hold, and none otherwise. Answers the place of the guard
    * that does not hold, or null.
    */
-  async enqueueWhile(
-    jobs: readonly EnqueueJobInput[],
-    guards: readonly Guard[],
-  ): Promise<number | null> {
-    return enqueueWhile(this.#direct, jobs, guards);
+  async enqueueWhile(guarded: GuardedJobs): Promise<number | null> {
+    return enqueueWhile(this.#direct, guarded);
   }
 
   async dequeue(): Promise<DequeueResult | null> {
-    const [job] = await this.#claim("dequeue", 1, false);
-    return job ?? null;
+    const { jobs } = await this.#claim("dequeue", 1, false);
+    return jobs[0] ?? null;
   }
 
   async dequeueMany(count: number): Promise<DequeueResult[]> {
-    return this.#claim("dequeueMany", count, false);
+    return (await this.#claim("dequeueMany", count, false)).jobs;
   }
 
   /**
    * As dequeueMany, and suspended jobs whose instant has come count as due: they are given out as
-   * further attempts.
+   * further attempts. `cut`: there may be more that are due, and were too large to be answered too.
    */
-  async resumeAndDequeue(count: number): Promise<DequeueResult[]> {
+  async resumeAndDequeue(count: number): Promise<Claimed> {
     return this.#claim("resumeAndDequeue", count, true);
   }
 
-  async #claim(method: string, count: number, resume: boolean): Promise<DequeueResult[]> {
+  async #claim(method: string, count: number, resume: boolean): Promise<Claimed> {
     if (!Number.isInteger(count) || count < 1 || count > CLAIM_JOBS_MAX) {
       throw invalid(`${method}: count must be a whole number from 1 to ${CLAIM_JOBS_MAX}`, {
         field: "count",
@@ -136,17 +135,18 @@ export class Jobs implements ExtendedJobQueue {
     const at = await this.#direct.now();
     const claim = { kind: "claimJobs", workerId: this.#workerId, at } as const;
     const resumption = { kind: "resumeJobs", limit: RESUME_JOBS_MAX, at } as const;
-    const written = await asManyAsFit(count, async (limit) => {
+    const { rows, cut } = await asManyAsFit(count, async (limit) => {
       const changes = [...(resume ? [resumption] : []), { ...claim, limit }];
       const reads = (commitId: string) => [{ q: "claimedJobs", since: at, commitId }] as const;
-      return this.#direct.write({ changes: checkedChanges(method, changes), reads });
+      const written = await this.#direct.write({ changes: checkedChanges(method, changes), reads });
+      const claimed = written.applied ? written.results[0] : [];
+      return { rows: claimed, cut: limit < count && claimed.length === limit };
     });
-    const rows = written.applied ? written.results[0] : [];
     for (const row of rows) {
       this.#remember(idOf(row), row.attempt);
       this.#claimed(row);
     }
-    return rows.map(toDelivery);
+    return { jobs: rows.map(toDelivery), cut };
   }
 
   adopt(delivery: Pick<DequeueResult, "jobId" | "attempt">): void {

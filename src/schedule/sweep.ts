@@ -220,10 +220,10 @@ class Tick {
   async #dispatch(stages: readonly UnattendedStage[]): Promise<void> {
     let polls = stages.flatMap((stage) => pollOf(stage) ?? []);
     while (polls.length > 0) {
-      const polled = await this.#connection.jobs.enqueueWhile(
-        polls.map(({ job }) => job),
-        polls.map(({ guard }) => guard),
-      );
+      const polled = await this.#connection.jobs.enqueueWhile({
+        jobs: polls.map(({ job }) => job),
+        guards: polls.map(({ guard }) => guard),
+      });
       if (polled === null) break;
       polls = polls.toSpliced(polled, 1);
     }

@@ -237,6 +237,8 @@ export const outboxEvents = sqliteTable(
     commits: text("commits").notNull(),
     /** The run's place in the line, at its first waiting event; NULL for every other event. */
     turn: integer("turn"),
+    /** While the publisher may be away, a further failure counts from this instant on. Null: it counts at once. */
+    countAfter: integer("count_after"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.sequence] }),

@@ -9,7 +9,8 @@ import { type ClientRequest, request } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ROOT } from "../../scripts/wrangler.ts";
-import { type Dev, startDev } from "./support.ts";
+import { connectHttp, watchEvents } from "../../src/client/index.ts";
+import { type Dev, startDev, watchBarely } from "./support.ts";
 
 const HEAP_MB = 80;
 /** Done; refused for what it is; too large; not now. */
@@ -186,4 +187,35 @@ it("bodies that stop in the middle, and answers that nobody reads, leave room fo
     for (const opened of [...slow, ...unread]) opened.destroy();
   }
   await storm(1, async () => send("/v1/queries", query, "good"));
+});
+
+it.each([
+  ["WebSockets", "nobody reads"],
+  ["WebSockets", "all read"],
+  ["streams", "nobody reads"],
+  ["streams", "all read"],
+])("two hundred %s on which a run is watched, of which %s, do no harm", async (what, who) => {
+  const runId = `${what}-${who}`.replace(" ", "-");
+  const token = "bad-token";
+  const sockets = await Promise.all(
+    Array.from({ length: 200 }, async () =>
+      watchBarely(dev.processes, runId, { token, webSocket: what === "WebSockets" }),
+    ),
+  );
+  try {
+    if (who === "all read") for (const socket of sockets) socket.resume();
+    const url = dev.processes.serviceUrl;
+    const { persistence } = connectHttp({ url, token: "good-token" });
+    const watching = watchEvents({ url, token: "good-token", runId });
+    for (let sequence = 1; sequence <= 4; sequence += 1) {
+      const payload = "x".repeat(1_000_000);
+      const event = { workflowRunId: runId, eventType: "e", payload, causationId: "c" };
+      await persistence.appendOutboxEvents([{ ...event, occurredAt: new Date() }]);
+      expect((await watching.next()).value?.sequence).toBe(sequence);
+    }
+    await watching.return();
+    await storm(1, async () => send("/v1/runs", run(`${runId}-good`, "1"), "good"));
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
 });

@@ -62,7 +62,8 @@ export const DISPATCH: readonly Call[] = [
     call: (world) => {
       const expect = { is: "version", version: 2 } as const;
       const guard = { on: "stage", workflowRunId: RUN, stageId: "analyse", expect } as const;
-      return consumer(world).enqueueWhile([{ ...job("analyse"), dedupeKey: "poll" }], [guard]);
+      const jobs = [{ ...job("analyse"), dedupeKey: "poll" }];
+      return consumer(world).enqueueWhile({ jobs, guards: [guard] });
     },
   },
   {

@@ -169,6 +169,10 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
   appendOutboxEvent: [{ kind: "appendOutboxEvent", row: eventRow }],
   publishOutboxEvent: [{ kind: "publishOutboxEvent", ...event, at: AT }],
   countOutboxRetry: [{ kind: "countOutboxRetry", ...event }],
+  putBackEvent: [
+    { kind: "putBackEvent", ...event, seen: 0, blame: "none", at: AT },
+    { kind: "putBackEvent", ...event, seen: 0, blame: "suspected", at: AT },
+  ],
   deadLetterOutboxEvent: [{ kind: "deadLetterOutboxEvent", ...event, at: AT }],
   replayOutboxEvent: [{ kind: "replayOutboxEvent", ...event }],
   acquireIdempotencyKey: [{ kind: "acquireIdempotencyKey", ...key, at: AT, staleBefore: AT }],
@@ -331,7 +335,10 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   ],
   outboxEvent: [{ q: "outboxEvent", ...event }],
   outboxTail: [{ q: "outboxTail", ...run }],
-  unpublishedEvents: [{ q: "unpublishedEvents", limit: 100 }],
+  unpublishedEvents: [
+    { q: "unpublishedEvents", limit: 100 },
+    { q: "unpublishedEvents", limit: 100, bytesMax: 1_000_000 },
+  ],
   outboxBacklog: [
     { q: "outboxBacklog", after: null, limit: 100 },
     { q: "outboxBacklog", after: event, limit: 100 },

@@ -105,6 +105,10 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     before: [anEvent()],
   },
   countOutboxRetry: { change: { kind: "countOutboxRetry", ...event }, before: [anEvent()] },
+  putBackEvent: {
+    change: { kind: "putBackEvent", ...event, seen: 0, blame: "certain", at: 1 },
+    before: [anEvent()],
+  },
   deadLetterOutboxEvent: {
     change: { kind: "deadLetterOutboxEvent", ...event, at: 1 },
     before: [anEvent()],
@@ -175,6 +179,7 @@ const HARMLESS = new Set<string>([
   "publishOutboxEvent",
   "resumeJobs",
   "putBackFailure",
+  "putBackEvent",
   "attendStage",
   "recordAiCall",
   "purgeExpired",
