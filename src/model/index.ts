@@ -3,10 +3,10 @@
  * Not here: the reads (`queries/`) and the writes (`changes/`) that use them. Imports `contract/`
  * alone.
  */
-export * from "./attending.ts";
 export * from "./columns.ts";
 export * from "./deadline.ts";
 export * from "./defined.ts";
+export * from "./due-times.ts";
 export * from "./ids.ts";
 export * from "./instant.ts";
 export * from "./json.ts";
