@@ -25,8 +25,8 @@ import {
   type JobStats,
   ServiceError,
   type SettledJob,
-  type Status,
 } from "../contract/index.ts";
+import { isTerminal } from "../model/status.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
 import { enqueueJobs, enqueueWhile, type GuardedJobs } from "./enqueue.ts";
 import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
@@ -356,7 +356,7 @@ export class Jobs implements ExtendedJobQueue {
     const unit = this.#current();
     const query = { q: "job", ...requireKey("completeMany", jobId) } as const;
     const [job] = await unit.call(() => unit.read([query]));
-    return job !== null && isTerminal(job.status);
+    return job !== null && isTerminal(job);
   }
 
   /** Renews the leases of these jobs in one round trip. Answers those whose lease is lost. */
@@ -470,10 +470,6 @@ export class Jobs implements ExtendedJobQueue {
     });
     return written.applied ? written.results[0] : 0;
   }
-}
-
-function isTerminal(status: Status): boolean {
-  return status === "COMPLETED" || status === "FAILED" || status === "CANCELLED";
 }
 
 type Unwritten = Pick<UnwrittenJob, "status" | "attempt">;

@@ -13,7 +13,7 @@ import {
 } from "../changes/index.ts";
 import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
-import { column, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
+import { column, IS_LIVE, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
 
@@ -79,7 +79,7 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
       return refusing(
         rows,
         "",
-        `NOT EXISTS (SELECT 1 FROM "jobs" INDEXED BY "jobs_dedupe_idx" WHERE "dedupe_key" = src."a" AND "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED'))`,
+        `NOT EXISTS (SELECT 1 FROM "jobs" INDEXED BY "jobs_dedupe_idx" WHERE "dedupe_key" = src."a" AND "dedupe_key" IS NOT NULL AND "status" ${IS_LIVE})`,
         "0",
       );
     default: {

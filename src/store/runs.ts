@@ -3,6 +3,7 @@ import type { Status } from "../contract/index.ts";
 import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import { INSTANT_MAX, UNPOLLED_MS } from "../model/index.ts";
+import { isLive } from "../model/status.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { runs } from "./schema.ts";
 import {
@@ -92,17 +93,13 @@ export function updateRuns(changes: readonly ChangeOf<"updateRun">[], commitId: 
  * stages, not all that are suspended.
  */
 function attendAnew(changes: readonly ChangeOf<"updateRun">[]): Statement[] {
-  const live = changes.filter(({ set: { status } }) => status !== undefined && isLive(status));
+  const live = changes.filter(({ set: { status } }) => status !== undefined && isLive({ status }));
   const rows = live.map(({ id }) => ({ workflowRunId: id }));
   const ofRuns = { key: ["workflowRunId"], rows, names: [] } as const;
   return updateRows("stages", ofRuns, null, () => ({
     set: `"attend_at" = ${attendAtSql(`"stages"."status"`, `"stages"."next_poll_at"`)}`,
     where: `+"stages"."attend_at" IS NULL AND +"stages"."status" = 'SUSPENDED' AND +"stages"."next_poll_at" IS NOT NULL`,
   }));
-}
-
-function isLive(status: Status): boolean {
-  return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
 }
 
 /** The properties that decide when the sweep looks at a stage. */
