@@ -1,8 +1,8 @@
 /**
  * Guards in SQL. A guard that does not hold makes its SELECT fail, and D1 rolls the whole batch
- * back; one that holds writes nothing. The expression that fails is a JSON path that is no path:
- * its text is ours to choose and comes back in the error (`bad JSON path: '...'`), unlike a
- * constraint's, and it needs neither a table nor a trigger.
+ * back; one that holds writes nothing. The guard fails through an invalid JSON path: we choose its
+ * text, and the error repeats it (`bad JSON path: '...'`). A constraint would not do so, and would
+ * need a table or a trigger.
  */
 import {
   type Guard,

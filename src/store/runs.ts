@@ -47,8 +47,9 @@ export function countWaitingRuns({ before, limit }: QueryOf<"waitingRuns">): Sta
 
 export function selectStuckRuns(query: QueryOf<"stuckRuns">): Statement {
   const { since, now, after, limit } = query;
-  // One condition per table, with OR inside, leaves D1 no way but by the run. Each alone could be
-  // looked up in an index of all live rows, as D1 does once it has statistics from a quiet hour.
+  // Written as one condition per table with OR inside, D1 can only search by the run. Separate
+  // conditions would let it use an index of all live rows, as it does once it has statistics from a
+  // quiet hour.
   const stage =
     `"stages"."updated_at" > ?1 ` +
     `OR ("stages"."status" = 'SUSPENDED' AND "stages"."next_poll_at" > ?2)`;
