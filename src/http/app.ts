@@ -17,19 +17,21 @@ import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { Room, RoomyStore } from "./room.ts";
-import { aiCalls } from "./routes/ai-calls.ts";
-import { annotations } from "./routes/annotations.ts";
-import { artifacts } from "./routes/artifacts.ts";
-import { audit } from "./routes/audit.ts";
-import { commits } from "./routes/commits.ts";
-import { events } from "./routes/events.ts";
-import { idempotencyKeys } from "./routes/idempotency-keys.ts";
-import { jobLeases } from "./routes/job-leases.ts";
-import { jobs } from "./routes/jobs.ts";
-import { logs } from "./routes/logs.ts";
-import { outbox } from "./routes/outbox.ts";
-import { runs } from "./routes/runs.ts";
-import { stages } from "./routes/stages.ts";
+import {
+  aiCalls,
+  annotations,
+  artifacts,
+  audit,
+  commits,
+  events,
+  idempotencyKeys,
+  jobLeases,
+  jobs,
+  logs,
+  outbox,
+  runs,
+  stages,
+} from "./routes/index.ts";
 import { decodablePath } from "./body.ts";
 import type { AppEnv } from "./env.ts";
 import { newRouter } from "./router.ts";

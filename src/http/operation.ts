@@ -6,7 +6,7 @@
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { answerConditions, refuseConditions } from "./etag.ts";
-import { takesKey } from "./idempotency/transactional.ts";
+import { takesKey } from "./idempotency/index.ts";
 import { problemSchema } from "./problem.ts";
 import { problemKind, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
 import { hasBody, requireShortLists } from "./body.ts";

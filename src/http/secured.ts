@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { type Act, type AnyOf, scopesFor } from "../changes/index.ts";
 import { bodyMs, boundedBody, parseBody } from "./body.ts";
 import type { AppEnv } from "./env.ts";
-import { idempotent } from "./idempotency/transactional.ts";
+import { idempotent } from "./idempotency/index.ts";
 import { BODIES } from "./room.ts";
 import { requireAnyOf } from "./tokens.ts";
 

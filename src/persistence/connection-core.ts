@@ -22,7 +22,7 @@ import { ownMethods } from "./own-methods.ts";
 import type { RetryOptions } from "./retry.ts";
 import { persistenceOver } from "./persistence.ts";
 import { staleOf } from "./stale-version.ts";
-import { join, type Running, runToCommit } from "./transaction/run-to-commit.ts";
+import { join, type Running, runToCommit } from "./transaction/index.ts";
 
 /**
  * How a connection acts.
