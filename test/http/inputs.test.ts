@@ -350,7 +350,14 @@ describe("parameters of a query", async () => {
     },
   );
 
-  it.each(["IjEi ", " IjEi", "IjEi=", "Ij+i", "IjEi%0A"])(
+  /** The cursor `["logs","a~~"]`. */
+  const CURSOR = "WyJsb2dzIiwiYX5-Il0";
+
+  it("that are cursors are taken as they were given", async () => {
+    expect((await call("GET", `/v1/runs/run/logs?cursor=${CURSOR}`)).status).toBe(200);
+  });
+
+  it.each([`${CURSOR} `, ` ${CURSOR}`, `${CURSOR}=`, CURSOR.replace("-", "+"), `${CURSOR}%0A`])(
     "that are cursors are as they were given: not %j",
     async (cursor) => {
       const answer = await call("GET", `/v1/runs/run/logs?cursor=${encodeURIComponent(cursor)}`);

@@ -131,6 +131,22 @@ describe("every list", () => {
     }
   });
 
+  it("refuses a cursor that a list of another kind has given", async () => {
+    await threeOfEach();
+    const kindOf = ([path, { state }]: (typeof LISTS)[number]) =>
+      path.endsWith("/logs") ? "logs" : `${path} ${state ?? ""}`;
+    for (const [path, parameters] of LISTS) {
+      const { nextCursor } = await list(path, { ...parameters, limit: "1" });
+      for (const other of LISTS) {
+        const query = new URLSearchParams({ ...other[1], cursor: nextCursor ?? "" });
+        const answer = await call("GET", `${other[0]}?${query.toString()}`);
+        const sameKind = kindOf(other) === kindOf([path, parameters]);
+        expect(answer.status, `${path} ${other[0]}`).toBe(sameKind ? 200 : 422);
+        if (!sameKind) expect(await answer.json()).toMatchObject({ details: { field: "cursor" } });
+      }
+    }
+  });
+
   it("goes on after a row with the longest of keys, whatever is in it", async () => {
     const { persistence } = embed(env);
     await persistence.createRun({ ...aRun(), id: "run-1" });
