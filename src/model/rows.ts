@@ -252,6 +252,11 @@ export const newJobRow = object({
    * Deliveries in a row that did not reach the handler. The pause before the next grows with them.
    */
   undelivered: countField,
+  /**
+   * Deliveries in a row whose worker died, as far as is known: the lease expired, or the handler's
+   * Worker broke off the call. The consumer works such a job alone.
+   */
+  unanswered: countField,
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
   payload: jsonObjectField,
@@ -294,7 +299,14 @@ export type UnattendedStage = Pick<
  */
 export type FailedJob = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError" | "completedAt"
+  | "workflowRunId"
+  | "ordinal"
+  | "workflowId"
+  | "stageId"
+  | "attempt"
+  | "lastError"
+  | "completedAt"
+  | "handOverAt"
 > & { state: "closed" | "busy" | "open" };
 
 /** A job whose lease may have expired. */

@@ -117,6 +117,7 @@ function newRow(unit: UnitOfWork, now: number, job: EnqueueJobInput) {
     maxAttempts: wholeNumber(job.maxAttempts, "maxAttempts", JOB_MAX_ATTEMPTS_DEFAULT),
     failures: 0,
     undelivered: 0,
+    unanswered: 0,
     nextPollAt: encodeNullableInstant(job.scheduledFor, "scheduledFor"),
     payload,
     dedupeKey: job.dedupeKey ?? null,

@@ -195,6 +195,7 @@ export const sweepQueries = {
             attempt: job.attempt,
             lastError: job.lastError,
             completedAt: job.completedAt,
+            handOverAt: job.handOverAt,
             state: leftBy(state, job),
           })),
     },

@@ -7,7 +7,7 @@
 import type { Store, WakeUpKind } from "../changes/index.ts";
 import { withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
-import type { Settling } from "../persistence/jobs.ts";
+import type { Settling } from "../persistence/settling.ts";
 import type {
   BoundJobHandler,
   DequeueResult,
@@ -18,7 +18,7 @@ import type {
 import { endFailed, handOverFailures, type HandsOver } from "./hand-over.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { failure, toOutcome } from "./outcome.ts";
-import { HandlerAway, hasMethod, reach } from "./reach.ts";
+import { HandlerAway, hasMethod, isDeath, reach } from "./reach.ts";
 import { relayEvents } from "./relay.ts";
 import type { DispatchSettings } from "./settings.ts";
 import { type Asked, type Shares, sharesOf } from "./shares.ts";
@@ -185,8 +185,10 @@ async function workJobs(
   options: Called,
 ): Promise<ConsumedBatch & { cut: boolean }> {
   const { jobs } = connection(options, options.bounded);
-  const { jobs: claimed, cut } = await jobs.resumeAndDequeue(share);
-  const consumed = nothing(permits, claimed.length);
+  const taken = await jobs.resumeAndDequeue(share);
+  const { cut } = taken;
+  const consumed = nothing(permits, taken.jobs.length);
+  const claimed = await oneSuspectOrAll(taken, { consumed, jobs });
   if (claimed.length === 0) return { ...consumed, cut };
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs, claimed.length);
@@ -213,6 +215,30 @@ async function workJobs(
     await keeper.stop();
   }
   return { ...consumed, cut };
+}
+
+/**
+ * The jobs of a claim that this invocation works. A job whose last worker died may have killed it,
+ * or may have died of a neighbour's work: it is worked alone, and the others are given back, ready
+ * for other workers.
+ */
+async function oneSuspectOrAll(
+  { jobs: claimed, suspects }: Awaited<ReturnType<Connection["jobs"]["resumeAndDequeue"]>>,
+  { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: Connection["jobs"] },
+): Promise<readonly DequeueResult[]> {
+  const [suspect] = suspects;
+  const others = claimed.filter(({ jobId }) => jobId !== suspect);
+  if (suspect === undefined || others.length === 0) return claimed;
+  try {
+    const returned = await jobs.unclaimMany(others.map(({ jobId }) => jobId));
+    consumed.returned += returned;
+    consumed.lost += others.length - returned;
+  } catch (error) {
+    // Their leases expire.
+    consumed.unsettled += others.length;
+    console.error("wfe-jobs-not-given-back", others.length, error);
+  }
+  return claimed.filter(({ jobId }) => jobId === suspect);
 }
 
 /**
@@ -255,10 +281,11 @@ async function giveBack(
 ): Promise<void> {
   try {
     const jobIds = claimed.map(({ jobId }) => jobId);
-    consumed.returned = await jobs.giveBackMany(jobIds, failure(away).error);
-    consumed.lost = claimed.length - consumed.returned;
+    const returned = await jobs.giveBackMany(jobIds, failure(away).error);
+    consumed.returned += returned;
+    consumed.lost += claimed.length - returned;
   } catch (error) {
-    consumed.unsettled = claimed.length;
+    consumed.unsettled += claimed.length;
     console.error("wfe-jobs-not-given-back", claimed.length, error);
   }
 }
@@ -266,11 +293,16 @@ async function giveBack(
 /**
  * What came of a call of the handler: an outcome; or only the row can tell, and `otherwise` is the
  * outcome if the row says that the job is not settled. `settled`: the handler says that it has
- * settled the job. `unanswered`: there is no answer, but the handler may have settled it.
+ * settled the job. `unanswered`: there is no answer, but the handler may have settled it. `died`: its
+ * Worker has died, and the call with it.
  */
 type Handled =
   | Settling["outcome"]
-  | { readonly status: "settled" | "unanswered"; readonly otherwise: Settling["outcome"] };
+  | {
+      readonly status: "settled" | "unanswered";
+      readonly otherwise: Settling["outcome"];
+      readonly died: boolean;
+    };
 
 interface Leased {
   readonly job: DequeueResult;
@@ -288,9 +320,10 @@ async function handled({ job, lease, keeper }: Leased, options: Called): Promise
     const outcome = toOutcome(answer);
     if (outcome.status !== "settled") return outcome;
     const message = "The handler said that it had settled the job, and it has not";
-    return { status: "settled", otherwise: failure(message) };
+    return { status: "settled", otherwise: failure(message), died: false };
   } catch (error) {
-    return { status: "unanswered", otherwise: failure(error) };
+    const died = !options.handler.embedded && isDeath(error);
+    return { status: "unanswered", otherwise: failure(error), died };
   }
 }
 
@@ -389,7 +422,8 @@ async function settleAs(
     consumed.settled += 1;
     return;
   }
-  const settled = await settler.settle({ jobId: job.jobId, outcome: settling });
+  const died = "died" in outcome && outcome.died;
+  const settled = await settler.settle({ jobId: job.jobId, outcome: settling, died });
   if (settled.outcome === "settled") consumed[settling.status] += 1;
   else consumed.lost += 1;
 }

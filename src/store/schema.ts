@@ -305,6 +305,7 @@ export const jobs = sqliteTable(
     resumeAt: integer("resume_at"),
     /** Null: as far as is known, the job has left nothing open. */
     handOverAt: integer("hand_over_at"),
+    unanswered: integer("unanswered").notNull().default(0),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),

@@ -177,6 +177,7 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
     retry: nullable(backoff),
     at: instant,
   }),
+  unclaimJob: fenced("unclaimJob", { ...jobKey, at: instant }),
   returnJob: fenced("returnJob", { ...jobKey, error: shortText, retry: backoff, at: instant }),
   touchJob: fenced("touchJob", { ...jobKey, at: instant }),
   releaseJob: kind("releaseJob", {
@@ -238,6 +239,7 @@ const aboutJobs = [
   CHANGES.attendStage,
   CHANGES.failJob,
   CHANGES.returnJob,
+  CHANGES.unclaimJob,
   CHANGES.touchJob,
   CHANGES.releaseJob,
   CHANGES.cancelJobs,

@@ -116,6 +116,11 @@ export const DISPATCH: readonly Call[] = [
     call: (world) => consumer(world).giveBackMany(ids(), "The handler is away"),
   },
   {
+    name: "jobs.unclaimMany (9)",
+    before: (world) => take(world, 9),
+    call: (world) => consumer(world).unclaimMany(ids().slice(0, 9)),
+  },
+  {
     name: "jobs.adopt",
     call: async ({ backend, leased }) => backend.jobs.adopt({ jobId: leased, attempt: 1 }),
   },

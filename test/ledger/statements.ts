@@ -104,6 +104,7 @@ const jobRow = {
   maxAttempts: 3,
   failures: 0,
   undelivered: 0,
+  unanswered: 0,
   payload: "{}",
 };
 
@@ -205,6 +206,7 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
     { kind: "failJob", ...job, error: "Timeout", retry: null, at: AT },
     { kind: "failJob", ...job, attempt: 1, error: "Timeout", retry: RETRY, at: AT },
   ],
+  unclaimJob: [{ kind: "unclaimJob", ...job, attempt: 1, at: AT }],
   returnJob: [{ kind: "returnJob", ...job, attempt: 1, error: "Away", retry: RETRY, at: AT }],
   // With a fence or without, it is one statement.
   touchJob: [{ kind: "touchJob", ...job, attempt: 1, at: AT }],

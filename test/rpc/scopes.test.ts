@@ -41,7 +41,15 @@ const CHANGES: Readonly<Record<Scope | "write or work", readonly ChangeKind[]>> 
     "enqueueJob",
     "cancelJobs",
   ],
-  work: ["claimJobs", "completeJob", "suspendJob", "failJob", "returnJob", "touchJob"],
+  work: [
+    "claimJobs",
+    "completeJob",
+    "suspendJob",
+    "failJob",
+    "returnJob",
+    "unclaimJob",
+    "touchJob",
+  ],
   "write or work": ["createLog", "appendAnnotation", "recordAiCall"],
   admin: [
     "resumeJobs",

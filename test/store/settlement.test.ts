@@ -161,6 +161,7 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     },
     before: [aLeasedJob()],
   },
+  unclaimJob: { change: { kind: "unclaimJob", ...job, at: 30 }, before: [aLeasedJob()] },
   touchJob: { change: { kind: "touchJob", ...job, at: 30 }, before: [aLeasedJob()] },
   releaseJob: {
     change: { kind: "releaseJob", ...job, staleBefore: 30, error: "e", at: 30 },
