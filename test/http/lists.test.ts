@@ -147,6 +147,26 @@ describe("every list", () => {
     }
   });
 
+  describe("takes a cursor as it was given:", () => {
+    /** The cursor `["logs","a~~"]`. */
+    const CURSOR = "WyJsb2dzIiwiYX5-Il0";
+    const answerTo = async (cursor: string) =>
+      call("GET", `/v1/runs/run/logs?cursor=${encodeURIComponent(cursor)}`);
+
+    it(CURSOR, async () => {
+      expect((await answerTo(CURSOR)).status).toBe(200);
+    });
+
+    it.each([`${CURSOR} `, ` ${CURSOR}`, `${CURSOR}=`, CURSOR.replace("-", "+"), `${CURSOR}\n`])(
+      "not %j",
+      async (cursor) => {
+        const answer = await answerTo(cursor);
+        expect(answer.status).toBe(422);
+        expect(await answer.json()).toMatchObject({ details: { field: "cursor" } });
+      },
+    );
+  });
+
   it("goes on after a row with the longest of keys, whatever is in it", async () => {
     const { persistence } = embed(env);
     await persistence.createRun({ ...aRun(), id: "run-1" });
