@@ -26,6 +26,11 @@ const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
 const CONNECTION_UNITS_MAX = 256 * 1_024;
 /** When room is short, a reader that has read nothing for this time is closed. Milliseconds. */
 const SLOW_MS = 2_000;
+/**
+ * The least time between two looks at D1. A run that commits again and again so shares one look
+ * between several commits, and its commits do not wait behind a look each.
+ */
+const GATHER_MS = 20;
 const SOCKETS_MAX = 1_000;
 /** How long an event that no commit announced can stay unsent. */
 const LOOK_EVERY_MS = 30_000;
@@ -58,6 +63,8 @@ export class Watchers {
   /** The send pass under way; null when there is none. */
   #sending: Promise<boolean> | null = null;
   #askedAgain = false;
+  /** When the last look at D1 began. */
+  #lookedAt = 0;
   /** Too much waits for readers: nothing more is sent. */
   #crowded = false;
   /** Ends the wait for room. */
@@ -136,6 +143,9 @@ export class Watchers {
   async #sendUntilQuiet(): Promise<boolean> {
     try {
       for (let failures = 0; ;) {
+        const sinceLook = Date.now() - this.#lookedAt;
+        if (sinceLook >= 0 && sinceLook < GATHER_MS) await scheduler.wait(GATHER_MS - sinceLook);
+        this.#lookedAt = Date.now();
         this.#askedAgain = false;
         const failure = await this.#sendAll().then(() => null, messageOf);
         if (failure === null && !this.#askedAgain) {

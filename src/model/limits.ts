@@ -30,9 +30,9 @@ export const JOB_ERROR_BYTES_MAX = 64 * 1_024;
 export const TRANSACTION_CHANGES_MAX = 1_000;
 /**
  * All text of one commit together, in UTF-16 units. An isolate has 128 MB and holds the text a few
- * times over.
+ * times over: 15 Mi of text beyond Latin-1 were too much for a heap of 80 MB.
  */
-export const COMMIT_UNITS_MAX = 16 * 1_024 * 1_024;
+export const COMMIT_UNITS_MAX = 12 * 1_024 * 1_024;
 /** Guards of one commit: as much as a transaction may have read. */
 export const COMMIT_GUARDS_MAX = 10_000;
 /** Queries answered in one round trip. */
