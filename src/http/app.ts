@@ -1,7 +1,7 @@
 /**
  * The HTTP API as one Hono app: everything that the service can do, for callers without a binding.
- * The middleware stands in the order in which a request meets it: access log, caller, rate limit,
- * room in memory, route.
+ * A request passes the middleware in this order: access log, caller, rate limit, room in memory,
+ * route.
  */
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
@@ -17,27 +17,28 @@ import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { Room, RoomyStore } from "./room.ts";
-import { aiCalls } from "./routes/ai-calls.ts";
-import { annotations } from "./routes/annotations.ts";
-import { artifacts } from "./routes/artifacts.ts";
-import { audit } from "./routes/audit.ts";
-import { commits } from "./routes/commits.ts";
-import { events } from "./routes/events.ts";
-import { idempotencyKeys } from "./routes/idempotency-keys.ts";
-import { jobLeases } from "./routes/job-leases.ts";
-import { jobs } from "./routes/jobs.ts";
-import { logs } from "./routes/logs.ts";
-import { outbox } from "./routes/outbox.ts";
-import { runs } from "./routes/runs.ts";
-import { stages } from "./routes/stages.ts";
+import {
+  aiCalls,
+  annotations,
+  artifacts,
+  audit,
+  commits,
+  events,
+  idempotencyKeys,
+  jobLeases,
+  jobs,
+  logs,
+  outbox,
+  runs,
+  stages,
+} from "./routes/index.ts";
 import { decodablePath } from "./body.ts";
 import type { AppEnv } from "./env.ts";
 import { newRouter } from "./router.ts";
 import { authorizationOf } from "./websocket.ts";
 
 /**
- * A limiter that does not answer within this time keeps nobody waiting: the request is refused, and
- * nothing was done.
+ * How long a request waits for the rate limiter's answer. Then it is refused, and nothing was done.
  */
 const LIMITER_DEADLINE_MS = 2_000;
 

@@ -1,12 +1,12 @@
 /**
- * How a route says what it answers. A route declares only the problems that come of its rows. What
- * any request may meet, and what follows from the method, the body and the parameters, is added
- * here, and so are the headers.
+ * How a route says what it answers. A route declares only the problems that its rows can cause.
+ * This file adds those that any request may meet, those that follow from the method, the body and
+ * the parameters, and the headers.
  */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { answerConditions, refuseConditions } from "./etag.ts";
-import { takesKey } from "./idempotency/transactional.ts";
+import { takesKey } from "./idempotency/index.ts";
 import { problemSchema } from "./problem.ts";
 import { problemKind, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
 import { hasBody, requireShortLists } from "./body.ts";
@@ -121,7 +121,7 @@ const ALWAYS = [
   "KEYS_UNAVAILABLE",
 ] as const satisfies readonly ProblemCode[];
 
-/** Problems that an operation declares, because they come of what it does to its rows. */
+/** Problems that an operation declares, because what it does to its rows can cause them. */
 export type DeclaredProblem =
   | "NOT_FOUND"
   | "ALREADY_EXISTS"

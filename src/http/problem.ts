@@ -1,6 +1,6 @@
 /**
  * Faults as problem details (RFC 9457): what went wrong, with our code, the field and the limit.
- * Never how things look inside.
+ * Details of the implementation are never shown.
  */
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
@@ -101,7 +101,10 @@ interface Told {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What may be told of an error. One that is not ours is a bug, and only the log has its cause. */
+/**
+ * What a caller may learn of an error. One that is not ours is a bug, and only the log has its
+ * cause.
+ */
 export function toldOf(error: unknown): Told {
   if (error instanceof HttpFault) return error;
   if (isServiceError(error)) return toldOfService(error);
@@ -115,7 +118,7 @@ export function toldOf(error: unknown): Told {
   return { code: "INTERNAL", message: "Unexpected fault", details: {} };
 }
 
-/** Codes whose own message is not answered: it may show how things look inside. */
+/** Codes whose own message is not answered: it may show details of the implementation. */
 const UNTOLD: Partial<Record<ErrorCode, string>> = {
   INTERNAL: "Unexpected fault",
   OVERLOADED: "The service is overloaded; nothing was written",
@@ -128,7 +131,7 @@ const NO_TABLES =
 function toldOfService(error: ServiceError): Told {
   const message = UNTOLD[error.code];
   if (message === undefined) return error;
-  // What the database said may show how things look inside.
+  // The database's message may show details of the implementation.
   console.error("wfe-fault", error.code, error.message, error.cause);
   if (error.code === "INTERNAL" && /\bno such (?:table|column|index)\b/.test(error.message)) {
     return { code: "NOT_CONFIGURED", message: NO_TABLES, details: {} };

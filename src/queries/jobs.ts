@@ -14,8 +14,11 @@ import { JOB_STATS_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
+import { isLive } from "../model/status.ts";
 import { queryKind } from "./query-kind.ts";
 import { ofRun, PAGE_ROWS, rowLimit } from "./members.ts";
+
+export { isLive };
 
 type Key = Pick<JobRow, "workflowRunId" | "ordinal">;
 
@@ -44,10 +47,6 @@ export const byResumption = inTurn<JobRow>(
   byNumber((job) => job.resumeAt ?? 0),
   byKey,
 );
-
-export function isLive({ status }: Pick<JobRow, "status">): boolean {
-  return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
-}
 
 export function isResumable({ status, resumeAt }: JobRow, now: number): boolean {
   return status === "SUSPENDED" && resumeAt !== null && resumeAt <= now;

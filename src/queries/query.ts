@@ -1,10 +1,10 @@
 /**
- * A read as data. Each kind stands in the file of what it reads, with its shape and its answer from
- * the maps; `store/` has its SQL. Queries that are asked together see one snapshot.
+ * A read as data. Each kind is described in the file of the rows that it reads, with its shape and
+ * its answer from the maps; `store/` has its SQL. Queries that are asked together see one snapshot.
  *
  * Lists with `bytesMax` end where the rows so far have that much long text or more; text of columns
  * in `omit` is not counted. The first row is always there. A caller that gets fewer rows than it
- * asked for asks on.
+ * asked for has to ask for the next page.
  */
 import { list, variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
 import { READ_QUERIES_MAX } from "../model/limits.ts";

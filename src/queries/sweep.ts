@@ -1,6 +1,6 @@
 /**
- * The questions of the sweep and the audit: work that has come to rest, and rows that nothing will
- * move on. Pure.
+ * The queries of the sweep and the audit: work that waits although it is due, and rows that nothing
+ * will move on. Pure.
  */
 import { instantField } from "../model/fields.ts";
 import {

@@ -1,8 +1,8 @@
 /**
- * The sweep: the cron pass that makes wake-ups dispensable. Messages, workers and isolates may be
- * lost: the sweep finds the work that is due in the rows. Each step does a bounded part, and the
- * next tick goes on; a step that fails stops no other; two ticks at once are harmless, since every
- * step is a conditional change or a hint.
+ * The sweep: the cron pass that finds due work in the rows, so that no message is needed: messages,
+ * workers and isolates may be lost. Each step does a bounded part, and the next tick goes on. If a
+ * step fails, the others still run; two ticks at the same time do no harm, since every step is a
+ * conditional change or a hint.
  */
 import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
 import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
@@ -65,7 +65,7 @@ const PURGE_MS_MAX = 30_000;
  * minutes.
  */
 const STEP_DEADLINE_MS = 90_000;
-/** A queue that has not told its backlog by then counts as empty. */
+/** After this time the sweep stops waiting for the queue's backlog and counts it as empty. */
 const METRICS_DEADLINE_MS = 5_000;
 
 export interface SweepOptions {

@@ -104,7 +104,7 @@ export const annotations = newRouter()
           until: until?.getTime(),
           limit: Math.min(limit, ANNOTATIONS_LIST_MAX),
         },
-        after: placeIn(cursor, place),
+        after: placeIn("annotations", cursor, place),
         omit: omitted(LONG_TEXT.annotations, fields),
         bytesMax: PAGE_BYTES_MAX,
       }),
@@ -115,5 +115,5 @@ export const annotations = newRouter()
       ({ createdAt, ordinal }) => ({ createdAt, ordinal }),
     );
     const toItem = (row: (typeof rows)[number]) => toWireRecord(toAnnotationRecord(row));
-    return context.json(page(rows, toItem, fields, next), 200);
+    return context.json(page("annotations", rows, toItem, fields, next), 200);
   });

@@ -15,7 +15,7 @@ import {
 import { COMMIT_GUARDS_MAX, READ_QUERIES_MAX, TRANSACTION_CHANGES_MAX } from "../../model/index.ts";
 import { type AnyResult } from "../../queries/index.ts";
 import { validCommit, validQueries } from "../../changes/validation.ts";
-import { requireNoneOwn } from "../idempotency/responses.ts";
+import { requireNoneOwn } from "../idempotency/index.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import { integer } from "../schemas/index.ts";
 import { newRouter } from "../router.ts";

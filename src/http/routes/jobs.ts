@@ -152,14 +152,14 @@ export const jobs = newRouter()
       ordinal: ordinalText,
     });
     const now = await store.now();
-    const after = placeIn(cursor, place);
+    const after = placeIn("suspendedJobs", cursor, place);
     const [rows] = await store.read([{ q: "suspendedJobs", now, after, limit }]);
     const next = placeAfter(rows, { rows: limit }, suspendedJobPlace);
     const toItem = (row: (typeof rows)[number]) => {
       const id = joinId(row.workflowRunId, row.ordinal);
       return { id, jobId: id, stageId: row.stageId, workflowRunId: row.workflowRunId };
     };
-    return context.json(page(rows, toItem, fields, next), 200);
+    return context.json(page("suspendedJobs", rows, toItem, fields, next), 200);
   })
   .openapi(jobsOfRun, async (context) => {
     const input = context.req.valid("query");

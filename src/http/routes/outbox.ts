@@ -205,22 +205,22 @@ export const outbox = newRouter()
     const place = z.object({ workflowRunId: z.string().min(1), sequence: z.int().min(0) });
     const toItem = (row: OutboxEventRow) => toWireRecord(toOutboxRecord(row));
     if (state === "waiting") {
-      const after = placeIn(cursor, place);
+      const after = placeIn("waitingEvents", cursor, place);
       const [rows] = await store.read([{ q: "outboxBacklog", after, limit }]);
       const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence }) => ({
         workflowRunId,
         sequence,
       }));
-      return context.json(page(rows, toItem, fields, next), 200);
+      return context.json(page("waitingEvents", rows, toItem, fields, next), 200);
     }
-    const after = placeIn(cursor, place.extend({ dlqAt: z.int() }));
+    const after = placeIn("deadLetters", cursor, place.extend({ dlqAt: z.int() }));
     const [rows] = await store.read([{ q: "deadLetters", after, limit }]);
     const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence, dlqAt }) => ({
       workflowRunId,
       sequence,
       dlqAt: dlqAt ?? 0,
     }));
-    return context.json(page(rows, toItem, fields, next), 200);
+    return context.json(page("deadLetters", rows, toItem, fields, next), 200);
   })
   .openapi(eventsOfRun, async (context) => {
     const input = context.req.valid("query");

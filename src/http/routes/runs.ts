@@ -217,7 +217,7 @@ export const runs = newRouter()
       checkedQuery("listRuns", {
         q: "runs",
         filters: wanted,
-        after: placeIn(cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
+        after: placeIn("runs", cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
         descending: direction === "desc",
         limit,
         omit: omitted(LONG_TEXT.runs, fields),
@@ -225,12 +225,16 @@ export const runs = newRouter()
       }),
     ]);
     const toItem = (row: (typeof found.rows)[number]) => toWireRecord(toRunRecord(row));
-    return context.json(page(found.rows, toItem, fields, found.next), 200);
+    return context.json(page("runs", found.rows, toItem, fields, found.next), 200);
   })
   .openapi(stuckRuns, async (context) => {
     const { limit, cursor, fields, since } = context.req.valid("query");
     const { store } = context.var;
-    const after = placeIn(cursor, z.object({ updatedAt: z.int(), ordinal: ordinalText }));
+    const after = placeIn(
+      "stuckRuns",
+      cursor,
+      z.object({ updatedAt: z.int(), ordinal: ordinalText }),
+    );
     const now = await store.now();
     const [rows] = await store.read([
       { q: "stuckRuns", since: since.getTime(), now, after, limit },
@@ -240,12 +244,12 @@ export const runs = newRouter()
       ordinal: row.ordinal,
     }));
     return context.json(
-      page(rows, (row) => toWireRecord(toRunRecord(row)), fields, next),
+      page("stuckRuns", rows, (row) => toWireRecord(toRunRecord(row)), fields, next),
       200,
     );
   })
   .openapi(post, async (context) => {
-    // Zod takes a member of any type for one that may be left out.
+    // Zod's types make a member of type unknown optional.
     const { input = null, ...body } = context.req.valid("json");
     const run = await context.var.backend.persistence.createRun({ ...defined(body), input });
     return context.json(toWireRecord(run), 201, {

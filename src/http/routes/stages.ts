@@ -222,13 +222,13 @@ export const stages = newRouter()
       workflowRunId: z.string().min(1),
       stageId: z.string().min(1),
     });
-    const after = placeIn(cursor, place);
+    const after = placeIn("suspendedStages", cursor, place);
     const [rows] = await context.var.store.read([
       { q: "suspendedStages", before: before.getTime(), after, limit },
     ]);
     const next = placeAfter(rows, { rows: limit }, suspendedStagePlace);
     return context.json(
-      page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
+      page("suspendedStages", rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
       200,
     );
   })
@@ -239,7 +239,7 @@ export const stages = newRouter()
     const { persistence } = context.var.backend;
     if (select !== undefined) {
       const found = await selected(persistence, workflowRunId, select, beforeGroup);
-      return context.json(page(found, toWireRecord, fields, null), 200);
+      return context.json(page("stages", found, toWireRecord, fields, null), 200);
     }
     const place = z.object({ executionGroup: z.int(), stageNumber: z.int(), stageId: z.string() });
     const [rows] = await context.var.store.read([
@@ -251,7 +251,7 @@ export const stages = newRouter()
         withoutNextPoll: false,
         descending: query.order === "desc",
         limit,
-        after: placeIn(query.cursor, place),
+        after: placeIn("stages", query.cursor, place),
         omit: omitted(LONG_TEXT.stages, fields),
         bytesMax: PAGE_BYTES_MAX,
       }),
@@ -266,7 +266,7 @@ export const stages = newRouter()
       }),
     );
     return context.json(
-      page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
+      page("stages", rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
       200,
     );
   })

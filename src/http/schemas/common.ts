@@ -3,7 +3,7 @@
  * run `run-1` of the workflow `digest`.
  */
 import { z } from "@hono/zod-openapi";
-import { STATUSES } from "../../model/fields.ts";
+import { STATUSES } from "../../model/status.ts";
 import {
   COST_MAX,
   ID_BYTES_MAX,
