@@ -1,5 +1,5 @@
 /** Changes of jobs. Pure. */
-import { object, nullable, optional, whole, type TypeOf } from "../model/shape.ts";
+import { flag, object, nullable, optional, whole, type TypeOf } from "../model/shape.ts";
 import {
   countField,
   idField,
@@ -279,8 +279,8 @@ export const jobChanges = {
   ),
 
   /**
-   * SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = 0, updatedAt = at;
-   * nothing if terminal.
+   * SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = unanswered = 0,
+   * updatedAt = at; nothing if terminal.
    */
   suspendJob: changeKind(
     "suspendJob",
@@ -306,6 +306,7 @@ export const jobChanges = {
           nextPollAt,
           resumeAt,
           undelivered: 0,
+          unanswered: 0,
           workerId: null,
           lockedAt: null,
           updatedAt: at,
@@ -315,7 +316,8 @@ export const jobChanges = {
   ),
 
   /**
-   * failures + 1 unless PENDING, undelivered = 0, lastError, updatedAt = at. If `retry` is given
+   * failures + 1 unless PENDING, undelivered = 0, lastError, updatedAt = at; unanswered + 1 if its
+   * worker `died`, else 0. If `retry` is given
    * and attempt < maxAttempts: PENDING, workerId = lockedAt = null, nextPollAt = at + the backoff
    * after that many failures; otherwise FAILED, completedAt = handOverAt = at. Nothing if terminal.
    */
@@ -325,6 +327,8 @@ export const jobChanges = {
       ...jobKey,
       ...fence,
       error: jobErrorField,
+      /** Default: false. */
+      died: optional(flag),
       /** Null: no retry. */
       retry: nullable(retryBackoff),
       at: instantField,
@@ -336,7 +340,8 @@ export const jobChanges = {
         const { at, error } = change;
         const job = openJob(writer, change);
         if (job === undefined) return;
-        const failed = { ...failedOnceMore(job), lastError: error, updatedAt: at };
+        const unanswered = change.died === true ? job.unanswered + 1 : 0;
+        const failed = { ...failedOnceMore(job), unanswered, lastError: error, updatedAt: at };
         if (change.retry !== null && job.attempt < job.maxAttempts) {
           setJob(writer, job, {
             ...failed,
@@ -384,6 +389,31 @@ export const jobChanges = {
     },
   ),
 
+  /**
+   * The worker gives back a job that it has not begun. If RUNNING: PENDING, workerId = lockedAt =
+   * null, maxAttempts + 1, updatedAt = at; it counts neither as an attempt nor as a failure, and the
+   * job is ready. Nothing otherwise.
+   */
+  unclaimJob: changeKind(
+    "unclaimJob",
+    { ...jobKey, ...fence, at: instantField },
+    {
+      ...settling,
+      apply(writer, change) {
+        const { at } = change;
+        const job = runningJob(writer, change);
+        if (job === undefined) return;
+        setJob(writer, job, {
+          status: "PENDING",
+          workerId: null,
+          lockedAt: null,
+          maxAttempts: job.maxAttempts + 1,
+          updatedAt: at,
+        });
+      },
+    },
+  ),
+
   /** lockedAt = updatedAt = at if RUNNING; nothing otherwise. */
   touchJob: changeKind(
     "touchJob",
@@ -401,8 +431,8 @@ export const jobChanges = {
   ),
 
   /**
-   * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, workerId = lockedAt =
-   * null, updatedAt = at, lastError = `error`; PENDING, or FAILED with completedAt = handOverAt =
+   * If RUNNING and lockedAt < staleBefore: failures + 1, undelivered = 0, unanswered + 1, workerId =
+   * lockedAt = null, updatedAt = at, lastError = `error`; PENDING, or FAILED with completedAt = handOverAt =
    * at when attempt >= maxAttempts. Nothing otherwise.
    */
   releaseJob: changeKind(
@@ -423,8 +453,14 @@ export const jobChanges = {
         const { at, error, staleBefore } = change;
         const job = runningJob(writer, change);
         if (job === undefined || job.lockedAt === null || job.lockedAt >= staleBefore) return;
-        const lease = { workerId: null, lockedAt: null };
-        const released = { ...failedOnceMore(job), ...lease, updatedAt: at, lastError: error };
+        const released = {
+          ...failedOnceMore(job),
+          unanswered: job.unanswered + 1,
+          workerId: null,
+          lockedAt: null,
+          updatedAt: at,
+          lastError: error,
+        };
         if (job.attempt < job.maxAttempts) {
           setJob(writer, job, { ...released, status: "PENDING" });
           return;

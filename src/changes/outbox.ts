@@ -1,11 +1,13 @@
 /** Changes of outbox events. Pure. */
 import { countField, idField, instantField } from "../model/fields.ts";
 import { newOutboxEventRow, type OutboxEventRow } from "../model/index.ts";
+import { COUNT_MAX_MS, COUNT_MIN_MS, RETRY_EXPONENT_MAX } from "../model/limits.ts";
+import { oneOf } from "../model/shape.ts";
 import { outboxEventRef } from "../model/row-ref.ts";
 import { firstWaiting, isWaiting, lastOutboxEvent } from "../model/state.ts";
 import type { Writer } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
-import { WRITE } from "./scope.ts";
+import { ADMIN, WRITE } from "./scope.ts";
 
 const eventKey = { workflowRunId: idField, sequence: countField };
 
@@ -35,6 +37,23 @@ function endOfLine({ state }: Writer): number {
   let last = 0;
   for (const turn of state.outboxEvents.turns.values()) last = Math.max(last, turn);
   return last + 1;
+}
+
+/** What a failure changes in its event. */
+function counted(
+  { retryCount, countAfter }: OutboxEventRow,
+  blame: "suspected" | "certain",
+  at: number,
+): Partial<OutboxEventRow> {
+  if (blame === "certain" || (retryCount > 0 && countAfter === null)) {
+    return { retryCount: retryCount + 1, countAfter: null };
+  }
+  if (countAfter !== null && countAfter > at) return {};
+  const pauseMs = Math.min(
+    COUNT_MIN_MS * 2 ** Math.min(retryCount, RETRY_EXPONENT_MAX),
+    COUNT_MAX_MS,
+  );
+  return { retryCount: retryCount + 1, countAfter: at + pauseMs };
 }
 
 /** Whether this is the run's first waiting event. */
@@ -92,6 +111,7 @@ export const outboxChanges = {
         writer.put("outboxEvents", {
           ...row,
           sequence: (last?.sequence ?? 0) + 1,
+          countAfter: null,
           commits: writer.stamp(last?.commits ?? ""),
         });
       },
@@ -161,6 +181,43 @@ export const outboxChanges = {
     },
   ),
 
+  /**
+   * For a waiting event whose retryCount is still `seen`. If it is its run's first, the run goes to
+   * the end of the line. `blame` says how its failure counts:
+   *
+   * - `none`: not at all. An event without failures gets countAfter = at, so that the next wake-up
+   *   tries it alone.
+   * - `certain`: now, and countAfter = null. Other events were published in the same wake-up.
+   * - `suspected`: now if its last failure was certain; otherwise only once countAfter has come. Then
+   *   the next one counts after a pause, which doubles each time.
+   */
+  putBackEvent: changeKind(
+    "putBackEvent",
+    {
+      ...eventKey,
+      seen: countField,
+      blame: oneOf(["none", "suspected", "certain"]),
+      at: instantField,
+    },
+    {
+      scope: ADMIN,
+      row: (change) => outboxEventRef(change),
+      trace: "none",
+      recorded: "never",
+      shownIn: () => null,
+      apply(writer, change) {
+        const { workflowRunId, sequence, seen, blame, at } = change;
+        const event = writer.state.outboxEvents.get(workflowRunId, String(sequence));
+        if (event === undefined || !isWaiting(event) || event.retryCount !== seen) return;
+        if (isFirst(writer, change)) writer.setTurn(workflowRunId, endOfLine(writer));
+        if (blame !== "none") setEvent(writer, change, () => counted(event, blame, at));
+        else if (seen === 0 && event.countAfter === null) {
+          writer.put("outboxEvents", { ...event, countAfter: at });
+        }
+      },
+    },
+  ),
+
   /** dlqAt = null, retryCount = 0. The run goes to the end of the line. */
   replayOutboxEvent: changeKind("replayOutboxEvent", eventKey, {
     scope: WRITE,
@@ -171,7 +228,7 @@ export const outboxChanges = {
     wakes: () => EVENTS_WAIT,
     apply(writer, change) {
       writer.setTurn(change.workflowRunId, undefined);
-      setEvent(writer, change, () => ({ dlqAt: null, retryCount: 0 }));
+      setEvent(writer, change, () => ({ dlqAt: null, retryCount: 0, countAfter: null }));
     },
   }),
 };

@@ -13,6 +13,7 @@ import {
   type LongTextTable,
   measureRow,
   parseJson,
+  requireDepth,
   ROW_BYTES_MAX,
   splitStageRecordId,
   tooLarge,
@@ -93,6 +94,7 @@ function requireDecodable(table: LongTextTable, values: Readonly<Record<string, 
   for (const [field, text] of Object.entries(values)) {
     if (typeof text !== "string") continue;
     const holds = columnHolds(table, field);
+    if (holds === "json") requireDepth(text, field);
     try {
       if (holds === "text") requireString(decodeText(text));
       else if (holds === "json") parseJson(text, field);

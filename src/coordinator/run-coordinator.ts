@@ -96,8 +96,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
   /** Answers at once. The platform alone would take its time. */
   override webSocketClose(socket: WebSocket): void {
     socket.close(1000);
-    // There may be room for others now.
-    this.#watchers.tell();
+    this.#watchers.roomFreed();
   }
 
   async #claim(attempt: () => Promise<CommitOutcome>): Promise<CommitOutcome> {

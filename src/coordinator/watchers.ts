@@ -9,19 +9,28 @@ import { messageOf, toOutboxRecord } from "../model/index.ts";
 import type { D1Store } from "../store/index.ts";
 import { ALIVE, PASSED_ON, PASSED_ON_UNITS, RECONNECT, watchOf } from "./watch-protocol.ts";
 
-/** Events read at a time. An event may have 1.9 MB, and an object has 128 MB. */
+/**
+ * A page of events that is read at a time: at most PAGE of them, and none after the one that takes
+ * it beyond PAGE_BYTES. An object has 128 MB, and holds a page a few times over.
+ */
 const PAGE = 16;
+const PAGE_BYTES = 500_000;
 /**
  * UTF-16 units that wait for the readers of all connections together, as far as the coordinator
- * knows. An object has 128 MB, and each unit may take three bytes. It is more than one event and
- * all units that SOCKETS_MAX connections may pass on without saying so. So where there is no room,
- * at least one connection is due to say that it has passed on everything.
+ * knows. An object has 128 MB, and each unit may take three bytes. Half of it is more than all that
+ * SOCKETS_MAX connections may pass on without saying so. So where there is no room, at least one
+ * connection is due to say that it has passed on everything.
  */
 const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
 /** The same for one connection. A single event may be larger. */
 const CONNECTION_UNITS_MAX = 256 * 1_024;
 /** When room is short, a reader that has read nothing for this time is closed. Milliseconds. */
 const SLOW_MS = 2_000;
+/**
+ * The least time between two looks at D1. A run that commits again and again so shares one look
+ * between several commits, and its commits do not wait behind a look each.
+ */
+const GATHER_MS = 20;
 const SOCKETS_MAX = 1_000;
 /** The longest until an event is found that no commit announced. */
 const LOOK_EVERY_MS = 30_000;
@@ -38,6 +47,8 @@ const attachment = z.object({
   waiting: z.int(),
   /** The instant at which so much had been sent that the other end will say so again. */
   since: z.number(),
+  /** The instant at which the other end last said so, or connected. */
+  heard: z.number(),
 });
 type Attachment = z.infer<typeof attachment>;
 
@@ -54,8 +65,12 @@ export class Watchers {
    */
   #sending: Promise<boolean> | null = null;
   #askedAgain = false;
+  /** When the last look at D1 began. */
+  #lookedAt = 0;
   /** Too much waits for readers: nothing more is sent. */
   #crowded = false;
+  /** Ends the wait for room. */
+  #wake: () => void = () => undefined;
 
   constructor(ctx: DurableObjectState, store: D1Store) {
     this.#ctx = ctx;
@@ -71,7 +86,7 @@ export class Watchers {
     }
     const { 0: theirs, 1: socket } = new WebSocketPair();
     this.#ctx.acceptWebSocket(socket);
-    remember(socket, { after: watch.after, waiting: 0, since: 0 });
+    remember(socket, { after: watch.after, waiting: 0, since: 0, heard: Date.now() });
     // Touching the storage also ends an object that another has superseded: it would not hear of
     // commits.
     if ((await this.#ctx.storage.getAlarm()) === null) await this.#setAlarm();
@@ -84,7 +99,17 @@ export class Watchers {
     const parsed = attachment.safeParse(socket.deserializeAttachment());
     if (message !== PASSED_ON || !parsed.success)
       return socket.close(1008, "This end takes one word");
-    remember(socket, { ...parsed.data, waiting: 0 });
+    remember(socket, { ...parsed.data, waiting: 0, heard: Date.now() });
+    this.roomFreed();
+  }
+
+  /**
+   * Less waits than before. Where room was short, the events are read again when half of it is free,
+   * and not sooner: each look reads D1 for all readers that are ready.
+   */
+  roomFreed(): void {
+    if (this.#crowded && this.#waiting() > WAITING_UNITS_MAX / 2) return;
+    this.#wake();
     this.tell();
   }
 
@@ -123,10 +148,13 @@ export class Watchers {
   async #sendUntilQuiet(): Promise<boolean> {
     try {
       for (let failures = 0; ;) {
+        const sinceLook = Date.now() - this.#lookedAt;
+        if (sinceLook >= 0 && sinceLook < GATHER_MS) await scheduler.wait(GATHER_MS - sinceLook);
+        this.#lookedAt = Date.now();
         this.#askedAgain = false;
         const failure = await this.#sendAll().then(() => null, messageOf);
         if (failure === null && !this.#askedAgain) {
-          if (!(await this.#madeRoom())) return true;
+          if (!(await this.#makeRoom())) return true;
           continue;
         }
         if (failure === null) continue;
@@ -157,7 +185,7 @@ export class Watchers {
       const furthest = Math.max(hindmost, ...places.filter((after) => after <= tail));
       if (furthest !== hindmost) await this.#sendPage(furthest);
       const page = await this.#sendPage(hindmost);
-      if (page.length < PAGE) return;
+      if (page.last >= page.tail) return;
       ({ tail } = page);
     }
   }
@@ -169,11 +197,11 @@ export class Watchers {
   }
 
   /**
-   * Whether there is room again where there was none. The slowest readers are closed and come back
-   * from where they were. While none has passed on what it has, this waits until one counts as
-   * slow.
+   * Whether there may be room again where there was none. The slowest readers are closed and come
+   * back from where they were. Where none counts as slow yet, this waits until one does, or until
+   * one has passed on what it has.
    */
-  async #madeRoom(): Promise<boolean> {
+  async #makeRoom(): Promise<boolean> {
     if (!this.#crowded) return false;
     const now = Date.now();
     const slowest = this.#watchers()
@@ -184,15 +212,24 @@ export class Watchers {
     const [first] = slowest;
     // What waits for the closing connections is about to go. Their end makes it look again.
     if (first === undefined) return false;
-    if (slow.length === 0) await scheduler.wait(first.state.since + SLOW_MS - now);
+    if (slow.length === 0) await this.#roomWithin(first.state.since + SLOW_MS - now);
     return true;
   }
 
+  /** Waits until a reader has passed on what it has, at most for this time. */
+  async #roomWithin(ms: number): Promise<void> {
+    const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
+    this.#wake = wake;
+    const timer = setTimeout(wake, ms);
+    await woken;
+    clearTimeout(timer);
+  }
+
   /**
-   * Sends the page after a sequence to the readers that have everything up to it. Answers how many
-   * events the page has, and the run's last sequence.
+   * Sends the page after a sequence to the readers that have everything up to it. Answers the
+   * page's last sequence, and the run's.
    */
-  async #sendPage(after: number): Promise<{ length: number; tail: number }> {
+  async #sendPage(after: number): Promise<{ last: number; tail: number }> {
     const workflowRunId = this.#run;
     const [found, tail] = await this.#store.read([
       {
@@ -202,6 +239,7 @@ export class Watchers {
         after: String(after),
         descending: false,
         limit: PAGE,
+        bytesMax: PAGE_BYTES,
       },
       { q: "outboxTail", workflowRunId },
     ]);
@@ -210,7 +248,8 @@ export class Watchers {
       sequence: row.sequence,
       text: JSON.stringify(toOutboxRecord(row)),
     }));
-    const watchers = this.#watchers();
+    // First the readers that have just shown that they read, so that they do not wait for the rest.
+    const watchers = this.#watchers().toSorted((a, b) => b.state.heard - a.state.heard);
     let room = WAITING_UNITS_MAX - this.#waiting();
     for (const watcher of watchers) {
       if (watcher.state.after < after) continue;
@@ -218,7 +257,7 @@ export class Watchers {
       room -= delivered.units;
       this.#crowded ||= delivered.crowded;
     }
-    return { length: rows.length, tail };
+    return { last: messages.at(-1)?.sequence ?? tail, tail };
   }
 
   get #run(): string {
@@ -294,7 +333,7 @@ function deliver(
     sent += text.length;
   }
   const since = owesWord(state.waiting) ? state.since : Date.now();
-  if (waiting !== state.waiting) remember(socket, { after, waiting, since });
+  if (waiting !== state.waiting) remember(socket, { ...state, after, waiting, since });
   return { units: sent, crowded };
 }
 

@@ -3,7 +3,7 @@
  * what a reader says never gets to the coordinator, and commits of the run do not wait for readers.
  */
 import { RECONNECT } from "../worker/index.ts";
-import { eventsOf, type Opener } from "./event-stream.ts";
+import { deliverEvents, type Opener } from "./event-stream.ts";
 
 /**
  * A connection carries this many events, or UNITS_MAX UTF-16 units, or one larger event. Then its
@@ -58,7 +58,7 @@ async function send(
     }
     pings += 1;
     if (data === "ping" && pings <= EVENTS_MAX) {
-      socket.send("pong");
+      if (socket.readyState === WebSocket.OPEN) socket.send("pong");
       return;
     }
     stopping.abort();
@@ -73,20 +73,20 @@ async function send(
     socket.addEventListener("close", over);
     socket.addEventListener("error", over);
   });
+  let events = 0;
   let units = 0;
+  let full = false;
   try {
-    let events = 0;
-    for await (const event of eventsOf(open, after, stopping.signal)) {
-      if (stopping.signal.aborted) break;
-      if (event === null) continue;
-      const { length } = event.text;
+    const sending = deliverEvents(open, after, stopping.signal, ({ text: { length }, text }) => {
       const carried = events >= EVENTS_MAX || (units > 0 && units + length > UNITS_MAX);
-      if (carried || allUnits + length > ALL_UNITS_MAX) break;
+      full = stopping.signal.aborted || carried || allUnits + length > ALL_UNITS_MAX;
+      if (full) return;
       events += 1;
       units += length;
       allUnits += length;
-      socket.send(event.text);
-    }
+      socket.send(text);
+    });
+    for await (const _ of sending) if (full || stopping.signal.aborted) break;
     if (socket.readyState === WebSocket.OPEN) socket.close(RECONNECT, "reconnect");
     // What is on its way counts until it has arrived, or its reader has gone.
     const timer = setTimeout(abort, CLOSING_MS);

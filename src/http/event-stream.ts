@@ -44,39 +44,36 @@ const numbered = z.object({ sequence: z.int() });
 /** The frames of a run's events after a sequence. Nothing is opened before they are read. */
 export function eventStream(open: Opener, after: number): ReadableStream<Uint8Array> {
   const stopping = new AbortController();
-  const frames = framesOf(open, after, stopping.signal);
   const encoder = new TextEncoder();
+  let begun = false;
+  let events: AsyncGenerator<boolean, void, void>;
   return new ReadableStream<Uint8Array>(
     {
+      start(controller) {
+        events = deliverEvents(open, after, stopping.signal, ({ sequence, text }) =>
+          controller.enqueue(encoder.encode(`id: ${sequence}\ndata: ${text}\n\n`)),
+        );
+      },
       async pull(controller) {
-        const { value, done } = await frames.next();
+        if (!begun) {
+          begun = true;
+          controller.enqueue(encoder.encode(`retry: ${RETRY_MS}\n\n`));
+          return;
+        }
+        const { value, done } = await events.next();
         if (done === true) controller.close();
-        else controller.enqueue(encoder.encode(value));
+        // A keep-alive also shows that a reader has gone: nothing can be written to it any more.
+        else if (!value) controller.enqueue(encoder.encode(": keep-alive\n\n"));
       },
       async cancel() {
         stopping.abort();
-        await frames.return();
+        await events.return();
       },
     },
     { highWaterMark: 0 },
   );
 }
 
-async function* framesOf(
-  open: Opener,
-  begin: number,
-  stopping: AbortSignal,
-): AsyncGenerator<string, void, void> {
-  yield `retry: ${RETRY_MS}\n\n`;
-  for await (const event of eventsOf(open, begin, stopping)) {
-    // A keep-alive is also how it is noticed that the reader has gone: nothing can be written to it
-    // any more.
-    if (event === null) yield ": keep-alive\n\n";
-    else yield `id: ${event.sequence}\ndata: ${event.text}\n\n`;
-  }
-}
-
-/** An event, as it came from the coordinator. */
 interface WatchedEvent {
   readonly sequence: number;
   /** The event's JSON. */
@@ -84,26 +81,31 @@ interface WatchedEvent {
 }
 
 /**
- * The run's events after a sequence, each once and in order; null now and then while none comes.
- * Ends when the coordinator stays away, or after as many connections as a request may open. The
- * reader goes on from the last event.
+ * Takes an event. A text may have 1.9 MB, and a function that awaits would hold it meanwhile, so it
+ * is handed over in a call.
  */
-export async function* eventsOf(
+type Taker = (event: WatchedEvent) => void;
+
+/**
+ * Hands over the run's events after a sequence, each once and in order, one for each time that it
+ * answers true. It answers false now and then while none comes. It ends when the coordinator stays
+ * away, or after as many connections as a request may open. The reader goes on from the last event.
+ */
+export async function* deliverEvents(
   open: Opener,
   begin: number,
   stopping: AbortSignal,
-): AsyncGenerator<WatchedEvent | null, void, void> {
+  take: Taker,
+): AsyncGenerator<boolean, void, void> {
   let after = begin;
   let failures = 0;
   for (let connections = 0; connections < CONNECTIONS_MAX; connections += 1) {
     const feed = await Feed.open(open, after, stopping);
-    for await (const text of feed.messages()) {
-      if (text !== null) failures = 0;
-      if (text === null || text === ALIVE) yield null;
-      else {
-        after = numbered.parse(JSON.parse(text)).sequence;
-        yield { sequence: after, text };
-      }
+    for await (const waits of feed.turns()) {
+      if (waits) failures = 0;
+      const sequence = waits ? feed.handOver(take) : null;
+      after = sequence ?? after;
+      yield sequence !== null;
     }
     if (stopping.aborted || failures >= FAILURES_MAX) return;
     if (feed.code === RECONNECT) continue;
@@ -186,10 +188,15 @@ class Feed {
     this.#end(RECONNECT);
   }
 
-  #take(): string | undefined {
-    const message = this.#messages.shift();
-    if (message !== undefined) this.held -= message.length;
-    return message;
+  /** Hands over the oldest message. Answers its sequence, or null for one that is no event. */
+  handOver(take: Taker): number | null {
+    const text = this.#messages.shift();
+    if (text === undefined) return null;
+    this.held -= text.length;
+    if (text === ALIVE) return null;
+    const { sequence } = numbered.parse(JSON.parse(text));
+    take({ sequence, text });
+    return sequence;
   }
 
   /** Tells the coordinator that the reader has had everything. */
@@ -200,27 +207,29 @@ class Feed {
   }
 
   /**
-   * All messages, and null when none has come for a while. Ends when the socket is closed, or
-   * silent for too long.
+   * Answers true while a message waits, false when none has come for a while. Ends when the socket
+   * is closed, or silent for too long.
    */
-  async *messages(): AsyncGenerator<string | null, void, void> {
+  async *turns(): AsyncGenerator<boolean, void, void> {
     let heard = Date.now();
     feeds.add(this);
     try {
       for (;;) {
         this.#tellPassedOn();
-        const message = this.#take();
-        if (message !== undefined) {
+        if (this.#messages.length > 0) {
           heard = Date.now();
-          yield message;
+          yield true;
         } else if (this.code !== null || Date.now() - heard >= SILENCE_MAX_MS) {
           return;
         } else if (!(await this.#change())) {
-          yield null;
+          yield false;
         }
       }
     } finally {
       feeds.delete(this);
+      // Nobody reads what still comes.
+      this.#end(1000);
+      this.#forget();
       if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close(1000);
     }
   }

@@ -8,7 +8,7 @@ import { dispatchSettings } from "../queue/index.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
-export const MIGRATION = "0006_look_after_what_was_open.sql";
+export const MIGRATION = "0008_work_alone_what_may_kill.sql";
 
 /** A database that does not answer such a question within this time does no work either. */
 const DEADLINE_MS = 5_000;

@@ -1,6 +1,7 @@
 /** JSON values on their way into and out of a column. Pure. */
 import { ServiceError } from "../contract/index.ts";
 import { findInexactNumber, memberPath } from "./json-numbers.ts";
+import { jsonShape } from "./json-shape.ts";
 import { JSON_DEPTH_MAX, ROW_BYTES_MAX } from "./limits.ts";
 import { utf8Length } from "./text.ts";
 
@@ -41,6 +42,18 @@ export function parseJson(text: string, root: string): unknown {
     `${field} is the number ${shown(culprit.literal, LITERAL_SHOWN_MAX)}, which a double cannot hold; send it as text`,
     { field },
   );
+}
+
+/**
+ * Bounds the nesting of JSON text from outside, as {@link encodeJson} bounds that of a value: what
+ * recurses over it later must not run out of stack.
+ * @throws INVALID_ARGUMENT with `field`.
+ */
+export function requireDepth(text: string, field: string): void {
+  // Each level is opened and closed.
+  if (text.length <= 2 * JSON_DEPTH_MAX) return;
+  const { depth } = jsonShape(text, { depth: JSON_DEPTH_MAX, values: Infinity });
+  if (depth > JSON_DEPTH_MAX) throw refused(field, `nesting deeper than ${JSON_DEPTH_MAX}`);
 }
 
 /** The value of JSON text from a column: written by `encodeJson`, or checked when it arrived. */

@@ -30,9 +30,9 @@ export const JOB_ERROR_BYTES_MAX = 64 * 1_024;
 export const TRANSACTION_CHANGES_MAX = 1_000;
 /**
  * All text of one commit together, in UTF-16 units. An isolate has 128 MB and holds the text a few
- * times over.
+ * times over: 15 Mi of text beyond Latin-1 were too much for a heap of 80 MB.
  */
-export const COMMIT_UNITS_MAX = 16 * 1_024 * 1_024;
+export const COMMIT_UNITS_MAX = 12 * 1_024 * 1_024;
 /** Guards of one commit: as much as a transaction may have read. */
 export const COMMIT_GUARDS_MAX = 10_000;
 /** Queries answered in one round trip. */
@@ -118,6 +118,12 @@ export const UNPOLLED_MS = 86_400_000;
  * the sweep, would have come ten times.
  */
 export const AUDIT_UNPOLLED_MS = 600_000;
+/**
+ * While the publisher may be away, an event's next failure counts only after a pause. The pauses
+ * begin with the first of these and double up to the second.
+ */
+export const COUNT_MIN_MS = 60_000;
+export const COUNT_MAX_MS = 3_600_000;
 /**
  * The pause until a failure is handed over again is the failure's age, but at least this and at
  * most HAND_OVER_MAX_MS.

@@ -72,7 +72,7 @@ export function toOutboxRecord(row: OutboxEventRow): OutboxRecord {
 
 /** Keys that the job does not have are absent from the record. */
 export function toJobRecord(row: JobRow): JobRecord {
-  const { ordinal, failures, undelivered, ...columns } = decoded(newJobRow, row);
+  const { ordinal, failures, undelivered, unanswered, ...columns } = decoded(newJobRow, row);
   const { dedupeKey, concurrencyKey, concurrencyLimit, ...record } = columns;
   return {
     id: joinId(row.workflowRunId, ordinal),

@@ -209,7 +209,16 @@ export const newOutboxEventRow = object({
   dlqAt: nullable(instantField),
 });
 export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
-export type OutboxEventRow = NewOutboxEventRow & { sequence: number; commits: string };
+/**
+ * `countAfter`: before this instant, a failure to publish the event counts only if other events were
+ * published. Null: the event was in no call that failed; or (with failures) other events were
+ * published when it failed, so that it is at fault, and not the publisher.
+ */
+export type OutboxEventRow = NewOutboxEventRow & {
+  sequence: number;
+  countAfter: number | null;
+  commits: string;
+};
 
 const idempotencyKeyRow = object({
   key: keyField,
@@ -243,6 +252,11 @@ export const newJobRow = object({
    * Deliveries in a row that did not reach the handler. The pause before the next grows with them.
    */
   undelivered: countField,
+  /**
+   * Deliveries in a row whose worker died, as far as is known: the lease expired, or the handler's
+   * Worker broke off the call. The consumer works such a job alone.
+   */
+  unanswered: countField,
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
   payload: jsonObjectField,
@@ -285,7 +299,14 @@ export type UnattendedStage = Pick<
  */
 export type FailedJob = Pick<
   JobRow,
-  "workflowRunId" | "ordinal" | "workflowId" | "stageId" | "attempt" | "lastError" | "completedAt"
+  | "workflowRunId"
+  | "ordinal"
+  | "workflowId"
+  | "stageId"
+  | "attempt"
+  | "lastError"
+  | "completedAt"
+  | "handOverAt"
 > & { state: "closed" | "busy" | "open" };
 
 /** A job whose lease may have expired. */

@@ -48,14 +48,19 @@ export async function enqueueJobs(
   return ids;
 }
 
+/** Jobs, and the guards that must hold for them to be added. */
+export interface GuardedJobs {
+  readonly jobs: readonly EnqueueJobInput[];
+  readonly guards: readonly Guard[];
+}
+
 /**
  * Adds all jobs if all guards hold, and none otherwise. Answers the place of the guard that does
  * not hold, or null.
  */
 export async function enqueueWhile(
   unit: UnitOfWork,
-  jobs: readonly EnqueueJobInput[],
-  guards: readonly Guard[],
+  { jobs, guards }: GuardedJobs,
 ): Promise<number | null> {
   const method = "enqueueWhile";
   const written = await unit.write({
@@ -112,6 +117,7 @@ function newRow(unit: UnitOfWork, now: number, job: EnqueueJobInput) {
     maxAttempts: wholeNumber(job.maxAttempts, "maxAttempts", JOB_MAX_ATTEMPTS_DEFAULT),
     failures: 0,
     undelivered: 0,
+    unanswered: 0,
     nextPollAt: encodeNullableInstant(job.scheduledFor, "scheduledFor"),
     payload,
     dedupeKey: job.dedupeKey ?? null,

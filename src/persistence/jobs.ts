@@ -14,13 +14,11 @@ import {
   TRANSACTION_CHANGES_MAX,
   UNDELIVERED_CAP_MS,
   unpolledAt,
-  type UnwrittenJob,
 } from "../model/index.ts";
 import {
   type DequeueResult,
   type EnqueueJobInput,
   type ExtendedJobQueue,
-  type JobOutcome,
   type JobRecord,
   type JobStats,
   ServiceError,
@@ -28,12 +26,13 @@ import {
   type Status,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
-import { enqueueJobs, enqueueWhile } from "./enqueue.ts";
+import { enqueueJobs, enqueueWhile, type GuardedJobs } from "./enqueue.ts";
 import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, isJobId, jobNotFound, requireKey } from "./job-keys.ts";
 import { ownMethods } from "./own-methods.ts";
 import { type LateResult, recordLateResults } from "./late-results.ts";
 import { drawBackoff, type RetryOptions, retryOptions } from "./retry.ts";
+import { outcomeOf, type Settling, UNKNOWN, type Unwritten } from "./settling.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
 import { suspendedJobsDue } from "./suspended-jobs.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
@@ -55,10 +54,21 @@ export interface JobsOptions {
   readonly retry?: RetryOptions | undefined;
 }
 
-/** A job of a batch, and how it is to be settled. */
-export interface Settling {
+/**
+ * Jobs of a claim. `suspects`: the ids of those whose last worker died. `cut`: fewer were taken than
+ * asked for, since their rows are large; more may be due.
+ */
+interface Claimed {
+  readonly jobs: DequeueResult[];
+  readonly suspects: readonly string[];
+  readonly cut: boolean;
+}
+
+/** A job at an instant, and the attempt that the connection has of it. */
+interface Fenced {
   readonly jobId: string;
-  readonly outcome: Exclude<JobOutcome, { status: "settled" }>;
+  readonly attempt: number | undefined;
+  readonly at: number;
 }
 
 export class Jobs implements ExtendedJobQueue {
@@ -102,31 +112,28 @@ export class Jobs implements ExtendedJobQueue {
    * Adds all jobs at once if all guards hold, and none otherwise. Answers the place of the guard
    * that does not hold, or null.
    */
-  async enqueueWhile(
-    jobs: readonly EnqueueJobInput[],
-    guards: readonly Guard[],
-  ): Promise<number | null> {
-    return enqueueWhile(this.#direct, jobs, guards);
+  async enqueueWhile(guarded: GuardedJobs): Promise<number | null> {
+    return enqueueWhile(this.#direct, guarded);
   }
 
   async dequeue(): Promise<DequeueResult | null> {
-    const [job] = await this.#claim("dequeue", 1, false);
-    return job ?? null;
+    const { jobs } = await this.#claim("dequeue", 1, false);
+    return jobs[0] ?? null;
   }
 
   async dequeueMany(count: number): Promise<DequeueResult[]> {
-    return this.#claim("dequeueMany", count, false);
+    return (await this.#claim("dequeueMany", count, false)).jobs;
   }
 
   /**
    * As dequeueMany, and suspended jobs whose instant has come count as due: they are given out as
    * further attempts.
    */
-  async resumeAndDequeue(count: number): Promise<DequeueResult[]> {
+  async resumeAndDequeue(count: number): Promise<Claimed> {
     return this.#claim("resumeAndDequeue", count, true);
   }
 
-  async #claim(method: string, count: number, resume: boolean): Promise<DequeueResult[]> {
+  async #claim(method: string, count: number, resume: boolean): Promise<Claimed> {
     if (!Number.isInteger(count) || count < 1 || count > CLAIM_JOBS_MAX) {
       throw invalid(`${method}: count must be a whole number from 1 to ${CLAIM_JOBS_MAX}`, {
         field: "count",
@@ -136,17 +143,19 @@ export class Jobs implements ExtendedJobQueue {
     const at = await this.#direct.now();
     const claim = { kind: "claimJobs", workerId: this.#workerId, at } as const;
     const resumption = { kind: "resumeJobs", limit: RESUME_JOBS_MAX, at } as const;
-    const written = await asManyAsFit(count, async (limit) => {
+    const { rows, cut } = await asManyAsFit(count, async (limit) => {
       const changes = [...(resume ? [resumption] : []), { ...claim, limit }];
       const reads = (commitId: string) => [{ q: "claimedJobs", since: at, commitId }] as const;
-      return this.#direct.write({ changes: checkedChanges(method, changes), reads });
+      const written = await this.#direct.write({ changes: checkedChanges(method, changes), reads });
+      const claimed = written.applied ? written.results[0] : [];
+      return { rows: claimed, cut: limit < count && claimed.length === limit };
     });
-    const rows = written.applied ? written.results[0] : [];
     for (const row of rows) {
       this.#remember(idOf(row), row.attempt);
       this.#claimed(row);
     }
-    return rows.map(toDelivery);
+    const suspects = rows.filter(({ unanswered }) => unanswered > 0).map(idOf);
+    return { jobs: rows.map(toDelivery), suspects, cut };
   }
 
   adopt(delivery: Pick<DequeueResult, "jobId" | "attempt">): void {
@@ -214,7 +223,7 @@ export class Jobs implements ExtendedJobQueue {
    */
   #settlement(
     method: string,
-    { jobId, outcome }: Settling,
+    { jobId, outcome, died = false }: Settling,
   ): (at: number, attempt?: number) => Change {
     const key = requireKey(method, jobId);
     switch (outcome.status) {
@@ -230,8 +239,8 @@ export class Jobs implements ExtendedJobQueue {
       case "failed": {
         const error = encodeFreeText(outcome.error, "error", JOB_ERROR_BYTES_MAX);
         const retry: RetryBackoff | null =
-          outcome.retry === false ? null : drawBackoff(this.#retry);
-        return (at, attempt) => ({ kind: "failJob", ...key, attempt, error, retry, at });
+          outcome.retry === false ? null : drawBackoff(this.#retry, died);
+        return (at, attempt) => ({ kind: "failJob", ...key, attempt, error, died, retry, at });
       }
     }
   }
@@ -305,7 +314,7 @@ export class Jobs implements ExtendedJobQueue {
     const attempts = this.#attemptsOf(settlings.map(({ jobId }) => jobId));
     const unwritten = await this.#writeEach(
       known.map(({ jobId }) => jobId),
-      (index, jobId, at) => changes[index]?.(at, attempts.get(jobId)),
+      ({ attempt, at }, index) => changes[index]?.(at, attempt),
     );
     for (const { jobId } of settlings) {
       if (!isJobId("completeMany", jobId)) unwritten.set(jobId, UNKNOWN);
@@ -361,13 +370,11 @@ export class Jobs implements ExtendedJobQueue {
   /** Renews the leases of these jobs in one round trip. Answers those whose lease is lost. */
   async touchMany(jobIds: readonly string[]): Promise<string[]> {
     if (jobIds.length === 0) return [];
-    const keys = jobIds.map((jobId) => requireKey("touchMany", jobId));
-    const attempts = this.#attemptsOf(jobIds);
-    const unwritten = await this.#writeEach(jobIds, (index, jobId, at) => {
-      const key = keys[index];
-      const attempt = attempts.get(jobId);
-      return key === undefined ? undefined : { kind: "touchJob", ...key, attempt, at };
-    });
+    const unwritten = await this.#writeEach(jobIds, ({ jobId, ...fence }) => ({
+      kind: "touchJob",
+      ...requireKey("touchMany", jobId),
+      ...fence,
+    }));
     return jobIds.filter((jobId) => unwritten.has(jobId));
   }
 
@@ -378,15 +385,23 @@ export class Jobs implements ExtendedJobQueue {
    */
   async giveBackMany(jobIds: readonly string[], reason: string): Promise<number> {
     const error = encodeFreeText(reason, "error", JOB_ERROR_BYTES_MAX);
-    const attempts = this.#attemptsOf(jobIds);
     const capMs = Math.min(this.#retry.capMs, UNDELIVERED_CAP_MS);
-    const unwritten = await this.#writeEach(jobIds, (_index, jobId, at) => ({
+    const unwritten = await this.#writeEach(jobIds, ({ jobId, ...fence }) => ({
       kind: "returnJob",
       ...requireKey("giveBackMany", jobId),
-      attempt: attempts.get(jobId),
+      ...fence,
       error,
       retry: drawBackoff({ ...this.#retry, capMs }),
-      at,
+    }));
+    return jobIds.length - unwritten.size;
+  }
+
+  /** As giveBackMany, of jobs that this worker has not begun: they are ready again. */
+  async unclaimMany(jobIds: readonly string[]): Promise<number> {
+    const unwritten = await this.#writeEach(jobIds, ({ jobId, ...fence }) => ({
+      kind: "unclaimJob",
+      ...requireKey("unclaimMany", jobId),
+      ...fence,
     }));
     return jobIds.length - unwritten.size;
   }
@@ -405,15 +420,18 @@ export class Jobs implements ExtendedJobQueue {
    */
   async #writeEach(
     jobIds: readonly string[],
-    changeOf: (index: number, jobId: string, at: number) => Change | undefined,
+    changeOf: (fenced: Fenced, index: number) => Change | undefined,
   ): Promise<Map<string, Unwritten>> {
     if (jobIds.length === 0) return new Map();
     const keys = jobIds.map((jobId) => requireKey("completeMany", jobId));
+    const attempts = this.#attemptsOf(jobIds);
     const at = await this.#direct.now();
     const written = await this.#direct.write({
       changes: checkedChanges(
         "completeMany",
-        jobIds.flatMap((jobId, index) => changeOf(index, jobId, at) ?? []),
+        jobIds.flatMap(
+          (jobId, index) => changeOf({ jobId, attempt: attempts.get(jobId), at }, index) ?? [],
+        ),
       ),
       reads: (commitId) => [{ q: "unwrittenJobs", keys, commitId }],
     });
@@ -473,18 +491,4 @@ export class Jobs implements ExtendedJobQueue {
 
 function isTerminal(status: Status): boolean {
   return status === "COMPLETED" || status === "FAILED" || status === "CANCELLED";
-}
-
-type Unwritten = Pick<UnwrittenJob, "status" | "attempt">;
-
-const UNKNOWN: Unwritten = { status: null, attempt: null };
-
-/** What a job's state after the commit says of the settling. */
-function outcomeOf(
-  unwritten: Unwritten | undefined,
-  attempt: number | undefined,
-): SettledJob["outcome"] {
-  if (unwritten === undefined) return "settled";
-  if (unwritten.status === null) return "not-found";
-  return attempt !== undefined && unwritten.attempt !== attempt ? "lease-lost" : "over";
 }

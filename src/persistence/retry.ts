@@ -39,7 +39,21 @@ function requireRange(whole: boolean, value: number, max: number, field: string)
   throw invalid(`${field} must be a number from 0 to ${max}`, { field, limit: max });
 }
 
-/** The pause after one failure. Chance is drawn here, since changes are pure. */
-export function drawBackoff({ baseMs, capMs, jitter }: Required<RetryOptions>): RetryBackoff {
-  return { baseMs, capMs, jitterPermille: Math.floor(Math.random() * jitter * 1_000) };
+/** The pause after a death is up to this many times as long as after another failure. */
+const DEATH_SPREAD = 10;
+
+/**
+ * The pause after one failure. Chance is drawn here, since changes are pure. Where the worker
+ * `died`, the base is random too, so that jobs that died together do not come back together.
+ */
+export function drawBackoff(
+  { baseMs, capMs, jitter }: Required<RetryOptions>,
+  died = false,
+): RetryBackoff {
+  const spread = died ? 1 + Math.random() * (DEATH_SPREAD - 1) : 1;
+  return {
+    baseMs: Math.min(Math.floor(baseMs * spread), DAY_MS),
+    capMs,
+    jitterPermille: Math.floor(Math.random() * jitter * 1_000),
+  };
 }

@@ -1,7 +1,7 @@
 /** Queries of outbox events and idempotency keys. Pure. */
 import { object, nullable, optional, whole } from "../model/shape.ts";
 import { instantField, keyField } from "../model/fields.ts";
-import type { IdempotencyKeyRow, OutboxEventRow } from "../model/index.ts";
+import { type IdempotencyKeyRow, type OutboxEventRow, withinBytes } from "../model/index.ts";
 import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { idempotencyKeyRef, outboxEventRef } from "../model/row-ref.ts";
 import { isWaiting, lastOutboxEvent, type State } from "../model/state.ts";
@@ -43,13 +43,17 @@ export const outboxQueries = {
   /**
    * `limit` of the waiting events (neither published nor in the DLQ), taken in the order of the line:
    * the first event of every run, then the second of every run, and so on. Within a rank, runs come
-   * by their place in the line, then by their ids. Answered by (run, sequence).
+   * by their place in the line, then by their ids. With `bytesMax`, fewer may be taken: none after
+   * the one that takes the page beyond it. Answered by (run, sequence).
    */
   unpublishedEvents: queryKind(
     "unpublishedEvents",
-    { limit: whole({ min: 0, max: OUTBOX_READ_MAX }) },
     {
-      answer(state, { limit }): OutboxEventRow[] {
+      limit: whole({ min: 0, max: OUTBOX_READ_MAX }),
+      bytesMax: optional(whole({ min: 1 })),
+    },
+    {
+      answer(state, { limit, bytesMax }): OutboxEventRow[] {
         const seen = new Map<string, number>();
         const ranked = waitingInOrder(state).map((event) => {
           const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
@@ -58,7 +62,7 @@ export const outboxQueries = {
           return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
         });
         // Sorting is stable, so events of one rank and turn stay in the order of their runs.
-        return ranked
+        const page = ranked
           .toSorted(
             inTurn(
               byNumber(({ rank }) => rank),
@@ -66,8 +70,8 @@ export const outboxQueries = {
             ),
           )
           .slice(0, limit)
-          .map(({ event }) => event)
-          .toSorted(bySequence);
+          .map(({ event }) => event);
+        return withinBytes("outboxEvents", page, { bytesMax }).toSorted(bySequence);
       },
     },
   ),

@@ -5,9 +5,9 @@
  * again when their leases have expired.
  */
 import type { Store, WakeUpKind } from "../changes/index.ts";
-import { CLAIM_JOBS_MAX, withDeadline } from "../model/index.ts";
+import { withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
-import type { Settling } from "../persistence/jobs.ts";
+import type { Settling } from "../persistence/settling.ts";
 import type {
   BoundJobHandler,
   DequeueResult,
@@ -18,15 +18,18 @@ import type {
 import { endFailed, handOverFailures, type HandsOver } from "./hand-over.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { failure, toOutcome } from "./outcome.ts";
-import { HandlerAway, hasMethod, reach } from "./reach.ts";
+import { HandlerAway, hasMethod, isDeath, reach } from "./reach.ts";
 import { relayEvents } from "./relay.ts";
 import type { DispatchSettings } from "./settings.ts";
+import { type Asked, type Shares, sharesOf } from "./shares.ts";
 import { Settler } from "./settler.ts";
 import { dutyOf } from "./wake-up.ts";
 
 /** A message of the queue, as far as the consumer uses it. */
 export interface WakeUpDelivery {
   readonly body: unknown;
+  /** The number of its deliveries. Absent: 1. */
+  readonly attempts?: number;
   ack(): void;
   retry(options?: { delaySeconds?: number }): void;
 }
@@ -38,6 +41,11 @@ export type ConsumersHandler =
 
 export interface ConsumerOptions {
   readonly store: Store;
+  /**
+   * The same store with a limit for its answers: claims go through it, so that a batch of large jobs
+   * fits into memory. Default: `store`.
+   */
+  readonly bounded?: Store;
   /**
    * Null: this Worker works no jobs. Its messages are acked, and jobs wait for workers that poll.
    */
@@ -69,20 +77,6 @@ export interface ConsumedBatch {
   unsettled: number;
 }
 
-/** Failures that one wake-up hands over to an embedded handler. */
-const FAILURES_MAX = 100;
-/** The same for a handler in another Worker: an invocation may call 32 Workers. */
-const BOUND_FAILURES_MAX = 10;
-/**
- * Calls of `publishEvents` in one wake-up. Each may end in a mark or a count, and an invocation may
- * ask D1 1,000 times.
- */
-const PUBLISH_CALLS_MAX = 50;
-/**
- * The same for a handler in another Worker: an invocation may call 32 Workers, and each of these
- * calls may call back.
- */
-const BOUND_PUBLISH_CALLS_MAX = 10;
 /**
  * The time that one call of `jobFailed` or `publishEvents` may take: other failures and events wait
  * behind it.
@@ -109,16 +103,21 @@ export async function consume(
 ): Promise<ConsumedBatch> {
   const { handler } = options;
   const kinds = Map.groupBy(messages, ({ body }) => dutyOf(body));
+  const asked = new Map(Array.from(kinds, ([kind, list]) => [kind, askedBy(list)]));
+  const shares = sharesOf(asked, handler?.embedded ?? true);
   const part = async (
     kind: WakeUpKind,
-    work: (permits: number, called: Called) => Promise<void>,
+    work: (called: Called, asked: Asked) => Promise<{ readonly surplus: number } | void>,
   ) => {
     const permits = kinds.get(kind) ?? [];
     if (permits.length === 0) return;
     try {
       // Without a handler, jobs wait for workers that poll.
-      if (handler !== null) await work(permits.length, { ...options, handler });
-      acknowledge(permits);
+      const done =
+        handler === null ? undefined : await work({ ...options, handler }, askedBy(permits));
+      const surplus = done?.surplus ?? 0;
+      acknowledge(permits.slice(surplus));
+      for (const permit of permits.slice(0, surplus)) attempted(() => permit.retry());
     } catch (error) {
       console.error("wfe-wake-up-failed", kind, error);
       for (const permit of permits) {
@@ -128,14 +127,27 @@ export async function consume(
   };
   let consumed = nothing((kinds.get("jobs") ?? []).length);
   await Promise.all([
-    part("jobs", async (permits, called) => {
-      consumed = await workJobs(permits, called);
+    part("jobs", async (called, { count }) => {
+      const share = Math.min(count, shares.jobs);
+      const { cut, ...worked } = await workJobs({ permits: count, share }, called);
+      consumed = worked;
+      // Jobs that this invocation had no room for keep their permits: another one takes them.
+      const full = cut || (!called.handler.embedded && consumed.claimed === share);
+      return { surplus: full ? count - consumed.claimed : 0 };
     }),
-    part("runs", async (_, called) => claimRuns(called)),
-    part("failures", async (_, called) => handOver(called)),
-    part("outbox", async (_, called) => relay(called)),
+    part("runs", async (called) => claimRuns(called)),
+    part("failures", async (called) => handOver(called, shares.failures)),
+    part("outbox", async (called, { attempts }) => relay(called, shares, attempts)),
   ]);
   return consumed;
+}
+
+/** The messages of one kind, counted. */
+function askedBy(messages: readonly WakeUpDelivery[]): Asked {
+  return {
+    count: messages.length,
+    attempts: Math.max(...messages.map(({ attempts = 1 }) => attempts)),
+  };
 }
 
 /** An ack loses only a hint: a message that comes again finds other work, or none. */
@@ -160,17 +172,24 @@ function nothing(permits: number, claimed = 0): ConsumedBatch {
   return { permits, claimed, ...settled, lost: 0, returned: 0, unsettled: 0 };
 }
 
-function connection({ store, workerId, settings, waitUntil }: ConsumerOptions): Connection {
+function connection(
+  { workerId, settings, waitUntil, ...options }: ConsumerOptions,
+  store = options.store,
+): Connection {
   return new Connection(store, { workerId, retry: settings.retry, waitUntil });
 }
 
 /** Rejects only if the claim failed. From the claim on, the rows say what is left to do. */
-async function workJobs(permits: number, options: Called): Promise<ConsumedBatch> {
-  const { jobs } = connection(options);
-  const count = Math.min(permits, CLAIM_JOBS_MAX);
-  const claimed = await jobs.resumeAndDequeue(count);
-  const consumed = nothing(permits, claimed.length);
-  if (claimed.length === 0) return consumed;
+async function workJobs(
+  { permits, share }: { readonly permits: number; readonly share: number },
+  options: Called,
+): Promise<ConsumedBatch & { cut: boolean }> {
+  const { jobs } = connection(options, options.bounded);
+  const taken = await jobs.resumeAndDequeue(share);
+  const { cut } = taken;
+  const consumed = nothing(permits, taken.jobs.length);
+  const claimed = await oneSuspectOrAll(taken, { consumed, jobs });
+  if (claimed.length === 0) return { ...consumed, cut };
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs, claimed.length);
   const leases = claimed.map((job) => ({ job, lease: keeper.hold(job.jobId) }));
@@ -195,7 +214,31 @@ async function workJobs(permits: number, options: Called): Promise<ConsumedBatch
   } finally {
     await keeper.stop();
   }
-  return consumed;
+  return { ...consumed, cut };
+}
+
+/**
+ * The jobs of a claim that this invocation works. A job whose last worker died may have killed it,
+ * or may have died of a neighbour's work: it is worked alone, and the others are given back, ready
+ * for other workers.
+ */
+async function oneSuspectOrAll(
+  { jobs: claimed, suspects }: Awaited<ReturnType<Connection["jobs"]["resumeAndDequeue"]>>,
+  { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: Connection["jobs"] },
+): Promise<readonly DequeueResult[]> {
+  const [suspect] = suspects;
+  const others = claimed.filter(({ jobId }) => jobId !== suspect);
+  if (suspect === undefined || others.length === 0) return claimed;
+  try {
+    const returned = await jobs.unclaimMany(others.map(({ jobId }) => jobId));
+    consumed.returned += returned;
+    consumed.lost += others.length - returned;
+  } catch (error) {
+    // Their leases expire.
+    consumed.unsettled += others.length;
+    console.error("wfe-jobs-not-given-back", others.length, error);
+  }
+  return claimed.filter(({ jobId }) => jobId === suspect);
 }
 
 /**
@@ -238,10 +281,11 @@ async function giveBack(
 ): Promise<void> {
   try {
     const jobIds = claimed.map(({ jobId }) => jobId);
-    consumed.returned = await jobs.giveBackMany(jobIds, failure(away).error);
-    consumed.lost = claimed.length - consumed.returned;
+    const returned = await jobs.giveBackMany(jobIds, failure(away).error);
+    consumed.returned += returned;
+    consumed.lost += claimed.length - returned;
   } catch (error) {
-    consumed.unsettled = claimed.length;
+    consumed.unsettled += claimed.length;
     console.error("wfe-jobs-not-given-back", claimed.length, error);
   }
 }
@@ -249,11 +293,16 @@ async function giveBack(
 /**
  * What came of a call of the handler: an outcome; or only the row can tell, and `otherwise` is the
  * outcome if the row says that the job is not settled. `settled`: the handler says that it has
- * settled the job. `unanswered`: there is no answer, but the handler may have settled it.
+ * settled the job. `unanswered`: there is no answer, but the handler may have settled it. `died`: its
+ * Worker has died, and the call with it.
  */
 type Handled =
   | Settling["outcome"]
-  | { readonly status: "settled" | "unanswered"; readonly otherwise: Settling["outcome"] };
+  | {
+      readonly status: "settled" | "unanswered";
+      readonly otherwise: Settling["outcome"];
+      readonly died: boolean;
+    };
 
 interface Leased {
   readonly job: DequeueResult;
@@ -271,9 +320,10 @@ async function handled({ job, lease, keeper }: Leased, options: Called): Promise
     const outcome = toOutcome(answer);
     if (outcome.status !== "settled") return outcome;
     const message = "The handler said that it had settled the job, and it has not";
-    return { status: "settled", otherwise: failure(message) };
+    return { status: "settled", otherwise: failure(message), died: false };
   } catch (error) {
-    return { status: "unanswered", otherwise: failure(error) };
+    const died = !options.handler.embedded && isDeath(error);
+    return { status: "unanswered", otherwise: failure(error), died };
   }
 }
 
@@ -372,7 +422,8 @@ async function settleAs(
     consumed.settled += 1;
     return;
   }
-  const settled = await settler.settle({ jobId: job.jobId, outcome: settling });
+  const died = "died" in outcome && outcome.died;
+  const settled = await settler.settle({ jobId: job.jobId, outcome: settling, died });
   if (settled.outcome === "settled") consumed[settling.status] += 1;
   else consumed.lost += 1;
 }
@@ -402,10 +453,10 @@ async function claimRuns(options: Called): Promise<void> {
   await onDuty(options, duty, (handler) => handler.claimRuns?.());
 }
 
-async function handOver(options: Called): Promise<void> {
+async function handOver(options: Called, callsMax: number): Promise<void> {
   await handOverFailures({
     store: options.store,
-    callsMax: options.handler.embedded ? FAILURES_MAX : BOUND_FAILURES_MAX,
+    callsMax,
     handler: async () => ((await has(options, "jobFailed")) ? tellsOf(options) : ends(options)),
   });
 }
@@ -419,18 +470,26 @@ function ends(options: Called): HandsOver {
   return async (failed) => endFailed(connection(options), failed, await options.store.now());
 }
 
-async function relay(options: Called): Promise<void> {
-  const { settings } = options;
-  const [waiting] = await options.store.read([{ q: "waitingEvents", limit: 1 }]);
+async function relay(
+  options: Called,
+  { outbox: callsMax, pageMax }: Shares,
+  attempts: number,
+): Promise<void> {
+  const { settings, store } = options;
+  const [waiting] = await store.read([{ q: "waitingEvents", limit: 1 }]);
   // Without a publisher the events wait; trying them would send them to the DLQ.
   if (waiting === 0 || !(await has(options, "publishEvents"))) return;
   const duty = { who: "publishEvents", timeoutMs: dutyMs(options) };
   const publish = async (events: OutboxRecord[]) =>
     (await onDuty(options, duty, (handler) => handler.publishEvents?.(events))) ?? [];
-  await relayEvents(connection(options).persistence, {
+  await relayEvents({
+    store,
+    persistence: connection(options).persistence,
     publish,
     attemptsMax: settings.outboxAttempts,
-    callsMax: options.handler.embedded ? PUBLISH_CALLS_MAX : BOUND_PUBLISH_CALLS_MAX,
-    now: () => options.store.now(),
+    callsMax,
+    pageMax,
+    // If a handler in another Worker dies, the call fails. An embedded one takes its consumer along.
+    wary: options.handler.embedded && attempts > 1,
   });
 }

@@ -15,12 +15,12 @@ import {
 } from "../model/index.ts";
 import type { Connection } from "../persistence/connection.ts";
 
-/** Calls of the handler at one time. */
+/** Calls of the handler at one time, for failures that it is called for the first time. */
 const AT_ONCE = 10;
 /** Failures of one page, each with an error of up to 64 KB. */
 const LOOKED_AT = 100;
 /** Pages that one wake-up reads. The sweep sends a wake-up for what is left. */
-const PAGES_MAX = 20;
+const PAGES_MAX = 100;
 /** No page begins later than this after the first one: a consumer has 15 minutes. */
 const MS_MAX = 600_000;
 
@@ -38,8 +38,11 @@ export interface HandOverOptions {
 }
 
 /**
- * Hands over up to `callsMax` due failures, ten at a time. One whose call throws is logged, and
- * comes again after its pause.
+ * Hands over up to `callsMax` due failures. A failure whose call throws is logged, and comes again
+ * after its pause.
+ *
+ * New failures are handed over ten at a time. Each of the others has failed to be handed over, and
+ * its call may have killed the Worker: so they come after the new ones, one at a time.
  */
 export async function handOverFailures({
   store,
@@ -56,7 +59,9 @@ export async function handOverFailures({
     if (failures.length === 0) return;
     handsOver ??= await handler();
     const open = failures.filter(({ state }) => state === "open");
-    const called = open.slice(0, Math.min(callsLeft, AT_ONCE));
+    const fresh = open.filter(({ completedAt, handOverAt }) => handOverAt === completedAt);
+    const called =
+      fresh.length > 0 ? fresh.slice(0, Math.min(callsLeft, AT_ONCE)) : open.slice(0, 1);
     const settled = failures.filter(({ state }) => state !== "open");
     await putBack(store, [...settled, ...called]);
     const calling = handsOver;

@@ -66,6 +66,17 @@ export async function reach(
 }
 
 /**
+ * Whether a call failed because the Worker that was called died, and not because its code threw.
+ * The runtime marks such errors: `retryable` where the connection broke, `overloaded` where memory
+ * or CPU ran out. https://developers.cloudflare.com/durable-objects/best-practices/error-handling/
+ */
+export function isDeath(error: unknown): boolean {
+  if (typeof error !== "object" || error === null) return false;
+  const broken = "retryable" in error && error.retryable === true;
+  return broken || ("overloaded" in error && error.overloaded === true);
+}
+
+/**
  * A property that was read from another Worker keeps its side of the call alive until it is
  * disposed.
  */

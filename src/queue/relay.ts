@@ -1,12 +1,31 @@
 /**
  * Hands the outbox to a publisher: at least once, and in order per run. An event that cannot be
- * published is found by halving, is counted, and holds up its own run alone.
+ * published is found by halving, and is counted. It holds up its own run alone, and that run goes to
+ * the end of the line.
  */
+import type { Change, Store } from "../changes/index.ts";
 import type { OutboxRecord, WorkflowPersistence } from "../contract/index.ts";
+import { Search } from "./search.ts";
+import {
+  newCommitId,
+  type OutboxEventRow,
+  READ_QUERIES_MAX,
+  toOutboxRecord,
+  utf8Length,
+} from "../model/index.ts";
 
-const PAGE = 100;
-/** Pages of one wake-up; the rest waits for the next wake-up, or the sweep. */
-const PAGES_MAX = 10;
+/** Events of one page. If all of them fail, each is read again, by one query of a read. */
+export const PAGE_MAX = READ_QUERIES_MAX;
+/**
+ * Bytes of the payloads of one page: none is taken after the event that takes the page beyond this.
+ * As JSON values they take many times that in memory, and an isolate has 128 MB.
+ */
+const PAGE_BYTES = 1_000_000;
+/**
+ * Pages in a row that hold nothing but events that have failed before. A wake-up sends the runs of
+ * this many pages to the end of the line, to get at new events behind them.
+ */
+const OLD_PAGES_MAX = 3;
 /**
  * Calls that may fail in one wake-up before anything is published: enough to find one event of a
  * page, and to try others.
@@ -22,13 +41,21 @@ const TIME_MS_MAX = 600_000;
 export type Publish = (events: OutboxRecord[]) => Promise<unknown>;
 
 export interface RelayOptions {
+  readonly store: Store;
+  readonly persistence: WorkflowPersistence;
   readonly publish: Publish;
   /** An event with this many failures goes to the DLQ. */
   readonly attemptsMax: number;
-  /** Calls of `publish` in one wake-up. */
+  /** Calls of `publish` in one wake-up, and pages. The rest waits for the next wake-up, or the sweep. */
   readonly callsMax: number;
-  /** Milliseconds. */
-  readonly now: () => Promise<number>;
+  /** Events of one page, from 1 to {@link PAGE_MAX}. */
+  readonly pageMax: number;
+  /**
+   * The wake-up has come before, and its consumer may have died of an event. Then runs are put back
+   * before their events are tried, and an event that is tried alone is counted before: so another
+   * death leaves a trace.
+   */
+  readonly wary: boolean;
 }
 
 /**
@@ -36,28 +63,20 @@ export interface RelayOptions {
  * @throws the last error of `publish`, if it threw and nothing was published: the publisher may be
  * back when the wake-up comes again.
  */
-export async function relayEvents(
-  persistence: WorkflowPersistence,
-  options: RelayOptions,
-): Promise<number> {
-  const relay = new Relay(persistence, options, await options.now());
-  for (let page = 0; page < PAGES_MAX; page += 1) {
-    if (!(await relay.page())) break;
-  }
+export async function relayEvents(options: RelayOptions): Promise<number> {
+  const relay = new Relay(options, await options.store.now());
+  let pages = options.callsMax;
+  do {
+    while (pages > 0 && (await relay.page())) pages -= 1;
+    pages -= 1;
+  } while ((await relay.again()) && pages > 0);
   return relay.end();
 }
 
-/**
- * Events to be published together, each run's in order. `rest`: the events of the same run behind
- * them.
- */
-interface Part {
-  readonly events: readonly OutboxRecord[];
-  readonly rest: readonly OutboxRecord[];
-}
+/** How a failure counts, as the change `putBackEvent` says. */
+type Blame = "none" | "suspected" | "certain";
 
 class Relay {
-  readonly #persistence: WorkflowPersistence;
   readonly #options: RelayOptions;
   readonly #startedAt: number;
   #calls = 0;
@@ -77,34 +96,103 @@ class Relay {
    * in one wake-up.
    */
   readonly #failed = new Set<string>();
+  /** Ids of events that were in a call that failed, in this wake-up. */
+  readonly #touched = new Set<string>();
+  /** Ids of events that were in one before this wake-up. */
+  readonly #suspected = new Set<string>();
+  /** The events of `#suspected` that are still to be tried. */
+  readonly #suspects: OutboxRecord[] = [];
+  #suspectBytes = 0;
+  #pagesWithoutNews = 0;
 
-  constructor(persistence: WorkflowPersistence, options: RelayOptions, startedAt: number) {
-    this.#persistence = persistence;
+  constructor(options: RelayOptions, startedAt: number) {
     this.#options = options;
     this.#startedAt = startedAt;
   }
 
-  /** Resolves to whether the next page is worth a look. */
+  /** Publishes the new events of the next page. Resolves to whether another page is worth a look. */
   async page(): Promise<boolean> {
-    const events = await this.#persistence.getUnpublishedOutboxEvents(PAGE);
-    const runs = [...Map.groupBy(events, (event) => event.workflowRunId).values()];
-    const before = this.#published;
+    const { store, pageMax, wary } = this.#options;
+    const [rows] = await store.read([
+      { q: "unpublishedEvents", limit: pageMax, bytesMax: PAGE_BYTES },
+    ]);
+    const { fresh, suspects, spent } = this.#sort(rows);
+    for (const { id } of spent) await this.#options.persistence.moveOutboxEventToDLQ(id);
+    const full = rows.length === pageMax || bytesOf(rows) >= PAGE_BYTES;
+    const heads = headsOf(fresh);
+    if (wary) await this.#putBack(heads, fresh.length === 1 ? "suspected" : "none");
+    // Other runs may wait behind them.
+    if (full) await this.#putBack(suspects, "none");
+    for (const suspect of suspects) this.#keep(suspect);
+    const { published, calls } = this.#figures();
     const stuck: OutboxRecord[] = [];
-    // Events that have failed before are tried last and alone: they cost the others no call.
-    const suspects: OutboxRecord[] = [];
-    const fresh: OutboxRecord[] = [];
-    for (const ofRun of runs) {
-      const first = ofRun[0];
-      if (first === undefined || this.#failed.has(first.id)) continue;
-      if (first.retryCount > 0) suspects.push(first);
-      else fresh.push(...ofRun);
-    }
-    suspects.sort((a, b) => a.retryCount - b.retryCount);
     await this.#publishAll(fresh, stuck);
-    for (const suspect of suspects) await this.#publishAll([suspect], stuck);
     await this.#count(stuck);
-    const sent = this.#published - before;
-    return sent > 0 && !this.#isOver() && (events.length === PAGE || suspects.length > 0);
+    // One of these fails, and it is not known which.
+    const unknown = heads.filter(({ id }) => this.#touched.has(id) && !this.#failed.has(id));
+    if (full && !wary) await this.#putBack(unknown, "none");
+    if (fresh.length === 0) this.#pagesWithoutNews += suspects.length === 0 ? Infinity : 1;
+    const goesOn = wary ? this.#calls > calls : this.#published > published;
+    const news = goesOn || (fresh.length === 0 && this.#pagesWithoutNews <= OLD_PAGES_MAX);
+    return full && news && !this.#isOver();
+  }
+
+  /**
+   * Tries each event alone that was in a call that failed before: so it costs the others no call.
+   * Resolves to whether any was published, since then the events behind it can be.
+   */
+  async again(): Promise<boolean> {
+    const suspects = this.#suspects.splice(0).toSorted((a, b) => a.retryCount - b.retryCount);
+    this.#suspectBytes = 0;
+    const { published } = this.#figures();
+    const stuck: OutboxRecord[] = [];
+    while (suspects.length > 0 && !this.#isOver()) {
+      const before = this.#published;
+      const suspect = suspects.splice(0, 1);
+      if (this.#options.wary) await this.#putBack(suspect, "suspected");
+      await this.#publishAll(suspect, stuck);
+      // The publisher was away, and is back: the rest can go together.
+      if (this.#published > before && !this.#options.wary) {
+        await this.#publishAll(suspects.splice(0), stuck);
+      }
+    }
+    await this.#count(stuck);
+    return this.#published > published && !this.#isOver();
+  }
+
+  /**
+   * Sorts a page. `fresh`: the events of runs whose first event was in no call that failed.
+   * `suspects`: the first events of the other runs. `spent`: those of them that have `attemptsMax`
+   * failures already; the wake-up that counted the last one ended before it moved them to the DLQ.
+   * Events that this wake-up has tried are left out.
+   */
+  #sort(rows: readonly OutboxEventRow[]) {
+    const fresh: OutboxRecord[] = [];
+    const suspects: OutboxRecord[] = [];
+    const spent: OutboxRecord[] = [];
+    for (const ofRun of Map.groupBy(rows, (row) => row.workflowRunId).values()) {
+      const [first] = ofRun;
+      if (first === undefined) continue;
+      const events = ofRun.map(toOutboxRecord);
+      const [head] = events;
+      if (head === undefined || this.#failed.has(head.id) || this.#suspected.has(head.id)) continue;
+      if (first.retryCount === 0 && first.countAfter === null) fresh.push(...events);
+      else if (first.retryCount < this.#options.attemptsMax) suspects.push(head);
+      else spent.push(head);
+    }
+    for (const { id } of suspects) this.#suspected.add(id);
+    return { fresh, suspects, spent };
+  }
+
+  /** Keeps a suspect to be tried in this wake-up, unless as many bytes as a page has are kept. */
+  #keep(suspect: OutboxRecord): void {
+    if (this.#suspectBytes >= PAGE_BYTES) return;
+    this.#suspectBytes += JSON.stringify(suspect.payload).length;
+    this.#suspects.push(suspect);
+  }
+
+  #figures() {
+    return { published: this.#published, calls: this.#calls };
   }
 
   end(): number {
@@ -122,30 +210,26 @@ class Relay {
    * `stuck`.
    */
   async #publishAll(events: readonly OutboxRecord[], stuck: OutboxRecord[]): Promise<void> {
-    const parts: Part[] = events.length === 0 ? [] : [{ events, rest: [] }];
+    const search = new Search(events);
     while (!this.#isOver()) {
-      // The smallest part until one event is found that fails; from then on the largest, which is
-      // the likeliest to show that other events do not fail.
-      const part = stuck.length === 0 ? parts.pop() : parts.shift();
+      const part = search.next(this.#taken);
       if (part === undefined) break;
       const taken = await this.#call(part.events);
-      this.#late = (await this.#options.now()) - this.#startedAt >= TIME_MS_MAX;
+      this.#late = (await this.#options.store.now()) - this.#startedAt >= TIME_MS_MAX;
       if (taken === null) {
-        parts.push(...halves(part));
-        const [only] = part.events;
-        if (only !== undefined && part.events.length === 1) {
-          stuck.push(only);
-          this.#causes.set(only.id, this.#lastError);
-        }
+        const only = search.failed(part);
+        if (only === null) continue;
+        stuck.push(only);
+        this.#causes.set(only.id, this.#lastError);
         continue;
       }
       const { sent, stuck: missing } = sorted(part.events, taken);
       this.#taken ||= taken.size > 0;
       // Marked at once: if a later call fails, none of these is published a second time.
-      await this.#persistence.markOutboxEventsPublished(sent.map(({ id }) => id));
+      await this.#options.persistence.markOutboxEventsPublished(sent.map(({ id }) => id));
       this.#published += sent.length;
       stuck.push(...missing);
-      if (missing.length === 0 && part.rest.length > 0) parts.push({ events: part.rest, rest: [] });
+      if (missing.length === 0) search.published(part);
     }
   }
 
@@ -166,6 +250,7 @@ class Relay {
     } catch (error) {
       this.#failedCalls += 1;
       this.#lastError = error;
+      for (const { id } of events) this.#touched.add(id);
       return null;
     }
   }
@@ -173,38 +258,54 @@ class Relay {
   /**
    * Counts the failure of each stuck event; at `attemptsMax` it goes to the DLQ.
    *
-   * If nothing at all was published, the publisher itself may be away. Then only the event with the
-   * fewest failures is counted, so that the counts of all waiting events grow together and slowly.
-   * A bad event that waits alone is counted all the same.
+   * If nothing at all was published, the publisher itself may be away. Then failures count after
+   * pauses, however many wake-ups there are. A bad event that waits alone is counted in this way
+   * too.
    */
   async #count(stuck: readonly OutboxRecord[]): Promise<void> {
-    const [least] = stuck.toSorted((a, b) => a.retryCount - b.retryCount);
-    const counted = this.#taken || least === undefined ? stuck : [least];
-    for (const { id } of counted) {
-      this.#failed.add(id);
-      const failures = await this.#persistence.incrementOutboxRetryCount(id);
-      if (failures >= this.#options.attemptsMax) await this.#persistence.moveOutboxEventToDLQ(id);
-      console.warn("wfe-event-not-published", id, failures, this.#causes.get(id));
+    const counted = await this.#putBack(stuck, this.#taken ? "certain" : "suspected");
+    for (const [index, event] of stuck.entries()) {
+      this.#failed.add(event.id);
+      const retryCount = counted[index]?.retryCount ?? event.retryCount;
+      if (retryCount === event.retryCount) continue;
+      if (retryCount >= this.#options.attemptsMax) {
+        await this.#options.persistence.moveOutboxEventToDLQ(event.id);
+      }
+      console.warn("wfe-event-not-published", event.id, retryCount, this.#causes.get(event.id));
     }
+  }
+
+  /**
+   * Sends the events' runs to the end of the line. Answers the events as they are then, or nothing
+   * where there is no `blame`. To be applied twice does no harm.
+   */
+  async #putBack(
+    events: readonly OutboxRecord[],
+    blame: Blame,
+  ): Promise<readonly (OutboxEventRow | null)[]> {
+    if (events.length === 0) return [];
+    const { store } = this.#options;
+    const at = await store.now();
+    const keys = events.map(({ workflowRunId, sequence }) => ({ workflowRunId, sequence }));
+    const changes = events.map(({ retryCount }, index): Change => {
+      const { workflowRunId = "", sequence = 0 } = keys[index] ?? {};
+      return { kind: "putBackEvent", workflowRunId, sequence, seen: retryCount, blame, at };
+    });
+    await store.attempt({ id: newCommitId(at), guards: [], changes, reads: [] });
+    return blame === "none"
+      ? []
+      : store.read(keys.map((key) => ({ q: "outboxEvent", ...key }) as const));
   }
 }
 
-/**
- * What is left to try of a part that failed: two halves by runs; or, of one run, the first half,
- * with the second half behind it.
- */
-function halves({ events, rest }: Part): Part[] {
-  if (events.length === 1) return [];
-  const runs = [...Map.groupBy(events, (event) => event.workflowRunId).values()];
-  if (runs.length > 1) {
-    const half = Math.ceil(runs.length / 2);
-    return [runs.slice(0, half), runs.slice(half)].map((list) => ({
-      events: list.flat(),
-      rest: [],
-    }));
-  }
-  const half = Math.ceil(events.length / 2);
-  return [{ events: events.slice(0, half), rest: [...events.slice(half), ...rest] }];
+/** The first event of each run. */
+function headsOf(events: readonly OutboxRecord[]): OutboxRecord[] {
+  const runs = Map.groupBy(events, (event) => event.workflowRunId);
+  return [...runs.values()].flatMap(([first]) => first ?? []);
+}
+
+function bytesOf(rows: readonly OutboxEventRow[]): number {
+  return rows.reduce((bytes, { payload }) => bytes + utf8Length(payload), 0);
 }
 
 /**

@@ -3,7 +3,8 @@
  * event loop share a commit, and so do those that finish while the commit before is under way. So a
  * slow job holds up no other, and a fast batch takes one commit.
  */
-import type { Jobs, Settling } from "../persistence/jobs.ts";
+import type { Jobs } from "../persistence/jobs.ts";
+import type { Settling } from "../persistence/settling.ts";
 import { ServiceError, type SettledJob } from "../contract/index.ts";
 
 interface Waiting {

@@ -40,6 +40,11 @@ const STAGES_LOOKED_AT = 1_000;
 const STAGE_PAGES_MAX = 20;
 /** After this many stages have been given a job, no further page is read. */
 const STAGES_MAX = 1_000;
+/**
+ * Stages of one tick that were polled between the look at them and the commit. Each costs a further
+ * commit, and an invocation may ask D1 1,000 times: then the next tick goes on.
+ */
+const OVERTAKEN_MAX = 20;
 /** Failures of one page, each with an error of up to 64 KB. */
 const FAILURES_LOOKED_AT = 100;
 /** Pages of failures in one tick. */
@@ -204,30 +209,39 @@ class Tick {
   async dispatchStages(): Promise<void> {
     if (this.#options.handler === null) return;
     const now = await this.#unit.now();
+    const overtaken = { left: OVERTAKEN_MAX };
     // A stage of a finished run leaves the line when it is looked at; every other goes to its end.
     for (let page = 0; page < STAGE_PAGES_MAX; page += 1) {
       const [stages] = await this.#unit.read([
         { q: "unattendedStages", now, limit: STAGES_LOOKED_AT },
       ]);
       for (let start = 0; start < stages.length; start += DISPATCHED_MAX) {
-        await this.#dispatch(stages.slice(start, start + DISPATCHED_MAX));
+        const part = stages.slice(start, start + DISPATCHED_MAX);
+        if (!(await this.#dispatch(part, overtaken))) return;
       }
       await this.#write(stages.map((stage) => attended(stage, now)));
       if (stages.length < STAGES_LOOKED_AT || this.report.dispatchedStages >= STAGES_MAX) return;
     }
   }
 
-  async #dispatch(stages: readonly UnattendedStage[]): Promise<void> {
+  /** False: too many stages were overtaken, and none of these has a job. */
+  async #dispatch(
+    stages: readonly UnattendedStage[],
+    overtaken: { left: number },
+  ): Promise<boolean> {
     let polls = stages.flatMap((stage) => pollOf(stage) ?? []);
     while (polls.length > 0) {
-      const polled = await this.#connection.jobs.enqueueWhile(
-        polls.map(({ job }) => job),
-        polls.map(({ guard }) => guard),
-      );
+      const polled = await this.#connection.jobs.enqueueWhile({
+        jobs: polls.map(({ job }) => job),
+        guards: polls.map(({ guard }) => guard),
+      });
       if (polled === null) break;
+      if (overtaken.left === 0) return false;
+      overtaken.left -= 1;
       polls = polls.toSpliced(polled, 1);
     }
     this.report.dispatchedStages += polls.length;
+    return true;
   }
 
   async findRuns(): Promise<void> {

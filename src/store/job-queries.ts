@@ -192,6 +192,7 @@ export function selectUnhandledFailures(query: QueryOf<"unhandledFailures">): St
     "attempt",
     "lastError",
     "completedAt",
+    "handOverAt",
   ];
   return statement(
     `SELECT ${selectList(columns, "job")}, ${LEFT} AS "state" FROM "jobs" AS job INDEXED BY "jobs_hand_over_idx" ` +

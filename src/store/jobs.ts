@@ -122,7 +122,7 @@ export function completeJobs(changes: readonly ChangeOf<"completeJob">[], commit
 
 export function suspendJobs(changes: readonly ChangeOf<"suspendJob">[], commitId: string) {
   return updateEach(changes, ["at", "nextPollAt", "resumeAt"], commitId, (given) => ({
-    set: `"status" = 'SUSPENDED', "next_poll_at" = ${given("nextPollAt")}, "resume_at" = ${given("resumeAt")}, "undelivered" = 0, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = ${given("at")}`,
+    set: `"status" = 'SUSPENDED', "next_poll_at" = ${given("nextPollAt")}, "resume_at" = ${given("resumeAt")}, "undelivered" = 0, "unanswered" = 0, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = ${given("at")}`,
     where: OPEN,
   }));
 }
@@ -134,14 +134,14 @@ export function failJobs(changes: readonly ChangeOf<"failJob">[], commitId: stri
     ({ retry }) => JSON.stringify(retry),
   );
   return [
-    ...updateEach(final, ["at", "error"], commitId, (given) => ({
-      set: `"status" = 'FAILED', ${FAILED_ONCE_MORE}, "completed_at" = ${given("at")}, "hand_over_at" = ${given("at")}, "last_error" = ${given("error")}, "updated_at" = ${given("at")}`,
+    ...updateEach(final, ["at", "error", "died"], commitId, (given) => ({
+      set: `"status" = 'FAILED', ${FAILED_ONCE_MORE}, ${unanswered(given("died"))}, "completed_at" = ${given("at")}, "hand_over_at" = ${given("at")}, "last_error" = ${given("error")}, "updated_at" = ${given("at")}`,
       where: OPEN,
     })),
     ...[...byBackoff.values()].flatMap((group) =>
-      updateEach(group, ["at", "error"], commitId, (given) => ({
+      updateEach(group, ["at", "error", "died"], commitId, (given) => ({
         set:
-          `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, ` +
+          `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, ${unanswered(given("died"))}, ` +
           `"worker_id" = ${ifLeft("NULL", `"worker_id"`)}, ` +
           `"locked_at" = ${ifLeft("NULL", `"locked_at"`)}, ` +
           `"completed_at" = ${ifLeft(`"completed_at"`, given("at"))}, ` +
@@ -178,6 +178,10 @@ export function returnJobs(changes: readonly ChangeOf<"returnJob">[], commitId: 
  */
 const FAILED_ONCE_MORE = `"failures" = "failures" + ("status" <> 'PENDING'), "undelivered" = 0`;
 
+function unanswered(died: string): string {
+  return `"unanswered" = CASE WHEN ${died} THEN "unanswered" + 1 ELSE 0 END`;
+}
+
 /** `left` while attempts are left, and otherwise `otherwise`. */
 function ifLeft(left: string, otherwise: string): string {
   return `CASE WHEN "attempt" < "max_attempts" THEN ${left} ELSE ${otherwise} END`;
@@ -198,6 +202,13 @@ function backoffSql(
   return `${wait} + ${wait} * ${jitterPermille} / 1000`;
 }
 
+export function unclaimJobs(changes: readonly ChangeOf<"unclaimJob">[], commitId: string) {
+  return updateEach(changes, ["at"], commitId, (given) => ({
+    set: `"status" = 'PENDING', "max_attempts" = "max_attempts" + 1, "worker_id" = NULL, "locked_at" = NULL, "updated_at" = ${given("at")}`,
+    where: RUNS,
+  }));
+}
+
 export function touchJobs(changes: readonly ChangeOf<"touchJob">[], commitId: string) {
   return updateEach(changes, ["at"], commitId, (given) => ({
     set: `"locked_at" = ${given("at")}, "updated_at" = ${given("at")}`,
@@ -208,7 +219,7 @@ export function touchJobs(changes: readonly ChangeOf<"touchJob">[], commitId: st
 export function releaseJobs(changes: readonly ChangeOf<"releaseJob">[], commitId: string) {
   return updateEach(changes, ["at", "error", "staleBefore"], commitId, (given) => ({
     set:
-      `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, "worker_id" = NULL, "locked_at" = NULL, "last_error" = ${given("error")}, ` +
+      `"status" = ${ifLeft(`'PENDING'`, `'FAILED'`)}, ${FAILED_ONCE_MORE}, "unanswered" = "unanswered" + 1, "worker_id" = NULL, "locked_at" = NULL, "last_error" = ${given("error")}, ` +
       `"completed_at" = ${ifLeft(`"completed_at"`, given("at"))}, "hand_over_at" = ${ifLeft("NULL", given("at"))}, "updated_at" = ${given("at")}`,
     where: `${RUNS} AND +"locked_at" < ${given("staleBefore")}`,
   }));
@@ -261,6 +272,7 @@ export const jobChangeSql: ChangeSqlOf<
   | "suspendJob"
   | "failJob"
   | "returnJob"
+  | "unclaimJob"
   | "touchJob"
   | "releaseJob"
   | "putBackFailure"
@@ -281,6 +293,7 @@ export const jobChangeSql: ChangeSqlOf<
   suspendJob: { write: suspendJobs },
   failJob: { write: failJobs },
   returnJob: { write: returnJobs },
+  unclaimJob: { write: unclaimJobs },
   touchJob: { write: touchJobs },
   releaseJob: { write: releaseJobs },
   putBackFailure: { write: putBackFailures },

@@ -11,11 +11,17 @@
  */
 import { aRowOf, count, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf, runsOf } from "../changes/index.ts";
-import { type NewOutboxEventRow } from "../model/index.ts";
+import {
+  COUNT_MAX_MS,
+  COUNT_MIN_MS,
+  type NewOutboxEventRow,
+  RETRY_EXPONENT_MAX,
+} from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { outboxEvents } from "./schema.ts";
 import {
   columns,
+  longTextSql,
   propertiesOf,
   remembering,
   selectList,
@@ -27,7 +33,7 @@ import {
 export const OUTBOX_PROPERTIES = propertiesOf(outboxEvents, "turn");
 const SELECT = `SELECT ${selectList(OUTBOX_PROPERTIES)} FROM "outbox_events"`;
 /** The columns that a caller gives; the database gives the others. */
-const GIVEN = propertiesOf(outboxEvents, "sequence", "commits", "turn");
+const GIVEN = propertiesOf(outboxEvents, "sequence", "commits", "turn", "countAfter");
 const WAITS = `"published_at" IS NULL AND "dlq_at" IS NULL`;
 /** The turn of the next run that goes to the end of the line. */
 const END_OF_LINE = `(SELECT ifnull(max("turn"), 0) + 1 FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL)`;
@@ -57,17 +63,30 @@ export function selectOutboxTail(query: QueryOf<"outboxTail">): Statement {
  * A queue inside one recursive statement: each run is taken out by rank, then by turn, and put back
  * with its next event. So the statement looks at no more events than it answers, however many wait.
  */
-export function selectUnpublishedEvents({ limit }: QueryOf<"unpublishedEvents">): Statement {
+export function selectUnpublishedEvents({
+  limit,
+  bytesMax,
+}: QueryOf<"unpublishedEvents">): Statement {
   const heads = `SELECT "turn", "workflow_run_id", "sequence" FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL ORDER BY "turn", "workflow_run_id" LIMIT CAST(?1 AS INTEGER)`;
   const next =
     `SELECT page."rank" + 1, page."turn", page."run", next."sequence" FROM page CROSS JOIN "outbox_events" AS next ` +
     `ON next."workflow_run_id" = page."run" AND next."sequence" = ${firstWaiting(`page."run"`, `page."sequence"`)}`;
+  const page = `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT CAST(?1 AS INTEGER))`;
+  const events = (of: string) =>
+    `${of} CROSS JOIN "outbox_events" AS event ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence"`;
+  const inOrder = `ORDER BY event."workflow_run_id", event."sequence"`;
+  const select = `SELECT ${selectList(OUTBOX_PROPERTIES, "event")} FROM`;
+  const bytes = longTextSql("outboxEvents", [], "event");
+  if (bytesMax === undefined || bytes === null) {
+    return statement(`${page} ${select} ${events("page")} ${inOrder}`, limit);
+  }
+  // The sizes are summed up first, so that only the texts of answered events are read.
+  const sized = `SELECT page.*, ${bytes} AS "bytes" FROM ${events("page")}`;
+  const measured = `(SELECT *, sum("bytes") OVER (ORDER BY "rank", "turn", "run" ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) AS page`;
   return statement(
-    `WITH RECURSIVE page("rank", "turn", "run", "sequence") AS (SELECT 1, * FROM (${heads}) AS head UNION ALL ${next} ORDER BY 1, 2, 3 LIMIT CAST(?1 AS INTEGER)) ` +
-      `SELECT ${selectList(OUTBOX_PROPERTIES, "event")} FROM page CROSS JOIN "outbox_events" AS event ` +
-      `ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence" ` +
-      `ORDER BY event."workflow_run_id", event."sequence"`,
+    `${page} ${select} ${events(measured)} WHERE page."before" < ?2 ${inOrder}`,
     limit,
+    bytesMax,
   );
 }
 
@@ -170,6 +189,43 @@ export function countOutboxRetries(
   );
 }
 
+/** The same as in changes/outbox.ts, in SQL. */
+const PAUSE = `min(${COUNT_MIN_MS} * (1 << min("retry_count", ${RETRY_EXPONENT_MAX})), ${COUNT_MAX_MS})`;
+/** Whether the failure is the event's own: others were published beside it, now or earlier. */
+const CONVICTED = `(src."blame" = 'certain' OR ("retry_count" > 0 AND "count_after" IS NULL))`;
+const COUNTS = `(${CONVICTED} OR ifnull("count_after" <= src."at", 1))`;
+
+export function putBackEvents(
+  changes: readonly ChangeOf<"putBackEvent">[],
+  commitId: string,
+): Statement[] {
+  const commits = remembering(commitId, `"outbox_events"."commits"`);
+  const blamed = statement(
+    `, "retry_count" = "retry_count" + ${COUNTS}, "count_after" = CASE WHEN ${CONVICTED} THEN NULL WHEN ${COUNTS} THEN src."at" + ${PAUSE} ELSE "count_after" END, "commits" = ${commits.sql}`,
+    ...commits.params,
+  );
+  const update = (put: readonly ChangeOf<"putBackEvent">[], { sql, params }: Statement) =>
+    sourcesOf(put, ["workflowRunId", "sequence", "seen", "blame", "at"]).map((source) => ({
+      sql:
+        `UPDATE "outbox_events" SET "turn" = CASE WHEN "turn" IS NOT NULL THEN ${END_OF_LINE} + src."position" END${sql} FROM ${source.sql} ` +
+        `WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" AND "outbox_events"."sequence" = src."sequence" ` +
+        `AND +"published_at" IS NULL AND +"dlq_at" IS NULL AND "retry_count" = src."seen"`,
+      params: [...params, ...source.params],
+    }));
+  return [
+    ...update(
+      changes.filter(({ blame }) => blame === "none"),
+      statement(
+        `, "count_after" = CASE WHEN "retry_count" = 0 THEN ifnull("count_after", src."at") ELSE "count_after" END`,
+      ),
+    ),
+    ...update(
+      changes.filter(({ blame }) => blame !== "none"),
+      blamed,
+    ),
+  ];
+}
+
 export function deadLetterOutboxEvents(
   changes: readonly ChangeOf<"deadLetterOutboxEvent">[],
   commitId: string,
@@ -193,7 +249,10 @@ export function replayOutboxEvents(
       `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)}`,
     params: source.params,
   }));
-  return [...leave, ...updateEvents(changes, commitId, `"dlq_at" = NULL, "retry_count" = 0`)];
+  return [
+    ...leave,
+    ...updateEvents(changes, commitId, `"dlq_at" = NULL, "retry_count" = 0, "count_after" = NULL`),
+  ];
 }
 
 /**
@@ -242,12 +301,14 @@ export const outboxChangeSql: ChangeSqlOf<
   | "appendOutboxEvent"
   | "publishOutboxEvent"
   | "countOutboxRetry"
+  | "putBackEvent"
   | "deadLetterOutboxEvent"
   | "replayOutboxEvent"
 > = {
   appendOutboxEvent: { write: appendOutboxEvents, trace: ({ row }) => commitsOfLast(row) },
   publishOutboxEvent: { write: publishOutboxEvents, finish: lineUpRuns },
   countOutboxRetry: { write: countOutboxRetries },
+  putBackEvent: { write: putBackEvents },
   deadLetterOutboxEvent: { write: deadLetterOutboxEvents, finish: lineUpRuns },
   replayOutboxEvent: { write: replayOutboxEvents, finish: lineUpRuns },
 };

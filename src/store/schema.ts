@@ -237,6 +237,8 @@ export const outboxEvents = sqliteTable(
     commits: text("commits").notNull(),
     /** The run's place in the line, at its first waiting event; NULL for every other event. */
     turn: integer("turn"),
+    /** While the publisher may be away, a further failure counts from this instant on. Null: it counts at once. */
+    countAfter: integer("count_after"),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.sequence] }),
@@ -303,6 +305,7 @@ export const jobs = sqliteTable(
     resumeAt: integer("resume_at"),
     /** Null: as far as is known, the job has left nothing open. */
     handOverAt: integer("hand_over_at"),
+    unanswered: integer("unanswered").notNull().default(0),
   },
   (table) => [
     primaryKey({ columns: [table.workflowRunId, table.ordinal] }),

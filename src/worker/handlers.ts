@@ -61,6 +61,12 @@ export interface Dispatcher<Env extends WorkflowEngineEnv> {
   scheduled(controller: unknown, env: Env, ctx: Pick<ExecutionContext, "waitUntil">): Promise<void>;
 }
 
+/**
+ * Bytes of the jobs that the consumer takes in at once: the largest row, and as much again of small
+ * ones. As JSON values they take many times that in memory, and an isolate has 128 MB.
+ */
+const TAKEN_IN_MAX = 2_500_000;
+
 /** Names this invocation in the `workerId` of the jobs that it claims. */
 function workerName(): string {
   return `consumer-${crypto.randomUUID().slice(0, 13)}`;
@@ -87,12 +93,16 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
     async queue(batch, env, ctx) {
       const started = Date.now();
       const wakes = options.handler !== undefined || undefined;
-      const consumed = await consume(batch.messages, {
-        store: openStore(env, {
+      const open = (answerBytesMax?: number) =>
+        openStore(env, {
           now: options.now,
           wakes,
           waitUntil: (promise) => ctx.waitUntil(promise),
-        }),
+          answerBytesMax,
+        });
+      const consumed = await consume(batch.messages, {
+        store: open(),
+        bounded: open(TAKEN_IN_MAX),
         handler: handlerOf(options, env),
         settings: dispatchSettings(env),
         workerId: workerName(),

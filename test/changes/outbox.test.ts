@@ -61,6 +61,7 @@ describe("publishOutboxEvent", () => {
       ...anEvent().row,
       sequence: 1,
       publishedAt: 20,
+      countAfter: null,
       commits: id("b") + id("a"),
     });
   });
@@ -233,5 +234,79 @@ describe("releaseIdempotencyKey", () => {
   it("leaves a completed key alone, and an absent one absent", () => {
     expect(keyOf(aState(complete(10, "1"), release))?.commits).toBe(id("a"));
     expect(keyOf(aState(release))).toBeUndefined();
+  });
+});
+
+describe("putBackEvent", () => {
+  const MINUTE_MS = 60_000;
+  const putBack = (blame: "none" | "suspected" | "certain", seen: number, at: number): Change => ({
+    kind: "putBackEvent",
+    ...eventKey,
+    seen,
+    blame,
+    at,
+  });
+
+  it("counts a failure while others were published, at once and each time", () => {
+    expect(eventAfter(putBack("certain", 0, 1), putBack("certain", 1, 1))).toMatchObject({
+      retryCount: 2,
+      countAfter: null,
+    });
+  });
+
+  it("counts failures while nothing was published after pauses that double up to an hour", () => {
+    const state = aState(anEvent());
+    const instants: number[] = [];
+    let at = 0;
+    for (let count = 0; count < 9; count += 1) {
+      const changes = [putBack("suspected", count, at), putBack("suspected", count, at)];
+      applyChanges(state, changes, id("b"));
+      const event = state.outboxEvents.get("run", "1");
+      expect(event?.retryCount).toBe(count + 1);
+      const next = event?.countAfter ?? 0;
+      applyChanges(state, [putBack("suspected", count + 1, next - 1)], id("c"));
+      expect(state.outboxEvents.get("run", "1")?.retryCount).toBe(count + 1);
+      instants.push((next - at) / MINUTE_MS);
+      at = next;
+    }
+    expect(instants).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60]);
+  });
+
+  it("counts at once an event that was at fault while others were published, also when nothing is", () => {
+    expect(
+      eventAfter(putBack("certain", 0, 1), putBack("suspected", 1, 1), putBack("suspected", 2, 1)),
+    ).toMatchObject({ retryCount: 3, countAfter: null });
+    // And one that was suspected before.
+    expect(
+      eventAfter(putBack("suspected", 0, 1), putBack("certain", 1, 1), putBack("suspected", 2, 1)),
+    ).toMatchObject({ retryCount: 3, countAfter: null });
+  });
+
+  it("counts nothing where only the turn is over, and leaves the event as it was read", () => {
+    const tried = { retryCount: 0, countAfter: 1, commits: id("a") };
+    expect(eventAfter(putBack("none", 0, 1), putBack("none", 0, 2))).toMatchObject(tried);
+    // Its next failure is the first that counts.
+    expect(eventAfter(putBack("none", 0, 1), putBack("suspected", 0, 1))).toMatchObject({
+      retryCount: 1,
+      countAfter: 1 + MINUTE_MS,
+    });
+    expect(eventAfter(putBack("certain", 0, 1), putBack("none", 1, 2))).toMatchObject({
+      countAfter: null,
+    });
+  });
+
+  it("does nothing to an event that others have counted, published or given up", () => {
+    const others: Change[] = [retry, { ...publish, at: 5 }, { ...bury, at: 5 }];
+    for (const other of others) {
+      const after = eventAfter(other);
+      expect(eventAfter(other, putBack("certain", 0, 10))).toEqual(after);
+    }
+  });
+
+  it("is forgotten when the event is replayed", () => {
+    expect(eventAfter(putBack("suspected", 0, 1), { ...bury, at: 2 }, replay)).toMatchObject({
+      retryCount: 0,
+      countAfter: null,
+    });
   });
 });

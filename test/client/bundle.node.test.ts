@@ -4,9 +4,9 @@ import { build, type Metafile } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
 
 /** All of the client, before compression. */
-const MINIFIED_BYTES_MAX = 117_500;
+const MINIFIED_BYTES_MAX = 119_000;
 /** All of the service. */
-const WORKER_BYTES_MAX = { minified: 478_000, compressed: 148_500 };
+const WORKER_BYTES_MAX = { minified: 486_000, compressed: 151_000 };
 
 interface Bundle {
   readonly text: string;

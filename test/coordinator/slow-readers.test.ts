@@ -1,7 +1,8 @@
 import { runInDurableObject } from "cloudflare:test";
-import { beforeEach, describe, expect, it, vi } from "vitest";
-import { RECONNECT } from "../../src/coordinator/index.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { PASSED_ON, RECONNECT } from "../../src/coordinator/index.ts";
 import { embed } from "../../src/embed.ts";
+import { D1Store } from "../../src/store/index.ts";
 import { anEvent, upTo } from "../../src/testing/conformance/support.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
@@ -72,6 +73,48 @@ describe("a coordinator with readers that do not read", () => {
       expect(state?.since).toBeLessThanOrEqual(Date.now() - (n - 2) * HOUR_MS);
       await growOlder();
     }
+  });
+});
+
+describe("a coordinator with many readers that read", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("sends more as soon as some have passed on what they have, without a pause", async () => {
+    // No timer ends: a coordinator that waited for one would wait for ever.
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const readers = await Promise.all(upTo(40).map(() => Watching.silent(RUN)));
+    const payload = "x".repeat(1_000_000);
+    await embed(env).persistence.appendOutboxEvents([anEvent(RUN, { payload })]);
+    const spoken = new Set<Watching>();
+    while (spoken.size < readers.length) {
+      // Until nobody is sent anything any more.
+      await scheduler.wait(50);
+      for (const one of readers) {
+        if (one.events.length === 0 || spoken.has(one)) continue;
+        spoken.add(one);
+        one.socket.send(PASSED_ON);
+      }
+    }
+    for (const one of readers) expect([one.closed, one.sequences]).toEqual([null, [1]]);
+  });
+
+  it("reads no more of large events at a time than half a megabyte, and the event that exceeds it", async () => {
+    const sizes = [1_800_000, 200_000, 200_000, 200_000, 200_000, 1_800_000];
+    for (const size of sizes) {
+      await embed(env).persistence.appendOutboxEvents([
+        anEvent(RUN, { payload: "x".repeat(size) }),
+      ]);
+    }
+    const read = vi.spyOn(D1Store.prototype, "read");
+    const reader = await Watching.open(RUN);
+    await reader.untilEvents(sizes.length);
+    const pages = await Promise.all(read.mock.results.map(({ value }) => value as unknown));
+    read.mockRestore();
+    expect(reader.sequences).toEqual(upTo(sizes.length));
+    const most = Math.max(...pages.map((page) => JSON.stringify(page).length));
+    expect(most).toBeLessThan(2_400_000);
   });
 });
 

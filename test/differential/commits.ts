@@ -128,6 +128,12 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   }),
   publishOutboxEvent: kind("publishOutboxEvent", { ...event, at: instant }),
   countOutboxRetry: kind("countOutboxRetry", event),
+  putBackEvent: kind("putBackEvent", {
+    ...event,
+    seen: of(0, 0, 1, 2),
+    blame: of("none", "suspected", "suspected", "certain"),
+    at: of(0, 60_000, 119_999, 200_000, 10_000_000),
+  }),
   deadLetterOutboxEvent: kind("deadLetterOutboxEvent", { ...event, at: instant }),
   replayOutboxEvent: kind("replayOutboxEvent", event),
   acquireIdempotencyKey: kind("acquireIdempotencyKey", {
@@ -171,6 +177,7 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
     retry: nullable(backoff),
     at: instant,
   }),
+  unclaimJob: fenced("unclaimJob", { ...jobKey, at: instant }),
   returnJob: fenced("returnJob", { ...jobKey, error: shortText, retry: backoff, at: instant }),
   touchJob: fenced("touchJob", { ...jobKey, at: instant }),
   releaseJob: kind("releaseJob", {
@@ -232,6 +239,7 @@ const aboutJobs = [
   CHANGES.attendStage,
   CHANGES.failJob,
   CHANGES.returnJob,
+  CHANGES.unclaimJob,
   CHANGES.touchJob,
   CHANGES.releaseJob,
   CHANGES.cancelJobs,

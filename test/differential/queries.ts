@@ -42,6 +42,7 @@ function optionally<Q extends Query["q"], T extends object>(
 }
 
 const OPTIONAL: { readonly [Q in Query["q"]]?: readonly string[] } = {
+  unpublishedEvents: ["bytesMax"],
   runs: ["omit", "bytesMax"],
   stuckRuns: ["after", "limit"],
   stages: ["after", "omit", "bytesMax"],
@@ -142,7 +143,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   }),
   outboxEvent: asking("outboxEvent", event),
   outboxTail: asking("outboxTail", { workflowRunId }),
-  unpublishedEvents: asking("unpublishedEvents", { limit }),
+  unpublishedEvents: optionally("unpublishedEvents", { limit, bytesMax: of(1, 5, 20) }),
   outboxBacklog: asking("outboxBacklog", { after: sometimes(fc.record(event)), limit }),
   deadLetters: optionally("deadLetters", {
     after: nullable(fc.record({ ...event, dlqAt: instant })),

@@ -167,6 +167,7 @@ export const jobRow = fc.record({
   maxAttempts: of(3),
   failures: of(0, 0, 1, 2),
   undelivered: of(0, 0, 1, 25),
+  unanswered: of(0, 0, 1),
   lastError: nullable(shortText),
   nextPollAt: nullable(instant),
   payload: text,

@@ -1,5 +1,6 @@
 /** The HTTP API of a real `wrangler dev`: the tour of docs/http.md, command by command, and the client over the network. */
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,16 +8,19 @@ import { apiTokensOf } from "../../scripts/dev-token.ts";
 import type { DevProcesses } from "../../scripts/dev-processes.ts";
 import { ROOT } from "../../scripts/wrangler.ts";
 import { connectHttp, watchEvents } from "../../src/client/index.ts";
-import { type Dev, startDev } from "./support.ts";
+import { type Dev, startDev, watchBarely } from "./support.ts";
 
 const TOKEN = "tour-token";
+const READER = "reader-token";
 let dev: Dev;
 let processes: DevProcesses;
 
 beforeAll(async () => {
   // As the page starts it: without a handler, which would take the jobs.
   const config = join(ROOT, "wrangler.toml");
-  dev = await startDev({ apiTokens: apiTokensOf(TOKEN), config }, { app: false });
+  const reader = apiTokensOf(READER).replace('"admin"', '"read"').replace('"dev"', '"reader"');
+  const apiTokens = `${apiTokensOf(TOKEN).slice(0, -1)},${reader.slice(1)}`;
+  dev = await startDev({ apiTokens, config }, { app: false });
   processes = dev.processes;
 });
 
@@ -117,6 +121,40 @@ describe("a run's events over the network", () => {
     expect([...protocols]).toEqual(["workflow-engine"]);
     // Each time before an event with which a connection would carry more than 1 MiB.
     expect(codes).toEqual([4000, 4000, 1000]);
+  });
+
+  it("leave claims alone, whatever their readers say on a WebSocket, which ends it", async () => {
+    const { persistence } = connectHttp({ url: processes.serviceUrl, token: TOKEN });
+    const ids = Array.from({ length: 20 }, (_, n) => `frames-${n}`);
+    for (const id of ids) {
+      await persistence.createRun({
+        id,
+        workflowId: "w",
+        workflowName: "",
+        workflowType: "",
+        input: 0,
+      });
+    }
+    const options = { token: READER, webSocket: true };
+    const sockets = await Promise.all(ids.map(async (id) => watchBarely(processes, id, options)));
+    // A masked text frame of four letters.
+    const frame = Buffer.from([0x81, 0x84, 0, 0, 0, 0, ...Buffer.from("noes")]);
+    const frames = Buffer.concat(Array.from({ length: 1_000 }, () => frame));
+    const ended = sockets.map(async (socket) => {
+      const said: Buffer[] = [];
+      socket.on("data", (data: Buffer) => said.push(data));
+      socket.resume();
+      socket.write(frames);
+      await once(socket, "close");
+      return Buffer.concat(said);
+    });
+    expect(await Promise.all(ids.map(async (id) => persistence.claimPendingRun(id)))).toEqual(
+      ids.map(() => true),
+    );
+    // A close frame with 1008.
+    for (const said of await Promise.all(ended)) {
+      expect([said[0], said.readUInt16BE(2)]).toEqual([0x88, 1_008]);
+    }
   });
 
   it("go on after the service was stopped and started again, as a deployment does, with no gap", async () => {

@@ -252,6 +252,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "jobs.settleMany (25)": { roundTrips: 1, rowsRead: 175, rowsWritten: 25 },
   "jobs.touchMany (25)": { roundTrips: 1, rowsRead: 125, rowsWritten: 50 },
   "jobs.giveBackMany (25)": { roundTrips: 1, rowsRead: 150, rowsWritten: 50 },
+  "jobs.unclaimMany (9)": { roundTrips: 1, rowsRead: 54, rowsWritten: 18 },
   "jobs.adopt": { roundTrips: 0, rowsRead: 0, rowsWritten: 0 },
   "jobs.jobStats": { roundTrips: 1, rowsRead: 8, rowsWritten: 0 },
   "jobs.releaseStalePages (none)": { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },

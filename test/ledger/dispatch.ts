@@ -62,7 +62,8 @@ export const DISPATCH: readonly Call[] = [
     call: (world) => {
       const expect = { is: "version", version: 2 } as const;
       const guard = { on: "stage", workflowRunId: RUN, stageId: "analyse", expect } as const;
-      return consumer(world).enqueueWhile([{ ...job("analyse"), dedupeKey: "poll" }], [guard]);
+      const jobs = [{ ...job("analyse"), dedupeKey: "poll" }];
+      return consumer(world).enqueueWhile({ jobs, guards: [guard] });
     },
   },
   {
@@ -113,6 +114,11 @@ export const DISPATCH: readonly Call[] = [
     name: "jobs.giveBackMany (25)",
     before: (world) => take(world, 25),
     call: (world) => consumer(world).giveBackMany(ids(), "The handler is away"),
+  },
+  {
+    name: "jobs.unclaimMany (9)",
+    before: (world) => take(world, 9),
+    call: (world) => consumer(world).unclaimMany(ids().slice(0, 9)),
   },
   {
     name: "jobs.adopt",

@@ -104,6 +104,7 @@ const jobRow = {
   maxAttempts: 3,
   failures: 0,
   undelivered: 0,
+  unanswered: 0,
   payload: "{}",
 };
 
@@ -169,6 +170,10 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
   appendOutboxEvent: [{ kind: "appendOutboxEvent", row: eventRow }],
   publishOutboxEvent: [{ kind: "publishOutboxEvent", ...event, at: AT }],
   countOutboxRetry: [{ kind: "countOutboxRetry", ...event }],
+  putBackEvent: [
+    { kind: "putBackEvent", ...event, seen: 0, blame: "none", at: AT },
+    { kind: "putBackEvent", ...event, seen: 0, blame: "suspected", at: AT },
+  ],
   deadLetterOutboxEvent: [{ kind: "deadLetterOutboxEvent", ...event, at: AT }],
   replayOutboxEvent: [{ kind: "replayOutboxEvent", ...event }],
   acquireIdempotencyKey: [{ kind: "acquireIdempotencyKey", ...key, at: AT, staleBefore: AT }],
@@ -201,6 +206,7 @@ const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K 
     { kind: "failJob", ...job, error: "Timeout", retry: null, at: AT },
     { kind: "failJob", ...job, attempt: 1, error: "Timeout", retry: RETRY, at: AT },
   ],
+  unclaimJob: [{ kind: "unclaimJob", ...job, attempt: 1, at: AT }],
   returnJob: [{ kind: "returnJob", ...job, attempt: 1, error: "Away", retry: RETRY, at: AT }],
   // With a fence or without, it is one statement.
   touchJob: [{ kind: "touchJob", ...job, attempt: 1, at: AT }],
@@ -331,7 +337,10 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   ],
   outboxEvent: [{ q: "outboxEvent", ...event }],
   outboxTail: [{ q: "outboxTail", ...run }],
-  unpublishedEvents: [{ q: "unpublishedEvents", limit: 100 }],
+  unpublishedEvents: [
+    { q: "unpublishedEvents", limit: 100 },
+    { q: "unpublishedEvents", limit: 100, bytesMax: 1_000_000 },
+  ],
   outboxBacklog: [
     { q: "outboxBacklog", after: null, limit: 100 },
     { q: "outboxBacklog", after: event, limit: 100 },

@@ -184,6 +184,7 @@ export function aJob(row: Partial<NewJobRow> = {}): ChangeOf<"enqueueJob"> {
       maxAttempts: 3,
       failures: 0,
       undelivered: 0,
+      unanswered: 0,
       payload: "{}",
       ...row,
     },

@@ -6,7 +6,7 @@ import { withoutPauses } from "../faults/support/time.ts";
 import { eventOf } from "../schedule/support.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { Delivery } from "./support/queue.ts";
-import { type Part, SECOND_MS, World } from "./support/world.ts";
+import { HOUR_MS, MINUTE_MS, type Part, SECOND_MS, World } from "./support/world.ts";
 
 const handleJob: JobHandler["handleJob"] = async () => ({ status: "completed" });
 const named = ({ workflowRunId, sequence }: OutboxRecord) => `${workflowRunId}${sequence}`;
@@ -24,15 +24,17 @@ beforeEach(async () => {
 class Publisher {
   readonly taken: string[] = [];
   calls = 0;
-  readonly world = new World({ OUTBOX_ATTEMPTS: 3 });
-  readonly part: Part = this.world.part();
+  readonly world: World;
+  readonly part: Part;
   refuses: (event: string) => boolean;
   /** What it does with a page that has an event which it refuses. */
   onRefusal: (events: OutboxRecord[]) => Promise<string[]> = () =>
     Promise.reject(new Error("The broker does not take it"));
 
-  constructor(refuses: (event: string) => boolean) {
+  constructor(refuses: (event: string) => boolean, attempts = 3) {
     this.refuses = refuses;
+    this.world = new World({ OUTBOX_ATTEMPTS: attempts });
+    this.part = this.world.part();
   }
 
   async append(runs: Readonly<Record<string, number>>): Promise<void> {
@@ -49,13 +51,14 @@ class Publisher {
     return events.map(({ id }) => id);
   }
 
-  /** So many wake-ups, one after the other; the last one's message. */
-  async wake(times = 1, embedded = true): Promise<Delivery | undefined> {
+  /** So many wake-ups, with a pause after each; the last one's message. */
+  async wake(times = 1, { embedded = true, pauseMs = 0 } = {}): Promise<Delivery | undefined> {
     let message: Delivery | undefined;
     for (let call = 0; call < times; call += 1) {
       message = new Delivery({ v: 1, kind: "outbox" });
       const handler = { handleJob, publishEvents: this.publishEvents.bind(this) };
       await this.world.consume(this.part, handler, [message], { embedded });
+      this.world.pass(pauseMs);
     }
     return message;
   }
@@ -117,17 +120,17 @@ describe("one event that makes publishEvents throw", () => {
     expect(await here.waiting()).toEqual(["b1 2", "b2 0", "b3 0"]);
   });
 
-  it("is found among a full page in two wake-ups, of the ten calls that a handler in another Worker gets", async () => {
+  it("is found among a full page in one wake-up, of the ten calls that a handler in another Worker gets", async () => {
     for (const bad of ["r0-1", "r37-1", "r99-1"]) {
       await emptyDatabase();
       const here = new Publisher((event) => event === bad);
       await here.append(
         Object.fromEntries(Array.from({ length: 100 }, (_, run) => [`r${run}-`, 1])),
       );
-      await here.wake(2, false);
-      expect(here.calls).toBeLessThanOrEqual(20);
-      expect(await here.waiting()).toHaveLength(1);
-      await here.wake(2, false);
+      await here.wake(1, { embedded: false });
+      expect(here.calls).toBeLessThanOrEqual(10);
+      expect(await here.waiting()).toEqual([`${bad} 1`]);
+      await here.wake(2, { embedded: false });
       expect(await here.dead()).toEqual([bad]);
     }
   });
@@ -138,7 +141,10 @@ describe("one event that makes publishEvents throw", () => {
     const message = await here.wake();
     expect(message).toMatchObject({ acked: 0, retried: 1 });
     expect(await here.waiting()).toEqual(["a1 1"]);
-    await here.wake(2);
+    await here.wake(30);
+    expect(await here.waiting()).toEqual(["a1 1"]);
+    here.world.pass(MINUTE_MS);
+    await here.wake(2, { pauseMs: 2 * MINUTE_MS });
     expect(await here.dead()).toEqual(["a1"]);
   });
 });
@@ -151,7 +157,7 @@ describe("several events that make publishEvents throw", () => {
     await here.wake();
     const held = ["a2 1", "a3 0", "b1 1", "b2 0", "b3 0", "c3 1", "d2 1", "d3 0"];
     expect(await here.waiting()).toEqual(held);
-    await here.wake(12);
+    await here.wake(12, { pauseMs: HOUR_MS });
     expect(await here.waiting()).toEqual([]);
     expect(await here.dead()).toEqual([...bad]);
     expect(here.inOrder()).toBe(true);
@@ -161,17 +167,18 @@ describe("several events that make publishEvents throw", () => {
     const bad = new Set(["a2", "a3", "a5"]);
     const here = new Publisher((event) => bad.has(event));
     await here.append({ a: 6 });
-    await here.wake(12);
+    await here.wake(12, { pauseMs: HOUR_MS });
     expect(await here.dead()).toEqual([...bad]);
     expect(here.taken).toEqual(["a1", "a4", "a6"]);
   });
 
-  it("at the head of more runs than a page has leave a turn to the others", async () => {
+  it("at the head of 500 runs leave a turn to a run behind them within ten wake-ups", async () => {
     const here = new Publisher((event) => event.startsWith("bad"));
-    const runs = Array.from({ length: 120 }, (_, index) => [`bad${index}-`, 1] as const);
-    await here.append(Object.fromEntries([...runs, ["good", 2] as const]));
+    const runs = Array.from({ length: 500 }, (_, index) => [`bad${index}-`, 1] as const);
+    await here.append(Object.fromEntries(runs));
+    await here.append({ good: 2 });
     let wakes = 0;
-    while (here.taken.length < 2 && wakes < 60) {
+    while (here.taken.length < 2 && wakes < 10) {
       await here.wake();
       wakes += 1;
     }
@@ -184,24 +191,30 @@ describe("a publisher that is away", () => {
   it.each([
     ["throws at everything", undefined],
     ["answers that it has published nothing", async () => []],
-  ])(
-    "and %s: one event is counted a wake-up, they take turns, and none dies while others have failed less",
-    async (_, onRefusal) => {
-      const here = new Publisher(() => true);
-      if (onRefusal !== undefined) here.onRefusal = onRefusal;
-      await here.append(
-        Object.fromEntries(Array.from({ length: 8 }, (__, run) => [`r${run}-`, 2])),
-      );
-      await here.wake(16);
-      const counts = (await here.waiting()).map((event) => Number(event.split(" ")[1]));
-      expect(counts).toEqual(Array.from({ length: 8 }, () => [2, 0]).flat());
-      expect(await here.dead()).toEqual([]);
-      here.refuses = () => false;
-      await here.wake();
-      expect(await here.waiting()).toEqual([]);
-      expect(here.inOrder()).toBe(true);
-    },
-  );
+  ])("and %s, for three hours and however many wake-ups, loses no event", async (_, onRefusal) => {
+    const here = new Publisher(() => true, 10);
+    if (onRefusal !== undefined) here.onRefusal = onRefusal;
+    await here.append({ a: 2, b: 1 });
+    await here.wake(90, { pauseMs: 2 * MINUTE_MS });
+    expect(await here.dead()).toEqual([]);
+    here.refuses = () => false;
+    await here.wake();
+    expect(await here.waiting()).toEqual([]);
+    expect(here.inOrder()).toBe(true);
+  });
+
+  it("and is back has all that waits published with the next wake-up, however often it has failed", async () => {
+    const here = new Publisher(() => true);
+    await here.append(Object.fromEntries(Array.from({ length: 60 }, (_, run) => [`r${run}-`, 1])));
+    await here.wake(60);
+    expect((await here.waiting()).filter((event) => event.endsWith(" 1")).length).toBeGreaterThan(
+      5,
+    );
+    here.refuses = () => false;
+    here.calls = 0;
+    await here.wake(1, { embedded: false });
+    expect(await here.waiting()).toEqual([]);
+  });
 
   it("is left alone after a dozen calls", async () => {
     const here = new Publisher(() => true);
@@ -219,6 +232,81 @@ describe("a publisher that is away", () => {
     await here.append(Object.fromEntries(Array.from({ length: 100 }, (_, run) => [`r${run}-`, 1])));
     await here.wake();
     expect(here.calls).toBe(5);
+  });
+});
+
+describe("one event of which the consumer dies", () => {
+  /** One delivery of the wake-up. Resolves when it is over, or its consumer has died; answers whether it has. */
+  async function deliver(here: Publisher, attempts: number): Promise<boolean> {
+    let die = (_: boolean) => {};
+    const death = new Promise<boolean>((resolve) => {
+      die = resolve;
+    });
+    here.onRefusal = () => {
+      die(true);
+      return new Promise<never>(() => {});
+    };
+    const handler = { handleJob, publishEvents: here.publishEvents.bind(here) };
+    const message = new Delivery({ v: 1, kind: "outbox" }, attempts);
+    const over = here.world.consume(here.part, handler, [message]).then(() => false);
+    return Promise.race([death, over]);
+  }
+
+  it("is found by the deliveries that follow, counted, and given up; all others are published", async () => {
+    const here = new Publisher((event) => event === "r25-1");
+    await here.append(Object.fromEntries(Array.from({ length: 60 }, (_, run) => [`r${run}-`, 2])));
+    const waiting: string[][] = [];
+    for (let wakeUp = 0; wakeUp < 5; wakeUp += 1) {
+      // As often as the queue delivers a message.
+      for (let attempts = 1; attempts <= 4; attempts += 1) {
+        if (!(await deliver(here, attempts))) break;
+      }
+      waiting.push(await here.waiting());
+      here.world.pass(HOUR_MS);
+    }
+    expect(waiting[1]).toEqual([expect.stringMatching(/^r25-1 /), "r25-2 0"]);
+    expect(await here.dead()).toEqual(["r25-1"]);
+    expect(await here.waiting()).toEqual([]);
+  });
+});
+
+describe("events of many bytes", () => {
+  it("are published a few at a time: no page has more than an isolate can hold", async () => {
+    const here = new Publisher(() => false);
+    const payload = "x".repeat(1_800_000);
+    for (let run = 0; run < 12; run += 1) {
+      const event = { ...eventOf(`r${run}`, 1), payload };
+      await here.part.backend.persistence.appendOutboxEvents([event]);
+    }
+    const sizes: number[] = [];
+    const { publishEvents } = here;
+    here.publishEvents = async (events) => {
+      sizes.push(events.length);
+      return publishEvents.call(here, events);
+    };
+    await here.wake();
+    expect(here.taken).toHaveLength(12);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(3);
+  });
+});
+
+describe("two wake-ups at once", () => {
+  it("count a failure once", async () => {
+    const here = new Publisher((event) => event === "a1");
+    await here.append({ a: 1, b: 1 });
+    let entered = 0;
+    let both = () => {};
+    const met = new Promise<void>((resolve) => {
+      both = resolve;
+    });
+    here.onRefusal = async () => {
+      entered += 1;
+      if (entered === 2) both();
+      await met;
+      throw new Error("no");
+    };
+    await Promise.all([here.wake(), here.wake()]);
+    expect(await here.waiting()).toEqual(["a1 1"]);
   });
 });
 

@@ -41,9 +41,24 @@ const CHANGES: Readonly<Record<Scope | "write or work", readonly ChangeKind[]>> 
     "enqueueJob",
     "cancelJobs",
   ],
-  work: ["claimJobs", "completeJob", "suspendJob", "failJob", "returnJob", "touchJob"],
+  work: [
+    "claimJobs",
+    "completeJob",
+    "suspendJob",
+    "failJob",
+    "returnJob",
+    "unclaimJob",
+    "touchJob",
+  ],
   "write or work": ["createLog", "appendAnnotation", "recordAiCall"],
-  admin: ["resumeJobs", "releaseJob", "putBackFailure", "attendStage", "purgeExpired"],
+  admin: [
+    "resumeJobs",
+    "releaseJob",
+    "putBackFailure",
+    "putBackEvent",
+    "attendStage",
+    "purgeExpired",
+  ],
 };
 
 /** Scopes that a caller may have, and with them every kind that it may write. */
@@ -76,6 +91,7 @@ const CANDIDATES = [
   "INFO",
   "ARTIFACT",
   "logs",
+  "none",
 ] as const;
 
 /** A small value of a shape. */

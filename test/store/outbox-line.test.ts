@@ -138,6 +138,13 @@ describe("the line", () => {
       at: fc.constant(AT),
     }),
     fc.record({ kind: fc.constant("countOutboxRetry" as const), ...place }),
+    fc.record({
+      kind: fc.constant("putBackEvent" as const),
+      ...place,
+      seen: fc.constantFrom(0, 0, 1),
+      blame: fc.constantFrom("none", "suspected", "certain"),
+      at: fc.constantFrom(AT, AT + 100_000),
+    }),
     fc.record({ kind: fc.constant("replayOutboxEvent" as const), ...place }),
   );
 

@@ -63,7 +63,7 @@ describe("the contract", () => {
       keyof NewAnnotationRow | "id"
     >();
     expectTypeOf<keyof OutboxRecord>().toEqualTypeOf<keyof NewOutboxEventRow | "id" | "sequence">();
-    type Kept = "ordinal" | "failures" | "undelivered";
+    type Kept = "ordinal" | "failures" | "undelivered" | "unanswered";
     expectTypeOf<keyof JobRecord | Kept>().toEqualTypeOf<keyof NewJobRow | "id">();
   });
 

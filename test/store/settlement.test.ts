@@ -105,6 +105,10 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     before: [anEvent()],
   },
   countOutboxRetry: { change: { kind: "countOutboxRetry", ...event }, before: [anEvent()] },
+  putBackEvent: {
+    change: { kind: "putBackEvent", ...event, seen: 0, blame: "certain", at: 1 },
+    before: [anEvent()],
+  },
   deadLetterOutboxEvent: {
     change: { kind: "deadLetterOutboxEvent", ...event, at: 1 },
     before: [anEvent()],
@@ -157,6 +161,7 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     },
     before: [aLeasedJob()],
   },
+  unclaimJob: { change: { kind: "unclaimJob", ...job, at: 30 }, before: [aLeasedJob()] },
   touchJob: { change: { kind: "touchJob", ...job, at: 30 }, before: [aLeasedJob()] },
   releaseJob: {
     change: { kind: "releaseJob", ...job, staleBefore: 30, error: "e", at: 30 },
@@ -175,6 +180,7 @@ const HARMLESS = new Set<string>([
   "publishOutboxEvent",
   "resumeJobs",
   "putBackFailure",
+  "putBackEvent",
   "attendStage",
   "recordAiCall",
   "purgeExpired",

@@ -143,6 +143,68 @@ describe("a batch from the platform", () => {
     expect(await jobs.jobStats()).toMatchObject({ due: 1, leased: 0 });
   });
 
+  it("takes in no more large jobs than fit, and hands the permits of the others back", async () => {
+    logged();
+    const { jobs } = embed(env);
+    const LARGE = { ...JOB, payload: { text: "x".repeat(1_200_000) } };
+    await jobs.enqueueParallel([LARGE, LARGE, LARGE, LARGE, JOB]);
+    const atOnce: number[] = [];
+    for (let worked = 0; worked < 5;) {
+      const batch = batchOf(5 - worked);
+      const ctx = createExecutionContext();
+      await worker.queue(batch, bindings({ HANDLER: completing }), ctx);
+      const { explicitAcks, retryMessages } = await getQueueResult(batch, ctx);
+      expect(explicitAcks.length).toBeGreaterThan(0);
+      expect(explicitAcks.length + retryMessages.length).toBe(5 - worked);
+      atOnce.push(explicitAcks.length);
+      worked += explicitAcks.length;
+    }
+    // Two large ones, and the small one beside them.
+    expect(Math.max(...atOnce)).toBeLessThanOrEqual(3);
+    expect(await jobs.jobStats()).toMatchObject({ due: 0, leased: 0, failed: 0 });
+  });
+
+  it("acks all permits when fewer small jobs are due than there are", async () => {
+    logged();
+    await embed(env).jobs.enqueueParallel([JOB, JOB]);
+    const batch = batchOf(10);
+    const ctx = createExecutionContext();
+    await worker.queue(batch, bindings({ HANDLER: completing }), ctx);
+    const { explicitAcks, retryMessages } = await getQueueResult(batch, ctx);
+    expect([explicitAcks.length, retryMessages.length]).toEqual([10, 0]);
+  });
+
+  it("takes in no more large events than fit, and publishes them all", async () => {
+    logged();
+    const { persistence } = embed(env);
+    const event = { eventType: "e", causationId: "c", occurredAt: new Date(NOW) };
+    const large = "x".repeat(1_200_000);
+    for (const workflowRunId of ["a", "b", "c"]) {
+      const events = [large, large, "small"].map((payload) => ({
+        ...event,
+        workflowRunId,
+        payload,
+      }));
+      for (const each of events) await persistence.appendOutboxEvents([each]);
+    }
+    const given: number[] = [];
+    const sequences: string[] = [];
+    const HANDLER: BoundJobHandler = {
+      ...completing,
+      publishEvents: async (events) => {
+        given.push(events.reduce((sum, { payload }) => sum + String(payload).length, 0));
+        sequences.push(...events.map(({ workflowRunId: run, sequence }) => `${run}${sequence}`));
+        return events.map(({ id }) => id);
+      },
+    };
+    for (let n = 0; n < 2; n += 1) {
+      await worker.queue(batchOf(1, "outbox"), bindings({ HANDLER }), createExecutionContext());
+    }
+    expect(Math.max(...given)).toBeLessThanOrEqual(2_500_000);
+    expect(sequences.toSorted()).toEqual(["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"]);
+    expect(await persistence.getUnpublishedOutboxEvents()).toEqual([]);
+  });
+
   it("keeps the invocation alive until the wake-ups of its commits are sent", async () => {
     logged();
     const queue = new RecordingQueue();

@@ -149,6 +149,7 @@ export const sweepAnswers = {
         attempt: job.attempt,
         lastError: job.lastError,
         completedAt: job.completedAt,
+        handOverAt: job.handOverAt,
         state: leftBy(state, job),
       })),
 } satisfies Partial<StoredAnswers>;

@@ -266,6 +266,7 @@ export class LocalCopy {
       occurredAt: 0,
       publishedAt: 0,
       retryCount: 0,
+      countAfter: null,
       dlqAt: null,
       commits: "",
     });

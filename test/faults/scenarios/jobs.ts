@@ -77,6 +77,12 @@ export const jobScenarios: readonly Scenario[] = [
     repeat: { answers: 0 },
   },
   {
+    method: "jobs.unclaimMany",
+    call: (backend, world) =>
+      ofConsumer(backend).unclaimMany([world.jobs.leased, world.jobs.completed]),
+    repeat: { answers: 0 },
+  },
+  {
     method: "jobs.settleMany",
     call: async (backend, world) => {
       const { ready, leased } = world.jobs;

@@ -53,11 +53,14 @@ export class RecordingQueue implements WakeUpQueue {
 
 export class Delivery implements WakeUpDelivery {
   readonly body: unknown;
+  /** How often it has been delivered. */
+  readonly attempts: number;
   acked = 0;
   retried = 0;
 
-  constructor(body: unknown) {
+  constructor(body: unknown, attempts = 1) {
     this.body = body;
+    this.attempts = attempts;
   }
 
   ack(): void {
