@@ -2,7 +2,7 @@
  * Lists: pages by key, and a choice of fields. A cursor names the last row that was seen, so that
  * pages stay right while rows come and go. To the caller a cursor is opaque.
  */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { type Store } from "../changes/index.ts";
 import {
   type ArtifactRow,
@@ -44,7 +44,7 @@ const CURSOR_LENGTH_MAX = Math.ceil((('["artifacts",""]'.length + 6 * KEY_BYTES_
 /** A cursor of the logs. */
 const CURSOR_EXAMPLE = "WyJsb2dzIiwiMG13d3FmZWp2MDAwMGdvdyJd";
 
-const limit = wholeText(1, LIMIT_MAX).default(LIMIT_DEFAULT).openapi({
+const limit = wholeText(1, LIMIT_MAX).default(LIMIT_DEFAULT).meta({
   description: "Rows of a page, at most.",
   example: 100,
 });
@@ -53,12 +53,12 @@ const base64url = z
   .min(1)
   .max(CURSOR_LENGTH_MAX)
   .regex(/^[A-Za-z0-9_-]*$/, NO_CURSOR);
-const cursor = base64url.optional().openapi({
+const cursor = base64url.optional().meta({
   description: "What an earlier page gave as `nextCursor`. Left out: the first page.",
   example: CURSOR_EXAMPLE,
 });
 export const order = (first: "asc" | "desc") =>
-  z.enum(["asc", "desc"]).default(first).openapi({
+  z.enum(["asc", "desc"]).default(first).meta({
     description: "`asc`: in the list's order; `desc`: the other way round.",
     example: first,
   });
@@ -81,7 +81,7 @@ function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
       return new Set(["id", ...wanted]);
     })
     .optional()
-    .openapi({
+    .meta({
       type: "string",
       description:
         "The fields that are wanted, separated by commas; the id is always there. Left out: all.",
@@ -99,16 +99,19 @@ export function pageOf<Shape extends z.ZodRawShape & { id: z.ZodString }>(
   name: string,
   record: z.ZodObject<Shape>,
 ) {
-  const item = record.partial().extend({ id: record.shape.id }).openapi(`${name}Item`);
+  const item = record
+    .partial()
+    .extend({ id: record.shape.id })
+    .meta({ id: `${name}Item` });
   return z
     .object({
       items: z.array(item),
-      nextCursor: z.string().nullable().openapi({
+      nextCursor: z.string().nullable().meta({
         description: "The cursor of the next page; null on the last one.",
         example: CURSOR_EXAMPLE,
       }),
     })
-    .openapi(`${name}Page`);
+    .meta({ id: `${name}Page` });
 }
 
 /** An example of a page. */
