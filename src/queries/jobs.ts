@@ -17,8 +17,6 @@ import { isLive } from "../model/status.ts";
 import { queryKind, storedQuery } from "./query-kind.ts";
 import { ofRun, rowLimit } from "./members.ts";
 
-export { isLive };
-
 type Key = Pick<JobRow, "workflowRunId" | "ordinal">;
 
 export const byKey: Compare<Key> = inTurn(

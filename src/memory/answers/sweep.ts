@@ -10,7 +10,7 @@ import {
 } from "../../model/index.ts";
 import { byNumber, byText, compareUtf8, descending, firstBy, inTurn } from "../../model/order.ts";
 import type { State } from "../../model/state.ts";
-import { isLive } from "../../queries/jobs.ts";
+import { isLive } from "../../model/status.ts";
 import type { StoredAnswers } from "./answers.ts";
 
 function isUnfinished(row: Pick<RunRow, "status"> | undefined): boolean {
