@@ -14,7 +14,7 @@ import { openStore } from "../worker/index.ts";
 import { type ApiDocument, documentOf } from "./document.ts";
 import { DOCS_FILES, DOCS_PAGE, DOCS_POLICY } from "./docs-page.ts";
 import { callerOf, corsOrigins } from "./authentication.ts";
-import { logLine } from "./log-line.ts";
+import { checkAccessLog, isLogged, logLine } from "./log-line.ts";
 import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
@@ -54,8 +54,9 @@ app.use(async (context, next) => {
   // away.
   if (!context.res.headers.has("Cache-Control")) context.header("Cache-Control", "no-store");
   const { method, path } = context.req;
-  const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
   const { status } = context.res;
+  if (!isLogged(context.env, status)) return;
+  const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
   const { requestId } = context.var;
   const ms = Date.now() - started;
   console.log(logLine({ event: "wfe-http", requestId, method, path, status, caller, ms }));
@@ -113,6 +114,7 @@ app.use("/v1/*", async (context, next) => {
 });
 app.use("/v1/*", async (context, next) => {
   const { env, req } = context;
+  checkAccessLog(env);
   const caller = await callerOf(env, req.raw, authorizationOf(req), Date.now());
   context.set("caller", caller);
   const limited = env.RATE_LIMITER?.limit({ key: caller.name });
