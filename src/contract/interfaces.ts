@@ -73,7 +73,7 @@ export interface WorkflowPersistence {
    * to be refused: then the call that is refused throws in the second run. So keep side effects of
    * your own out of it. `jobs.enqueue`, `complete`, `suspend` and `fail` of the same connection
    * join the transaction (in browsers they are refused). A nested call joins, too. At most 1,000
-   * changes and 16 Mi characters of text. Costs a round trip for each read that does not run beside
+   * changes and 12 Mi characters of text. Costs a round trip for each read that does not run beside
    * others, and one for all writes.
    * @throws CONFLICT when the 25 runs are used up, and what `fn` throws, unchanged. Nothing was
    * written then.
@@ -472,9 +472,9 @@ export interface AIHelperStats {
  */
 export interface AICallLogger {
   /**
-   * Records the call behind the caller's back: it returns at once and never throws. A call that
-   * cannot be recorded is reported with `console.error`. On Workers give the connection
-   * `waitUntil`, or await `flush()`.
+   * Records the call in the background: it returns immediately and never throws. A call that cannot
+   * be recorded is reported with `console.error`. On Workers give the connection `waitUntil`, or
+   * await `flush()`.
    */
   logCall(call: CreateAICallInput): void;
   /**

@@ -4,6 +4,7 @@
  */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import { LONG_TEXT, longTextOfAll, type RunRow } from "../model/index.ts";
+import { STATUSES } from "../model/status.ts";
 import {
   FOUND_BY,
   leadingFilter,
@@ -20,7 +21,6 @@ import { runs, RUNS_BY } from "./schema.ts";
 import { column, longTextSql, type Param, propertiesOf, selectRow, type Statement } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
-const STATUSES = `["PENDING","RUNNING","SUSPENDED","COMPLETED","FAILED","CANCELLED","SKIPPED"]`;
 
 type RunsQuery = QueryOf<"runs">;
 
@@ -144,7 +144,7 @@ function merged(walk: Walk, parts: string, by: By, condition: string): string {
 
 /** FROM, with all runs by age: the index of statuses gives those of each status. */
 function alongAll(walk: Walk, condition = "true"): string {
-  return merged(walk, `json_each('${STATUSES}')`, "status", condition);
+  return merged(walk, `json_each('${JSON.stringify(STATUSES)}')`, "status", condition);
 }
 
 /** Whether there are few kinds of runs: workflows with their types and names. */

@@ -27,9 +27,9 @@ import {
   type LongTextTable,
   ROW_BYTES_MAX,
 } from "../model/index.ts";
+import { STATUSES } from "../model/status.ts";
 import type { IndexedBy } from "../queries/index.ts";
-
-const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
+import { longTextBytes } from "./place.ts";
 
 /** A property's name as a column's. */
 export function snakeCase(name: string): string {
@@ -49,19 +49,6 @@ export function longTextOf(table: SQLiteTable): string[] {
     .map(([name]) => name);
 }
 
-/** Bits of a place's number that hold the bytes of the text; those before them are the text's id. */
-export const PLACE_BITS = 11;
-
-/** Whether a column of long text holds a place. SQLite tells the type without reading a text. */
-export function isPlace(column: string): string {
-  return `typeof(${column}) = 'integer'`;
-}
-
-/** The SQL of a long text's bytes, which SQLite knows without reading the text. */
-export function longTextBytes(column: string): string {
-  return `iif(${isPlace(column)}, ${column} & ${2 ** PLACE_BITS - 1}, ifnull(octet_length(${column}), 0))`;
-}
-
 /** Refuses a row that D1 in production could not hold; local D1 would take it. */
 function rowFits(table: LongTextTable) {
   const sizes = LONG_TEXT[table].map((column) => longTextBytes(`"${snakeCase(column)}"`));
@@ -70,7 +57,8 @@ function rowFits(table: LongTextTable) {
 
 /** Refuses a status that no code of ours writes. */
 function knownStatus(table: LongTextTable) {
-  return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${STATUSES})`));
+  const known = STATUSES.map((status) => `'${status}'`).join(", ");
+  return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${known})`));
 }
 
 /** Indexes that give the runs of one value of a column in the order of their age. */

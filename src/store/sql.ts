@@ -21,7 +21,9 @@ import {
 } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import { KEYS } from "../model/state.ts";
-import { isPlace, longTextBytes, PLACE_BITS, snakeCase } from "./schema.ts";
+import { LIVE } from "../model/status.ts";
+import { isPlace, longTextBytes, placedId } from "./place.ts";
+import { snakeCase } from "./schema.ts";
 
 /** Numbers are bound as REAL. The affinity of the columns makes them integers again. */
 export type Param = string | number | null;
@@ -46,6 +48,14 @@ const CHUNK_BYTES_MAX = 1_000_000;
 
 export function statement(sql: string, ...params: Param[]): Statement {
   return { sql, params };
+}
+
+/** A condition on a status: a run, a stage or a job goes on. */
+export const IS_LIVE = `IN ${textList(LIVE)}`;
+
+/** Words of ours as a list in SQL. */
+export function textList(words: readonly string[]): string {
+  return `(${words.map((word) => `'${word}'`).join(", ")})`;
 }
 
 /** A column's name in SQL. */
@@ -116,11 +126,6 @@ interface SelectedRow {
   /** What the statement calls the table. Default: its name. */
   readonly alias?: string;
   readonly omit?: readonly string[] | undefined;
-}
-
-/** The SQL of the id of the text to which a column leads; NULL if it holds the text itself. */
-export function placedId(held: string): string {
-  return `iif(${isPlace(held)}, ${held} >> ${PLACE_BITS}, NULL)`;
 }
 
 /** The rows of one statement: a single row value by value, several as one JSON array. */

@@ -56,7 +56,7 @@ const headersOf = (name: string) => ({
   "Content-Type": "application/json",
 });
 
-/** The status; 503 for a body that was turned away while it was sent. */
+/** The status; 503 for a body that was turned away while it was sent. Whether the runtime has died is asked after each storm. */
 async function send(path: string, body?: string, name = "bad"): Promise<number> {
   const init = {
     headers: headersOf(name),
@@ -64,8 +64,9 @@ async function send(path: string, body?: string, name = "bad"): Promise<number> 
   };
   try {
     const response = await fetch(dev.processes.serviceUrl + path, init);
-    await response.arrayBuffer();
-    return response.status;
+    const text = await response.text();
+    // The words of wrangler's own proxy, where the service answers before it has the whole body.
+    return text === "Error: Network connection lost." ? 503 : response.status;
   } catch (error) {
     if (error instanceof TypeError) return 503;
     throw error;
@@ -122,7 +123,7 @@ const artifact = (key: string, data: string) => ({
 });
 
 it.each([
-  ["narrow", "x".repeat(1_580_000)],
+  ["narrow", "x".repeat(1_560_000)],
   ["of three bytes a character", "\u4e00".repeat(520_000)],
   ["mixed", `${"x".repeat(780_000)}\u4e00`],
 ])("the largest commits, their text %s, do no harm", async (what, text) => {

@@ -1,7 +1,8 @@
 /** What holds of the texts beside their rows, whatever has been written: each has one place, and each place its text. */
 import { LONG_TEXT, type LongTextTable, utf8Length } from "../../src/model/index.ts";
 import { LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
-import { PLACE_BITS, snakeCase } from "../../src/store/schema.ts";
+import { PLACE_BITS } from "../../src/store/place.ts";
+import { snakeCase } from "../../src/store/schema.ts";
 import { env } from "./env.ts";
 
 type Row = Readonly<Record<string, unknown>>;

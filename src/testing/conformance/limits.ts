@@ -191,7 +191,7 @@ export function limits(test: Test): void {
     }
   });
 
-  test("a transaction refuses more than 16 Mi characters and writes nothing", async ({ a, b }) => {
+  test("a transaction refuses more than 12 Mi characters and writes nothing", async ({ a, b }) => {
     const { id } = await seedRun(a);
     const data = "x".repeat(1_800_000);
 
@@ -202,7 +202,7 @@ export function limits(test: Test): void {
       "PAYLOAD_TOO_LARGE",
     );
 
-    expect(error.details).toMatchObject({ limit: 16 * 1_024 * 1_024 });
+    expect(error.details).toMatchObject({ limit: 12 * 1_024 * 1_024 });
     expect(await b.persistence.hasArtifact(id, "1")).toBe(false);
   });
 
