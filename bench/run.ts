@@ -20,6 +20,7 @@ import { Workers } from "./workers.ts";
 const USAGE = `Usage: npm run bench -- [options]
 
   --quick      few samples of everything, in less than a minute: it shows that everything works
+  --only NAME  one part: runs, cost, bytes, jobs, queue, routes or watched; printed, and not written
   --out FILE   writes the figures there, instead of into docs/benchmarks.md
   --help       print this`;
 
@@ -41,9 +42,13 @@ const MEASURES: Readonly<Record<string, Measure>> = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
-  const { quick, out, help } = parse(args);
+  const { quick, out, help, only } = parse(args);
   if (help === true) {
     console.log(USAGE);
+    return;
+  }
+  if (only !== undefined) {
+    console.log(await measure(quick === true, partNamed(only)));
     return;
   }
   const text = out === undefined ? await textOfPage() : "";
@@ -59,6 +64,7 @@ function parse(args: readonly string[]) {
       args: [...args],
       options: {
         quick: { type: "boolean" },
+        only: { type: "string" },
         out: { type: "string" },
         help: { type: "boolean", short: "h" },
       },
@@ -68,7 +74,13 @@ function parse(args: readonly string[]) {
   }
 }
 
-async function measure(quick: boolean): Promise<string> {
+function partNamed(name: string): Readonly<Record<string, Measure>> {
+  const part = MEASURES[name];
+  if (part !== undefined) return { [name]: part };
+  throw new Complaint(`--only ${name}: there is no such part\n\n${USAGE}`);
+}
+
+async function measure(quick: boolean, measures = MEASURES): Promise<string> {
   const plan = quick ? QUICK : FULL;
   const loadBefore = load();
   const workers = await Workers.start();
@@ -76,7 +88,7 @@ async function measure(quick: boolean): Promise<string> {
   try {
     await workers.ready();
     const sections: string[] = [];
-    for (const [name, measured] of Object.entries(MEASURES)) {
+    for (const [name, measured] of Object.entries(measures)) {
       const began = performance.now();
       sections.push(await measured(workers, plan));
       console.log(`${name}: ${((performance.now() - began) / 1_000).toFixed(0)} s`);

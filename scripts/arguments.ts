@@ -67,7 +67,7 @@ function parse(args: readonly string[]) {
   }
 }
 
-/** The first that is told. */
+/** The port of the first variable that is set. */
 function firstPort(told: Environment): number | undefined {
   for (const [name, text] of Object.entries(told)) {
     if (text !== undefined) return readPort(name, text);

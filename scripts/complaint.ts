@@ -19,7 +19,7 @@ export async function command(main: () => void | Promise<void>, exitCode = 1): P
   }
 }
 
-/** An npm that is told to end does not pass the signal on: its process, or its shell, is just gone. */
+/** npm does not pass a signal on: when it gets one, its process, or its shell, is just gone. */
 export function whenAbandoned(then: () => void): void {
   const watch = setInterval(() => {
     if (process.ppid === PARENT) return;

@@ -20,15 +20,12 @@ registerHooks({
 // By a name that the compiler does not follow: these scripts are checked with the types of Node, the
 // service with those of Workers.
 const service = new URL("../src/http/", import.meta.url).href;
-const { app } = (await import(`${service}app.ts`)) as { app: unknown };
-const { documentOf } = (await import(`${service}document.ts`)) as {
-  documentOf(routed: unknown): unknown;
-};
+const { openApiDocument } = (await import(`${service}app.ts`)) as { openApiDocument(): unknown };
 
 const folder = mkdtempSync(join(tmpdir(), "openapi-"));
 try {
   const file = join(folder, "openapi.json");
-  writeFileSync(file, JSON.stringify(documentOf(app), null, 2));
+  writeFileSync(file, JSON.stringify(openApiDocument(), null, 2));
   const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
   const redocly = path("../node_modules/@redocly/cli/bin/cli.js");
   const options = ["--config", path("../redocly.yaml"), "--lint-config", "error"];

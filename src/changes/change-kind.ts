@@ -1,6 +1,6 @@
 /**
- * The description of one kind of change. Everything but its SQL follows from it; the SQL stands in
- * `store/` under the same name, since clients must not carry it.
+ * The description of one kind of change. Everything but its SQL follows from it; the SQL is in
+ * `store/` under the same name, since clients must not bundle it.
  * docs/adr/0020-one-descriptor-per-change.md says why.
  */
 import { object, literal, type ObjectOf, type Shape, type Members } from "../model/shape.ts";
@@ -52,8 +52,8 @@ export interface WakeUp {
 }
 
 /**
- * Text of any length that a change writes, under the names of its columns: what limits of size are
- * checked on.
+ * Text of any length that a change writes, under the names of its columns. The limits of size are
+ * checked on it.
  */
 export interface WrittenText {
   readonly table: LongTextTable;
@@ -87,7 +87,7 @@ export interface ChangeTraits<Change> {
   /**
    * The change with the service's instant in the place of its caller's. Needed where the instant
    * decides something: leases are taken, renewed and ended by the service's clock. Default: the
-   * caller's instant stays, since it is only told.
+   * caller's instant stays, since it is only stored and shown.
    */
   readonly stamp?: (change: Change, now: number) => Change;
   /** The effect on the maps. Never refuses: what must hold is a guard. */

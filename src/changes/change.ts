@@ -1,11 +1,12 @@
 /**
- * A change is one write as data. Each kind stands in the file of what it writes, with its members
- * and all that follows from them; `store/` has its SQL, and the differential test holds the two
- * against each other.
+ * A change is one write as data. Each kind is described in the file of the rows that it writes,
+ * with its members and all that follows from them; `store/` has its SQL, and the differential test
+ * compares the two.
  *
- * For every change holds: if the row has a column `commits`, the change puts its commit's id in
- * front there. And a change never fails because of what it finds: whatever must hold is a guard.
- * The only exception is a row that grows beyond ROW_BYTES_MAX, which refuses the whole commit.
+ * Two rules hold for every change. If the row has a column `commits`, the change puts its commit's
+ * id in front there. And a change never fails because of what it finds: a condition that must hold
+ * is a guard. The only exception is a row that grows beyond ROW_BYTES_MAX, which refuses the whole
+ * commit.
  */
 import { variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
 import type { State } from "../model/state.ts";

@@ -64,7 +64,8 @@ export interface Store {
   /** Tries the commit once. After UNAVAILABLE, {@link settle} finds out what became of it. */
   attempt(commit: Commit): Promise<CommitOutcome>;
   /**
-   * What became of the commit, told once and for all: after `fenced`, no attempt at it can land.
+   * Finds out what became of the commit. The answer is final: after `fenced`, no attempt at it can
+   * land.
    */
   settle(commit: Commit): Promise<Settlement>;
 }

@@ -11,5 +11,5 @@ export { type RetryBackoff } from "./jobs.ts";
 export { runsOf } from "./outbox.ts";
 export * from "./wire.ts";
 export * from "./scope.ts";
-export * from "./scopes.ts";
+export * from "./authorization.ts";
 export * from "./stamp.ts";

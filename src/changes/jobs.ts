@@ -19,15 +19,9 @@ import {
 import { compareUtf8 } from "../model/order.ts";
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
+import { isLive, isTerminal } from "../model/status.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
-import {
-  byPoll,
-  byResumption,
-  byUrgency,
-  findLiveJob,
-  isLive,
-  isResumable,
-} from "../queries/jobs.ts";
+import { byPoll, byResumption, byUrgency, findLiveJob, isResumable } from "../queries/jobs.ts";
 import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
 import { ADMIN, WORK, WRITE } from "./scope.ts";
 
@@ -55,10 +49,6 @@ interface FencedKey extends JobKey {
 
 function setJob(writer: Writer, job: JobRow, columns: Partial<JobRow>): void {
   writer.put("jobs", { ...job, ...columns, commits: writer.stamp(job.commits) });
-}
-
-function isTerminal(job: JobRow): boolean {
-  return job.status === "COMPLETED" || job.status === "FAILED" || job.status === "CANCELLED";
 }
 
 /**

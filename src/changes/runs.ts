@@ -2,7 +2,7 @@
 import { idField, instantField, wholeField } from "../model/fields.ts";
 import { attendAtOf, defined, newRunRow, runSet } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
-import { isLive } from "../queries/jobs.ts";
+import { isLive } from "../model/status.ts";
 import { changeKind } from "./change-kind.ts";
 import { WRITE } from "./scope.ts";
 

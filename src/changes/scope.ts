@@ -1,4 +1,4 @@
-/** What callers may do. Pure. */
+/** The scopes: what callers may do. Which act needs which is in `authorization.ts`. Pure. */
 
 /** `admin` includes all others; `write` includes `read`. A worker needs `read` and `work`. */
 export const SCOPES = ["read", "write", "work", "admin"] as const;

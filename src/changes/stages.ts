@@ -11,7 +11,7 @@ import {
 } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
-import { isLive } from "../queries/jobs.ts";
+import { isLive } from "../model/status.ts";
 import { changeKind } from "./change-kind.ts";
 import { ADMIN, WRITE } from "./scope.ts";
 

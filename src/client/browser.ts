@@ -20,8 +20,8 @@ export type { RetryOptions } from "../persistence/retry.ts";
 export { watchEvents, type WatchOptions } from "./watch.ts";
 
 /**
- * Opens a connection to the service over its HTTP API: the same contract as everywhere, except for
- * what a browser cannot know: which transaction a call belongs to that does not say so.
+ * Opens a connection to the service over its HTTP API: the same contract as everywhere, with one
+ * exception: a browser cannot know to which transaction a call belongs, unless the call says so.
  *
  * In a callback `tx` does all that it does elsewhere, and `tx.withTransaction` joins.
  * `persistence`, `aiCalls`, `jobs.dequeue`, `dequeueMany`, `releaseStaleJobs`, `jobStats` and

@@ -1,3 +1,7 @@
+/**
+ * The options of `connectHttp`: of its store (`http-store.ts`) and of the connection over it. Both
+ * builds of the client, `index.ts` and `browser.ts`, open their connections with them.
+ */
 import type { Store } from "../changes/index.ts";
 import type { ConnectionOptions } from "../persistence/connection-core.ts";
 import { HttpStore, type HttpStoreOptions } from "./http-store.ts";

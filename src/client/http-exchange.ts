@@ -79,7 +79,7 @@ export async function exchange(
   signal?.throwIfAborted();
   const controller = new AbortController();
   try {
-    // A redirect is not followed: what is sent, and the token with it, is for the service alone.
+    // A redirect is not followed: the request, and the token in it, are for the service alone.
     const request = new Request(url, { ...init, redirect: "manual", signal: controller.signal });
     return await withDeadline(
       unlessAborted(signal, async () => answerOf(await send(request))),

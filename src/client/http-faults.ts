@@ -90,7 +90,7 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // A page of somebody else's.
+    // A page of another server.
     return null;
   }
 }
@@ -157,15 +157,15 @@ export function waitMs({ headers }: Pick<Answer, "headers">, tries: number): num
   return Math.min(ms, RETRY_AFTER_MAX_MS) * (1 + Math.random() / 5);
 }
 
-/** Null where nothing readable is asked for. That is not a request for no pause. */
+/** Null without a readable `Retry-After`: then the client chooses the pause itself. */
 function retryAfterMs(headers: Headers): number | null {
   const value = headers.get("Retry-After")?.trim() ?? "";
   if (/^\d+$/.test(value)) return Number(value) * 1_000;
   const until = httpDate(value);
   if (until === null) return null;
-  // By the clock of the sender, if it says its time.
+  // By the sender's clock, if the answer has a `Date`.
   const now = httpDate(headers.get("Date") ?? "") ?? Date.now();
-  // An instant that has passed asks for nothing any more.
+  // An instant in the past is treated as if there were none.
   return until > now ? until - now : null;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The service's clock, reckoned from readings of it. Between two readings time is counted by this
+ * The service's clock, computed from readings of it. Between two readings time is counted by this
  * machine's monotonic clock, which nobody sets. The wall clock only tells that one of the two
  * clocks has jumped.
  */

@@ -1,3 +1,4 @@
+/** The type that `connect`, `connectHttp`, `embed` and `createMemoryBackend` return. */
 import type { FlushableAICallLogger, WorkflowPersistence } from "./interfaces.ts";
 import type { AuditFinding, ExtendedJobQueue } from "./job-queue.ts";
 

@@ -164,7 +164,7 @@ export type StaleVersionErrorClass = new (
 ) => Error;
 
 /**
- * Every error that a connection throws of its own accord. `switch (error.code)` tells them apart.
+ * Every error that a connection itself makes and throws. `switch (error.code)` tells them apart.
  * @example
  * function isGone(error: EngineError): boolean {
  *   return error.code === "NOT_FOUND";
@@ -216,7 +216,7 @@ function isStaleVersion(error: unknown): error is StaleVersionError {
 }
 
 /**
- * The error that was told as data, of the class that goes with its code.
+ * Makes an error from its data, with the class that belongs to its code.
  * @example
  * const error = errorOf("NOT_FOUND", "Run run-1 not found", { entity: "WorkflowRun", id: "run-1" });
  */

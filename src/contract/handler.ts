@@ -8,7 +8,7 @@ import type { JobOutcome } from "./job-queue.ts";
 import type { OutboxRecord } from "./records.ts";
 
 /**
- * A job that has failed for good, as `jobFailed` is told of it.
+ * What `jobFailed` gets: a job that has failed for good.
  * @example
  * const failed: FailedDelivery = {
  *   jobId: "run-1/0a",
@@ -57,8 +57,8 @@ export interface HandlerContext extends Backend {
 
 /**
  * Works the jobs that the queue's consumer claims, in the Worker that embeds the service. Only
- * `handleJob` must be there; the service calls a handler for what it has methods for. A handler in
- * another Worker is a {@link BoundJobHandler}.
+ * `handleJob` is required; the service calls the other methods where the handler has them. A
+ * handler in another Worker is a {@link BoundJobHandler}.
  * @example
  * const handler: JobHandler = {
  *   async handleJob(job) {
@@ -69,11 +69,11 @@ export interface HandlerContext extends Backend {
  */
 export interface JobHandler {
   /**
-   * Works one job. Its lease is renewed meanwhile. What it throws, and a Worker that dies of it,
-   * count as `failed` with `retry`. While the Worker of a bound handler cannot be reached, jobs
-   * wait for it and lose no attempt. The same attempt is never given twice, but a later attempt may
-   * start while an earlier one still runs somewhere: settle through the connection, which is fenced
-   * by the attempt. Its time is 14 minutes by default.
+   * Works one job. Its lease is renewed meanwhile. If it throws, or its Worker dies, that counts as
+   * `failed` with `retry`. While the Worker of a bound handler cannot be reached, jobs wait for it
+   * and lose no attempt. The same attempt is never given twice, but a later attempt may start while
+   * an earlier one still runs somewhere: settle through the connection, which is fenced by the
+   * attempt. Its time is 14 minutes by default.
    */
   handleJob(job: DequeueResult, context: HandlerContext): Promise<JobOutcome>;
   /**
@@ -92,10 +92,11 @@ export interface JobHandler {
   jobFailed?(job: FailedDelivery, context: HandlerContext): Promise<void>;
   /**
    * Publishes outbox events, each run's in order, and answers the ids of those that are published.
-   * The first event that a run's list lacks has failed once; after ten failures it goes to the DLQ.
-   * If the method throws, it is called again with fewer events until the one at which it throws is
-   * found; so it may get events a second time that it had published before it threw. It has a
-   * minute. Without this method, events wait for a client that polls them.
+   * Of each run, the first event that is missing from the answer has failed once; after ten
+   * failures it goes to the DLQ. If the method throws, it is called again with fewer events until
+   * the one at which it throws is found; so it may get events a second time that it had published
+   * before it threw. It has a minute. Without this method, events wait for a client that polls
+   * them.
    */
   publishEvents?(events: OutboxRecord[]): Promise<string[]>;
 }

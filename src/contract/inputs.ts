@@ -26,7 +26,7 @@ import type {
  * };
  */
 export interface CreateRunInput {
-  /** 1 to 512 bytes, free among all runs. Default: one is made. */
+  /** 1 to 512 bytes, and no other run's. Default: the service makes one. */
   id?: string;
   workflowId: string;
   /** For people. Runs can be searched by a part of it. */

@@ -472,9 +472,9 @@ export interface AIHelperStats {
  */
 export interface AICallLogger {
   /**
-   * Records the call behind the caller's back: it returns at once and never throws. A call that
-   * cannot be recorded is reported with `console.error`. On Workers give the connection
-   * `waitUntil`, or await `flush()`.
+   * Records the call in the background: it returns immediately and never throws. A call that cannot
+   * be recorded is reported with `console.error`. On Workers give the connection `waitUntil`, or
+   * await `flush()`.
    */
   logCall(call: CreateAICallInput): void;
   /**

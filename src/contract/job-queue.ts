@@ -71,9 +71,9 @@ export interface ExtendedJobQueue extends JobQueue {
     Array<{ jobId: string; stageId: string; workflowRunId: string }>
   >;
   /**
-   * Leases up to `count` (1 to 100) due jobs, the same and in the same order as as many calls of
-   * `dequeue()`, in one round trip. Each is a lease of its own. Large payloads may make the answer
-   * shorter than asked for.
+   * Leases up to `count` (1 to 100) due jobs, in one round trip: the same jobs, in the same order,
+   * that this many calls of `dequeue()` would lease. Each has its own lease. Large payloads may
+   * make the answer shorter than asked for.
    * @throws INVALID_ARGUMENT for another count.
    */
   dequeueMany(count: number): Promise<DequeueResult[]>;
@@ -119,7 +119,7 @@ export type AuditProblem =
   | "failure-unhandled"
   /** A RUNNING job without the instant from which its lease counts. */
   | "lease-without-start"
-  /** A job that is to wait until an instant, and has none. */
+  /** A job that should wait until an instant, but has none. */
   | "wait-without-end"
   /**
    * A suspended stage without a job, or a suspended job, whose instant passed ten minutes ago

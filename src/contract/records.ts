@@ -26,7 +26,7 @@ export type WorkflowStageStatus = Status;
 export type JobStatus = Status;
 
 /**
- * How grave a line of a log is.
+ * How severe a log line is.
  * @example
  * const level: LogLevel = "WARN";
  */
@@ -61,10 +61,10 @@ export interface WorkflowRunRecord {
   /** Milliseconds. */
   duration: number | null;
   input: unknown;
-  /** What the run has come to; null until somebody sets it. */
+  /** The run's result; null until an update sets it. */
   output: unknown | null;
   config: unknown;
-  /** As the last update said; nothing is added up here. */
+  /** The sum that the last update gave; the service adds nothing up. */
   totalCost: number;
   totalTokens: number;
   /** Higher is served first. */
@@ -274,7 +274,7 @@ export interface JobRecord {
   attempt: number;
   /** Deliveries allowed. Grows by 1 with each delivery that does not count as an attempt. */
   maxAttempts: number;
-  /** What the last failure, expired lease or failed delivery left; null when there was none. */
+  /** The error of the last failure, expired lease or failed delivery; null when there was none. */
   lastError: string | null;
   /**
    * When the job is due: a delayed one to be claimed, a SUSPENDED one to be polled. Null: now, or

@@ -43,11 +43,10 @@ const DEADLINE_MS = 40_000;
 const BYPASS_MS = 10_000;
 /** Failed coordinators that are remembered. Beyond, all are forgotten and tried again. */
 const BYPASSED_MAX = 1_000;
-/** A coordinator that does not take a hint within this time will find the events by itself. */
+/** If a coordinator does not take a hint within this time, its alarm finds the events. */
 const NOTIFY_DEADLINE_MS = 1_000;
 /**
- * Of the runs that got events in one commit, this many coordinators are told. An invocation may
- * call 32 others.
+ * At most this many coordinators get a hint after one commit. An invocation may call 32 others.
  */
 const NOTIFIED_MAX = 10;
 
@@ -101,7 +100,7 @@ export class CoordinatedStore implements Store {
     }
     let envelope: Envelope<CommitOutcome>;
     try {
-      // A stub that has thrown is of no more use, so each attempt gets its own.
+      // A stub that has thrown cannot be used again, so each attempt gets a new one.
       const attempt = this.#runs.getByName(run).attempt(toWire(commit), this.#answerBytesMax);
       envelope = await withDeadline(attempt, DEADLINE_MS, "The coordinator");
     } catch (error) {
@@ -124,8 +123,8 @@ export class CoordinatedStore implements Store {
   }
 
   /**
-   * Tells the coordinators of the runs that got events, if that is possible. The commit has landed,
-   * whatever comes of this.
+   * Sends a hint to the coordinators of the runs that got events. The commit has landed, even if a
+   * hint fails.
    */
   async #notifyAll(commit: Commit): Promise<void> {
     const runs = runsWithEvents(commit).slice(0, NOTIFIED_MAX);

@@ -83,7 +83,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     return this.#watchers.accept(request);
   }
 
-  /** Finds events of which nobody told, while somebody watches. */
+  /** While there are readers, looks for events that no hint announced. */
   override async alarm(): Promise<void> {
     await this.#watchers.lookAgain();
   }
@@ -93,7 +93,7 @@ export class RunCoordinator extends DurableObject<CoordinatorEnv> {
     this.#watchers.hear(socket, message);
   }
 
-  /** Answers at once. The platform alone would take its time. */
+  /** Closes this end immediately; the platform would wait. */
   override webSocketClose(socket: WebSocket): void {
     socket.close(1000);
     this.#watchers.roomFreed();

@@ -2,7 +2,7 @@
  * The readers that watch a run: hibernating WebSockets, each with the sequence that was last sent
  * on it. Each reader is sent every event of the run after the sequence at which it began, once and
  * in order, until its connection ends. A reader that connects again goes on after the last event it
- * got. What is sent always comes from D1: being told of an event only makes the coordinator look.
+ * got. Events are always read from D1; a hint only starts the read.
  */
 import * as z from "zod";
 import { messageOf, toOutboxRecord } from "../model/index.ts";
@@ -26,8 +26,13 @@ const WAITING_UNITS_MAX = 16 * 1_024 * 1_024;
 const CONNECTION_UNITS_MAX = 256 * 1_024;
 /** When room is short, a reader that has read nothing for this time is closed. Milliseconds. */
 const SLOW_MS = 2_000;
+/**
+ * The least time between two looks at D1. A run that commits again and again so shares one look
+ * between several commits, and its commits do not wait behind a look each.
+ */
+const GATHER_MS = 20;
 const SOCKETS_MAX = 1_000;
-/** The longest until an event is found that no commit announced. */
+/** How long an event that no commit announced can stay unsent. */
 const LOOK_EVERY_MS = 30_000;
 /**
  * Pauses before D1 is asked again after a failure. After the last, the alarm will find what there
@@ -40,7 +45,7 @@ const attachment = z.object({
   after: z.int(),
   /** Units that were sent since the other end last said that it has passed on everything. */
   waiting: z.int(),
-  /** The instant at which so much had been sent that the other end will say so again. */
+  /** When `waiting` reached the amount after which the Worker has to send `PASSED_ON`. */
   since: z.number(),
   /** The instant at which the other end last said so, or connected. */
   heard: z.number(),
@@ -55,11 +60,11 @@ interface Watcher {
 export class Watchers {
   readonly #ctx: DurableObjectState;
   readonly #store: D1Store;
-  /**
-   * Ends when everything is sent that existed when it was last asked for; null while nobody asks.
-   */
+  /** The send pass under way; null when there is none. */
   #sending: Promise<boolean> | null = null;
   #askedAgain = false;
+  /** When the last look at D1 began. */
+  #lookedAt = 0;
   /** Too much waits for readers: nothing more is sent. */
   #crowded = false;
   /** Ends the wait for room. */
@@ -80,14 +85,13 @@ export class Watchers {
     const { 0: theirs, 1: socket } = new WebSocketPair();
     this.#ctx.acceptWebSocket(socket);
     remember(socket, { after: watch.after, waiting: 0, since: 0, heard: Date.now() });
-    // Touching the storage also ends an object that another has superseded: it would not hear of
-    // commits.
+    // The storage call also stops an object that was superseded: such an object gets no commits.
     if ((await this.#ctx.storage.getAlarm()) === null) await this.#setAlarm();
     this.tell();
     return new Response(null, { status: 101, webSocket: theirs });
   }
 
-  /** What a connection says. Anything but the one word that it may say ends it. */
+  /** A message from a Worker. Only `PASSED_ON` is allowed; any other closes the socket. */
   hear(socket: WebSocket, message: string | ArrayBuffer): void {
     const parsed = attachment.safeParse(socket.deserializeAttachment());
     if (message !== PASSED_ON || !parsed.success)
@@ -106,9 +110,7 @@ export class Watchers {
     this.tell();
   }
 
-  /**
-   * There may be something to send. Keeps nobody waiting, and costs nothing when nobody watches.
-   */
+  /** Starts a send pass if somebody watches. The caller does not wait for it. */
   tell(): void {
     if (this.#watchers().length > 0) this.#ctx.waitUntil(this.#send());
   }
@@ -141,6 +143,9 @@ export class Watchers {
   async #sendUntilQuiet(): Promise<boolean> {
     try {
       for (let failures = 0; ;) {
+        const sinceLook = Date.now() - this.#lookedAt;
+        if (sinceLook >= 0 && sinceLook < GATHER_MS) await scheduler.wait(GATHER_MS - sinceLook);
+        this.#lookedAt = Date.now();
         this.#askedAgain = false;
         const failure = await this.#sendAll().then(() => null, messageOf);
         if (failure === null && !this.#askedAgain) {
@@ -164,7 +169,7 @@ export class Watchers {
   /**
    * Sends page by page, until each connection is full or has all events. The reader that is
    * furthest along goes first, so that one reader's long history does not delay the others. A
-   * reader that waits for a sequence yet to come is not ahead.
+   * reader that waits for a sequence that does not exist yet is not counted as first.
    */
   async #sendAll(): Promise<void> {
     this.#crowded = false;

@@ -52,7 +52,7 @@ export class AccessKeys {
 
   /**
    * The team's key with this id, or null if it has none.
-   * @throws KEYS_UNAVAILABLE when the keys cannot be had.
+   * @throws KEYS_UNAVAILABLE when the keys cannot be fetched.
    */
   async find(kid: string, now: number): Promise<CryptoKey | null> {
     const age = now - this.#fetchedAt;

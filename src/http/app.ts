@@ -1,8 +1,9 @@
 /**
  * The HTTP API as one Hono app: everything that the service can do, for callers without a binding.
- * The middleware stands in the order in which a request meets it: access log, caller, rate limit,
- * room in memory, route.
+ * A request passes the middleware in this order: access log, caller, rate limit, room in memory,
+ * route.
  */
+import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { secureHeaders } from "hono/secure-headers";
@@ -10,38 +11,39 @@ import { isServiceError } from "../contract/index.ts";
 import { newCommitId, withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
 import { openStore } from "../worker/index.ts";
-import { describeComponents, documentOf, DOCS_FILES, DOCS_PAGE, DOCS_POLICY } from "./document.ts";
+import { type ApiDocument, documentOf } from "./document.ts";
+import { DOCS_FILES, DOCS_PAGE, DOCS_POLICY } from "./docs-page.ts";
 import { callerOf, corsOrigins } from "./authentication.ts";
-import { logLine } from "./log-line.ts";
+import { checkAccessLog, isLogged, logLine } from "./log-line.ts";
 import { HEADERS } from "./operation.ts";
 import { HttpFault, problemResponse, toldOf } from "./problem.ts";
 import { readiness } from "./readiness.ts";
 import { Room, RoomyStore } from "./room.ts";
-import { aiCalls } from "./routes/ai-calls.ts";
-import { annotations } from "./routes/annotations.ts";
-import { artifacts } from "./routes/artifacts.ts";
-import { audit } from "./routes/audit.ts";
-import { commits } from "./routes/commits.ts";
-import { events } from "./routes/events.ts";
-import { idempotencyKeys } from "./routes/idempotency-keys.ts";
-import { jobLeases } from "./routes/job-leases.ts";
-import { jobs } from "./routes/jobs.ts";
-import { logs } from "./routes/logs.ts";
-import { outbox } from "./routes/outbox.ts";
-import { runs } from "./routes/runs.ts";
-import { stages } from "./routes/stages.ts";
+import {
+  aiCalls,
+  annotations,
+  artifacts,
+  audit,
+  commits,
+  events,
+  idempotencyKeys,
+  jobLeases,
+  jobs,
+  logs,
+  outbox,
+  runs,
+  stages,
+} from "./routes/index.ts";
 import { decodablePath } from "./body.ts";
 import type { AppEnv } from "./env.ts";
-import { newRouter } from "./router.ts";
 import { authorizationOf } from "./websocket.ts";
 
 /**
- * A limiter that does not answer within this time keeps nobody waiting: the request is refused, and
- * nothing was done.
+ * How long a request waits for the rate limiter's answer. Then it is refused, and nothing was done.
  */
 const LIMITER_DEADLINE_MS = 2_000;
 
-const app = newRouter();
+const app = new Hono<AppEnv>();
 
 app.use(async (context, next) => {
   const started = Date.now();
@@ -52,8 +54,9 @@ app.use(async (context, next) => {
   // away.
   if (!context.res.headers.has("Cache-Control")) context.header("Cache-Control", "no-store");
   const { method, path } = context.req;
-  const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
   const { status } = context.res;
+  if (!isLogged(context.env, status)) return;
+  const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
   const { requestId } = context.var;
   const ms = Date.now() - started;
   console.log(logLine({ event: "wfe-http", requestId, method, path, status, caller, ms }));
@@ -86,7 +89,7 @@ app.get("/readyz", async (context) => {
   return context.json(state, state.ready ? 200 : 503);
 });
 app.get("/", (context) => context.redirect("/docs"));
-app.get("/openapi.json", (context) => context.json(document()));
+app.get("/openapi.json", (context) => context.json(openApiDocument()));
 app.get("/docs", secureHeaders({ contentSecurityPolicy: DOCS_POLICY }), (context) =>
   context.html(DOCS_PAGE),
 );
@@ -111,6 +114,7 @@ app.use("/v1/*", async (context, next) => {
 });
 app.use("/v1/*", async (context, next) => {
   const { env, req } = context;
+  checkAccessLog(env);
   const caller = await callerOf(env, req.raw, authorizationOf(req), Date.now());
   context.set("caller", caller);
   const limited = env.RATE_LIMITER?.limit({ key: caller.name });
@@ -149,7 +153,22 @@ const api = app
   .route("/v1", aiCalls)
   .route("/v1", audit);
 
-describeComponents(app);
+/** What the document shows, in its order. */
+const ROUTERS = [
+  commits,
+  runs,
+  stages,
+  logs,
+  artifacts,
+  annotations,
+  outbox,
+  events,
+  idempotencyKeys,
+  jobs,
+  jobLeases,
+  aiCalls,
+  audit,
+];
 
 app.notFound((context) => {
   const message = `There is nothing at ${context.req.path}`;
@@ -167,11 +186,11 @@ function configured<T>(open: () => T): T {
   }
 }
 
-/** Made with the first request for it: most isolates never need it. */
-let cached: ReturnType<typeof documentOf> | null = null;
+let cached: ApiDocument | null = null;
 
-function document() {
-  cached ??= documentOf(app);
+/** The OpenAPI document. Made when it is first asked for: most isolates never need it. */
+export function openApiDocument(): ApiDocument {
+  cached ??= documentOf(ROUTERS.flatMap(({ operations }) => operations));
   return cached;
 }
 

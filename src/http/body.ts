@@ -218,7 +218,7 @@ function requireDecodable(field: string, text: string): void {
   }
 }
 
-function isJson(request: Request): boolean {
+export function isJson(request: Request): boolean {
   return mediaType(request) === "application/json";
 }
 

@@ -1,11 +1,10 @@
-/** The OpenAPI document, made from the routes, and the page that shows it. */
-import type { OpenAPIHono } from "@hono/zod-openapi";
+/** The OpenAPI document, made from the operations. */
+import * as z from "zod";
 import { ACCESS_HEADER } from "./access.ts";
-import { HEADERS, PARAMETERS } from "./operation.ts";
+import { type Answer, HEADERS, type Operation, PARAMETERS } from "./operation.ts";
 import { exampleOf, ANSWERED_CODES } from "./problem.ts";
 import { problemKind } from "./problem-kinds.ts";
 import { VERSION } from "../version.ts";
-import type { AppEnv } from "./env.ts";
 
 const ABOUT = `Multi-stage workflows on Cloudflare with no server: runs, stages, jobs, outbox and more in D1, with real transactions.
 
@@ -36,69 +35,161 @@ const DOCUMENT = {
   ],
 };
 
-/** The files of `assets/docs` that the page needs. The Worker answers with no others. */
-export const DOCS_FILES = ["page.css", "page.js", "swagger-ui.css", "swagger-ui-bundle.js"];
-
-/**
- * Shows the document with Swagger UI. Its addresses are relative, so that it works wherever the app
- * is mounted. The text in it stays where there are no scripts, or the deployment has no assets.
- */
-export const DOCS_PAGE = `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>workflow-engine-cloudflare API</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="docs/swagger-ui.css"><link rel="stylesheet" href="docs/page.css">
-</head>
-<body>
-<form><label>Token <input id="token" type="password" autocomplete="off" autofocus></label> (<code>npm run token</code> makes one; it stays in this page)</form>
-<div id="reader"><p>The API's document is <a href="openapi.json">openapi.json</a>. To show it here, this page needs scripts, and the assets of the deployment (docs/http.md).</p></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script type="module" src="docs/page.js"></script>
-</body>
-</html>`;
-
-/**
- * A token is typed into the page: so no script but ours runs there, and nothing is sent to anybody
- * else. Swagger UI's icons are data.
- */
-export const DOCS_POLICY = {
-  defaultSrc: ["'none'"],
-  scriptSrc: ["'self'"],
-  styleSrc: ["'self'"],
-  imgSrc: ["'self'", "data:"],
-  connectSrc: ["'self'"],
-  baseUri: ["'none'"],
-  formAction: ["'none'"],
-  frameAncestors: ["'none'"],
+/** Components to which operations refer by name. */
+const COMPONENTS = {
+  securitySchemes: {
+    bearer: {
+      type: "http",
+      scheme: "bearer",
+      description: "A token whose SHA-256 is in the secret API_TOKENS.",
+    },
+    access: {
+      type: "apiKey",
+      in: "header",
+      name: ACCESS_HEADER,
+      description:
+        "The JWT that Cloudflare Access adds to each request that it lets through, where it is configured.",
+    },
+  },
+  headers: HEADERS,
+  parameters: PARAMETERS,
+  examples: Object.fromEntries(
+    ANSWERED_CODES.map((code) => {
+      const { title: summary } = problemKind(code);
+      return [code, { summary, value: exampleOf(code) }];
+    }),
+  ),
 };
 
-/** Registers the components to which operations refer by name. */
-export function describeComponents({ openAPIRegistry: registry }: OpenAPIHono<AppEnv>): void {
-  registry.registerComponent("securitySchemes", "bearer", {
-    type: "http",
-    scheme: "bearer",
-    description: "A token whose SHA-256 is in the secret API_TOKENS.",
-  });
-  registry.registerComponent("securitySchemes", "access", {
-    type: "apiKey",
-    in: "header",
-    name: ACCESS_HEADER,
-    description:
-      "The JWT that Cloudflare Access adds to each request that it lets through, where it is configured.",
-  });
-  for (const [name, header] of Object.entries(HEADERS)) {
-    registry.registerComponent("headers", name, header);
+type Json = z.core.JSONSchema.BaseSchema;
+interface Parameter {
+  readonly name: string;
+  readonly in: "query" | "path";
+  readonly required: boolean;
+  readonly description?: string;
+  readonly schema: Json;
+}
+interface Shown {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly tags: readonly string[];
+  readonly security: Operation["security"];
+  readonly parameters?: readonly (Parameter | Operation["parameters"][number])[];
+  readonly requestBody?: object;
+  readonly responses: Readonly<Record<string, object>>;
+}
+
+/** The document, as far as its readers here look at it. */
+export interface ApiDocument {
+  readonly openapi: string;
+  readonly components: { readonly schemas: Readonly<Record<string, Json>> };
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Shown>>>>;
+}
+
+/** The document of these operations. */
+export function documentOf(operations: readonly Operation[]): ApiDocument {
+  const schemas = new Schemas();
+  const paths: Record<string, Record<string, Shown>> = {};
+  for (const operation of operations) {
+    const path = (paths[`/v1${operation.path}`] ??= {});
+    path[operation.method] = shownOf(operation, schemas);
   }
-  for (const [name, parameter] of Object.entries(PARAMETERS)) {
-    registry.registerComponent("parameters", name, parameter);
-  }
-  for (const code of ANSWERED_CODES) {
-    const { title: summary } = problemKind(code);
-    registry.registerComponent("examples", code, { summary, value: exampleOf(code) });
+  const components = { ...COMPONENTS, schemas: schemas.named };
+  return { ...DOCUMENT, components, paths };
+}
+
+function shownOf(operation: Operation, schemas: Schemas): Shown {
+  const { method: _, path: __, middleware: ___, request = {}, ...about } = operation;
+  const { params, query, body } = request;
+  const parameters = [
+    ...about.parameters,
+    ...parametersOf("path", params, schemas),
+    ...parametersOf("query", query, schemas),
+  ];
+  const shown = { ...about, parameters, responses: answersOf(about.responses, schemas) };
+  if (body === undefined) return shown;
+  return { ...shown, requestBody: { ...body, content: contentOf(body.content, schemas) } };
+}
+
+function answersOf(answers: Operation["responses"], schemas: Schemas) {
+  const told = Object.entries(answers).map(([status, { content, ...answer }]) => {
+    if (content === undefined) return [status, answer] as const;
+    return [status, { ...answer, content: contentOf(content, schemas) }] as const;
+  });
+  return Object.fromEntries(told);
+}
+
+function contentOf(content: NonNullable<Answer["content"]>, schemas: Schemas) {
+  const told = Object.entries(content).map(
+    ([type, { schema, ...media }]) => [type, { ...media, schema: schemas.jsonOf(schema) }] as const,
+  );
+  return Object.fromEntries(told);
+}
+
+function parametersOf(
+  place: Parameter["in"],
+  schema: z.ZodObject | undefined,
+  schemas: Schemas,
+): Parameter[] {
+  const { properties = {}, required = [] } = schema === undefined ? {} : schemas.jsonOf(schema);
+  return Object.entries(properties).flatMap(([name, property]) => {
+    if (typeof property === "boolean") return [];
+    const about = property.description === undefined ? {} : { description: property.description };
+    return { name, in: place, required: required.includes(name), ...about, schema: property };
+  });
+}
+
+/** Schemas as the document shows them: those with an id stand among the components. */
+class Schemas {
+  readonly named: Record<string, Json> = {};
+  readonly #known = new Map<z.ZodType, Json>();
+
+  jsonOf(schema: z.ZodType): Json {
+    const known = this.#known.get(schema);
+    if (known !== undefined) return known;
+    // What a request may say. An answer has no transformation.
+    const converted = z.toJSONSchema(schema, {
+      io: "input",
+      target: "openapi-3.1",
+      unrepresentable: "any",
+      override: asShown,
+    });
+    const { definitions = {}, ...json } = pointed(converted);
+    Object.assign(this.named, definitions);
+    this.#known.set(schema, json);
+    return json;
   }
 }
 
-/** The document of all routes of the app. */
-export function documentOf(app: OpenAPIHono<AppEnv>) {
-  return app.getOpenAPI31Document(DOCUMENT);
+/** Zod's references, to components of the document. */
+function pointed(converted: Json): Json {
+  const text = JSON.stringify(converted, (key, value: unknown) =>
+    key === "$ref" ? String(value).replace("#/definitions/", "#/components/schemas/") : value,
+  );
+  const json: Json = JSON.parse(text);
+  return json;
 }
+
+type Override = NonNullable<NonNullable<Parameters<typeof z.toJSONSchema>[1]>["override"]>;
+/** Says in JSON Schema what Zod leaves unsaid, and leaves unsaid what needs no saying. */
+const asShown: Override = ({ zodSchema, jsonSchema }) => {
+  const { def } = zodSchema._zod;
+  if (def.type === "object" && jsonSchema.required !== undefined) {
+    // Zod takes a member of any type for one that may be left out.
+    const { shape } = def;
+    jsonSchema.required = jsonSchema.required.filter((n) => shape[n]?._zod.def.type !== "unknown");
+    if (jsonSchema.required.length === 0) delete jsonSchema.required;
+  }
+  if (def.type === "number") {
+    // The bounds of all whole numbers are told by their type.
+    const checks = (def.checks ?? []).map(({ _zod }) => _zod.def.check);
+    if (!checks.includes("greater_than")) delete jsonSchema.minimum;
+    if (!checks.includes("less_than")) delete jsonSchema.maximum;
+  }
+  if (def.type === "nullable") {
+    const [inner] = jsonSchema.anyOf ?? [];
+    if (inner?.type === undefined) return;
+    delete jsonSchema.anyOf;
+    Object.assign(jsonSchema, inner, { type: [inner.type, "null"] });
+  }
+};

@@ -3,6 +3,7 @@ import type { Store } from "../changes/index.ts";
 import type { Backend, CreateAICallInput } from "../contract/index.ts";
 import type { WorkflowEngineEnv } from "../worker/index.ts";
 import type { AccessEnv } from "./access.ts";
+import type { LogEnv } from "./log-line.ts";
 import type { Room } from "./room.ts";
 import type { Caller } from "./tokens.ts";
 
@@ -23,7 +24,7 @@ export interface RateLimiter {
  *
  * export default { fetch: app.fetch } satisfies ExportedHandler<HttpEnv>;
  */
-export interface HttpEnv extends WorkflowEngineEnv, AccessEnv {
+export interface HttpEnv extends WorkflowEngineEnv, AccessEnv, LogEnv {
   /** A secret: the JSON list of tokens. See {@link authenticate}. */
   readonly API_TOKENS?: string;
   /** Origins that browsers may call from, with commas between. Absent: none. */

@@ -2,7 +2,8 @@
  * `workflow-engine-cloudflare/http`: the HTTP API as a Hono app, to mount in a Worker that has the
  * bindings itself, and its type, for `hc`, Hono's typed client. docs/http.md tells how it is used.
  * Not here: what the methods mean (`persistence/`), and the client (`client/`). Imports `worker/`,
- * `queue/`, `persistence/`, `changes/`, `queries/`, `model/` and `contract/`, and Hono and Zod.
+ * `queue/`, `persistence/`, `changes/`, `queries/`, `model/` and `contract/`, and Hono, Zod
+ * and jose.
  * @example
  * import { hc } from "hono/client";
  * import type { App } from "workflow-engine-cloudflare/http";

@@ -2,7 +2,7 @@
  * Lists: pages by key, and a choice of fields. A cursor names the last row that was seen, so that
  * pages stay right while rows come and go. To the caller a cursor is opaque.
  */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { type Store } from "../changes/index.ts";
 import {
   type ArtifactRow,
@@ -19,20 +19,32 @@ import { checkedQuery } from "../persistence/encode.ts";
 import { HttpFault } from "./problem.ts";
 import { wholeText } from "./schemas/common.ts";
 
-const NO_CURSOR = "not one that this list has given";
+const NO_CURSOR = "not one that a list of this kind has given";
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 1_000;
+
+/** The lists. A cursor holds the name of its own. */
+type ListName =
+  | keyof RowsOfRun
+  | "runs"
+  | "stuckRuns"
+  | "stages"
+  | "suspendedStages"
+  | "annotations"
+  | "suspendedJobs"
+  | "waitingEvents"
+  | "deadLetters";
 
 /**
  * The cursor of the longest artifact key: as JSON each byte of the key may become six, and as
  * base64 three become four.
  */
-const CURSOR_LENGTH_MAX = Math.ceil(((6 * KEY_BYTES_MAX + 2) * 4) / 3);
+const CURSOR_LENGTH_MAX = Math.ceil((('["artifacts",""]'.length + 6 * KEY_BYTES_MAX) * 4) / 3);
 
-/** A cursor of a list whose place is a text. */
-const CURSOR_EXAMPLE = "IjBtd3dxZmpldjAwMDBnb3ci";
+/** A cursor of the logs. */
+const CURSOR_EXAMPLE = "WyJsb2dzIiwiMG13d3FmZWp2MDAwMGdvdyJd";
 
-const limit = wholeText(1, LIMIT_MAX).default(LIMIT_DEFAULT).openapi({
+const limit = wholeText(1, LIMIT_MAX).default(LIMIT_DEFAULT).meta({
   description: "Rows of a page, at most.",
   example: 100,
 });
@@ -41,12 +53,12 @@ const base64url = z
   .min(1)
   .max(CURSOR_LENGTH_MAX)
   .regex(/^[A-Za-z0-9_-]*$/, NO_CURSOR);
-const cursor = base64url.optional().openapi({
+const cursor = base64url.optional().meta({
   description: "What an earlier page gave as `nextCursor`. Left out: the first page.",
   example: CURSOR_EXAMPLE,
 });
 export const order = (first: "asc" | "desc") =>
-  z.enum(["asc", "desc"]).default(first).openapi({
+  z.enum(["asc", "desc"]).default(first).meta({
     description: "`asc`: in the list's order; `desc`: the other way round.",
     example: first,
   });
@@ -69,7 +81,7 @@ function fieldsOf<Shape extends z.ZodRawShape>(record: z.ZodObject<Shape>) {
       return new Set(["id", ...wanted]);
     })
     .optional()
-    .openapi({
+    .meta({
       type: "string",
       description:
         "The fields that are wanted, separated by commas; the id is always there. Left out: all.",
@@ -87,16 +99,19 @@ export function pageOf<Shape extends z.ZodRawShape & { id: z.ZodString }>(
   name: string,
   record: z.ZodObject<Shape>,
 ) {
-  const item = record.partial().extend({ id: record.shape.id }).openapi(`${name}Item`);
+  const item = record
+    .partial()
+    .extend({ id: record.shape.id })
+    .meta({ id: `${name}Item` });
   return z
     .object({
       items: z.array(item),
-      nextCursor: z.string().nullable().openapi({
+      nextCursor: z.string().nullable().meta({
         description: "The cursor of the next page; null on the last one.",
         example: CURSOR_EXAMPLE,
       }),
     })
-    .openapi(`${name}Page`);
+    .meta({ id: `${name}Page` });
 }
 
 /** An example of a page. */
@@ -127,10 +142,10 @@ export function pick<T extends { readonly id: string }>(
   return { id, ...Object.fromEntries(entries) } as Partial<T> & Pick<T, "id">;
 }
 
-/** The cursor of a place; null at the end. */
-export function cursorOf(place: unknown): string | null {
+/** The cursor of a place in a list; null at the end. */
+function cursorOf(list: ListName, place: unknown): string | null {
   if (place === null) return null;
-  const bytes = new TextEncoder().encode(JSON.stringify(place));
+  const bytes = new TextEncoder().encode(JSON.stringify([list, place]));
   return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }
 
@@ -155,14 +170,22 @@ export function placeAfter<Row extends object, Place>(
   return bytes >= PAGE_BYTES_MAX ? place(last) : null;
 }
 
-/** @throws INVALID_ARGUMENT for anything but a cursor of ours. */
-export function placeIn<Place>(text: string | undefined, schema: z.ZodType<Place>): Place | null {
+/**
+ * The place that a cursor names; null without one. A cursor holds no run, no filter and no order: a
+ * caller that changes these between pages goes on from the same place.
+ * @throws INVALID_ARGUMENT for a text that is no cursor of such a list.
+ */
+export function placeIn<Place>(
+  list: ListName,
+  text: string | undefined,
+  schema: z.ZodType<Place>,
+): Place | null {
   if (text === undefined) return null;
   try {
     const bytes = Uint8Array.fromBase64(text, { alphabet: "base64url" });
-    return schema.parse(
-      JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)),
-    );
+    const json = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    const [, place] = z.tuple([z.literal(list), schema]).parse(JSON.parse(json));
+    return place;
   } catch {
     throw new HttpFault("INVALID_ARGUMENT", `cursor: ${NO_CURSOR}`, {
       field: "cursor",
@@ -172,13 +195,14 @@ export function placeIn<Place>(text: string | undefined, schema: z.ZodType<Place
 
 /** A page as it is answered: a record for each row, with the fields that are asked for. */
 export function page<Row, Item extends { readonly id: string }>(
+  list: ListName,
   rows: readonly Row[],
   toItem: (row: Row) => Item,
   fields: ReadonlySet<string> | undefined,
   next: unknown,
 ): { items: (Partial<Item> & Pick<Item, "id">)[]; nextCursor: string | null } {
   const items = rows.map((row) => whenWritten(() => pick(toItem(row), fields)));
-  return { items, nextCursor: cursorOf(next) };
+  return { items, nextCursor: cursorOf(list, next) };
 }
 
 /**
@@ -186,7 +210,7 @@ export function page<Row, Item extends { readonly id: string }>(
  * this way only one row's is there at a time.
  */
 function whenWritten<Item>(make: () => Item): Item {
-  // To JSON.stringify, which is all that an answer meets, this is the record.
+  // Only JSON.stringify reads an answer, and it sees the record.
   return { toJSON: make } as unknown as Item;
 }
 
@@ -225,7 +249,7 @@ export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { reado
       q: "page",
       of,
       workflowRunId,
-      after: placeIn(input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
+      after: placeIn(of, input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
       descending: input.order === "desc",
       limit: input.limit,
       omit: omitted(LONG_TEXT[of], fields),
@@ -235,6 +259,7 @@ export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { reado
   // The rows are of the kind that was asked for.
   const rows = found as unknown as RowsOfRun[Of][];
   return page(
+    of,
     rows,
     toItem,
     fields,

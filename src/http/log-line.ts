@@ -1,4 +1,24 @@
-/** Lines of the access log. They hold what callers send, so they are written with care. */
+/** The access log. Its lines hold what callers send, so they are written with care. */
+import { HttpFault } from "./problem.ts";
+
+const ACCESS_LOG = ["on", "errors", "off"] as const;
+
+/** Whether a request with this status has a line. A setting that is none leaves the log on. */
+export function isLogged({ ACCESS_LOG: setting }: LogEnv, status: number): boolean {
+  return setting === "errors" ? status >= 400 : setting !== "off";
+}
+
+/** @throws NOT_CONFIGURED */
+export function checkAccessLog({ ACCESS_LOG: setting = "on" }: LogEnv): void {
+  if (ACCESS_LOG.some((known) => known === setting)) return;
+  const message = `ACCESS_LOG is ${JSON.stringify(setting)}: it must be on, errors or off (docs/operations.md)`;
+  throw new HttpFault("NOT_CONFIGURED", message);
+}
+
+export interface LogEnv {
+  /** Which requests the access log has: `on` (all, the default), `errors` (from 400), or `off`. */
+  readonly ACCESS_LOG?: string;
+}
 
 /** Characters of one value. */
 const TEXT_LENGTH_MAX = 1_000;

@@ -1,12 +1,12 @@
 /**
- * How a route says what it answers. A route declares only the problems that come of its rows. What
- * any request may meet, and what follows from the method, the body and the parameters, is added
- * here, and so are the headers.
+ * How a route says what it answers. A route declares only the problems that its rows can cause.
+ * This file adds those that any request may meet, those that follow from the method, the body and
+ * the parameters, and the headers.
  */
-import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
+import * as z from "zod";
 import { answerConditions, refuseConditions } from "./etag.ts";
-import { takesKey } from "./idempotency/transactional.ts";
+import { takesKey } from "./idempotency/index.ts";
 import { problemSchema } from "./problem.ts";
 import { problemKind, type ProblemCode, type ProblemStatus } from "./problem-kinds.ts";
 import { hasBody, requireShortLists } from "./body.ts";
@@ -66,10 +66,15 @@ const references = (names: readonly HeaderName[]) =>
   Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 
 type Headers = Readonly<Record<string, { readonly $ref: string }>>;
-interface Answer {
+interface Media {
+  readonly schema: z.ZodType;
+  readonly example?: unknown;
+  readonly examples?: Readonly<Record<string, { readonly $ref: string }>>;
+}
+export interface Answer {
   readonly description: string;
   readonly headers?: Headers;
-  readonly content?: Readonly<Record<string, { readonly schema: z.ZodType; example?: unknown }>>;
+  readonly content?: Readonly<Record<string, Media>>;
 }
 
 /** A body as JSON. The compiler checks the example. */
@@ -121,7 +126,7 @@ const ALWAYS = [
   "KEYS_UNAVAILABLE",
 ] as const satisfies readonly ProblemCode[];
 
-/** Problems that an operation declares, because they come of what it does to its rows. */
+/** Problems that an operation declares, because what it does to its rows can cause them. */
 export type DeclaredProblem =
   | "NOT_FOUND"
   | "ALREADY_EXISTS"
@@ -130,13 +135,49 @@ export type DeclaredProblem =
   /** It also says that the operation honours `If-Match` and `If-None-Match`. */
   | "STALE_VERSION";
 
-type Declared<Path extends string> = Omit<RouteConfig, "path" | "responses" | "parameters"> & {
-  readonly path: Path;
-  readonly summary: string;
+/** What a request is checked against. */
+export interface RequestSchemas {
+  /** Left out: no parameters. */
+  readonly query?: z.ZodObject;
+  readonly params?: z.ZodObject;
+  readonly body?: {
+    readonly required: boolean;
+    readonly content: {
+      readonly "application/json": {
+        readonly schema: z.ZodType<object>;
+        readonly example: unknown;
+      };
+    };
+  };
+}
+
+interface About {
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
+  /** As the document has it, from `/v1` on: its parameters in braces. */
+  readonly path: string;
   readonly operationId: string;
+  readonly tags: readonly string[];
+  readonly summary: string;
+  readonly description?: string;
+  readonly security: readonly Readonly<Record<string, readonly string[]>>[];
+  readonly request?: RequestSchemas;
+}
+
+/** What a file of routes says of an operation. */
+interface Declared extends About {
   readonly responses: Readonly<Record<number, Answer>>;
   readonly problems?: readonly DeclaredProblem[];
-};
+  /** Of `secured`. */
+  readonly middleware: MiddlewareHandler<AppEnv>;
+}
+
+/** An operation with all that it takes and answers. */
+export interface Operation extends About {
+  /** Headers that it knows, by reference. */
+  readonly parameters: readonly { readonly $ref: string }[];
+  readonly responses: Readonly<Record<number, Answer>>;
+  readonly middleware: readonly MiddlewareHandler<AppEnv>[];
+}
 
 /** What the types of handlers and clients know of problems: any of them may come. */
 type ProblemAnswers = {
@@ -145,8 +186,6 @@ type ProblemAnswers = {
     readonly content: { readonly "application/problem+json": { schema: typeof problemSchema } };
   };
 };
-
-const NO_PARAMETERS = z.strictObject({});
 
 /**
  * A route with everything that it may answer.
@@ -162,24 +201,22 @@ const NO_PARAMETERS = z.strictObject({});
  *   problems: ["NOT_FOUND"],
  * });
  */
-export function operation<Path extends string, const Route extends Declared<Path>>(
+export function operation<const Route extends Declared>(
   declared: Route,
-): ReturnType<typeof createRoute<Path, Route>> & { readonly responses: ProblemAnswers };
-export function operation<Path extends string>(declared: Declared<Path>): unknown {
-  const { problems = [], responses, ...rest } = declared;
-  // An operation that declares no query parameters takes none.
-  const route = { ...rest, request: { query: NO_PARAMETERS, ...rest.request } };
-  const content = route.request?.body?.content["application/json"];
-  const schema = content !== undefined && "schema" in content ? content.schema : undefined;
-  const method = route.method.toUpperCase();
+): Omit<Route, "middleware" | "problems"> &
+  Pick<Operation, "parameters" | "middleware"> & { readonly responses: ProblemAnswers };
+export function operation(declared: Declared): unknown {
+  const { problems = [], responses, ...about } = declared;
+  const schema = about.request?.body?.content["application/json"].schema;
+  const method = about.method.toUpperCase();
   const codes = new Set<ProblemCode>([...ALWAYS, ...problems]);
   const reads = method === "GET" && hasETag(responses);
   if (reads) codes.add("STALE_VERSION");
   const conditional = codes.has("STALE_VERSION");
   const middleware = [
-    route.middleware ?? [],
+    declared.middleware,
     reads ? answerConditions : conditional ? [] : refuseConditions,
-    schema instanceof z.ZodType ? shortLists(schema) : [],
+    schema === undefined ? [] : shortLists(schema),
   ];
   if (hasBody(method)) {
     for (const code of [
@@ -197,17 +234,17 @@ export function operation<Path extends string>(declared: Declared<Path>): unknow
     parameters.push({ $ref: "#/components/parameters/IfNoneMatch" });
   }
   const told = reads ? { ...responses, ...NOT_MODIFIED } : responses;
-  if (takesKey(method, `/v1${route.path}`)) {
+  if (takesKey(method, `/v1${about.path}`)) {
     codes.add("IDEMPOTENCY_KEY_IN_USE");
     parameters.push({ $ref: "#/components/parameters/IdempotencyKey" });
     headers.push("Idempotent-Replayed");
   }
-  return createRoute({
-    ...route,
-    middleware: middleware.flat(),
+  return {
+    ...about,
     parameters,
     responses: { ...withHeaders(told, references(headers)), ...problemAnswers(codes) },
-  });
+    middleware: middleware.flat(),
+  } satisfies Operation;
 }
 
 const NOT_MODIFIED = {
@@ -241,7 +278,7 @@ function shortLists(schema: z.ZodType): MiddlewareHandler<AppEnv> {
   };
 }
 
-function withHeaders(responses: Readonly<Record<number, Answer>>, added: Headers) {
+function withHeaders(responses: Operation["responses"], added: Headers): Operation["responses"] {
   const told = Object.entries(responses).map(([status, response]) => [
     status,
     { ...response, headers: { ...response.headers, ...added } },
@@ -249,7 +286,7 @@ function withHeaders(responses: Readonly<Record<number, Answer>>, added: Headers
   return Object.fromEntries(told);
 }
 
-function problemAnswers(codes: ReadonlySet<ProblemCode>) {
+function problemAnswers(codes: ReadonlySet<ProblemCode>): Operation["responses"] {
   const statuses = [...new Set([...codes].map((code) => problemKind(code).status))];
   const told = statuses.map((status) => {
     const own = [...codes].filter((code) => problemKind(code).status === status);
@@ -259,7 +296,7 @@ function problemAnswers(codes: ReadonlySet<ProblemCode>) {
 }
 
 /** One status, with an example of each code that it may stand for. */
-function problemAnswer(codes: readonly ProblemCode[]) {
+function problemAnswer(codes: readonly ProblemCode[]): Answer {
   const headers: HeaderName[] = ["X-Request-Id"];
   if (codes.includes("UNAUTHENTICATED")) headers.push("WWW-Authenticate");
   if (codes.some((code) => problemKind(code).retryAfter !== undefined)) headers.push("Retry-After");

@@ -1,6 +1,6 @@
 /**
- * Every problem that the API may answer, told once: the answers and the document both come from
- * here.
+ * Every problem that the API may answer: the one place from which the answers and the document take
+ * it.
  */
 import type { ErrorCode, HttpCode } from "../contract/index.ts";
 

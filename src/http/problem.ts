@@ -1,10 +1,9 @@
 /**
  * Faults as problem details (RFC 9457): what went wrong, with our code, the field and the limit.
- * Never how things look inside.
+ * Details of the implementation are never shown.
  */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { Context } from "hono";
-import { HTTPException } from "hono/http-exception";
 import {
   ERROR_CODES,
   type ErrorCode,
@@ -33,32 +32,31 @@ const MEANINGS = PROBLEM_CODES.map((code) => {
 
 export const problemSchema = z
   .object({
-    type: z.string().openapi({
+    type: z.string().meta({
       description: "The code as a URN.",
       example: "urn:workflow-engine:error:NOT_FOUND",
     }),
-    title: z.string().openapi({ description: "The code in words.", example: "Not found" }),
-    status: z.int().openapi({ description: "The status of the answer.", example: 404 }),
-    detail: z.string().openapi({
+    title: z.string().meta({ description: "The code in words.", example: "Not found" }),
+    status: z.int().meta({ description: "The status of the answer.", example: 404 }),
+    detail: z.string().meta({
       description: "What went wrong this time, for people.",
       example: "WorkflowRun run-1 not found",
     }),
-    code: z.enum([...ERROR_CODES, ...HTTP_CODES]).openapi({
+    code: z.enum([...ERROR_CODES, ...HTTP_CODES]).meta({
       description: `What went wrong, for programs.\n\n${MEANINGS.join("\n")}`,
       example: "NOT_FOUND",
     }),
-    details: z
-      .record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
-      .openapi({
-        description: "What the code is about: the field, the limit, the entity, the versions.",
-        example: { entity: "WorkflowRun", id: "run-1" },
-      }),
-    requestId: z.string().openapi({
+    details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).meta({
+      description: "What the code is about: the field, the limit, the entity, the versions.",
+      example: { entity: "WorkflowRun", id: "run-1" },
+    }),
+    requestId: z.string().meta({
       description: "The same as `X-Request-Id`. The service's log has it.",
       example: REQUEST_ID_EXAMPLE,
     }),
   })
-  .openapi("Problem", {
+  .meta({
+    id: "Problem",
     description: "What went wrong (RFC 9457).",
     // The others are shown with the operations that answer them.
     examples: BESIDE_OPERATIONS.map(exampleOf),
@@ -101,21 +99,19 @@ interface Told {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What may be told of an error. One that is not ours is a bug, and only the log has its cause. */
+/**
+ * What a caller may learn of an error. One that is not ours is a bug, and only the log has its
+ * cause.
+ */
 export function toldOf(error: unknown): Told {
   if (error instanceof HttpFault) return error;
   if (isServiceError(error)) return toldOfService(error);
   if (isEngineError(error)) return error;
-  // Hono throws these for a body that is missing or of another type.
-  if (error instanceof HTTPException) {
-    const code = error.status === 415 ? "UNSUPPORTED_MEDIA_TYPE" : "MALFORMED";
-    return { code, message: "The body must be JSON, declared as application/json", details: {} };
-  }
   console.error("wfe-unexpected-fault", error);
   return { code: "INTERNAL", message: "Unexpected fault", details: {} };
 }
 
-/** Codes whose own message is not answered: it may show how things look inside. */
+/** Codes whose own message is not answered: it may show details of the implementation. */
 const UNTOLD: Partial<Record<ErrorCode, string>> = {
   INTERNAL: "Unexpected fault",
   OVERLOADED: "The service is overloaded; nothing was written",
@@ -128,7 +124,7 @@ const NO_TABLES =
 function toldOfService(error: ServiceError): Told {
   const message = UNTOLD[error.code];
   if (message === undefined) return error;
-  // What the database said may show how things look inside.
+  // The database's message may show details of the implementation.
   console.error("wfe-fault", error.code, error.message, error.cause);
   if (error.code === "INTERNAL" && /\bno such (?:table|column|index)\b/.test(error.message)) {
     return { code: "NOT_CONFIGURED", message: NO_TABLES, details: {} };

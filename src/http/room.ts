@@ -14,8 +14,8 @@ export const SMALL_BODY_BYTES = 64_000;
 /** An answer with more bytes from the database is large. */
 export const SMALL_ANSWER_BYTES = 128_000;
 /**
- * How long an answer may take to be read; for every SENT_BYTES_PER_MS a millisecond more. No other
- * large answer can begin before.
+ * How long an answer may take to be read, and a millisecond more for every SENT_BYTES_PER_MS bytes.
+ * No other large answer can begin before.
  */
 const SENDING_MS = 5_000;
 const SENT_BYTES_PER_MS = 1_000;

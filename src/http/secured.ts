@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { type Act, type AnyOf, scopesFor } from "../changes/index.ts";
 import { bodyMs, boundedBody, parseBody } from "./body.ts";
 import type { AppEnv } from "./env.ts";
-import { idempotent } from "./idempotency/transactional.ts";
+import { idempotent } from "./idempotency/index.ts";
 import { BODIES } from "./room.ts";
 import { requireAnyOf } from "./tokens.ts";
 
@@ -37,7 +37,7 @@ export const LIMITS = {
 
 /**
  * The scopes of a route in the document, and the middleware that checks them before the body is
- * read. What an earlier request was answered is for nobody else either.
+ * read. So the kept answer of an earlier request needs these scopes, too.
  * @param act what the route does; or scopes of which a caller needs one, where the route itself
  * looks closer.
  * @param limits what a request may take.

@@ -1,6 +1,6 @@
 /**
- * Guards on the maps. What each demands is told in changes/guard.ts; the SQL is store/guards.ts. A
- * transaction checks its guards on its local copy with these functions, too. Pure.
+ * Guards on the maps. `changes/guard.ts` says what each of them demands, and `store/guards.ts` has
+ * the SQL. A transaction checks its guards on its local copy with these functions, too. Pure.
  */
 import { type Guard, guardedRow, type RowGuard, type Violation } from "../changes/index.ts";
 import { tokenOf } from "../model/index.ts";

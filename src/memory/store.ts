@@ -1,11 +1,12 @@
 /**
  * A {@link Store} in memory: what D1 is in production, for tests and for trying things out. Not
- * here: what changes and queries do to the maps; each says that itself, in `changes/` and
- * `queries/`. Imports `changes/`, `queries/`, `model/` and `contract/`.
+ * here: what changes do to the maps, and the answers that a transaction needs as well; each kind
+ * says that itself, in `changes/` and `queries/`. Imports `changes/`, `queries/`, `model/` and `contract/`.
  */
 import { applyChanges, type Commit, type Store } from "../changes/index.ts";
-import { answer, inOrderOf, type Query } from "../queries/index.ts";
+import { inOrderOf, type Query } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
+import { answerAny } from "./answers/index.ts";
 import { checkGuards } from "./guards.ts";
 import { createState, type State } from "../model/state.ts";
 
@@ -54,7 +55,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
     async read<const Qs extends readonly Query[]>(queries: Qs) {
       return inOrderOf(
         queries,
-        queries.map((query) => answer(state, query)),
+        queries.map((query) => answerAny(state, query)),
       );
     },
     async attempt(commit: Commit) {
@@ -65,7 +66,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       if (violation !== null) return { applied: false, violation };
       applyChanges(state, commit.changes, commit.id);
       rememberApplied(commit.id);
-      return { applied: true, results: commit.reads.map((query) => answer(state, query)) };
+      return { applied: true, results: commit.reads.map((query) => answerAny(state, query)) };
     },
     async settle({ id }: Commit) {
       if (applied.has(id)) return "applied";

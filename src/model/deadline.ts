@@ -2,8 +2,8 @@
 import { ServiceError } from "../contract/index.ts";
 
 /**
- * The call's answer, if it comes in time. The call itself is not stopped: it may still do what it
- * was to do. Every call to something that is not ours (D1, a queue, a handler) goes through this or
+ * The call's answer, if it comes in time. The call itself is not stopped: it may still have its
+ * effect. Every call to something that is not ours (D1, a queue, a handler) goes through this or
  * {@link withDeadline}, so that one call that never ends cannot hold up everything behind it.
  * @throws the error that `late` makes when the time is up.
  */
@@ -24,7 +24,7 @@ export async function unlessLate<T>(
 /**
  * As {@link unlessLate}, with the usual error.
  * @param who names what is waited for, in the message.
- * @param onLate is told before the promise rejects.
+ * @param onLate is called before the promise rejects.
  * @throws UNAVAILABLE when the time is up.
  */
 export async function withDeadline<T>(

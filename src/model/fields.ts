@@ -21,6 +21,7 @@ import {
   ROW_BYTES_MAX,
 } from "./limits.ts";
 import { number, oneOf, refined, type Shape, text, whole } from "./shape.ts";
+import { STATUSES } from "./status.ts";
 import { isPathStep, isStorable, utf8Length } from "./text.ts";
 
 /** Text that a column holds as it is, of at most this many bytes of UTF-8. */
@@ -83,15 +84,6 @@ export const numberField = number();
 export const tokensField = whole({ min: 0, max: CALL_TOKENS_MAX });
 export const costField = number({ min: 0, max: COST_MAX });
 
-export const STATUSES = [
-  "PENDING",
-  "RUNNING",
-  "SUSPENDED",
-  "COMPLETED",
-  "FAILED",
-  "CANCELLED",
-  "SKIPPED",
-] as const;
 export const statusField = oneOf(STATUSES);
 export const LOG_LEVELS = ["DEBUG", "INFO", "WARN", "ERROR"] as const;
 export const logLevelField = oneOf(LOG_LEVELS);

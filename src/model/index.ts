@@ -1,12 +1,12 @@
 /**
  * Values: rows and their columns, ids, instants, JSON, text, limits, and the maps that hold rows.
- * Not here: what is asked of them (`queries/`) and what is done to them (`changes/`). Imports
- * `contract/` alone.
+ * Not here: the reads (`queries/`) and the writes (`changes/`) that use them. Imports `contract/`
+ * alone.
  */
-export * from "./attending.ts";
 export * from "./columns.ts";
 export * from "./deadline.ts";
 export * from "./defined.ts";
+export * from "./due-times.ts";
 export * from "./ids.ts";
 export * from "./instant.ts";
 export * from "./json.ts";

@@ -104,13 +104,14 @@ export const CONCURRENCY_KEYS_MAX = 10_000;
 export const DEDUPED_JOBS_MAX = 100;
 /** Where the counts of `jobStats` stop, so that its cost is bounded. */
 export const JOB_STATS_MAX = 10_000;
-/** `jobStats` counts failures of this last while. */
+/** How far back `jobStats` counts failures. Milliseconds. */
 export const JOB_STATS_FAILED_MS = 86_400_000;
 /** Findings of one audit. */
 export const AUDIT_MAX = 100;
 /**
  * For this long after its instant, a job or a stage that was suspended through the contract is left
- * to an engine that polls it. Then no engine is going to, and the sweep gives it to the handler.
+ * to an engine that polls it. If none has polled it by then, none is expected to, and the sweep
+ * gives it to the handler.
  */
 export const UNPOLLED_MS = 86_400_000;
 /**

@@ -26,8 +26,8 @@ export function isStorable(text: string): boolean {
 }
 
 /**
- * Whether the text is a step in a path rather than a name. Whatever resolves a URL removes such
- * steps, however they are encoded.
+ * Whether the text is a step in a path rather than a name. Every program that resolves a URL
+ * removes such steps, however they are encoded.
  */
 export function isPathStep(text: string): boolean {
   return text === "." || text === "..";

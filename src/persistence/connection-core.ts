@@ -4,28 +4,26 @@
  * `client/browser.ts` has nothing that follows it.
  */
 import { type Store } from "../changes/index.ts";
-import { AUDIT_MAX, joinId, TRANSACTION_RUNS_MAX } from "../model/index.ts";
+import { AUDIT_MAX, joinId } from "../model/index.ts";
 import { requireRuntime } from "../model/runtime.ts";
 import {
   type Backend,
   type FlushableAICallLogger,
   type AuditFinding,
-  isServiceError,
-  ServiceError,
   StaleVersionError,
   type StaleVersionErrorClass,
   type WorkflowPersistence,
 } from "../contract/index.ts";
 import { AICalls } from "./ai-calls.ts";
 import type { CallChain } from "./call-chain.ts";
-import { AutoCommit, backOff } from "./auto-commit.ts";
+import { AutoCommit } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { RetryOptions } from "./retry.ts";
 import { persistenceOver } from "./persistence.ts";
 import { staleOf } from "./stale-version.ts";
-import { Transaction } from "./transaction/transaction.ts";
+import { join, type Running, runToCommit } from "./transaction/index.ts";
 
 /**
  * How a connection acts.
@@ -65,12 +63,6 @@ export interface CoreOptions extends ConnectionOptions {
   readonly assumes?: boolean;
 }
 
-/** A transaction under way, and the handle that its callback has. */
-export interface Running {
-  readonly unit: Transaction;
-  readonly persistence: WorkflowPersistence;
-}
-
 /**
  * The call can neither act outside the transaction, which could break its atomicity, nor join it,
  * which could undo what has nothing to do with it. So it is refused.
@@ -79,37 +71,6 @@ const WHOSE =
   "A transaction of this connection is open, and without AsyncLocalStorage nobody can tell whether this call belongs to it. " +
   "In the callback use tx, and tx.withTransaction to nest; jobs cannot join a transaction here. " +
   "For calls outside the transaction, open another connection, or wait until the transaction has ended";
-
-/**
- * A transaction inside a transaction is part of it: it is committed, or not, with the outer one.
- */
-async function join<T>(
-  { unit, persistence }: Running,
-  fn: (tx: WorkflowPersistence) => Promise<T>,
-): Promise<T> {
-  unit.requireOpen();
-  unit.nested += 1;
-  try {
-    return await fn(persistence);
-  } finally {
-    unit.nested -= 1;
-  }
-}
-
-/**
- * A row that the transaction has not read may grow beyond its limit. Then the callback runs once
- * more, so that the call that makes it grow throws.
- */
-async function committed(unit: Transaction): ReturnType<Transaction["commit"]> {
-  try {
-    return await unit.commit();
-  } catch (error) {
-    if (isServiceError(error) && error.code === "PAYLOAD_TOO_LARGE" && unit.wroteUnseen) {
-      return "mistaken";
-    }
-    throw error;
-  }
-}
 
 export class ConnectionCore implements Backend {
   readonly persistence: WorkflowPersistence;
@@ -170,44 +131,9 @@ export class ConnectionCore implements Backend {
     if (typeof fn !== "function") throw invalid("withTransaction: expected a function");
     const running = this.#transaction();
     return running === null
-      ? this.#chain.whole(async () => this.#runToCommit(fn))
+      ? this.#chain.whole(async () =>
+          runToCommit(fn, { direct: this.#direct, chain: this.#chain, assumes: this.#assumes }),
+        )
       : join(running, fn);
-  }
-
-  /** Runs the callback until its commit lands: until everything that it read still holds then. */
-  async #runToCommit<T>(fn: (tx: WorkflowPersistence) => Promise<T>): Promise<T> {
-    let assumes = this.#assumes;
-    for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
-      const unit = new Transaction(this.#direct, { assumes });
-      const persistence: WorkflowPersistence = persistenceOver(unit, async (nested) =>
-        join({ unit, persistence }, nested),
-      );
-      let value: T;
-      let unfinished = false;
-      try {
-        value = await this.#chain.within({ unit, persistence }, () => fn(persistence));
-        unfinished = unit.nested > 0;
-      } catch (error) {
-        await unit.close();
-        // A wrong assumption may have misled it. Then it runs again without assumptions, and the
-        // call that is refused throws.
-        if (await unit.assumedRightly()) throw error;
-        assumes = false;
-        continue;
-      }
-      // Calls that the callback did not await still belong to it.
-      await unit.close();
-      // Half of its writes may be there and half refused. Waiting for it could be waiting for
-      // ourselves.
-      if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
-      const outcome = await committed(unit);
-      if (outcome === "landed") return value;
-      if (outcome === "mistaken") assumes = false;
-      else await backOff(run, 250);
-    }
-    throw new ServiceError(
-      "CONFLICT",
-      `Others kept writing what the transaction had read; it was run ${TRANSACTION_RUNS_MAX} times`,
-    );
   }
 }

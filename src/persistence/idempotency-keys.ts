@@ -14,8 +14,7 @@ import { checkedChanges, invalid } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /**
- * Whether this caller got the key is told by the row's token: it is this commit's exactly if it
- * did.
+ * The row's token shows whether this caller got the key: if so, it is the id of this commit.
  */
 export async function acquireIdempotencyKey(
   unit: UnitOfWork,

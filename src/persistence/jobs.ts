@@ -23,8 +23,8 @@ import {
   type JobStats,
   ServiceError,
   type SettledJob,
-  type Status,
 } from "../contract/index.ts";
+import { isTerminal } from "../model/status.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
 import { enqueueJobs, enqueueWhile, type GuardedJobs } from "./enqueue.ts";
 import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
@@ -219,7 +219,8 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   /**
-   * The change that an outcome means. A faulty outcome is refused here, before anything is written.
+   * The change that an outcome asks for. A faulty outcome is refused here, before anything is
+   * written.
    */
   #settlement(
     method: string,
@@ -295,8 +296,8 @@ export class Jobs implements ExtendedJobQueue {
   }
 
   /**
-   * A late result that cannot be recorded is an error, unless `forgiven` takes it: a repeated call
-   * records it.
+   * If a late result cannot be recorded, `forgiven` gets the error; without it the error is thrown,
+   * and a repeated call records the result.
    */
   async #settleAtOnce(
     settlings: readonly Settling[],
@@ -364,7 +365,7 @@ export class Jobs implements ExtendedJobQueue {
     const unit = this.#current();
     const query = { q: "job", ...requireKey("completeMany", jobId) } as const;
     const [job] = await unit.call(() => unit.read([query]));
-    return job !== null && isTerminal(job.status);
+    return job !== null && isTerminal(job);
   }
 
   /** Renews the leases of these jobs in one round trip. Answers those whose lease is lost. */
@@ -487,8 +488,4 @@ export class Jobs implements ExtendedJobQueue {
     });
     return written.applied ? written.results[0] : 0;
   }
-}
-
-function isTerminal(status: Status): boolean {
-  return status === "COMPLETED" || status === "FAILED" || status === "CANCELLED";
 }

@@ -63,7 +63,7 @@ export async function getUnpublishedOutboxEvents(
   return rows.map(toOutboxRecord);
 }
 
-/** Marks in as many commits as it takes: publishing an event twice is the same as once. */
+/** Marks the events in as many commits as it takes: to mark one twice changes nothing. */
 export async function markOutboxEventsPublished(
   unit: UnitOfWork,
   ids: readonly string[],
@@ -74,7 +74,8 @@ export async function markOutboxEventsPublished(
     return key === null ? [] : [{ kind: "publishOutboxEvent" as const, ...key, at }];
   });
   checkedChanges("markOutboxEventsPublished", changes);
-  // Publishing an event twice is publishing it once, so several commits do no harm.
+  // A repeat marks events again that are marked already, so it does not matter how many of these
+  // commits have landed.
   let current = unit;
   for (const portion of unit.portions(changes)) {
     await current.write({ changes: portion });

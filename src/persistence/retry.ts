@@ -1,4 +1,8 @@
-/** When a failed job is tried again. */
+/**
+ * How long a failed job waits before it is tried again: the options, and the pause of one failure.
+ * Whether it is tried again is decided by its row: `failJob` in `changes/jobs.ts`, with its SQL in
+ * `store/jobs.ts`.
+ */
 import { type RetryBackoff } from "../changes/index.ts";
 import { RETRY_BASE_MS, RETRY_CAP_MS } from "../model/index.ts";
 import { invalid } from "./encode.ts";

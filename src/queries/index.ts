@@ -1,7 +1,8 @@
 /**
- * Reads as data: the shape of each query, what a transaction guards and loads for it, and its
- * answer from the maps. Pure. Not here: the SQL that answers it from D1 (`store/`, under the same
- * name), and any write (`changes/`). Imports `model/` and `contract/`.
+ * Reads as data: the shape of each query, what a transaction guards and loads for it, and what it
+ * answers from its copy. Pure. Not here: the SQL that answers it from D1 (`store/`, under the same
+ * name), the answers that only the in-memory store gives (`memory/answers/`), and any write
+ * (`changes/`). Imports `model/` and `contract/`.
  */
 export { suspendedJobPlace, type SuspendedJobPlace } from "./jobs.ts";
 export * from "./load-unit.ts";

@@ -3,7 +3,10 @@ import { whole } from "../model/shape.ts";
 import { countField, idField } from "../model/fields.ts";
 import { OUTBOX_PAGE_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 
-/** Rows of one page of a list that may be long. The caller asks on with the key of the last row. */
+/**
+ * Rows of one page of a list that may be long. The caller asks for the next page by the key of the
+ * last row.
+ */
 export const PAGE_ROWS = 500;
 
 /** A page of events, and as many more as a transaction may have taken out of it. */

@@ -5,7 +5,7 @@ import { type IdempotencyKeyRow, type OutboxEventRow, withinBytes } from "../mod
 import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { idempotencyKeyRef, outboxEventRef } from "../model/row-ref.ts";
 import { isWaiting, lastOutboxEvent, type State } from "../model/state.ts";
-import { queryKind } from "./query-kind.ts";
+import { queryKind, storedQuery } from "./query-kind.ts";
 import { eventKey, ofRun, OUTBOX_READ_MAX, rowLimit } from "./members.ts";
 
 export const bySequence: Compare<Pick<OutboxEventRow, "workflowRunId" | "sequence">> = inTurn(
@@ -21,7 +21,7 @@ const byDeath: Compare<Pick<OutboxEventRow, "dlqAt" | "workflowRunId" | "sequenc
 );
 
 /** All waiting events, by run and sequence. */
-function waitingInOrder(state: State): OutboxEventRow[] {
+export function waitingInOrder(state: State): OutboxEventRow[] {
   return [...state.outboxEvents.all()].filter(isWaiting).toSorted(bySequence);
 }
 
@@ -77,16 +77,10 @@ export const outboxQueries = {
   ),
 
   /** Waiting events by run and sequence, the first `limit` after the given place. */
-  outboxBacklog: queryKind(
-    "outboxBacklog",
-    { after: nullable(object(eventKey)), limit: rowLimit },
-    {
-      answer: (state, { after, limit }): OutboxEventRow[] =>
-        waitingInOrder(state)
-          .filter((event) => after === null || bySequence(event, after) > 0)
-          .slice(0, limit),
-    },
-  ),
+  outboxBacklog: storedQuery<OutboxEventRow[]>()("outboxBacklog", {
+    after: nullable(object(eventKey)),
+    limit: rowLimit,
+  }),
 
   /** Events in the DLQ by dlqAt, run and sequence, the first `limit` after the given place. */
   deadLetters: queryKind(
@@ -105,14 +99,7 @@ export const outboxQueries = {
   ),
 
   /** How many events wait, counted up to `limit`. */
-  waitingEvents: queryKind(
-    "waitingEvents",
-    { limit: rowLimit },
-    {
-      answer: (state, { limit }): number =>
-        Math.min([...state.outboxEvents.all()].filter(isWaiting).length, limit),
-    },
-  ),
+  waitingEvents: storedQuery<number>()("waitingEvents", { limit: rowLimit }),
 };
 
 export const idempotencyKeyQueries = {
@@ -130,13 +117,8 @@ export const idempotencyKeyQueries = {
   /**
    * How many idempotency keys and commit records `purgeExpired` would delete, each counted up to 1.
    */
-  expired: queryKind(
-    "expired",
-    { keysBefore: instantField, commitsBefore: instantField },
-    {
-      // Only the database keeps records of commits; the maps have none.
-      answer: (state, { keysBefore }): number =>
-        [...state.idempotencyKeys.all()].some(({ acquiredAt }) => acquiredAt < keysBefore) ? 1 : 0,
-    },
-  ),
+  expired: storedQuery<number>()("expired", {
+    keysBefore: instantField,
+    commitsBefore: instantField,
+  }),
 };

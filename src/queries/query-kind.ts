@@ -1,6 +1,7 @@
 /**
- * The description of one kind of query: its shape, and its answer from the maps. `store/` has its
- * SQL under the same name.
+ * The description of one kind of query: its shape, and its answer from the maps where a transaction
+ * answers it from its copy. `store/` has its SQL under the same name, and `memory/answers/` the
+ * other answers, since clients must not carry them.
  */
 import { object, literal, type ObjectOf, type Shape, type Members } from "../model/shape.ts";
 import type { Status } from "../contract/index.ts";
@@ -49,6 +50,12 @@ export interface QueryKindOf<Query, Result> {
   readonly answer: (state: State, query: Query) => Result;
 }
 
+/** The description of a query that only a store answers. */
+export interface StoredKindOf<Query, Result> extends Omit<QueryKindOf<Query, Result>, "answer"> {
+  /** Null. The type tells what a store answers. */
+  readonly answer: QueryKindOf<Query, Result>["answer"] | null;
+}
+
 const unguarded = () => null;
 
 type Described<Name extends string, Fields extends Members> = ObjectOf<
@@ -80,6 +87,23 @@ export function queryKind<const Name extends string, const Fields extends Member
     loads: traits.loads ?? ((query) => unitSeen(sees(query))),
     answer: traits.answer,
   };
+}
+
+/**
+ * Describes a query that only a store answers: nothing that a transaction holds would do.
+ * @example
+ * const overdueJobs = storedQuery<number>()("overdueJobs", { before: instantField, limit: rowLimit });
+ */
+export function storedQuery<Result>() {
+  return <const Name extends string, const Fields extends Members>(
+    name: Name,
+    fields: Fields,
+  ): StoredKindOf<Described<Name, Fields>, Result> => ({
+    shape: object({ q: literal(name), ...fields }),
+    sees: unguarded,
+    loads: unguarded,
+    answer: null,
+  });
 }
 
 /** The smallest unit with all that was seen. */

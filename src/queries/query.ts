@@ -1,17 +1,18 @@
 /**
- * A read as data. Each kind stands in the file of what it reads, with its shape and its answer from
- * the maps; `store/` has its SQL. Queries that are asked together see one snapshot.
+ * A read as data. Each kind is described in the file of the rows that it reads, with its shape and,
+ * where a transaction needs it, its answer from the maps. `memory/answers/` has the other answers,
+ * and `store/` the SQL. Queries that are asked together see one snapshot.
  *
  * Lists with `bytesMax` end where the rows so far have that much long text or more; text of columns
  * in `omit` is not counted. The first row is always there. A caller that gets fewer rows than it
- * asked for asks on.
+ * asked for has to ask for the next page.
  */
 import { list, variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
 import { READ_QUERIES_MAX } from "../model/limits.ts";
 import type { State } from "../model/state.ts";
 import { jobQueries } from "./jobs.ts";
 import { idempotencyKeyQueries, outboxQueries } from "./outbox.ts";
-import type { QueryKindOf } from "./query-kind.ts";
+import type { StoredKindOf } from "./query-kind.ts";
 import { recordQueries } from "./records.ts";
 import { runSearchQueries } from "./run-search.ts";
 import { runQueries } from "./runs.ts";
@@ -36,7 +37,11 @@ export type QueryName = keyof Kinds;
 export type QueryOf<K extends QueryName> = TypeOf<Kinds[K]["shape"]>;
 export type Query = { [K in QueryName]: QueryOf<K> }[QueryName];
 /** What each query answers. */
-export type QueryResults = { [K in QueryName]: ReturnType<Kinds[K]["answer"]> };
+export type QueryResults = { [K in QueryName]: ReturnType<NonNullable<Kinds[K]["answer"]>> };
+/** The queries that only a store answers. */
+export type StoredName = {
+  [K in QueryName]: null extends Kinds[K]["answer"] ? K : never;
+}[QueryName];
 /** What this query answers. */
 export type ResultOf<Q extends Query> = QueryResults[Q["q"]];
 /** The answers of a list of queries, each with its own type. */
@@ -46,7 +51,7 @@ export type ResultsOf<Qs extends readonly Query[]> = {
 /** The answer to a query that only run time knows. */
 export type AnyResult = QueryResults[QueryName];
 
-type AnyKind = QueryKindOf<Query, AnyResult>;
+type AnyKind = StoredKindOf<Query, AnyResult>;
 
 /** The description of the query's kind. */
 export function kindOfQuery({ q }: Query): AnyKind {
@@ -54,9 +59,16 @@ export function kindOfQuery({ q }: Query): AnyKind {
   return QUERY_KINDS[q] as unknown as AnyKind;
 }
 
+/** Queries that the maps answer wherever they are: a transaction's copy, or the in-memory store. */
+export type LocalQuery = Exclude<Query, { readonly q: StoredName }>;
+
+export function isLocal(query: Query): query is LocalQuery {
+  return kindOfQuery(query).answer !== null;
+}
+
 /** The query's answer from the maps. */
-export function answer<Q extends Query>(state: State, query: Q): ResultOf<Q> {
-  return kindOfQuery(query).answer(state, query) as ResultOf<Q>;
+export function answer<Q extends LocalQuery>(state: State, query: Q): ResultOf<Q> {
+  return kindOfQuery(query).answer?.(state, query) as ResultOf<Q>;
 }
 
 /** Gives answers, which are in the order of their queries, the types that go with them. */

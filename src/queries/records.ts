@@ -25,11 +25,11 @@ import {
   withinBytes,
 } from "../model/index.ts";
 import { ANNOTATIONS_LIST_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
-import { byNumber, byText, type Compare, compareUtf8, inTurn } from "../model/order.ts";
+import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { artifactRef } from "../model/row-ref.ts";
 import { type Rows, without } from "../model/state.ts";
-import { queryKind } from "./query-kind.ts";
-import { ofRun, PAGE_ROWS } from "./members.ts";
+import { queryKind, storedQuery } from "./query-kind.ts";
+import { ofRun } from "./members.ts";
 
 /** An annotation is listed if it passes every filter given; an absent one lets all pass. */
 export const annotationFilters = object({
@@ -49,11 +49,6 @@ export type AnnotationRowFilters = TypeOf<typeof annotationFilters>;
 const byAge: Compare<Pick<AnnotationRow, "createdAt" | "ordinal">> = inTurn(
   byNumber((row) => row.createdAt),
   byText((row) => row.ordinal),
-);
-
-const byTopic: Compare<Pick<AiCallTotalRow, "topic" | "modelKey">> = inTurn(
-  byText((total) => total.topic),
-  byText((total) => total.modelKey),
 );
 
 /** With a `key`, `keyPrefix` does not count. */
@@ -79,12 +74,13 @@ function matches<T>(value: T, filter: T | undefined): boolean {
 }
 
 /** The tables that are read page by page, with the second part of their key. */
-const PAGED = {
+export const PAGED = {
   logs: "ordinal",
   artifacts: "key",
   outboxEvents: "sequence",
   jobs: "ordinal",
 } as const;
+export type PagedTable = keyof typeof PAGED;
 
 export const recordQueries = {
   /** The artifact with its data, or null. */
@@ -154,63 +150,28 @@ export const recordQueries = {
    * Rows of one kind of a run by key (ordinal, key or sequence), the first `limit` after the given
    * one.
    */
-  page: queryKind(
-    "page",
-    {
-      of: oneOf(["logs", "artifacts", "outboxEvents", "jobs"]),
-      /** "" for the logs of no run. */
-      workflowRunId: runOrNoneField,
-      /** A key as text. Null: from the beginning, or with `descending` from the end. */
-      after: nullable(keyField),
-      descending: flag,
-      limit: whole({ min: 0, max: 1_000 }),
-      /** Long columns that are answered as the JSON null. */
-      omit: optional(list(oneOf(["message", "metadata", "data", "payload"]), LONG_COLUMNS_MAX)),
-      bytesMax: optional(whole({ min: 1 })),
-    },
-    {
-      answer(state, query): Rows[keyof typeof PAGED][] {
-        const { of, workflowRunId, after, descending: backwards, limit, omit } = query;
-        const inRow = (row: object) => omit?.filter((name) => name in row);
-        const keyOf = (row: object) => String(Reflect.get(row, PAGED[of]));
-        const compare = (a: string, b: string) =>
-          of === "outboxEvents" ? Number(a) - Number(b) : compareUtf8(a, b);
-        const rows: Rows[keyof typeof PAGED][] = [...state[of].part(workflowRunId).values()];
-        const listed = rows
-          .toSorted((a, b) => compare(keyOf(a), keyOf(b)) * (backwards ? -1 : 1))
-          .filter((row) => after === null || compare(keyOf(row), after) * (backwards ? -1 : 1) > 0)
-          .slice(0, limit);
-        return withinBytes(of, listed, query).map((row) => without(row, inRow(row)));
-      },
-    },
-  ),
+  page: storedQuery<Rows[PagedTable][]>()("page", {
+    of: oneOf(["logs", "artifacts", "outboxEvents", "jobs"]),
+    /** "" for the logs of no run. */
+    workflowRunId: runOrNoneField,
+    /** A key as text. Null: from the beginning, or with `descending` from the end. */
+    after: nullable(keyField),
+    descending: flag,
+    limit: whole({ min: 0, max: 1_000 }),
+    /** Long columns that are answered as the JSON null. */
+    omit: optional(list(oneOf(["message", "metadata", "data", "payload"]), LONG_COLUMNS_MAX)),
+    bytesMax: optional(whole({ min: 1 })),
+  }),
 
   /**
    * Totals of every topic that starts with the prefix, by topic and modelKey, PAGE_ROWS of them,
    * after the given place.
    */
-  aiCallTotals: queryKind(
-    "aiCallTotals",
-    {
-      prefix: nameField,
-      after: nullable(object({ topic: nameField, modelKey: nameField })),
-    },
-    {
-      answer: (state, { prefix, after }): AiCallTotalRow[] =>
-        [...state.aiCallTotals.all()]
-          .filter((total) => total.topic.startsWith(prefix))
-          .filter((total) => after === null || byTopic(total, after) > 0)
-          .toSorted(byTopic)
-          .slice(0, PAGE_ROWS),
-    },
-  ),
+  aiCallTotals: storedQuery<AiCallTotalRow[]>()("aiCallTotals", {
+    prefix: nameField,
+    after: nullable(object({ topic: nameField, modelKey: nameField })),
+  }),
 
   /** Whether any call is recorded under the batch id. */
-  aiBatch: queryKind(
-    "aiBatch",
-    { batchId: keyField },
-    {
-      answer: (state, { batchId }): boolean => state.aiCalls.part(batchId).size > 0,
-    },
-  ),
+  aiBatch: storedQuery<boolean>()("aiBatch", { batchId: keyField }),
 };

@@ -27,11 +27,10 @@ import {
   statusField,
 } from "../model/fields.ts";
 import { ANNOTATION_VALUE_FOUND_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
-import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
-import { LONG_TEXT, longTextOfAll, type RunRow, withinBytes } from "../model/rows.ts";
-import { type State, without } from "../model/state.ts";
+import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
+import { LONG_TEXT, type RunRow } from "../model/rows.ts";
 import { utf8Length } from "../model/text.ts";
-import { queryKind } from "./query-kind.ts";
+import { storedQuery } from "./query-kind.ts";
 
 /**
  * Runs that one page looks at when a filter leads and others remain, or when several names contain
@@ -143,92 +142,19 @@ const runsFields = {
   omit: optional(list(oneOf(LONG_TEXT.runs), LONG_COLUMNS_MAX)),
   bytesMax: optional(whole({ min: 1 })),
 };
-type RunsQuery = ObjectOf<typeof runsFields>;
+export type RunsQuery = ObjectOf<typeof runsFields>;
 
-const byAge: Compare<RunPlace> = inTurn(
+export const byAge: Compare<RunPlace> = inTurn(
   byNumber((row) => row.createdAt),
   byText((row) => row.ordinal),
 );
 
-const byId: Compare<RunRow> = byText((run) => run.id);
-
-/** The page, as the SQL of `store/run-search.ts` gives it. */
-function searched(state: State, query: RunsQuery): RunsPage {
-  const { after, limit } = query;
-  const order = query.descending ? descending(byAge) : byAge;
-  const { leading, remaining, most } = wayThrough(state, query);
-  const walk = [...state.runs.all()]
-    .filter((run) => isInRange(run, query.filters) && fits(state, run, leading))
-    .filter((run) => after === null || order(run, after) > 0)
-    .toSorted(inTurn(order, query.descending ? descending(byId) : byId));
-  const looked = walk.slice(0, most);
-  const fitting = looked.filter((run) => fits(state, run, remaining ?? {})).slice(0, limit);
-  const rows = withinBytes("runs", fitting, query);
-  const full = rows.length === limit || isFull(rows, query);
-  const last = full ? rows.at(-1) : looked[most - 1];
-  return {
-    rows: rows.map((row) => without(row, query.omit)),
-    next: last ? { createdAt: last.createdAt, ordinal: last.ordinal } : null,
-  };
-}
-
-/** Whether the page has all the text that it may have. */
-function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: RunsQuery): boolean {
-  return rows.length > 0 && longTextOfAll("runs", rows, omit) >= bytesMax;
-}
-
-/** How a page is found. */
-interface Way {
-  readonly leading: RunFilters;
-  /** Null: every run that the leading filter gives is answered. */
-  readonly remaining: RunFilters | null;
-  /** Runs that are looked at, at most. */
-  readonly most: number;
-}
-
-function wayThrough(state: State, { filters, limit }: RunsQuery): Way {
-  const leading = leadingFilter(filters);
-  if (leading === "none") return { leading: {}, remaining: null, most: limit };
-  if (leading !== "nameContains") {
-    const remaining = remainingFilters(filters);
-    const most = remaining === null ? limit : RUNS_LOOKED_AT;
-    return { leading: { [leading]: filters[leading] }, remaining, most };
-  }
-  const byName = { nameContains: filters.nameContains };
-  const names = new Set([...state.runs.all()].map((run) => run.workflowName));
-  if (names.size > RUN_NAMES_MAX) return { leading: {}, remaining: byName, most: RUNS_LOOKED_AT };
-  const found = [...names].filter((name) => contains(name, filters.nameContains));
-  return { leading: byName, remaining: null, most: runsOfNames(found.length, limit) };
-}
-
-function contains(name: string, text = ""): boolean {
-  return lowerAscii(name).includes(lowerAscii(text));
-}
-
-function isInRange(run: RunRow, { createdFrom, createdBefore }: RunFilters): boolean {
-  return (
-    (createdFrom === undefined || run.createdAt >= createdFrom) &&
-    (createdBefore === undefined || run.createdAt < createdBefore)
-  );
-}
-
-function fits(state: State, run: RunRow, filters: RunFilters): boolean {
-  const { nameContains, annotation } = filters;
-  return (
-    FOUND_BY.every((column) => (filters[column] ?? run[column]) === run[column]) &&
-    contains(run.workflowName, nameContains) &&
-    (annotation === undefined ||
-      [...state.annotations.part(run.id).values()].some(
-        ({ key, value }) =>
-          key === annotation.key && value === annotation.value && isFindable(value),
-      ))
-  );
-}
+export const byId: Compare<RunRow> = byText((run) => run.id);
 
 export const runSearchQueries = {
   /**
    * Runs that pass all filters, by createdAt and ordinal (reversed when `descending`), the first
    * `limit` after the given place. Columns in `omit` are answered as the JSON null.
    */
-  runs: queryKind("runs", runsFields, { answer: searched }),
+  runs: storedQuery<RunsPage>()("runs", runsFields),
 };

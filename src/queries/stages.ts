@@ -12,8 +12,8 @@ import { LONG_COLUMNS_MAX, LONG_TEXT, type StageRow, withinBytes } from "../mode
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { without } from "../model/state.ts";
-import { queryKind } from "./query-kind.ts";
-import { ofRun, PAGE_ROWS, rowLimit } from "./members.ts";
+import { queryKind, storedQuery } from "./query-kind.ts";
+import { ofRun, rowLimit } from "./members.ts";
 
 const byPosition: Compare<Pick<StageRow, "executionGroup" | "stageNumber" | "stageId">> = inTurn(
   byNumber((stage) => stage.executionGroup),
@@ -115,20 +115,9 @@ export const stageQueries = {
    * SUSPENDED stages with nextPollAt <= before, by nextPollAt, run and stageId; `limit` or
    * PAGE_ROWS of them, after the given place.
    */
-  suspendedStages: queryKind(
-    "suspendedStages",
-    {
-      before: instantField,
-      after: nullable(object({ nextPollAt: instantField, ...ofRun, stageId: idField })),
-      limit: optional(rowLimit),
-    },
-    {
-      answer: (state, { before, after, limit = PAGE_ROWS }): StageRow[] =>
-        [...state.stages.all()]
-          .filter((stage) => isDueForPoll(stage, before))
-          .filter((stage) => after === null || byStagePoll(stage, after) > 0)
-          .toSorted(byStagePoll)
-          .slice(0, limit),
-    },
-  ),
+  suspendedStages: storedQuery<StageRow[]>()("suspendedStages", {
+    before: instantField,
+    after: nullable(object({ nextPollAt: instantField, ...ofRun, stageId: idField })),
+    limit: optional(rowLimit),
+  }),
 };

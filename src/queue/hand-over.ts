@@ -13,6 +13,7 @@ import {
   joinId,
   newCommitId,
 } from "../model/index.ts";
+import { isLive } from "../model/status.ts";
 import type { Connection } from "../persistence/connection.ts";
 
 /** Calls of the handler at one time, for failures that it is called for the first time. */
@@ -124,7 +125,7 @@ export async function endFailed(
   const completedAt = new Date(now);
   const ended = await persistence.withTransaction(async (tx) => {
     const run = await tx.getRun(workflowRunId);
-    if (run === null || !isLive(run.status)) return false;
+    if (run === null || !isLive(run)) return false;
     const stages = await tx.getStagesByRun(workflowRunId);
     const stage = stages.find((each) => each.stageId === stageId);
     // Asked again, since the run may have gone on after the failure was read.
@@ -133,7 +134,7 @@ export async function endFailed(
     const since = (startedAt: Date | null) =>
       startedAt === null ? {} : { duration: now - startedAt.getTime() };
     const failed = { status: "FAILED", completedAt } as const;
-    if (stage !== undefined && isLive(stage.status)) {
+    if (stage !== undefined && isLive(stage)) {
       const update = { ...failed, ...since(stage.startedAt), errorMessage, nextPollAt: null };
       await tx.updateStageByRunAndStageId(workflowRunId, stageId, update);
     }
@@ -169,11 +170,7 @@ function goesOn(
   // The run's jobs come in the order of their ids.
   const later = jobsOfRun.slice(jobsOfRun.findIndex(({ id }) => id === jobId) + 1);
   if (later.some((job) => job.stageId === stageId)) return true;
-  if (stage !== undefined && isLive(stage.status)) return false;
+  if (stage !== undefined && isLive(stage)) return false;
   const waits = stages.some(({ status, nextPollAt }) => status === "SUSPENDED" && nextPollAt);
-  return runStatus === "PENDING" || waits || jobsOfRun.some(({ status }) => isLive(status));
-}
-
-function isLive(status: Status): boolean {
-  return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
+  return runStatus === "PENDING" || waits || jobsOfRun.some(isLive);
 }

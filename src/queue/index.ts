@@ -1,8 +1,8 @@
 /**
  * Wake-ups through the queue `JOBS`: the message, its sender, the consumer that works jobs through
  * a handler, the hand-over of failures and the relay of events. Not here: the sweep (`schedule/`)
- * and how an environment becomes a store (`worker/`). Imports `coordinator/`, `persistence/` and
- * what is left of them.
+ * and how an environment becomes a store (`worker/`). It may import
+ * `persistence/`, `changes/`, `queries/`, `model/` and `contract/`.
  */
 export {
   consume,

@@ -8,14 +8,14 @@ export class LeaseKeeper {
   readonly #jobs: Jobs;
   readonly #held = new Map<string, AbortController>();
   readonly #timer: ReturnType<typeof setInterval>;
-  #beating: Promise<void> = Promise.resolve();
+  #renewing: Promise<void> = Promise.resolve();
   #busy = false;
 
   constructor(jobs: Jobs, intervalMs: number) {
     this.#jobs = jobs;
     this.#timer = setInterval(() => {
-      // A beat that D1 delays beyond the interval is not followed by a second one.
-      if (!this.#busy) this.#beating = this.#beat();
+      // A renewal that D1 delays beyond the interval is not followed by a second one.
+      if (!this.#busy) this.#renewing = this.#renew();
     }, intervalMs);
   }
 
@@ -36,13 +36,13 @@ export class LeaseKeeper {
     if (reason !== undefined) controller?.abort(new Error(reason));
   }
 
-  /** Resolves when no beat is under way. */
+  /** Renews nothing any more. Resolves when no renewal is under way. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#beating;
+    await this.#renewing;
   }
 
-  async #beat(): Promise<void> {
+  async #renew(): Promise<void> {
     this.#busy = true;
     const jobIds = [...this.#held.keys()];
     try {
@@ -51,8 +51,8 @@ export class LeaseKeeper {
         this.release(jobId, "The lease is lost: a later attempt owns the job");
       }
     } catch (error) {
-      // The leases last for several intervals. If beats keep failing, they expire, and the jobs are
-      // delivered again.
+      // The leases last for several intervals. If renewals keep failing, the leases expire, and the
+      // jobs are delivered again.
       console.warn("wfe-heartbeat-failed", jobIds.length, error);
     } finally {
       this.#busy = false;

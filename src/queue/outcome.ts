@@ -51,8 +51,8 @@ function told(error: unknown): string {
   try {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   } catch {
-    // Such as an object without a prototype. The job must fail all the same.
-    return "The handler threw something that cannot be told as text";
+    // For example an object without a prototype. The job has to fail in this case, too.
+    return "The handler threw something that has no text";
   }
 }
 

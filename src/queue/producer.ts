@@ -1,7 +1,4 @@
-/**
- * Sends wake-ups. A send that fails or never happens changes nothing but latency: the sweep finds
- * what is due.
- */
+/** Sends wake-ups. If a send fails, the job only starts later: the sweep finds it. */
 import { withDeadline } from "../model/index.ts";
 import { isServiceError } from "../contract/index.ts";
 import type { WakeUp } from "../changes/index.ts";

@@ -9,8 +9,8 @@ import { ServiceError } from "../contract/index.ts";
 const DAY_MS = 86_400_000;
 
 /**
- * A number, or a text of its digits, as variables are. Any other text is refused: an empty one is
- * no zero.
+ * A number, or a text of its digits, as variables are. Any other text is refused. An empty
+ * text is not taken as zero.
  */
 const numeric = (what: string, digits: RegExp, min: number, max: number) =>
   z

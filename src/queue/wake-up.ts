@@ -56,8 +56,8 @@ export function toMessage({ kind, jobId, at }: WakeUp, now: number): WakeUpReque
 }
 
 /**
- * The query that tells which of a commit's jobs can be claimed, and when; null if the changes tell
- * it themselves. It is needed because a retry may be the last one, a dedupe key may be taken, and a
+ * The query that tells which of a commit's jobs can be claimed, and when; null if the changes alone
+ * already determine it. It is needed because a retry may be the last one, a dedupe key may be taken, and a
  * concurrency key may have become free. The commit's own reads do not replace it: they may be of
  * other jobs, or of another instant.
  */
@@ -66,7 +66,7 @@ export function statesToAsk({ changes }: Pick<Commit, "changes">, now: number): 
   return keys.length === 0 ? null : { q: "jobStates", keys, now, wakingOnly: true };
 }
 
-/** The wake-ups that an applied commit calls for. */
+/** The wake-ups to send after an applied commit. */
 export function wakeUpsAfter(commit: Commit, states: readonly JobState[], now: number): WakeUp[] {
   const wakeUps: WakeUp[] = [];
   let failures = false;

@@ -1,8 +1,8 @@
 /**
- * The sweep: the cron pass that makes wake-ups dispensable. Messages, workers and isolates may be
- * lost: the sweep finds the work that is due in the rows. Each step does a bounded part, and the
- * next tick goes on; a step that fails stops no other; two ticks at once are harmless, since every
- * step is a conditional change or a hint.
+ * The sweep: the cron pass that finds due work in the rows, so that no message is needed: messages,
+ * workers and isolates may be lost. Each step does a bounded part, and the next tick goes on. If a
+ * step fails, the others still run; two ticks at the same time do no harm, since every step is a
+ * conditional change or a hint.
  */
 import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
 import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
@@ -40,6 +40,11 @@ const STAGES_LOOKED_AT = 1_000;
 const STAGE_PAGES_MAX = 20;
 /** After this many stages have been given a job, no further page is read. */
 const STAGES_MAX = 1_000;
+/**
+ * Stages of one tick that were polled between the look at them and the commit. Each costs a further
+ * commit, and an invocation may ask D1 1,000 times: then the next tick goes on.
+ */
+const OVERTAKEN_MAX = 20;
 /** Failures of one page, each with an error of up to 64 KB. */
 const FAILURES_LOOKED_AT = 100;
 /** Pages of failures in one tick. */
@@ -60,7 +65,7 @@ const PURGE_MS_MAX = 30_000;
  * minutes.
  */
 const STEP_DEADLINE_MS = 90_000;
-/** A queue that has not told its backlog by then counts as empty. */
+/** After this time the sweep stops waiting for the queue's backlog and counts it as empty. */
 const METRICS_DEADLINE_MS = 5_000;
 
 export interface SweepOptions {
@@ -204,20 +209,26 @@ class Tick {
   async dispatchStages(): Promise<void> {
     if (this.#options.handler === null) return;
     const now = await this.#unit.now();
+    const overtaken = { left: OVERTAKEN_MAX };
     // A stage of a finished run leaves the line when it is looked at; every other goes to its end.
     for (let page = 0; page < STAGE_PAGES_MAX; page += 1) {
       const [stages] = await this.#unit.read([
         { q: "unattendedStages", now, limit: STAGES_LOOKED_AT },
       ]);
       for (let start = 0; start < stages.length; start += DISPATCHED_MAX) {
-        await this.#dispatch(stages.slice(start, start + DISPATCHED_MAX));
+        const part = stages.slice(start, start + DISPATCHED_MAX);
+        if (!(await this.#dispatch(part, overtaken))) return;
       }
       await this.#write(stages.map((stage) => attended(stage, now)));
       if (stages.length < STAGES_LOOKED_AT || this.report.dispatchedStages >= STAGES_MAX) return;
     }
   }
 
-  async #dispatch(stages: readonly UnattendedStage[]): Promise<void> {
+  /** False: too many stages were overtaken, and none of these has a job. */
+  async #dispatch(
+    stages: readonly UnattendedStage[],
+    overtaken: { left: number },
+  ): Promise<boolean> {
     let polls = stages.flatMap((stage) => pollOf(stage) ?? []);
     while (polls.length > 0) {
       const polled = await this.#connection.jobs.enqueueWhile({
@@ -225,9 +236,12 @@ class Tick {
         guards: polls.map(({ guard }) => guard),
       });
       if (polled === null) break;
+      if (overtaken.left === 0) return false;
+      overtaken.left -= 1;
       polls = polls.toSpliced(polled, 1);
     }
     this.report.dispatchedStages += polls.length;
+    return true;
   }
 
   async findRuns(): Promise<void> {

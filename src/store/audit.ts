@@ -6,12 +6,11 @@
 import { plainRows, type QuerySqlOf } from "./change-sql.ts";
 import { AUDIT_UNPOLLED_MS } from "../model/index.ts";
 import { type QueryOf } from "../queries/index.ts";
-import { type Statement, statement } from "./sql.ts";
+import { IS_LIVE, type Statement, statement } from "./sql.ts";
 
-const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
 const RUNS = `"runs" AS run WHERE run."status" IN ('RUNNING', 'SUSPENDED')`;
-const JOB_OF_RUN = `SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = run."id" AND +"jobs"."status" ${LIVE}`;
-const STAGE_OF_RUN = `SELECT 1 FROM "stages" AS other WHERE other."workflow_run_id" = run."id" AND +other."status" ${LIVE}`;
+const JOB_OF_RUN = `SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = run."id" AND +"jobs"."status" ${IS_LIVE}`;
+const STAGE_OF_RUN = `SELECT 1 FROM "stages" AS other WHERE other."workflow_run_id" = run."id" AND +other."status" ${IS_LIVE}`;
 
 const RUN_WITHOUT_WORK =
   `SELECT 'run' AS "entity", run."id" AS "workflowRunId", '' AS "key", run."status" AS "status", 'run-without-work' AS "problem" ` +

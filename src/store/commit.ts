@@ -22,7 +22,7 @@ export function commitBatch(commit: Commit, answerBytesMax?: number): CommitBatc
     ...checkedTogether([fence(commit.id), ...guardStatements(commit.guards)]),
     ...changeStatements(commit.changes, commit.id),
     ...finishStatements(commit.changes),
-    ...(recordsItself(commit) ? record(commit.id) : []),
+    ...(recordsItself(commit) ? [record(commit.id)] : []),
   ];
   return {
     statements: [...writes, ...queryStatements(commit.reads, answerBytesMax)],

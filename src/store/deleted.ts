@@ -1,5 +1,5 @@
 /**
- * What a deleted row knew. A row remembers the commits that wrote it, so that a commit whose answer
+ * The memory of deleted rows. A row remembers the commits that wrote it, so that a commit whose answer
  * was lost can find out what became of it. When the row is deleted, its memory moves to the table
  * `commits`, as far back as a caller may still ask. A caller settles a lost answer within seconds;
  * when everything stalls, within minutes: 60 s for the attempt, and four times 60 s to settle.
@@ -10,7 +10,7 @@ import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
 import { column, type Statement } from "./sql.ts";
 
-/** Older commits are asked for by nobody any more. */
+/** No caller asks for older commits. */
 const ASKED_WITHIN_MS = 360_000;
 
 /**

@@ -1,8 +1,8 @@
 /**
  * Guards in SQL. A guard that does not hold makes its SELECT fail, and D1 rolls the whole batch
- * back; one that holds writes nothing. The expression that fails is a JSON path that is no path:
- * its text is ours to choose and comes back in the error (`bad JSON path: '...'`), unlike a
- * constraint's, and it needs neither a table nor a trigger.
+ * back; one that holds writes nothing. The guard fails through an invalid JSON path: we choose its
+ * text, and the error repeats it (`bad JSON path: '...'`). A constraint would not do so, and would
+ * need a table or a trigger.
  */
 import {
   type Guard,
@@ -13,7 +13,7 @@ import {
 } from "../changes/index.ts";
 import { KEYS } from "../model/state.ts";
 import { snakeCase } from "./schema.ts";
-import { column, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
+import { column, IS_LIVE, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
 
@@ -79,7 +79,7 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
       return refusing(
         rows,
         "",
-        `NOT EXISTS (SELECT 1 FROM "jobs" INDEXED BY "jobs_dedupe_idx" WHERE "dedupe_key" = src."a" AND "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED'))`,
+        `NOT EXISTS (SELECT 1 FROM "jobs" INDEXED BY "jobs_dedupe_idx" WHERE "dedupe_key" = src."a" AND "dedupe_key" IS NOT NULL AND "status" ${IS_LIVE})`,
         "0",
       );
     default: {

@@ -3,7 +3,7 @@ import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./ch
 import { JOB_STATS_MAX } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
-import { propertiesOf, selectList, type Statement, statement, tokenSql } from "./sql.ts";
+import { IS_LIVE, propertiesOf, selectList, type Statement, statement, tokenSql } from "./sql.ts";
 
 const SELECT = `SELECT ${selectList(propertiesOf(jobs, "delayed"))} FROM "jobs"`;
 export function selectJob(query: QueryOf<"job">): Statement {
@@ -32,7 +32,7 @@ export function selectClaimedJobs(query: QueryOf<"claimedJobs">): Statement {
 
 export function selectLiveJob({ dedupeKey }: QueryOf<"liveJob">): Statement {
   return statement(
-    `${SELECT} INDEXED BY "jobs_dedupe_idx" WHERE "dedupe_key" = ? AND "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED')`,
+    `${SELECT} INDEXED BY "jobs_dedupe_idx" WHERE "dedupe_key" = ? AND "dedupe_key" IS NOT NULL AND "status" ${IS_LIVE}`,
     dedupeKey,
   );
 }
@@ -172,13 +172,12 @@ export function selectSuspendedJobs(query: QueryOf<"suspendedJobs">): Statement 
  * What a failed job has left, as `model/rows.ts` defines it. The unary plus makes D1 look up the
  * rows of the job's run, not all live rows.
  */
-const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
 const JOB_OF_RUN = `SELECT 1 FROM "jobs" AS other WHERE other."workflow_run_id" = job."workflow_run_id"`;
 const LEFT =
-  `CASE WHEN run."id" IS NULL OR +run."status" NOT ${LIVE} THEN 'closed' ` +
+  `CASE WHEN run."id" IS NULL OR +run."status" NOT ${IS_LIVE} THEN 'closed' ` +
   `WHEN EXISTS (${JOB_OF_RUN} AND other."ordinal" > job."ordinal" AND other."stage_id" = job."stage_id") THEN 'closed' ` +
-  `WHEN +stage."status" ${LIVE} THEN 'open' ` +
-  `WHEN +run."status" = 'PENDING' OR EXISTS (${JOB_OF_RUN} AND +other."status" ${LIVE}) ` +
+  `WHEN +stage."status" ${IS_LIVE} THEN 'open' ` +
+  `WHEN +run."status" = 'PENDING' OR EXISTS (${JOB_OF_RUN} AND +other."status" ${IS_LIVE}) ` +
   `OR EXISTS (SELECT 1 FROM "stages" AS other WHERE other."workflow_run_id" = job."workflow_run_id" AND +other."status" = 'SUSPENDED' AND +other."next_poll_at" IS NOT NULL) THEN 'busy' ` +
   `ELSE 'open' END`;
 

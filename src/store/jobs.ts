@@ -15,22 +15,24 @@ import {
   PROMOTED_MAX,
   RETRY_EXPONENT_MAX,
 } from "../model/index.ts";
+import { TERMINAL } from "../model/status.ts";
 import { jobs } from "./schema.ts";
 import {
   groupBy,
   insertRows,
+  IS_LIVE,
   propertiesOf,
   remembering,
   type RowUpdate,
   type Statement,
   statement,
+  textList,
   tokenSql,
   updateRows,
 } from "./sql.ts";
 
 const NEW_ROW = propertiesOf(jobs, "commits");
-const TERMINAL = `('COMPLETED', 'FAILED', 'CANCELLED')`;
-const OPEN = `"status" NOT IN ${TERMINAL}`;
+const OPEN = `"status" NOT IN ${textList(TERMINAL)}`;
 /**
  * The unary plus keeps D1 from walking an index of live rows, as it does once it has statistics
  * from a quiet hour.
@@ -43,7 +45,7 @@ export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId
     const due = row.nextPollAt === null || row.nextPollAt <= row.createdAt;
     return { ...row, delayed: due ? 0 : 1, ...attendedWith(row) };
   });
-  const unlessLive = `ON CONFLICT ("dedupe_key") WHERE "dedupe_key" IS NOT NULL AND "status" IN ('PENDING', 'RUNNING', 'SUSPENDED') DO NOTHING`;
+  const unlessLive = `ON CONFLICT ("dedupe_key") WHERE "dedupe_key" IS NOT NULL AND "status" ${IS_LIVE} DO NOTHING`;
   const deduped = changes.some(({ row }) => row.dedupeKey !== null);
   return insertRows(`"jobs"`, rows, NEW_ROW, commitId, deduped ? unlessLive : "");
 }

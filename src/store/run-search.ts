@@ -4,6 +4,7 @@
  */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import { longTextOfAll, type RunRow } from "../model/index.ts";
+import { STATUSES } from "../model/status.ts";
 import {
   FOUND_BY,
   leadingFilter,
@@ -26,7 +27,6 @@ import {
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
-const STATUSES = `["PENDING","RUNNING","SUSPENDED","COMPLETED","FAILED","CANCELLED","SKIPPED"]`;
 
 type RunsQuery = QueryOf<"runs">;
 
@@ -141,7 +141,7 @@ function merged(walk: Walk, parts: string, by: By, condition: string): string {
 
 /** FROM, with all runs by age: the index of statuses gives those of each status. */
 function alongAll(walk: Walk, condition = "true"): string {
-  return merged(walk, `json_each('${STATUSES}')`, "status", condition);
+  return merged(walk, `json_each('${JSON.stringify(STATUSES)}')`, "status", condition);
 }
 
 const NEXT_NAME = `SELECT "workflow_name" FROM "runs" INDEXED BY "runs_name_idx"`;

@@ -3,6 +3,7 @@ import type { Status } from "../contract/index.ts";
 import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import { INSTANT_MAX, UNPOLLED_MS } from "../model/index.ts";
+import { isLive } from "../model/status.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { runs } from "./schema.ts";
 import {
@@ -46,8 +47,9 @@ export function countWaitingRuns({ before, limit }: QueryOf<"waitingRuns">): Sta
 
 export function selectStuckRuns(query: QueryOf<"stuckRuns">): Statement {
   const { since, now, after, limit } = query;
-  // One condition per table, with OR inside, leaves D1 no way but by the run. Each alone could be
-  // looked up in an index of all live rows, as D1 does once it has statistics from a quiet hour.
+  // Written as one condition per table with OR inside, D1 can only search by the run. Separate
+  // conditions would let it use an index of all live rows, as it does once it has statistics from a
+  // quiet hour.
   const stage =
     `"stages"."updated_at" > ?1 ` +
     `OR ("stages"."status" = 'SUSPENDED' AND "stages"."next_poll_at" > ?2)`;
@@ -92,17 +94,13 @@ export function updateRuns(changes: readonly ChangeOf<"updateRun">[], commitId: 
  * stages, not all that are suspended.
  */
 function attendAnew(changes: readonly ChangeOf<"updateRun">[]): Statement[] {
-  const live = changes.filter(({ set: { status } }) => status !== undefined && isLive(status));
+  const live = changes.filter(({ set: { status } }) => status !== undefined && isLive({ status }));
   const rows = live.map(({ id }) => ({ workflowRunId: id }));
   const ofRuns = { key: ["workflowRunId"], rows, names: [] } as const;
   return updateRows("stages", ofRuns, null, () => ({
     set: `"attend_at" = ${attendAtSql(`"stages"."status"`, `"stages"."next_poll_at"`)}`,
     where: `+"stages"."attend_at" IS NULL AND +"stages"."status" = 'SUSPENDED' AND +"stages"."next_poll_at" IS NOT NULL`,
   }));
-}
-
-function isLive(status: Status): boolean {
-  return status === "PENDING" || status === "RUNNING" || status === "SUSPENDED";
 }
 
 /** The properties that decide when the sweep looks at a stage. */

@@ -25,9 +25,8 @@ import {
   type LongTextTable,
   ROW_BYTES_MAX,
 } from "../model/index.ts";
+import { STATUSES } from "../model/status.ts";
 import type { FoundBy } from "../queries/index.ts";
-
-const STATUSES = `'PENDING', 'RUNNING', 'SUSPENDED', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'`;
 
 /** A property's name as a column's. */
 export function snakeCase(name: string): string {
@@ -42,7 +41,8 @@ function rowFits(table: LongTextTable) {
 
 /** Refuses a status that no code of ours writes. */
 function knownStatus(table: LongTextTable) {
-  return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${STATUSES})`));
+  const known = STATUSES.map((status) => `'${status}'`).join(", ");
+  return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${known})`));
 }
 
 /** Indexes that give the runs of one value of a column in the order of their age. */

@@ -14,12 +14,7 @@ import {
   type Settlement,
   type Trace,
 } from "../changes/index.ts";
-import {
-  COMMIT_ID_CHARS,
-  COMMIT_RECORDS_KEPT_MS,
-  COMMITS_REMEMBERED,
-  commitIdAt,
-} from "../model/index.ts";
+import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
 import { instantOfCommit } from "./deleted.ts";
 import { changeSqlOf } from "./kinds.ts";
 import { fromRow, type Statement, statement } from "./sql.ts";
@@ -92,16 +87,12 @@ export function isFenced(message: string): boolean {
   return message.includes(FENCED);
 }
 
-export function record(commitId: string): Statement[] {
-  return [
-    statement(`INSERT OR IGNORE INTO "commits" ("id", "outcome") VALUES (?, 'applied')`, commitId),
-    // Where no sweep runs, each new record takes two old ones with it. One that deletes by the
-    // sweep's statement would read a row more.
-    statement(
-      `DELETE FROM "commits" WHERE "id" IN (SELECT "id" FROM "commits" WHERE "id" < ? ORDER BY "id" LIMIT 2)`,
-      commitIdAt(instantOfCommit(commitId) - COMMIT_RECORDS_KEPT_MS),
-    ),
-  ];
+/** The commit's own record. The sweep deletes it a day later (`purgeExpired`). */
+export function record(commitId: string): Statement {
+  return statement(
+    `INSERT OR IGNORE INTO "commits" ("id", "outcome") VALUES (?, 'applied')`,
+    commitId,
+  );
 }
 
 /**

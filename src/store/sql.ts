@@ -21,6 +21,7 @@ import {
 } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import { KEYS } from "../model/state.ts";
+import { LIVE } from "../model/status.ts";
 import { snakeCase } from "./schema.ts";
 
 /** Numbers are bound as REAL. The affinity of the columns makes them integers again. */
@@ -46,6 +47,14 @@ const CHUNK_BYTES_MAX = 1_000_000;
 
 export function statement(sql: string, ...params: Param[]): Statement {
   return { sql, params };
+}
+
+/** A condition on a status: a run, a stage or a job goes on. */
+export const IS_LIVE = `IN ${textList(LIVE)}`;
+
+/** Words of ours as a list in SQL. */
+export function textList(words: readonly string[]): string {
+  return `(${words.map((word) => `'${word}'`).join(", ")})`;
 }
 
 /** A column's name in SQL. */

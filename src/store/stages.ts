@@ -8,6 +8,7 @@ import { rememberDeleted } from "./deleted.ts";
 import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
 import { stages } from "./schema.ts";
 import {
+  IS_LIVE,
   column,
   insertRows,
   listOfRun,
@@ -22,7 +23,6 @@ import {
 
 const PROPERTIES = propertiesOf(stages);
 const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "stages"`;
-const LIVE = `IN ('PENDING', 'RUNNING', 'SUSPENDED')`;
 const NEW_ROW = propertiesOf(stages, "commits");
 const KEY = ["workflowRunId", "stageId"] as const;
 
@@ -90,10 +90,10 @@ export function selectSuspendedStages(query: QueryOf<"suspendedStages">): Statem
 }
 
 export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages">): Statement {
-  const attended = `EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = stage."workflow_run_id" AND "jobs"."stage_id" = stage."stage_id" AND +"jobs"."status" ${LIVE})`;
+  const attended = `EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = stage."workflow_run_id" AND "jobs"."stage_id" = stage."stage_id" AND +"jobs"."status" ${IS_LIVE})`;
   return statement(
     `SELECT ${selectList(["workflowRunId", "stageId", "nextPollAt", "version", "attendAt"], "stage")}, run."workflow_id" AS "workflowId", ` +
-      `CASE WHEN run."id" IS NULL OR +run."status" NOT ${LIVE} THEN 'over' WHEN ${attended} THEN 'attended' ELSE 'unattended' END AS "state" ` +
+      `CASE WHEN run."id" IS NULL OR +run."status" NOT ${IS_LIVE} THEN 'over' WHEN ${attended} THEN 'attended' ELSE 'unattended' END AS "state" ` +
       `FROM "stages" AS stage INDEXED BY "stages_attend_idx" LEFT JOIN "runs" AS run ON run."id" = stage."workflow_run_id" ` +
       `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT CAST(? AS INTEGER)`,
     now,
@@ -108,7 +108,7 @@ export function attendStages(changes: readonly ChangeOf<"attendStage">[]): State
     set: `"attend_at" = ${given("dueAt")}`,
     where:
       `"stages"."attend_at" IS ${given("seenAt")} AND (${given("dueAt")} IS NOT NULL ` +
-      `OR NOT EXISTS (SELECT 1 FROM "runs" WHERE "runs"."id" = ${given("workflowRunId")} AND +"runs"."status" ${LIVE}))`,
+      `OR NOT EXISTS (SELECT 1 FROM "runs" WHERE "runs"."id" = ${given("workflowRunId")} AND +"runs"."status" ${IS_LIVE}))`,
   }));
 }
 

@@ -1,7 +1,7 @@
 /**
- * A D1 database that fails when it is told to, for tests of what code does when an answer is lost.
- * It passes everything on to a real database, and so shows what became of a call whose answer never
- * came.
+ * A D1 database whose calls fail as a plan says, for tests of what code does when an answer is
+ * lost. It passes everything on to a real database, and so shows what became of a call whose answer
+ * never came.
  */
 
 /**

@@ -1,6 +1,6 @@
 /**
- * `workflow-engine-cloudflare/testing`: the contract in memory, a D1 that fails when told to, the
- * conformance suite. Not here: tests of this package's own inside, which stand in `test/`. It needs
+ * `workflow-engine-cloudflare/testing`: the contract in memory, a D1 whose calls fail as a plan
+ * says, the conformance suite. Not here: the tests of this package itself (`test/`). It needs
  * vitest; `testing/memory.ts` does not. Imports `memory/`, `persistence/`, `client/`, `changes/`,
  * `queries/`, `model/`, `contract/`, and single files of `queue/` and `schedule/`.
  */

@@ -1,7 +1,7 @@
 /**
  * How a Worker's bindings become a store, and the handlers of queue and cron. Not here: the
- * entrypoints of RPC and the HTTP API (`rpc/`, `http/`), which import this room. Imports every room
- * but `memory/`, `client/`, `rpc/`, `http/` and `testing/`.
+ * entrypoints of RPC and the HTTP API (`rpc/`, `http/`), which import this folder. Imports every
+ * folder but `memory/`, `client/`, `rpc/`, `http/` and `testing/`.
  */
 export {
   dispatcher,

@@ -1,6 +1,6 @@
 /**
- * The store over a Worker's bindings: D1, the coordinators, and wake-ups where something is there
- * to be woken.
+ * The store over a Worker's bindings: D1, the coordinators, and wake-ups, if something can receive
+ * them.
  */
 import type { Store } from "../changes/index.ts";
 import type { BoundJobHandler } from "../contract/index.ts";

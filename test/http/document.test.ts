@@ -1,7 +1,8 @@
 /** The OpenAPI document is complete and true: its examples are sent, and answered as it says. */
 import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
-import { DOCS_FILES } from "../../src/http/document.ts";
+import { app } from "../../src/http/app.ts";
+import { DOCS_FILES } from "../../src/http/docs-page.ts";
 import { BESIDE_OPERATIONS, PROBLEM_KINDS } from "../../src/http/problem-kinds.ts";
 import { embed } from "../../src/embed.ts";
 import { emptyDatabase } from "../support/database.ts";
@@ -46,6 +47,19 @@ const withProblem = (code: string) =>
   named.filter(([, operation]) => problemsOf(operation).has(code));
 const withoutProblem = (code: string) =>
   named.filter(([, operation]) => !problemsOf(operation).has(code));
+
+describe("the document", () => {
+  it("has every route under /v1, and no other", () => {
+    const routes = app.routes.filter(
+      ({ method, path }) => method !== "ALL" && path.startsWith("/v1/"),
+    );
+    const routed = routes.map(
+      ({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`,
+    );
+    const shown = all.map(({ method, path }) => `${method} ${path}`);
+    expect(shown.toSorted()).toEqual([...new Set(routed)].toSorted());
+  });
+});
 
 describe("every operation of the document", () => {
   it.each(named)("%s has a summary and a tag that is described", (_id, { summary, tags }) => {

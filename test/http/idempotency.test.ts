@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { newCommitId } from "../../src/model/index.ts";
 import { embed } from "../../src/embed.ts";
-import { app } from "../../src/http/app.ts";
+import { openApiDocument } from "../../src/http/app.ts";
 import { digestOf } from "../../src/http/digest.ts";
 import { D1_FAULTS, type D1FaultPlan, faultyD1 } from "../../src/testing/index.ts";
 import { emptyDatabase, everything } from "../support/database.ts";
@@ -94,12 +94,8 @@ interface Post {
 }
 
 function posts(): Post[] {
-  const { paths = {} } = app.getOpenAPI31Document({
-    openapi: "3.1.0",
-    info: { title: "", version: "" },
-  });
-  return Object.entries(paths)
-    .map(([path, methods]) => ({ path, operationId: methods.post?.operationId ?? "" }))
+  return Object.entries(openApiDocument().paths)
+    .map(([path, methods]) => ({ path, operationId: methods["post"]?.operationId ?? "" }))
     .filter(({ operationId }) => operationId !== "" && !WITHOUT_EFFECT.includes(operationId));
 }
 

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { newCommitId } from "../../src/model/index.ts";
 import { embed } from "../../src/embed.ts";
-import { app } from "../../src/http/app.ts";
+import { openApiDocument } from "../../src/http/app.ts";
 import { emptyDatabase, everything } from "../support/database.ts";
 import { env } from "../support/env.ts";
 import { ADMIN, call, connectInProcess, secretOf, send, URL_OF_SERVICE } from "./support.ts";
@@ -32,8 +32,7 @@ interface Operation {
 
 /** Every operation that has a body. */
 function operations() {
-  const document = app.getOpenAPI31Document({ openapi: "3.1.0", info: { title: "", version: "" } });
-  return Object.entries(document.paths ?? {}).flatMap(([path, methods]) =>
+  return Object.entries(openApiDocument().paths).flatMap(([path, methods]) =>
     Object.entries(methods as Record<string, Operation>)
       .filter(([method]) => ["post", "put", "patch"].includes(method))
       .map(([method, operation]) => ({
@@ -194,8 +193,7 @@ describe("a body", () => {
 });
 
 function componentOf(name: string): unknown {
-  const document = app.getOpenAPI31Document({ openapi: "3.1.0", info: { title: "", version: "" } });
-  return document.components?.schemas?.[name];
+  return openApiDocument().components.schemas[name];
 }
 
 describe("an answer", () => {

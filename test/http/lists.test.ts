@@ -131,6 +131,42 @@ describe("every list", () => {
     }
   });
 
+  it("refuses a cursor that a list of another kind has given", async () => {
+    await threeOfEach();
+    const kindOf = ([path, { state }]: (typeof LISTS)[number]) =>
+      path.endsWith("/logs") ? "logs" : `${path} ${state ?? ""}`;
+    for (const [path, parameters] of LISTS) {
+      const { nextCursor } = await list(path, { ...parameters, limit: "1" });
+      for (const other of LISTS) {
+        const query = new URLSearchParams({ ...other[1], cursor: nextCursor ?? "" });
+        const answer = await call("GET", `${other[0]}?${query.toString()}`);
+        const sameKind = kindOf(other) === kindOf([path, parameters]);
+        expect(answer.status, `${path} ${other[0]}`).toBe(sameKind ? 200 : 422);
+        if (!sameKind) expect(await answer.json()).toMatchObject({ details: { field: "cursor" } });
+      }
+    }
+  });
+
+  describe("takes a cursor as it was given:", () => {
+    /** The cursor `["logs","a~~"]`. */
+    const CURSOR = "WyJsb2dzIiwiYX5-Il0";
+    const answerTo = async (cursor: string) =>
+      call("GET", `/v1/runs/run/logs?cursor=${encodeURIComponent(cursor)}`);
+
+    it(CURSOR, async () => {
+      expect((await answerTo(CURSOR)).status).toBe(200);
+    });
+
+    it.each([`${CURSOR} `, ` ${CURSOR}`, `${CURSOR}=`, CURSOR.replace("-", "+"), `${CURSOR}\n`])(
+      "not %j",
+      async (cursor) => {
+        const answer = await answerTo(cursor);
+        expect(answer.status).toBe(422);
+        expect(await answer.json()).toMatchObject({ details: { field: "cursor" } });
+      },
+    );
+  });
+
   it("goes on after a row with the longest of keys, whatever is in it", async () => {
     const { persistence } = embed(env);
     await persistence.createRun({ ...aRun(), id: "run-1" });

@@ -297,14 +297,20 @@ describe("a list over HTTP", () => {
     expect(pending).toMatchObject([{ id: "run" }]);
   });
 
-  it.each(["x", "e30", "%22", "IjEi!!", btoa("[1]")])(
-    "refuses the cursor %s, which it has not given",
-    async (cursor) => {
-      const answer = await call("GET", `/v1/runs/run/logs?cursor=${encodeURIComponent(cursor)}`);
-      expect(answer.status).toBe(422);
-      expect(await answer.json()).toMatchObject({ details: { field: "cursor" } });
-    },
-  );
+  it.each([
+    "x",
+    "e30",
+    "%22",
+    "IjEi",
+    "WyJsb2dzIiwiMSJd!!",
+    ...['["logs"]', '["logs",1]', '["logs","1",""]', '["jobs","1"]', "[1]"].map((json) =>
+      btoa(json).replace(/=+$/, ""),
+    ),
+  ])("refuses the cursor %s, which it has not given", async (cursor) => {
+    const answer = await call("GET", `/v1/runs/run/logs?cursor=${encodeURIComponent(cursor)}`);
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toMatchObject({ details: { field: "cursor" } });
+  });
 });
 
 describe("a request that says too little, or too much", () => {

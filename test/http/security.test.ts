@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { app } from "../../src/http/app.ts";
+import { openApiDocument } from "../../src/http/app.ts";
 import { MIGRATION } from "../../src/http/readiness.ts";
 import { SCOPES, type Scope } from "../../src/changes/scope.ts";
 import { emptyDatabase } from "../support/database.ts";
@@ -129,8 +129,7 @@ const INCLUDED: Readonly<Record<Scope, readonly Scope[]>> = {
 };
 
 function operations() {
-  const document = app.getOpenAPI31Document({ openapi: "3.1.0", info: { title: "", version: "" } });
-  return Object.entries(document.paths ?? {}).flatMap(([path, methods]) =>
+  return Object.entries(openApiDocument().paths).flatMap(([path, methods]) =>
     Object.entries(methods as Record<string, { operationId: string; security: unknown }>).map(
       ([method, { operationId, security }]) => ({
         method: method.toUpperCase(),

@@ -231,7 +231,7 @@ export async function keepLive(db: D1Database): Promise<void> {
   );
 }
 
-/** Puts the live rows back as they were kept, with two records of commits that are old enough to be swept up. */
+/** Puts the live rows back as they were kept, with two records of commits that the sweep would delete. */
 export async function restoreLive(db: D1Database): Promise<void> {
   await runAll(db, [
     ...deletions,

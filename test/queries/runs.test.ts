@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Change } from "../../src/changes/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../../src/queries/index.ts";
-import { answer } from "../../src/queries/query.ts";
+import { answerAny as answer } from "../../src/memory/answers/index.ts";
 import {
   aJob,
   aLeasedJob,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { type NewJobRow, type NewStageRow, UNPOLLED_MS } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
-import { answer } from "../../src/queries/query.ts";
+import { answerAny as answer } from "../../src/memory/answers/index.ts";
 import { aJob, aLeasedJob, anEvent, aRun, aStage, aState, id, KEPT } from "../memory/support.ts";
 
 const OVER = ["COMPLETED", "FAILED", "CANCELLED"] as const;

@@ -85,8 +85,8 @@ describe("what a handler throws is told as text, and harms no other job:", () =>
     ["a text", "just so", "just so"],
     ["nothing", undefined, "undefined"],
     ["a symbol", Symbol("s"), "Symbol(s)"],
-    ["an object without a prototype", Object.create(null), "cannot be told as text"],
-    ["an error whose message throws", silent, "cannot be told as text"],
+    ["an object without a prototype", Object.create(null), "has no text"],
+    ["an error whose message throws", silent, "has no text"],
   ])("%s", async (_, thrown, told) => {
     const { consumed, odd } = await besides(() => Promise.reject(thrown));
     expect(consumed).toMatchObject({ claimed: 2, completed: 1, failed: 1, unsettled: 0 });

@@ -54,6 +54,39 @@ function after(q: QueryName, act: (store: Store) => Promise<void>): Interference
   };
 }
 
+it("stages that were polled meanwhile cost a tick no more than 21 commits, and the next tick finds the others", async () => {
+  const world = new World();
+  const other = world.part();
+  for (let run = 0; run < 40; run += 1) {
+    await addStages(other, `r${run}`, 1, { suspendedUntil: NOW });
+  }
+  world.pass(UNPOLLED_MS + MINUTE_MS);
+  const nextPollAt = new Date(world.now + UNPOLLED_MS);
+  const { around } = after("unattendedStages", async (store) => {
+    const { persistence } = new Connection(store);
+    for (let run = 0; run < 30; run += 1) {
+      await persistence.updateStageByRunAndStageId(`r${run}`, "0", { nextPollAt });
+    }
+  });
+  let commits = 0;
+  const counted = (store: Store): Store => {
+    const inner = around(store);
+    return {
+      now: () => inner.now(),
+      read: (queries) => inner.read(queries),
+      settle: (commit) => inner.settle(commit),
+      async attempt(commit) {
+        if (commit.changes.some(({ kind }) => kind === "enqueueJob")) commits += 1;
+        return inner.attempt(commit);
+      },
+    };
+  };
+  const report = await world.sweep(world.part(counted));
+  expect(report).toMatchObject({ dispatchedStages: 0, failed: [] });
+  expect(commits).toBe(21);
+  expect((await world.sweep(world.part())).dispatchedStages).toBe(10);
+});
+
 it("a stage that was polled meanwhile gets no job before its next poll is overdue, and those beside it get theirs", async () => {
   const world = new World();
   const other = world.part();

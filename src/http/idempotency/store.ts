@@ -49,8 +49,8 @@ export class CarryingStore implements Store {
   }
 
   /**
-   * The key's guard is the first one: of two requests the later is told that the key is in use, not
-   * that it is late.
+   * The key's guard is the first one: so the later of two requests gets IDEMPOTENCY_KEY_IN_USE, and
+   * not the error of another guard.
    */
   #withKey(commit: Commit): Commit {
     const { key, commandType } = this.#keyed;

@@ -1,9 +1,9 @@
 /** The ledger of AI calls. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { AI_CALL, aiCall, dollars, flag, integer, text } from "../schemas/index.ts";
 import { defined } from "../../model/defined.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const tags = ["AI calls"];
@@ -35,7 +35,7 @@ const putBatch = operation({
       z
         .object({ results: z.array(aiCall).max(1_000) })
         .strict()
-        .openapi("AIBatch"),
+        .meta({ id: "AIBatch" }),
       { results: [AI_CALL] },
     ),
   },
@@ -53,7 +53,7 @@ const getBatch = operation({
   responses: answers({
     200: {
       description: "Whether.",
-      schema: z.object({ recorded: flag("Whether they are.") }).openapi("Recorded"),
+      schema: z.object({ recorded: flag("Whether they are.") }).meta({ id: "Recorded" }),
       example: { recorded: true },
     },
   }),
@@ -88,9 +88,9 @@ const stats = operation({
                 cost: dollars,
               }),
             )
-            .openapi({ description: "The same of each model, by its `modelKey`." }),
+            .meta({ description: "The same of each model, by its `modelKey`." }),
         })
-        .openapi("AIStats"),
+        .meta({ id: "AIStats" }),
       example: {
         totalCalls: 1,
         totalInputTokens: 10,
@@ -102,25 +102,25 @@ const stats = operation({
   }),
 });
 
-export const aiCalls = newRouter()
-  .openapi(post, async (context) => {
+export const aiCalls = new Router()
+  .serve(post, async (context) => {
     const call = defined(context.req.valid("json"));
     const { backend, recordAiCall } = context.var;
     if (recordAiCall === undefined) backend.aiCalls.logCall(call);
     else await recordAiCall(call);
     return context.body(null, 204);
   })
-  .openapi(putBatch, async (context) => {
+  .serve(putBatch, async (context) => {
     const { batchId } = context.req.valid("param");
     const results = context.req.valid("json").results.map((result) => defined(result));
     await context.var.backend.aiCalls.logBatchResults(batchId, results);
     return context.body(null, 204);
   })
-  .openapi(getBatch, async (context) => {
+  .serve(getBatch, async (context) => {
     const { batchId } = context.req.valid("param");
     return context.json({ recorded: await context.var.backend.aiCalls.isRecorded(batchId) }, 200);
   })
-  .openapi(stats, async (context) => {
+  .serve(stats, async (context) => {
     const { topicPrefix } = context.req.valid("query");
     return context.json(await context.var.backend.aiCalls.getStats(topicPrefix), 200);
   });

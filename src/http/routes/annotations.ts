@@ -1,5 +1,5 @@
 /** Annotations. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { ANNOTATIONS_LIST_MAX, LONG_TEXT, PAGE_BYTES_MAX } from "../../model/index.ts";
 import { checkedQuery } from "../../persistence/encode.ts";
 import { toAnnotationRecord } from "../../model/records.ts";
@@ -25,7 +25,7 @@ import {
   toWireRecord,
 } from "../schemas/index.ts";
 import { defined } from "../../model/defined.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const postAnnotations = operation({
@@ -64,7 +64,7 @@ const annotationsOfRun = operation({
       actorKind: text("By an actor of this kind.", "agent").optional(),
       attempt: anyWholeText()
         .optional()
-        .openapi({ description: "Of this attempt of a stage.", example: 0 }),
+        .meta({ description: "Of this attempt of a stage.", example: 0 }),
       since: inputInstant("Created at this instant or later.").optional(),
       until: inputInstant("Created at this instant or earlier.").optional(),
     }),
@@ -78,8 +78,8 @@ const annotationsOfRun = operation({
   }),
 });
 
-export const annotations = newRouter()
-  .openapi(postAnnotations, async (context) => {
+export const annotations = new Router()
+  .serve(postAnnotations, async (context) => {
     const body = context.req.valid("json");
     await context.var.backend.persistence.appendAnnotations(
       body.annotations.map(({ value = null, actor, ...rest }) => ({
@@ -90,7 +90,7 @@ export const annotations = newRouter()
     );
     return context.body(null, 204);
   })
-  .openapi(annotationsOfRun, async (context) => {
+  .serve(annotationsOfRun, async (context) => {
     const { runId: workflowRunId } = context.req.valid("param");
     const { limit, cursor, fields, since, until, ...filters } = context.req.valid("query");
     const place = z.object({ createdAt: z.int(), ordinal: ordinalText });
@@ -104,7 +104,7 @@ export const annotations = newRouter()
           until: until?.getTime(),
           limit: Math.min(limit, ANNOTATIONS_LIST_MAX),
         },
-        after: placeIn(cursor, place),
+        after: placeIn("annotations", cursor, place),
         omit: omitted(LONG_TEXT.annotations, fields),
         bytesMax: PAGE_BYTES_MAX,
       }),
@@ -115,5 +115,5 @@ export const annotations = newRouter()
       ({ createdAt, ordinal }) => ({ createdAt, ordinal }),
     );
     const toItem = (row: (typeof rows)[number]) => toWireRecord(toAnnotationRecord(row));
-    return context.json(page(rows, toItem, fields, next), 200);
+    return context.json(page("annotations", rows, toItem, fields, next), 200);
   });

@@ -1,5 +1,5 @@
 /** Artifacts, and the outputs of stages, which are artifacts. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { toArtifactRecord } from "../../model/records.ts";
 import { listQuery, onePage, order, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
@@ -19,7 +19,7 @@ import {
   toWireRecord,
 } from "../schemas/index.ts";
 import { defined } from "../../model/defined.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const keyed = runKey.extend({ key: artifactKey });
@@ -50,7 +50,7 @@ const getArtifact = operation({
   responses: answers({
     200: {
       description: "The data.",
-      schema: z.object({ data: json("What was saved.", "<html>") }).openapi("ArtifactData"),
+      schema: z.object({ data: json("What was saved.", "<html>") }).meta({ id: "ArtifactData" }),
       example: { data: "<html>" },
     },
   }),
@@ -68,7 +68,7 @@ const hasArtifact = operation({
   responses: answers({
     200: {
       description: "Whether.",
-      schema: z.object({ exists: flag("Whether there is one.") }).openapi("Exists"),
+      schema: z.object({ exists: flag("Whether there is one.") }).meta({ id: "Exists" }),
       example: { exists: true },
     },
   }),
@@ -102,14 +102,14 @@ const putOutput = operation({
           output: json("What the stage came to."),
         })
         .strict()
-        .openapi("StageOutput"),
+        .meta({ id: "StageOutput" }),
       { workflowType: "digest", output: { pages: 3 } },
     ),
   },
   responses: answers({
     200: {
       description: "The artifact's key.",
-      schema: z.object({ key: artifactKey }).openapi("ArtifactKey"),
+      schema: z.object({ key: artifactKey }).meta({ id: "ArtifactKey" }),
       example: { key: "workflow-v2/digest/run-1/fetch/output.json" },
     },
   }),
@@ -127,7 +127,7 @@ const getStageRecordId = operation({
   responses: answers({
     200: {
       description: "The id; null when there is no such stage.",
-      schema: z.object({ id: stageRecordId.nullable() }).openapi("StageRecordId"),
+      schema: z.object({ id: stageRecordId.nullable() }).meta({ id: "StageRecordId" }),
       example: { id: STAGE_RECORD_ID },
     },
   }),
@@ -150,8 +150,8 @@ const artifactsOfRun = operation({
   }),
 });
 
-export const artifacts = newRouter()
-  .openapi(putArtifact, async (context) => {
+export const artifacts = new Router()
+  .serve(putArtifact, async (context) => {
     const { runId: workflowRunId, key } = context.req.valid("param");
     const { data, ...rest } = context.req.valid("json");
     await context.var.backend.persistence.saveArtifact({
@@ -162,23 +162,23 @@ export const artifacts = newRouter()
     });
     return context.body(null, 204);
   })
-  .openapi(getArtifact, async (context) => {
+  .serve(getArtifact, async (context) => {
     const { runId, key } = context.req.valid("param");
     const data = await context.var.backend.persistence.loadArtifact(runId, key);
     if (data === undefined) throw notFound("Artifact", `${runId}/${key}`);
     return context.json({ data }, 200);
   })
-  .openapi(hasArtifact, async (context) => {
+  .serve(hasArtifact, async (context) => {
     const { runId, key } = context.req.valid("param");
     const exists = await context.var.backend.persistence.hasArtifact(runId, key);
     return context.json({ exists }, 200);
   })
-  .openapi(deleteArtifact, async (context) => {
+  .serve(deleteArtifact, async (context) => {
     const { runId, key } = context.req.valid("param");
     await context.var.backend.persistence.deleteArtifact(runId, key);
     return context.body(null, 204);
   })
-  .openapi(putOutput, async (context) => {
+  .serve(putOutput, async (context) => {
     const { runId, stageId } = context.req.valid("param");
     const { workflowType, output } = context.req.valid("json");
     const key = await context.var.backend.persistence.saveStageOutput(
@@ -189,12 +189,12 @@ export const artifacts = newRouter()
     );
     return context.json({ key }, 200);
   })
-  .openapi(getStageRecordId, async (context) => {
+  .serve(getStageRecordId, async (context) => {
     const { runId, stageId } = context.req.valid("param");
     const id = await context.var.backend.persistence.getStageIdForArtifact(runId, stageId);
     return context.json({ id }, 200);
   })
-  .openapi(artifactsOfRun, async (context) => {
+  .serve(artifactsOfRun, async (context) => {
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
     const found = await pageOfRun(context.var.store, "artifacts", runId, input, {

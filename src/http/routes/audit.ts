@@ -1,8 +1,8 @@
 /** The audit: rows that nothing will ever move on. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { answers, operation } from "../operation.ts";
 import { recordId, runIdField, text } from "../schemas/index.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { secured } from "../secured.ts";
 
 const get = operation({
@@ -20,7 +20,7 @@ const get = operation({
         .object({
           findings: z.array(
             z.object({
-              entity: z.enum(["run", "stage", "job"]).openapi({
+              entity: z.enum(["run", "stage", "job"]).meta({
                 description: "What kind of row it is.",
                 example: "run",
               }),
@@ -31,12 +31,12 @@ const get = operation({
             }),
           ),
         })
-        .openapi("Audit"),
+        .meta({ id: "Audit" }),
       example: { findings: [] },
     },
   }),
 });
 
-export const audit = newRouter().openapi(get, async (context) =>
+export const audit = new Router().serve(get, async (context) =>
   context.json({ findings: await context.var.backend.audit() }, 200),
 );

@@ -2,7 +2,7 @@
  * Commits and queries as data. With these, a client in any language has real transactions: it
  * reads, decides, and commits guards and changes, whole or not at all.
  */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import {
   CHANGING,
   type Commit,
@@ -15,10 +15,10 @@ import {
 import { COMMIT_GUARDS_MAX, READ_QUERIES_MAX, TRANSACTION_CHANGES_MAX } from "../../model/index.ts";
 import { type AnyResult } from "../../queries/index.ts";
 import { validCommit, validQueries } from "../../changes/validation.ts";
-import { requireNoneOwn } from "../idempotency/responses.ts";
+import { requireNoneOwn } from "../idempotency/index.ts";
 import { answers, jsonBody, operation } from "../operation.ts";
 import { integer } from "../schemas/index.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 import { HttpFault } from "../problem.ts";
 import { type Caller, requireNoLack } from "../tokens.ts";
@@ -26,7 +26,7 @@ import { type Caller, requireNoLack } from "../tokens.ts";
 const plain = z.record(z.string(), z.unknown());
 const commitBody = z
   .object({
-    id: z.string().openapi({
+    id: z.string().meta({
       description:
         "18 characters of 0-9a-z: the instant in milliseconds, in base 36, padded to nine, and nine random ones. Names the commit for ever: after a lost answer, ask for its settlement.",
       example: "0mwwqfjeva1b2c3d4e",
@@ -34,17 +34,17 @@ const commitBody = z
     guards: z
       .array(plain)
       .max(COMMIT_GUARDS_MAX)
-      .openapi({ description: "What must hold when the commit lands." }),
+      .meta({ description: "What must hold when the commit lands." }),
     changes: z
       .array(plain)
       .max(TRANSACTION_CHANGES_MAX)
-      .openapi({ description: "What is written, in this order." }),
+      .meta({ description: "What is written, in this order." }),
     reads: z
       .array(plain)
       .max(READ_QUERIES_MAX)
-      .openapi({ description: "Queries, answered in the instant of the commit." }),
+      .meta({ description: "Queries, answered in the instant of the commit." }),
   })
-  .openapi("Commit");
+  .meta({ id: "Commit" });
 const COMMIT = {
   id: "0mwwqfjeva1b2c3d4e",
   guards: [{ on: "run", id: "run-1", expect: { is: "version", version: 3 } }],
@@ -53,7 +53,7 @@ const COMMIT = {
   ],
   reads: [{ q: "runStatus", id: "run-1" }],
 };
-const result = z.unknown().openapi({ description: "As its query says; null for no row." });
+const result = z.unknown().meta({ description: "As its query says; null for no row." });
 
 const postCommit = operation({
   method: "post",
@@ -68,7 +68,7 @@ const postCommit = operation({
   responses: answers({
     200: {
       description: "Applied. The answers to `reads`, in their order.",
-      schema: z.object({ results: z.array(result) }).openapi("CommitResults"),
+      schema: z.object({ results: z.array(result) }).meta({ id: "CommitResults" }),
       example: { results: ["COMPLETED"] },
     },
   }),
@@ -90,9 +90,9 @@ const postSettlement = operation({
       description: "The finding.",
       schema: z
         .object({
-          settlement: z.enum(["applied", "fenced", "unknown"]).openapi({ example: "applied" }),
+          settlement: z.enum(["applied", "fenced", "unknown"]).meta({ example: "applied" }),
         })
-        .openapi("Settlement"),
+        .meta({ id: "Settlement" }),
       example: { settlement: "applied" },
     },
   }),
@@ -111,17 +111,17 @@ const postQueries = operation({
         queries: z
           .array(plain)
           .max(READ_QUERIES_MAX)
-          .openapi({
+          .meta({
             description: `At most ${READ_QUERIES_MAX}, each with its name in \`q\`.`,
           }),
       })
-      .openapi("Queries"),
+      .meta({ id: "Queries" }),
     { queries: [{ q: "runStatus", id: "run-1" }] },
   ),
   responses: answers({
     200: {
       description: "The answers, in the order of the queries.",
-      schema: z.object({ results: z.array(result) }).openapi("QueryResults"),
+      schema: z.object({ results: z.array(result) }).meta({ id: "QueryResults" }),
       example: { results: ["RUNNING"] },
     },
   }),
@@ -137,7 +137,9 @@ const getTime = operation({
   responses: answers({
     200: {
       description: "Milliseconds since 1970. Commits are stamped with it.",
-      schema: z.object({ now: integer("Milliseconds since 1970.", 1795600000000) }).openapi("Time"),
+      schema: z
+        .object({ now: integer("Milliseconds since 1970.", 1795600000000) })
+        .meta({ id: "Time" }),
       example: { now: 1795600000000 },
     },
   }),
@@ -168,21 +170,21 @@ function resultsOf(outcome: CommitOutcome): AnyResult[] {
   throw new HttpFault("GUARD_FAILED", `Guard ${guard} did not hold`, { guard, actual });
 }
 
-export const commits = newRouter()
-  .openapi(postCommit, async (context) => {
+export const commits = new Router()
+  .serve(postCommit, async (context) => {
     const commit = allowedCommit(context.var.caller, context.req.valid("json"));
     const { store } = context.var;
     const results = resultsOf(await store.attempt(stamped(commit, await store.now())));
     return context.json({ results }, 200);
   })
-  .openapi(postSettlement, async (context) => {
+  .serve(postSettlement, async (context) => {
     const commit = allowedCommit(context.var.caller, context.req.valid("json"));
     return context.json({ settlement: await context.var.store.settle(withoutStamp(commit)) }, 200);
   })
-  .openapi(postQueries, async (context) => {
+  .serve(postQueries, async (context) => {
     const queries = validQueries(context.req.valid("json").queries);
     requireNoLack(context.var.caller, lackForQueries(context.var.caller.scopes, queries));
     requireNoneOwn("queries", queries);
     return context.json({ results: await context.var.store.read(queries) }, 200);
   })
-  .openapi(getTime, async (context) => context.json({ now: await context.var.store.now() }, 200));
+  .serve(getTime, async (context) => context.json({ now: await context.var.store.now() }, 200));

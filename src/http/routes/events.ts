@@ -1,5 +1,5 @@
 /** A run's events as they happen: server-sent events, or a WebSocket. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { HonoRequest } from "hono";
 import { idField } from "../../model/fields.ts";
 import { openWatch } from "../../worker/index.ts";
@@ -9,7 +9,7 @@ import { eventStream, opened } from "../event-stream.ts";
 import { HttpFault } from "../problem.ts";
 import { operation } from "../operation.ts";
 import { EVENT, runKey } from "../schemas/index.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { secured } from "../secured.ts";
 import { asksForProtocol, isUpgrade, WATCH_PROTOCOL } from "../websocket.ts";
 
@@ -30,7 +30,7 @@ const watch = operation({
   request: {
     params: runKey,
     query: z.strictObject({
-      after: position.optional().openapi({
+      after: position.optional().meta({
         description:
           "The sequence after which to begin. Default 0: with the first event. The header Last-Event-ID, which an EventSource sends when it connects again, counts more.",
         example: "17",
@@ -51,7 +51,7 @@ const watch = operation({
   },
 });
 
-export const events = newRouter().openapi(watch, async (context) => {
+export const events = new Router().serve(watch, async (context) => {
   const { req, env } = context;
   const { runId } = req.valid("param");
   if (idField.check(runId) !== null) throw unacceptable("runId", "must be the id of a run");

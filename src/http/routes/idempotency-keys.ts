@@ -1,10 +1,10 @@
 /** Idempotency keys, for commands of the caller's own. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { isOwnType, OWN_TYPE } from "../idempotency/responses.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { inputInstant, json, settable, text } from "../schemas/index.ts";
 import { defined } from "../../model/defined.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const tags = ["idempotency keys"];
@@ -29,14 +29,14 @@ const acquire = operation({
       .object({
         ...idempotencyKey,
         now: inputInstant("Instead of the service's clock.").optional(),
-        staleInProgressAfterMs: z.number().min(0).optional().openapi({
+        staleInProgressAfterMs: z.number().min(0).optional().meta({
           description:
             "A key that has been in progress for this many milliseconds may be taken over. Left out: never.",
           example: 60_000,
         }),
       })
       .strict()
-      .openapi("AcquireKey"),
+      .meta({ id: "AcquireKey" }),
     KEY,
   ),
   responses: answers({
@@ -44,10 +44,10 @@ const acquire = operation({
       description: "`acquired`: yours; `in_progress`: another's; `replay`: done, with its result.",
       schema: z
         .object({
-          status: z.enum(["acquired", "in_progress", "replay"]).openapi({ example: "replay" }),
+          status: z.enum(["acquired", "in_progress", "replay"]).meta({ example: "replay" }),
           result: settable("With `replay`: the stored result.", { id: "run-1" }),
         })
-        .openapi("AcquiredKey"),
+        .meta({ id: "AcquiredKey" }),
       example: { status: "replay", result: { id: "run-1" } },
     },
   }),
@@ -67,7 +67,7 @@ const complete = operation({
         result: json("What later callers are answered.", { id: "run-1" }),
       })
       .strict()
-      .openapi("CompleteKey"),
+      .meta({ id: "CompleteKey" }),
     { ...KEY, result: { id: "run-1" } },
   ),
   responses: done("Stored."),
@@ -80,23 +80,23 @@ const release = operation({
   tags,
   summary: "Release a key that is in progress",
   ...secured("releaseIdempotencyKey"),
-  request: jsonBody(z.object(idempotencyKey).strict().openapi("ReleaseKey"), KEY),
+  request: jsonBody(z.object(idempotencyKey).strict().meta({ id: "ReleaseKey" }), KEY),
   responses: done("Released, unless it is completed."),
 });
 
-export const idempotencyKeys = newRouter()
-  .openapi(acquire, async (context) => {
+export const idempotencyKeys = new Router()
+  .serve(acquire, async (context) => {
     const { key, commandType, ...options } = context.req.valid("json");
     const { persistence } = context.var.backend;
     const acquired = await persistence.acquireIdempotencyKey(key, commandType, defined(options));
     return context.json(acquired, 200);
   })
-  .openapi(complete, async (context) => {
+  .serve(complete, async (context) => {
     const { key, commandType, result } = context.req.valid("json");
     await context.var.backend.persistence.completeIdempotencyKey(key, commandType, result);
     return context.body(null, 204);
   })
-  .openapi(release, async (context) => {
+  .serve(release, async (context) => {
     const { key, commandType } = context.req.valid("json");
     await context.var.backend.persistence.releaseIdempotencyKey(key, commandType);
     return context.body(null, 204);

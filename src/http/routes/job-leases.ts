@@ -3,7 +3,7 @@
  * caller sends the `attempt` that it was given with whatever settles the job, and a later attempt's
  * work is safe from it.
  */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { JOB_ERROR_BYTES_MAX, STALE_LEASE_MS_DEFAULT } from "../../model/index.ts";
 import { isJobId } from "../../persistence/job-keys.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
@@ -16,12 +16,12 @@ import {
   jobIdField,
   text,
 } from "../schemas/index.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const job = z.object({ jobId: jobIdField });
 const tags = ["jobs"];
-const attempt = z.int().min(0).optional().openapi({
+const attempt = z.int().min(0).optional().meta({
   description: "The attempt that the lease gave. Left out: any attempt.",
   example: 1,
 });
@@ -36,19 +36,19 @@ const dequeue = operation({
   request: jsonBody(
     z
       .object({
-        count: z.int().min(1).max(100).default(1).openapi({
+        count: z.int().min(1).max(100).default(1).meta({
           description: "How many at most.",
           example: 10,
         }),
       })
       .strict()
-      .openapi("Dequeue"),
+      .meta({ id: "Dequeue" }),
     { count: 10 },
   ),
   responses: answers({
     200: {
       description: "The leases; none when nothing is due.",
-      schema: z.object({ jobs: z.array(delivery) }).openapi("Deliveries"),
+      schema: z.object({ jobs: z.array(delivery) }).meta({ id: "Deliveries" }),
       example: {
         jobs: [
           {
@@ -80,7 +80,7 @@ const completeMany = operation({
         jobs: z.array(z.object({ jobId: jobIdField, attempt }).strict()).max(1_000),
       })
       .strict()
-      .openapi("CompleteJobs"),
+      .meta({ id: "CompleteJobs" }),
     { jobs: [{ jobId: JOB_ID, attempt: 1 }] },
   ),
   responses: answers({
@@ -91,7 +91,7 @@ const completeMany = operation({
           jobs: z.array(
             z.object({
               jobId: jobIdField,
-              outcome: z.enum(["settled", "over", "lease-lost", "not-found"]).openapi({
+              outcome: z.enum(["settled", "over", "lease-lost", "not-found"]).meta({
                 description:
                   "`settled`: by this call; `over`: before; `lease-lost`: a later attempt owns it.",
                 example: "settled",
@@ -99,7 +99,7 @@ const completeMany = operation({
             }),
           ),
         })
-        .openapi("SettledJobs"),
+        .meta({ id: "SettledJobs" }),
       example: { jobs: [{ jobId: JOB_ID, outcome: "settled" }] },
     },
   }),
@@ -115,19 +115,21 @@ const release = operation({
   request: jsonBody(
     z
       .object({
-        staleThresholdMs: z.number().min(0).default(STALE_LEASE_MS_DEFAULT).openapi({
+        staleThresholdMs: z.number().min(0).default(STALE_LEASE_MS_DEFAULT).meta({
           description: "In milliseconds.",
           example: STALE_LEASE_MS_DEFAULT,
         }),
       })
       .strict()
-      .openapi("ReleaseStaleJobs"),
+      .meta({ id: "ReleaseStaleJobs" }),
     { staleThresholdMs: STALE_LEASE_MS_DEFAULT },
   ),
   responses: answers({
     200: {
       description: "How many.",
-      schema: z.object({ released: integer("Leases that were ended.", 1) }).openapi("Released"),
+      schema: z
+        .object({ released: integer("Leases that were ended.", 1) })
+        .meta({ id: "Released" }),
       example: { released: 1 },
     },
   }),
@@ -142,7 +144,7 @@ const complete = operation({
   ...secured("completeJob"),
   request: {
     params: job,
-    ...jsonBody(z.object({ attempt }).strict().openapi("CompleteJob"), { attempt: 1 }),
+    ...jsonBody(z.object({ attempt }).strict().meta({ id: "CompleteJob" }), { attempt: 1 }),
   },
   responses: done("Completed, or ended before."),
   problems: ["NOT_FOUND", "LEASE_LOST"],
@@ -161,7 +163,7 @@ const suspend = operation({
       z
         .object({ nextPollAt: inputInstant("When it is due again."), attempt })
         .strict()
-        .openapi("SuspendJob"),
+        .meta({ id: "SuspendJob" }),
       { nextPollAt: INSTANT, attempt: 1 },
     ),
   },
@@ -182,14 +184,14 @@ const fail = operation({
       z
         .object({
           error: text(`Why it failed. At most ${JOB_ERROR_BYTES_MAX} bytes.`, "timeout"),
-          shouldRetry: z.boolean().default(false).openapi({
+          shouldRetry: z.boolean().default(false).meta({
             description: "Whether another attempt may succeed.",
             example: true,
           }),
           attempt,
         })
         .strict()
-        .openapi("FailJob"),
+        .meta({ id: "FailJob" }),
       { error: "timeout", shouldRetry: true, attempt: 1 },
     ),
   },
@@ -206,18 +208,18 @@ const touch = operation({
   ...secured("touchJob"),
   request: {
     params: job,
-    ...jsonBody(z.object({ attempt }).strict().openapi("TouchJob"), { attempt: 1 }),
+    ...jsonBody(z.object({ attempt }).strict().meta({ id: "TouchJob" }), { attempt: 1 }),
   },
   responses: done("Renewed; nothing if it is not RUNNING."),
   problems: ["NOT_FOUND", "LEASE_LOST"],
 });
 
-export const jobLeases = newRouter()
-  .openapi(dequeue, async (context) => {
+export const jobLeases = new Router()
+  .serve(dequeue, async (context) => {
     const { count } = context.req.valid("json");
     return context.json({ jobs: await context.var.backend.jobs.dequeueMany(count) }, 200);
   })
-  .openapi(completeMany, async (context) => {
+  .serve(completeMany, async (context) => {
     const { jobs: wanted } = context.req.valid("json");
     const queue = context.var.backend.jobs;
     // Each for itself: an id that cannot be a job's is answered beside the others.
@@ -226,32 +228,32 @@ export const jobLeases = newRouter()
     }
     return context.json({ jobs: await queue.completeMany(wanted.map(({ jobId }) => jobId)) }, 200);
   })
-  .openapi(release, async (context) => {
+  .serve(release, async (context) => {
     const { staleThresholdMs } = context.req.valid("json");
     const released = await context.var.backend.jobs.releaseStaleJobs(staleThresholdMs);
     return context.json({ released }, 200);
   })
-  .openapi(complete, async (context) => {
+  .serve(complete, async (context) => {
     const { jobId } = context.req.valid("param");
     adopt(context.var.backend.jobs, jobId, context.req.valid("json").attempt);
     await context.var.backend.jobs.complete(jobId);
     return context.body(null, 204);
   })
-  .openapi(suspend, async (context) => {
+  .serve(suspend, async (context) => {
     const { jobId } = context.req.valid("param");
     const body = context.req.valid("json");
     adopt(context.var.backend.jobs, jobId, body.attempt);
     await context.var.backend.jobs.suspend(jobId, body.nextPollAt);
     return context.body(null, 204);
   })
-  .openapi(fail, async (context) => {
+  .serve(fail, async (context) => {
     const { jobId } = context.req.valid("param");
     const body = context.req.valid("json");
     adopt(context.var.backend.jobs, jobId, body.attempt);
     await context.var.backend.jobs.fail(jobId, body.error, body.shouldRetry);
     return context.body(null, 204);
   })
-  .openapi(touch, async (context) => {
+  .serve(touch, async (context) => {
     const { jobId } = context.req.valid("param");
     adopt(context.var.backend.jobs, jobId, context.req.valid("json").attempt);
     await context.var.backend.jobs.touchJob(jobId);

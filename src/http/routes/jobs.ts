@@ -1,5 +1,5 @@
 /** Jobs: enqueue, list, count, cancel. Working them is in `job-leases.ts`. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { joinId } from "../../model/index.ts";
 import { suspendedJobPlace } from "../../queries/index.ts";
 import { toJobRecord } from "../../model/records.ts";
@@ -29,7 +29,7 @@ import {
   toWireRecord,
 } from "../schemas/index.ts";
 import { defined } from "../../model/defined.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const tags = ["jobs"];
@@ -82,7 +82,7 @@ const post = operation({
   responses: answers({
     201: {
       description: "Their ids, in their order; for a dedupe key that is held, the holder's.",
-      schema: z.object({ jobIds: z.array(jobIdField) }).openapi("JobIds"),
+      schema: z.object({ jobIds: z.array(jobIdField) }).meta({ id: "JobIds" }),
       example: { jobIds: [JOB_ID] },
     },
   }),
@@ -111,7 +111,7 @@ const stats = operation({
           ),
           oldestDueMs: milliseconds("For how long the oldest has been due.").nullable(),
         })
-        .openapi("JobStats"),
+        .meta({ id: "JobStats" }),
       example: {
         due: 3,
         delayed: 1,
@@ -136,14 +136,16 @@ const cancel = operation({
   responses: answers({
     200: {
       description: "How many.",
-      schema: z.object({ cancelled: integer("Jobs that were cancelled.", 1) }).openapi("Cancelled"),
+      schema: z
+        .object({ cancelled: integer("Jobs that were cancelled.", 1) })
+        .meta({ id: "Cancelled" }),
       example: { cancelled: 1 },
     },
   }),
 });
 
-export const jobs = newRouter()
-  .openapi(suspendedJobs, async (context) => {
+export const jobs = new Router()
+  .serve(suspendedJobs, async (context) => {
     const { limit, cursor, fields } = context.req.valid("query");
     const { store } = context.var;
     const place = z.object({
@@ -152,16 +154,16 @@ export const jobs = newRouter()
       ordinal: ordinalText,
     });
     const now = await store.now();
-    const after = placeIn(cursor, place);
+    const after = placeIn("suspendedJobs", cursor, place);
     const [rows] = await store.read([{ q: "suspendedJobs", now, after, limit }]);
     const next = placeAfter(rows, { rows: limit }, suspendedJobPlace);
     const toItem = (row: (typeof rows)[number]) => {
       const id = joinId(row.workflowRunId, row.ordinal);
       return { id, jobId: id, stageId: row.stageId, workflowRunId: row.workflowRunId };
     };
-    return context.json(page(rows, toItem, fields, next), 200);
+    return context.json(page("suspendedJobs", rows, toItem, fields, next), 200);
   })
-  .openapi(jobsOfRun, async (context) => {
+  .serve(jobsOfRun, async (context) => {
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
     const found = await pageOfRun(context.var.store, "jobs", runId, input, {
@@ -170,12 +172,12 @@ export const jobs = newRouter()
     });
     return context.json(found, 200);
   })
-  .openapi(post, async (context) => {
+  .serve(post, async (context) => {
     const body = context.req.valid("json").jobs.map((input) => defined(input));
     return context.json({ jobIds: await context.var.backend.jobs.enqueueParallel(body) }, 201);
   })
-  .openapi(stats, async (context) => context.json(await context.var.backend.jobs.jobStats(), 200))
-  .openapi(cancel, async (context) => {
+  .serve(stats, async (context) => context.json(await context.var.backend.jobs.jobStats(), 200))
+  .serve(cancel, async (context) => {
     const { runId } = context.req.valid("param");
     return context.json({ cancelled: await context.var.backend.jobs.cancelByRun(runId) }, 200);
   });

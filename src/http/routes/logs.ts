@@ -4,7 +4,7 @@ import { defined, type LogRow, toLogRecord } from "../../model/index.ts";
 import { listQuery, onePage, order, type PageInput, pageOf, pageOfRun } from "../listing.ts";
 import { answers, done, jsonBody, operation } from "../operation.ts";
 import { createLog, LOG, logRecord, runKey, toWireRecord } from "../schemas/index.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const postLog = operation({
@@ -56,17 +56,17 @@ const logsOfNoRun = operation({
   }),
 });
 
-export const logs = newRouter()
-  .openapi(postLog, async (context) => {
+export const logs = new Router()
+  .serve(postLog, async (context) => {
     await context.var.backend.persistence.createLog(defined(context.req.valid("json")));
     return context.body(null, 204);
   })
-  .openapi(logsOfRun, async (context) => {
+  .serve(logsOfRun, async (context) => {
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
     return context.json(await pageOfLogs(context.var.store, runId, input), 200);
   })
-  .openapi(logsOfNoRun, async (context) => {
+  .serve(logsOfNoRun, async (context) => {
     const input = context.req.valid("query");
     return context.json(await pageOfLogs(context.var.store, NO_RUN, input), 200);
   });

@@ -1,5 +1,5 @@
 /** Outbox events. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { OUTBOX_PAGE_DEFAULT, OUTBOX_PAGE_MAX, type OutboxEventRow } from "../../model/index.ts";
 import { toOutboxRecord } from "../../model/records.ts";
 import {
@@ -24,7 +24,7 @@ import {
   toWireRecord,
   wholeText,
 } from "../schemas/index.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const event = z.object({ id: eventId });
@@ -44,7 +44,7 @@ const backlog = operation({
       state: z
         .enum(["waiting", "dead-letter"])
         .default("waiting")
-        .openapi({ description: "Which of them.", example: "waiting" }),
+        .meta({ description: "Which of them.", example: "waiting" }),
     }),
   },
   responses: answers({
@@ -108,7 +108,7 @@ const nextEvents = operation({
     query: z.strictObject({
       limit: wholeText(0, OUTBOX_PAGE_MAX)
         .optional()
-        .openapi({
+        .meta({
           description: `How many at most; default: ${OUTBOX_PAGE_DEFAULT}.`,
           example: 100,
         }),
@@ -117,7 +117,7 @@ const nextEvents = operation({
   responses: answers({
     200: {
       description: "The events.",
-      schema: z.object({ events: z.array(outboxRecord) }).openapi("OutboxEvents"),
+      schema: z.object({ events: z.array(outboxRecord) }).meta({ id: "OutboxEvents" }),
       example: { events: [EVENT] },
     },
   }),
@@ -134,7 +134,7 @@ const publish = operation({
     z
       .object({ ids: z.array(eventId).max(1_000) })
       .strict()
-      .openapi("EventIds"),
+      .meta({ id: "EventIds" }),
     { ids: ["run-1/1"] },
   ),
   responses: done("Marked. Unknown ids are ignored."),
@@ -150,19 +150,19 @@ const replay = operation({
   request: jsonBody(
     z
       .object({
-        maxEvents: z.int().min(0).max(1_000).openapi({
+        maxEvents: z.int().min(0).max(1_000).meta({
           description: "How many at most.",
           example: 100,
         }),
       })
       .strict()
-      .openapi("Replay"),
+      .meta({ id: "Replay" }),
     { maxEvents: 100 },
   ),
   responses: answers({
     200: {
       description: "How many.",
-      schema: z.object({ replayed: integer("Events put back.", 1) }).openapi("Replayed"),
+      schema: z.object({ replayed: integer("Events put back.", 1) }).meta({ id: "Replayed" }),
       example: { replayed: 1 },
     },
   }),
@@ -179,7 +179,7 @@ const countRetry = operation({
   responses: answers({
     200: {
       description: "The count.",
-      schema: z.object({ retryCount: integer("Failures so far.", 1) }).openapi("RetryCount"),
+      schema: z.object({ retryCount: integer("Failures so far.", 1) }).meta({ id: "RetryCount" }),
       example: { retryCount: 1 },
     },
   }),
@@ -198,31 +198,31 @@ const deadLetter = operation({
   problems: ["NOT_FOUND"],
 });
 
-export const outbox = newRouter()
-  .openapi(backlog, async (context) => {
+export const outbox = new Router()
+  .serve(backlog, async (context) => {
     const { limit, cursor, fields, state } = context.req.valid("query");
     const { store } = context.var;
     const place = z.object({ workflowRunId: z.string().min(1), sequence: z.int().min(0) });
     const toItem = (row: OutboxEventRow) => toWireRecord(toOutboxRecord(row));
     if (state === "waiting") {
-      const after = placeIn(cursor, place);
+      const after = placeIn("waitingEvents", cursor, place);
       const [rows] = await store.read([{ q: "outboxBacklog", after, limit }]);
       const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence }) => ({
         workflowRunId,
         sequence,
       }));
-      return context.json(page(rows, toItem, fields, next), 200);
+      return context.json(page("waitingEvents", rows, toItem, fields, next), 200);
     }
-    const after = placeIn(cursor, place.extend({ dlqAt: z.int() }));
+    const after = placeIn("deadLetters", cursor, place.extend({ dlqAt: z.int() }));
     const [rows] = await store.read([{ q: "deadLetters", after, limit }]);
     const next = placeAfter(rows, { rows: limit }, ({ workflowRunId, sequence, dlqAt }) => ({
       workflowRunId,
       sequence,
       dlqAt: dlqAt ?? 0,
     }));
-    return context.json(page(rows, toItem, fields, next), 200);
+    return context.json(page("deadLetters", rows, toItem, fields, next), 200);
   })
-  .openapi(eventsOfRun, async (context) => {
+  .serve(eventsOfRun, async (context) => {
     const input = context.req.valid("query");
     const { runId } = context.req.valid("param");
     const found = await pageOfRun(context.var.store, "outboxEvents", runId, input, {
@@ -231,34 +231,34 @@ export const outbox = newRouter()
     });
     return context.json(found, 200);
   })
-  .openapi(post, async (context) => {
+  .serve(post, async (context) => {
     const { events } = context.req.valid("json");
     await context.var.backend.persistence.appendOutboxEvents(
       events.map(({ payload = null, ...rest }) => ({ ...rest, payload })),
     );
     return context.body(null, 204);
   })
-  .openapi(nextEvents, async (context) => {
+  .serve(nextEvents, async (context) => {
     const { limit } = context.req.valid("query");
     const events = await context.var.backend.persistence.getUnpublishedOutboxEvents(limit);
     return context.json({ events: events.map(toWireRecord) }, 200);
   })
-  .openapi(publish, async (context) => {
+  .serve(publish, async (context) => {
     const { ids } = context.req.valid("json");
     await context.var.backend.persistence.markOutboxEventsPublished(ids);
     return context.body(null, 204);
   })
-  .openapi(replay, async (context) => {
+  .serve(replay, async (context) => {
     const { maxEvents } = context.req.valid("json");
     const replayed = await context.var.backend.persistence.replayDLQEvents(maxEvents);
     return context.json({ replayed }, 200);
   })
-  .openapi(countRetry, async (context) => {
+  .serve(countRetry, async (context) => {
     const { id } = context.req.valid("param");
     const retryCount = await context.var.backend.persistence.incrementOutboxRetryCount(id);
     return context.json({ retryCount }, 200);
   })
-  .openapi(deadLetter, async (context) => {
+  .serve(deadLetter, async (context) => {
     await context.var.backend.persistence.moveOutboxEventToDLQ(context.req.valid("param").id);
     return context.body(null, 204);
   });

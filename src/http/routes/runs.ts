@@ -1,5 +1,5 @@
 /** Runs: search, create, read, update, claim. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import {
   ANNOTATION_VALUE_FOUND_MAX,
   encodeJson,
@@ -40,7 +40,7 @@ import {
 import { defined } from "../../model/defined.ts";
 import { etag, whenConditionsHold } from "../etag.ts";
 import { baseOf } from "../own-path.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const tags = ["runs"];
@@ -126,7 +126,7 @@ const claimNext = operation({
   responses: answers({
     200: {
       description: "The run, now RUNNING; null when none is PENDING.",
-      schema: z.object({ run: z.union([runRecord, z.null()]) }).openapi("ClaimedRun"),
+      schema: z.object({ run: z.union([runRecord, z.null()]) }).meta({ id: "ClaimedRun" }),
       example: { run: { ...RUN, status: "RUNNING", version: 2, startedAt: INSTANT } },
     },
   }),
@@ -158,7 +158,7 @@ const getStatus = operation({
   responses: answers({
     200: {
       description: "The status.",
-      schema: z.object({ status }).openapi("RunStatus"),
+      schema: z.object({ status }).meta({ id: "RunStatus" }),
       example: { status: "RUNNING" },
     },
   }),
@@ -196,15 +196,15 @@ const claim = operation({
       description: "Whether this call claimed it.",
       schema: z
         .object({ claimed: flag("Of racing callers, one is told true.") })
-        .openapi("Claimed"),
+        .meta({ id: "Claimed" }),
       example: { claimed: true },
     },
   }),
   problems: ["STALE_VERSION"],
 });
 
-export const runs = newRouter()
-  .openapi(listRuns, async (context) => {
+export const runs = new Router()
+  .serve(listRuns, async (context) => {
     const { limit, cursor, fields, order: direction, ...query } = context.req.valid("query");
     const { name, annotationKey, annotationValue, createdFrom, createdBefore, ...foundBy } = query;
     const wanted: RunFilters = defined({
@@ -218,7 +218,7 @@ export const runs = newRouter()
       checkedQuery("listRuns", {
         q: "runs",
         filters: wanted,
-        after: placeIn(cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
+        after: placeIn("runs", cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
         descending: direction === "desc",
         limit,
         omit: omitted(LONG_TEXT.runs, fields),
@@ -226,12 +226,16 @@ export const runs = newRouter()
       }),
     ]);
     const toItem = (row: (typeof found.rows)[number]) => toWireRecord(toRunRecord(row));
-    return context.json(page(found.rows, toItem, fields, found.next), 200);
+    return context.json(page("runs", found.rows, toItem, fields, found.next), 200);
   })
-  .openapi(stuckRuns, async (context) => {
+  .serve(stuckRuns, async (context) => {
     const { limit, cursor, fields, since } = context.req.valid("query");
     const { store } = context.var;
-    const after = placeIn(cursor, z.object({ updatedAt: z.int(), ordinal: ordinalText }));
+    const after = placeIn(
+      "stuckRuns",
+      cursor,
+      z.object({ updatedAt: z.int(), ordinal: ordinalText }),
+    );
     const now = await store.now();
     const [rows] = await store.read([
       { q: "stuckRuns", since: since.getTime(), now, after, limit },
@@ -241,12 +245,12 @@ export const runs = newRouter()
       ordinal: row.ordinal,
     }));
     return context.json(
-      page(rows, (row) => toWireRecord(toRunRecord(row)), fields, next),
+      page("stuckRuns", rows, (row) => toWireRecord(toRunRecord(row)), fields, next),
       200,
     );
   })
-  .openapi(post, async (context) => {
-    // Zod takes a member of any type for one that may be left out.
+  .serve(post, async (context) => {
+    // Zod's types make a member of type unknown optional.
     const { input = null, ...body } = context.req.valid("json");
     const run = await context.var.backend.persistence.createRun({ ...defined(body), input });
     return context.json(toWireRecord(run), 201, {
@@ -254,23 +258,23 @@ export const runs = newRouter()
       ETag: etag(run.version),
     });
   })
-  .openapi(claimNext, async (context) => {
+  .serve(claimNext, async (context) => {
     const run = await context.var.backend.persistence.claimNextPendingRun();
     return context.json({ run: run === null ? null : toWireRecord(run) }, 200);
   })
-  .openapi(get, async (context) => {
+  .serve(get, async (context) => {
     const { runId } = context.req.valid("param");
     const run = await context.var.backend.persistence.getRun(runId);
     if (run === null) throw notFound("WorkflowRun", runId);
     return context.json(toWireRecord(run), 200, { ETag: etag(run.version) });
   })
-  .openapi(getStatus, async (context) => {
+  .serve(getStatus, async (context) => {
     const { runId } = context.req.valid("param");
     const found = await context.var.backend.persistence.getRunStatus(runId);
     if (found === null) throw notFound("WorkflowRun", runId);
     return context.json({ status: found }, 200);
   })
-  .openapi(patch, async (context) => {
+  .serve(patch, async (context) => {
     const { runId } = context.req.valid("param");
     const update = defined(context.req.valid("json"));
     await whenConditionsHold(context, {
@@ -283,7 +287,7 @@ export const runs = newRouter()
     });
     return context.body(null, 204);
   })
-  .openapi(claim, async (context) => {
+  .serve(claim, async (context) => {
     const { runId } = context.req.valid("param");
     const claimed = await whenConditionsHold(context, {
       entity: "WorkflowRun",

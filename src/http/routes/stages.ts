@@ -1,5 +1,5 @@
 /** Stages, by their run and stage id, or by their record's id. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { LONG_TEXT, PAGE_BYTES_MAX } from "../../model/index.ts";
 import { suspendedStagePlace } from "../../queries/index.ts";
 import { checkedQuery } from "../../persistence/encode.ts";
@@ -34,7 +34,7 @@ import {
 import { defined } from "../../model/defined.ts";
 import { etag, whenConditionsHold } from "../etag.ts";
 import { baseOf } from "../own-path.ts";
-import { newRouter } from "../router.ts";
+import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
 const record = z.object({ id: stageRecordId });
@@ -80,8 +80,8 @@ const stagesOfRun = operation({
       select: z
         .enum(["first-failed", "first-ready-to-resume", "last-completed"])
         .optional()
-        .openapi({ description: "One stage of the list alone.", example: "first-failed" }),
-      beforeGroup: anyWholeText().optional().openapi({
+        .meta({ description: "One stage of the list alone.", example: "first-failed" }),
+      beforeGroup: anyWholeText().optional().meta({
         description: "With `last-completed`: of the execution groups before this one.",
         example: 2,
       }),
@@ -215,32 +215,32 @@ const remove = operation({
   problems: ["NOT_FOUND", "STALE_VERSION"],
 });
 
-export const stages = newRouter()
-  .openapi(suspendedStages, async (context) => {
+export const stages = new Router()
+  .serve(suspendedStages, async (context) => {
     const { limit, cursor, fields, before } = context.req.valid("query");
     const place = z.object({
       nextPollAt: z.int(),
       workflowRunId: z.string().min(1),
       stageId: z.string().min(1),
     });
-    const after = placeIn(cursor, place);
+    const after = placeIn("suspendedStages", cursor, place);
     const [rows] = await context.var.store.read([
       { q: "suspendedStages", before: before.getTime(), after, limit },
     ]);
     const next = placeAfter(rows, { rows: limit }, suspendedStagePlace);
     return context.json(
-      page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
+      page("suspendedStages", rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
       200,
     );
   })
-  .openapi(stagesOfRun, async (context) => {
+  .serve(stagesOfRun, async (context) => {
     const { runId: workflowRunId } = context.req.valid("param");
     const query = context.req.valid("query");
     const { select, beforeGroup, limit, fields } = query;
     const { persistence } = context.var.backend;
     if (select !== undefined) {
       const found = await selected(persistence, workflowRunId, select, beforeGroup);
-      return context.json(page(found, toWireRecord, fields, null), 200);
+      return context.json(page("stages", found, toWireRecord, fields, null), 200);
     }
     const place = z.object({ executionGroup: z.int(), stageNumber: z.int(), stageId: z.string() });
     const [rows] = await context.var.store.read([
@@ -252,7 +252,7 @@ export const stages = newRouter()
         withoutNextPoll: false,
         descending: query.order === "desc",
         limit,
-        after: placeIn(query.cursor, place),
+        after: placeIn("stages", query.cursor, place),
         omit: omitted(LONG_TEXT.stages, fields),
         bytesMax: PAGE_BYTES_MAX,
       }),
@@ -267,11 +267,11 @@ export const stages = newRouter()
       }),
     );
     return context.json(
-      page(rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
+      page("stages", rows, (row) => toWireRecord(toStageRecord(row)), fields, next),
       200,
     );
   })
-  .openapi(post, async (context) => {
+  .serve(post, async (context) => {
     const { runId } = context.req.valid("param");
     const stage = await context.var.backend.persistence.createStage({
       workflowRunId: runId,
@@ -282,13 +282,13 @@ export const stages = newRouter()
       ETag: etag(stage.version),
     });
   })
-  .openapi(get, async (context) => {
+  .serve(get, async (context) => {
     const { runId, stageId } = context.req.valid("param");
     const stage = await context.var.backend.persistence.getStage(runId, stageId);
     if (stage === null) throw notFound("WorkflowStage", `${runId}/${stageId}`);
     return context.json(toWireRecord(stage), 200, { ETag: etag(stage.version) });
   })
-  .openapi(put, async (context) => {
+  .serve(put, async (context) => {
     const { runId: workflowRunId, stageId } = context.req.valid("param");
     const { create, update } = context.req.valid("json");
     const upsert = {
@@ -307,7 +307,7 @@ export const stages = newRouter()
     });
     return context.json(toWireRecord(stage), 200, { ETag: etag(stage.version) });
   })
-  .openapi(patch, async (context) => {
+  .serve(patch, async (context) => {
     const { runId, stageId } = context.req.valid("param");
     const update = defined(context.req.valid("json"));
     await whenConditionsHold(context, {
@@ -321,13 +321,13 @@ export const stages = newRouter()
     });
     return context.body(null, 204);
   })
-  .openapi(getById, async (context) => {
+  .serve(getById, async (context) => {
     const { id } = context.req.valid("param");
     const stage = await context.var.backend.persistence.getStageById(id);
     if (stage === null) throw notFound("WorkflowStage", id);
     return context.json(toWireRecord(stage), 200, { ETag: etag(stage.version) });
   })
-  .openapi(patchById, async (context) => {
+  .serve(patchById, async (context) => {
     const { id } = context.req.valid("param");
     const update = defined(context.req.valid("json"));
     await whenConditionsHold(context, {
@@ -340,7 +340,7 @@ export const stages = newRouter()
     });
     return context.body(null, 204);
   })
-  .openapi(remove, async (context) => {
+  .serve(remove, async (context) => {
     const { id } = context.req.valid("param");
     await whenConditionsHold(context, {
       entity: "WorkflowStage",

@@ -1,5 +1,5 @@
 /** The ledger of AI calls. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import { CALL_TOKENS_MAX } from "../../model/index.ts";
 import { cost, count, settable, text } from "./common.ts";
 
@@ -25,7 +25,7 @@ export const aiCall = z
     ).optional(),
   })
   .strict()
-  .openapi("AICall");
+  .meta({ id: "AICall" });
 
 export const AI_CALL: z.input<typeof aiCall> = {
   topic: "workflow.run-1.summarize",

@@ -2,8 +2,8 @@
  * The parts of which the schemas of several resources are made. All examples tell one story: the
  * run `run-1` of the workflow `digest`.
  */
-import { z } from "@hono/zod-openapi";
-import { STATUSES } from "../../model/fields.ts";
+import * as z from "zod";
+import { STATUSES } from "../../model/status.ts";
 import {
   COST_MAX,
   ID_BYTES_MAX,
@@ -13,7 +13,7 @@ import {
 } from "../../model/index.ts";
 
 const id = (description: string, example: string) =>
-  z.string().openapi({ description: `${description} At most ${ID_BYTES_MAX} bytes.`, example });
+  z.string().meta({ description: `${description} At most ${ID_BYTES_MAX} bytes.`, example });
 
 export const runIdField = id("The run's id.", "run-1");
 export const stageIdField = id("The stage's id in its workflow.", "fetch");
@@ -21,7 +21,7 @@ export const workflowIdField = id("The workflow's id.", "digest");
 
 /** An id that the service made from a run's id and more. */
 export const recordId = (description: string, example: string) =>
-  z.string().openapi({
+  z.string().meta({
     description: `${description} Opaque, at most ${RECORD_ID_BYTES_MAX} bytes.`,
     example,
   });
@@ -33,7 +33,7 @@ export const stageRecordId = recordId(
 export const JOB_ID = "run-1/0mwwqfjev0000gow";
 export const jobIdField = recordId("The job's id.", JOB_ID);
 
-export const status = z.enum(STATUSES).openapi({
+export const status = z.enum(STATUSES).meta({
   description: "Of runs, stages and jobs alike. Only stages are `SKIPPED`.",
   example: "RUNNING",
 });
@@ -44,7 +44,7 @@ export const instant = (description: string) =>
   z
     .string()
     .refine((text) => parseInstant(text) !== null, INSTANT_RULE)
-    .openapi({ format: "date-time", description, example: INSTANT });
+    .meta({ format: "date-time", description, example: INSTANT });
 /** An instant of a request, as a Date. */
 export const inputInstant = (description: string) =>
   instant(description).transform((text) => new Date(parseInstant(text) ?? Number.NaN));
@@ -56,39 +56,40 @@ export const wholeText = (min: number, max: number) =>
     .regex(/^(?:0|-?[1-9]\d{0,15})$/, "must be a whole number in decimal digits, as in 12")
     .transform(Number)
     .pipe(z.int().min(min).max(max))
-    .openapi({ type: "integer", minimum: min, maximum: max });
+    // The document shows the number; of a number there is no pattern.
+    .meta({ type: "integer", pattern: undefined, minimum: min, maximum: max });
 /** Any whole number. */
 export const anyWholeText = () => wholeText(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 
 export const createdAt = instant("When it was created, by the service's clock.");
 export const updatedAt = instant("When it was last changed, by the service's clock.");
-export const version = z.int().openapi({
+export const version = z.int().meta({
   description: "Starts at 1; every update adds one. The ETag has it.",
   example: 1,
 });
 
 export const milliseconds = (description: string) =>
-  z.number().openapi({ description: `${description} In milliseconds.`, example: 1_500 });
+  z.number().meta({ description: `${description} In milliseconds.`, example: 1_500 });
 export const text = (description: string, example: string) =>
-  z.string().openapi({ description, example });
-export const flag = (description: string) => z.boolean().openapi({ description, example: true });
+  z.string().meta({ description, example });
+export const flag = (description: string) => z.boolean().meta({ description, example: true });
 export const integer = (description: string, example: number) =>
-  z.int().openapi({ description, example });
-export const dollars = z.number().openapi({
+  z.int().meta({ description, example });
+export const dollars = z.number().meta({
   description: "What it cost. The service only adds up: the unit is yours, US dollars as a rule.",
   example: 0.01,
 });
 
 /** A cost as a request may give it, of a call or a run. */
-export const cost = z.number().min(0).max(COST_MAX).openapi({
+export const cost = z.number().min(0).max(COST_MAX).meta({
   description: "What it cost. The service only adds up: the unit is yours, US dollars as a rule.",
   example: 0.01,
 });
 export const count = (description: string, example: number, max = Number.MAX_SAFE_INTEGER) =>
-  z.int().min(0).max(max).openapi({ description, example });
+  z.int().min(0).max(max).meta({ description, example });
 
 export const json = (description: string, example: unknown = { pages: 3 }) =>
-  z.unknown().openapi({ description: `${description} Any JSON value.`, example });
+  z.unknown().meta({ description: `${description} Any JSON value.`, example });
 /** A member of an update: left out, the stored value stays; null clears it. */
 export const settable = (description: string, example?: unknown) =>
   json(description, example).optional();
@@ -102,7 +103,7 @@ export const jsonObject = (description: string, example: Readonly<Record<string,
       (value) => typeof value === "object" && value !== null && !Array.isArray(value),
       "expected an object",
     )
-    .openapi({ type: "object", additionalProperties: {}, description, example });
+    .meta({ type: "object", additionalProperties: {}, description, example });
 
 /** The parts of paths. */
 export const runKey = z.object({ runId: runIdField });

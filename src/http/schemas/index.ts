@@ -1,7 +1,8 @@
 /**
  * The API's records and inputs. The schema that validates is the one that the OpenAPI document
- * shows. A schema says which shape a value has; its size is checked further in, where every way in
- * has the same limits.
+ * shows. A schema says which shape a value has; its size is checked in `persistence/` and
+ * `changes/`, so that every way in has the same limits. Not here: bodies
+ * that only one route has (`http/routes/`). Imports `queries/`, `model/` and `contract/`, and Zod.
  */
 export * from "./ai-calls.ts";
 export * from "./common.ts";

@@ -1,5 +1,5 @@
 /** Jobs and their leases. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { JobRecord } from "../../contract/index.ts";
 import {
   JOB_ATTEMPTS_MAX,
@@ -60,7 +60,7 @@ export const jobRecord = z
     payload,
     ...keys,
   } satisfies FieldsOf<JobRecord>)
-  .openapi("Job");
+  .meta({ id: "Job" });
 
 export const JOB: z.output<typeof jobRecord> = {
   id: JOB_ID,
@@ -96,7 +96,7 @@ const newJob = z
 export const enqueueJobs = z
   .object({ jobs: z.array(newJob).max(1_000) })
   .strict()
-  .openapi("EnqueueJobs");
+  .meta({ id: "EnqueueJobs" });
 
 export const delivery = z
   .object({
@@ -107,17 +107,17 @@ export const delivery = z
     maxAttempts,
     payload,
   })
-  .openapi("Delivery");
+  .meta({ id: "Delivery" });
 
 /** A SUSPENDED job, as far as the contract tells of it. */
 export const suspendedJob = z
   .object({
     id: jobIdField,
-    jobId: jobIdField.openapi({ description: "The same." }),
+    jobId: jobIdField.meta({ description: "The same." }),
     stageId: stageIdField,
     workflowRunId: runIdField,
   })
-  .openapi("SuspendedJob");
+  .meta({ id: "SuspendedJob" });
 
 export const SUSPENDED_JOB: z.output<typeof suspendedJob> = {
   id: JOB_ID,

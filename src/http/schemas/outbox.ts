@@ -1,5 +1,5 @@
 /** Outbox events. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { OutboxRecord } from "../../contract/index.ts";
 import {
   type FieldsOf,
@@ -36,7 +36,7 @@ export const outboxRecord = z
     retryCount: integer("Failures to publish it.", 0),
     dlqAt: instant("When it went to the DLQ; null while it is not there.").nullable(),
   } satisfies FieldsOf<OutboxRecord>)
-  .openapi("OutboxEvent");
+  .meta({ id: "OutboxEvent" });
 
 export const EVENT: z.output<typeof outboxRecord> = {
   id: "run-1/1",
@@ -56,4 +56,4 @@ const newEvent = z.object({ ...event, payload, occurredAt: inputInstant(occurred
 export const createOutboxEvents = z
   .object({ events: z.array(newEvent).max(1_000) })
   .strict()
-  .openapi("CreateOutboxEvents");
+  .meta({ id: "CreateOutboxEvents" });

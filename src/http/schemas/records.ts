@@ -1,5 +1,5 @@
 /** What a run leaves behind: logs, artifacts, annotations. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import type {
   WorkflowAnnotationRecord,
   WorkflowArtifactRecord,
@@ -25,7 +25,7 @@ const KEY_LIMIT = `At most ${KEY_BYTES_MAX} bytes.`;
 const ownId = recordId("The record's id.", "run-1/0mwwqfjev0000gow");
 
 const log = {
-  level: z.enum(LOG_LEVELS).openapi({ example: "INFO" }),
+  level: z.enum(LOG_LEVELS).meta({ example: "INFO" }),
   message: text("The line.", "Fetched"),
 };
 const logMetadata = "Data that belongs to the line.";
@@ -38,7 +38,7 @@ export const createLog = z
     metadata: settable(logMetadata),
   })
   .strict()
-  .openapi("CreateLog");
+  .meta({ id: "CreateLog" });
 
 export const logRecord = z
   .object({
@@ -49,7 +49,7 @@ export const logRecord = z
     ...log,
     metadata: json(logMetadata),
   } satisfies FieldsOf<WorkflowLogRecord>)
-  .openapi("Log");
+  .meta({ id: "Log" });
 
 export const LOG: z.output<typeof logRecord> = {
   id: "run-1/0mwwqfjev0000gow",
@@ -63,9 +63,9 @@ export const LOG: z.output<typeof logRecord> = {
 
 export const artifactKey = text(`Names it within its run. ${KEY_LIMIT}`, "page.html");
 const artifact = {
-  type: z.enum(ARTIFACT_TYPES).openapi({ example: "ARTIFACT" }),
+  type: z.enum(ARTIFACT_TYPES).meta({ example: "ARTIFACT" }),
   data: json("The data.", "<html>"),
-  size: z.number().openapi({ description: "Its size as the caller counts it.", example: 6 }),
+  size: z.number().meta({ description: "Its size as the caller counts it.", example: 6 }),
 };
 const artifactMetadata = "Notes of the caller's own.";
 
@@ -80,7 +80,7 @@ export const artifactRecord = z
     ...artifact,
     metadata: json(artifactMetadata),
   } satisfies FieldsOf<WorkflowArtifactRecord>)
-  .openapi("Artifact");
+  .meta({ id: "Artifact" });
 
 export const ARTIFACT: z.output<typeof artifactRecord> = {
   id: "run-1/page.html",
@@ -102,7 +102,7 @@ export const saveArtifact = z
     metadata: settable(artifactMetadata),
   })
   .strict()
-  .openapi("SaveArtifact");
+  .meta({ id: "SaveArtifact" });
 
 const annotation = {
   attempt: integer("The attempt of the stage that it is about.", 0),
@@ -139,7 +139,7 @@ export const annotationRecord = z
     payload: json(payload, null),
     idempotencyKey: annotation.idempotencyKey.nullable(),
   } satisfies FieldsOf<WorkflowAnnotationRecord>)
-  .openapi("Annotation");
+  .meta({ id: "Annotation" });
 
 export const ANNOTATION: z.output<typeof annotationRecord> = {
   id: "run-1/0mwwqfjev0000gow",
@@ -183,4 +183,4 @@ const newAnnotation = z
 export const createAnnotations = z
   .object({ annotations: z.array(newAnnotation).max(1_000) })
   .strict()
-  .openapi("CreateAnnotations");
+  .meta({ id: "CreateAnnotations" });

@@ -1,5 +1,5 @@
 /** Runs. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { WorkflowRunRecord } from "../../contract/index.ts";
 import { ANNOTATION_VALUE_FOUND_MAX, PRIORITY_DEFAULT, type RunSet } from "../../model/index.ts";
 import type { FoundBy } from "../../queries/index.ts";
@@ -55,7 +55,7 @@ export const runRecord = z
     priority,
     metadata: json("What the caller notes about it.", null),
   } satisfies FieldsOf<WorkflowRunRecord>)
-  .openapi("Run");
+  .meta({ id: "Run" });
 
 export const RUN: z.output<typeof runRecord> = {
   id: "run-1",
@@ -88,7 +88,7 @@ export const createRun = z
     metadata: jsonObject("Notes of the caller's own.", { tenant: "a" }).optional(),
   })
   .strict()
-  .openapi("CreateRun");
+  .meta({ id: "CreateRun" });
 
 export const updateRun = z
   .object({
@@ -101,7 +101,7 @@ export const updateRun = z
     totalTokens: count(tokens, 30).optional(),
   } satisfies FieldsOf<RunSet>)
   .strict()
-  .openapi("UpdateRun");
+  .meta({ id: "UpdateRun" });
 
 const foundBy = {
   status: status.optional(),
@@ -112,19 +112,19 @@ const foundBy = {
 /** The filters of a search for runs. */
 export const runFilters = {
   ...foundBy,
-  name: z.string().min(1).optional().openapi({
+  name: z.string().min(1).optional().meta({
     description:
       "Text that the workflow's name contains; A to Z count as a to z. Nothing in it is a wildcard.",
     example: "digest",
   }),
-  annotationKey: z.string().optional().openapi({
+  annotationKey: z.string().optional().meta({
     description: "With `annotationValue`: runs that have such an annotation.",
     example: "decision.model",
   }),
   annotationValue: z
     .string()
     .optional()
-    .openapi({
+    .meta({
       description: `The value as JSON, of at most ${ANNOTATION_VALUE_FOUND_MAX} bytes; what is not JSON is taken for a string.`,
       example: "small",
     }),

@@ -1,5 +1,5 @@
 /** Stages. */
-import { z } from "@hono/zod-openapi";
+import * as z from "zod";
 import type { WorkflowStageRecord } from "../../contract/index.ts";
 import type { StageSet } from "../../model/index.ts";
 import {
@@ -72,7 +72,7 @@ export const stageRecord = z
     embeddingInfo: json(ABOUT.embeddingInfo),
     errorMessage: text(ABOUT.errorMessage, "timeout").nullable(),
   } satisfies FieldsOf<WorkflowStageRecord>)
-  .openapi("Stage");
+  .meta({ id: "Stage" });
 
 export const STAGE: z.output<typeof stageRecord> = {
   id: STAGE_RECORD_ID,
@@ -114,7 +114,7 @@ const newStage = {
 export const createStage = z
   .object({ stageId: stageIdField, ...newStage })
   .strict()
-  .openapi("CreateStage");
+  .meta({ id: "CreateStage" });
 
 export const updateStage = z
   .object({
@@ -134,9 +134,9 @@ export const updateStage = z
     errorMessage: text(ABOUT.errorMessage, "timeout").nullable().optional(),
   } satisfies FieldsOf<StageSet>)
   .strict()
-  .openapi("UpdateStage");
+  .meta({ id: "UpdateStage" });
 
 export const upsertStage = z
   .object({ create: z.object(newStage).strict(), update: updateStage })
   .strict()
-  .openapi("UpsertStage");
+  .meta({ id: "UpsertStage" });

@@ -42,6 +42,7 @@ import {
   answer,
   type AnyResult,
   inOrderOf,
+  isLocal,
   kindOfQuery,
   type LoadUnit,
   type Query,
@@ -232,7 +233,7 @@ export class Transaction implements UnitOfWork {
   }
 
   async #answer(query: Query): Promise<AnyResult> {
-    if (isAcrossRuns(query)) {
+    if (!isLocal(query) || isAcrossRuns(query)) {
       await this.#copy.loadWritten();
       const result = await acrossRuns(query, {
         copy: this.#copy,

@@ -151,7 +151,7 @@ function insertion(local: State, { table, part, key }: RowRef): Change | null {
     case "outboxEvents": {
       const row = local.outboxEvents.get(part, key);
       if (row === undefined) return null;
-      const { sequence: _, ...event } = withoutCommits(row);
+      const { sequence: _, countAfter: __, ...event } = withoutCommits(row);
       return { kind: "appendOutboxEvent", row: event };
     }
     case "jobs": {

@@ -1,7 +1,7 @@
 /**
  * The contract as tests: every adapter passes the same suite, through its own way in. An adapter
  * says how to connect to its store and how to empty it. The suite never looks behind the three
- * interfaces.
+ * interfaces. Not here: tests of one adapter alone (`test/`). Imports `contract/`, and vitest.
  */
 import { aiCalls } from "./ai-calls.ts";
 import { annotationFilters } from "./annotation-filters.ts";

@@ -7,8 +7,8 @@ import { UNPOLLED_MS } from "./limits.ts";
 import type { JobRow, NewJobRow, StageRow } from "./rows.ts";
 
 /**
- * The instant by which an engine has polled what is due at `nextPollAt`, if there is one that
- * polls.
+ * The instant at which the service takes over a poll that was due at `nextPollAt`: an engine that
+ * polls would have done so by then.
  */
 export function unpolledAt(nextPollAt: number): number {
   return nearestInstant(nextPollAt + UNPOLLED_MS);

@@ -1,0 +1,11 @@
+/**
+ * What the queries answer that a client never answers itself. Each stands in the file of what it
+ * reads, under the name of its kind in `queries/`.
+ */
+import type { State } from "../../model/state.ts";
+import type { QueryOf, QueryResults, StoredName } from "../../queries/index.ts";
+
+/** The answers from the maps to the queries that only a store answers. */
+export type StoredAnswers = {
+  readonly [K in StoredName]: (state: State, query: QueryOf<K>) => QueryResults[K];
+};
