@@ -8,6 +8,6 @@ import { ServiceError } from "../contract/index.ts";
  */
 export function requireRuntime(): void {
   if ("withResolvers" in Promise) return;
-  const message = "This needs Promise.withResolvers: Node 22.12 or later";
+  const message = "This needs Node 22.12 or later";
   throw new ServiceError("INVALID_ARGUMENT", message);
 }
