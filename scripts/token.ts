@@ -17,7 +17,8 @@ Prints a new token, and its entry for the list in the secret API_TOKENS.
   --help                print this`;
 
 function entryOf(token: string, { name, scopes, expires }: Record<string, string | undefined>) {
-  const wanted = (scopes ?? "read").split(",").map((scope) => scope.trim());
+  const told = (scopes ?? "read").split(",").map((scope) => scope.trim());
+  const wanted = [...new Set(told)];
   const unknown = wanted.find((scope) => !SCOPES.some((known) => known === scope));
   if (unknown !== undefined) {
     throw new Complaint(`There is no scope "${unknown}"; there are ${SCOPES.join(", ")}.`);
@@ -50,7 +51,7 @@ function parse() {
         scopes: { type: "string" },
         expires: { type: "string" },
         dev: { type: "boolean" },
-        help: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
       },
     });
   } catch (error) {
@@ -62,6 +63,12 @@ async function main(): Promise<void> {
   const { values } = parse();
   if (values.help === true) return console.log(USAGE);
   if (values.dev === true) {
+    const beside = (["name", "scopes", "expires"] as const).find((flag) => flag in values);
+    if (beside !== undefined) {
+      throw new Complaint(
+        `--dev takes no --${beside}: the token of local development has all scopes.`,
+      );
+    }
     return console.log(`token: ${(await devToken()).token}\n.dev.vars knows it.`);
   }
   const { name, scopes, expires } = values;

@@ -1,6 +1,7 @@
 /** wrangler, as our commands run it: this folder's own, without questions, unseen by other clones. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
@@ -52,12 +53,27 @@ export interface Database {
 /** The rows of a SELECT. */
 export function select(database: Database, sql: string): unknown[] {
   const { remote, state, config } = database;
-  if (!existsSync(config)) {
+  if (statSync(config, { throwIfNoEntry: false })?.isFile() !== true) {
     throw new Complaint(`There is no file ${config}: name your wrangler.toml with --config.`);
   }
-  // wrangler would make an empty one.
-  if (!remote && !existsSync(join(state, "v3", "d1"))) throw new Complaint(noTables(database));
-  const where = remote ? ["--remote"] : ["--local", `--persist-to=${state}`];
+  if (remote) return answerOf(database, sql, ["--remote"]);
+  if (statSync(state, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw new Complaint(`--state ${state} is no folder.`);
+  }
+  const local = (folder: string) => answerOf(database, sql, ["--local", `--persist-to=${folder}`]);
+  if (existsSync(join(state, "v3", "d1"))) return local(state);
+  // wrangler would make an empty database there. It makes one elsewhere: first it reads the
+  // configuration, which may be what is wrong.
+  const elsewhere = mkdtempSync(join(tmpdir(), "workflow-engine-"));
+  try {
+    return local(elsewhere);
+  } finally {
+    rmSync(elsewhere, { recursive: true });
+  }
+}
+
+function answerOf(database: Database, sql: string, where: readonly string[]): unknown[] {
+  const { config } = database;
   const flags = ["--json", `--config=${config}`, `--command=${sql}`];
   const { status, stdout, stderr } = spawnSync(
     process.execPath,

@@ -1,5 +1,5 @@
 /** Changes of runs. Pure. */
-import { idField, instantField, wholeField } from "../model/fields.ts";
+import { idField, instantField, tallyField } from "../model/fields.ts";
 import { attendAtOf, defined, newRunRow, runSet } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
 import { isLive } from "../model/status.ts";
@@ -32,7 +32,7 @@ export const runChanges = {
    */
   updateRun: changeKind(
     "updateRun",
-    { id: idField, set: runSet, at: instantField, bump: wholeField },
+    { id: idField, set: runSet, at: instantField, bump: tallyField },
     {
       scope: WRITE,
       row: ({ id }) => runRef(id),

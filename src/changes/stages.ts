@@ -1,6 +1,6 @@
 /** Changes of stages. Pure. */
 import { nullable } from "../model/shape.ts";
-import { idField, instantField, recordIdField, wholeField } from "../model/fields.ts";
+import { idField, instantField, recordIdField, tallyField } from "../model/fields.ts";
 import {
   attendAtOf,
   defined,
@@ -55,7 +55,7 @@ export const stageChanges = {
   /** Sets the columns, updatedAt = at, version + bump. */
   updateStage: changeKind(
     "updateStage",
-    { ...stageKey, set: stageSet, at: instantField, bump: wholeField },
+    { ...stageKey, set: stageSet, at: instantField, bump: tallyField },
     {
       scope: WRITE,
       row: (change) => stageRef(change),

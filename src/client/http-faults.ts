@@ -147,11 +147,14 @@ function codeOf(status: number): ServiceErrorCode {
 /**
  * How long to wait before a request that was turned away is sent again: as `Retry-After` asks, in
  * seconds or until an instant, at most 30 s; otherwise longer each time. A random fifth more, so
- * that clients that were turned away together do not come back together.
+ * that clients that were turned away together do not come back together. Where hardly any pause is
+ * asked for again and again, each is at least half of that: ten tries last longer than an instant.
  */
 export function waitMs({ headers }: Pick<Answer, "headers">, tries: number): number {
-  const asked = retryAfterMs(headers) ?? PAUSE_MS * 2 ** (tries - 1);
-  return Math.min(asked, RETRY_AFTER_MAX_MS) * (1 + Math.random() / 5);
+  const usual = PAUSE_MS * 2 ** (tries - 1);
+  const asked = retryAfterMs(headers) ?? usual;
+  const ms = tries === 1 ? asked : Math.max(asked, usual / 2);
+  return Math.min(ms, RETRY_AFTER_MAX_MS) * (1 + Math.random() / 5);
 }
 
 /** Null without a readable `Retry-After`: then the client chooses the pause itself. */

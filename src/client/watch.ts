@@ -1,6 +1,7 @@
 /** A run's events as they happen, over the HTTP API: in Node, Deno, Bun, Workers and browsers. */
 import { createParser } from "eventsource-parser";
 import { isId, parseInstant, unlessLate, withDeadline } from "../model/index.ts";
+import { requireRuntime } from "../model/runtime.ts";
 import { type OutboxRecord, ServiceError } from "../contract/index.ts";
 import {
   type Answer,
@@ -62,6 +63,7 @@ const PASSING = new Set(["OVERLOADED", "UNAVAILABLE", "INTERNAL"]);
 export async function* watchEvents(
   options: WatchOptions,
 ): AsyncGenerator<OutboxRecord, void, void> {
+  requireRuntime();
   const { signal, runId } = options;
   if (typeof runId !== "string" || !isId(runId)) {
     const message = "watchEvents: runId must be the id of a run";

@@ -3,8 +3,12 @@ import { HttpFault } from "./problem.ts";
 
 const ACCESS_LOG = ["on", "errors", "off"] as const;
 
-/** Whether a request with this status has a line. A setting that is none leaves the log on. */
-export function isLogged({ ACCESS_LOG: setting }: LogEnv, status: number): boolean {
+/**
+ * Whether a request with this status has a line. An unknown setting leaves the log on, and so does
+ * a call of the app without bindings.
+ */
+export function isLogged(env: LogEnv | undefined, status: number): boolean {
+  const setting = env?.ACCESS_LOG;
   return setting === "errors" ? status >= 400 : setting !== "off";
 }
 

@@ -19,6 +19,7 @@ import {
   NAME_BYTES_MAX,
   RECORD_ID_BYTES_MAX,
   ROW_BYTES_MAX,
+  TALLY_MAX,
 } from "./limits.ts";
 import { number, oneOf, refined, type Shape, text, whole } from "./shape.ts";
 import { STATUSES } from "./status.ts";
@@ -79,6 +80,8 @@ export const instantField = instantColumn(whole({ min: INSTANT_MIN, max: INSTANT
 export const wholeField = whole();
 /** A count: 0 or more. */
 export const countField = whole({ min: 0 });
+/** A count that grows by steps. */
+export const tallyField = whole({ min: 0, max: TALLY_MAX });
 export const numberField = number();
 /** Tokens of one AI call. */
 export const tokensField = whole({ min: 0, max: CALL_TOKENS_MAX });

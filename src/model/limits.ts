@@ -65,6 +65,12 @@ export const CALL_TOKENS_MAX = 10_000_000_000;
 /** The cost of an AI call or a run. Sums of doubles stay finite, however many are added. */
 export const COST_MAX = 1e15;
 
+/**
+ * A count that grows by steps, as a commit may set it: a version, deliveries, failures. It stays a
+ * number that a double holds, however often it grows.
+ */
+export const TALLY_MAX = 1_000_000_000;
+
 export const PRIORITY_DEFAULT = 5;
 export const JOB_MAX_ATTEMPTS_DEFAULT = 3;
 /** A lease that was not renewed for this long is over. */

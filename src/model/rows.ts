@@ -35,6 +35,7 @@ import {
   recordIdField,
   runOrNoneField,
   statusField,
+  tallyField,
   tokensField,
   wholeField,
 } from "./fields.ts";
@@ -68,7 +69,7 @@ export const newRunRow = object({
   ordinal: ordinalField,
   createdAt: instantField,
   updatedAt: instantField,
-  version: wholeField,
+  version: tallyField,
   workflowId: idField,
   workflowName: nameField,
   workflowType: nameField,
@@ -104,7 +105,7 @@ export const newStageRow = object({
   id: recordIdField,
   createdAt: instantField,
   updatedAt: instantField,
-  version: wholeField,
+  version: tallyField,
   stageName: nameField,
   stageNumber: wholeField,
   executionGroup: wholeField,
@@ -205,7 +206,7 @@ export const newOutboxEventRow = object({
   causationId: nameField,
   occurredAt: instantField,
   publishedAt: nullable(instantField),
-  retryCount: countField,
+  retryCount: tallyField,
   dlqAt: nullable(instantField),
 });
 export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
@@ -244,19 +245,19 @@ export const newJobRow = object({
   lockedAt: nullable(instantField),
   startedAt: nullable(instantField),
   completedAt: nullable(instantField),
-  attempt: countField,
-  maxAttempts: countField,
+  attempt: tallyField,
+  maxAttempts: tallyField,
   /** Deliveries that failed or whose lease expired. The pause before a retry grows with them. */
-  failures: countField,
+  failures: tallyField,
   /**
    * Deliveries in a row that did not reach the handler. The pause before the next grows with them.
    */
-  undelivered: countField,
+  undelivered: tallyField,
   /**
    * Deliveries in a row whose worker died, as far as is known: the lease expired, or the handler's
    * Worker broke off the call. The consumer works such a job alone.
    */
-  unanswered: countField,
+  unanswered: tallyField,
   lastError: nullable(jobErrorField),
   nextPollAt: nullable(instantField),
   payload: jsonObjectField,

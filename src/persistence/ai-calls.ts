@@ -67,14 +67,7 @@ export class AICalls implements FlushableAICallLogger {
     const changes = [];
     for (const result of requireList("logBatchResults", results)) {
       requireObject("logBatchResults", result);
-      const call = encodeCall({
-        ...result,
-        metadata: {
-          ...(result.metadata as object | null | undefined),
-          batchId,
-          ...(result.requestId === undefined ? {} : { requestId: result.requestId }),
-        },
-      });
+      const call = encodeCall({ ...result, metadata: metadataIn(batchId, result) });
       const row = { ...call, batchId, ordinal: "0", createdAt: now };
       checkedChanges("logBatchResults", [{ kind: "recordAiCall", row }]);
       const requestId = requestIdOf(result, call);
@@ -128,6 +121,17 @@ export async function recordAiCall(unit: UnitOfWork, call: CreateAICallInput): P
 
 type EncodedCall = ReturnType<typeof encodeCall>;
 
+/**
+ * The metadata of a batch's result, with the batch and the request in it, as earlier engines have
+ * it. What is no object has no place for them, and stays as it is.
+ */
+function metadataIn(batchId: string, { metadata, requestId }: CreateAICallInput): unknown {
+  const told = encodeNullableJson(metadata, "metadata");
+  const value: unknown = told === null ? {} : JSON.parse(told);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return { ...value, batchId, ...(typeof requestId === "string" ? { requestId } : {}) };
+}
+
 /** A member of the metadata, as it is stored. */
 function inMetadata({ metadata }: EncodedCall, name: string): unknown {
   const value: unknown = metadata === null ? null : JSON.parse(metadata);
@@ -140,15 +144,19 @@ function inMetadata({ metadata }: EncodedCall, name: string): unknown {
  * batch is ignored.
  */
 function batchIdOf(call: CreateAICallInput, encoded: EncodedCall): string {
-  if (call.batchId !== undefined) return call.batchId;
+  if (isTold(call.batchId)) return call.batchId;
   const told = inMetadata(encoded, "batchId");
   return typeof told === "string" && batchOrNoneField.check(told) === null ? told : "";
 }
 
+/** Callers without types may say null for none. */
+function isTold(id: string | null | undefined): id is string {
+  return id !== undefined && id !== null;
+}
+
 /** Null for a call that does not say which request of its batch it answers. */
 function requestIdOf(call: CreateAICallInput, encoded: EncodedCall): string | null {
-  if (call.requestId !== undefined)
-    return encodeFreeText(call.requestId, "requestId", KEY_BYTES_MAX);
+  if (isTold(call.requestId)) return encodeFreeText(call.requestId, "requestId", KEY_BYTES_MAX);
   const told = inMetadata(encoded, "requestId");
   return typeof told === "string" ? told : null;
 }

@@ -5,6 +5,7 @@
  */
 import { type Store } from "../changes/index.ts";
 import { AUDIT_MAX, joinId } from "../model/index.ts";
+import { requireRuntime } from "../model/runtime.ts";
 import {
   type Backend,
   type FlushableAICallLogger,
@@ -80,6 +81,7 @@ export class ConnectionCore implements Backend {
   readonly #assumes: boolean;
 
   constructor(store: Store, options: CoreOptions = {}, chain: CallChain<Running>) {
+    requireRuntime();
     this.#assumes = options.assumes ?? true;
     this.#chain = chain;
     const stale = staleOf(options.StaleVersionError ?? StaleVersionError);

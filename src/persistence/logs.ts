@@ -1,7 +1,7 @@
 /** Logs, over a unit of work. */
 import { encodeFreeText, encodeNullableJson, splitStageRecordId } from "../model/index.ts";
 import type { CreateLogInput } from "../contract/index.ts";
-import { checkedChanges, requireObject } from "./encode.ts";
+import { checkedChanges, invalid, requireObject } from "./encode.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -12,6 +12,10 @@ import type { UnitOfWork } from "./unit-of-work.ts";
 export async function createLog(unit: UnitOfWork, data: CreateLogInput): Promise<void> {
   requireObject("createLog", data);
   const runId = data.workflowRunId ?? null;
+  // "" is stored for no run, and is the id of none.
+  if (runId === "") {
+    throw invalid("createLog: workflowRunId must not be empty", { field: "workflowRunId" });
+  }
   const stageId = data.workflowStageId ?? null;
   const now = await unit.now();
   const row = {

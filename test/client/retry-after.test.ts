@@ -52,6 +52,23 @@ describe("what was turned away", () => {
     }
   });
 
+  it.each(["0", "00", "Sat, 28 Nov 2026 12:00:01 GMT"])(
+    "until %s, again and again, waits longer each time all the same",
+    (value) => {
+      const headers = new Headers({ "Retry-After": value, Date: "Sat, 28 Nov 2026 12:00:00 GMT" });
+      expect(waitMs({ headers }, 1)).toBeLessThanOrEqual(1_200);
+      for (const [tries, least] of [
+        [2, 500],
+        [4, 2_000],
+        [9, 30_000],
+      ] as const) {
+        const ms = waitMs({ headers }, tries);
+        expect(ms).toBeGreaterThanOrEqual(least);
+        expect(ms).toBeLessThanOrEqual(Math.max(least, 1_000) * 1.2);
+      }
+    },
+  );
+
   it("until an instant goes by this machine's clock where the other's cannot be read", () => {
     for (const told of ["", "yesterday", "Xxx, 99 Foo 2100 23:59:59 GMT"]) {
       const inTen = new Date(Date.now() + 10_000).toUTCString();

@@ -165,6 +165,13 @@ describe("npm run audit", () => {
     await writeFile(config, "name = \n");
     const unreadable = /none\.toml cannot be read: Invalid TOML document/;
     expectSentence(await audit(["--config", config, "--state", state]), unreadable);
+    // It is what is wrong, whether or not there is a database.
+    const none = join(folder, "none");
+    expectSentence(await audit([...other, "--state", none]), unbound);
+    expectSentence(await audit(["--config", config, "--state", none]), unreadable);
+    expect(await readdir(folder)).not.toContain("none");
+    expectSentence(await audit(["--state", config]), /^--state \S+none\.toml is no folder\.$/);
+    expectSentence(await audit(["--config", folder]), /^There is no file .* --config/);
   });
 
   it("says how to be let in, without a token and with a wrong one", async () => {
@@ -311,6 +318,12 @@ describe("npm start", () => {
 });
 
 describe("npm run token -- --dev", () => {
+  it("says that it takes no wishes", () => {
+    for (const wish of ["--name=ci", "--scopes=read", "--expires=2100-01-01T00:00:00Z"]) {
+      expectSentence(npmRun(ROOT, "token", ["--dev", wish]), /^--dev takes no --\w+: /);
+    }
+  });
+
   it("says that .dev.vars cannot be read", async () => {
     const root = await clone("odd", { installed: true });
     await mkdir(join(root, ".dev.vars"));

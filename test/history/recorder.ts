@@ -150,7 +150,9 @@ export class RecordingStore implements Store {
       }
       case "completeJob":
       case "failJob":
-      case "suspendJob": {
+      case "suspendJob":
+      case "returnJob":
+      case "unclaimJob": {
         const { workflowRunId, ordinal } = change;
         const fence = guards.find((guard) => guard.on === "job" && guard.ordinal === ordinal);
         const expected = fence?.on === "job" && fence.expect.is === "attempt" ? fence.expect : null;
@@ -193,7 +195,7 @@ export class RecordingStore implements Store {
       if (draft.kind === "released") draft.final = state.status === "FAILED";
       else if (state.status === "PENDING") {
         draft.outcome = "retried";
-        draft.dueAt = state.nextPollAt ?? undefined;
+        draft.dueAt = state.nextPollAt ?? 0;
       }
     }
   }
@@ -211,4 +213,10 @@ export class RecordingStore implements Store {
 }
 
 /** Whether a failure whose answer was lost was tried again is not known either: it may have been the end. */
-const OUTCOMES = { completeJob: "completed", failJob: "failed", suspendJob: "suspended" } as const;
+const OUTCOMES = {
+  completeJob: "completed",
+  failJob: "failed",
+  suspendJob: "suspended",
+  returnJob: "retried",
+  unclaimJob: "retried",
+} as const;

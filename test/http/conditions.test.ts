@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { emptyDatabase } from "../support/database.ts";
+import { emptyDatabase, everything } from "../support/database.ts";
+import { operations, theDocument } from "./document.ts";
 import { call } from "./support.ts";
 
 const RUN = { id: "run", workflowId: "w", workflowName: "W", workflowType: "t", input: null };
@@ -112,6 +113,42 @@ describe("a read", () => {
     const answer = await call("GET", "/v1/runs/run/stages", undefined, { "If-None-Match": '"v1"' });
     expect([answer.status, answer.headers.get("ETag")]).toEqual([200, null]);
     expect(await answer.json()).toEqual(await plain.json());
+  });
+});
+
+describe("a condition of what has no ETag", async () => {
+  const all = operations(await theDocument());
+  const without = all.filter(({ headers }) => !headers.includes("If-Match"));
+
+  it("is of all operations but these", () => {
+    const others = all.filter((operation) => !without.includes(operation)).map(({ id }) => id);
+    expect(others.toSorted()).toEqual([
+      "claimPendingRun",
+      "deleteStage",
+      "getRun",
+      "getStage",
+      "getStageById",
+      "updateRun",
+      "updateStage",
+      "updateStageByRunAndStageId",
+      "upsertStage",
+    ]);
+  });
+
+  it.each(without)("is refused by $id, and nothing is done", async ({ method, path, body }) => {
+    const before = await everything();
+    const place = path.replaceAll(/\{\w+\}/g, "run");
+    const reads = method === "GET";
+    for (const header of reads ? ["If-Match"] : ["If-Match", "If-None-Match"]) {
+      for (const value of ["*", "v1"]) {
+        const answer = await call(method, place, body?.example, { [header]: value });
+        expect([answer.status, await answer.json()]).toMatchObject([
+          422,
+          { details: { field: header } },
+        ]);
+      }
+    }
+    expect(await everything()).toBe(before);
   });
 });
 

@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { newCommitId } from "../../src/model/index.ts";
+import { embed } from "../../src/embed.ts";
 import { emptyDatabase, everything } from "../support/database.ts";
-import { ADMIN, NAME_OF_ADMIN, send, URL_OF_SERVICE } from "./support.ts";
+import { env } from "../support/env.ts";
+import { ADMIN, NAME_OF_ADMIN, secretOf, send, URL_OF_SERVICE } from "./support.ts";
+
+const RUN = { workflowId: "w", workflowName: "", workflowType: "", input: 0 };
 
 describe("the row of an Idempotency-Key", () => {
   it("is nobody else's to acquire, complete, release, guard or read", async () => {
@@ -36,4 +40,44 @@ describe("the row of an Idempotency-Key", () => {
     }
     expect(await everything()).toBe(before);
   });
+});
+
+describe("the kept answer of a commit", () => {
+  const line = { createdAt: 1, workflowStageId: null, level: "INFO", message: "", metadata: null };
+  const log = { kind: "createLog", row: { workflowRunId: "run", ordinal: "0", ...line } };
+  const update = { kind: "updateRun", id: "run", set: { output: "1" }, at: 1, bump: 1 };
+
+  it.each([
+    ["a change", { changes: [update], guards: [], reads: [] }],
+    ["a read", { changes: [log], guards: [], reads: [{ q: "run", id: "run" }] }],
+    [
+      "a guard",
+      { changes: [log], guards: [{ on: "run", id: "run", expect: { is: "present" } }], reads: [] },
+    ],
+  ])(
+    "is for no caller of the same name whose scopes do not allow %s of it",
+    async (_what, members) => {
+      await emptyDatabase();
+      await embed(env).persistence.createRun({ id: "run", ...RUN });
+      const API_TOKENS = await secretOf(
+        { token: "writer", name: "same", scopes: ["write", "work"] },
+        { token: "logger", name: "same", scopes: ["work"] },
+      );
+      const body = JSON.stringify({ id: newCommitId(Date.now()), ...members });
+      const ask = async (token: string) => {
+        const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+        const request = new Request(`${URL_OF_SERVICE}/v1/commits`, {
+          method: "POST",
+          headers,
+          body,
+        });
+        request.headers.set("Idempotency-Key", "k");
+        const answer = await send(request, { API_TOKENS });
+        return [answer.status, answer.headers.get("Idempotent-Replayed")];
+      };
+      expect(await ask("writer")).toEqual([200, null]);
+      expect(await ask("writer")).toEqual([200, "true"]);
+      expect(await ask("logger")).toEqual([403, null]);
+    },
+  );
 });

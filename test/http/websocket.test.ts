@@ -90,6 +90,7 @@ describe("a run's events over a WebSocket", () => {
     const response = await open({ "Sec-WebSocket-Protocol": protocols });
     expect(response.status).toBe(101);
     expect(response.headers.get("Sec-WebSocket-Protocol")).toBe("workflow-engine");
+    expect(response.headers.get("Cache-Control")).toBe("no-store");
     if (response.webSocket === null) throw new Error("no WebSocket");
     const watch = new Watching(response.webSocket);
     await watch.untilEvents(1);

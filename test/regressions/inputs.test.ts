@@ -8,6 +8,7 @@ import {
   jobInput,
   newId,
   outcomeOf,
+  runInput,
   stageInput,
   waiting,
   ways,
@@ -129,6 +130,42 @@ describe.each(ways)("a call that makes no sense, $name", ({ open }) => {
       const run = await createRun(a);
       const update = a.persistence.updateRun(run, { startedAt: forced(text) });
       expect(await outcomeOf(update)).toBe("INVALID_ARGUMENT");
+    },
+  );
+});
+
+describe.each(ways)("an id that no run can have, $name", ({ open }) => {
+  const IDS = ["", ".", "..", "a\0", "\ud800", LONG];
+
+  it.each(IDS)(
+    "is INVALID_ARGUMENT wherever a row is made for it, and names the field: %j",
+    async (id) => {
+      const { a } = open();
+      const { persistence, jobs } = a;
+      const run = await createRun(a);
+      const artifact = { key: "k", type: "ARTIFACT", data: 1, size: 1 } as const;
+      const annotation = { scope: "run", key: "k", value: 1 };
+      const calls: readonly (readonly [string, () => Promise<unknown>])[] = [
+        ["id", () => persistence.createRun({ ...runInput(run), id })],
+        ["workflowRunId", () => persistence.createStage(stageInput(id, "s"))],
+        ["stageId", () => persistence.createStage(stageInput(run, id))],
+        [
+          "workflowRunId",
+          () => persistence.createLog({ workflowRunId: id, level: "INFO", message: "" }),
+        ],
+        ["workflowRunId", () => persistence.saveArtifact({ workflowRunId: id, ...artifact })],
+        [
+          "workflowRunId",
+          () => persistence.appendAnnotations([{ workflowRunId: id, ...annotation }]),
+        ],
+        ["workflowRunId", () => persistence.appendOutboxEvents([event(id)])],
+        ["workflowRunId", () => jobs.enqueue(jobInput(id))],
+        ["stageId", () => jobs.enqueue(jobInput(run, id))],
+      ];
+      for (const [field, call] of calls) {
+        const refused = { code: "INVALID_ARGUMENT", details: { field } };
+        await expect(call(), String(call)).rejects.toMatchObject(refused);
+      }
     },
   );
 });

@@ -6,7 +6,7 @@
  */
 import type { Context } from "hono";
 import * as z from "zod";
-import { askedAgain, type Change } from "../../changes/index.ts";
+import { askedAgain, type Change, lackForCommit } from "../../changes/index.ts";
 import {
   decodeNullableJson,
   encodeJson,
@@ -33,6 +33,7 @@ import {
   replayed,
   requireSame,
 } from "./responses.ts";
+import { type Caller, requireNoLack } from "../tokens.ts";
 import type { AppEnv } from "../env.ts";
 
 /** How one kind of request does its work once. */
@@ -47,11 +48,18 @@ interface Way {
    * kept from the beginning.
    */
   again: ((unit: UnitOfWork, row: IdempotencyKeyRow, request: Asked) => Promise<unknown>) | null;
+  /**
+   * Refuses a caller that may not be answered: callers of one name share their keys, and need not
+   * have the same scopes. Absent where the route's scopes decide alone.
+   * @throws FORBIDDEN
+   */
+  readonly allow?: (request: Asked) => void;
 }
 
 interface Asked {
   readonly keyed: KeyedRequest;
   readonly bodyText: string;
+  readonly caller: Caller;
 }
 
 const claimed = z.object({ request: z.string(), claimed: z.literal(true) });
@@ -88,6 +96,9 @@ const COMMIT: Way = {
     if (tokenOf(row) !== id) throw inUse();
     return { results: await unit.read(askedAgain(reads)) };
   },
+  allow({ caller, bodyText }) {
+    requireNoLack(caller, lackForCommit(caller.scopes, validCommit(JSON.parse(bodyText))));
+  },
 };
 
 const AI_CALL: Way = {
@@ -118,7 +129,8 @@ export async function actOnce(
 ): Promise<Response | undefined> {
   const { store, caller, bodyText = "" } = context.var;
   const unit = new AutoCommit(store);
-  const found = await answered(unit, way, { keyed, bodyText });
+  const asked = { keyed, bodyText, caller };
+  const found = await answered(unit, way, asked);
   if (found !== null) return replayed(found, keyed.request);
   const at = await unit.now();
   const carried = way.carried(keyed, at);
@@ -134,7 +146,7 @@ export async function actOnce(
   const own = await answerOf(context.res, keyed.request);
   if (await keep(unit, keyed, own, carrying?.landed ?? null)) return undefined;
   // Another request with the key was first to keep its answer, and that one counts.
-  const kept = await answered(unit, way, { keyed, bodyText });
+  const kept = await answered(unit, way, asked);
   if (kept === null) return undefined;
   // In the place of our own answer: middleware around this has set headers on it, such as those of
   // CORS, which Hono keeps.
@@ -147,6 +159,7 @@ async function answered(unit: UnitOfWork, way: Way, asked: Asked): Promise<Kept 
   const { key, commandType, request } = asked.keyed;
   const [row] = await unit.read([{ q: "idempotencyKey", key, commandType }]);
   if (row === null) return null;
+  way.allow?.(asked);
   const result = decodeNullableJson(row.result);
   const hasAnswer = typeof result === "object" && result !== null && "status" in result;
   if (hasAnswer) return keptOf(result);

@@ -18,6 +18,7 @@ import {
   typeOf,
 } from "./responses.ts";
 import { HttpFault } from "../problem.ts";
+import { ownPath } from "../own-path.ts";
 import type { AppEnv } from "../env.ts";
 
 /** A repeat of these changes nothing: a settlement is final, and a query only reads. */
@@ -36,7 +37,8 @@ export function takesKey(method: string, path: string): boolean {
  */
 export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
   const key = context.req.header("Idempotency-Key");
-  const { method, path } = context.req;
+  const { method } = context.req;
+  const path = ownPath(context);
   if (key === undefined || !takesKey(method, path)) return next();
   // Encoded, so that no other pair of name and key makes the same text.
   const scoped = `${encodeURIComponent(context.var.caller.name.toWellFormed())}/${key}`;
@@ -49,20 +51,12 @@ export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
     throw new HttpFault("INVALID_ARGUMENT", message, details);
   }
   const request = await digestOf(`${canonicalQuery(context.req.url)}${context.var.bodyText ?? ""}`);
-  const keyed = { key: scoped, commandType: typeOf(method, canonical(path)), request };
-  const atOnce = AT_ONCE.get(canonical(path));
+  const keyed = { key: scoped, commandType: typeOf(method, path), request };
+  const atOnce = AT_ONCE.get(path);
   return atOnce === undefined
     ? inTransaction(context, next, keyed)
     : actOnce(context, next, keyed, atOnce);
 };
-
-/** One spelling of a path: `%2f`, `%2F` and an unnecessary encoding name the same request. */
-export function canonical(path: string): string {
-  return path
-    .split("/")
-    .map((step) => encodeURIComponent(decodeURIComponent(step)))
-    .join("/");
-}
 
 /** The query in one order and one spelling; "" for none. */
 function canonicalQuery(url: string): string {

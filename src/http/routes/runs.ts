@@ -39,6 +39,7 @@ import {
 } from "../schemas/index.ts";
 import { defined } from "../../model/defined.ts";
 import { etag, whenConditionsHold } from "../etag.ts";
+import { baseOf } from "../own-path.ts";
 import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
@@ -253,7 +254,7 @@ export const runs = new Router()
     const { input = null, ...body } = context.req.valid("json");
     const run = await context.var.backend.persistence.createRun({ ...defined(body), input });
     return context.json(toWireRecord(run), 201, {
-      Location: `/v1/runs/${encodeURIComponent(run.id)}`,
+      Location: `${baseOf(context)}/runs/${encodeURIComponent(run.id)}`,
       ETag: etag(run.version),
     });
   })

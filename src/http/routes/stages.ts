@@ -33,6 +33,7 @@ import {
 } from "../schemas/index.ts";
 import { defined } from "../../model/defined.ts";
 import { etag, whenConditionsHold } from "../etag.ts";
+import { baseOf } from "../own-path.ts";
 import { Router } from "../router.ts";
 import { LIMITS, secured } from "../secured.ts";
 
@@ -277,7 +278,7 @@ export const stages = new Router()
       ...defined(context.req.valid("json")),
     });
     return context.json(toWireRecord(stage), 201, {
-      Location: `/v1/runs/${encodeURIComponent(runId)}/stages/${encodeURIComponent(stage.stageId)}`,
+      Location: `${baseOf(context)}/runs/${encodeURIComponent(runId)}/stages/${encodeURIComponent(stage.stageId)}`,
       ETag: etag(stage.version),
     });
   })

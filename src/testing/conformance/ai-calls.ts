@@ -269,6 +269,29 @@ export function aiCalls(test: Test): void {
     expect(await a.aiCalls.getStats("")).toMatchObject({ totalCalls: 5 });
   });
 
+  test("logBatchResults takes metadata for what it is as JSON", async ({ a }) => {
+    const metadata = { toJSON: () => ({ requestId: "r" }) };
+    await a.aiCalls.logBatchResults("batch-1", [anAICall({ metadata, response: "one" })]);
+    await a.aiCalls.logBatchResults("batch-1", [anAICall({ requestId: "r", response: "two" })]);
+    const noJson = [anAICall({ metadata: new Map([["requestId", "s"]]) })];
+    await expectCode(a.aiCalls.logBatchResults("batch-1", noJson), "INVALID_ARGUMENT");
+
+    expect(await a.aiCalls.getStats("")).toMatchObject({ totalCalls: 1 });
+  });
+
+  test("null says that a call has no batch and no request", async ({ a }) => {
+    const none = { batchId: forced<string>(null), requestId: forced<string>(null) };
+    a.aiCalls.logCall(anAICall(none));
+    a.aiCalls.logCall(anAICall({ ...none, metadata: { batchId: "batch-1", requestId: "r" } }));
+    await a.aiCalls.flush();
+    await a.aiCalls.logBatchResults("batch-1", [
+      anAICall({ ...none, metadata: { requestId: "r" } }),
+    ]);
+    await a.aiCalls.logBatchResults("batch-1", [anAICall(none)]);
+
+    expect(await a.aiCalls.getStats("")).toMatchObject({ totalCalls: 3 });
+  });
+
   test("logBatchResults records all results or none", async ({ a }) => {
     const results = [anAICall(), anAICall({ metadata: { culprit: 1n } })];
 
