@@ -8,7 +8,7 @@ import { dispatchSettings } from "../queue/index.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
-export const MIGRATION = "0008_work_alone_what_may_kill.sql";
+export const MIGRATION = "0000_create_schema.sql";
 
 /** A database that does not answer such a question within this time does no work either. */
 const DEADLINE_MS = 5_000;

@@ -32,34 +32,19 @@ import { LONG_TEXT, type RunRow } from "../model/rows.ts";
 import { utf8Length } from "../model/text.ts";
 import { storedQuery } from "./query-kind.ts";
 
-/**
- * Runs that one page looks at when a filter leads and others remain, or when several names contain
- * the text.
- */
+/** Runs that one page looks at when a filter leads and others remain. */
 export const RUNS_LOOKED_AT = 1_000;
 /**
- * Up to this many distinct names of runs, the text is looked for among the names; beyond, in each
- * run.
+ * Up to this many workflows with their types and names, a type or a text in the name is looked for
+ * among them; beyond, in each run.
  */
-export const RUN_NAMES_MAX = 200;
-
-/**
- * How many runs of each name a page asks for, when this many names contain the text. All together
- * stay within RUNS_LOOKED_AT.
- */
-export function runsOfNames(names: number, limit: number): number {
-  return Math.max(1, Math.min(limit, Math.floor(RUNS_LOOKED_AT / Math.max(1, names))));
-}
+export const WORKFLOWS_MAX = 1_000;
 
 /** A place in the order by age. */
 const place = object({ createdAt: instantField, ordinal: ordinalField });
 export type RunPlace = TypeOf<typeof place>;
 
-/**
- * Columns by whose value runs are found, each with an index of its own (`RUNS_BY` in
- * `store/schema.ts`), the most selective first: if a search filters by several, the first one
- * leads.
- */
+/** Columns by whose value runs are found. */
 export const FOUND_BY = ["workflowId", "workflowType", "status"] as const;
 export type FoundBy = (typeof FOUND_BY)[number];
 const foundBy = {
@@ -67,6 +52,8 @@ const foundBy = {
   workflowType: optional(nameField),
   status: optional(statusField),
 } satisfies { readonly [Column in FoundBy]: Optional<NonNullable<RunRow[Column]>> };
+/** Those of them that have an index of their own (`RUNS_BY` in `store/schema.ts`). */
+export type IndexedBy = "workflowId" | "status";
 
 const runFilters = object({
   ...foundBy,
@@ -109,28 +96,34 @@ export interface RunsPage {
   readonly next: RunPlace | null;
 }
 
-export type LeadingFilter = FoundBy | "annotation" | "nameContains" | "none";
+export type LeadingFilter = IndexedBy | "annotation" | "kind" | "none";
 
 /**
  * Chooses the filter that leaves the fewest runs to look at. An annotation is the most particular.
  * Few runs have a status other than COMPLETED; most are COMPLETED, so workflow and type come before
- * that one.
+ * that one. `kind`: the type, the text in the name, or both. They lead to workflows, and these to
+ * runs.
  */
 export function leadingFilter(filters: RunFilters): LeadingFilter {
   if (filters.annotation !== undefined) return "annotation";
   if (filters.status !== undefined && filters.status !== "COMPLETED") return "status";
-  const first = FOUND_BY.find((column) => filters[column] !== undefined);
-  return first ?? (filters.nameContains === undefined ? "none" : "nameContains");
+  if (filters.workflowId !== undefined) return "workflowId";
+  if (filters.workflowType !== undefined) return "kind";
+  if (filters.status !== undefined) return "status";
+  return filters.nameContains === undefined ? "none" : "kind";
 }
 
 /**
  * The filters that are checked run by run, beside the leading one; null: none. The range of
- * createdAt is part of every walk.
+ * createdAt is part of every walk. Type and name are checked too where they lead: runs of one
+ * workflow may have several.
  */
 export function remainingFilters(filters: RunFilters): RunFilters | null {
   const leading = leadingFilter(filters);
-  if (leading === "none" || leading === "nameContains") return null;
-  const { createdFrom: _from, createdBefore: _before, [leading]: _led, ...remaining } = filters;
+  const { createdFrom: _from, createdBefore: _before, ...given } = filters;
+  if (leading === "none") return null;
+  if (leading === "kind") return given;
+  const { [leading]: _led, ...remaining } = given;
   return Object.values(remaining).every((value) => value === undefined) ? null : remaining;
 }
 

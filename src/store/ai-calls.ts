@@ -6,10 +6,10 @@ import { plainRows, presence, type ChangeSqlOf, type QuerySqlOf } from "./change
 import { type ChangeOf } from "../changes/index.ts";
 import { PAGE_ROWS } from "../queries/index.ts";
 import { type QueryOf } from "../queries/index.ts";
+import { insertRows } from "./long-texts.ts";
 import { aiCalls, aiCallTotals } from "./schema.ts";
 import {
   columns,
-  insertRows,
   type Param,
   propertiesOf,
   selectList,
@@ -103,7 +103,10 @@ export function recordAiCalls(changes: readonly ChangeOf<"recordAiCall">[]) {
       params: source.params,
     });
   }
-  return [...statements, ...insertRows(`"ai_calls"`, rows, ROW, null, "ON CONFLICT DO NOTHING")];
+  return [
+    ...statements,
+    ...insertRows("aiCalls", rows, ROW, null, statement("ON CONFLICT DO NOTHING")),
+  ];
 }
 
 export const aiCallChangeSql: ChangeSqlOf<"recordAiCall"> = {

@@ -2,14 +2,15 @@
 import { rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { isFindable, type QueryOf } from "../queries/index.ts";
+import { insertRows } from "./long-texts.ts";
 import { annotations } from "./schema.ts";
 import {
-  insertRows,
   listOfRun,
   type Param,
   propertiesOf,
   sourcesOf,
   type Statement,
+  statement,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(annotations);
@@ -59,7 +60,7 @@ export function appendAnnotations(
 ) {
   const rows = changes.map((change) => change.row);
   return [
-    ...insertRows(`"annotations"`, rows, NEW_ROW, commitId, "ON CONFLICT DO NOTHING"),
+    ...insertRows("annotations", rows, NEW_ROW, commitId, statement("ON CONFLICT DO NOTHING")),
     ...findRunsBy(rows.filter(({ value }) => isFindable(value))),
   ];
 }

@@ -5,7 +5,8 @@
 import { getTableColumns } from "drizzle-orm";
 import { ServiceError } from "../contract/index.ts";
 import type { AnswerSize } from "./change-sql.ts";
-import type { Statement } from "./sql.ts";
+import { longTextOf } from "./schema.ts";
+import { type Statement, TEXTS_BESIDE } from "./sql.ts";
 
 /** What a row takes beside its text. */
 const ROW_BYTES = 500;
@@ -37,9 +38,12 @@ export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: numbe
 function bytesSql(size: Exclude<AnswerSize, "number">): string {
   if (size === "plain-rows") return String(PLAIN_ROW_BYTES);
   const texts = Object.entries(getTableColumns(size.rows))
-    .filter(([, { dataType }]) => dataType === "string")
-    .map(([name]) => `ifnull(octet_length("${name}"), 0)`);
-  return [ROW_BYTES, ...texts].join(" + ");
+    .filter(([, { dataType }]) => dataType !== "number")
+    .map(([name]) => name);
+  // A place counts as a number's few digits, and its text where it is brought along.
+  const beside = longTextOf(size.rows).length === 0 ? [] : [TEXTS_BESIDE];
+  const sizes = [...texts, ...beside].map((name) => `ifnull(octet_length("${name}"), 0)`);
+  return [ROW_BYTES, ...sizes].join(" + ");
 }
 
 /** The error that such a failure means, or null. */

@@ -4,19 +4,20 @@ import type { ChangeOf } from "../changes/index.ts";
 import { artifactRef } from "../model/row-ref.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
+import { dropAllTexts, dropTexts, holdTexts } from "./long-texts.ts";
 import { artifacts } from "./schema.ts";
 import {
   columns,
   groupBy,
   propertiesOf,
   remembering,
-  selectList,
+  selectRow,
   sourcesOf,
   type Statement,
   statement,
 } from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(artifacts))} FROM "artifacts"`;
+const SELECT = `SELECT ${selectRow("artifacts", propertiesOf(artifacts))} FROM "artifacts"`;
 const NEW_ROW = propertiesOf(artifacts, "commits");
 
 export function selectArtifact(query: QueryOf<"artifact">): Statement {
@@ -43,16 +44,18 @@ export function selectArtifacts(query: QueryOf<"artifacts">): Statement {
 export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], commitId: string) {
   const commits = remembering(commitId, `"artifacts"."commits"`);
   const linked = `CASE WHEN src."link_stage_id" IS NULL THEN src."workflow_stage_id" ELSE (SELECT "id" FROM "stages" WHERE "stages"."workflow_run_id" = src."workflow_run_id" AND "stages"."stage_id" = src."link_stage_id") END`;
-  const selected = NEW_ROW.map((name) =>
-    name === "workflowStageId" ? linked : `src.${columns([name])}`,
-  ).join(", ");
   const statements: Statement[] = [];
   for (const group of groupBy(changes, (c) => `${c.replaceStage},${c.replaceMetadata}`).values()) {
     const replaced = ["updatedAt", "data", "size", "type"];
     if (group[0]?.replaceStage === true) replaced.push("workflowStageId");
     if (group[0]?.replaceMetadata === true) replaced.push("metadata");
     const rows = group.map(({ row, linkStageId }) => ({ ...row, linkStageId }));
-    for (const source of sourcesOf(rows, [...NEW_ROW, "linkStageId"])) {
+    const held = holdTexts("artifacts", rows, "after");
+    const selected = NEW_ROW.map((name) =>
+      name === "workflowStageId" ? linked : held.stored(name, `src.${columns([name])}`),
+    ).join(", ");
+    statements.push(...dropTexts("artifacts", rows, replaced));
+    for (const source of sourcesOf(held.rows, [...NEW_ROW, "linkStageId"])) {
       statements.push({
         sql:
           `INSERT INTO "artifacts" (${columns(NEW_ROW)}, "commits") SELECT ${selected}, ? FROM ${source.sql} WHERE true ` +
@@ -62,20 +65,25 @@ export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], comm
         params: [commitId, ...source.params, ...commits.params],
       });
     }
+    statements.push(...held.after);
   }
   return statements;
 }
 
 /** The row's memory is handed on first. */
 export function deleteArtifacts(changes: readonly ChangeOf<"deleteArtifact">[], commitId: string) {
-  return changes.flatMap(({ workflowRunId, key }) => [
-    rememberDeleted(commitId, artifactRef({ workflowRunId, key })),
-    statement(
-      `DELETE FROM "artifacts" WHERE "workflow_run_id" = ? AND "key" = ?`,
+  return changes.flatMap(({ workflowRunId, key }) => {
+    const artifact = statement(
+      `"artifacts" AS owner WHERE "workflow_run_id" = ? AND "key" = ?`,
       workflowRunId,
       key,
-    ),
-  ]);
+    );
+    return [
+      rememberDeleted(commitId, artifactRef({ workflowRunId, key })),
+      dropAllTexts("artifacts", artifact),
+      statement(`DELETE FROM ${artifact.sql}`, ...artifact.params),
+    ];
+  });
 }
 
 export const artifactChangeSql: ChangeSqlOf<"saveArtifact" | "deleteArtifact"> = {

@@ -5,6 +5,8 @@
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { ChangeKind, ChangeOf } from "../changes/index.ts";
 import type { QueryName, QueryOf, QueryResults } from "../queries/index.ts";
+import { withTexts } from "./long-texts.ts";
+import { longTextOf } from "./schema.ts";
 import type { Statement } from "./sql.ts";
 
 /** The SQL of one kind of change. */
@@ -58,12 +60,20 @@ export function allRows<Row>(rows: readonly FoundRow[]): Row[] {
 
 /** The answer is a row of the table, or null. */
 export function aRowOf(rows: SQLiteTable) {
-  return { answer: oneRow, size: { rows, single: true } } as const;
+  const names = longTextOf(rows);
+  return {
+    answer: <Row>(found: readonly FoundRow[]): Row | null => oneRow(withTexts(names, found)),
+    size: { rows, single: true },
+  } as const;
 }
 
 /** The answer is rows of the table. */
 export function rowsOf(rows: SQLiteTable) {
-  return { answer: allRows, size: { rows } } as const;
+  const names = longTextOf(rows);
+  return {
+    answer: <Row>(found: readonly FoundRow[]): Row[] => allRows(withTexts(names, found)),
+    size: { rows },
+  } as const;
 }
 
 /** The answer is rows of a few ids and numbers. */

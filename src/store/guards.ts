@@ -12,6 +12,7 @@ import {
   type Violation,
 } from "../changes/index.ts";
 import { KEYS } from "../model/state.ts";
+import { tailOf } from "./outbox.ts";
 import { snakeCase } from "./schema.ts";
 import { column, IS_LIVE, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
@@ -69,12 +70,7 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
       return refusing(rows, "", `(${tokens}) = src."value"`, "0");
     }
     case "outboxTail":
-      return refusing(
-        rows,
-        "",
-        `(SELECT ifnull(max("sequence"), 0) FROM "outbox_events" WHERE "workflow_run_id" = src."a") = src."value"`,
-        "0",
-      );
+      return refusing(rows, "", `${tailOf(`src."a"`)} = src."value"`, "0");
     case "dedupeKey":
       return refusing(
         rows,

@@ -5,11 +5,13 @@ import { commitIdAt } from "../model/index.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
+import { dropAllTexts, dropTexts, insertRows } from "./long-texts.ts";
 import { idempotencyKeys } from "./schema.ts";
-import { propertiesOf, remembering, selectList, type Statement, statement } from "./sql.ts";
+import { propertiesOf, remembering, selectRow, type Statement, statement } from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(idempotencyKeys))} FROM "idempotency_keys"`;
-const INSERT = `INSERT INTO "idempotency_keys" ("key", "command_type", "created_at", "state", "acquired_at", "result", "commits") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("key", "command_type") DO UPDATE SET`;
+const SELECT = `SELECT ${selectRow("idempotencyKeys", propertiesOf(idempotencyKeys))} FROM "idempotency_keys"`;
+const NEW_ROW = propertiesOf(idempotencyKeys, "commits");
+const WHERE_THERE = `ON CONFLICT ("key", "command_type") DO UPDATE SET`;
 
 export function selectIdempotencyKey(query: QueryOf<"idempotencyKey">): Statement {
   return statement(
@@ -29,6 +31,10 @@ export function selectExpired({ keysBefore, commitsBefore }: QueryOf<"expired">)
   );
 }
 
+const EXPIRED =
+  `"idempotency_keys" AS owner INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 AND "acquired_at" <= ifnull((` +
+  `SELECT "acquired_at" FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 ORDER BY "acquired_at" LIMIT 1 OFFSET ?2), ?1)`;
+
 /**
  * Deletes a range of each index, up to its limit-th oldest row. If rows were looked up one by one,
  * D1 would choose another way once it has statistics. The deleted rows hand no memory on: after
@@ -36,12 +42,8 @@ export function selectExpired({ keysBefore, commitsBefore }: QueryOf<"expired">)
  */
 export function purgeExpired(changes: readonly ChangeOf<"purgeExpired">[]): Statement[] {
   return changes.flatMap(({ keysBefore, commitsBefore, limit }) => [
-    statement(
-      `DELETE FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 AND "acquired_at" <= ifnull((` +
-        `SELECT "acquired_at" FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ?1 ORDER BY "acquired_at" LIMIT 1 OFFSET ?2), ?1)`,
-      keysBefore,
-      limit - 1,
-    ),
+    dropAllTexts("idempotencyKeys", statement(EXPIRED, keysBefore, limit - 1)),
+    statement(`DELETE FROM ${EXPIRED}`, keysBefore, limit - 1),
     statement(
       `DELETE FROM "commits" WHERE "id" < ?1 AND "id" <= ifnull((SELECT "id" FROM "commits" WHERE "id" < ?1 ORDER BY "id" LIMIT 1 OFFSET ?2), ?1)`,
       commitIdAt(commitsBefore),
@@ -56,21 +58,16 @@ export function acquireIdempotencyKeys(
   commitId: string,
 ) {
   const commits = remembering(commitId, `"idempotency_keys"."commits"`);
-  return changes.map(({ key, commandType, at, staleBefore }) => ({
+  return changes.flatMap(({ key, commandType, at, staleBefore }) => {
+    const row = { key, commandType, createdAt: at, state: "in_progress", acquiredAt: at } as const;
     // A comparison with NULL is never true, so without a threshold no key is taken over.
-    sql: `${INSERT} "acquired_at" = excluded."acquired_at", "commits" = ${commits.sql} WHERE "state" = 'in_progress' AND "acquired_at" <= ?`,
-    params: [
-      key,
-      commandType,
-      at,
-      "in_progress",
-      at,
-      null,
-      commitId,
+    const takeOver = statement(
+      `${WHERE_THERE} "acquired_at" = excluded."acquired_at", "commits" = ${commits.sql} WHERE "state" = 'in_progress' AND "acquired_at" <= ?`,
       ...commits.params,
       staleBefore,
-    ],
-  }));
+    );
+    return insertRows("idempotencyKeys", [{ ...row, result: null }], NEW_ROW, commitId, takeOver);
+  });
 }
 
 /** Completes the key whatever its state. */
@@ -79,10 +76,17 @@ export function completeIdempotencyKeys(
   commitId: string,
 ) {
   const commits = remembering(commitId, `"idempotency_keys"."commits"`);
-  return changes.map(({ key, commandType, at, result }) => ({
-    sql: `${INSERT} "state" = 'completed', "result" = excluded."result", "commits" = ${commits.sql}`,
-    params: [key, commandType, at, "completed", at, result, commitId, ...commits.params],
-  }));
+  const complete = statement(
+    `${WHERE_THERE} "state" = 'completed', "result" = excluded."result", "commits" = ${commits.sql}`,
+    ...commits.params,
+  );
+  return changes.flatMap(({ key, commandType, at, result }) => {
+    const row = { key, commandType, createdAt: at, state: "completed", acquiredAt: at, result };
+    return [
+      ...dropTexts("idempotencyKeys", [row], ["result"]),
+      ...insertRows("idempotencyKeys", [row], NEW_ROW, commitId, complete),
+    ];
+  });
 }
 
 /** Deletes the key while it is in progress. */

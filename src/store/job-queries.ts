@@ -3,9 +3,17 @@ import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./ch
 import { JOB_STATS_MAX } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
-import { IS_LIVE, propertiesOf, selectList, type Statement, statement, tokenSql } from "./sql.ts";
+import {
+  IS_LIVE,
+  propertiesOf,
+  selectList,
+  selectRow,
+  type Statement,
+  statement,
+  tokenSql,
+} from "./sql.ts";
 
-const SELECT = `SELECT ${selectList(propertiesOf(jobs, "delayed"))} FROM "jobs"`;
+const SELECT = `SELECT ${selectRow("jobs", propertiesOf(jobs, "delayed"))} FROM "jobs"`;
 export function selectJob(query: QueryOf<"job">): Statement {
   return statement(
     `${SELECT} WHERE "workflow_run_id" = ? AND "ordinal" = ?`,

@@ -16,10 +16,10 @@ import {
   RETRY_EXPONENT_MAX,
 } from "../model/index.ts";
 import { TERMINAL } from "../model/status.ts";
+import { insertRows } from "./long-texts.ts";
 import { jobs } from "./schema.ts";
 import {
   groupBy,
-  insertRows,
   IS_LIVE,
   propertiesOf,
   remembering,
@@ -45,9 +45,11 @@ export function enqueueJobs(changes: readonly ChangeOf<"enqueueJob">[], commitId
     const due = row.nextPollAt === null || row.nextPollAt <= row.createdAt;
     return { ...row, delayed: due ? 0 : 1, ...attendedWith(row) };
   });
-  const unlessLive = `ON CONFLICT ("dedupe_key") WHERE "dedupe_key" IS NOT NULL AND "status" ${IS_LIVE} DO NOTHING`;
+  const unlessLive = statement(
+    `ON CONFLICT ("dedupe_key") WHERE "dedupe_key" IS NOT NULL AND "status" ${IS_LIVE} DO NOTHING`,
+  );
   const deduped = changes.some(({ row }) => row.dedupeKey !== null);
-  return insertRows(`"jobs"`, rows, NEW_ROW, commitId, deduped ? unlessLive : "");
+  return insertRows("jobs", rows, NEW_ROW, commitId, deduped ? unlessLive : undefined);
 }
 
 const DUE = `("next_poll_at" IS NULL OR "next_poll_at" <= ?1)`;

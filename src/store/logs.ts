@@ -1,18 +1,19 @@
 /** Logs: the SQL of their change. They are only added to; `pages.ts` reads them. */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
+import { insertRows } from "./long-texts.ts";
 import { logs } from "./schema.ts";
-import { insertRows, propertiesOf } from "./sql.ts";
+import { propertiesOf, statement } from "./sql.ts";
 
 const ROW = propertiesOf(logs);
 
 export function createLogs(changes: readonly ChangeOf<"createLog">[]) {
   return insertRows(
-    `"logs"`,
+    "logs",
     changes.map((change) => change.row),
     ROW,
     null,
-    "ON CONFLICT DO NOTHING",
+    statement("ON CONFLICT DO NOTHING"),
   );
 }
 

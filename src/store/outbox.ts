@@ -18,20 +18,22 @@ import {
   RETRY_EXPONENT_MAX,
 } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
+import { holdTexts } from "./long-texts.ts";
 import { outboxEvents } from "./schema.ts";
 import {
+  column,
   columns,
   longTextSql,
   propertiesOf,
   remembering,
-  selectList,
+  selectRow,
   sourcesOf,
   type Statement,
   statement,
 } from "./sql.ts";
 
 export const OUTBOX_PROPERTIES = propertiesOf(outboxEvents, "turn");
-const SELECT = `SELECT ${selectList(OUTBOX_PROPERTIES)} FROM "outbox_events"`;
+const SELECT = `SELECT ${selectRow("outboxEvents", OUTBOX_PROPERTIES)} FROM "outbox_events"`;
 /** The columns that a caller gives; the database gives the others. */
 const GIVEN = propertiesOf(outboxEvents, "sequence", "commits", "turn", "countAfter");
 const WAITS = `"published_at" IS NULL AND "dlq_at" IS NULL`;
@@ -53,9 +55,14 @@ export function selectOutboxEvent(query: QueryOf<"outboxEvent">): Statement {
 }
 
 export function selectOutboxTail(query: QueryOf<"outboxTail">): Statement {
-  return statement(
-    `SELECT ifnull(max("sequence"), 0) AS "sequence" FROM "outbox_events" WHERE "workflow_run_id" = ?`,
-    query.workflowRunId,
+  return statement(`SELECT ${tailOf("?1")} AS "sequence"`, query.workflowRunId);
+}
+
+/** The SQL of a run's last sequence, also when its events are gone; 0: it has had none. */
+export function tailOf(run: string): string {
+  return (
+    `max(ifnull((SELECT max("sequence") FROM "outbox_events" WHERE "workflow_run_id" = ${run}), 0), ` +
+    `ifnull((SELECT "sequence" FROM "outbox_tails" WHERE "workflow_run_id" = ${run}), 0))`
   );
 }
 
@@ -75,7 +82,7 @@ export function selectUnpublishedEvents({
   const events = (of: string) =>
     `${of} CROSS JOIN "outbox_events" AS event ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence"`;
   const inOrder = `ORDER BY event."workflow_run_id", event."sequence"`;
-  const select = `SELECT ${selectList(OUTBOX_PROPERTIES, "event")} FROM`;
+  const select = `SELECT ${selectRow("outboxEvents", OUTBOX_PROPERTIES, { alias: "event" })} FROM`;
   const bytes = longTextSql("outboxEvents", [], "event");
   if (bytesMax === undefined || bytes === null) {
     return statement(`${page} ${select} ${events("page")} ${inOrder}`, limit);
@@ -124,10 +131,12 @@ export function appendOutboxEvents(
   commitId: string,
 ) {
   const rows = changes.map(({ row }) => row);
-  const last = (column: string) =>
-    `(SELECT "${column}" FROM "outbox_events" AS tail WHERE tail."workflow_run_id" = src."workflow_run_id" ORDER BY "sequence" DESC LIMIT 1)`;
+  const last = (name: string) =>
+    `(SELECT "${name}" FROM "outbox_events" AS tail WHERE tail."workflow_run_id" = src."workflow_run_id" ORDER BY "sequence" DESC LIMIT 1)`;
   const commits = remembering(commitId, `ifnull(${last("commits")}, '')`);
-  return sourcesOf(withOffsets(rows), [...GIVEN, "offset", "first"]).map((source) => {
+  const held = holdTexts("outboxEvents", withOffsets(rows), "before");
+  const given = GIVEN.map((name) => held.stored(name, column(name))).join(", ");
+  const inserts = sourcesOf(held.rows, [...GIVEN, "offset", "first"]).map((source) => {
     // Offsets count within all rows, and a later chunk finds the rows of the earlier ones already
     // stored.
     const seen = rows.slice(0, source.first);
@@ -135,11 +144,12 @@ export function appendOutboxEvents(
     const joins = `"first" AND ${firstWaiting(`src."workflow_run_id"`)} IS NULL`;
     return {
       sql:
-        `INSERT INTO "outbox_events" (${columns(GIVEN)}, "sequence", "commits", "turn") SELECT ${columns(GIVEN)}, ` +
-        `ifnull(${last("sequence")}, 0) + "offset" - ${before}, ${commits.sql}, CASE WHEN ${joins} THEN ${END_OF_LINE} + "position" END FROM ${source.sql}`,
+        `INSERT INTO "outbox_events" (${columns(GIVEN)}, "sequence", "commits", "turn") SELECT ${given}, ` +
+        `${tailOf(`src."workflow_run_id"`)} + "offset" - ${before}, ${commits.sql}, CASE WHEN ${joins} THEN ${END_OF_LINE} + "position" END FROM ${source.sql}`,
       params: [JSON.stringify(countByRun(seen)), ...commits.params, ...source.params],
     };
   });
+  return [...held.before, ...inserts];
 }
 
 /**

@@ -1,6 +1,8 @@
 /** Pages of a run's rows. Each is a range of a primary key, which begins with the run. */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
+import { LONG_TEXT } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
+import { withTexts } from "./long-texts.ts";
 import { OUTBOX_PROPERTIES } from "./outbox.ts";
 import { artifacts, jobs, logs, outboxEvents } from "./schema.ts";
 import { column, listOfRun, type Param, propertiesOf, type Statement } from "./sql.ts";
@@ -38,5 +40,9 @@ export function selectPage(query: QueryOf<"page">): Statement {
 }
 
 export const pageQuerySql: QuerySqlOf<"page"> = {
-  page: { select: selectPage, answer: allRows, size: ({ of }) => ({ rows: TABLES[of].rows }) },
+  page: {
+    select: selectPage,
+    answer: (rows, { of }) => allRows(withTexts(LONG_TEXT[of], rows)),
+    size: ({ of }) => ({ rows: TABLES[of].rows }),
+  },
 };

@@ -3,28 +3,22 @@
  * cost.
  */
 import { allRows, type QuerySqlOf } from "./change-sql.ts";
-import { longTextOfAll, type RunRow } from "../model/index.ts";
+import { LONG_TEXT, longTextOfAll, type RunRow } from "../model/index.ts";
 import { STATUSES } from "../model/status.ts";
 import {
   FOUND_BY,
   leadingFilter,
   type QueryOf,
   remainingFilters,
-  RUN_NAMES_MAX,
   type RunFilters,
   type RunPlace,
   RUNS_LOOKED_AT,
   type RunsPage,
+  WORKFLOWS_MAX,
 } from "../queries/index.ts";
+import { withTexts } from "./long-texts.ts";
 import { runs, RUNS_BY } from "./schema.ts";
-import {
-  column,
-  longTextSql,
-  type Param,
-  propertiesOf,
-  selectList,
-  type Statement,
-} from "./sql.ts";
+import { column, longTextSql, type Param, propertiesOf, selectRow, type Statement } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
 
@@ -46,6 +40,8 @@ interface Walk {
   readonly params: Params;
   /** Conditions on created_at and ordinal, or on their copies beside an annotation. */
   readonly range: string;
+  /** The condition at the far end of the range, for a walk that is under way. */
+  readonly end: string;
   readonly order: string;
   readonly most: string;
 }
@@ -58,18 +54,16 @@ export function selectRuns(query: RunsQuery): Statement {
   const leading = leadingFilter(filters);
   const most = `CAST(${params.add(remaining === null ? query.limit : RUNS_LOOKED_AT)} AS INTEGER)`;
   const walk: Walk = { query, params, most, ...rangeAndOrder(query, params) };
-  const columns = selectList(PROPERTIES, "runs", query.omit);
+  const columns = selectRow("runs", PROPERTIES, { omit: query.omit });
   switch (leading) {
     case "annotation": {
       const along = alongAnnotated(walk);
       return remaining === null ? looked(walk, along) : judged(walk, along, remaining);
     }
-    case "nameContains": {
-      const text = params.add(filters.nameContains ?? "");
-      const names = namesThatContain(text, most);
-      const byName = { ...walk, most: `(SELECT "most" FROM share)` };
-      const { nameContains } = filters;
-      return judged(byName, amongNames(byName), { nameContains }, `${NAMES}, ${names}, `);
+    case "kind": {
+      const kinds = kindsOf(query, params);
+      const amongKinds = { ...walk, most: `(SELECT "most" FROM share)` };
+      return judged(amongKinds, alongKinds(amongKinds), remaining ?? {}, kinds);
     }
     case "none":
       return looked(walk, alongAll(walk));
@@ -87,25 +81,25 @@ export function selectRuns(query: RunsQuery): Statement {
  * second one it would read all that lies between. So of the place after which a page begins and the
  * instant at which the range begins, only the one that is later in the walk becomes a condition.
  */
-function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "order"> {
+function rangeAndOrder(query: RunsQuery, params: Params): Pick<Walk, "range" | "end" | "order"> {
   const { descending, filters } = query;
   const { createdFrom = -Infinity, createdBefore = Infinity } = filters;
   const isWithin = ({ createdAt }: RunPlace) =>
     descending ? createdAt < createdBefore : createdAt >= createdFrom;
   const after = query.after !== null && isWithin(query.after) ? query.after : null;
-  let range = "";
-  if (filters.createdFrom !== undefined && (after === null || descending)) {
-    range += ` AND "created_at" >= ${params.add(createdFrom)}`;
-  }
-  if (filters.createdBefore !== undefined && (after === null || !descending)) {
-    range += ` AND "created_at" < ${params.add(createdBefore)}`;
-  }
-  if (after !== null) {
+  const from =
+    filters.createdFrom === undefined ? "" : ` AND "created_at" >= ${params.add(createdFrom)}`;
+  const before =
+    filters.createdBefore === undefined ? "" : ` AND "created_at" < ${params.add(createdBefore)}`;
+  const end = descending ? from : before;
+  let range = end;
+  if (after === null) range += descending ? before : from;
+  else {
     const place = `(${params.add(after.createdAt)}, ${params.add(after.ordinal)})`;
     range += ` AND ("created_at", "ordinal") ${descending ? "<" : ">"} ${place}`;
   }
   const direction = descending ? " DESC" : "";
-  return { range, order: `"created_at"${direction}, "ordinal"${direction}, "id"${direction}` };
+  return { range, end, order: `"created_at"${direction}, "ordinal"${direction}, "id"${direction}` };
 }
 
 type By = keyof typeof RUNS_BY;
@@ -127,15 +121,24 @@ function alongAnnotated({ query, params, range, order, most }: Walk): string {
 }
 
 /**
- * The first of each part, merged. A table-valued function over the rows of a part is the only
- * lateral join that SQLite has.
+ * The runs of several parts, merged. A queue inside one recursive statement: each run is taken out
+ * in the order of the walk, and the next run of its part is put in. So the statement looks at no
+ * more runs than it answers, and the first of each part.
  */
 function merged(walk: Walk, parts: string, by: By, condition: string): string {
-  const { order, most } = walk;
-  const ofPart = `SELECT json_group_array(json_array(${PLACE})) FROM (SELECT ${PLACE} ${alongRuns(walk, by, "part.value")})`;
+  const { query, end, most } = walk;
+  const direction = query.descending ? " DESC" : "";
+  // By number: the order of a compound SELECT knows no other names.
+  const order = [2, 3, 4].map((nth) => `${nth}${direction}`).join(", ");
+  const place = `page."created_at", page."ordinal", page."id"`;
+  const behind = ` AND ("created_at", "ordinal", "id") ${query.descending ? "<" : ">"} (${place})${end}`;
+  const runOf = (alias: string, part: string, range: string) =>
+    `CROSS JOIN "runs" AS ${alias} ON ${alias}."id" = (SELECT "id" ${alongRuns({ ...walk, range, most: "1" }, by, part)})`;
+  const head = `SELECT part."value", head."created_at", head."ordinal", head."id" FROM ${parts} AS part ${runOf("head", `part."value"`, walk.range)} WHERE ${condition}`;
+  const next = `SELECT page."part", next."created_at", next."ordinal", next."id" FROM page ${runOf("next", `page."part"`, behind)}`;
   return (
-    `FROM (SELECT item.value ->> 0 AS "id", item.value ->> 1 AS "created_at", item.value ->> 2 AS "ordinal" ` +
-    `FROM ${parts} AS part JOIN json_each((${ofPart})) AS item WHERE ${condition} ORDER BY ${order} LIMIT ${most})`
+    `FROM (WITH RECURSIVE page("part", "created_at", "ordinal", "id") AS (${head} UNION ALL ${next} ORDER BY ${order} LIMIT ${most}) ` +
+    `SELECT ${PLACE} FROM page)`
   );
 }
 
@@ -144,13 +147,38 @@ function alongAll(walk: Walk, condition = "true"): string {
   return merged(walk, `json_each('${JSON.stringify(STATUSES)}')`, "status", condition);
 }
 
-const NEXT_NAME = `SELECT "workflow_name" FROM "runs" INDEXED BY "runs_name_idx"`;
-/** The distinct names of runs, found by one seek each; NULL after the last. */
-const NAMES =
-  `names("value") AS (SELECT (${NEXT_NAME} ORDER BY "workflow_name" LIMIT 1) UNION ALL ` +
-  `SELECT (${NEXT_NAME} WHERE "workflow_name" > names."value" ORDER BY "workflow_name" LIMIT 1) FROM names WHERE names."value" IS NOT NULL LIMIT ${RUN_NAMES_MAX + 2})`;
-/** Whether there are few names. */
-const FEW = `(SELECT count("value") FROM names) <= ${RUN_NAMES_MAX}`;
+/** Whether there are few kinds of runs: workflows with their types and names. */
+const FEW = `(SELECT count(*) FROM kinds) <= ${WORKFLOWS_MAX}`;
+
+/**
+ * The kinds of the type; if they are few, the workflows whose name contains the text; and how many
+ * runs are looked at.
+ */
+function kindsOf({ filters, limit }: RunsQuery, params: Params): string {
+  const { status, workflowType, nameContains } = filters;
+  const ofType =
+    workflowType === undefined ? "" : ` WHERE "workflow_type" = ${params.add(workflowType)}`;
+  const named =
+    nameContains === undefined ? "1" : containsSql(`"workflow_name"`, nameContains, params);
+  const most = `CAST(${params.add(status === undefined ? limit : RUNS_LOOKED_AT)} AS INTEGER)`;
+  return (
+    `kinds("value", "named") AS (SELECT "workflow_id", ${named} FROM (SELECT * FROM "workflows"${ofType} LIMIT ${WORKFLOWS_MAX + 1})), ` +
+    `found("value") AS (SELECT DISTINCT "value" FROM kinds WHERE "named" AND ${FEW}), ` +
+    `share("most") AS (SELECT CASE WHEN ${FEW} THEN ${most} ELSE ${RUNS_LOOKED_AT} END), `
+  );
+}
+
+/**
+ * If the kinds are few, the runs of the workflows found; otherwise all runs, each of which is asked
+ * for its type and name.
+ */
+function alongKinds(walk: Walk): string {
+  return `FROM (SELECT * ${merged(walk, "found", "workflowId", "true")} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
+}
+
+function containsSql(name: string, text: string, params: Params): string {
+  return `instr(lower(${name}), lower(${params.add(text)})) > 0`;
+}
 
 /** All runs of the walk. */
 function looked({ query, params, order }: Walk, along: string): Statement {
@@ -163,7 +191,7 @@ function looked({ query, params, order }: Walk, along: string): Statement {
       : `SELECT * FROM (SELECT *, sum("bytes") OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) WHERE ${withinSql(query, params)}`;
   return {
     sql:
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, 1 AS "answered" FROM (${rows}) AS looked ` +
+      `SELECT ${selectRow("runs", PROPERTIES, { omit: query.omit })}, 1 AS "answered" FROM (${rows}) AS looked ` +
       `CROSS JOIN "runs" ON "runs"."id" = looked."id" ORDER BY ${inOrder}`,
     params: params.values,
   };
@@ -179,26 +207,6 @@ function withinSql({ bytesMax = 0 }: RunsQuery, params: Params): string {
 }
 
 /**
- * If names are few: those that contain the text, and how many runs of each are looked at ({@link
- * runsOfNames}).
- */
-function namesThatContain(text: string, limit: string): string {
-  return (
-    `found("value") AS (SELECT "value" FROM names WHERE "value" IS NOT NULL AND instr(lower("value"), lower(${text})) > 0 AND ${FEW}), ` +
-    `share("most") AS (SELECT CASE WHEN ${FEW} THEN max(1, min(${limit}, ${RUNS_LOOKED_AT} / max(1, count(*)))) ELSE ${RUNS_LOOKED_AT} END FROM found)`
-  );
-}
-
-/**
- * If names are few, the runs of those found; otherwise all runs, each of which is asked for its
- * name.
- */
-function amongNames(walk: Walk): string {
-  const ofNames = merged(walk, "found", "workflowName", "true");
-  return `FROM (SELECT * ${ofNames} UNION ALL SELECT * ${alongAll(walk, `NOT ${FEW}`)})`;
-}
-
-/**
  * The runs of the walk that pass the conditions, the first `limit`; and if the walk went as far as
  * it may, the last run that was looked at, by which a page says where to go on.
  */
@@ -206,19 +214,19 @@ function judged(
   { query, params, order, most }: Walk,
   along: string,
   conditions: RunFilters,
-  names = "",
+  kinds = "",
 ): Statement {
   const limit = params.add(query.limit);
   const bytes = bytesOf(query);
   const within = bytes === null ? "" : ` AND ${withinSql(query, params)}`;
   return {
     sql:
-      `WITH RECURSIVE ${names}` +
+      `WITH RECURSIVE ${kinds}` +
       `looked AS (SELECT *, row_number() OVER (ORDER BY ${order}) AS "n" FROM (SELECT ${PLACE} ${along})), ` +
       `judged AS (SELECT looked."id", looked."n", ${conditionsOf(conditions, params)} AS "fits", ${bytes ?? "0"} AS "bytes" FROM looked CROSS JOIN "runs" ON "runs"."id" = looked."id"), ` +
       `counted AS (SELECT *, sum("fits") OVER (ORDER BY "n") AS "nth", sum("fits" * "bytes") OVER (ORDER BY "n") - "fits" * "bytes" AS "before" FROM judged), ` +
       `chosen AS (SELECT *, "fits" AND "nth" <= ${limit}${within} AS "answered" FROM counted) ` +
-      `SELECT ${selectList(PROPERTIES, "runs", query.omit)}, "answered", "n" = ${most} AS "stopped" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
+      `SELECT ${selectRow("runs", PROPERTIES, { omit: query.omit })}, "answered", "n" = ${most} AS "stopped" FROM chosen CROSS JOIN "runs" ON "runs"."id" = chosen."id" ` +
       `WHERE "answered" OR "n" = ${most} ORDER BY "n"`,
     params: params.values,
   };
@@ -232,7 +240,7 @@ function conditionsOf(filters: RunFilters, params: Params): string {
     if (value !== undefined) conditions.push(`"runs".${column(name)} = ${params.add(value)}`);
   }
   if (nameContains !== undefined) {
-    conditions.push(`instr(lower("runs"."workflow_name"), lower(${params.add(nameContains)})) > 0`);
+    conditions.push(containsSql(`"runs"."workflow_name"`, nameContains, params));
   }
   return conditions.length === 0 ? "1" : `(${conditions.join(" AND ")})`;
 }
@@ -270,7 +278,7 @@ export function toRunsPage(query: RunsQuery, found: readonly FoundRun[]): RunsPa
 export const runSearchQuerySql: QuerySqlOf<"runs"> = {
   runs: {
     select: selectRuns,
-    answer: (rows, query) => toRunsPage(query, allRows(rows)),
+    answer: (rows, query) => toRunsPage(query, allRows(withTexts(LONG_TEXT.runs, rows))),
     size: { rows: runs },
   },
 };

@@ -2,24 +2,26 @@
 import type { Status } from "../contract/index.ts";
 import { aRowOf, count, oneRow, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
-import { INSTANT_MAX, UNPOLLED_MS } from "../model/index.ts";
+import { INSTANT_MAX, type NewRunRow, UNPOLLED_MS } from "../model/index.ts";
 import { isLive } from "../model/status.ts";
 import type { QueryOf } from "../queries/index.ts";
+import { dropTexts, holdTexts, insertRows } from "./long-texts.ts";
 import { runs } from "./schema.ts";
 import {
   column,
+  columns,
   groupBy,
-  insertRows,
   type Param,
   propertiesOf,
-  selectList,
+  selectRow,
+  sourcesOf,
   type Statement,
   statement,
   updateRows,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(runs);
-const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "runs"`;
+const SELECT = `SELECT ${selectRow("runs", PROPERTIES)} FROM "runs"`;
 const NEW_ROW = propertiesOf(runs, "commits");
 
 export function selectRun(query: QueryOf<"run">): Statement {
@@ -73,12 +75,19 @@ export function selectStuckRuns(query: QueryOf<"stuckRuns">): Statement {
 }
 
 export function createRuns(changes: readonly ChangeOf<"createRun">[], commitId: string) {
-  return insertRows(
-    `"runs"`,
-    changes.map((change) => change.row),
-    NEW_ROW,
-    commitId,
-  );
+  const rows = changes.map((change) => change.row);
+  return [...insertRows("runs", rows, NEW_ROW, commitId), ...noteWorkflows(rows)];
+}
+
+const KIND = ["workflowType", "workflowId", "workflowName"] as const;
+
+function noteWorkflows(rows: readonly NewRunRow[]): Statement[] {
+  const kinds = groupBy(rows, (row) => JSON.stringify(KIND.map((name) => row[name])));
+  const first = [...kinds.values()].flatMap((alike) => alike.slice(0, 1));
+  return sourcesOf(first, KIND).map(({ sql, params }) => ({
+    sql: `INSERT INTO "workflows" (${columns(KIND)}) SELECT ${columns(KIND)} FROM ${sql} WHERE true ON CONFLICT DO NOTHING`,
+    params,
+  }));
 }
 
 /**
@@ -138,13 +147,15 @@ export function updateBySet<
     const set = group[0] === undefined ? [] : setColumns(group[0]);
     const rows: Record<string, unknown>[] = group.map((change) => ({ ...change, ...change.set }));
     const names = ["at", "bump", ...set];
-    const all = { key, rows, names };
-    return updateRows<Record<string, unknown>>(table, all, commitId, (given) => ({
+    const held = holdTexts(table, rows, "after");
+    const all = { key, rows: held.rows, names };
+    const updates = updateRows<Record<string, unknown>>(table, all, commitId, (given) => ({
       set:
-        set.map((name) => `${column(name)} = ${given(name)}, `).join("") +
+        set.map((name) => `${column(name)} = ${held.stored(name, given(name))}, `).join("") +
         (table === "stages" ? attendance(set, given) : "") +
         `"updated_at" = ${given("at")}, "version" = "version" + ${given("bump")}`,
     }));
+    return [...dropTexts(table, rows, set), ...updates, ...held.after];
   });
 }
 

@@ -7,13 +7,15 @@
  * scan. So primary keys begin with the run, and secondary indexes hold only live rows where that is
  * possible.
  */
-import { sql } from "drizzle-orm";
+import { getTableColumns, sql } from "drizzle-orm";
 import {
   check,
+  customType,
   index,
   integer,
   primaryKey,
   real,
+  type SQLiteTable,
   sqliteTable,
   text,
   uniqueIndex,
@@ -26,16 +28,30 @@ import {
   ROW_BYTES_MAX,
 } from "../model/index.ts";
 import { STATUSES } from "../model/status.ts";
-import type { FoundBy } from "../queries/index.ts";
+import type { IndexedBy } from "../queries/index.ts";
+import { longTextBytes } from "./place.ts";
 
 /** A property's name as a column's. */
 export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
+/**
+ * A column of text of any length. It holds the text itself, or a number: the place of the text in
+ * `longTexts` (`long-texts.ts`). The type is the one that converts neither.
+ */
+const longText = customType<{ data: string }>({ dataType: () => "blob" });
+
+/** The properties of a table's long texts. */
+export function longTextOf(table: SQLiteTable): string[] {
+  return Object.entries(getTableColumns(table))
+    .filter(([, column]) => column.getSQLType() === "blob")
+    .map(([name]) => name);
+}
+
 /** Refuses a row that D1 in production could not hold; local D1 would take it. */
 function rowFits(table: LongTextTable) {
-  const sizes = LONG_TEXT[table].map((column) => `ifnull(octet_length("${snakeCase(column)}"), 0)`);
+  const sizes = LONG_TEXT[table].map((column) => longTextBytes(`"${snakeCase(column)}"`));
   return check(`${snakeCase(table)}_row_fits`, sql.raw(`${sizes.join(" + ")} <= ${ROW_BYTES_MAX}`));
 }
 
@@ -49,9 +65,7 @@ function knownStatus(table: LongTextTable) {
 export const RUNS_BY = {
   status: "runs_status_idx",
   workflowId: "runs_workflow_idx",
-  workflowType: "runs_type_idx",
-  workflowName: "runs_name_idx",
-} as const satisfies Readonly<Record<FoundBy | "workflowName", string>>;
+} as const satisfies Readonly<Record<IndexedBy, string>>;
 
 export const runs = sqliteTable(
   "runs",
@@ -68,13 +82,13 @@ export const runs = sqliteTable(
     startedAt: integer("started_at"),
     completedAt: integer("completed_at"),
     duration: real("duration"),
-    input: text("input").notNull(),
-    output: text("output"),
-    config: text("config").notNull(),
+    input: longText("input").notNull(),
+    output: longText("output"),
+    config: longText("config").notNull(),
     totalCost: real("total_cost").notNull(),
     totalTokens: integer("total_tokens").notNull(),
     priority: integer("priority").notNull(),
-    metadata: text("metadata"),
+    metadata: longText("metadata"),
     commits: text("commits").notNull(),
   },
   (table) => [
@@ -83,11 +97,23 @@ export const runs = sqliteTable(
       .where(sql`"status" = 'PENDING'`),
     index(RUNS_BY.status).on(table.status, table.createdAt, table.ordinal),
     index(RUNS_BY.workflowId).on(table.workflowId, table.createdAt, table.ordinal),
-    index(RUNS_BY.workflowType).on(table.workflowType, table.createdAt, table.ordinal),
-    index(RUNS_BY.workflowName).on(table.workflowName, table.createdAt, table.ordinal),
     rowFits("runs"),
     knownStatus("runs"),
   ],
+);
+
+/**
+ * The types and names that runs of a workflow have or have had. Few rows; a run like one before it
+ * writes none.
+ */
+export const workflows = sqliteTable(
+  "workflows",
+  {
+    workflowType: text("workflow_type").notNull(),
+    workflowId: text("workflow_id").notNull(),
+    workflowName: text("workflow_name").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.workflowType, table.workflowId, table.workflowName] })],
 );
 
 /** Rows that go with their run. */
@@ -113,17 +139,17 @@ export const stages = sqliteTable(
     startedAt: integer("started_at"),
     completedAt: integer("completed_at"),
     duration: real("duration"),
-    inputData: text("input_data"),
-    outputData: text("output_data"),
-    config: text("config"),
-    suspendedState: text("suspended_state"),
-    resumeData: text("resume_data"),
+    inputData: longText("input_data"),
+    outputData: longText("output_data"),
+    config: longText("config"),
+    suspendedState: longText("suspended_state"),
+    resumeData: longText("resume_data"),
     nextPollAt: integer("next_poll_at"),
     pollInterval: real("poll_interval"),
     maxWaitUntil: integer("max_wait_until"),
-    metrics: text("metrics"),
-    embeddingInfo: text("embedding_info"),
-    errorMessage: text("error_message"),
+    metrics: longText("metrics"),
+    embeddingInfo: longText("embedding_info"),
+    errorMessage: longText("error_message"),
     commits: text("commits").notNull(),
     /** Null: the sweep does not look at the stage. */
     attendAt: integer("attend_at"),
@@ -149,8 +175,8 @@ export const logs = sqliteTable(
     createdAt: integer("created_at").notNull(),
     workflowStageId: text("workflow_stage_id"),
     level: text("level").$type<LogLevel>().notNull(),
-    message: text("message").notNull(),
-    metadata: text("metadata"),
+    message: longText("message").notNull(),
+    metadata: longText("metadata"),
   },
   (table) => [primaryKey({ columns: [table.workflowRunId, table.ordinal] }), rowFits("logs")],
 );
@@ -165,9 +191,9 @@ export const artifacts = sqliteTable(
     updatedAt: integer("updated_at").notNull(),
     workflowStageId: text("workflow_stage_id"),
     type: text("type").$type<ArtifactType>().notNull(),
-    data: text("data").notNull(),
+    data: longText("data").notNull(),
     size: real("size").notNull(),
-    metadata: text("metadata"),
+    metadata: longText("metadata"),
     commits: text("commits").notNull(),
   },
   (table) => [primaryKey({ columns: [table.workflowRunId, table.key] }), rowFits("artifacts")],
@@ -187,8 +213,8 @@ export const annotations = sqliteTable(
     actorId: text("actor_id"),
     actorVersion: text("actor_version"),
     key: text("key").notNull(),
-    value: text("value").notNull(),
-    payload: text("payload"),
+    value: longText("value").notNull(),
+    payload: longText("payload"),
     idempotencyKey: text("idempotency_key"),
     commits: text("commits").notNull(),
   },
@@ -222,13 +248,22 @@ export const annotatedRuns = sqliteTable(
   ],
 );
 
+/**
+ * The last sequence of a run some of whose events were deleted: the next event goes on from there.
+ * What deletes events writes it first.
+ */
+export const outboxTails = sqliteTable("outbox_tails", {
+  workflowRunId: text("workflow_run_id").primaryKey(),
+  sequence: integer("sequence").notNull(),
+});
+
 export const outboxEvents = sqliteTable(
   "outbox_events",
   {
     workflowRunId: text("workflow_run_id").notNull(),
     sequence: integer("sequence").notNull(),
     eventType: text("event_type").notNull(),
-    payload: text("payload").notNull(),
+    payload: longText("payload").notNull(),
     causationId: text("causation_id").notNull(),
     occurredAt: integer("occurred_at").notNull(),
     publishedAt: integer("published_at"),
@@ -263,7 +298,7 @@ export const idempotencyKeys = sqliteTable(
     createdAt: integer("created_at").notNull(),
     state: text("state").$type<"in_progress" | "completed">().notNull(),
     acquiredAt: integer("acquired_at").notNull(),
-    result: text("result"),
+    result: longText("result"),
     commits: text("commits").notNull(),
   },
   (table) => [
@@ -293,7 +328,7 @@ export const jobs = sqliteTable(
     maxAttempts: integer("max_attempts").notNull(),
     lastError: text("last_error"),
     nextPollAt: integer("next_poll_at"),
-    payload: text("payload").notNull(),
+    payload: longText("payload").notNull(),
     /** 1: the job waits for its nextPollAt. A claim sets 0 for jobs that have become due. */
     delayed: integer("delayed").notNull(),
     commits: text("commits").notNull(),
@@ -358,14 +393,21 @@ export const aiCalls = sqliteTable(
     callType: text("call_type").notNull(),
     modelKey: text("model_key").notNull(),
     modelId: text("model_id").notNull(),
-    prompt: text("prompt").notNull(),
-    response: text("response").notNull(),
+    prompt: longText("prompt").notNull(),
+    response: longText("response").notNull(),
     inputTokens: integer("input_tokens").notNull(),
     outputTokens: integer("output_tokens").notNull(),
     cost: real("cost").notNull(),
-    metadata: text("metadata"),
+    metadata: longText("metadata"),
   },
-  (table) => [primaryKey({ columns: [table.batchId, table.ordinal] }), rowFits("aiCalls")],
+  (table) => [
+    primaryKey({ columns: [table.batchId, table.ordinal] }),
+    // Calls of no batch are in the order of their age already.
+    index("ai_calls_batched_age_idx")
+      .on(table.createdAt)
+      .where(sql`"batch_id" <> ''`),
+    rowFits("aiCalls"),
+  ],
 );
 
 export const aiCallTotals = sqliteTable(
@@ -382,6 +424,15 @@ export const aiCallTotals = sqliteTable(
 );
 
 /**
+ * Texts of middling length, beside the rows that they belong to: a rowid table, whose rows lie close
+ * together (ADR 0025). Nothing but the place in the text's column leads here.
+ */
+export const longTexts = sqliteTable("long_texts", {
+  id: integer("id").primaryKey(),
+  text: text("text").notNull(),
+});
+
+/**
  * Commits whose own rows cannot tell what became of them. Old records are deleted along the way.
  */
 export const commits = sqliteTable(
@@ -393,14 +444,17 @@ export const commits = sqliteTable(
   () => [check("commits_outcome_known", sql`"outcome" IN ('applied', 'fenced', 'unknown')`)],
 );
 
-/** All of them, for drizzle-kit and the tests. */
+/** All of them, for drizzle-kit and the tests; each after those that its rows point to. */
 export const tables = {
+  longTexts,
   runs,
+  workflows,
   stages,
   logs,
   artifacts,
   annotations,
   annotatedRuns,
+  outboxTails,
   outboxEvents,
   idempotencyKeys,
   jobs,

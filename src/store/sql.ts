@@ -22,6 +22,7 @@ import {
 import type { RowRef } from "../model/row-ref.ts";
 import { KEYS } from "../model/state.ts";
 import { LIVE } from "../model/status.ts";
+import { isPlace, longTextBytes, placedId } from "./place.ts";
 import { snakeCase } from "./schema.ts";
 
 /** Numbers are bound as REAL. The affinity of the columns makes them integers again. */
@@ -87,19 +88,44 @@ export function propertiesOf<T extends SQLiteTable, Except extends string = neve
   );
 }
 
+/** The list of a SELECT whose rows have the properties' own names. For long text: {@link selectRow}. */
+export function selectList(names: readonly string[], alias?: string): string {
+  const prefix = alias === undefined ? "" : `${alias}.`;
+  return names.map((name) => `${prefix}${column(name)} AS "${name}"`).join(", ");
+}
+
+/** The property under which a row brings the texts that stand beside it, as JSON, by their ids. */
+export const TEXTS_BESIDE = "longTexts";
+
 /**
- * The list of a SELECT whose rows have the properties' own names. Columns in `omit` are answered as
+ * The list of a SELECT of rows with long text; `withTexts` makes whole rows of what it gives. A
+ * subquery for each column would take D1 twice as long to compile. Columns in `omit` are answered as
  * the JSON null.
  */
-export function selectList(
+export function selectRow(
+  table: LongTextTable,
   names: readonly string[],
-  alias?: string,
-  omit: readonly string[] = [],
+  { alias = `"${snakeCase(table)}"`, omit = [] }: SelectedRow = {},
 ): string {
-  const prefix = alias === undefined ? "" : `${alias}.`;
-  return names
-    .map((name) => `${omit.includes(name) ? "'null'" : prefix + column(name)} AS "${name}"`)
-    .join(", ");
+  const list = names.map(
+    (name) => `${omit.includes(name) ? "'null'" : `${alias}.${column(name)}`} AS "${name}"`,
+  );
+  const held: readonly string[] = LONG_TEXT[table];
+  const texts = names
+    .filter((name) => held.includes(name) && !omit.includes(name))
+    .map((name) => `${alias}.${column(name)}`);
+  if (texts.length > 0) {
+    const ids = texts.map(placedId).join(", ");
+    const beside = `(SELECT json_group_object("id", "text") FROM "long_texts" WHERE "id" IN (${ids}))`;
+    list.push(`iif(${texts.map(isPlace).join(" OR ")}, ${beside}, NULL) AS "${TEXTS_BESIDE}"`);
+  }
+  return list.join(", ");
+}
+
+interface SelectedRow {
+  /** What the statement calls the table. Default: its name. */
+  readonly alias?: string;
+  readonly omit?: readonly string[] | undefined;
 }
 
 /** The rows of one statement: a single row value by value, several as one JSON array. */
@@ -208,8 +234,7 @@ export function longTextSql(
 ): string | null {
   const prefix = alias === undefined ? "" : `${alias}.`;
   const names = LONG_TEXT[table].filter((name) => !omit.includes(name));
-  // SQLite knows the length of a text without reading the text.
-  const sizes = names.map((name) => `ifnull(octet_length(${prefix}${column(name)}), 0)`);
+  const sizes = names.map((name) => longTextBytes(prefix + column(name)));
   return sizes.length === 0 ? null : sizes.join(" + ");
 }
 
@@ -244,12 +269,12 @@ export function listOfRun(list: ListOfRun): Statement {
   const given = [...params, ...(limit === null ? [] : [limit])];
   const bytes = bytesMax === undefined ? null : longTextSql(table, omit);
   if (bytes === null || bytesMax === undefined) {
-    return { sql: `SELECT ${selectList(properties, undefined, omit)} ${rest}`, params: given };
+    return { sql: `SELECT ${selectRow(table, properties, { omit })} ${rest}`, params: given };
   }
   const sized = `SELECT ${columns(order)}, ${bytes} AS "bytes" ${rest}`;
   return {
     sql:
-      `SELECT ${selectList(properties, "whole", omit)} FROM (SELECT *, sum("bytes") OVER (ORDER BY ${inOrder("")} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) AS sized ` +
+      `SELECT ${selectRow(table, properties, { alias: "whole", omit })} FROM (SELECT *, sum("bytes") OVER (ORDER BY ${inOrder("")} ROWS UNBOUNDED PRECEDING) - "bytes" AS "before" FROM (${sized})) AS sized ` +
       `CROSS JOIN ${name} AS whole ON whole."workflow_run_id" = ? AND whole.${column(key)} = sized.${column(key)} ` +
       `WHERE sized."before" < ? ORDER BY ${inOrder("sized.")}`,
     params: [...given, params[0] ?? "", bytesMax],
@@ -269,22 +294,6 @@ export function groupBy<Item>(
     else group.push(item);
   }
   return groups;
-}
-
-/** One INSERT for each chunk of rows. `rest` follows the SELECT, such as an upsert clause. */
-export function insertRows<Row extends object>(
-  table: string,
-  rows: readonly Row[],
-  names: readonly (keyof Row & string)[],
-  commitId: string | null,
-  rest = "",
-): Statement[] {
-  return sourcesOf(rows, names).map((source) => ({
-    sql:
-      `INSERT INTO ${table} (${columns(names)}${commitId === null ? "" : ', "commits"'}) ` +
-      `SELECT ${columns(names)}${commitId === null ? "" : ", ?"} FROM ${source.sql} WHERE true ${rest}`,
-    params: [...(commitId === null ? [] : [commitId]), ...source.params],
-  }));
 }
 
 /** How a row is updated, in the SQL of the values that are given for it. */

@@ -5,24 +5,25 @@ import { attendAtOf } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
+import { dropAllTexts, dropTexts, hasTexts, insertRows } from "./long-texts.ts";
 import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
 import { stages } from "./schema.ts";
 import {
   IS_LIVE,
   column,
-  insertRows,
   listOfRun,
   type Param,
   propertiesOf,
   remembering,
   selectList,
+  selectRow,
   type Statement,
   statement,
   updateRows,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(stages);
-const SELECT = `SELECT ${selectList(PROPERTIES)} FROM "stages"`;
+const SELECT = `SELECT ${selectRow("stages", PROPERTIES)} FROM "stages"`;
 const NEW_ROW = propertiesOf(stages, "commits");
 const KEY = ["workflowRunId", "stageId"] as const;
 
@@ -114,7 +115,7 @@ export function attendStages(changes: readonly ChangeOf<"attendStage">[]): State
 
 export function createStages(changes: readonly ChangeOf<"createStage">[], commitId: string) {
   return insertRows(
-    `"stages"`,
+    "stages",
     changes.map(({ row }) => ({ ...row, attendAt: attendAtOf(row) })),
     NEW_ROW,
     commitId,
@@ -127,6 +128,16 @@ export function updateStages(changes: readonly ChangeOf<"updateStage">[], commit
 
 export function upsertStages(changes: readonly ChangeOf<"upsertStage">[], commitId: string) {
   return changes.flatMap(({ row, set }) => {
+    const { workflowRunId, stageId } = row;
+    const rows = [{ ...row, attendAt: attendAtOf(row) }];
+    if (hasTexts("stages", row) || hasTexts("stages", set)) {
+      // Two statements, of which one does nothing, so that only the texts of the other are put.
+      const update = { workflowRunId, stageId, set, at: row.updatedAt, bump: 1 };
+      return [
+        ...updateBySet("stages", KEY, [update], commitId),
+        ...insertRows("stages", rows, NEW_ROW, commitId, statement("ON CONFLICT DO NOTHING")),
+      ];
+    }
     const commits = remembering(commitId, `"stages"."commits"`);
     const sets = Object.entries(set).filter(([, value]) => value !== undefined);
     const names = sets.map(([name]) => name);
@@ -139,26 +150,33 @@ export function upsertStages(changes: readonly ChangeOf<"upsertStage">[], commit
     const attended = ATTENDED_BY.flatMap((name) =>
       names.includes(name) ? [set[name] ?? null] : [],
     );
-    const rows = [{ ...row, attendAt: attendAtOf(row) }];
-    return insertRows(`"stages"`, rows, NEW_ROW, commitId, upsert).map((insert) => ({
-      sql: insert.sql,
-      params: [...insert.params, ...values, ...attended, ...commits.params],
-    }));
+    const rest = statement(upsert, ...values, ...attended, ...commits.params);
+    return [
+      ...dropTexts("stages", [{ workflowRunId, stageId }], names),
+      ...insertRows("stages", rows, NEW_ROW, commitId, rest),
+    ];
   });
 }
 
 export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commitId: string) {
   return changes.flatMap(({ workflowRunId, stageId, id }) => {
-    const key = [workflowRunId, stageId] as const;
+    const stage = statement(
+      `"stages" AS owner WHERE "workflow_run_id" = ? AND "stage_id" = ?`,
+      workflowRunId,
+      stageId,
+    );
+    const logs = statement(
+      `"logs" AS owner WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,
+      workflowRunId,
+      id,
+    );
     const commits = remembering(commitId, `"commits"`);
     return [
       rememberDeleted(commitId, stageRef({ workflowRunId, stageId })),
-      statement(`DELETE FROM "stages" WHERE "workflow_run_id" = ? AND "stage_id" = ?`, ...key),
-      statement(
-        `DELETE FROM "logs" WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,
-        workflowRunId,
-        id,
-      ),
+      dropAllTexts("stages", stage),
+      statement(`DELETE FROM ${stage.sql}`, ...stage.params),
+      dropAllTexts("logs", logs),
+      statement(`DELETE FROM ${logs.sql}`, ...logs.params),
       {
         sql: `UPDATE "artifacts" SET "workflow_stage_id" = NULL, "commits" = ${commits.sql} WHERE "workflow_run_id" = ? AND "workflow_stage_id" = ?`,
         params: [...commits.params, workflowRunId, id],

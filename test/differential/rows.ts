@@ -1,6 +1,7 @@
 /** The rows that random commits write, and the values they are found by: few, so that they meet. */
 import fc from "fast-check";
 import { CALL_TOKENS_MAX, COMMIT_ID_CHARS, COST_MAX } from "../../src/model/index.ts";
+import { LONG_TEXT_MAX, LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
 import type { Status } from "../../src/contract/index.ts";
 
 /** Stands for what is found when the commit is attempted: the row's token, or the commit's own id. */
@@ -48,8 +49,17 @@ export const count = of(0, 1, 1, 2, -0);
 export const tokens = of(0, 1, 2, -0, CALL_TOKENS_MAX);
 export const cost = of(0, -0, 0.1, 0.2, 2.5, 5e-324, COST_MAX);
 export const shortText = of("{}", "1", '"\u00e9"', "it's", "");
+/** Texts that stand beside their rows, and those that are just too short or too long for it. */
+const middling = of(
+  "m".repeat(LONG_TEXT_MIN),
+  "\u00e9".repeat(LONG_TEXT_MIN / 2),
+  "n".repeat(LONG_TEXT_MAX),
+  "s".repeat(LONG_TEXT_MIN - 1),
+  "l".repeat(LONG_TEXT_MAX + 1),
+);
 export const text = fc.oneof(
-  { weight: 120, arbitrary: shortText },
+  { weight: 90, arbitrary: shortText },
+  { weight: 30, arbitrary: middling },
   { weight: 1, arbitrary: of(LARGE) },
 );
 export const recordId = fc.oneof(

@@ -196,7 +196,17 @@ export const TOPICS = [
 export const topic = of(...TOPICS);
 export const topicPrefix = of("", "a", "a.", "A", "%", SMILEY, TILDE, "\u{10ffff}", "\ud7ff", "z");
 
-const freeText = of("", "text", NUL, LONE, "\u0001marked", "\u0001", SMILEY, 'it\'s "so" \\ \n');
+const freeText = of(
+  "",
+  "text",
+  "f".repeat(900),
+  NUL,
+  LONE,
+  "\u0001marked",
+  "\u0001",
+  SMILEY,
+  'it\'s "so" \\ \n',
+);
 export const textBad = of(5, null, {}, { ref: "text", letter: "\0", length: 400_000 });
 export const aText = must(freeText, textBad);
 export const text = freeText;
@@ -227,6 +237,8 @@ export const json = mostly(
     { toJSON: () => ({ made: true }) },
     { [SMILEY]: TILDE, "": "", [NUL]: 1 },
     PROTO,
+    { ref: "text", letter: "m", length: 1_200 },
+    { ref: "text", letter: "\u00e9", length: 600 },
     { ref: "nested", depth: 1_000 },
   ),
   of(big, fitting),

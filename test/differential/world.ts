@@ -4,10 +4,12 @@ import { Connection } from "../../src/persistence/connection.ts";
 import type { Store } from "../../src/changes/index.ts";
 import { type Backend, ServiceError } from "../../src/contract/index.ts";
 import { embed, type WorkflowEngineEnv } from "../../src/embed.ts";
+import { LONG_TEXT } from "../../src/model/index.ts";
 import { compareUtf8 } from "../../src/model/order.ts";
 import { placeOf, type State, type TableName } from "../../src/model/state.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";
 import { env } from "../support/env.ts";
+import { astrayAmong, placeIn, SELECT_TEXTS, textsById } from "../support/long-texts.ts";
 
 export type Row = Readonly<Record<string, unknown>>;
 export type Tables = Readonly<Record<TableName, readonly Row[]>>;
@@ -193,14 +195,31 @@ const D1_ONLY = new Set(["delayed", "turn"]);
 
 /** Everything that D1 holds, named as the memory store names it, in the order of the primary keys. */
 export async function dumpD1(): Promise<Tables> {
+  const selects = TABLES.map((name) => `SELECT * FROM "${snakeCase(name)}" ORDER BY ${KEYS[name]}`);
   const results = await env.DB.batch<Row>(
-    TABLES.map((name) =>
-      env.DB.prepare(`SELECT * FROM "${snakeCase(name)}" ORDER BY ${KEYS[name]}`),
-    ),
+    [SELECT_TEXTS, ...selects].map((sql) => env.DB.prepare(sql)),
   );
+  const [beside, ...found] = results.map(({ results: rows }) => rows);
+  const texts = textsById(beside ?? []);
+  const tables = TABLES.map((name, index) => [name, found[index] ?? []] as const);
+  const astray = astrayAmong(
+    tables.flatMap(([name, rows]) => (name === "aiCallTotals" ? [] : [[name, rows] as const])),
+    texts,
+  );
+  if (astray.length > 0) throw new Error(`Long texts are astray: ${astray.join("; ")}`);
   return Object.fromEntries(
-    TABLES.map((name, index) => [name, (results[index]?.results ?? []).map(camelCased)]),
+    tables.map(([name, rows]) => [name, rows.map((row) => whole(name, camelCased(row), texts))]),
   ) as unknown as Tables;
+}
+
+/** The row with the texts that stand beside it. */
+function whole(table: TableName, row: Row, texts: ReadonlyMap<number, string>): Row {
+  const names: readonly string[] = table === "aiCallTotals" ? [] : LONG_TEXT[table];
+  const placed = names.flatMap((name) => {
+    const place = placeIn(row[name]);
+    return place === null ? [] : [[name, texts.get(place.id)]];
+  });
+  return { ...row, ...Object.fromEntries(placed) };
 }
 
 const PROPERTIES = new Map(

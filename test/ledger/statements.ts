@@ -17,6 +17,7 @@ import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/kinds.ts";
 import { settleStatements } from "../../src/store/settlement.ts";
 import type { Statement } from "../../src/store/sql.ts";
+import { withLongTexts } from "../support/long-texts.ts";
 
 const AT = 1_800_000_000_000;
 const COMMIT_ID = "0".repeat(18);
@@ -414,6 +415,9 @@ export function possibleStatements(): Map<string, Statement> {
   for (const change of Object.values<readonly Change[]>(changes).flat()) {
     add({ changes: [change] });
     add({ changes: [change, another(change)] });
+    const long = withLongTexts(change);
+    add({ changes: [long] });
+    add({ changes: [long, another(long)] });
   }
   return new Map(all.map((one) => [one.sql, one]));
 }

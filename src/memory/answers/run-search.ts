@@ -10,11 +10,10 @@ import {
   leadingFilter,
   lowerAscii,
   remainingFilters,
-  RUN_NAMES_MAX,
   type RunFilters,
   RUNS_LOOKED_AT,
+  WORKFLOWS_MAX,
   type RunsPage,
-  runsOfNames,
   type RunsQuery,
 } from "../../queries/run-search.ts";
 import type { StoredAnswers } from "./answers.ts";
@@ -23,9 +22,9 @@ import type { StoredAnswers } from "./answers.ts";
 function searched(state: State, query: RunsQuery): RunsPage {
   const { after, limit } = query;
   const order = query.descending ? descending(byAge) : byAge;
-  const { leading, remaining, most } = wayThrough(state, query);
+  const { leads, remaining, most } = wayThrough(state, query);
   const walk = [...state.runs.all()]
-    .filter((run) => isInRange(run, query.filters) && fits(state, run, leading))
+    .filter((run) => isInRange(run, query.filters) && leads(run))
     .filter((run) => after === null || order(run, after) > 0)
     .toSorted(inTurn(order, query.descending ? descending(byId) : byId));
   const looked = walk.slice(0, most);
@@ -46,7 +45,7 @@ function isFull(rows: readonly RunRow[], { omit, bytesMax = Infinity }: RunsQuer
 
 /** How a page is found. */
 interface Way {
-  readonly leading: RunFilters;
+  readonly leads: (run: RunRow) => boolean;
   /** Null: every run that the leading filter gives is answered. */
   readonly remaining: RunFilters | null;
   /** Runs that are looked at, at most. */
@@ -55,17 +54,23 @@ interface Way {
 
 function wayThrough(state: State, { filters, limit }: RunsQuery): Way {
   const leading = leadingFilter(filters);
-  if (leading === "none") return { leading: {}, remaining: null, most: limit };
-  if (leading !== "nameContains") {
-    const remaining = remainingFilters(filters);
+  const remaining = remainingFilters(filters);
+  if (leading === "none") return { leads: () => true, remaining, most: limit };
+  if (leading !== "kind") {
+    const led = { [leading]: filters[leading] };
     const most = remaining === null ? limit : RUNS_LOOKED_AT;
-    return { leading: { [leading]: filters[leading] }, remaining, most };
+    return { leads: (run) => fits(state, run, led), remaining, most };
   }
-  const byName = { nameContains: filters.nameContains };
-  const names = new Set([...state.runs.all()].map((run) => run.workflowName));
-  if (names.size > RUN_NAMES_MAX) return { leading: {}, remaining: byName, most: RUNS_LOOKED_AT };
-  const found = [...names].filter((name) => contains(name, filters.nameContains));
-  return { leading: byName, remaining: null, most: runsOfNames(found.length, limit) };
+  const { workflowType, nameContains, status } = filters;
+  const ofType = [...state.runs.all()].filter((run) => fits(state, run, { workflowType }));
+  const kinds = new Set(
+    ofType.map((run) => JSON.stringify([run.workflowType, run.workflowId, run.workflowName])),
+  );
+  if (kinds.size > WORKFLOWS_MAX) return { leads: () => true, remaining, most: RUNS_LOOKED_AT };
+  const named = ofType.filter((run) => contains(run.workflowName, nameContains));
+  const workflows = new Set(named.map((run) => run.workflowId));
+  const most = status === undefined ? limit : RUNS_LOOKED_AT;
+  return { leads: (run) => workflows.has(run.workflowId), remaining, most };
 }
 
 function contains(name: string, text = ""): boolean {

@@ -1,1 +1,0 @@
-ALTER TABLE `jobs` ADD `unanswered` integer DEFAULT 0 NOT NULL;
