@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 /** All of the client, before compression. */
 const MINIFIED_BYTES_MAX = 119_000;
 /** All of the service. */
-const WORKER_BYTES_MAX = { minified: 500_000, compressed: 151_500 };
+const WORKER_BYTES_MAX = { minified: 500_000, compressed: 154_000 };
 
 interface Bundle {
   readonly text: string;

@@ -3,7 +3,7 @@ import {
   createExecutionContext,
   runInDurableObject,
 } from "cloudflare:test";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi, onTestFinished } from "vitest";
 import { type OutboxRecord, watchEvents, type WatchOptions } from "../../src/client/index.ts";
 import { embed } from "../../src/embed.ts";
 import { app } from "../../src/http/app.ts";
@@ -388,6 +388,12 @@ describe("watchEvents", () => {
   });
 
   it("gives up when something else answers in the service's place", async () => {
+    // Pauses and deadlines pass a hundred times as fast.
+    const real = globalThis.setTimeout;
+    vi.stubGlobal("setTimeout", (callback: () => void, ms = 0) => real(callback, ms / 100));
+    onTestFinished(() => {
+      vi.unstubAllGlobals();
+    });
     let asked = 0;
     const fetch = async () => {
       asked += 1;
