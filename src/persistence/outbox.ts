@@ -11,6 +11,7 @@ import {
   toOutboxRecord,
 } from "../model/index.ts";
 import { type CreateOutboxEventInput, type OutboxRecord, ServiceError } from "../contract/index.ts";
+import { asManyAsFit } from "./as-many-as-fit.ts";
 import { afterFirstCommit } from "./auto-commit.ts";
 import {
   checkedChanges,
@@ -136,9 +137,12 @@ export async function replayDLQEvents(unit: UnitOfWork, maxEvents: number): Prom
   }
   let replayed = 0;
   while (replayed < maxEvents) {
-    const limit = Math.min(maxEvents - replayed, OUTBOX_PAGE_MAX);
+    const wanted = Math.min(maxEvents - replayed, OUTBOX_PAGE_MAX);
     const current = replayed === 0 ? unit : afterFirstCommit(unit);
-    const [rows] = await current.read([{ q: "deadLetters", limit }]);
+    const { rows, full } = await asManyAsFit(wanted, async (limit) => {
+      const [page] = await current.read([{ q: "deadLetters", limit }]);
+      return { rows: page, full: page.length === limit };
+    });
     if (rows.length === 0) break;
     const keys = rows.map(({ workflowRunId, sequence }) => ({ workflowRunId, sequence }));
     const written = await current.write({
@@ -153,7 +157,7 @@ export async function replayDLQEvents(unit: UnitOfWork, maxEvents: number): Prom
     // Refused: somebody else took one of them. Look again.
     if (!written.applied) continue;
     replayed += rows.length;
-    if (rows.length < limit) break;
+    if (!full) break;
   }
   return replayed;
 }

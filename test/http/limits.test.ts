@@ -272,6 +272,19 @@ describe("an answer", () => {
     expect([stored.length, leased.length]).toEqual([6, first.length + second.length]);
   });
 
+  it("keeps no large event in the DLQ: they are put back a page at a time", async () => {
+    const { persistence } = embed(env);
+    const event = { eventType: "e", causationId: "c", occurredAt: new Date(0) };
+    for (const workflowRunId of six) {
+      await persistence.appendOutboxEvents([{ ...event, workflowRunId, payload: LARGE }]);
+      await persistence.moveOutboxEventToDLQ(`${workflowRunId}/1`);
+    }
+    const answer = await call("POST", "/v1/outbox-events/replay", { maxEvents: 1_000 });
+    expect([answer.status, await answer.json()]).toEqual([200, { replayed: 6 }]);
+    const waiting = await persistence.getUnpublishedOutboxEvents(10);
+    expect(waiting.map(({ workflowRunId }) => workflowRunId)).toEqual([...six]);
+  });
+
   it("of a claim is one run, however large the others are that wait", async () => {
     const { persistence } = embed(env);
     for (const id of six) await persistence.createRun({ ...aRun, id, input: LARGE });
