@@ -4,7 +4,7 @@ import { build, type Metafile } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
 
 /** All of the client, before compression. */
-const MINIFIED_BYTES_MAX = 119_000;
+const MINIFIED_BYTES_MAX = 120_000;
 /** All of the service. */
 const WORKER_BYTES_MAX = { minified: 500_000, compressed: 154_000 };
 
