@@ -53,7 +53,7 @@ export function statement(sql: string, ...params: Param[]): Statement {
 /** A condition on a status: a run, a stage or a job goes on. */
 export const IS_LIVE = `IN ${textList(LIVE)}`;
 
-/** Words of ours as a list in SQL. */
+/** Words as a list in SQL. Only for constants of the code: they are not escaped. */
 export function textList(words: readonly string[]): string {
   return `(${words.map((word) => `'${word}'`).join(", ")})`;
 }

@@ -5,7 +5,8 @@ import { applyChanges } from "../../src/changes/change.ts";
 import type { State } from "../../src/model/state.ts";
 import { aJob, aLeasedJob, aState, contentOf, id, KEPT } from "../memory/support.ts";
 
-import { jobAfter, jobKey, OPEN, RETRY, STATUSES, statusesChanged } from "./one-job.ts";
+import { STATUSES } from "../../src/model/status.ts";
+import { jobAfter, jobKey, OPEN, RETRY, statusesChanged } from "./one-job.ts";
 
 describe("enqueueJob", () => {
   it("inserts the row", () => {

@@ -2,18 +2,10 @@
 import type { Change } from "../../src/changes/index.ts";
 import type { JobRow, NewJobRow } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
+import { STATUSES } from "../../src/model/status.ts";
 import { aLeasedJob, aState, id } from "../memory/support.ts";
 
 export const jobKey = { workflowRunId: "run", ordinal: "o1" };
-export const STATUSES = [
-  "PENDING",
-  "RUNNING",
-  "SUSPENDED",
-  "COMPLETED",
-  "FAILED",
-  "CANCELLED",
-  "SKIPPED",
-] as const;
 export const RETRY = { baseMs: 1_000, capMs: 3_600_000, jitterPermille: 0 };
 export const OPEN = ["PENDING", "RUNNING", "SUSPENDED", "SKIPPED"];
 

@@ -9,7 +9,7 @@ import {
   aRun,
 } from "../memory/support.ts";
 import { emptyDatabase } from "../support/database.ts";
-import { aCommit, aStageOf, openRaw, type RawSession } from "./support.ts";
+import { aCommit, aStageOf, openRaw, type RawSession, withRow } from "./support.ts";
 
 let session: RawSession;
 
@@ -24,11 +24,6 @@ beforeEach(async () => {
 const run = aRun();
 const update = { kind: "updateRun", id: "run", set: {}, at: 1, bump: 1 };
 const event = anEvent();
-
-/** The same change with some of its row's members in the place of others. */
-function withRow<C extends { row: object }>(change: C, row: object): object {
-  return { ...change, row: { ...change.row, ...row } };
-}
 
 describe("nested JSON in a commit", () => {
   const deep = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`;

@@ -64,6 +64,11 @@ export async function rowsWritten(): Promise<number> {
   return counts.reduce((sum, { results }) => sum + (results[0]?.count ?? 0), 0);
 }
 
+/** The same change with some of its row's members in the place of others. */
+export function withRow<C extends { row: object }>(change: C, row: object): object {
+  return { ...change, row: { ...change.row, ...row } };
+}
+
 /** A stream that ends in the middle, as when the network does. */
 export function breakingOff(text: string): ReadableStream {
   let pulled = false;

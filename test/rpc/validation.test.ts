@@ -29,6 +29,7 @@ import {
   openRaw,
   type RawSession,
   rowsWritten,
+  withRow,
 } from "./support.ts";
 
 let session: RawSession;
@@ -46,11 +47,6 @@ const update = { kind: "updateRun", id: "run", set: {}, at: 1, bump: 1 };
 const event = anEvent();
 const runQuery = { q: "run", id: "run" };
 const present = { on: "run", id: "run", expect: { is: "present" } };
-
-/** The same change with some of its row's members in the place of others. */
-function withRow<C extends { row: object }>(change: C, row: object): object {
-  return { ...change, row: { ...change.row, ...row } };
-}
 
 class Target extends RpcTarget {}
 
