@@ -10,7 +10,7 @@ const resolve = {
   alias: [
     { find: /^workflow-engine-cloudflare$/, replacement: source("embed.ts") },
     {
-      find: /^workflow-engine-cloudflare\/(client|http|testing)$/,
+      find: /^workflow-engine-cloudflare\/(client|engine|http|testing)$/,
       replacement: source("$1/index.ts"),
     },
   ],
@@ -18,7 +18,7 @@ const resolve = {
 
 /** Rooms without a platform: their tests run in plain Node, within seconds. */
 const UNIT = [
-  ...["model", "queries", "changes", "memory"].map((room) => `test/${room}/**/*.test.ts`),
+  ...["model", "queries", "changes", "memory", "engine"].map((room) => `test/${room}/**/*.test.ts`),
   "test/history/checker.test.ts",
 ];
 

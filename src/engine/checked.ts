@@ -1,0 +1,82 @@
+/** Values from outside, made into what a definition says they are. */
+import { ServiceError } from "../contract/index.ts";
+import { decodeJson, encodeJson } from "../model/json.ts";
+import { memberPath } from "../model/json-numbers.ts";
+import type { Definition } from "./definition.ts";
+import { shown } from "./duration.ts";
+import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
+
+/** Problems that an error tells; the rest are counted. */
+const ISSUES_SHOWN_MAX = 3;
+
+/**
+ * What the workflow's schema makes of a run's input, defaults filled in, as plain JSON.
+ * @throws INVALID_ARGUMENT with the path of the first problem as `field`; PAYLOAD_TOO_LARGE.
+ */
+export async function checkedInput(definition: Definition, input: unknown): Promise<unknown> {
+  return checked(definition.input, input, "input");
+}
+
+/**
+ * What the stages' schemas make of a run's config: an object with a member for each stage that has a
+ * config, defaults filled in, as plain JSON.
+ * @throws INVALID_ARGUMENT with the path of the first problem as `field`, also for a stage that takes
+ * no config or is not there; PAYLOAD_TOO_LARGE.
+ */
+export async function checkedConfig(
+  { plan }: Definition,
+  config: unknown = {},
+): Promise<Readonly<Record<string, unknown>>> {
+  if (typeof config !== "object" || config === null || Array.isArray(config)) {
+    throw invalid("config must be an object with stages' ids for names", "config");
+  }
+  const given = new Map<string, unknown>(Object.entries(config));
+  const all: [id: string, config: unknown][] = [];
+  for (const element of plan.byId.values()) {
+    const schema = "step" in element ? element.step.config : undefined;
+    if (schema === undefined) continue;
+    const field = memberPath("config", element.id);
+    all.push([element.id, await checked(schema, given.get(element.id) ?? {}, field)]);
+    given.delete(element.id);
+  }
+  for (const id of given.keys()) {
+    const what = plan.byId.has(id)
+      ? `Stage ${shown(id)} takes no config`
+      : `There is no stage ${shown(id)}`;
+    throw invalid(what, memberPath("config", id));
+  }
+  return Object.fromEntries(all);
+}
+
+/**
+ * What a schema makes of a value, as plain JSON.
+ * @param field names the value in the path of a problem.
+ */
+async function checked(schema: StandardSchema, value: unknown, field: string): Promise<unknown> {
+  const result = await schema["~standard"].validate(value);
+  if (result.issues !== undefined) throw refusal(result.issues, field);
+  // What a schema makes may be anything.
+  return decodeJson(encodeJson(result.value, field));
+}
+
+function refusal(issues: readonly SchemaIssue[], field: string): ServiceError {
+  const told = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => {
+    const path = pathOf(issue, field);
+    return { path, text: `${path}: ${issue.message}` };
+  });
+  const more = issues.length - told.length;
+  const rest = more > 0 ? [`and ${more} more`] : [];
+  const text = [...told.map((each) => each.text), ...rest].join("; ");
+  return invalid(text || `${field} was refused by its schema`, told[0]?.path ?? field);
+}
+
+function pathOf({ path = [] }: SchemaIssue, field: string): string {
+  return path.reduce<string>((of, step) => {
+    const key = typeof step === "object" ? step.key : step;
+    return typeof key === "number" ? `${of}[${key}]` : memberPath(of, String(key));
+  }, field);
+}
+
+function invalid(message: string, field: string): ServiceError {
+  return new ServiceError("INVALID_ARGUMENT", message, { field });
+}

@@ -1,0 +1,68 @@
+/** How runs of a typed workflow are started and steered. Types alone; what runs workflows has them. */
+import type { Duration } from "./duration.ts";
+import type { ConfigOf, InputOf, OutputOf, OutputsOf, SignalsOf, Workflow } from "./workflow.ts";
+
+/**
+ * What a run can be started with, beside its input.
+ * @example
+ * const options: StartOptions<Workflow> = { key: "doc-42", priority: 7 };
+ */
+export interface StartOptions<W extends Workflow> {
+  /** A second start with the same key and input answers the same run; with another input, a conflict. */
+  readonly key?: string;
+  /** Default 5; higher is served first. */
+  readonly priority?: number;
+  readonly config?: ConfigOf<W>;
+}
+
+/**
+ * One run of a workflow.
+ * @example
+ * const cancelLate = async <W extends Workflow>(run: Run<W>) => {
+ *   await run.cancel("not needed any more");
+ * };
+ */
+export interface Run<W extends Workflow> {
+  readonly id: string;
+  /** Gives a wait of the workflow its payload: before, during or after. It counts once per key. */
+  signal<K extends keyof SignalsOf<W> & string>(
+    name: K,
+    payload: SignalsOf<W>[K],
+    options?: { readonly key?: string },
+  ): Promise<void>;
+  /** What the run gave, when it has ended; that it is not over, when `within` is. */
+  output(options?: { readonly within?: Duration }): Promise<RunOutput<OutputOf<W>>>;
+  /** What one stage gave; undefined while it has not, and when it was skipped. */
+  outputOf<K extends keyof OutputsOf<W> & string>(id: K): Promise<OutputsOf<W>[K] | undefined>;
+  /** Runs again from this stage on. What earlier tries gave stays readable. */
+  rerun(options: { readonly from: keyof OutputsOf<W> & string }): Promise<void>;
+  cancel(reason?: string): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+}
+
+/**
+ * How a run ended, or that it has not yet.
+ * @example
+ * const valueOf = <Out>(output: RunOutput<Out>) =>
+ *   output.status === "COMPLETED" ? output.value : null;
+ */
+export type RunOutput<Out> =
+  | { readonly status: "COMPLETED"; readonly value: Out }
+  | { readonly status: "FAILED" | "CANCELLED"; readonly reason: string }
+  | { readonly status: "PENDING" | "RUNNING" | "SUSPENDED" };
+
+/**
+ * The runs of all workflows.
+ * @example
+ * const startOnce = async (runs: Runs, hello: Workflow<{ name: string }>) =>
+ *   runs.start(hello, { name: "Ada" }, { key: "ada" });
+ */
+export interface Runs {
+  start<W extends Workflow>(
+    workflow: W,
+    input: InputOf<W>,
+    options?: StartOptions<W>,
+  ): Promise<Run<W>>;
+  get<W extends Workflow>(workflow: W, id: string): Run<W>;
+}
