@@ -35,8 +35,9 @@ export async function checkedConfig(
   for (const element of plan.byId.values()) {
     const schema = "step" in element ? element.step.config : undefined;
     if (schema === undefined) continue;
+    const own = given.get(element.id);
     const field = memberPath("config", element.id);
-    all.push([element.id, await checked(schema, given.get(element.id) ?? {}, field)]);
+    all.push([element.id, await checked(schema, own === undefined ? {} : own, field)]);
     given.delete(element.id);
   }
   for (const id of given.keys()) {

@@ -72,7 +72,8 @@ export interface StageContext<In, Config = undefined> {
   readonly signal: AbortSignal;
   /**
    * The same text in every try of this stage of this run, and no other's: hand it to a service that
-   * takes an idempotency key, and a try that is repeated has its effect there once.
+   * takes an idempotency key, and a stage that is tried again has its effect there once. A rerun
+   * has another: it was asked for to do the work again.
    */
   readonly idempotencyKey: string;
   log(message: string, data?: unknown, level?: LogLevel): void;
@@ -81,8 +82,8 @@ export interface StageContext<In, Config = undefined> {
   progress(done: number, total?: number): void;
   /**
    * Does the work, and remembers its result under the key for every later try of the stage: a retry
-   * gets that result and does not do the work again. The work is done again if the try ends after
-   * it and before its result is stored.
+   * gets that result and does not do the work again; a rerun does. The work is also done again if
+   * the try ends after it and before its result is stored.
    */
   once<Work extends () => unknown>(
     key: string,

@@ -27,7 +27,7 @@ export type {
 export type { Duration } from "./duration.ts";
 export { Fatal, isFatal, isRetryAfter, RetryAfter } from "./failure.ts";
 export type { Run, RunOutput, Runs, StartOptions } from "./runs.ts";
-export { type RetryOptions, stage, type Stage, type StageOptions } from "./stage.ts";
+export { stage, type Stage, type StageOptions, type StageRetry } from "./stage.ts";
 export type { SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
 export {
   type ConfigOf,

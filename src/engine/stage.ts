@@ -7,7 +7,7 @@ import type { SchemaIn, SchemaOut, StandardSchema } from "./standard-schema.ts";
 
 /**
  * How a stage is run. What a workflow says where it uses a stage goes before what the stage says
- * itself, member by member.
+ * itself, member by member; `retry` is one.
  * @example
  * const patient: StageOptions = {
  *   retry: { attempts: 5, backoff: "2s", cap: "5m" },
@@ -18,7 +18,7 @@ import type { SchemaIn, SchemaOut, StandardSchema } from "./standard-schema.ts";
 export interface StageOptions {
   /** For people. Default: its id. */
   readonly name?: string;
-  readonly retry?: RetryOptions;
+  readonly retry?: StageRetry;
   /** For one try, or one poll. At most 14 minutes, which is also the default. */
   readonly timeout?: Duration;
   /** At most `limit` stages with the same key run at once, of all runs. */
@@ -29,9 +29,9 @@ export interface StageOptions {
  * How often a stage is tried, and with which pauses: `backoff` after the first failure, twice as
  * long after each further one, `cap` at most.
  * @example
- * const retry: RetryOptions = { attempts: 5, backoff: "2s", cap: "5m" };
+ * const retry: StageRetry = { attempts: 5, backoff: "2s", cap: "5m" };
  */
-export interface RetryOptions {
+export interface StageRetry {
   /** Tries in all: 1 to 1,000. Default 3. */
   readonly attempts?: number;
   /** Default "2s". */
@@ -56,6 +56,8 @@ export interface StageDefinition extends StageOptions {
  * A stage: made by {@link stage}, used in any number of workflows. It has no optional members, about
  * which the compiler would talk where a stage does not fit.
  * @example
+ * import * as z from "zod";
+ *
  * const length: Stage<{ text: string }, number> = stage({
  *   input: z.object({ text: z.string() }),
  *   run: ({ input }) => input.text.length,

@@ -4,7 +4,7 @@ import { Chain, type ChainOptions } from "./chain.ts";
 import type { Definition } from "./definition.ts";
 import type { Duration } from "./duration.ts";
 import type { ConfigIn, ConfigsIn, Fits, FitsAll, Fresh, Inline, OutOf } from "./fit.ts";
-import type { Storable } from "./json-types.ts";
+import type { Plain, Storable } from "./json-types.ts";
 import type { Stage, StageOptions } from "./stage.ts";
 import type { SchemaIn, SchemaOut, StandardSchema } from "./standard-schema.ts";
 
@@ -37,6 +37,8 @@ type TypesOf<W extends Workflow> = NonNullable<W["~types"]>;
 /**
  * What starts a run of the workflow. A member with a default may be left out.
  * @example
+ * import * as z from "zod";
+ *
  * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
  *   .stage("greet", ({ input }) => `Hello ${input.name}`)
  *   .build();
@@ -46,6 +48,8 @@ export type InputOf<W extends Workflow> = TypesOf<W>["input"];
 /**
  * What a run of the workflow gives.
  * @example
+ * import * as z from "zod";
+ *
  * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
  *   .stage("greet", ({ input }) => `Hello ${input.name}`)
  *   .build();
@@ -55,6 +59,8 @@ export type OutputOf<W extends Workflow> = TypesOf<W>["output"];
 /**
  * What each stage of the workflow gives, by its id.
  * @example
+ * import * as z from "zod";
+ *
  * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
  *   .stage("greet", ({ input }) => `Hello ${input.name}`)
  *   .build();
@@ -64,6 +70,8 @@ export type OutputsOf<W extends Workflow> = TypesOf<W>["outputs"];
 /**
  * The payloads of the signals that the workflow waits for, by name.
  * @example
+ * import * as z from "zod";
+ *
  * const asks = workflow("asks", { input: z.null() })
  *   .waitFor("approval", { payload: z.object({ ok: z.boolean() }), within: "3d" })
  *   .build();
@@ -71,16 +79,25 @@ export type OutputsOf<W extends Workflow> = TypesOf<W>["outputs"];
  */
 export type SignalsOf<W extends Workflow> = TypesOf<W>["signals"];
 
-type DeepPartial<T> = T extends readonly unknown[]
+type DeepPartial<T> = T extends Plain | readonly unknown[]
   ? T
   : T extends object
     ? { readonly [K in keyof T]?: DeepPartial<T[K]> }
     : T;
 
+/** Of no known config anything; of none at all nothing. */
+type ConfigGiven<Config> = unknown extends Config
+  ? { readonly [stageId: string]: unknown }
+  : [keyof Config] extends [never]
+    ? { readonly [stageId: string]: never }
+    : DeepPartial<Config>;
+
 /**
  * What a run can be started with beside its input: for each stage that has a config, any part of it.
  * The stage's schema fills in the rest, or refuses the start.
  * @example
+ * import * as z from "zod";
+ *
  * const write = stage({
  *   config: z.object({ model: z.string().default("small"), words: z.number().default(100) }),
  *   run: ({ config }) => `${config.model} ${config.words}`,
@@ -88,9 +105,7 @@ type DeepPartial<T> = T extends readonly unknown[]
  * const draft = workflow("draft", { input: z.null() }).stage("write", write).build();
  * const config: ConfigOf<typeof draft> = { write: { model: "big" } };
  */
-export type ConfigOf<W extends Workflow> = [keyof TypesOf<W>["config"]] extends [never]
-  ? { readonly [stageId: string]: never }
-  : DeepPartial<TypesOf<W>["config"]>;
+export type ConfigOf<W extends Workflow> = ConfigGiven<TypesOf<W>["config"]>;
 
 /**
  * What a wait gives: the signal's payload, or that none came within its time.
@@ -110,6 +125,8 @@ type Show<T> = { [K in keyof T]: T[K] } & {};
  * All methods throw INVALID_ARGUMENT where the compiler could not see what is wrong: `details` has
  * the `field`, the `limit`, and the `stage`.
  * @example
+ * import * as z from "zod";
+ *
  * const started = workflow("hello", { input: z.object({ name: z.string() }) });
  * const short = started.stage("greet", ({ input }) => `Hello ${input.name}`).build();
  * const long = started.sleep("night", "8h").stage("greet", () => "Good morning").build();
@@ -181,8 +198,10 @@ export interface WorkflowBuilder<In, Cur, Outs, Signals, Config> {
 /**
  * What a workflow is defined with.
  * @example
- * const options: WorkflowOptions<typeof schema> = { input: schema, version: 2, name: "Documents" };
+ * import * as z from "zod";
+ *
  * const schema = z.object({ markdown: z.string() });
+ * const options: WorkflowOptions<typeof schema> = { input: schema, version: 2, name: "Documents" };
  */
 export interface WorkflowOptions<I extends StandardSchema> extends ChainOptions {
   /** Validates and completes what starts a run. */

@@ -122,6 +122,14 @@ describe("a config", () => {
     });
   });
 
+  it("is not there for a stage whose member is undefined; null is the schema's to judge", async () => {
+    expect(await checkedConfig(definition, { write: undefined })).toMatchObject({
+      write: defaults,
+    });
+    const error = await refusalOf(() => checkedConfig(definition, { write: null }));
+    expect(error.details).toEqual({ field: "config.write" });
+  });
+
   it("is empty where no stage takes one", async () => {
     expect(await checkedConfig(taking(z.null()), {})).toEqual({});
   });

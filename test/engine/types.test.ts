@@ -12,6 +12,7 @@ import {
   stage,
   type Stage,
   type Waited,
+  type Workflow,
   workflow,
 } from "../../src/engine/index.ts";
 import { handWritten } from "./support.ts";
@@ -159,6 +160,17 @@ describe("a workflow's types", () => {
     expectTypeOf<{ a: object }>().not.toExtend<ConfigOf<typeof bare>>();
   });
 
+  it("take any config where the workflow is not known", () => {
+    expectTypeOf<{ a: object }>().toExtend<ConfigOf<Workflow>>();
+  });
+
+  it("leave branded text in a config as it is", () => {
+    const id = z.string().brand<"id">();
+    const branded = stage({ config: z.object({ at: z.object({ id }) }), run: () => 1 });
+    const built = workflow("branded", { input: z.null() }).stage("a", branded).build();
+    expectTypeOf<{ a: { at: { id: string } } }>().toExtend<ConfigOf<typeof built>>();
+  });
+
   it("collect the configs of a group's members", () => {
     const plain = stage({ run: () => 1 });
     const grouped = workflow("grouped", { input: z.object({ sections: Sections.shape.sections }) })
@@ -205,6 +217,14 @@ describe("a stage's types", () => {
       poll: ({ notReady, input }, state) => (state.since > 1 ? notReady() : { n: input.a.length }),
     });
     expectTypeOf(either).toEqualTypeOf<Stage<{ a: string }, { n: number }, undefined>>();
+  });
+
+  it("give the function what the input's schema makes of JSON, also what JSON has not", () => {
+    const dated = stage({
+      input: z.object({ at: z.string().transform((text) => new Date(text)) }),
+      run: ({ input }) => input.at.getTime(),
+    });
+    expectTypeOf(dated).toEqualTypeOf<Stage<{ at: string }, number, undefined>>();
   });
 
   it("have what an output schema makes of what it returns", () => {

@@ -98,13 +98,16 @@ const WORKER: BuildOptions = {
   conditions: ["workerd", "worker", "browser"],
 };
 const BROWSER: BuildOptions = { platform: "browser" };
-const EVERY_ENTRY = ["", "/client", "/http", "/testing", "/testing/memory"];
+const EVERY_ENTRY = ["", "/client", "/engine", "/http", "/testing", "/testing/memory"];
 
 describe("what a project carries of the package", () => {
-  it.each(["/client", "/testing/memory"])("is nothing of an unused import of %s", async (entry) => {
-    expect(await sizeOf(`import "${NAME}${entry}";`, WORKER)).toBe(0);
-    expect(await sizeOf(`import * as unused from "${NAME}${entry}";`, BROWSER)).toBe(0);
-  });
+  it.each(["/client", "/engine", "/testing/memory"])(
+    "is nothing of an unused import of %s",
+    async (entry) => {
+      expect(await sizeOf(`import "${NAME}${entry}";`, WORKER)).toBe(0);
+      expect(await sizeOf(`import * as unused from "${NAME}${entry}";`, BROWSER)).toBe(0);
+    },
+  );
 
   it.each(EVERY_ENTRY)(
     "is nothing of a bare import of %s, since no module acts by itself",
@@ -119,6 +122,7 @@ describe("what a project carries of the package", () => {
     [`export { isServiceError } from "${NAME}/client";`, WORKER, 2_000],
     [`export { isEngineError, StaleVersionError } from "${NAME}/client";`, BROWSER, 2_000],
     [`export { watchEvents } from "${NAME}/client";`, BROWSER, 5_500],
+    [`export { stage, workflow } from "${NAME}/engine";`, WORKER, 5_000],
     [`export { connect } from "${NAME}/client";`, WORKER, 32_800],
     [`export { connectHttp } from "${NAME}/client";`, BROWSER, 34_000],
   ])("of %s keeps to its budget", async (contents, options, bytesMax) => {
@@ -251,6 +255,86 @@ describe("workflow-engine-cloudflare/client", () => {
     },
     COMPILING_MS,
   );
+});
+
+describe("workflow-engine-cloudflare/engine", () => {
+  const source = `
+    import * as z from "zod";
+    import { type ConfigOf, type InputOf, stage, type Workflow, workflow } from "${NAME}/engine";
+    const count = stage({
+      input: z.object({ text: z.string() }),
+      config: z.object({ per: z.enum(["word", "line"]).default("word") }),
+      run: ({ input, config, signal }) => ({ signal: signal.aborted, n: input.text.split(config.per).length }),
+    });
+    export const counted = workflow("count", { input: z.object({ text: z.string(), by: z.string().default("me") }) })
+      .stage("count", count)
+      .parallel({ half: ({ input }) => input.n / 2, double: ({ input }) => input.n * 2 })
+      .waitFor("approval", { payload: z.object({ ok: z.boolean() }), within: "3d" })
+      .stage("end", async ({ input, output }) => (input.received ? (await output("count")).n : null))
+      .build();
+    export const asAny: Workflow = counted;
+    export const input: InputOf<typeof counted> = { text: "a" };
+    export const config: ConfigOf<typeof counted> = { count: { per: "line" } };
+  `;
+
+  it.each([
+    ["Node's types", { lib: ["es2024"], types: ["node"] }],
+    ["Workers' types", { lib: ["es2024"], types: ["@cloudflare/workers-types"] }],
+    ["a page's", { lib: ["es2024", "dom"], types: [] }],
+  ])(
+    "types workflows, and their declarations, in a project with %s",
+    (_whose, options) => {
+      const declaring = { ...options, declaration: true };
+      expect(consumer.typecheck({ "workflow.ts": source }, declaring)).toBe("");
+      // The check would tell.
+      const wrong = source.replace('per: "line"', 'per: "page"');
+      expect(consumer.typecheck({ "workflow.ts": wrong }, declaring)).toContain("TS2322");
+    },
+    COMPILING_MS,
+  );
+
+  it(
+    "knows the bindings that the project has declared, as wrangler does",
+    () => {
+      const env = `declare namespace Cloudflare { interface Env { readonly MODEL_KEY: string } }`;
+      const uses = `
+        import { stage, type StageEnv } from "${NAME}/engine";
+        export const keyOf = (env: StageEnv): string => env.MODEL_KEY;
+        export const length = stage({ run: ({ env }) => env.MODEL_KEY.length });
+        // @ts-expect-error: there is no such binding.
+        export const none = stage({ run: ({ env }) => env.NO_SUCH_BINDING });
+      `;
+      const options = { lib: ["es2024"], types: ["@cloudflare/workers-types"] };
+      expect(consumer.typecheck({ "env.d.ts": env, "uses.ts": uses }, options)).toBe("");
+    },
+    COMPILING_MS,
+  );
+
+  it("is plain code: bundled for nothing known, it imports nothing and carries no zod", async () => {
+    const { ours, modules, imports } = await bundle(`export * from "${NAME}/engine";`, {
+      platform: "neutral",
+    });
+    expect(ours).toContain("engine/workflow.js");
+    expect(modules.filter((path) => path.includes("node_modules/zod"))).toEqual([]);
+    expect(imports).toEqual([]);
+  });
+
+  it("defines workflows in Node as it is", () => {
+    const script = `
+      import { workflow } from "${NAME}/engine";
+      import * as z from "zod";
+      const { plan } = workflow("w", { input: z.null() }).stage("a", () => 1).sleep("b", "2s").build();
+      console.log(plan.groups.flat().map(({ id, kind }) => kind + " " + id).join());
+    `;
+    const { output } = run(
+      consumer.folder,
+      process.execPath,
+      "--input-type=module",
+      "--eval",
+      script,
+    );
+    expect(output.trim()).toBe("stage a,sleep b");
+  });
 });
 
 describe("workflow-engine-cloudflare/testing/memory", () => {
@@ -427,6 +511,7 @@ describe("the examples in the documentation of what the package exports", () => 
         [NAME, "embed.d.ts"],
         [`${NAME}/client`, "client/index.d.ts"],
         [`${NAME}/client`, "client/browser.d.ts"],
+        [`${NAME}/engine`, "engine/index.d.ts"],
         [`${NAME}/http`, "http/index.d.ts"],
         [`${NAME}/testing`, "testing/index.d.ts"],
         [`${NAME}/testing/memory`, "testing/memory.d.ts"],
