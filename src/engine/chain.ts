@@ -116,9 +116,8 @@ function working(id: string, step: Step, options: StageOptions) {
 
 function definitionOf(id: string, step: Step): StageDefinition {
   if (isFunction(step)) return { run: step };
-  // The compiler knows better, but not every project has one.
-  const definition = (step as Partial<Stage> | null)?.definition;
-  if (definition !== undefined) return definition;
+  // The compiler sees to it, but not every project has one.
+  if (typeof step === "object" && step !== null && "definition" in step) return step.definition;
   const message = `Stage ${shown(id)}: step must be a function, or be made by stage()`;
   throw new ServiceError("INVALID_ARGUMENT", message, { field: "step", stage: id });
 }

@@ -78,7 +78,7 @@ export interface StageContext<In, Config = undefined> {
   readonly idempotencyKey: string;
   log(message: string, data?: unknown, level?: LogLevel): void;
   annotate(key: string, value: unknown): void;
-  /** How far the stage has come, for who watches the run. Kept at most once a second. */
+  /** How far the stage has come, for those that watch the run. Kept at most once a second. */
   progress(done: number, total?: number): void;
   /**
    * Does the work, and remembers its result under the key for every later try of the stage: a retry

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
-import { build, type BuildOptions } from "esbuild";
+import type { BuildOptions } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describeEngine } from "./engine.ts";
 import { examplesOf } from "./examples.ts";
-import { bin, Consumer, NAME, ROOT, run } from "./support.ts";
+import { bin, COMPILING_MS, Consumer, NAME, ROOT, run } from "./support.ts";
 
 const PACKING_MS = 180_000;
-const COMPILING_MS = 60_000;
 let consumer: Consumer;
 
 beforeAll(() => {
@@ -20,27 +20,6 @@ beforeAll(() => {
 afterAll(() => {
   consumer.remove();
 });
-
-/** Bundles a module of the consumer's, and tells which files of ours came in and what is left to the platform. */
-async function bundle(contents: string, options: BuildOptions) {
-  const { outputFiles, metafile } = await build({
-    format: "esm",
-    target: "es2024",
-    ...options,
-    stdin: { contents, resolveDir: consumer.folder },
-    absWorkingDir: consumer.folder,
-    bundle: true,
-    write: false,
-    metafile: true,
-  });
-  const outputs = Object.values(metafile.outputs);
-  return {
-    text: outputFiles.map((file) => file.text).join(""),
-    modules: Object.keys(metafile.inputs),
-    ours: Object.keys(metafile.inputs).flatMap((path) => path.split(`${NAME}/dist/`)[1] ?? []),
-    imports: [...new Set(outputs.flatMap(({ imports }) => imports.map(({ path }) => path)))],
-  };
-}
 
 const CONNECTS = `export { connectHttp } from "${NAME}/client";`;
 const node = ["node:*"];
@@ -84,7 +63,7 @@ describe("the package", () => {
 
 /** Bytes after compression of what a bundler makes of it for production. */
 async function sizeOf(contents: string, options: BuildOptions): Promise<number> {
-  const { text } = await bundle(contents, {
+  const { text } = await consumer.bundle(contents, {
     ...options,
     minify: true,
     external: node,
@@ -114,7 +93,7 @@ describe("what a project carries of the package", () => {
     async (entry) => {
       const external = ["node:*", "cloudflare:*", "vitest"];
       const options = { ...WORKER, external, logLevel: "silent" } as const;
-      expect((await bundle(`import "${NAME}${entry}";`, options)).text.trim()).toBe("");
+      expect((await consumer.bundle(`import "${NAME}${entry}";`, options)).text.trim()).toBe("");
     },
   );
 
@@ -133,7 +112,7 @@ describe("what a project carries of the package", () => {
 
   it("has no zod and no document of the API in it, nor does Node load them", async () => {
     for (const options of [WORKER, BROWSER, { platform: "node" } as const]) {
-      const { modules } = await bundle(`export * from "${NAME}/client";`, {
+      const { modules } = await consumer.bundle(`export * from "${NAME}/client";`, {
         ...options,
         external: node,
       });
@@ -152,7 +131,7 @@ describe("workflow-engine-cloudflare/client", () => {
     ["webpack, for a web worker,", { platform: "browser", conditions: ["webpack", "worker"] }],
     ["esbuild", { platform: "browser" }],
   ])("is for browsers where %s bundles for them, and imports nothing", async (_name, options) => {
-    const { ours, imports } = await bundle(CONNECTS, options);
+    const { ours, imports } = await consumer.bundle(CONNECTS, options);
     expect(ours).toContain("client/browser.js");
     expect(ours).not.toContain("client/index.js");
     expect(ours).not.toContain("client/async-local-chain.js");
@@ -167,7 +146,7 @@ describe("workflow-engine-cloudflare/client", () => {
     ["a bundler for Bun", { platform: "neutral", conditions: ["bun", "node", "import"] }],
     ["a bundler for nothing known", { platform: "neutral" }],
   ])("has AsyncLocalStorage where %s resolves it", async (_name, options) => {
-    const { ours, imports } = await bundle(
+    const { ours, imports } = await consumer.bundle(
       `export { connect, connectHttp } from "${NAME}/client";`,
       {
         ...options,
@@ -201,14 +180,14 @@ describe("workflow-engine-cloudflare/client", () => {
       consumer.write(name, text);
       return run(consumer.folder, bin("oxlint"), "-c", "globals.json", name);
     };
-    const { text } = await bundle(CONNECTS, { platform: "browser" });
+    const { text } = await consumer.bundle(CONNECTS, { platform: "browser" });
     expect(check("with-buffer.js", `${text}\nBuffer.from([]);`).output).toContain("'Buffer'");
     const checked = check("bundle.js", text);
     expect(checked.status, checked.output).toBe(0);
   });
 
   it("works with nothing but what browsers have", async () => {
-    const { text } = await bundle(CONNECTS, {
+    const { text } = await consumer.bundle(CONNECTS, {
       platform: "browser",
       format: "iife",
       globalName: "client",
@@ -257,85 +236,7 @@ describe("workflow-engine-cloudflare/client", () => {
   );
 });
 
-describe("workflow-engine-cloudflare/engine", () => {
-  const source = `
-    import * as z from "zod";
-    import { type ConfigOf, type InputOf, stage, type Workflow, workflow } from "${NAME}/engine";
-    const count = stage({
-      input: z.object({ text: z.string() }),
-      config: z.object({ per: z.enum(["word", "line"]).default("word") }),
-      run: ({ input, config, signal }) => ({ signal: signal.aborted, n: input.text.split(config.per).length }),
-    });
-    export const counted = workflow("count", { input: z.object({ text: z.string(), by: z.string().default("me") }) })
-      .stage("count", count)
-      .parallel({ half: ({ input }) => input.n / 2, double: ({ input }) => input.n * 2 })
-      .waitFor("approval", { payload: z.object({ ok: z.boolean() }), within: "3d" })
-      .stage("end", async ({ input, output }) => (input.received ? (await output("count")).n : null))
-      .build();
-    export const asAny: Workflow = counted;
-    export const input: InputOf<typeof counted> = { text: "a" };
-    export const config: ConfigOf<typeof counted> = { count: { per: "line" } };
-  `;
-
-  it.each([
-    ["Node's types", { lib: ["es2024"], types: ["node"] }],
-    ["Workers' types", { lib: ["es2024"], types: ["@cloudflare/workers-types"] }],
-    ["a page's", { lib: ["es2024", "dom"], types: [] }],
-  ])(
-    "types workflows, and their declarations, in a project with %s",
-    (_whose, options) => {
-      const declaring = { ...options, declaration: true };
-      expect(consumer.typecheck({ "workflow.ts": source }, declaring)).toBe("");
-      // The check would tell.
-      const wrong = source.replace('per: "line"', 'per: "page"');
-      expect(consumer.typecheck({ "workflow.ts": wrong }, declaring)).toContain("TS2322");
-    },
-    COMPILING_MS,
-  );
-
-  it(
-    "knows the bindings that the project has declared, as wrangler does",
-    () => {
-      const env = `declare namespace Cloudflare { interface Env { readonly MODEL_KEY: string } }`;
-      const uses = `
-        import { stage, type StageEnv } from "${NAME}/engine";
-        export const keyOf = (env: StageEnv): string => env.MODEL_KEY;
-        export const length = stage({ run: ({ env }) => env.MODEL_KEY.length });
-        // @ts-expect-error: there is no such binding.
-        export const none = stage({ run: ({ env }) => env.NO_SUCH_BINDING });
-      `;
-      const options = { lib: ["es2024"], types: ["@cloudflare/workers-types"] };
-      expect(consumer.typecheck({ "env.d.ts": env, "uses.ts": uses }, options)).toBe("");
-    },
-    COMPILING_MS,
-  );
-
-  it("is plain code: bundled for nothing known, it imports nothing and carries no zod", async () => {
-    const { ours, modules, imports } = await bundle(`export * from "${NAME}/engine";`, {
-      platform: "neutral",
-    });
-    expect(ours).toContain("engine/workflow.js");
-    expect(modules.filter((path) => path.includes("node_modules/zod"))).toEqual([]);
-    expect(imports).toEqual([]);
-  });
-
-  it("defines workflows in Node as it is", () => {
-    const script = `
-      import { workflow } from "${NAME}/engine";
-      import * as z from "zod";
-      const { plan } = workflow("w", { input: z.null() }).stage("a", () => 1).sleep("b", "2s").build();
-      console.log(plan.groups.flat().map(({ id, kind }) => kind + " " + id).join());
-    `;
-    const { output } = run(
-      consumer.folder,
-      process.execPath,
-      "--input-type=module",
-      "--eval",
-      script,
-    );
-    expect(output.trim()).toBe("stage a,sleep b");
-  });
-});
+describeEngine(() => consumer);
 
 describe("workflow-engine-cloudflare/testing/memory", () => {
   const source = `
@@ -369,7 +270,7 @@ describe("workflow-engine-cloudflare/testing/memory", () => {
 /** Every operation of the API's own document, as the paths and methods of `hc`. */
 async function operations(): Promise<{ path: string; method: string }[]> {
   const platform = `export class DurableObject {} export class RpcTarget {} export class WorkerEntrypoint {}`;
-  const { text } = await bundle(`export { app } from "${NAME}/http";`, {
+  const { text } = await consumer.bundle(`export { app } from "${NAME}/http";`, {
     platform: "node",
     plugins: [
       {

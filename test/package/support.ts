@@ -4,9 +4,12 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { build, type BuildOptions } from "esbuild";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const NAME = "workflow-engine-cloudflare";
+/** What compiling a project may take. */
+export const COMPILING_MS = 60_000;
 /** What npm would install beside it, and what its README asks for. */
 const INSTALLED = [
   "@cloudflare/workers-types",
@@ -54,6 +57,27 @@ export class Consumer {
 
   write(name: string, text: string): void {
     writeFileSync(join(this.folder, name), text);
+  }
+
+  /** Bundles a module of the consumer's, and tells which files of ours came in and what is left to the platform. */
+  async bundle(contents: string, options: BuildOptions) {
+    const { outputFiles, metafile } = await build({
+      format: "esm",
+      target: "es2024",
+      ...options,
+      stdin: { contents, resolveDir: this.folder },
+      absWorkingDir: this.folder,
+      bundle: true,
+      write: false,
+      metafile: true,
+    });
+    const outputs = Object.values(metafile.outputs);
+    return {
+      text: outputFiles.map((file) => file.text).join(""),
+      modules: Object.keys(metafile.inputs),
+      ours: Object.keys(metafile.inputs).flatMap((path) => path.split(`${NAME}/dist/`)[1] ?? []),
+      imports: [...new Set(outputs.flatMap(({ imports }) => imports.map(({ path }) => path)))],
+    };
   }
 
   /** What a strict `tsc` says of these files, each by its text. Nothing when they are in order. */
