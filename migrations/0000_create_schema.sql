@@ -209,6 +209,52 @@ CREATE TABLE `runs` (
 CREATE INDEX `runs_pending_idx` ON `runs` ("priority" DESC,`ordinal`) WHERE "status" = 'PENDING';--> statement-breakpoint
 CREATE INDEX `runs_status_idx` ON `runs` (`status`,`created_at`,`ordinal`);--> statement-breakpoint
 CREATE INDEX `runs_workflow_idx` ON `runs` (`workflow_id`,`created_at`,`ordinal`);--> statement-breakpoint
+CREATE TABLE `signals` (
+	`workflow_run_id` text NOT NULL,
+	`id` text NOT NULL,
+	`name` text NOT NULL,
+	`ordinal` text NOT NULL,
+	`received_at` integer NOT NULL,
+	`payload` blob NOT NULL,
+	`taken_at` integer,
+	PRIMARY KEY(`workflow_run_id`, `id`),
+	FOREIGN KEY (`workflow_run_id`) REFERENCES `runs`(`id`) ON UPDATE no action ON DELETE cascade,
+	CONSTRAINT "signals_row_fits" CHECK(iif(typeof("payload") = 'integer', "payload" & 2047, ifnull(octet_length("payload"), 0)) <= 1900000)
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE TABLE `stage_attempts` (
+	`workflow_run_id` text NOT NULL,
+	`stage_id` text NOT NULL,
+	`id` text NOT NULL,
+	`created_at` integer NOT NULL,
+	`updated_at` integer NOT NULL,
+	`version` integer NOT NULL,
+	`stage_name` text NOT NULL,
+	`stage_number` integer NOT NULL,
+	`execution_group` integer NOT NULL,
+	`attempt` integer NOT NULL,
+	`status` text NOT NULL,
+	`started_at` integer,
+	`completed_at` integer,
+	`duration` real,
+	`input_data` blob,
+	`output_data` blob,
+	`config` blob,
+	`suspended_state` blob,
+	`resume_data` blob,
+	`next_poll_at` integer,
+	`poll_interval` real,
+	`max_wait_until` integer,
+	`metrics` blob,
+	`embedding_info` blob,
+	`error_message` blob,
+	`commits` text NOT NULL,
+	`attend_at` integer,
+	PRIMARY KEY(`workflow_run_id`, `id`),
+	FOREIGN KEY (`workflow_run_id`) REFERENCES `runs`(`id`) ON UPDATE no action ON DELETE cascade,
+	CONSTRAINT "stage_attempts_row_fits" CHECK(iif(typeof("input_data") = 'integer', "input_data" & 2047, ifnull(octet_length("input_data"), 0)) + iif(typeof("output_data") = 'integer', "output_data" & 2047, ifnull(octet_length("output_data"), 0)) + iif(typeof("config") = 'integer', "config" & 2047, ifnull(octet_length("config"), 0)) + iif(typeof("suspended_state") = 'integer', "suspended_state" & 2047, ifnull(octet_length("suspended_state"), 0)) + iif(typeof("resume_data") = 'integer', "resume_data" & 2047, ifnull(octet_length("resume_data"), 0)) + iif(typeof("metrics") = 'integer', "metrics" & 2047, ifnull(octet_length("metrics"), 0)) + iif(typeof("embedding_info") = 'integer', "embedding_info" & 2047, ifnull(octet_length("embedding_info"), 0)) + iif(typeof("error_message") = 'integer', "error_message" & 2047, ifnull(octet_length("error_message"), 0)) <= 1900000)
+) WITHOUT ROWID;
+--> statement-breakpoint
 CREATE TABLE `stages` (
 	`workflow_run_id` text NOT NULL,
 	`stage_id` text NOT NULL,

@@ -13,20 +13,24 @@ import type { State } from "../model/state.ts";
 import { Writer } from "../model/writer.ts";
 import type { ChangeKindOf } from "./change-kind.ts";
 import { idempotencyKeyChanges } from "./idempotency-keys.ts";
+import { jobMoveChanges } from "./job-moves.ts";
 import { jobChanges } from "./jobs.ts";
 import { outboxChanges } from "./outbox.ts";
 import { recordChanges } from "./records.ts";
 import { runChanges } from "./runs.ts";
+import { signalChanges } from "./signals.ts";
 import { stageChanges } from "./stages.ts";
 
 /** Every kind of change under its name. */
 export const CHANGE_KINDS = {
   ...runChanges,
   ...stageChanges,
+  ...signalChanges,
   ...recordChanges,
   ...outboxChanges,
   ...idempotencyKeyChanges,
   ...jobChanges,
+  ...jobMoveChanges,
 };
 type Kinds = typeof CHANGE_KINDS;
 

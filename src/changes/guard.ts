@@ -38,6 +38,8 @@ const status = object({ is: literal("status"), status: statusField });
 const record = object({ is: literal("record"), id: recordIdField });
 /** The job's attempt, which fences a delivery: a later attempt makes this fail. */
 const attempt = object({ is: literal("attempt"), attempt: countField });
+/** The job is RUNNING, and this attempt has its lease. */
+const leased = object({ is: literal("leased"), attempt: countField });
 
 /** Far more than the rows that a transaction can load. */
 const TOKENS_CHARS_MAX = COMMIT_ID_CHARS * 100_000;
@@ -80,8 +82,10 @@ export const guard = variants("on", {
     on: literal("job"),
     workflowRunId: idField,
     ordinal: ordinalField,
-    expect: variants("is", { present, absent, unchanged, attempt }),
+    expect: variants("is", { present, absent, unchanged, attempt, leased }),
   }),
+  /** The run has no untaken signal of the name. */
+  noSignal: object({ on: literal("noSignal"), workflowRunId: idField, name: idField }),
   /** No live job has the key. */
   dedupeKey: object({ on: literal("dedupeKey"), dedupeKey: keyField }),
   /**
@@ -152,6 +156,9 @@ export function unitOfGuard(one: Guard): LoadUnit | null {
       return { of: "outboxTail", workflowRunId: one.workflowRunId };
     case "dedupeKey":
       return { of: "dedupeKey", dedupeKey: one.dedupeKey };
+    case "noSignal":
+      // No transaction guards signals.
+      return null;
     default:
       return unitOfRow(guardedRow(one));
   }

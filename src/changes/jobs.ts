@@ -37,7 +37,7 @@ const fence = { attempt: optional(countField) };
  * down, where n counts what went wrong: min(count, attempts, 20).
  */
 export const retryBackoff = object({
-  baseMs: whole({ min: 0, max: 86_400_000 }),
+  baseMs: whole({ min: 0, max: 31 * 86_400_000 }),
   capMs: whole({ min: 0, max: 31 * 86_400_000 }),
   jitterPermille: whole({ min: 0, max: 1_000 }),
 });
@@ -481,10 +481,13 @@ export const jobChanges = {
     },
   ),
 
-  /** PENDING and SUSPENDED jobs of the run: CANCELLED, completedAt = updatedAt = at. */
+  /**
+   * PENDING and SUSPENDED jobs of the run, with `leased` also RUNNING ones: CANCELLED, completedAt =
+   * updatedAt = at. A worker learns by its next heartbeat that its lease is gone.
+   */
   cancelJobs: changeKind(
     "cancelJobs",
-    { workflowRunId: idField, at: instantField },
+    { workflowRunId: idField, leased: optional(flag), at: instantField },
     {
       scope: WRITE,
       row: () => null,
@@ -493,9 +496,9 @@ export const jobChanges = {
       recorded: "each",
       shownIn: ({ workflowRunId }) => ({ of: "jobs", workflowRunId }),
       needs: ({ workflowRunId }) => [{ of: "jobs", workflowRunId }],
-      apply(writer, { workflowRunId, at }) {
+      apply(writer, { workflowRunId, leased = false, at }) {
         for (const job of writer.state.jobs.part(workflowRunId).values()) {
-          if (job.status !== "PENDING" && job.status !== "SUSPENDED") continue;
+          if (!isLive(job) || (job.status === "RUNNING" && !leased)) continue;
           setJob(writer, job, { status: "CANCELLED", completedAt: at, updatedAt: at });
         }
       },

@@ -102,7 +102,7 @@ export const outboxChanges = {
       recorded: "insert",
       shownIn: ({ row }) => ({ of: "outboxTail", workflowRunId: row.workflowRunId }),
       texts: ({ row }) => [{ table: "outboxEvents", values: row }],
-      wakes: () => EVENTS_WAIT,
+      wakes: ({ row }) => (isWaiting(row) ? EVENTS_WAIT : []),
       apply(writer, { row }) {
         const last = lastOutboxEvent(writer.state, row.workflowRunId);
         if (isWaiting(row) && firstWaiting(writer.state, row.workflowRunId) === undefined) {

@@ -1,10 +1,10 @@
 /** Changes of runs. Pure. */
-import { idField, instantField, tallyField } from "../model/fields.ts";
+import { costField, countField, idField, instantField, tallyField } from "../model/fields.ts";
 import { attendAtOf, defined, newRunRow, runSet } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
 import { isLive } from "../model/status.ts";
 import { changeKind } from "./change-kind.ts";
-import { WRITE } from "./scope.ts";
+import { NOTE, WRITE } from "./scope.ts";
 
 const RUNS_WAIT = { kind: "runs", at: null } as const;
 
@@ -56,6 +56,30 @@ export const runChanges = {
           if (stage.attendAt !== null || attendAtOf(stage) === null) continue;
           writer.put("stages", { ...stage, attendAt: attendAtOf(stage) });
         }
+      },
+    },
+  ),
+
+  /** Adds to totalCost and totalTokens. updatedAt = at. The version stays, as for any record. */
+  chargeRun: changeKind(
+    "chargeRun",
+    { id: idField, cost: costField, tokens: countField, at: instantField },
+    {
+      scope: NOTE,
+      row: ({ id }) => runRef(id),
+      trace: "mark?",
+      recorded: "never",
+      shownIn: () => null,
+      apply(writer, { id, cost, tokens, at }) {
+        const row = writer.state.runs.get(id, "");
+        if (row === undefined) return;
+        writer.put("runs", {
+          ...row,
+          totalCost: row.totalCost + cost,
+          totalTokens: row.totalTokens + tokens,
+          updatedAt: at,
+          commits: writer.stamp(row.commits),
+        });
       },
     },
   ),

@@ -1,14 +1,7 @@
 /** Changes of stages. Pure. */
-import { nullable } from "../model/shape.ts";
-import { idField, instantField, recordIdField, tallyField } from "../model/fields.ts";
-import {
-  attendAtOf,
-  defined,
-  newStageRow,
-  type StageRow,
-  type StageSet,
-  stageSet,
-} from "../model/index.ts";
+import { nullable, object, optional, type TypeOf } from "../model/shape.ts";
+import { idField, instantField, recordIdField, tallyField, wholeField } from "../model/fields.ts";
+import { attendAtOf, defined, newStageRow, type StageRow, stageSet } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
 import { isLive } from "../model/status.ts";
@@ -16,7 +9,7 @@ import { changeKind } from "./change-kind.ts";
 import { ADMIN, WRITE } from "./scope.ts";
 
 interface StageUpdate {
-  readonly set: StageSet;
+  readonly set: TypeOf<typeof attemptSet>;
   readonly at: number;
   readonly bump: number;
 }
@@ -32,6 +25,8 @@ function setStage(writer: Writer, row: StageRow, { set, at, bump }: StageUpdate)
     commits: writer.stamp(row.commits),
   });
 }
+
+const attemptSet = object({ ...stageSet.members, attempt: optional(wholeField) });
 
 const stageKey = { workflowRunId: idField, stageId: idField };
 
@@ -52,10 +47,10 @@ export const stageChanges = {
     },
   ),
 
-  /** Sets the columns, updatedAt = at, version + bump. */
+  /** Sets the columns, updatedAt = at, version + bump. The contract's updates have no `attempt`. */
   updateStage: changeKind(
     "updateStage",
-    { ...stageKey, set: stageSet, at: instantField, bump: tallyField },
+    { ...stageKey, set: attemptSet, at: instantField, bump: tallyField },
     {
       scope: WRITE,
       row: (change) => stageRef(change),
@@ -116,6 +111,55 @@ export const stageChanges = {
         const run = writer.state.runs.get(workflowRunId, "");
         if (dueAt === null && run !== undefined && isLive(run)) return;
         writer.put("stages", { ...row, attendAt: dueAt });
+      },
+    },
+  ),
+
+  /**
+   * The run's open stages (PENDING, RUNNING, SUSPENDED): CANCELLED, completedAt = updatedAt = at,
+   * nextPollAt = null, version + 1.
+   */
+  cancelStages: changeKind(
+    "cancelStages",
+    { workflowRunId: idField, at: instantField },
+    {
+      scope: WRITE,
+      row: () => null,
+      trace: "none",
+      recorded: "never",
+      shownIn: () => null,
+      apply(writer, { workflowRunId, at }) {
+        const set = { status: "CANCELLED", completedAt: at, nextPollAt: null } as const;
+        for (const stage of writer.state.stages.part(workflowRunId).values()) {
+          if (isLive(stage)) setStage(writer, stage, { set, at, bump: 1 });
+        }
+      },
+    },
+  ),
+
+  /**
+   * Moves stages to `stageAttempts`: those of later groups than `group`; of this group `stageId`, and
+   * the stages that are not COMPLETED or SKIPPED. Their logs, artifacts and annotations go on
+   * referring to their record ids.
+   */
+  archiveStages: changeKind(
+    "archiveStages",
+    { ...stageKey, group: wholeField },
+    {
+      scope: WRITE,
+      row: () => null,
+      trace: "record",
+      recorded: "never",
+      shownIn: () => null,
+      apply(writer, { workflowRunId, stageId, group }) {
+        for (const stage of writer.state.stages.part(workflowRunId).values()) {
+          const { executionGroup, status } = stage;
+          const over = status === "COMPLETED" || status === "SKIPPED";
+          if (executionGroup < group) continue;
+          if (executionGroup === group && stage.stageId !== stageId && over) continue;
+          writer.put("stageAttempts", stage);
+          writer.remove("stages", stage);
+        }
       },
     },
   ),

@@ -3,7 +3,7 @@
  * the SQL. A transaction checks its guards on its local copy with these functions, too. Pure.
  */
 import { type Guard, guardedRow, type RowGuard, type Violation } from "../changes/index.ts";
-import { tokenOf } from "../model/index.ts";
+import { nextSignal, tokenOf } from "../model/index.ts";
 import type { Status } from "../contract/index.ts";
 import { compareUtf8 } from "../model/order.ts";
 import { findLiveJob } from "../queries/jobs.ts";
@@ -34,6 +34,10 @@ function violated(state: State, guard: Guard): number | null {
   switch (guard.on) {
     case "dedupeKey":
       return findLiveJob(state, guard.dedupeKey) === null ? null : 0;
+    case "noSignal": {
+      const signals = state.signals.part(guard.workflowRunId).values();
+      return nextSignal(signals, guard.name) === null ? null : 0;
+    }
     case "list": {
       const tokens = listTokens(state, guard.list, guard.workflowRunId, guard.status);
       return tokens === guard.tokens ? null : 0;
@@ -81,6 +85,8 @@ function holds(row: Guarded | undefined, expect: Expectation): boolean {
       return row.id === expect.id;
     case "attempt":
       return row.attempt === expect.attempt;
+    case "leased":
+      return row.status === "RUNNING" && row.attempt === expect.attempt;
     default:
       return expect satisfies never;
   }

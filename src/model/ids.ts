@@ -90,6 +90,19 @@ export function splitId(id: string): { workflowRunId: string; ordinal: string } 
     : null;
 }
 
+/**
+ * What the ids of all signals of one name begin with, and no others: the length tells where the name
+ * ends.
+ */
+export function signalPrefix(name: string): string {
+  return `${name.length}.${name}/`;
+}
+
+/** A signal's id within its run: its name, and the key by which it counts once. */
+export function signalId(name: string, key: string): string {
+  return signalPrefix(name) + key;
+}
+
 /** The parts of an outbox event's id; null for an id that this service cannot have made. */
 export function splitEventId(id: string): { workflowRunId: string; sequence: number } | null {
   const parts = splitId(id);

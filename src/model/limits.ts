@@ -33,6 +33,11 @@ export const TRANSACTION_CHANGES_MAX = 1_000;
  * times over: 15 Mi of text beyond Latin-1 were too much for a heap of 80 MB.
  */
 export const COMMIT_UNITS_MAX = 12 * 1_024 * 1_024;
+/**
+ * Stages of one execution group that a change names. Each of them is looked up when one of the others
+ * is done.
+ */
+export const GROUP_STAGES_MAX = 200;
 /** Guards of one commit: as much as a transaction may have read. */
 export const COMMIT_GUARDS_MAX = 10_000;
 /** Queries answered in one round trip. */

@@ -21,6 +21,10 @@ export function stageRef(row: Pick<Rows["stages"], "workflowRunId" | "stageId">)
   return { table: "stages", part: row.workflowRunId, key: row.stageId };
 }
 
+export function signalRef(row: Pick<Rows["signals"], "workflowRunId" | "id">): RowRef<"signals"> {
+  return { table: "signals", part: row.workflowRunId, key: row.id };
+}
+
 export function logRef(row: Pick<Rows["logs"], "workflowRunId" | "ordinal">): RowRef<"logs"> {
   return { table: "logs", part: row.workflowRunId, key: row.ordinal };
 }

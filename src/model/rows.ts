@@ -152,6 +152,34 @@ export const stageSet = someOf(newStageRow, [
 ]);
 export type StageSet = TypeOf<typeof stageSet>;
 
+/**
+ * A signal that a run was sent. It stays when it is taken, so that the same key counts once.
+ */
+export const signalRow = object({
+  workflowRunId: idField,
+  /** The name and the caller's key: see {@link signalId}. */
+  id: keyField,
+  name: idField,
+  ordinal: ordinalField,
+  receivedAt: instantField,
+  payload: jsonField,
+  /** When a stage took it. */
+  takenAt: nullable(instantField),
+});
+export type SignalRow = TypeOf<typeof signalRow>;
+
+/**
+ * The untaken signal of the name that came first; null: none.
+ */
+export function nextSignal(signals: Iterable<SignalRow>, name: string): SignalRow | null {
+  let next: SignalRow | null = null;
+  for (const signal of signals) {
+    if (signal.name !== name || signal.takenAt !== null) continue;
+    if (next === null || signal.ordinal < next.ordinal) next = signal;
+  }
+  return next;
+}
+
 export const logRow = object({
   /** The run given, or else the stage's run, or else "". */
   workflowRunId: runOrNoneField,
@@ -395,6 +423,8 @@ export type AiCallTotalRow = {
 const COLUMNS = {
   runs: newRunRow,
   stages: newStageRow,
+  stageAttempts: newStageRow,
+  signals: signalRow,
   logs: logRow,
   artifacts: newArtifactRow,
   annotations: newAnnotationRow,
@@ -409,6 +439,8 @@ export type LongTextTable = keyof typeof COLUMNS;
 export const LONG_TEXT = {
   runs: longNames(newRunRow),
   stages: longNames(newStageRow),
+  stageAttempts: longNames(newStageRow),
+  signals: longNames(signalRow),
   logs: longNames(logRow),
   artifacts: longNames(newArtifactRow),
   annotations: longNames(newAnnotationRow),

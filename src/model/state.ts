@@ -12,6 +12,7 @@ import type {
   LogRow,
   OutboxEventRow,
   RunRow,
+  SignalRow,
   StageRow,
 } from "./index.ts";
 
@@ -84,6 +85,9 @@ export class JobTable extends Table<JobRow> {
 export interface Rows {
   runs: RunRow;
   stages: StageRow;
+  /** Stages as they were before their run was run again. */
+  stageAttempts: StageRow;
+  signals: SignalRow;
   logs: LogRow;
   artifacts: ArtifactRow;
   annotations: AnnotationRow;
@@ -106,6 +110,8 @@ export function createState(): State {
   return {
     runs: new Table(),
     stages: new Table(),
+    stageAttempts: new Table(),
+    signals: new Table(),
     logs: new Table(),
     artifacts: new Table(),
     annotations: new Table(),
@@ -124,6 +130,8 @@ export type Place = readonly [part: string, key: string];
 export const KEYS = {
   runs: ["id"],
   stages: ["workflowRunId", "stageId"],
+  stageAttempts: ["workflowRunId", "id"],
+  signals: ["workflowRunId", "id"],
   logs: ["workflowRunId", "ordinal"],
   artifacts: ["workflowRunId", "key"],
   annotations: ["workflowRunId", "ordinal"],

@@ -60,6 +60,8 @@ export function unitOfRow(row: RowRef | null): LoadUnit | null {
     case "jobs":
       return { of: "job", workflowRunId: part, ordinal: key };
     case "logs":
+    case "stageAttempts":
+    case "signals":
     case "aiCalls":
     case "aiCallTotals":
       return null;

@@ -16,6 +16,7 @@ import type { StoredKindOf } from "./query-kind.ts";
 import { recordQueries } from "./records.ts";
 import { runSearchQueries } from "./run-search.ts";
 import { runQueries } from "./runs.ts";
+import { signalQueries } from "./signals.ts";
 import { stageQueries } from "./stages.ts";
 import { sweepQueries } from "./sweep.ts";
 
@@ -24,6 +25,7 @@ export const QUERY_KINDS = {
   ...runQueries,
   ...runSearchQueries,
   ...stageQueries,
+  ...signalQueries,
   ...recordQueries,
   ...outboxQueries,
   ...idempotencyKeyQueries,

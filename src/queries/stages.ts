@@ -1,5 +1,5 @@
 /** Queries of stages. Pure. */
-import { object, nullable, optional, flag, oneOf, list, whole } from "../model/shape.ts";
+import { object, nullable, optional, flag, oneOf, list, text, whole } from "../model/shape.ts";
 import {
   countField,
   idField,
@@ -39,6 +39,9 @@ export function suspendedStagePlace({ nextPollAt, workflowRunId, stageId }: Stag
   return { nextPollAt: nextPollAt ?? 0, workflowRunId, stageId };
 }
 export type SuspendedStagePlace = ReturnType<typeof suspendedStagePlace>;
+
+/** What a stage gives to the one after it. */
+export type StageInput = Pick<StageRow, "stageId" | "executionGroup" | "outputData">;
 
 export const stageQueries = {
   /** The run's stage of that name, or null. */
@@ -110,6 +113,23 @@ export const stageQueries = {
       },
     },
   ),
+
+  /**
+   * The stages whose outputs the stage takes, as its inputData names them: `{"from": [stageId, ...]}`.
+   * In no particular order.
+   */
+  stageInputs: storedQuery<StageInput[]>()("stageInputs", { ...ofRun, stageId: idField }),
+
+  /**
+   * Stages of the run as they were before it was run again, by record id, those after `after`, the
+   * first `limit`.
+   */
+  stageAttempts: storedQuery<StageRow[]>()("stageAttempts", {
+    ...ofRun,
+    /** "" for the beginning. */
+    after: text(),
+    limit: rowLimit,
+  }),
 
   /**
    * SUSPENDED stages with nextPollAt <= before, by nextPollAt, run and stageId; `limit` or

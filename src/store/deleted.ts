@@ -21,18 +21,22 @@ export function rememberDeleted(
   commitId: string,
   { table, part, key }: RowRef<"stages" | "artifacts" | "idempotencyKeys">,
 ): Statement {
+  const name = `"${snakeCase(table)}"`;
+  const where = KEYS[table].map((each) => `${name}.${column(each)} = ?`).join(" AND ");
+  return rememberAllDeleted(commitId, { sql: `${name} WHERE ${where}`, params: [part, key] });
+}
+
+/** As {@link rememberDeleted}, of several rows. `from`: what follows FROM, with a WHERE. */
+export function rememberAllDeleted(commitId: string, from: Statement): Statement {
   const positions = JSON.stringify(
     Array.from({ length: COMMITS_REMEMBERED }, (_, index) => 1 + index * COMMIT_ID_CHARS),
   );
-  const name = `"${snakeCase(table)}"`;
-  const where = KEYS[table].map((each) => `${name}.${column(each)} = ?`);
   const id = `substr("commits", place.value, ${COMMIT_ID_CHARS})`;
   return {
     sql:
       `INSERT OR IGNORE INTO "commits" ("id", "outcome") SELECT ${id}, 'applied' ` +
-      `FROM ${name} JOIN json_each('${positions}') AS place ` +
-      `WHERE ${where.join(" AND ")} AND ${id} >= ?`,
-    params: [part, key, oldestAsked(commitId)],
+      `FROM (SELECT "commits" FROM ${from.sql}) JOIN json_each('${positions}') AS place WHERE ${id} >= ?`,
+    params: [...from.params, oldestAsked(commitId)],
   };
 }
 

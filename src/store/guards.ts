@@ -11,9 +11,11 @@ import {
   type RowGuard,
   type Violation,
 } from "../changes/index.ts";
+import { signalPrefix } from "../model/index.ts";
 import { KEYS } from "../model/state.ts";
 import { tailOf } from "./outbox.ts";
 import { snakeCase } from "./schema.ts";
+import { untakenSignal } from "./signals.ts";
 import { column, IS_LIVE, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
@@ -71,6 +73,13 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
     }
     case "outboxTail":
       return refusing(rows, "", `${tailOf(`src."a"`)} = src."value"`, "0");
+    case "noSignal":
+      return refusing(
+        rows,
+        "",
+        `NOT EXISTS (${untakenSignal(`src."a"`, `src."b"`, `src."value"`)})`,
+        "0",
+      );
     case "dedupeKey":
       return refusing(
         rows,
@@ -105,7 +114,12 @@ function holds(on: On, table: string, there: string): string {
   }
   if (on === "run") cases.push(`WHEN 'status' THEN ${table}."status" IS src."value"`);
   if (on === "stage") cases.push(`WHEN 'record' THEN ${table}."id" IS src."value"`);
-  if (on === "job") cases.push(`WHEN 'attempt' THEN ${table}."attempt" IS src."value"`);
+  if (on === "job") {
+    cases.push(`WHEN 'attempt' THEN ${table}."attempt" IS src."value"`);
+    cases.push(
+      `WHEN 'leased' THEN ${table}."attempt" IS src."value" AND +${table}."status" = 'RUNNING'`,
+    );
+  }
   return `CASE src."is" ${cases.join(" ")} ELSE 0 END`;
 }
 
@@ -127,6 +141,10 @@ function flat(guard: Guard, place: number): FlatGuard {
       return { place, a: guard.workflowRunId, b: guard.status, is: "tokens", value: guard.tokens };
     case "dedupeKey":
       return { place, a: guard.dedupeKey, b: null, is: "absent", value: null };
+    case "noSignal": {
+      const { workflowRunId: a, name: b } = guard;
+      return { place, a, b, is: "absent", value: signalPrefix(b) };
+    }
     case "outboxTail":
       return { place, a: guard.workflowRunId, b: null, is: "sequence", value: guard.sequence };
     default: {
@@ -152,6 +170,7 @@ function expected(expect: RowGuard["expect"]): { is: string; value: Param } {
     case "record":
       return { is: expect.is, value: expect.id };
     case "attempt":
+    case "leased":
       return { is: expect.is, value: expect.attempt };
   }
 }

@@ -239,8 +239,8 @@ export function putBackFailures(changes: readonly ChangeOf<"putBackFailure">[]):
 
 export function cancelJobs(changes: readonly ChangeOf<"cancelJobs">[], commitId: string) {
   const commits = remembering(commitId, `"commits"`);
-  return changes.map(({ workflowRunId, at }) => ({
-    sql: `UPDATE "jobs" SET "status" = 'CANCELLED', "completed_at" = ?, "updated_at" = ?, "commits" = ${commits.sql} WHERE "workflow_run_id" = ? AND "status" IN ('PENDING', 'SUSPENDED')`,
+  return changes.map(({ workflowRunId, leased, at }) => ({
+    sql: `UPDATE "jobs" SET "status" = 'CANCELLED', "completed_at" = ?, "updated_at" = ?, "commits" = ${commits.sql} WHERE "workflow_run_id" = ? AND "status" IN ('PENDING', 'SUSPENDED'${leased === true ? ", 'RUNNING'" : ""})`,
     params: [at, at, ...commits.params, workflowRunId],
   }));
 }

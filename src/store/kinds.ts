@@ -9,6 +9,7 @@ import { auditQuerySql } from "./audit.ts";
 import type { ChangeSql, ChangeSqlOf, FoundRow, QuerySql, QuerySqlOf } from "./change-sql.ts";
 import { idempotencyKeyChangeSql, idempotencyKeyQuerySql } from "./idempotency-keys.ts";
 import { jobQuerySql } from "./job-queries.ts";
+import { jobMoveChangeSql } from "./job-moves.ts";
 import { jobChangeSql } from "./jobs.ts";
 import { logChangeSql } from "./logs.ts";
 import { outboxChangeSql, outboxQuerySql } from "./outbox.ts";
@@ -16,17 +17,20 @@ import { pageQuerySql } from "./pages.ts";
 import { runSearchQuerySql } from "./run-search.ts";
 import { runChangeSql, runQuerySql } from "./runs.ts";
 import type { Statement } from "./sql.ts";
+import { signalChangeSql, signalQuerySql } from "./signals.ts";
 import { stageChangeSql, stageQuerySql } from "./stages.ts";
 
 const CHANGE_SQL: ChangeSqlOf<ChangeKind> = {
   ...runChangeSql,
   ...stageChangeSql,
+  ...signalChangeSql,
   ...logChangeSql,
   ...artifactChangeSql,
   ...annotationChangeSql,
   ...outboxChangeSql,
   ...idempotencyKeyChangeSql,
   ...jobChangeSql,
+  ...jobMoveChangeSql,
   ...aiCallChangeSql,
 };
 
@@ -34,6 +38,7 @@ const QUERY_SQL: QuerySqlOf<QueryName> = {
   ...runQuerySql,
   ...runSearchQuerySql,
   ...stageQuerySql,
+  ...signalQuerySql,
   ...artifactQuerySql,
   ...annotationQuerySql,
   ...outboxQuerySql,

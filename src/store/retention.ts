@@ -14,6 +14,8 @@ import { type Statement, statement } from "./sql.ts";
 /** Tables whose keys begin with the run. */
 const OF_RUN = [
   "stages",
+  "stageAttempts",
+  "signals",
   "logs",
   "artifacts",
   "annotations",

@@ -166,7 +166,15 @@ function setColumns(change: { readonly set: object }): string[] {
     .toSorted();
 }
 
-export const runChangeSql: ChangeSqlOf<"createRun" | "updateRun"> = {
+export function chargeRuns(changes: readonly ChangeOf<"chargeRun">[], commitId: string) {
+  const rows = { key: ["id"], rows: changes, names: ["cost", "tokens", "at"] } as const;
+  return updateRows("runs", rows, commitId, (given) => ({
+    set: `"total_cost" = "total_cost" + ${given("cost")}, "total_tokens" = "total_tokens" + ${given("tokens")}, "updated_at" = ${given("at")}`,
+  }));
+}
+
+export const runChangeSql: ChangeSqlOf<"createRun" | "updateRun" | "chargeRun"> = {
+  chargeRun: { write: chargeRuns },
   createRun: { write: createRuns },
   updateRun: { write: updateRuns },
 };

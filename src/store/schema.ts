@@ -122,49 +122,71 @@ const runReference = () =>
     .notNull()
     .references(() => runs.id, { onDelete: "cascade" });
 
-export const stages = sqliteTable(
-  "stages",
+const stageColumns = () => ({
+  workflowRunId: runReference(),
+  stageId: text("stage_id").notNull(),
+  id: text("id").notNull(),
+  createdAt: integer("created_at").notNull(),
+  updatedAt: integer("updated_at").notNull(),
+  version: integer("version").notNull(),
+  stageName: text("stage_name").notNull(),
+  stageNumber: integer("stage_number").notNull(),
+  executionGroup: integer("execution_group").notNull(),
+  attempt: integer("attempt").notNull(),
+  status: text("status").$type<Status>().notNull(),
+  startedAt: integer("started_at"),
+  completedAt: integer("completed_at"),
+  duration: real("duration"),
+  inputData: longText("input_data"),
+  outputData: longText("output_data"),
+  config: longText("config"),
+  suspendedState: longText("suspended_state"),
+  resumeData: longText("resume_data"),
+  nextPollAt: integer("next_poll_at"),
+  pollInterval: real("poll_interval"),
+  maxWaitUntil: integer("max_wait_until"),
+  metrics: longText("metrics"),
+  embeddingInfo: longText("embedding_info"),
+  errorMessage: longText("error_message"),
+  commits: text("commits").notNull(),
+  /** Null: the sweep does not look at the stage. */
+  attendAt: integer("attend_at"),
+});
+
+export const stages = sqliteTable("stages", stageColumns(), (table) => [
+  primaryKey({ columns: [table.workflowRunId, table.stageId] }),
+  index("stages_suspended_idx")
+    .on(table.nextPollAt)
+    .where(sql`"status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL`),
+  index("stages_attend_idx")
+    .on(table.attendAt)
+    .where(sql`"attend_at" IS NOT NULL`),
+  rowFits("stages"),
+  knownStatus("stages"),
+]);
+
+/**
+ * Stages as they were before their run was run again from them or from a stage before them: the same
+ * rows as in `stages`, under their record ids.
+ */
+export const stageAttempts = sqliteTable("stage_attempts", stageColumns(), (table) => [
+  primaryKey({ columns: [table.workflowRunId, table.id] }),
+  rowFits("stageAttempts"),
+]);
+
+/** Signals that runs were sent, those that a stage has taken included. */
+export const signals = sqliteTable(
+  "signals",
   {
     workflowRunId: runReference(),
-    stageId: text("stage_id").notNull(),
     id: text("id").notNull(),
-    createdAt: integer("created_at").notNull(),
-    updatedAt: integer("updated_at").notNull(),
-    version: integer("version").notNull(),
-    stageName: text("stage_name").notNull(),
-    stageNumber: integer("stage_number").notNull(),
-    executionGroup: integer("execution_group").notNull(),
-    attempt: integer("attempt").notNull(),
-    status: text("status").$type<Status>().notNull(),
-    startedAt: integer("started_at"),
-    completedAt: integer("completed_at"),
-    duration: real("duration"),
-    inputData: longText("input_data"),
-    outputData: longText("output_data"),
-    config: longText("config"),
-    suspendedState: longText("suspended_state"),
-    resumeData: longText("resume_data"),
-    nextPollAt: integer("next_poll_at"),
-    pollInterval: real("poll_interval"),
-    maxWaitUntil: integer("max_wait_until"),
-    metrics: longText("metrics"),
-    embeddingInfo: longText("embedding_info"),
-    errorMessage: longText("error_message"),
-    commits: text("commits").notNull(),
-    /** Null: the sweep does not look at the stage. */
-    attendAt: integer("attend_at"),
+    name: text("name").notNull(),
+    ordinal: text("ordinal").notNull(),
+    receivedAt: integer("received_at").notNull(),
+    payload: longText("payload").notNull(),
+    takenAt: integer("taken_at"),
   },
-  (table) => [
-    primaryKey({ columns: [table.workflowRunId, table.stageId] }),
-    index("stages_suspended_idx")
-      .on(table.nextPollAt)
-      .where(sql`"status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL`),
-    index("stages_attend_idx")
-      .on(table.attendAt)
-      .where(sql`"attend_at" IS NOT NULL`),
-    rowFits("stages"),
-    knownStatus("stages"),
-  ],
+  (table) => [primaryKey({ columns: [table.workflowRunId, table.id] }), rowFits("signals")],
 );
 
 export const logs = sqliteTable(
@@ -450,6 +472,8 @@ export const tables = {
   runs,
   workflows,
   stages,
+  stageAttempts,
+  signals,
   logs,
   artifacts,
   annotations,

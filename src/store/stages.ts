@@ -4,13 +4,15 @@ import { type ChangeOf } from "../changes/index.ts";
 import { attendAtOf } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
-import { rememberDeleted } from "./deleted.ts";
+import { rememberAllDeleted, rememberDeleted } from "./deleted.ts";
 import { dropAllTexts, dropTexts, hasTexts, insertRows } from "./long-texts.ts";
 import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
-import { stages } from "./schema.ts";
+import { isPlace, placedId } from "./place.ts";
+import { stageAttempts, stages } from "./schema.ts";
 import {
   IS_LIVE,
   column,
+  columns,
   listOfRun,
   type Param,
   propertiesOf,
@@ -189,19 +191,96 @@ export function deleteStages(changes: readonly ChangeOf<"deleteStage">[], commit
   });
 }
 
+/** The unary plus makes D1 look up this run's stages, not all that are suspended. */
+export function cancelStages(changes: readonly ChangeOf<"cancelStages">[], commitId: string) {
+  const commits = remembering(commitId, `"commits"`);
+  return changes.map(({ workflowRunId, at }) => ({
+    sql:
+      `UPDATE "stages" SET "status" = 'CANCELLED', "completed_at" = ?, "updated_at" = ?, "next_poll_at" = NULL, "attend_at" = NULL, "version" = "version" + 1, "commits" = ${commits.sql} ` +
+      `WHERE "workflow_run_id" = ? AND +"status" ${IS_LIVE}`,
+    params: [at, at, ...commits.params, workflowRunId],
+  }));
+}
+
+const ATTEMPT = columns(propertiesOf(stages));
+
+export function archiveStages(changes: readonly ChangeOf<"archiveStages">[], commitId: string) {
+  return changes.flatMap(({ workflowRunId, stageId, group }) => {
+    const from = statement(
+      `"stages" WHERE "workflow_run_id" = ? AND ("execution_group" > ? OR ("execution_group" = ? AND ("stage_id" = ? OR +"status" NOT IN ('COMPLETED', 'SKIPPED'))))`,
+      workflowRunId,
+      group,
+      group,
+      stageId,
+    );
+    // Their long texts stay where they are: a place belongs to one row, whichever table has it.
+    return [
+      rememberAllDeleted(commitId, from),
+      statement(
+        `INSERT INTO "stage_attempts" (${ATTEMPT}) SELECT ${ATTEMPT} FROM ${from.sql}`,
+        ...from.params,
+      ),
+      statement(`DELETE FROM ${from.sql}`, ...from.params),
+    ];
+  });
+}
+
 export const stageChangeSql: ChangeSqlOf<
-  "createStage" | "updateStage" | "upsertStage" | "deleteStage" | "attendStage"
+  | "createStage"
+  | "updateStage"
+  | "upsertStage"
+  | "deleteStage"
+  | "attendStage"
+  | "cancelStages"
+  | "archiveStages"
 > = {
   createStage: { write: createStages },
   updateStage: { write: updateStages },
   upsertStage: { write: upsertStages },
   deleteStage: { write: deleteStages },
   attendStage: { write: attendStages },
+  cancelStages: { write: cancelStages },
+  archiveStages: { write: archiveStages },
 };
 
+/** The stages are found by the ids in `input_data`, one look each, however many the run has. */
+export function selectStageInputs({ workflowRunId, stageId }: QueryOf<"stageInputs">): Statement {
+  const held = `"stages"."input_data"`;
+  const text = `CASE WHEN ${isPlace(held)} THEN (SELECT "text" FROM "long_texts" WHERE "id" = ${placedId(held)}) ELSE ${held} END`;
+  const input = `SELECT ${text} AS "inputData" FROM "stages" WHERE "workflow_run_id" = ?1 AND "stage_id" = ?2`;
+  return statement(
+    `SELECT ${selectRow("stages", ["stageId", "executionGroup", "outputData"], { alias: "given" })} FROM (${input}) AS taker ` +
+      `CROSS JOIN json_each(taker."inputData", '$.from') AS source ` +
+      `CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source.value`,
+    workflowRunId,
+    stageId,
+  );
+}
+
+export function selectStageAttempts({
+  workflowRunId,
+  after,
+  limit,
+}: QueryOf<"stageAttempts">): Statement {
+  return statement(
+    `SELECT ${selectRow("stageAttempts", PROPERTIES)} FROM "stage_attempts" WHERE "workflow_run_id" = ? AND "id" > ? ORDER BY "id" LIMIT CAST(? AS INTEGER)`,
+    workflowRunId,
+    after,
+    limit,
+  );
+}
+
 export const stageQuerySql: QuerySqlOf<
-  "stage" | "stageById" | "stages" | "suspendedStages" | "unattendedStages"
+  | "stage"
+  | "stageById"
+  | "stages"
+  | "suspendedStages"
+  | "unattendedStages"
+  | "stageInputs"
+  | "stageAttempts"
 > = {
+  stageInputs: { select: selectStageInputs, ...rowsOf(stages) },
+  stageAttempts: { select: selectStageAttempts, ...rowsOf(stageAttempts) },
   stage: { select: selectStage, ...aRowOf(stages) },
   stageById: { select: selectStageById, ...aRowOf(stages) },
   stages: { select: selectStages, ...rowsOf(stages) },

@@ -1,10 +1,36 @@
 /** Answers about stages. */
-import type { StageRow } from "../../model/index.ts";
+import { decodeJson, type StageRow } from "../../model/index.ts";
+import { byText, compareUtf8 } from "../../model/order.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
-import { byStagePoll, isDueForPoll } from "../../queries/stages.ts";
+import { byStagePoll, isDueForPoll, type StageInput } from "../../queries/stages.ts";
 import type { StoredAnswers } from "./answers.ts";
 
+function isFrom(value: unknown): value is { readonly from: readonly unknown[] } {
+  return (
+    typeof value === "object" && value !== null && "from" in value && Array.isArray(value.from)
+  );
+}
+
 export const stageAnswers = {
+  stageInputs(state, { workflowRunId, stageId }): StageInput[] {
+    const taker = state.stages.get(workflowRunId, stageId);
+    const given = taker?.inputData == null ? null : decodeJson(taker.inputData);
+    const from = isFrom(given) ? given.from : [];
+    return from.flatMap((source) => {
+      const stage =
+        typeof source === "string" ? state.stages.get(workflowRunId, source) : undefined;
+      if (stage === undefined) return [];
+      const { executionGroup, outputData } = stage;
+      return [{ stageId: stage.stageId, executionGroup, outputData }];
+    });
+  },
+
+  stageAttempts: (state, { workflowRunId, after, limit }): StageRow[] =>
+    [...state.stageAttempts.part(workflowRunId).values()]
+      .filter(({ id }) => compareUtf8(id, after) > 0)
+      .toSorted(byText(({ id }) => id))
+      .slice(0, limit),
+
   suspendedStages: (state, { before, after, limit = PAGE_ROWS }): StageRow[] =>
     [...state.stages.all()]
       .filter((stage) => isDueForPoll(stage, before))
