@@ -30,6 +30,11 @@ export type { RetryOptions } from "./persistence/retry.ts";
 export interface EmbedOptions extends ConnectionOptions {
   /** The clock, in milliseconds. Default `Date.now`. */
   readonly now?: () => number;
+  /**
+   * Whether its commits wake the queue's consumer: true where this Worker works jobs or stages itself.
+   * Default: if a `HANDLER` is bound, or the variable `WAKE_UPS` is "on".
+   */
+  readonly wakes?: boolean;
 }
 
 /**
@@ -50,6 +55,9 @@ export interface EmbedOptions extends ConnectionOptions {
  *   },
  * } satisfies ExportedHandler<WorkflowEngineEnv>;
  */
-export function embed(env: WorkflowEngineEnv, { now, ...options }: EmbedOptions = {}): Backend {
-  return new Connection(openStore(env, { now, waitUntil: options.waitUntil }), options);
+export function embed(
+  env: WorkflowEngineEnv,
+  { now, wakes, ...options }: EmbedOptions = {},
+): Backend {
+  return new Connection(openStore(env, { now, wakes, waitUntil: options.waitUntil }), options);
 }

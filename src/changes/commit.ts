@@ -68,4 +68,9 @@ export interface Store {
    * land.
    */
   settle(commit: Commit): Promise<Settlement>;
+  /**
+   * Waits for the run's events. Resolves when one of them tells that the run has ended, or after this
+   * time. Absent: nothing tells of it.
+   */
+  whenOver?(workflowRunId: string, withinMs: number): Promise<void>;
 }

@@ -15,6 +15,7 @@ import {
   PROMOTED_MAX,
   RESUME_JOBS_MAX,
   RETRY_EXPONENT_MAX,
+  RETRY_MS_MAX,
 } from "../model/limits.ts";
 import { compareUtf8 } from "../model/order.ts";
 import { jobRef } from "../model/row-ref.ts";
@@ -37,8 +38,8 @@ const fence = { attempt: optional(countField) };
  * down, where n counts what went wrong: min(count, attempts, 20).
  */
 export const retryBackoff = object({
-  baseMs: whole({ min: 0, max: 31 * 86_400_000 }),
-  capMs: whole({ min: 0, max: 31 * 86_400_000 }),
+  baseMs: whole({ min: 0, max: RETRY_MS_MAX }),
+  capMs: whole({ min: 0, max: RETRY_MS_MAX }),
   jitterPermille: whole({ min: 0, max: 1_000 }),
 });
 export type RetryBackoff = TypeOf<typeof retryBackoff>;

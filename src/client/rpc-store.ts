@@ -27,6 +27,8 @@ export interface EngineSessionStub {
   /** A commit too large for one message goes as a stream of its JSON. */
   attempt(commit: Commit | ReadableStream): Promise<Envelope<CommitOutcome>>;
   settle(commit: Commit | ReadableStream): Promise<Envelope<Settlement>>;
+  /** Answers when the run has ended, or after this time. */
+  whenOver(workflowRunId: string, withinMs: number): Promise<Envelope<null>>;
 }
 
 /**
@@ -91,6 +93,10 @@ export class RpcStore implements Store {
 
   async settle(commit: Commit): Promise<Settlement> {
     return this.#call((session) => session.settle(toWire(commit)));
+  }
+
+  async whenOver(workflowRunId: string, withinMs: number): Promise<void> {
+    await this.#call<null>((session) => session.whenOver(workflowRunId, withinMs));
   }
 
   /**

@@ -8,11 +8,14 @@ import {
   type Store,
   toWire,
 } from "../changes/index.ts";
-import { messageOf, withDeadline } from "../model/index.ts";
+import { messageOf, sleep, withDeadline } from "../model/index.ts";
+import { isLive } from "../model/status.ts";
 import { type Query, type ResultsOf } from "../queries/index.ts";
 import { type Envelope, fromEnvelope, ServiceError } from "../contract/index.ts";
 import type { D1Store } from "../store/index.ts";
 import { coordinatedRun, runsWithEvents } from "./routing.ts";
+import { untilEnd } from "./run-end.ts";
+import { watchRequest } from "./watch-protocol.ts";
 
 /** A coordinator's stub, as far as it is used here. */
 export interface CoordinatorStub {
@@ -49,6 +52,11 @@ const NOTIFY_DEADLINE_MS = 1_000;
  * At most this many coordinators get a hint after one commit. An invocation may call 32 others.
  */
 const NOTIFIED_MAX = 10;
+
+/** A coordinator that does not take a watch within this time counts as away. */
+const WATCH_DEADLINE_MS = 10_000;
+/** Where a run cannot be watched, its caller looks again after this time. */
+const LOOK_AGAIN_MS = 1_000;
 
 export interface CoordinatedStoreOptions {
   /**
@@ -120,6 +128,21 @@ export class CoordinatedStore implements Store {
     const settlement = await this.#direct.settle(commit);
     if (settlement === "applied") await this.#notifyAll(commit);
     return settlement;
+  }
+
+  /** A coordinator that cannot be watched tells nothing: then the time passes. */
+  async whenOver(workflowRunId: string, withinMs: number): Promise<void> {
+    const [after, status] = await this.#direct.read([
+      { q: "outboxTail", workflowRunId },
+      { q: "runStatus", id: workflowRunId },
+    ]);
+    if (status === null || !isLive({ status })) return;
+    const watch = this.#runs.getByName(workflowRunId).fetch?.(watchRequest({ after }));
+    const answer =
+      watch === undefined ? null : await withDeadline(watch, WATCH_DEADLINE_MS, "The coordinator");
+    const socket = answer?.webSocket ?? null;
+    if (socket === null) await sleep(Math.min(withinMs, LOOK_AGAIN_MS));
+    else await untilEnd(socket, withinMs);
   }
 
   /**

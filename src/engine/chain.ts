@@ -1,7 +1,7 @@
 /** Puts a plan together, call by call. The types that callers see are in `workflow.ts`. */
 import { ServiceError } from "../contract/index.ts";
 import { idField, nameField } from "../model/fields.ts";
-import { whole } from "../model/shape.ts";
+import { flag, whole } from "../model/shape.ts";
 import { type Definition, previousOf } from "./definition.ts";
 import { durationMs, shown } from "./duration.ts";
 import { DURATION_MS_MAX } from "./limits.ts";
@@ -33,6 +33,7 @@ export interface ChainOptions {
   readonly input: StandardSchema;
   readonly version?: number;
   readonly name?: string;
+  readonly publish?: boolean;
   readonly previous?: readonly Definition[];
 }
 
@@ -50,12 +51,20 @@ export class Chain {
 
   /** @throws INVALID_ARGUMENT with `field`. */
   static of(id: string, options: ChainOptions): Chain {
-    const { input, name = id, version = 1, previous = [] } = options;
+    const { input, name = id, version = 1, publish = false, previous = [] } = options;
     requireShape(idField, id, "The id of a workflow", "id");
     requireShape(nameField, name, "name", "name");
     requireShape(versionField, version, "version", "version");
     requireSchema(input, "input");
-    const head = { id, name, version, input, previous: previousOf(id, version, previous) };
+    requireShape(flag, publish, "publish", "publish");
+    const head = {
+      id,
+      name,
+      version,
+      input,
+      publishes: publish,
+      previous: previousOf(id, version, previous),
+    };
     return new Chain(head, EMPTY_PLAN);
   }
 

@@ -10,6 +10,8 @@ export interface Definition {
   readonly name: string;
   readonly version: number;
   readonly input: StandardSchema;
+  /** Whether the events of its runs wait in the outbox to be published. */
+  readonly publishes: boolean;
   readonly plan: Plan;
   /** A digest of the plan's ids, kinds and order. Runs keep it. */
   readonly shape: string;

@@ -127,8 +127,8 @@ export type Next =
       readonly stages: readonly NextStage[];
       readonly skipped: readonly (NextStage & { readonly group: number })[];
     }
-  /** Others of the group may still be open: the service asks when all are done. */
-  | { readonly then: "join" };
+  /** Others of the group may still be open, by their ids: the service asks when all are done. */
+  | { readonly then: "join"; readonly siblings: readonly string[] };
 
 /** What came of a stage. Times are from the moment of the answer. */
 export type StageOutcome =

@@ -214,6 +214,11 @@ export interface WorkflowOptions<I extends StandardSchema> extends ChainOptions 
   /** For people. Default: the id. */
   readonly name?: string;
   /**
+   * True: the events of its runs wait in the outbox until something publishes them. Default: nobody
+   * does; they can be read and watched, and cost a row each.
+   */
+  readonly publish?: boolean;
+  /**
    * Earlier versions whose runs are not over. A run goes on with the newest definition of the shape
    * that it was started with; a run whose shape no definition has fails with that reason.
    */

@@ -8,13 +8,18 @@ import { inOrderOf, type Query } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { answerAny } from "./answers/index.ts";
 import { checkGuards } from "./guards.ts";
+import { sleep } from "../model/index.ts";
 import { createState, type State } from "../model/state.ts";
+import { isLive } from "../model/status.ts";
 
 /**
  * Ids of applied commits that are kept. A commit whose answer was lost is settled long before this
  * many others follow.
  */
 const APPLIED_REMEMBERED = 1_000;
+
+/** Maps tell nobody that they have changed. */
+const LOOK_MS = 5;
 
 export interface MemoryStoreOptions {
   /** The store's clock, in milliseconds. Default: the machine's. */
@@ -67,6 +72,14 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       applyChanges(state, commit.changes, commit.id);
       rememberApplied(commit.id);
       return { applied: true, results: commit.reads.map((query) => answerAny(state, query)) };
+    },
+    async whenOver(workflowRunId, withinMs) {
+      const until = Date.now() + withinMs;
+      const lives = () => {
+        const run = state.runs.get(workflowRunId, "");
+        return run !== undefined && isLive(run);
+      };
+      while (lives() && Date.now() < until) await sleep(LOOK_MS);
     },
     async settle({ id }: Commit) {
       if (applied.has(id)) return "applied";

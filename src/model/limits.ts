@@ -83,6 +83,8 @@ export const STALE_LEASE_MS_DEFAULT = 300_000;
 /** The pause after the n-th failure is this times 2^n: 2 s, 4 s, ... */
 export const RETRY_BASE_MS = 1_000;
 export const RETRY_CAP_MS = 3_600_000;
+/** The longest pause before a retry: 31 days. */
+export const RETRY_MS_MAX = 31 * 86_400_000;
 /**
  * The largest n in that formula: beyond it the cap decides anyway, and 2^n would leave the
  * integers.

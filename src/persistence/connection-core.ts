@@ -72,6 +72,23 @@ const WHOSE =
   "In the callback use tx, and tx.withTransaction to nest; jobs cannot join a transaction here. " +
   "For calls outside the transaction, open another connection, or wait until the transaction has ended";
 
+/** A connection's own unit of work: what `runs` are written over. */
+export type OwnUnit = Pick<AutoCommit, "now" | "ordinal" | "read" | "write" | "whenOver">;
+
+const units = new WeakMap<object, OwnUnit>();
+
+/**
+ * The unit of work of a connection.
+ * @throws INVALID_ARGUMENT for an object that is no connection of this copy of the package.
+ */
+export function unitOf(connection: Backend): OwnUnit {
+  const unit = units.get(connection);
+  if (unit !== undefined) return unit;
+  throw invalid("Expected a connection of this package: connect(...), embed(...)", {
+    field: "connection",
+  });
+}
+
 export class ConnectionCore implements Backend {
   readonly persistence: WorkflowPersistence;
   readonly jobs: Jobs;
@@ -86,6 +103,7 @@ export class ConnectionCore implements Backend {
     this.#chain = chain;
     const stale = staleOf(options.StaleVersionError ?? StaleVersionError);
     this.#direct = new AutoCommit(store, stale);
+    units.set(this, this.#direct);
     this.persistence = persistenceOver(this.#direct, async (fn) => this.#withTransaction(fn));
     this.jobs = new Jobs({
       direct: this.#direct,

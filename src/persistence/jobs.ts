@@ -379,6 +379,21 @@ export class Jobs implements ExtendedJobQueue {
     return jobIds.filter((jobId) => unwritten.has(jobId));
   }
 
+  /** Those of the jobs whose lease this connection has lost: settled, cancelled, or given to others. */
+  async lostAmong(jobIds: readonly string[]): Promise<string[]> {
+    if (jobIds.length === 0) return [];
+    const keys = jobIds.map((jobId) => requireKey("lostAmong", jobId));
+    const [states] = await this.#direct.read([
+      { q: "jobStates", keys, now: await this.#direct.now() },
+    ]);
+    const leased = new Set(
+      states
+        .filter(({ status }) => status === "RUNNING")
+        .map((state) => `${idOf(state)}\0${state.attempt}`),
+    );
+    return jobIds.filter((jobId) => !leased.has(`${jobId}\0${this.#deliveries.get(jobId) ?? 0}`));
+  }
+
   /**
    * Gives back deliveries that did not reach their handler, in one round trip. They count as no
    * attempt, and the jobs come again after pauses that grow. Answers how many were given back; the

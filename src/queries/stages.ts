@@ -9,6 +9,7 @@ import {
   wholeField,
 } from "../model/fields.ts";
 import { LONG_COLUMNS_MAX, LONG_TEXT, type StageRow, withinBytes } from "../model/index.ts";
+import { GROUP_STAGES_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { without } from "../model/state.ts";
@@ -119,6 +120,12 @@ export const stageQueries = {
    * In no particular order.
    */
   stageInputs: storedQuery<StageInput[]>()("stageInputs", { ...ofRun, stageId: idField }),
+
+  /** What these stages of the run gave, in no particular order. */
+  stageOutputs: storedQuery<StageInput[]>()("stageOutputs", {
+    ...ofRun,
+    stageIds: list(idField, GROUP_STAGES_MAX),
+  }),
 
   /**
    * Stages of the run as they were before it was run again, by record id, those after `after`, the

@@ -6,7 +6,10 @@
  */
 import type { Store, WakeUpKind } from "../changes/index.ts";
 import { withDeadline } from "../model/index.ts";
+import type { StageRunner } from "../engine/delivery.ts";
 import { Connection } from "../persistence/connection.ts";
+import { unitOf } from "../persistence/connection-core.ts";
+import { drive, endDead, isStageJob } from "../runner/index.ts";
 import type { Settling } from "../persistence/settling.ts";
 import type {
   BoundJobHandler,
@@ -34,10 +37,19 @@ export interface WakeUpDelivery {
   retry(options?: { delaySeconds?: number }): void;
 }
 
-/** An `embedded` handler runs in this Worker, and can be given a connection and a signal. */
+/**
+ * What is bound as `HANDLER`: it works jobs, or the stages of typed workflows, or both. Every property
+ * of a stub looks like a method; a call of one that is not there fails.
+ */
+export type BoundHandler = BoundJobHandler & Partial<StageRunner>;
+
+/**
+ * An `embedded` handler runs in this Worker, and can be given a connection and a signal. `stages` works
+ * the stages of typed workflows.
+ */
 export type ConsumersHandler =
-  | { readonly embedded: true; readonly handler: JobHandler }
-  | { readonly embedded: false; readonly handler: BoundJobHandler };
+  | { readonly embedded: true; readonly handler: JobHandler; readonly stages?: StageRunner }
+  | { readonly embedded: false; readonly handler: BoundHandler };
 
 export interface ConsumerOptions {
   readonly store: Store;
@@ -193,8 +205,9 @@ async function workJobs(
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs, claimed.length);
   const leases = claimed.map((job) => ({ job, lease: keeper.hold(job.jobId) }));
+  const stagesLeft = { count: stagesOf(options) - claimed.length };
   const work = async ({ job, lease }: (typeof leases)[number]) => {
-    const outcome = await handled({ job, lease, keeper }, options);
+    const outcome = await handled({ job, lease, keeper, stagesLeft }, options);
     try {
       await settleAs(outcome, job, { consumed, settler, options });
     } catch (error) {
@@ -308,12 +321,18 @@ interface Leased {
   readonly job: DequeueResult;
   readonly lease: AbortSignal;
   readonly keeper: LeaseKeeper;
+  readonly stagesLeft: StagesLeft;
 }
 
-async function handled({ job, lease, keeper }: Leased, options: Called): Promise<Handled> {
+async function handled(
+  { job, lease, keeper, stagesLeft }: Leased,
+  options: Called,
+): Promise<Handled> {
   const { handlerTimeoutMs } = options.settings;
   try {
-    const called = call(job, lease, options);
+    const called = isStageJob(job.payload)
+      ? driven({ job, lease, stagesLeft }, options)
+      : call(job, lease, options);
     const answer = await withDeadline(called, handlerTimeoutMs, "The handler", ({ message }) => {
       keeper.release(job.jobId, message);
     });
@@ -325,6 +344,68 @@ async function handled({ job, lease, keeper }: Leased, options: Called): Promise
     const died = !options.handler.embedded && isDeath(error);
     return { status: "unanswered", otherwise: failure(error), died };
   }
+}
+
+/** @throws where nothing can work stages: then their jobs fail with that reason. */
+function runnerOf(of: ConsumersHandler): StageRunner {
+  if (of.embedded) {
+    if (of.stages !== undefined) return of.stages;
+    throw new Error("No workflows: this Worker's dispatcher was given none");
+  }
+  const { handler } = of;
+  const lacks = () => new Error("No workflows: the HANDLER is no StageWorker");
+  return {
+    async runStage(delivery, tools) {
+      if (handler.runStage === undefined) throw lacks();
+      return handler.runStage(delivery, tools);
+    },
+    async afterGroup(delivery, tools) {
+      if (handler.afterGroup === undefined) throw lacks();
+      return handler.afterGroup(delivery, tools);
+    },
+  };
+}
+
+/** How many further stages this invocation may work, all of its jobs together. */
+interface StagesLeft {
+  count: number;
+}
+
+/**
+ * Each stage asks D1 some six times, of the 1,000 that an invocation may; of another Worker each is an
+ * invocation, of the 32 that a request may cause.
+ */
+const STAGES_EMBEDDED_MAX = 150;
+const STAGES_BOUND_MAX = 28;
+
+function stagesOf({ handler }: Called): number {
+  return handler.embedded ? STAGES_EMBEDDED_MAX : STAGES_BOUND_MAX;
+}
+
+/** A worker goes on with further stages for this long: the last may take all the time of a handler. */
+const GOES_ON_MS = 30_000;
+
+/** Takes the job's run from stage to stage. The row tells that the job is settled. */
+async function driven(
+  { job, lease, stagesLeft }: Pick<Leased, "job" | "lease" | "stagesLeft">,
+  options: Called,
+): Promise<unknown> {
+  const runner = runnerOf(options.handler);
+  const { jobId, workflowRunId, stageId, attempt } = job;
+  const until = Date.now() + GOES_ON_MS;
+  await drive(
+    { workflowRunId, ordinal: jobId.slice(workflowRunId.length + 1), stageId, attempt },
+    {
+      unit: unitOf(connection(options)),
+      runner,
+      signal: lease,
+      mayGoOn() {
+        stagesLeft.count -= 1;
+        return stagesLeft.count >= 0 && Date.now() < until;
+      },
+    },
+  );
+  return { status: "settled" };
 }
 
 /** Async, so that a handler that throws synchronously rejects like any other. */
@@ -467,7 +548,11 @@ function tellsOf(options: Called): HandsOver {
 }
 
 function ends(options: Called): HandsOver {
-  return async (failed) => endFailed(connection(options), failed, await options.store.now());
+  return async (failed) => {
+    const own = connection(options);
+    if (await endDead(unitOf(own), failed)) return;
+    await endFailed(own, failed, await options.store.now());
+  };
 }
 
 async function relay(

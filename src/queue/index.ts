@@ -5,6 +5,7 @@
  * `persistence/`, `changes/`, `queries/`, `model/` and `contract/`.
  */
 export {
+  type BoundHandler,
   consume,
   type ConsumedBatch,
   type ConsumersHandler,

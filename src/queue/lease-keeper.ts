@@ -4,19 +4,31 @@
  */
 import type { Jobs } from "../persistence/jobs.ts";
 
+/**
+ * A worker learns within this time that its job was cancelled. To look costs no row written, so it may
+ * be often.
+ */
+const CHECK_MS = 10_000;
+
 export class LeaseKeeper {
   readonly #jobs: Jobs;
   readonly #held = new Map<string, AbortController>();
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #intervalMs: number;
+  #renewedAt = Date.now();
   #renewing: Promise<void> = Promise.resolve();
   #busy = false;
 
   constructor(jobs: Jobs, intervalMs: number) {
     this.#jobs = jobs;
-    this.#timer = setInterval(() => {
-      // A renewal that D1 delays beyond the interval is not followed by a second one.
-      if (!this.#busy) this.#renewing = this.#renew();
-    }, intervalMs);
+    this.#intervalMs = intervalMs;
+    this.#timer = setInterval(
+      () => {
+        // A renewal that D1 delays beyond the interval is not followed by a second one.
+        if (!this.#busy) this.#renewing = this.#keep();
+      },
+      Math.min(intervalMs, CHECK_MS),
+    );
   }
 
   /** Keeps the job's lease until it is released. The signal is aborted when the lease is lost. */
@@ -42,13 +54,19 @@ export class LeaseKeeper {
     await this.#renewing;
   }
 
-  async #renew(): Promise<void> {
+  /** Renews the leases where it is time, and otherwise only looks whether they are still there. */
+  async #keep(): Promise<void> {
     this.#busy = true;
     const jobIds = [...this.#held.keys()];
+    // Timers are not exact: half a tick early is in time.
+    const early = Math.min(this.#intervalMs, CHECK_MS) / 2;
+    const renews = Date.now() - this.#renewedAt >= this.#intervalMs - early;
+    if (renews) this.#renewedAt = Date.now();
     try {
-      for (const jobId of await this.#jobs.touchMany(jobIds)) {
+      const lost = renews ? this.#jobs.touchMany(jobIds) : this.#jobs.lostAmong(jobIds);
+      for (const jobId of await lost) {
         // A job that was released meanwhile is settled, and no longer held.
-        this.release(jobId, "The lease is lost: a later attempt owns the job");
+        this.release(jobId, "The lease is lost: the job was cancelled, or a later attempt owns it");
       }
     } catch (error) {
       // The leases last for several intervals. If renewals keep failing, the leases expire, and the

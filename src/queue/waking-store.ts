@@ -54,6 +54,10 @@ export class WakingStore implements Store {
     return settlement;
   }
 
+  async whenOver(workflowRunId: string, withinMs: number): Promise<void> {
+    await this.#store.whenOver?.(workflowRunId, withinMs);
+  }
+
   async #wake(commit: Commit, states: readonly JobState[], now: number): Promise<void> {
     const wakeUps = wakeUpsAfter(commit, states, now);
     if (wakeUps.length === 0) return;

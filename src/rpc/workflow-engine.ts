@@ -95,6 +95,9 @@ function storeOf(env: WorkflowEngineEnv, ctx: ExecutionContext): () => Store {
   return () => (store ??= openStore(env, { waitUntil: (promise) => ctx.waitUntil(promise) }));
 }
 
+/** A caller that waits longer asks again. */
+const WITHIN_MS_MAX = 30_000;
+
 /**
  * The store over RPC, limited to some scopes. Each method checks what it is given and answers an
  * envelope.
@@ -131,6 +134,23 @@ export class EngineSession extends RpcTarget {
       const valid = allowedCommit(validCommit(await received(commit)), this.#scopes);
       const store = this.#store();
       return store.attempt(stamped(valid, await store.now()));
+    });
+  }
+
+  /** Answers when the run's events tell that it has ended, or after this time: 30 s at most. */
+  async whenOver(workflowRunId: unknown, withinMs: unknown): Promise<Envelope<null>> {
+    return toEnvelope(async () => {
+      const [query] = allowedQueries(
+        validQueries([{ q: "runStatus", id: workflowRunId }]),
+        this.#scopes,
+      );
+      const id = query?.q === "runStatus" ? query.id : "";
+      if (typeof withinMs !== "number" || !(withinMs >= 0 && withinMs <= WITHIN_MS_MAX)) {
+        const message = `withinMs must be a number from 0 to ${WITHIN_MS_MAX}`;
+        throw new ServiceError("INVALID_ARGUMENT", message, { field: "withinMs" });
+      }
+      await this.#store().whenOver?.(id, withinMs);
+      return null;
     });
   }
 

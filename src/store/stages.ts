@@ -29,6 +29,9 @@ const SELECT = `SELECT ${selectRow("stages", PROPERTIES)} FROM "stages"`;
 const NEW_ROW = propertiesOf(stages, "commits");
 const KEY = ["workflowRunId", "stageId"] as const;
 
+/** What a stage gave, with the columns of a `StageInput`. */
+const GIVEN = selectRow("stages", ["stageId", "executionGroup", "outputData"], { alias: "given" });
+
 export function selectStage(query: QueryOf<"stage">): Statement {
   return statement(
     `${SELECT} WHERE "workflow_run_id" = ? AND "stage_id" = ?`,
@@ -249,11 +252,22 @@ export function selectStageInputs({ workflowRunId, stageId }: QueryOf<"stageInpu
   const text = `CASE WHEN ${isPlace(held)} THEN (SELECT "text" FROM "long_texts" WHERE "id" = ${placedId(held)}) ELSE ${held} END`;
   const input = `SELECT ${text} AS "inputData" FROM "stages" WHERE "workflow_run_id" = ?1 AND "stage_id" = ?2`;
   return statement(
-    `SELECT ${selectRow("stages", ["stageId", "executionGroup", "outputData"], { alias: "given" })} FROM (${input}) AS taker ` +
+    `SELECT ${GIVEN} FROM (${input}) AS taker ` +
       `CROSS JOIN json_each(taker."inputData", '$.from') AS source ` +
       `CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source.value`,
     workflowRunId,
     stageId,
+  );
+}
+
+export function selectStageOutputs({
+  workflowRunId,
+  stageIds,
+}: QueryOf<"stageOutputs">): Statement {
+  return statement(
+    `SELECT ${GIVEN} FROM json_each(?2) AS source CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source.value`,
+    workflowRunId,
+    JSON.stringify(stageIds),
   );
 }
 
@@ -277,9 +291,11 @@ export const stageQuerySql: QuerySqlOf<
   | "suspendedStages"
   | "unattendedStages"
   | "stageInputs"
+  | "stageOutputs"
   | "stageAttempts"
 > = {
   stageInputs: { select: selectStageInputs, ...rowsOf(stages) },
+  stageOutputs: { select: selectStageOutputs, ...rowsOf(stages) },
   stageAttempts: { select: selectStageAttempts, ...rowsOf(stageAttempts) },
   stage: { select: selectStage, ...aRowOf(stages) },
   stageById: { select: selectStageById, ...aRowOf(stages) },

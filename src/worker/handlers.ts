@@ -2,6 +2,8 @@
  * The handlers of the platform: the queue's consumer and the cron. Neither trusts what it is given.
  */
 import type { JobHandler } from "../contract/index.ts";
+import { stageRunner } from "../engine/work.ts";
+import type { Workflow } from "../engine/workflow.ts";
 import {
   consume,
   type ConsumersHandler,
@@ -36,6 +38,8 @@ export interface DispatcherOptions<Env extends WorkflowEngineEnv> {
    * there is one.
    */
   readonly handler?: (env: Env) => JobHandler;
+  /** The typed workflows whose stages this Worker works. */
+  readonly workflows?: readonly Workflow[];
   /** The clock, in milliseconds. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -89,10 +93,10 @@ function workerName(): string {
 export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
   options: DispatcherOptions<Env> = {},
 ): Dispatcher<Env> {
+  const wakes = options.handler !== undefined || options.workflows !== undefined || undefined;
   return {
     async queue(batch, env, ctx) {
       const started = Date.now();
-      const wakes = options.handler !== undefined || undefined;
       const open = (answerBytesMax?: number) =>
         openStore(env, {
           now: options.now,
@@ -112,7 +116,6 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
     },
     async scheduled(_controller, env, ctx) {
       const started = Date.now();
-      const wakes = options.handler !== undefined || undefined;
       const report = await sweep({
         store: openStore(env, {
           now: options.now,
@@ -130,12 +133,27 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
 }
 
 function handlerOf<Env extends WorkflowEngineEnv>(
-  { handler }: DispatcherOptions<Env>,
+  { handler, workflows }: DispatcherOptions<Env>,
   env: Env,
 ): ConsumersHandler | null {
-  if (handler !== undefined) return { embedded: true, handler: handler(env) };
+  if (handler !== undefined || workflows !== undefined) {
+    return {
+      embedded: true,
+      handler: handler?.(env) ?? STAGES_ALONE,
+      ...(workflows === undefined ? {} : { stages: stageRunner(workflows, env) }),
+    };
+  }
   return env.HANDLER === undefined ? null : { embedded: false, handler: env.HANDLER };
 }
+
+/** The handler of a Worker that works stages and no other jobs. */
+const STAGES_ALONE: JobHandler = {
+  handleJob: async () => ({
+    status: "failed",
+    error: "This Worker works stages of typed workflows alone",
+    retry: false,
+  }),
+};
 
 function log(event: string, figures: object): void {
   console.log(JSON.stringify({ event, ...figures }));

@@ -3,13 +3,13 @@
  * them.
  */
 import type { Store } from "../changes/index.ts";
-import type { BoundJobHandler } from "../contract/index.ts";
 import {
   CoordinatedStore,
   type CoordinatorEnv,
   type CoordinatorNamespace,
 } from "../coordinator/index.ts";
 import { D1Store } from "../store/index.ts";
+import type { BoundHandler } from "../queue/consumer.ts";
 import { createWaker, type Waker, type WakeUpQueue } from "../queue/producer.ts";
 import { type DispatchVars, dispatchSettings } from "../queue/settings.ts";
 import { WakingStore } from "../queue/waking-store.ts";
@@ -28,8 +28,8 @@ export interface WorkflowEngineEnv extends CoordinatorEnv, DispatchVars {
   readonly RUNS: CoordinatorNamespace;
   /** The Cloudflare Queue that carries wake-ups. Without it, jobs are found by polling. */
   readonly JOBS?: WakeUpQueue;
-  /** A named entrypoint of another Worker that works the jobs. */
-  readonly HANDLER?: BoundJobHandler;
+  /** A named entrypoint of another Worker that works the jobs, or the stages of typed workflows. */
+  readonly HANDLER?: BoundHandler;
 }
 
 /**

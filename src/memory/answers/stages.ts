@@ -3,6 +3,7 @@ import { decodeJson, type StageRow } from "../../model/index.ts";
 import { byText, compareUtf8 } from "../../model/order.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
 import { byStagePoll, isDueForPoll, type StageInput } from "../../queries/stages.ts";
+import type { State } from "../../model/state.ts";
 import type { StoredAnswers } from "./answers.ts";
 
 function isFrom(value: unknown): value is { readonly from: readonly unknown[] } {
@@ -11,19 +12,25 @@ function isFrom(value: unknown): value is { readonly from: readonly unknown[] } 
   );
 }
 
+function outputOf(state: State, workflowRunId: string, stageId: string): StageInput[] {
+  const stage = state.stages.get(workflowRunId, stageId);
+  if (stage === undefined) return [];
+  const { executionGroup, outputData } = stage;
+  return [{ stageId, executionGroup, outputData }];
+}
+
 export const stageAnswers = {
   stageInputs(state, { workflowRunId, stageId }): StageInput[] {
     const taker = state.stages.get(workflowRunId, stageId);
     const given = taker?.inputData == null ? null : decodeJson(taker.inputData);
     const from = isFrom(given) ? given.from : [];
-    return from.flatMap((source) => {
-      const stage =
-        typeof source === "string" ? state.stages.get(workflowRunId, source) : undefined;
-      if (stage === undefined) return [];
-      const { executionGroup, outputData } = stage;
-      return [{ stageId: stage.stageId, executionGroup, outputData }];
-    });
+    return from.flatMap((source) =>
+      typeof source === "string" ? outputOf(state, workflowRunId, source) : [],
+    );
   },
+
+  stageOutputs: (state, { workflowRunId, stageIds }): StageInput[] =>
+    stageIds.flatMap((stageId) => outputOf(state, workflowRunId, stageId)),
 
   stageAttempts: (state, { workflowRunId, after, limit }): StageRow[] =>
     [...state.stageAttempts.part(workflowRunId).values()]

@@ -1,0 +1,117 @@
+/**
+ * `workflow-engine-cloudflare/engine/worker`: what runs typed workflows on Workers. `engine` is a whole
+ * Worker: storage, queue's consumer, cron and stages. `StageWorker` is an app beside the service, which
+ * calls it for each stage. Wiring only.
+ */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { BoundJobHandler, JobOutcome } from "./contract/index.ts";
+import type {
+  GroupAnswer,
+  GroupDelivery,
+  StageAnswer,
+  StageDelivery,
+  StageRunner,
+  StageTools,
+} from "./engine/delivery.ts";
+import type { Runs } from "./engine/runs.ts";
+import { stageRunner } from "./engine/work.ts";
+import type { Workflow } from "./engine/workflow.ts";
+import { embed } from "./embed.ts";
+import { app } from "./http/app.ts";
+import type { HttpEnv } from "./http/env.ts";
+import { runsOf } from "./runner/runs.ts";
+import { dispatcher } from "./worker/index.ts";
+
+export { RunCoordinator } from "./coordinator/index.ts";
+export type { WorkflowEngineEnv } from "./worker/index.ts";
+
+/**
+ * What a Worker with its own storage is made of.
+ * @example
+ * const options: EngineOptions<HttpEnv> = { workflows: [documents] };
+ */
+export interface EngineOptions<Env extends HttpEnv> {
+  /** Every workflow whose runs this Worker works. */
+  readonly workflows: readonly Workflow[];
+  /** Answers the Worker's requests. Default: the HTTP API. */
+  readonly fetch?: (
+    request: Request,
+    env: Env,
+    ctx: ExecutionContext,
+  ) => Response | Promise<Response>;
+}
+
+/**
+ * The default export of a Worker that is everything: it keeps the runs, works their stages, and answers
+ * requests. It needs the bindings `DB`, `RUNS` and `JOBS`, a cron of one minute, and to export
+ * `RunCoordinator`.
+ * @throws INVALID_ARGUMENT for two workflows of one id.
+ * @example
+ * import { engine, runsIn } from "workflow-engine-cloudflare/engine/worker";
+ *
+ * export { RunCoordinator } from "workflow-engine-cloudflare/engine/worker";
+ * export default engine({
+ *   workflows: [documents],
+ *   async fetch(request, env, ctx) {
+ *     const run = await runsIn(env, ctx).start(documents, { markdown: await request.text() });
+ *     return Response.json(await run.output({ within: "30s" }));
+ *   },
+ * });
+ */
+export function engine<Env extends HttpEnv = HttpEnv>({ workflows, fetch }: EngineOptions<Env>) {
+  return {
+    fetch:
+      fetch ??
+      (async (request: Request, env: Env, ctx: ExecutionContext) => app.fetch(request, env, ctx)),
+    ...dispatcher<Env>({ workflows }),
+  };
+}
+
+/**
+ * The runs of typed workflows, in a Worker that has the bindings itself. Make it once per request.
+ * @example
+ * const run = runsIn(env, ctx).get(documents, "run-1");
+ * await run.cancel("not needed any more");
+ */
+export function runsIn(env: HttpEnv, ctx: Pick<ExecutionContext, "waitUntil">): Runs {
+  const backend = embed(env, { wakes: true, waitUntil: (promise) => ctx.waitUntil(promise) });
+  return runsOf(backend);
+}
+
+/**
+ * Works the stages of an app beside the service, which binds it as `HANDLER`. The service calls it once
+ * for each stage, and commits what it answers.
+ * @example
+ * import { StageWorker } from "workflow-engine-cloudflare/engine/worker";
+ *
+ * export class Stages extends StageWorker<Env> {
+ *   workflows = [documents];
+ * }
+ */
+export abstract class StageWorker<Env = Cloudflare.Env>
+  extends WorkerEntrypoint<Env>
+  implements BoundJobHandler, StageRunner
+{
+  /** Every workflow whose stages this Worker works. */
+  abstract readonly workflows: readonly Workflow[];
+
+  async runStage(delivery: StageDelivery, tools: StageTools): Promise<StageAnswer> {
+    return stageRunner(this.workflows, this.env).runStage(delivery, tools);
+  }
+
+  async afterGroup(
+    delivery: GroupDelivery,
+    tools: Pick<StageTools, "output">,
+  ): Promise<GroupAnswer> {
+    return stageRunner(this.workflows, this.env).afterGroup(delivery, tools);
+  }
+
+  /** Jobs that no typed workflow made: override it to work them. */
+  async handleJob(): Promise<JobOutcome> {
+    return {
+      status: "failed",
+      error: "This Worker works stages of typed workflows alone",
+      retry: false,
+    };
+  }
+}

@@ -1,0 +1,203 @@
+/** A leased job, as a delivery of the stage that it stands at: what the rows say is to be done now. */
+import type { Before, Occasion } from "../engine/delivery.ts";
+import {
+  decodeJson,
+  GROUP_STAGES_MAX,
+  type JobRow,
+  LONG_TEXT,
+  type RunRow,
+  type SignalRow,
+  type StageRow,
+} from "../model/index.ts";
+import { isLive } from "../model/status.ts";
+import type { StageInput } from "../queries/index.ts";
+import type { OwnUnit } from "../persistence/connection-core.ts";
+import { engineRunOf, type Lease } from "./lease.ts";
+import type { Delivered } from "./outcome.ts";
+
+/** A job that was claimed, by its key and the attempt that has it. */
+export interface Claimed {
+  readonly workflowRunId: string;
+  readonly ordinal: string;
+  readonly attempt: number;
+  readonly stageId: string;
+}
+
+/** A stage to be called, and what the call needs. */
+export interface StageCall {
+  readonly lease: Lease;
+  readonly stage: Delivered & { readonly triesLeft: number };
+  readonly occasion: Occasion;
+  readonly before: Before;
+}
+
+/** A group whose stages are done. `stage`: the one at which the job stands. */
+export interface GroupDone {
+  readonly lease: Lease;
+  readonly stage: Pick<Delivered, "stageId" | "recordId" | "group">;
+  /** The other stages of the group. Null: they have to be looked up. */
+  readonly siblings: readonly string[] | null;
+}
+
+/** What is to be done with the job. */
+export type Duty =
+  /** Call the stage. `begins`: it is not RUNNING yet, or another attempt was at it. */
+  | { readonly duty: "run"; readonly call: StageCall; readonly begins: boolean }
+  /** The stage is done, and was the last of its group: what comes next has to be found out. */
+  | { readonly duty: "go on"; readonly group: GroupDone }
+  /** Nothing is due yet: the run is paused (null), or the stage waits until then. */
+  | { readonly duty: "wait"; readonly lease: Lease; readonly until: number | null }
+  /** The run has ended, or its stage has: the job is over. */
+  | { readonly duty: "end" }
+  /** A later attempt owns the job, or it was settled. */
+  | { readonly duty: "lost" };
+
+/** Reads what the job's stage needs to go on: one round trip. */
+export async function dutyOf(unit: OwnUnit, claimed: Claimed): Promise<Duty> {
+  const { workflowRunId, ordinal, stageId } = claimed;
+  const [run, job, stage, inputs, signal] = await unit.read([
+    { q: "run", id: workflowRunId },
+    { q: "job", workflowRunId, ordinal },
+    { q: "stage", workflowRunId, stageId },
+    { q: "stageInputs", workflowRunId, stageId },
+    { q: "nextSignal", workflowRunId, name: stageId },
+  ]);
+  if (job?.status !== "RUNNING" || job.attempt !== claimed.attempt) return { duty: "lost" };
+  const engineRun = run === null ? null : engineRunOf(run);
+  if (run === null || engineRun === null || stage === null) return { duty: "end" };
+  const lease: Lease = { run: engineRun, ordinal, attempt: claimed.attempt };
+  if (run.status === "SUSPENDED") return { duty: "wait", lease, until: null };
+  if (!isLive(run)) return { duty: "end" };
+  return dutyAt({ run, job, stage, inputs, signal, lease }, await unit.now());
+}
+
+interface Found {
+  readonly run: RunRow;
+  readonly job: JobRow;
+  readonly stage: StageRow;
+  readonly inputs: readonly StageInput[];
+  readonly signal: SignalRow | null;
+  readonly lease: Lease;
+}
+
+function dutyAt({ run, job, stage, inputs, signal, lease }: Found, now: number): Duty {
+  const { stageId, executionGroup: group } = stage;
+  const due = dueOccasion(stage, signal, now);
+  switch (stage.status) {
+    case "COMPLETED":
+    case "SKIPPED":
+      return {
+        duty: "go on",
+        group: { lease, stage: { stageId, recordId: stage.id, group }, siblings: null },
+      };
+    case "FAILED":
+    case "CANCELLED":
+      return { duty: "end" };
+    case "SUSPENDED":
+      if (due === null) return { duty: "wait", lease, until: stage.nextPollAt };
+      break;
+    case "PENDING":
+    case "RUNNING":
+      break;
+  }
+  const begins = stage.status !== "SUSPENDED";
+  const occasion = due ?? ({ kind: "run" } as const);
+  const call = {
+    lease,
+    stage: {
+      stageId,
+      recordId: stage.id,
+      group,
+      attempt: Math.max(stage.attempt + (begins ? 1 : 0), 1),
+      startedAt: stage.startedAt ?? now,
+      maxWaitUntil: stage.maxWaitUntil,
+      pollInterval: stage.pollInterval,
+      from: inputs.map(({ stageId }) => stageId),
+      signalId: occasion.kind === "signal" && signal !== null ? signal.id : null,
+      triesLeft: Math.max(job.maxAttempts - job.attempt, 0),
+    },
+    occasion,
+    before: beforeOf(run, inputs),
+  };
+  return { duty: "run", call, begins };
+}
+
+/** What a group gave that is done; what came before it, if it let that pass. */
+export async function groupOf(
+  unit: OwnUnit,
+  { lease, stage, siblings }: GroupDone,
+): Promise<Before> {
+  const { id } = lease.run;
+  const stageIds = [stage.stageId, ...(siblings ?? (await siblingsOf(unit, id, stage)))];
+  const [outputs, inputs, run] = await unit.read([
+    { q: "stageOutputs", workflowRunId: id, stageIds },
+    { q: "stageInputs", workflowRunId: id, stageId: stage.stageId },
+    { q: "run", id },
+  ]);
+  const given = outputsOf(outputs);
+  if (Object.keys(given).length > 0) return { group: stage.group, outputs: given };
+  return beforeOf(run ?? { input: "null" }, inputs);
+}
+
+/** Found among all stages of the run: only a worker that takes over from another has to look. */
+async function siblingsOf(
+  unit: OwnUnit,
+  workflowRunId: string,
+  { stageId, group }: GroupDone["stage"],
+): Promise<string[]> {
+  const [stages] = await unit.read([
+    {
+      q: "stages",
+      workflowRunId,
+      status: null,
+      beforeGroup: group + 1,
+      withoutNextPoll: false,
+      descending: true,
+      limit: GROUP_STAGES_MAX,
+      omit: LONG_TEXT.stages,
+    },
+  ]);
+  return stages
+    .filter((other) => other.executionGroup === group && other.stageId !== stageId)
+    .map((other) => other.stageId);
+}
+
+/** Why a suspended stage is delivered now; null: it is not due. */
+function dueOccasion(stage: StageRow, signal: SignalRow | null, now: number): Occasion | null {
+  if (stage.status !== "SUSPENDED") return null;
+  const isDue = stage.nextPollAt === null || stage.nextPollAt <= now;
+  if (stage.pollInterval !== null) {
+    return isDue ? { kind: "poll", state: stage.suspendedState ?? "null" } : null;
+  }
+  if (waitsForSignal(stage)) {
+    if (signal !== null) return { kind: "signal", payload: signal.payload };
+    return isDue ? { kind: "signal", payload: null } : null;
+  }
+  return isDue ? { kind: "wake" } : null;
+}
+
+function waitsForSignal({ suspendedState }: StageRow): boolean {
+  const state: unknown = suspendedState === null ? null : decodeJson(suspendedState);
+  return (
+    typeof state === "object" &&
+    state !== null &&
+    "waitsFor" in state &&
+    state.waitsFor === "signal"
+  );
+}
+
+/** What came before: the outputs that the stage takes, or the run's input. */
+export function beforeOf(run: Pick<RunRow, "input">, inputs: readonly StageInput[]): Before {
+  const [first] = inputs;
+  if (first === undefined) return { group: 0, outputs: { "": run.input } };
+  return { group: first.executionGroup, outputs: outputsOf(inputs) };
+}
+
+/** The outputs by stage id. Stages that gave none are left out. */
+export function outputsOf(inputs: readonly StageInput[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    inputs.flatMap(({ stageId, outputData }) =>
+      outputData === null ? [] : [[stageId, outputData]],
+    ),
+  );
+}

@@ -1,0 +1,212 @@
+/**
+ * Takes a run from stage to stage, as the holder of a job's lease: delivers a stage, commits what came
+ * of it together with what comes next, and goes on with that. Each commit is guarded by the lease and
+ * by the run's status; so a worker that was too late, or whose run was cancelled, changes nothing.
+ */
+import type { Change, Guard } from "../changes/index.ts";
+import type { Status } from "../contract/index.ts";
+import type { Before, StageAnswer, StageDelivery, StageRunner } from "../engine/delivery.ts";
+import type { OwnUnit } from "../persistence/connection-core.ts";
+import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
+import { entered, type Then } from "./enter.ts";
+import { keepLateAnswer } from "./late.ts";
+import { leasedBy, type Lease, whileIn } from "./lease.ts";
+import { noted } from "./notes.ts";
+import { failedRun, parked, settled, suspendedJob } from "./outcome.ts";
+import { event, type Moment } from "./rows.ts";
+import { stageTools } from "./tools.ts";
+import { written, type Landed } from "./write.ts";
+
+export interface DriveOptions {
+  readonly unit: OwnUnit;
+  readonly runner: StageRunner;
+  /** Aborted when the lease is lost, or the time is up. */
+  readonly signal: AbortSignal;
+  /** Whether the worker may go on with another stage. Default: always. */
+  readonly mayGoOn?: () => boolean;
+}
+
+/** What a worker does next with the lease that it has; null: it is done with the job. */
+type Onward = StageCall | GroupDone | null;
+
+/**
+ * Takes the run on from the job's stage, as far as it goes: to its end, to a wait, or to where another
+ * delivery takes over. Resolves when the job is settled, or when the lease is lost.
+ * @throws when a commit could not be made: then the lease expires, and the job is delivered again.
+ */
+export async function drive(claimed: Claimed, options: DriveOptions): Promise<void> {
+  let onward: Onward = await begun(claimed, options);
+  while (onward !== null) {
+    onward = "siblings" in onward ? await wentOn(onward, options) : await called(onward, options);
+  }
+}
+
+async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
+  const { unit } = options;
+  const duty = await dutyOf(unit, claimed);
+  switch (duty.duty) {
+    case "lost":
+      return null;
+    case "end":
+      return over(claimed, unit);
+    case "wait": {
+      const { lease, until } = duty;
+      const at = await unit.now();
+      const change = until === null ? parked({ lease, at }) : suspendedJob(lease, until, at);
+      await unit.write({ guards: [leasedBy(lease)], changes: [change] });
+      return null;
+    }
+    case "go on":
+      return duty.group;
+    case "run":
+      return duty.begins ? started(duty.call, options) : duty.call;
+  }
+}
+
+/** The job's run or stage has ended: nothing is left to do for it. */
+async function over(
+  { workflowRunId, ordinal, attempt }: Omit<Claimed, "stageId">,
+  unit: OwnUnit,
+): Promise<null> {
+  const at = await unit.now();
+  await unit.write({ changes: [{ kind: "completeJob", workflowRunId, ordinal, attempt, at }] });
+  return null;
+}
+
+/** Marks the stage as RUNNING, in this try. */
+async function started(call: StageCall, { unit }: DriveOptions): Promise<Onward> {
+  const { lease, stage } = call;
+  const { run } = lease;
+  const { stageId, attempt } = stage;
+  const at = await unit.now();
+  const set = { status: "RUNNING", startedAt: at, attempt } as const;
+  const begin = await unit.write({
+    guards: whileIn("RUNNING", lease),
+    changes: [
+      { kind: "updateStage", workflowRunId: run.id, stageId, set, at, bump: 1 },
+      event(run, at, "stage:started", { stageId, attempt }),
+    ],
+  });
+  return begin.applied ? { ...call, stage: { ...stage, startedAt: at } } : stopped(lease, unit);
+}
+
+/** The run was paused or has ended, or the lease is lost: the worker leaves the job as that asks for. */
+async function stopped(lease: Lease, unit: OwnUnit): Promise<null> {
+  const { run, ordinal, attempt } = lease;
+  if ((await statusOf(lease, unit)) !== "SUSPENDED") {
+    return over({ workflowRunId: run.id, ordinal, attempt }, unit);
+  }
+  const at = await unit.now();
+  await unit.write({ guards: [leasedBy(lease)], changes: [parked({ lease, at })] });
+  return null;
+}
+
+async function statusOf({ run }: Lease, unit: OwnUnit): Promise<Status | null> {
+  const [status] = await unit.read([{ q: "runStatus", id: run.id }]);
+  return status;
+}
+
+async function called(call: StageCall, options: DriveOptions): Promise<Onward> {
+  const { lease, stage, occasion, before } = call;
+  const { unit, runner, signal } = options;
+  const { stageId, recordId, attempt, triesLeft } = stage;
+  const run = lease.run.delivered;
+  const delivery: StageDelivery = { run, stageId, recordId, attempt, triesLeft, occasion, before };
+  const tools = stageTools({ unit, run: lease.run, stage, signal });
+  const answer = await runner.runStage(delivery, tools);
+  return committed(answer, call, options);
+}
+
+/** Commits the outcome. If the run was paused meanwhile, what the stage gave is stored all the same. */
+async function committed(
+  answer: StageAnswer,
+  call: StageCall,
+  options: DriveOptions,
+): Promise<Onward> {
+  const { lease, stage, occasion } = call;
+  const { unit } = options;
+  const timedOut = occasion.kind === "signal" && occasion.payload === null;
+  const nothingCame: Guard[] = timedOut
+    ? [{ on: "noSignal", workflowRunId: lease.run.id, name: stage.stageId }]
+    : [];
+  let status: Status = "RUNNING";
+  for (;;) {
+    const moment = await momentOf(unit);
+    const goesOn = options.mayGoOn?.() ?? true;
+    const paused = status === "SUSPENDED";
+    const { changes, then } = settled(answer, { ...moment, lease, stage, goesOn, paused });
+    const notes = noted(answer.notes, lease.run, stage, moment);
+    const guards = [...whileIn(status, lease), ...nothingCame];
+    const landed = await written(unit, { guards, changes: [...changes, ...notes] }, then, lease);
+    if (landed.applied) {
+      if (!landed.kept) return null;
+      if (then.then === "join") return { lease, stage, siblings: then.siblings };
+      return then.then === "leave" ? null : next(then, call, beforeNext(answer, call), landed);
+    }
+    if (landed.violation.guard === 2) {
+      // A signal came after the wait was found to be over. It counts.
+      const { run, ordinal, attempt } = lease;
+      return begun({ workflowRunId: run.id, ordinal, attempt, stageId: stage.stageId }, options);
+    }
+    const found = landed.violation.guard === 0 ? await statusOf(lease, unit) : null;
+    if (found === status || (found !== "RUNNING" && found !== "SUSPENDED")) {
+      await keepLateAnswer(unit, answer, call);
+      return found === null ? null : stopped(lease, unit);
+    }
+    status = found;
+  }
+}
+
+async function momentOf(unit: OwnUnit): Promise<Moment> {
+  const at = await unit.now();
+  return { at, ordinal: () => unit.ordinal(at) };
+}
+
+/** What comes before the next group: what this stage gave, or what it let pass. */
+function beforeNext(answer: StageAnswer, { stage, before }: StageCall): Before {
+  return answer.outcome === "completed"
+    ? { group: stage.group, outputs: { [stage.stageId]: answer.output } }
+    : before;
+}
+
+/** The stage that the worker has come to, with all that it needs in its hands. */
+function next(
+  then: Extract<Then, { then: "run" | "wait" }>,
+  { lease }: Pick<StageCall, "lease">,
+  before: Before,
+  { signal }: Extract<Landed, { applied: true }>,
+): StageCall {
+  const from = before.group === 0 ? [] : Object.keys(before.outputs);
+  const fresh = { attempt: 1, maxWaitUntil: null, pollInterval: null, from };
+  const signalId = then.then === "wait" ? (signal?.id ?? null) : null;
+  return {
+    lease,
+    stage: { ...fresh, ...then.stage, signalId },
+    occasion:
+      then.then === "wait" ? { kind: "signal", payload: signal?.payload ?? null } : { kind: "run" },
+    before,
+  };
+}
+
+/** A group is done: the app says what comes next, and the run comes to it. */
+async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
+  const { lease, stage } = done;
+  const { unit, runner, signal } = options;
+  const { run } = lease;
+  const before = await groupOf(unit, done);
+  const tools = stageTools({ unit, run, stage, signal });
+  const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
+  const moment = await momentOf(unit);
+  const { at } = moment;
+  if (answer.outcome === "failed") {
+    const changes: Change[] = failedRun({ lease, at }, stage.stageId, answer.error);
+    const failed = await unit.write({ guards: whileIn("RUNNING", lease), changes });
+    return failed.applied ? null : stopped(lease, unit);
+  }
+  const from = before.group === 0 ? [] : Object.keys(before.outputs);
+  const goesOn = options.mayGoOn?.() ?? true;
+  const { changes, then } = entered(answer.next, { ...moment, lease, from, goesOn });
+  const landed = await written(unit, { guards: whileIn("RUNNING", lease), changes }, then, lease);
+  if (!landed.applied) return stopped(lease, unit);
+  return !landed.kept || then.then === "leave" ? null : next(then, { lease }, before, landed);
+}

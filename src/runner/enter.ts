@@ -1,0 +1,150 @@
+/** The run comes to its next stages, or to its end: the changes of a commit that a worker makes. Pure. */
+import type { Change } from "../changes/index.ts";
+import type { Next, NextStage } from "../engine/delivery.ts";
+import type { Lease } from "./lease.ts";
+import { event, jobRow, type Moment, stageRow } from "./rows.ts";
+
+/** What the worker that enters a group does then. */
+export type Then =
+  /** It goes on with this stage, whose lease it has. */
+  | { readonly then: "run"; readonly stage: Reached }
+  /** It waits for a signal, unless the run has one already: then the worker still has the lease. */
+  | { readonly then: "wait"; readonly stage: Reached }
+  /** Another delivery goes on, or nobody: the run has ended. */
+  | { readonly then: "leave" };
+
+/** A stage to which the worker's job has moved. */
+export interface Reached {
+  readonly stageId: string;
+  readonly recordId: string;
+  readonly group: number;
+  readonly startedAt: number;
+  readonly triesLeft: number;
+}
+
+export interface Entered {
+  readonly changes: readonly Change[];
+  readonly then: Then;
+}
+
+/** What an entry depends on, beside what comes next. */
+export interface Entry extends Moment {
+  readonly lease: Lease;
+  /** The stages whose outputs the next ones take; none: the run's input. */
+  readonly from: readonly string[];
+  /** Whether the worker may go on itself. Otherwise the job goes back to the queue. */
+  readonly goesOn: boolean;
+}
+
+export function entered(next: Exclude<Next, { then: "join" }>, entry: Entry): Entered {
+  const { lease, at } = entry;
+  const { run, ordinal, attempt } = lease;
+  if (next.then === "finish") {
+    const changes: Change[] = [
+      {
+        kind: "updateRun",
+        id: run.id,
+        set: {
+          status: "COMPLETED",
+          output: next.output,
+          completedAt: at,
+          duration: at - run.createdAt,
+        },
+        at,
+        bump: 1,
+      },
+      event(run, at, "workflow:completed", {}),
+      { kind: "completeJob", workflowRunId: run.id, ordinal, attempt, at },
+    ];
+    return { changes, then: { then: "leave" } };
+  }
+  const skipped = next.skipped.flatMap((stage): Change[] => [
+    {
+      kind: "createStage",
+      row: stageRow({ run, stage, group: stage.group, from: entry.from, tried: 0 }, entry, {
+        status: "SKIPPED",
+        completedAt: at,
+      }),
+    },
+    event(run, at, "stage:skipped", { stageId: stage.id }),
+  ]);
+  const [first, ...others] = next.stages;
+  if (first === undefined) throw new TypeError("A group without stages");
+  const mine = leading(first, next.group, entry);
+  const theirs = others.flatMap((stage): Change[] => [
+    {
+      kind: "createStage",
+      row: stageRow({ run, stage, group: next.group, from: entry.from, tried: 0 }, entry, {}),
+    },
+    { kind: "enqueueJob", row: jobRow(run, stage, entry) },
+  ]);
+  return { changes: inOrder([...skipped, ...mine.changes, ...theirs]), then: mine.then };
+}
+
+/** Changes of one kind share a statement where they are neighbours. */
+function inOrder(changes: readonly Change[]): Change[] {
+  return [...Map.groupBy(changes, ({ kind }) => kind).values()].flat();
+}
+
+/** The stage to which this worker's job moves. */
+function leading(stage: NextStage, group: number, entry: Entry): Entered {
+  const { lease, at, from } = entry;
+  const { run, ordinal, attempt } = lease;
+  const coming = { run, stage, group, from, tried: 0 };
+  const moved = {
+    kind: "moveJob",
+    workflowRunId: run.id,
+    ordinal,
+    attempt,
+    stageId: stage.id,
+    tries: stage.attempts,
+    concurrencyKey: stage.concurrency?.key ?? null,
+    concurrencyLimit: stage.concurrency?.limit ?? null,
+    at,
+  } as const;
+  const reached = (recordId: string): Reached => ({
+    stageId: stage.id,
+    recordId,
+    group,
+    startedAt: at,
+    triesLeft: stage.attempts - 1,
+  });
+  if (stage.waits !== null) {
+    const until = at + stage.waits.ms;
+    const row = stageRow(coming, entry, waiting(stage.waits.for, until));
+    const unlessSignal = stage.waits.for === "signal" ? stage.id : null;
+    const changes: Change[] = [
+      { kind: "createStage", row },
+      event(run, at, "stage:suspended", { stageId: stage.id, until }),
+      { ...moved, to: { state: "suspended", until, unlessSignal } },
+    ];
+    const then = { then: "wait", stage: reached(row.id) } as const;
+    return { changes, then: unlessSignal === null ? { then: "leave" } : then };
+  }
+  // A concurrency key is counted where jobs are claimed.
+  if (!entry.goesOn || stage.concurrency !== null) {
+    const changes: Change[] = [
+      { kind: "createStage", row: stageRow(coming, entry, {}) },
+      { ...moved, to: { state: "pending" } },
+    ];
+    return { changes, then: { then: "leave" } };
+  }
+  const row = stageRow({ ...coming, tried: 1 }, entry, { status: "RUNNING", startedAt: at });
+  const changes: Change[] = [
+    { kind: "createStage", row },
+    event(run, at, "stage:started", { stageId: stage.id, attempt: 1 }),
+    { ...moved, to: { state: "running" } },
+  ];
+  return { changes, then: { then: "run", stage: reached(row.id) } };
+}
+
+/** The columns of a stage that waits, with no code running. `pollInterval` is that of a poll, and null. */
+export function waiting(waitsFor: "signal" | "time", until: number) {
+  return {
+    status: "SUSPENDED",
+    suspendedState: JSON.stringify({ waitsFor }),
+    pollInterval: null,
+    nextPollAt: until,
+    maxWaitUntil: until,
+  } as const;
+}

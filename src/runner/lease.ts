@@ -1,0 +1,76 @@
+/** What a worker holds while it takes a run from stage to stage. Types, and the run's own facts. */
+import type { Guard } from "../changes/index.ts";
+import type { Status } from "../contract/index.ts";
+import type { DeliveredRun } from "../engine/delivery.ts";
+import { decodeJson, type RunRow } from "../model/index.ts";
+
+/** A run of a typed workflow, as far as its transitions need it. */
+export interface EngineRun {
+  readonly id: string;
+  readonly workflowId: string;
+  readonly priority: number;
+  readonly createdAt: number;
+  /** Whether its events wait in the outbox to be published. */
+  readonly publishes: boolean;
+  readonly delivered: DeliveredRun;
+}
+
+/** A job that this attempt has leased. */
+export interface Lease {
+  readonly run: EngineRun;
+  readonly ordinal: string;
+  readonly attempt: number;
+}
+
+/** This attempt has the lease. */
+export function leasedBy({ run, ordinal, attempt }: Lease): Guard {
+  return { on: "job", workflowRunId: run.id, ordinal, expect: { is: "leased", attempt } };
+}
+
+/** The run has this status, and this attempt has the lease: guards 0 and 1. */
+export function whileIn(status: Status, lease: Lease): Guard[] {
+  return [{ on: "run", id: lease.run.id, expect: { is: "status", status } }, leasedBy(lease)];
+}
+
+/** What a run's metadata keeps of its definition. */
+export interface RunMetadata {
+  readonly version: number;
+  readonly shape: string;
+  readonly publishes: boolean;
+}
+
+/** The run; null if no typed workflow started it. */
+export function engineRunOf(row: RunRow): EngineRun | null {
+  const metadata = metadataOf(row.metadata);
+  if (metadata === null) return null;
+  const { id, workflowId, priority, createdAt, config } = row;
+  const { version, shape, publishes } = metadata;
+  const delivered = { id, workflowId, version, shape, config };
+  return { id, workflowId, priority, createdAt, publishes, delivered };
+}
+
+/** The metadata of a run that a typed workflow starts: what tells its code and its events apart. */
+export function runMetadata(metadata: RunMetadata): string {
+  return JSON.stringify({ engine: metadata });
+}
+
+function metadataOf(text: string | null): RunMetadata | null {
+  const value: unknown = text === null ? null : decodeJson(text);
+  if (typeof value !== "object" || value === null || !("engine" in value)) return null;
+  const { engine } = value;
+  if (typeof engine !== "object" || engine === null) return null;
+  if (!("version" in engine) || !("shape" in engine)) return null;
+  const { version, shape } = engine;
+  if (typeof version !== "number" || typeof shape !== "string") return null;
+  return { version, shape, publishes: "publishes" in engine && engine.publishes === true };
+}
+
+/**
+ * The payload of the jobs that take a run through its stages: by it the consumer knows them.
+ */
+export const STAGE_JOB = JSON.stringify({ "~stage": 1 });
+
+/** Whether a job with this payload takes a run through its stages. */
+export function isStageJob(payload: Readonly<Record<string, unknown>>): boolean {
+  return payload["~stage"] === 1;
+}

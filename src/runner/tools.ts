@@ -1,0 +1,87 @@
+/** What a stage may ask the service for while it runs. */
+import type { StageTools } from "../engine/delivery.ts";
+import { utf8Length } from "../model/index.ts";
+import type { OwnUnit } from "../persistence/connection-core.ts";
+import type { EngineRun } from "./lease.ts";
+import { event } from "./rows.ts";
+
+/** Progress of one stage is stored at most this often. */
+const PROGRESS_MS = 1_000;
+
+export interface ToolsOptions {
+  readonly unit: OwnUnit;
+  readonly run: EngineRun;
+  readonly stage: { readonly stageId: string; readonly recordId: string };
+  /** Aborted when the result will not be taken any more. */
+  readonly signal: AbortSignal;
+}
+
+export function stageTools({ unit, run, stage, signal }: ToolsOptions): StageTools {
+  const workflowRunId = run.id;
+  let toldAt = -Infinity;
+  const artifact = async (key: string) => {
+    const [row] = await unit.read([{ q: "artifact", workflowRunId, key }]);
+    return row === null ? null : row.data;
+  };
+  return {
+    async output(stageId) {
+      const [[given]] = await unit.read([
+        { q: "stageOutputs", workflowRunId, stageIds: [stageId] },
+      ]);
+      return given?.outputData ?? null;
+    },
+    recall: async (key) => artifact(onceKey(stage.recordId, key)),
+    async keep(name, result) {
+      const key = onceKey(stage.recordId, name);
+      const now = await unit.now();
+      const written = await unit.write({
+        guards: [{ on: "artifact", workflowRunId, key, expect: { is: "absent" } }],
+        changes: [
+          {
+            kind: "saveArtifact",
+            row: {
+              workflowRunId,
+              key,
+              ordinal: unit.ordinal(now),
+              createdAt: now,
+              updatedAt: now,
+              workflowStageId: stage.recordId,
+              type: "METADATA",
+              data: result,
+              size: utf8Length(result),
+              metadata: null,
+            },
+            replaceStage: false,
+            replaceMetadata: false,
+            linkStageId: null,
+          },
+        ],
+      });
+      return written.applied ? result : ((await artifact(key)) ?? result);
+    },
+    artifact,
+    async progress(done, total) {
+      const now = await unit.now();
+      if (now - toldAt < PROGRESS_MS) return;
+      toldAt = now;
+      const told = event(run, now, "stage:progress", { stageId: stage.stageId, done, total });
+      await unit.write({ changes: [told] });
+    },
+    aborted: async () => abortOf(signal),
+  };
+}
+
+/** The artifact that keeps what `once` gave. A rerun has another record id, and does the work again. */
+function onceKey(recordId: string, key: string): string {
+  return `~once/${recordId}/${key}`;
+}
+
+async function abortOf(signal: AbortSignal): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const tell = () => {
+    resolve(signal.reason instanceof Error ? signal.reason.message : String(signal.reason));
+  };
+  if (signal.aborted) tell();
+  else signal.addEventListener("abort", tell, { once: true });
+  return promise;
+}

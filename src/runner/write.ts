@@ -1,0 +1,58 @@
+/** A commit of the worker that holds a job, with what it has to know afterwards. */
+import type { Change, Guard, Violation } from "../changes/index.ts";
+import type { SignalRow } from "../model/index.ts";
+import type { OwnUnit } from "../persistence/connection-core.ts";
+import type { Lease } from "./lease.ts";
+import type { Settled } from "./outcome.ts";
+
+export type Landed =
+  /** `kept`: the worker still has the lease. `signal`: what came for the wait before it began. */
+  | { readonly applied: true; readonly kept: boolean; readonly signal: SignalRow | null }
+  | { readonly applied: false; readonly violation: Violation };
+
+interface Commit {
+  readonly guards: readonly Guard[];
+  readonly changes: readonly Change[];
+}
+
+/** Writes, and asks in the same round trip for what the commit itself decides. */
+export async function written(
+  unit: OwnUnit,
+  commit: Commit,
+  then: Settled["then"],
+  { run, ordinal, attempt }: Lease,
+): Promise<Landed> {
+  const workflowRunId = run.id;
+  switch (then.then) {
+    case "run":
+    case "leave": {
+      const done = await unit.write(commit);
+      return done.applied ? { applied: true, kept: then.then === "run", signal: null } : done;
+    }
+    case "join": {
+      const done = await unit.write({
+        ...commit,
+        reads: () => [{ q: "job", workflowRunId, ordinal }] as const,
+      });
+      if (!done.applied) return done;
+      const [job] = done.results;
+      const kept = job?.status === "RUNNING" && job.attempt === attempt;
+      return { applied: true, kept, signal: null };
+    }
+    case "wait": {
+      const name = then.stage.stageId;
+      const done = await unit.write({
+        ...commit,
+        reads: () =>
+          [
+            { q: "nextSignal", workflowRunId, name },
+            { q: "job", workflowRunId, ordinal },
+          ] as const,
+      });
+      if (!done.applied) return done;
+      const [signal, job] = done.results;
+      const kept = job?.status === "RUNNING" && job.attempt === attempt;
+      return { applied: true, kept: kept && signal !== null, signal };
+    }
+  }
+}

@@ -1,0 +1,111 @@
+/** Runs typed workflows over a store: a consumer, a sweep and a clock, with no waiting. */
+import type { Store } from "../../../src/changes/index.ts";
+import { stageRunner } from "../../../src/engine/work.ts";
+import type { Runs } from "../../../src/engine/runs.ts";
+import type { Workflow } from "../../../src/engine/workflow.ts";
+import { createMemoryStore } from "../../../src/memory/store.ts";
+import { Connection } from "../../../src/persistence/connection.ts";
+import { consume, type ConsumedBatch, dispatchSettings } from "../../../src/queue/index.ts";
+import { runsOf } from "../../../src/runner/index.ts";
+import { sweep } from "../../../src/schedule/index.ts";
+import { openStore } from "../../../src/worker/index.ts";
+import { env } from "../../support/env.ts";
+import { RecordingQueue, permits } from "../../queue/support/queue.ts";
+
+export const NOW = Date.UTC(2026, 2, 4, 5, 6, 7, 89);
+const SETTINGS = dispatchSettings({ RETRY_JITTER: 0 });
+
+export interface EngineOptions {
+  readonly workflows: readonly Workflow[];
+  /** Default: D1. */
+  readonly over?: "D1" | "maps";
+  readonly env?: object;
+  /** Wraps the store of the consumer. */
+  readonly around?: (store: Store) => Store;
+}
+
+export class Engine {
+  now = NOW;
+  workflows: readonly Workflow[];
+  readonly store: Store;
+  readonly connection: Connection;
+  readonly runs: Runs;
+  readonly #env: object;
+  readonly #around: (store: Store) => Store;
+
+  constructor({ workflows, over = "D1", env: given = {}, around = (store) => store }: EngineOptions) {
+    this.workflows = workflows;
+    this.#env = given;
+    this.#around = around;
+    const now = () => this.now;
+    this.store =
+      over === "maps"
+        ? createMemoryStore({ now })
+        : openStore(
+            { DB: env.DB, RUNS: env.RUNS, JOBS: new RecordingQueue() },
+            { now, wakes: true },
+          );
+    this.connection = new Connection(this.store);
+    this.runs = runsOf(this.connection);
+  }
+
+  /** One batch of the queue. */
+  async consume(count = 10): Promise<ConsumedBatch> {
+    return consume(permits(count), {
+      store: this.#around(this.store),
+      handler: {
+        embedded: true,
+        handler: { handleJob: async () => ({ status: "failed", error: "no such job", retry: false }) },
+        stages: stageRunner(this.workflows, this.#env),
+      },
+      settings: SETTINGS,
+      workerId: "consumer",
+      waitUntil: () => {},
+    });
+  }
+
+  /** Batches until nothing is due. */
+  async settle(): Promise<void> {
+    for (let batches = 0; batches < 1_000; batches += 1) {
+      if ((await this.consume()).claimed === 0) return;
+    }
+    throw new Error("The work does not end");
+  }
+
+  /** Time passes, and what is due is worked. */
+  async pass(ms: number): Promise<void> {
+    this.now += ms;
+    await this.settle();
+  }
+
+  async sweep(): Promise<void> {
+    await sweep({
+      store: this.store,
+      settings: SETTINGS,
+      waker: null,
+      handler: { embedded: true, handler: { handleJob: async () => ({ status: "completed" }) } },
+    });
+  }
+
+  async stages(runId: string) {
+    return this.connection.persistence.getStagesByRun(runId);
+  }
+
+  async events(runId: string): Promise<string[]> {
+    const [rows] = await this.store.read([
+      {
+        q: "page",
+        of: "outboxEvents",
+        workflowRunId: runId,
+        after: null,
+        descending: false,
+        limit: 1_000,
+      },
+    ]);
+    return rows.flatMap((row) => {
+      if (!("eventType" in row)) return [];
+      const payload = JSON.parse(row.payload) as { stageId?: string };
+      return [payload.stageId === undefined ? row.eventType : `${row.eventType} ${payload.stageId}`];
+    });
+  }
+}
