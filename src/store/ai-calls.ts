@@ -7,7 +7,8 @@ import { type ChangeOf } from "../changes/index.ts";
 import { PAGE_ROWS } from "../queries/index.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { insertRows } from "./long-texts.ts";
-import { aiCalls, aiCallTotals } from "./schema.ts";
+import { aiCalls } from "./schema.ts";
+import { aiCallTotals } from "./side-tables.ts";
 import {
   columns,
   type Param,

@@ -1,7 +1,8 @@
 /**
- * The tables: the one source of their columns and of the typed rows. drizzle-kit makes
- * `migrations/` from it, and what Drizzle cannot say (WITHOUT ROWID) is added by hand; a test holds
- * the two together. docs/schema.md says what writes each table, and which query each index serves.
+ * The tables, with those of `side-tables.ts`: the one source of their columns and of the typed rows.
+ * drizzle-kit makes `migrations/` from it, and what Drizzle cannot say (WITHOUT ROWID) is added by
+ * hand; a test holds the two together. docs/schema.md says what writes each table, and which query
+ * each index serves.
  *
  * Every index costs a row written for each change of its columns ($1 per million), and no query may
  * scan. So primary keys begin with the run, and secondary indexes hold only live rows where that is
@@ -30,6 +31,14 @@ import {
 import { STATUSES } from "../model/status.ts";
 import type { IndexedBy } from "../queries/index.ts";
 import { longTextBytes } from "./place.ts";
+import {
+  aiCallTotals,
+  annotatedRuns,
+  commits,
+  longTexts,
+  outboxTails,
+  workflows,
+} from "./side-tables.ts";
 
 /** A property's name as a column's. */
 export function snakeCase(name: string): string {
@@ -100,20 +109,6 @@ export const runs = sqliteTable(
     rowFits("runs"),
     knownStatus("runs"),
   ],
-);
-
-/**
- * The types and names that runs of a workflow have or have had. Few rows; a run like one before it
- * writes none.
- */
-export const workflows = sqliteTable(
-  "workflows",
-  {
-    workflowType: text("workflow_type").notNull(),
-    workflowId: text("workflow_id").notNull(),
-    workflowName: text("workflow_name").notNull(),
-  },
-  (table) => [primaryKey({ columns: [table.workflowType, table.workflowId, table.workflowName] })],
 );
 
 /** Rows that go with their run. */
@@ -248,36 +243,6 @@ export const annotations = sqliteTable(
     rowFits("annotations"),
   ],
 );
-
-/**
- * The runs that have an annotation of this key and value, with the run's createdAt and ordinal, so
- * that they are found by age. One row stands for all equal annotations of a run. Values too long to
- * be searched have none.
- */
-export const annotatedRuns = sqliteTable(
-  "annotated_runs",
-  {
-    key: text("key").notNull(),
-    value: text("value").notNull(),
-    createdAt: integer("created_at").notNull(),
-    ordinal: text("ordinal").notNull(),
-    workflowRunId: text("workflow_run_id").notNull(),
-  },
-  (table) => [
-    primaryKey({
-      columns: [table.key, table.value, table.createdAt, table.ordinal, table.workflowRunId],
-    }),
-  ],
-);
-
-/**
- * The last sequence of a run some of whose events were deleted: the next event goes on from there.
- * What deletes events writes it first.
- */
-export const outboxTails = sqliteTable("outbox_tails", {
-  workflowRunId: text("workflow_run_id").primaryKey(),
-  sequence: integer("sequence").notNull(),
-});
 
 export const outboxEvents = sqliteTable(
   "outbox_events",
@@ -430,40 +395,6 @@ export const aiCalls = sqliteTable(
       .where(sql`"batch_id" <> ''`),
     rowFits("aiCalls"),
   ],
-);
-
-export const aiCallTotals = sqliteTable(
-  "ai_call_totals",
-  {
-    topic: text("topic").notNull(),
-    modelKey: text("model_key").notNull(),
-    calls: integer("calls").notNull(),
-    inputTokens: integer("input_tokens").notNull(),
-    outputTokens: integer("output_tokens").notNull(),
-    cost: real("cost").notNull(),
-  },
-  (table) => [primaryKey({ columns: [table.topic, table.modelKey] })],
-);
-
-/**
- * Texts of middling length, beside the rows that they belong to: a rowid table, whose rows lie close
- * together (ADR 0025). Nothing but the place in the text's column leads here.
- */
-export const longTexts = sqliteTable("long_texts", {
-  id: integer("id").primaryKey(),
-  text: text("text").notNull(),
-});
-
-/**
- * Commits whose own rows cannot tell what became of them. Old records are deleted along the way.
- */
-export const commits = sqliteTable(
-  "commits",
-  {
-    id: text("id").primaryKey(),
-    outcome: text("outcome").$type<"applied" | "fenced" | "unknown">().notNull(),
-  },
-  () => [check("commits_outcome_known", sql`"outcome" IN ('applied', 'fenced', 'unknown')`)],
 );
 
 /** All of them, for drizzle-kit and the tests; each after those that its rows point to. */

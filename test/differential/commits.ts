@@ -1,13 +1,16 @@
 /** Random commits, as data: changes, guards and reads of every kind, over few rows. */
 import fc from "fast-check";
 import type { Change, ChangeKind, ChangeOf, Guard } from "../../src/changes/index.ts";
-import { UNPOLLED_MS } from "../../src/model/index.ts";
+import { JOB_ATTEMPTS_MAX, signalId, UNPOLLED_MS } from "../../src/model/index.ts";
 import type { Query } from "../../src/queries/index.ts";
 import { GUARDS } from "./guards.ts";
 import { QUERIES } from "./queries.ts";
 import {
+  attemptSet,
   bump,
   cost,
+  count,
+  CURRENT_NUMBER,
   event,
   idempotencyKey,
   instant,
@@ -23,6 +26,9 @@ import {
   RUNS,
   runSet,
   shortText,
+  signalKey,
+  signalName,
+  signalRow,
   stageId,
   stageRow,
   stageSet,
@@ -54,6 +60,9 @@ function fenced<K extends ChangeKind, T extends object>(
     .map(([change, attempt]) => (attempt === undefined ? change : { ...change, attempt }));
 }
 
+/** Mostly that of a lease, if the job has one. */
+const leasedAttempt = of(CURRENT_NUMBER, CURRENT_NUMBER, CURRENT_NUMBER, 1, 2);
+
 const backoff = fc.record({
   baseMs: of(0, 1, 7, 1_000, 86_400_000),
   capMs: of(0, 5, 3_600_000, 31 * 86_400_000),
@@ -64,9 +73,26 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   createRun: kind("createRun", { row: fc.oneof(...["t", "u"].map(runRow)) }),
   updateRun: kind("updateRun", { id: workflowRunId, set: runSet, at: instant, bump }),
   createStage: kind("createStage", { row: stageRow }),
-  updateStage: kind("updateStage", { workflowRunId, stageId, set: stageSet, at: instant, bump }),
+  chargeRun: kind("chargeRun", {
+    id: fc.oneof(workflowRunId, of("t")),
+    cost,
+    tokens: count,
+    at: instant,
+  }),
+  updateStage: kind("updateStage", { workflowRunId, stageId, set: attemptSet, at: instant, bump }),
   upsertStage: kind("upsertStage", { row: stageRow, set: stageSet }),
   deleteStage: kind("deleteStage", { workflowRunId, stageId, id: recordId }),
+  cancelStages: kind("cancelStages", { workflowRunId, at: instant }),
+  archiveStages: kind("archiveStages", { workflowRunId, stageId, group: of(0, 1, 1, 2) }),
+  sendSignal: kind("sendSignal", { row: signalRow }),
+  takeSignal: fc
+    .tuple(workflowRunId, signalName, signalKey, instant)
+    .map(([run, name, given, at]) => ({
+      kind: "takeSignal",
+      workflowRunId: run,
+      id: signalId(name, given),
+      at,
+    })),
   createLog: kind("createLog", {
     row: fc.record({
       workflowRunId: fc.oneof(workflowRunId, of("")),
@@ -186,7 +212,35 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
     error: shortText,
     at: instant,
   }),
-  cancelJobs: kind("cancelJobs", { workflowRunId, at: instant }),
+  cancelJobs: fc
+    .tuple(kind("cancelJobs", { workflowRunId, at: instant }), of(undefined, false, true))
+    .map(([change, leased]) => (leased === undefined ? change : { ...change, leased })),
+  moveJob: kind("moveJob", {
+    ...jobKey,
+    attempt: leasedAttempt,
+    stageId,
+    tries: of(1, 1, 3, JOB_ATTEMPTS_MAX),
+    concurrencyKey: of(null, null, "c", ""),
+    concurrencyLimit: of(null, 1, 2),
+    to: fc.oneof(
+      fc.record({ state: of("running") }),
+      fc.record({ state: of("pending") }),
+      fc.record({ state: of("suspended"), until: instant, unlessSignal: nullable(signalName) }),
+    ),
+    at: instant,
+  }),
+  leaveGroup: kind("leaveGroup", {
+    ...jobKey,
+    attempt: leasedAttempt,
+    siblings: fc.array(stageId, { maxLength: 3 }),
+    at: instant,
+  }),
+  dueJobs: kind("dueJobs", {
+    workflowRunId,
+    stageId: nullable(stageId),
+    wakes: of(0, 1, 2),
+    at: instant,
+  }),
   recordAiCall: kind("recordAiCall", {
     row: fc.record({
       batchId: of("", "b"),
@@ -243,6 +297,13 @@ const aboutJobs = [
   CHANGES.touchJob,
   CHANGES.releaseJob,
   CHANGES.cancelJobs,
+  CHANGES.upsertStage,
+  CHANGES.sendSignal,
+  CHANGES.takeSignal,
+  CHANGES.moveJob,
+  CHANGES.moveJob,
+  CHANGES.leaveGroup,
+  CHANGES.dueJobs,
 ];
 const jobsAttempt: fc.Arbitrary<Attempt> = fc.record({
   guards: fc.constant<Guard[]>([]),
@@ -261,6 +322,7 @@ const jobsAttempt: fc.Arbitrary<Attempt> = fc.record({
       QUERIES.unhandledFailures,
       QUERIES.resumableJobs,
       QUERIES.staleJobs,
+      QUERIES.nextSignal,
       QUERIES.audit,
     ),
     { maxLength: 12, size: "max" },

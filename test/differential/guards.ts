@@ -14,6 +14,7 @@ import {
   nullable,
   of,
   recordId,
+  signalName,
   stageId,
   status,
   workflowRunId,
@@ -79,8 +80,10 @@ export const GUARDS: { readonly [On in Guard["on"]]: fc.Arbitrary<Extract<Guard,
     ...jobKey,
     expect: expecting<"job">(
       of(0, 1, CURRENT_NUMBER, CURRENT_NUMBER).map((attempt) => ({ is: "attempt", attempt })),
+      of(1, CURRENT_NUMBER, CURRENT_NUMBER).map((attempt) => ({ is: "leased", attempt })),
     ),
   }),
+  noSignal: fc.record({ on: of("noSignal"), workflowRunId, name: signalName }),
   dedupeKey: fc.record({ on: of("dedupeKey"), dedupeKey: of(...DEDUPE_KEYS, "") }),
   list: fc.record({
     on: of("list"),

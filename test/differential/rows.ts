@@ -1,6 +1,6 @@
 /** The rows that random commits write, and the values they are found by: few, so that they meet. */
 import fc from "fast-check";
-import { CALL_TOKENS_MAX, COMMIT_ID_CHARS, COST_MAX } from "../../src/model/index.ts";
+import { CALL_TOKENS_MAX, COMMIT_ID_CHARS, COST_MAX, signalId } from "../../src/model/index.ts";
 import { LONG_TEXT_MAX, LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
 import type { Status } from "../../src/contract/index.ts";
 
@@ -134,6 +134,38 @@ export function runRow(id: string) {
   });
 }
 
+/** Signals of one name stand beside those of names that begin alike. */
+export const signalName = of("n", "n", "n", "n/", "nn", "\u{1f600}");
+export const signalKey = of("k", "k", "kk", "", "/", "\u{10ffff}\u{10ffff}");
+export const signalRow = fc
+  .tuple(
+    fc.record({
+      workflowRunId,
+      name: signalName,
+      ordinal,
+      receivedAt: instant,
+      payload: text,
+      takenAt: of(null, null, null, 10),
+    }),
+    signalKey,
+  )
+  .map(([row, given]) => ({ ...row, id: signalId(row.name, given) }));
+
+/** What a stage takes, mostly the outputs of stages that there may be. */
+const inputText = of(
+  '{"from":["a"]}',
+  '{"from":["a"]}',
+  '{"from":["a","b/1.0","a"]}',
+  '{"from":["nobody","\u{1f600}","\ufffd"]}',
+  JSON.stringify({ from: ["a", "b/1.0"], more: "m".repeat(LONG_TEXT_MIN) }),
+  '{"from":[]}',
+  '{"from":"a"}',
+  '{"from":{"first":"a"}}',
+  '{"from":[["a"],null,1,true]}',
+  '["a"]',
+  '"a"',
+);
+
 const stageColumns = fc.record({
   workflowRunId,
   stageId,
@@ -148,7 +180,7 @@ const stageColumns = fc.record({
   startedAt: nullable(instant),
   completedAt: nullable(instant),
   duration: nullable(number),
-  inputData: nullable(text),
+  inputData: nullable(inputText),
   outputData: nullable(text),
   config: nullable(text),
   suspendedState: nullable(text),
@@ -161,13 +193,26 @@ const stageColumns = fc.record({
   errorMessage: nullable(text),
 });
 
+/** What an update by the engine sets, too. */
+export const attemptSet = fc
+  .tuple(stageSet, of(undefined, undefined, 0, 1, 2))
+  .map(([set, attempt]) => (attempt === undefined ? set : { ...set, attempt }));
+
 export const jobRow = fc.record({
   ...jobKey,
   createdAt: instant,
   updatedAt: instant,
   workflowId: of("w"),
   stageId,
-  status: of<Status[]>("PENDING", "PENDING", "PENDING", "RUNNING", "SUSPENDED", "FAILED"),
+  status: of<Status[]>(
+    "PENDING",
+    "PENDING",
+    "PENDING",
+    "RUNNING",
+    "RUNNING",
+    "SUSPENDED",
+    "FAILED",
+  ),
   priority: of(1, 5, 5),
   workerId: nullable(of("w")),
   lockedAt: nullable(instant),

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  type Change,
   type Commit,
   type CommitOutcome,
   type Guard,
@@ -45,7 +46,8 @@ const EXPECTATIONS: { readonly [On in Guard["on"]]: readonly string[] } = {
   artifact: ["present", "absent", "unchanged"],
   outboxEvent: ["present", "absent", "unchanged"],
   idempotencyKey: ["absent", "unchanged"],
-  job: ["present", "absent", "unchanged", "attempt"],
+  job: ["present", "absent", "unchanged", "attempt", "leased"],
+  noSignal: ["absent"],
   dedupeKey: ["absent"],
   list: ["stages", "artifacts", "annotations", "jobs"],
   outboxTail: ["sequence"],
@@ -154,7 +156,7 @@ function resolved({ guards, changes, reads }: Attempt, id: string, state: State)
   return {
     id,
     guards: guards.map((guard) => withToken(guard, state)),
-    changes: changes.map(enlarged),
+    changes: changes.map((change) => withAttempt(enlarged(change), state)),
     reads: reads.map((query) => withCommit(query, id)),
   };
 }
@@ -169,8 +171,18 @@ function enlarged<T>(value: T): T {
   ) as T;
 }
 
+/** With the attempt that the job has, where it stands for that. */
+function withAttempt(change: Change, state: State): Change {
+  if (change.kind !== "moveJob" && change.kind !== "leaveGroup") return change;
+  if (change.attempt !== CURRENT_NUMBER) return change;
+  const job = state.jobs.get(change.workflowRunId, change.ordinal);
+  return { ...change, attempt: job?.attempt ?? 1 };
+}
+
 function withToken(guard: Guard, state: State): Guard {
-  if (guard.on === "outboxTail" || guard.on === "dedupeKey") return guard;
+  if (guard.on === "outboxTail" || guard.on === "dedupeKey" || guard.on === "noSignal") {
+    return guard;
+  }
   if (guard.on === "list") {
     if (guard.tokens !== CURRENT) return guard;
     const { list, workflowRunId, status } = guard;
@@ -186,10 +198,10 @@ function withToken(guard: Guard, state: State): Guard {
       return { ...guard, expect: { is: "version", version: row?.version ?? 1 } };
     }
   }
-  if (guard.on === "job" && guard.expect.is === "attempt") {
+  if (guard.on === "job" && "attempt" in guard.expect) {
     if (guard.expect.attempt !== CURRENT_NUMBER) return guard;
     const job = state.jobs.get(guard.workflowRunId, guard.ordinal);
-    return { ...guard, expect: { is: "attempt", attempt: job?.attempt ?? 1 } };
+    return { ...guard, expect: { ...guard.expect, attempt: job?.attempt ?? 1 } };
   }
   const { expect: expectation } = guard;
   const current = expectation.is === "unchanged" && expectation.token === CURRENT;
@@ -226,6 +238,6 @@ function note(met: Met, { guards, changes, reads }: Commit, outcome: Outcome): v
 
 function named(guard: Guard): string {
   if (guard.on === "outboxTail") return "guard outboxTail sequence";
-  if (guard.on === "dedupeKey") return "guard dedupeKey absent";
+  if (guard.on === "dedupeKey" || guard.on === "noSignal") return `guard ${guard.on} absent`;
   return `guard ${guard.on} ${guard.on === "list" ? guard.list : guard.expect.is}`;
 }

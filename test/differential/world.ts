@@ -181,6 +181,8 @@ export function withoutLateResults(tables: Tables): Tables {
 const KEYS: Readonly<Record<TableName, string>> = {
   runs: `"id"`,
   stages: `"workflow_run_id", "stage_id"`,
+  stageAttempts: `"workflow_run_id", "id"`,
+  signals: `"workflow_run_id", "id"`,
   logs: `"workflow_run_id", "ordinal"`,
   artifacts: `"workflow_run_id", "key"`,
   annotations: `"workflow_run_id", "ordinal"`,

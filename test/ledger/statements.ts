@@ -2,220 +2,14 @@
  * Every statement that the store can send: each query with and without what is optional, each guard, each change alone
  * (bound value by value) and with others of its kind (unfolded from JSON), and what settles a lost answer.
  */
-import type { Change, ChangeKind, Commit, Guard } from "../../src/changes/index.ts";
-import {
-  blank,
-  newAnnotationRow,
-  newArtifactRow,
-  newJobRow,
-  newOutboxEventRow,
-  newRunRow,
-  newStageRow,
-} from "../../src/model/index.ts";
+import type { Change, Commit, Guard } from "../../src/changes/index.ts";
 import type { Query, QueryOf } from "../../src/queries/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/kinds.ts";
 import { settleStatements } from "../../src/store/settlement.ts";
 import type { Statement } from "../../src/store/sql.ts";
 import { withLongTexts } from "../support/long-texts.ts";
-
-const AT = 1_800_000_000_000;
-const COMMIT_ID = "0".repeat(18);
-const ORDINAL = "0".repeat(22);
-const run = { workflowRunId: "run" };
-const job = { ...run, ordinal: ORDINAL };
-const event = { ...run, sequence: 1 };
-const key = { key: "key", commandType: "command" };
-const RETRY = { baseMs: 1_000, capMs: 3_600_000, jitterPermille: 500 };
-const times = { createdAt: AT, updatedAt: AT };
-
-const runRow = {
-  ...blank(newRunRow),
-  id: "run",
-  ordinal: ORDINAL,
-  ...times,
-  version: 1,
-  workflowId: "report",
-  workflowName: "Report",
-  workflowType: "report",
-  status: "PENDING" as const,
-  input: "{}",
-  config: "{}",
-  totalCost: 0,
-  totalTokens: 0,
-  priority: 5,
-};
-
-const stageRow = {
-  ...blank(newStageRow),
-  ...run,
-  stageId: "stage",
-  id: "run/stage/3.0",
-  ...times,
-  version: 1,
-  stageName: "Stage",
-  stageNumber: 1,
-  executionGroup: 1,
-  attempt: 0,
-  status: "PENDING" as const,
-};
-
-const artifactRow = {
-  ...blank(newArtifactRow),
-  ...run,
-  key: "key",
-  ordinal: ORDINAL,
-  ...times,
-  type: "ARTIFACT" as const,
-  data: "1",
-  size: 1,
-};
-
-const annotationRow = {
-  ...blank(newAnnotationRow),
-  ...run,
-  ordinal: ORDINAL,
-  createdAt: AT,
-  attempt: 0,
-  scope: "run",
-  key: "key",
-  value: "1",
-  idempotencyKey: "once",
-};
-
-const eventRow = {
-  ...blank(newOutboxEventRow),
-  ...run,
-  eventType: "type",
-  payload: "1",
-  causationId: "cause",
-  occurredAt: AT,
-  retryCount: 0,
-};
-
-const jobRow = {
-  ...blank(newJobRow),
-  ...job,
-  ...times,
-  workflowId: "report",
-  stageId: "stage",
-  status: "PENDING" as const,
-  priority: 5,
-  attempt: 0,
-  maxAttempts: 3,
-  failures: 0,
-  undelivered: 0,
-  unanswered: 0,
-  payload: "{}",
-};
-
-const aiCallRow = {
-  batchId: "batch",
-  ordinal: ORDINAL,
-  createdAt: AT,
-  topic: "topic",
-  callType: "text",
-  modelKey: "small",
-  modelId: "small-1",
-  prompt: "Why?",
-  response: "Because.",
-  inputTokens: 1,
-  outputTokens: 1,
-  cost: 1,
-  metadata: null,
-};
-
-const changes: { readonly [K in ChangeKind]: readonly Extract<Change, { kind: K }>[] } = {
-  createRun: [{ kind: "createRun", row: runRow }],
-  updateRun: [
-    { kind: "updateRun", id: "run", set: { status: "RUNNING", startedAt: AT }, at: AT, bump: 1 },
-    { kind: "updateRun", id: "run", set: {}, at: AT, bump: 1 },
-  ],
-  createStage: [{ kind: "createStage", row: stageRow }],
-  updateStage: [
-    {
-      kind: "updateStage",
-      ...run,
-      stageId: "stage",
-      set: { status: "SUSPENDED", nextPollAt: AT },
-      at: AT,
-      bump: 1,
-    },
-  ],
-  upsertStage: [{ kind: "upsertStage", row: stageRow, set: { status: "RUNNING" } }],
-  deleteStage: [{ kind: "deleteStage", ...run, stageId: "stage", id: "run/stage/3.0" }],
-  createLog: [
-    {
-      kind: "createLog",
-      row: {
-        ...job,
-        createdAt: AT,
-        workflowStageId: null,
-        level: "INFO",
-        message: "Done",
-        metadata: null,
-      },
-    },
-  ],
-  saveArtifact: [
-    {
-      kind: "saveArtifact",
-      row: artifactRow,
-      replaceStage: true,
-      replaceMetadata: true,
-      linkStageId: "stage",
-    },
-  ],
-  deleteArtifact: [{ kind: "deleteArtifact", ...run, key: "key" }],
-  appendAnnotation: [{ kind: "appendAnnotation", row: annotationRow }],
-  appendOutboxEvent: [{ kind: "appendOutboxEvent", row: eventRow }],
-  publishOutboxEvent: [{ kind: "publishOutboxEvent", ...event, at: AT }],
-  countOutboxRetry: [{ kind: "countOutboxRetry", ...event }],
-  putBackEvent: [
-    { kind: "putBackEvent", ...event, seen: 0, blame: "none", at: AT },
-    { kind: "putBackEvent", ...event, seen: 0, blame: "suspected", at: AT },
-  ],
-  deadLetterOutboxEvent: [{ kind: "deadLetterOutboxEvent", ...event, at: AT }],
-  replayOutboxEvent: [{ kind: "replayOutboxEvent", ...event }],
-  acquireIdempotencyKey: [{ kind: "acquireIdempotencyKey", ...key, at: AT, staleBefore: AT }],
-  completeIdempotencyKey: [{ kind: "completeIdempotencyKey", ...key, at: AT, result: "1" }],
-  releaseIdempotencyKey: [{ kind: "releaseIdempotencyKey", ...key }],
-  enqueueJob: [
-    { kind: "enqueueJob", row: jobRow },
-    { kind: "enqueueJob", row: { ...jobRow, dedupeKey: "once" } },
-    { kind: "enqueueJob", row: { ...jobRow, concurrencyKey: "few", concurrencyLimit: 2 } },
-  ],
-  claimJobs: [
-    { kind: "claimJobs", workerId: "worker", limit: 1, at: AT },
-    { kind: "claimJobs", workerId: "worker", limit: 100, at: AT },
-  ],
-  resumeJobs: [{ kind: "resumeJobs", limit: 100, at: AT }],
-  completeJob: [
-    { kind: "completeJob", ...job, at: AT },
-    { kind: "completeJob", ...job, attempt: 1, at: AT },
-  ],
-  putBackFailure: [{ kind: "putBackFailure", ...job, dueAt: AT }],
-  attendStage: [
-    { kind: "attendStage", workflowRunId: job.workflowRunId, stageId: "s", seenAt: AT, dueAt: AT },
-  ],
-  suspendJob: [
-    { kind: "suspendJob", ...job, nextPollAt: AT, resumeAt: AT, at: AT },
-    { kind: "suspendJob", ...job, attempt: 1, nextPollAt: AT, resumeAt: AT, at: AT },
-  ],
-  failJob: [
-    { kind: "failJob", ...job, error: "Timeout", retry: RETRY, at: AT },
-    { kind: "failJob", ...job, error: "Timeout", retry: null, at: AT },
-    { kind: "failJob", ...job, attempt: 1, error: "Timeout", retry: RETRY, at: AT },
-  ],
-  unclaimJob: [{ kind: "unclaimJob", ...job, attempt: 1, at: AT }],
-  returnJob: [{ kind: "returnJob", ...job, attempt: 1, error: "Away", retry: RETRY, at: AT }],
-  // With a fence or without, it is one statement.
-  touchJob: [{ kind: "touchJob", ...job, attempt: 1, at: AT }],
-  releaseJob: [{ kind: "releaseJob", ...job, staleBefore: AT, error: "Expired", at: AT }],
-  cancelJobs: [{ kind: "cancelJobs", ...run, at: AT }],
-  recordAiCall: [{ kind: "recordAiCall", row: aiCallRow }],
-  purgeExpired: [{ kind: "purgeExpired", keysBefore: AT, commitsBefore: AT, limit: 1_000 }],
-};
+import { AT, CHANGES, COMMIT_ID, event, job, key, ORDINAL, run } from "./changes.ts";
 
 /** The same change on another row, so that the two share a statement where the store lets them. */
 function another(change: Change): Change {
@@ -240,7 +34,11 @@ const guards: { readonly [On in Guard["on"]]: readonly Guard[] } = {
   artifact: [{ on: "artifact", ...run, key: "key", expect: unchanged }],
   outboxEvent: [{ on: "outboxEvent", ...event, expect: unchanged }],
   idempotencyKey: [{ on: "idempotencyKey", ...key, expect: unchanged }],
-  job: [{ on: "job", ...job, expect: unchanged }],
+  job: [
+    { on: "job", ...job, expect: unchanged },
+    { on: "job", ...job, expect: { is: "leased", attempt: 1 } },
+  ],
+  noSignal: [{ on: "noSignal", ...run, name: "signal" }],
   dedupeKey: [{ on: "dedupeKey", dedupeKey: "once" }],
   list: [list("stages"), list("artifacts"), list("annotations"), list("jobs")],
   outboxTail: [{ on: "outboxTail", ...run, sequence: 0 }],
@@ -308,6 +106,9 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
     { ...stages, after: { executionGroup: 1, stageNumber: 1, stageId: "stage" }, limit: 100 },
     { ...stages, limit: 100, bytesMax: 1_000 },
   ],
+  stageInputs: [{ q: "stageInputs", ...run, stageId: "stage" }],
+  stageAttempts: [{ q: "stageAttempts", ...run, after: "", limit: 100 }],
+  nextSignal: [{ q: "nextSignal", ...run, name: "signal" }],
   suspendedStages: [
     { q: "suspendedStages", before: AT, after: null },
     { q: "suspendedStages", before: AT, after: { nextPollAt: AT, ...run, stageId: "stage" } },
@@ -412,7 +213,7 @@ export function possibleStatements(): Map<string, Statement> {
     add({ guards: [guard] });
     add({ guards: [guard, guard] });
   }
-  for (const change of Object.values<readonly Change[]>(changes).flat()) {
+  for (const change of Object.values<readonly Change[]>(CHANGES).flat()) {
     add({ changes: [change] });
     add({ changes: [change, another(change)] });
     const long = withLongTexts(change);

@@ -8,6 +8,7 @@ import type {
   NewRunRow,
   NewStageRow,
   LogRow,
+  SignalRow,
 } from "../../src/model/index.ts";
 import {
   aiCallRow,
@@ -20,6 +21,7 @@ import {
   newOutboxEventRow,
   newRunRow,
   newStageRow,
+  signalId,
 } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
 import { createState, type State, type TableName } from "../../src/model/state.ts";
@@ -90,6 +92,24 @@ export function aStageRow(row: Partial<NewStageRow> = {}): NewStageRow {
 
 export function aStage(row: Partial<NewStageRow> = {}): ChangeOf<"createStage"> {
   return { kind: "createStage", row: aStageRow(row) };
+}
+
+export function aSignal(row: Partial<SignalRow> & { key?: string } = {}): ChangeOf<"sendSignal"> {
+  const { key = "once", ...columns } = row;
+  const name = columns.name ?? "signal";
+  return {
+    kind: "sendSignal",
+    row: {
+      workflowRunId: "run",
+      id: signalId(name, key),
+      name,
+      ordinal: "o1",
+      receivedAt: 10,
+      payload: "1",
+      takenAt: null,
+      ...columns,
+    },
+  };
 }
 
 export function aLog(row: Partial<LogRow> = {}): ChangeOf<"createLog"> {
@@ -202,6 +222,26 @@ export function aLeasedJob(row: Partial<NewJobRow> = {}): ChangeOf<"enqueueJob">
     attempt: 1,
     ...row,
   });
+}
+
+/** {@link aLeasedJob} moves to the stage `next`. */
+export function aMove(
+  to: ChangeOf<"moveJob">["to"],
+  members: Partial<Omit<ChangeOf<"moveJob">, "kind" | "to">> = {},
+): ChangeOf<"moveJob"> {
+  return {
+    kind: "moveJob",
+    workflowRunId: "run",
+    ordinal: "o1",
+    attempt: 1,
+    stageId: "next",
+    tries: 3,
+    concurrencyKey: null,
+    concurrencyLimit: null,
+    to,
+    at: 30,
+    ...members,
+  };
 }
 
 export function anAiCall(row: Partial<AiCallRow> = {}): ChangeOf<"recordAiCall"> {

@@ -40,6 +40,10 @@ const CHANGES: Readonly<Record<Scope | "write or work", readonly ChangeKind[]>> 
     "releaseIdempotencyKey",
     "enqueueJob",
     "cancelJobs",
+    "cancelStages",
+    "archiveStages",
+    "sendSignal",
+    "dueJobs",
   ],
   work: [
     "claimJobs",
@@ -49,8 +53,11 @@ const CHANGES: Readonly<Record<Scope | "write or work", readonly ChangeKind[]>> 
     "returnJob",
     "unclaimJob",
     "touchJob",
+    "takeSignal",
+    "moveJob",
+    "leaveGroup",
   ],
-  "write or work": ["createLog", "appendAnnotation", "recordAiCall"],
+  "write or work": ["createLog", "appendAnnotation", "recordAiCall", "chargeRun"],
   admin: [
     "resumeJobs",
     "releaseJob",
@@ -104,7 +111,8 @@ function sample(shape: Shape<unknown>, name = ""): unknown {
         .map(([each, member]) => [each, sample(member, each)]),
     );
   }
-  const candidates: unknown[] = [...CANDIDATES, name, { baseMs: 1, capMs: 1, jitterPermille: 1 }];
+  const backoff = { baseMs: 1, capMs: 1, jitterPermille: 1 };
+  const candidates: unknown[] = [...CANDIDATES, name, backoff, { state: "pending" }];
   const found = candidates.filter((candidate) => shape.check(candidate) === null);
   if (found.length === 0) throw new Error(`no sample of ${name}`);
   return found[0];

@@ -19,7 +19,9 @@ import {
   anArtifact,
   anEvent,
   aJob,
+  aMove,
   aRun,
+  aSignal,
   aStage,
 } from "../memory/support.ts";
 import { emptyDatabase } from "../support/database.ts";
@@ -56,8 +58,8 @@ async function records(): Promise<{ id: string; outcome: string }[]> {
 
 /** Everything in the tables, but for what commits remember of themselves. */
 async function content(): Promise<string> {
-  const names = ["runs", "stages", "logs", "artifacts", "annotations", "outbox_events"];
-  const all = [...names, "idempotency_keys", "jobs", "ai_calls", "ai_call_totals"];
+  const names = ["runs", "stages", "stage_attempts", "signals", "logs", "artifacts", "annotations"];
+  const all = [...names, "outbox_events", "idempotency_keys", "jobs", "ai_calls", "ai_call_totals"];
   const results = await env.DB.batch(all.map((name) => env.DB.prepare(`SELECT * FROM "${name}"`)));
   return JSON.stringify(results.map((result) => result.results));
 }
@@ -91,6 +93,23 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
   deleteStage: {
     change: { kind: "deleteStage", workflowRunId: "run", stageId: "stage", id: STAGE_ID },
     before: [aRun(), stage],
+  },
+  cancelStages: {
+    change: { kind: "cancelStages", workflowRunId: "run", at: 11 },
+    before: [aRun(), stage],
+  },
+  archiveStages: {
+    change: { kind: "archiveStages", workflowRunId: "run", stageId: "stage", group: 1 },
+    before: [aRun(), stage],
+  },
+  sendSignal: { change: aSignal(), before: [aRun()] },
+  takeSignal: {
+    change: { kind: "takeSignal", workflowRunId: "run", id: aSignal().row.id, at: 11 },
+    before: [aRun(), aSignal()],
+  },
+  chargeRun: {
+    change: { kind: "chargeRun", id: "run", cost: 1, tokens: 1, at: 11 },
+    before: [aRun()],
   },
   createLog: { change: aLog() },
   saveArtifact: { change: anArtifact(), before: [aRun()] },
@@ -168,6 +187,15 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     before: [aLeasedJob()],
   },
   cancelJobs: { change: { kind: "cancelJobs", workflowRunId: "run", at: 30 }, before: [aJob()] },
+  moveJob: { change: aMove({ state: "pending" }), before: [aLeasedJob()] },
+  leaveGroup: {
+    change: { kind: "leaveGroup", ...job, attempt: 1, siblings: ["stage"], at: 30 },
+    before: [aRun(), stage, aLeasedJob()],
+  },
+  dueJobs: {
+    change: { kind: "dueJobs", workflowRunId: "run", stageId: null, wakes: 1, at: 30 },
+    before: [aJob({ status: "SUSPENDED", nextPollAt: 40 })],
+  },
   recordAiCall: { change: anAiCall() },
   purgeExpired: {
     change: { kind: "purgeExpired", keysBefore: 20, commitsBefore: NOW - DAY_MS, limit: 10 },
@@ -182,6 +210,9 @@ const HARMLESS = new Set<string>([
   "putBackFailure",
   "putBackEvent",
   "attendStage",
+  "cancelStages",
+  "takeSignal",
+  "dueJobs",
   "recordAiCall",
   "purgeExpired",
 ]);
