@@ -28,7 +28,7 @@ export interface EngineSessionStub {
   attempt(commit: Commit | ReadableStream): Promise<Envelope<CommitOutcome>>;
   settle(commit: Commit | ReadableStream): Promise<Envelope<Settlement>>;
   /** Answers when the run has ended, or after this time. */
-  whenOver(workflowRunId: string, withinMs: number): Promise<Envelope<null>>;
+  whenOver?(workflowRunId: string, withinMs: number): Promise<Envelope<null>>;
 }
 
 /**
@@ -96,7 +96,10 @@ export class RpcStore implements Store {
   }
 
   async whenOver(workflowRunId: string, withinMs: number): Promise<void> {
-    await this.#call<null>((session) => session.whenOver(workflowRunId, withinMs));
+    await this.#call<null>(
+      async (session) =>
+        (await session.whenOver?.(workflowRunId, withinMs)) ?? { ok: true, value: null },
+    );
   }
 
   /**

@@ -49,6 +49,17 @@ export async function checkedConfig(
   return Object.fromEntries(all);
 }
 
+/** TEMPORARY */
+export async function checkedSignal(
+  { plan }: Definition,
+  name: string,
+  payload: unknown,
+): Promise<unknown> {
+  const element = plan.byId.get(name);
+  if (element?.kind !== "wait") throw invalid(`There is no wait ${shown(name)}`, "name");
+  return checked(element.payload, payload, "payload");
+}
+
 /**
  * What a schema makes of a value, as plain JSON.
  * @param field names the value in the path of a problem.

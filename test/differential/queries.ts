@@ -133,6 +133,10 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     limit,
   }),
   stageInputs: asking("stageInputs", { workflowRunId, stageId }),
+  stageOutputs: asking("stageOutputs", {
+    workflowRunId,
+    stageIds: fc.uniqueArray(stageId, { maxLength: 3 }),
+  }),
   stageAttempts: asking("stageAttempts", {
     workflowRunId,
     after: of("", "", "r/a/1.1", "r/a", "\u{1f600}"),

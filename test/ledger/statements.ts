@@ -107,6 +107,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
     { ...stages, limit: 100, bytesMax: 1_000 },
   ],
   stageInputs: [{ q: "stageInputs", ...run, stageId: "stage" }],
+  stageOutputs: [{ q: "stageOutputs", ...run, stageIds: ["stage", "other"] }],
   stageAttempts: [{ q: "stageAttempts", ...run, after: "", limit: 100 }],
   nextSignal: [{ q: "nextSignal", ...run, name: "signal" }],
   suspendedStages: [

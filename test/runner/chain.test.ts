@@ -77,7 +77,10 @@ describe.each(["D1", "maps"] as const)("a run over %s", (over) => {
         ({ input }) => input.text === "more",
         ({ input }) => ({ text: `${input.text}+` }),
       )
-      .stage("last", async ({ input, output }) => [input.text, (await output("extra")) ?? "skipped"])
+      .stage("last", async ({ input, output }) => [
+        input.text,
+        (await output("extra")) ?? "skipped",
+      ])
       .build();
     const engine = new Engine({ workflows: [maybe], over });
     const [without, withIt] = [
@@ -195,7 +198,9 @@ describe.each(["D1", "maps"] as const)("a run over %s", (over) => {
   });
 
   it("is started once per key, and refuses another input for it", async () => {
-    const once = workflow("once", { input: text }).stage("a", ({ input }) => input.text).build();
+    const once = workflow("once", { input: text })
+      .stage("a", ({ input }) => input.text)
+      .build();
     const engine = new Engine({ workflows: [once], over });
     const first = await engine.runs.start(once, { text: "x" }, { key: "k" });
     const second = await engine.runs.start(once, { text: "x" }, { key: "k" });

@@ -33,7 +33,12 @@ export class Engine {
   readonly #env: object;
   readonly #around: (store: Store) => Store;
 
-  constructor({ workflows, over = "D1", env: given = {}, around = (store) => store }: EngineOptions) {
+  constructor({
+    workflows,
+    over = "D1",
+    env: given = {},
+    around = (store) => store,
+  }: EngineOptions) {
     this.workflows = workflows;
     this.#env = given;
     this.#around = around;
@@ -55,7 +60,9 @@ export class Engine {
       store: this.#around(this.store),
       handler: {
         embedded: true,
-        handler: { handleJob: async () => ({ status: "failed", error: "no such job", retry: false }) },
+        handler: {
+          handleJob: async () => ({ status: "failed", error: "no such job", retry: false }),
+        },
         stages: stageRunner(this.workflows, this.#env),
       },
       settings: SETTINGS,
@@ -105,7 +112,9 @@ export class Engine {
     return rows.flatMap((row) => {
       if (!("eventType" in row)) return [];
       const payload = JSON.parse(row.payload) as { stageId?: string };
-      return [payload.stageId === undefined ? row.eventType : `${row.eventType} ${payload.stageId}`];
+      return [
+        payload.stageId === undefined ? row.eventType : `${row.eventType} ${payload.stageId}`,
+      ];
     });
   }
 }
