@@ -4,14 +4,22 @@
  */
 
 /** All of them do the same work. */
-export const CONTESTANTS = ["floor", "workflows", "tanstack", "embedded", "bound"] as const;
+export const CONTESTANTS = [
+  "floor",
+  "workflows",
+  "tanstack",
+  "engine",
+  "engineBound",
+  "embedded",
+  "bound",
+] as const;
 export type Contestant = (typeof CONTESTANTS)[number];
 
 /**
  * The contestants whose every call to D1 can be counted. The others' calls are made by another
  * Worker, or they make none.
  */
-export const COUNTED = ["floor", "tanstack", "embedded"] as const satisfies Contestant[];
+export const COUNTED = ["floor", "tanstack", "engine", "embedded"] as const satisfies Contestant[];
 export type CountedContestant = (typeof COUNTED)[number];
 
 export const QUEUES = ["floor", "embedded", "bound"] as const;

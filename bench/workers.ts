@@ -36,6 +36,7 @@ export class Workers {
         "dev",
         `--config=${join(folder, "wrangler.toml")}`,
         `--config=${join(folder, "service.toml")}`,
+        `--config=${join(folder, "engine.toml")}`,
         "--ip=127.0.0.1",
         `--port=${port}`,
         `--inspector-port=${inspectorPort}`,

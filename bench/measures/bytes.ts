@@ -17,6 +17,7 @@ export async function measureBytes(workers: Workers, plan: Plan): Promise<string
   const weights: Record<Weighed, number[]> = {
     floor: [],
     tanstack: [],
+    engine: [],
     embedded: [],
     workflows: [],
   };

@@ -5,6 +5,8 @@ export const NAMES: Record<Contestant, string> = {
   floor: "floor",
   workflows: "Cloudflare Workflows",
   tanstack: "TanStack Workflow",
-  embedded: "this, embedded",
-  bound: "this, bound",
+  engine: "this, engine",
+  engineBound: "this, engine beside its service",
+  embedded: "this, by contract",
+  bound: "this, by contract, bound",
 };

@@ -34,7 +34,15 @@ export async function measureRuns(workers: Workers, plan: Plan): Promise<string>
 }
 
 async function take(workers: Workers, { rounds, repeats, ...ask }: Turns): Promise<Samples> {
-  const samples: Samples = { floor: [], workflows: [], tanstack: [], embedded: [], bound: [] };
+  const samples: Samples = {
+    floor: [],
+    workflows: [],
+    tanstack: [],
+    engine: [],
+    engineBound: [],
+    embedded: [],
+    bound: [],
+  };
   for (let turn = 0; turn < rounds * repeats; turn++) {
     for (const contestant of rotated(CONTESTANTS, turn)) {
       samples[contestant].push(await workers.call("/runs", { ...ask, contestant }));

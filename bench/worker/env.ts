@@ -17,4 +17,11 @@ export interface Env {
   readonly WORKFLOWS: WorkflowEngineBinding;
   readonly SERVICE: Fetcher;
   readonly SERVICE_DB: D1Database;
+  /** This project's engine, embedded, with its queue. */
+  readonly ENGINE: D1Database;
+  readonly ENGINE_RUNS: DurableObjectNamespace<RunCoordinator>;
+  readonly ENGINE_JOBS: WakeUpQueue;
+  /** The service whose stages this Worker works, and its database. */
+  readonly ENGINE_SERVICE: WorkflowEngineBinding;
+  readonly ENGINE_SERVICE_DB: D1Database;
 }

@@ -9,7 +9,8 @@ import { setUpRoutes, timeRoute } from "./routes.ts";
 import { costOf, sizeOf, timeRuns } from "./runs.ts";
 import { setUpTanstack } from "./tanstack.ts";
 
-export { Coordinator } from "./ours.ts";
+export { Stages } from "./engine.ts";
+export { Coordinator, EngineCoordinator } from "./ours.ts";
 export { BenchWorkflow } from "./workflows.ts";
 
 type Handlers = {
@@ -34,6 +35,8 @@ async function setUp(env: Env, { migrations }: Protocol["/setup"]["ask"]): Promi
   await setUpTanstack(env.TANSTACK);
   await execute(env.DB, migrations);
   await execute(env.SERVICE_DB, migrations);
+  await execute(env.ENGINE, migrations);
+  await execute(env.ENGINE_SERVICE_DB, migrations);
   await setUpRoutes(env);
   return null;
 }

@@ -33,6 +33,13 @@ export class Coordinator extends RunCoordinator {
   }
 }
 
+/** The coordinators of the engine's runs, which have a database of their own. */
+export class EngineCoordinator extends RunCoordinator {
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, { DB: counted ?? env.ENGINE });
+  }
+}
+
 /** The bindings without the queue: no wake-up is sent. */
 export const bindings = ({ DB, RUNS }: Env): WorkflowEngineEnv => ({ DB, RUNS });
 

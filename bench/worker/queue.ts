@@ -1,6 +1,7 @@
 /** Jobs through a local queue to a handler that does nothing, beside a raw queue with a consumer that does nothing. */
 import { dispatcher, embed } from "workflow-engine-cloudflare";
 import type { Protocol } from "../protocol.ts";
+import { consumeStages } from "./engine.ts";
 import type { Env } from "./env.ts";
 import { enqueueJobs } from "./jobs.ts";
 import { bindings } from "./ours.ts";
@@ -34,6 +35,7 @@ export async function consume(
   env: Env,
   context: ExecutionContext,
 ): Promise<void> {
+  if (batch.queue === "stages") return consumeStages(batch, env, context);
   const name = batch.queue === "raw" ? "raw" : "engine";
   const wave = waves[name];
   if (wave !== null) wave.running += 1;

@@ -11,6 +11,7 @@ import type {
 } from "../protocol.ts";
 import type { Drive } from "./contestant.ts";
 import type { Env } from "./env.ts";
+import { countedEngine, driveEngine, driveEngineBound } from "./engine.ts";
 import { driveFloor } from "./floor.ts";
 import * as marks from "./marks.ts";
 import { countedCoordinators, driveBound, driveEmbedded } from "./ours.ts";
@@ -21,6 +22,8 @@ const DRIVES: Record<Contestant, Drive> = {
   floor: driveFloor,
   workflows: driveWorkflows,
   tanstack: driveTanstack,
+  engine: driveEngine,
+  engineBound: driveEngineBound,
   embedded: driveEmbedded,
   bound: driveBound,
 };
@@ -28,6 +31,7 @@ const DRIVES: Record<Contestant, Drive> = {
 const DATABASES = {
   floor: "FLOOR",
   tanstack: "TANSTACK",
+  engine: "ENGINE",
   embedded: "DB",
 } as const satisfies Record<CountedContestant, keyof Env>;
 
@@ -47,8 +51,10 @@ export async function costOf(env: Env, ask: Protocol["/cost"]["ask"]): Promise<R
   const { db, calls } = faultyD1(env[binding]);
   marks.count(calls);
   const id = crypto.randomUUID();
-  const { started, ended, taken } = await countedCoordinators(db, () =>
-    driven(DRIVES[ask.contestant], { ...env, [binding]: db }, [id], ask),
+  const { started, ended, taken } = await countedCoordinators(db, async () =>
+    countedEngine(db, async () =>
+      driven(DRIVES[ask.contestant], { ...env, [binding]: db }, [id], ask),
+    ),
   );
   const between = (from: marks.Mark, to: marks.Mark) => sumOf(calls.slice(from.calls, to.calls));
   const [{ begun, created } = { begun: [], created: null }] = taken;
