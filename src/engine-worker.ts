@@ -19,6 +19,8 @@ import type { Workflow } from "./engine/workflow.ts";
 import { embed } from "./embed.ts";
 import { app } from "./http/app.ts";
 import type { HttpEnv } from "./http/env.ts";
+import { dispatchSettings } from "./queue/index.ts";
+import { driveOn } from "./runner/drive.ts";
 import { runsOf } from "./runner/runs.ts";
 import { dispatcher } from "./worker/index.ts";
 
@@ -74,8 +76,18 @@ export function engine<Env extends HttpEnv = HttpEnv>({ workflows, fetch }: Engi
  * await run.cancel("not needed any more");
  */
 export function runsIn(env: HttpEnv, ctx: Pick<ExecutionContext, "waitUntil">): Runs {
-  const backend = embed(env, { wakes: true, waitUntil: (promise) => ctx.waitUntil(promise) });
-  return runsOf(backend);
+  const waitUntil = (promise: Promise<unknown>) => ctx.waitUntil(promise);
+  return runsOf(embed(env, { wakes: true, waitUntil }), {
+    drive: async (workflow, unit, from, goesOn) =>
+      driveOn(from, {
+        unit,
+        runner: stageRunner([workflow], env),
+        signal: new AbortController().signal,
+        goesOn,
+      }),
+    waitUntil,
+    leaseMs: dispatchSettings(env).leaseMs,
+  });
 }
 
 /**

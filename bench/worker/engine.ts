@@ -2,11 +2,11 @@
  * This project's engine: a workflow of stages that answer a value, started by its `runs`, worked in the
  * queue's consumer. In this Worker, and as the stages of a service that is bound.
  */
-import { dispatcher, embed, type WorkflowEngineEnv } from "workflow-engine-cloudflare";
+import { dispatcher, type WorkflowEngineEnv } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";
 import * as z from "zod";
 import { runsOf, workflow, type Runs, type Workflow } from "../../src/engine.ts";
-import { StageWorker } from "../../src/engine-worker.ts";
+import { runsIn, StageWorker } from "../../src/engine-worker.ts";
 import type { Load } from "../protocol.ts";
 import { type Drive, valueOf } from "./contestant.ts";
 import type { Env } from "./env.ts";
@@ -18,18 +18,27 @@ interface Input extends Load {
 
 const input = z.object({ id: z.string(), steps: z.number(), valueBytes: z.number() });
 
+/** Stages that are short are worked at once where their run is started. */
+const SHORT = { timeout: "10s" } as const;
+
 /** Each stage takes the run's input from the first one: the others are given the output before them. */
 function workflowOf(steps: number): Workflow<Input> {
-  const first = workflow(`bench-${steps}`, { input }).stage("s0", ({ input: load }) => {
-    loads.set(load.id, load);
-    return stepOf(load.id, 0);
-  });
+  const first = workflow(`bench-${steps}`, { input }).stage(
+    "s0",
+    ({ input: load }) => {
+      loads.set(load.id, load);
+      return stepOf(load.id, 0);
+    },
+    SHORT,
+  );
   // Each further stage has the type of the first.
   let chain = first;
   for (let step = 1; step < steps; step += 1) {
     const id: string = `s${step}`;
-    chain = chain.stage(id as "s", ({ input: { run } }) =>
-      stepOf(run, step),
+    chain = chain.stage(
+      id as "s",
+      ({ input: { run } }) => stepOf(run, step),
+      SHORT,
     ) as unknown as typeof chain;
   }
   return chain.build() as unknown as Workflow<Input>;
@@ -80,7 +89,8 @@ export class Stages extends StageWorker<Env> {
 }
 
 export const driveEngine: Drive = (env, ids, load) =>
-  drive(() => runsOf(embed(bindings(env), { wakes: true })), ids, load);
+  // The request lives until the runs have ended.
+  drive(() => runsIn(bindings(env), { waitUntil: () => {} }), ids, load);
 
 export const driveEngineBound: Drive = (env, ids, load) =>
   drive(() => runsOf(connect(env.ENGINE_SERVICE)), ids, load);

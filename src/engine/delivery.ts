@@ -108,6 +108,8 @@ export interface NextStage {
   readonly number: number;
   /** Tries in all. */
   readonly attempts: number;
+  /** The longest that one try takes; null: as long as a Worker may. */
+  readonly timeoutMs: number | null;
   readonly concurrency: { readonly key: string; readonly limit: number } | null;
   /**
    * It begins by waiting this long at most: for the signal of its name (`wait`), or for the time to

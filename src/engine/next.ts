@@ -15,6 +15,7 @@ export function nextStage(element: PlannedElement): NextStage {
     name,
     number,
     attempts: working ? element.retry.attempts : 3,
+    timeoutMs: working ? element.timeoutMs : null,
     concurrency: working ? element.concurrency : null,
     waits: null,
   };

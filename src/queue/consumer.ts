@@ -399,7 +399,7 @@ async function driven(
       unit: unitOf(connection(options)),
       runner,
       signal: lease,
-      mayGoOn() {
+      goesOn() {
         stagesLeft.count -= 1;
         return stagesLeft.count >= 0 && Date.now() < until;
       },

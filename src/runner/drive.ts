@@ -8,7 +8,7 @@ import type { Status } from "../contract/index.ts";
 import type { Before, StageAnswer, StageDelivery, StageRunner } from "../engine/delivery.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
-import { entered, type Then } from "./enter.ts";
+import { entered, type GoesOn, type Then } from "./enter.ts";
 import { keepLateAnswer } from "./late.ts";
 import { leasedBy, type Lease, whileIn } from "./lease.ts";
 import { noted } from "./notes.ts";
@@ -22,8 +22,8 @@ export interface DriveOptions {
   readonly runner: StageRunner;
   /** Aborted when the lease is lost, or the time is up. */
   readonly signal: AbortSignal;
-  /** Whether the worker may go on with another stage. Default: always. */
-  readonly mayGoOn?: () => boolean;
+  /** Whether the worker may go on with another stage. Default: with any. */
+  readonly goesOn?: GoesOn;
 }
 
 /** What a worker does next with the lease that it has; null: it is done with the job. */
@@ -35,10 +35,20 @@ type Onward = StageCall | GroupDone | null;
  * @throws when a commit could not be made: then the lease expires, and the job is delivered again.
  */
 export async function drive(claimed: Claimed, options: DriveOptions): Promise<void> {
-  let onward: Onward = await begun(claimed, options);
+  const onward = await begun(claimed, options);
+  if (onward !== null) await driveOn(onward, options);
+}
+
+/** As {@link drive}, from a stage that the worker has come to with its lease. */
+export async function driveOn(from: StageCall | GroupDone, options: DriveOptions): Promise<void> {
+  let onward: Onward = from;
   while (onward !== null) {
     onward = "siblings" in onward ? await wentOn(onward, options) : await called(onward, options);
   }
+}
+
+function goesOnOf({ goesOn = () => true }: DriveOptions): GoesOn {
+  return goesOn;
 }
 
 async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
@@ -132,9 +142,14 @@ async function committed(
   let status: Status = "RUNNING";
   for (;;) {
     const moment = await momentOf(unit);
-    const goesOn = options.mayGoOn?.() ?? true;
     const paused = status === "SUSPENDED";
-    const { changes, then } = settled(answer, { ...moment, lease, stage, goesOn, paused });
+    const { changes, then } = settled(answer, {
+      ...moment,
+      lease,
+      stage,
+      goesOn: goesOnOf(options),
+      paused,
+    });
     const notes = noted(answer.notes, lease.run, stage, moment);
     const guards = [...whileIn(status, lease), ...nothingCame];
     const landed = await written(unit, { guards, changes: [...changes, ...notes] }, then, lease);
@@ -204,7 +219,7 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
     return failed.applied ? null : stopped(lease, unit);
   }
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
-  const goesOn = options.mayGoOn?.() ?? true;
+  const goesOn = goesOnOf(options);
   const { changes, then } = entered(answer.next, { ...moment, lease, from, goesOn });
   const landed = await written(unit, { guards: whileIn("RUNNING", lease), changes }, then, lease);
   if (!landed.applied) return stopped(lease, unit);

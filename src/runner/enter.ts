@@ -22,6 +22,8 @@ export interface Reached {
   readonly triesLeft: number;
 }
 
+export type GoesOn = (stage: Pick<NextStage, "timeoutMs">) => boolean;
+
 export interface Entered {
   readonly changes: readonly Change[];
   readonly then: Then;
@@ -32,8 +34,8 @@ export interface Entry extends Moment {
   readonly lease: Lease;
   /** The stages whose outputs the next ones take; none: the run's input. */
   readonly from: readonly string[];
-  /** Whether the worker may go on itself. Otherwise the job goes back to the queue. */
-  readonly goesOn: boolean;
+  /** Whether the worker may go on with the stage itself. Otherwise the job goes back to the queue. */
+  readonly goesOn: GoesOn;
 }
 
 export function entered(next: Exclude<Next, { then: "join" }>, entry: Entry): Entered {
@@ -122,7 +124,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     return { changes, then: unlessSignal === null ? { then: "leave" } : then };
   }
   // A concurrency key is counted where jobs are claimed.
-  if (!entry.goesOn || stage.concurrency !== null) {
+  if (stage.concurrency !== null || !entry.goesOn(stage)) {
     const changes: Change[] = [
       { kind: "createStage", row: stageRow(coming, entry, {}) },
       { ...moved, to: { state: "pending" } },

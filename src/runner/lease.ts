@@ -2,7 +2,7 @@
 import type { Guard } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import type { DeliveredRun } from "../engine/delivery.ts";
-import { decodeJson, type RunRow } from "../model/index.ts";
+import { decodeJson, type NewRunRow } from "../model/index.ts";
 
 /** A run of a typed workflow, as far as its transitions need it. */
 export interface EngineRun {
@@ -40,7 +40,7 @@ export interface RunMetadata {
 }
 
 /** The run; null if no typed workflow started it. */
-export function engineRunOf(row: RunRow): EngineRun | null {
+export function engineRunOf(row: NewRunRow): EngineRun | null {
   const metadata = metadataOf(row.metadata);
   if (metadata === null) return null;
   const { id, workflowId, priority, createdAt, config } = row;

@@ -2,7 +2,7 @@
 import type { Change } from "../changes/index.ts";
 import type { StageAnswer } from "../engine/delivery.ts";
 import { encodeText, INSTANT_MAX, JOB_MAX_ATTEMPTS_DEFAULT, RETRY_MS_MAX } from "../model/index.ts";
-import { entered, type Then, waiting } from "./enter.ts";
+import { entered, type GoesOn, type Then, waiting } from "./enter.ts";
 import type { Lease } from "./lease.ts";
 import { event, type Moment } from "./rows.ts";
 
@@ -25,7 +25,7 @@ export interface Delivered {
 export interface Settling extends Moment {
   readonly lease: Lease;
   readonly stage: Delivered;
-  readonly goesOn: boolean;
+  readonly goesOn: GoesOn;
   /** The run is paused: what the stage gave is stored, and the run stays where it is. */
   readonly paused: boolean;
 }

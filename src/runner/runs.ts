@@ -6,7 +6,8 @@ import type { Change, Guard } from "../changes/index.ts";
 import { type Backend, ServiceError, type Status } from "../contract/index.ts";
 import { checkedConfig, checkedInput, checkedSignal } from "../engine/checked.ts";
 import { definitionFor, type Definition } from "../engine/definition.ts";
-import { durationMs } from "../engine/duration.ts";
+import type { First } from "../engine/delivery.ts";
+import { type Duration, durationMs } from "../engine/duration.ts";
 import { firstOf, nextStage } from "../engine/next.ts";
 import type { Run, RunOutput, Runs, StartOptions } from "../engine/runs.ts";
 import type { InputOf, OutputOf, OutputsOf, SignalsOf, Workflow } from "../engine/workflow.ts";
@@ -14,16 +15,21 @@ import { idField, keyField, wholeField } from "../model/fields.ts";
 import {
   decodeJson,
   encodeJson,
+  type NewJobRow,
   type NewRunRow,
+  type NewStageRow,
   PRIORITY_DEFAULT,
   type RunRow,
   signalId,
+  sleep,
 } from "../model/index.ts";
 import type { Shape } from "../model/shape.ts";
 import { isLive } from "../model/status.ts";
 import { backOff } from "../persistence/auto-commit.ts";
 import { type OwnUnit, unitOf } from "../persistence/connection-core.ts";
 import { checkedChanges } from "../persistence/encode.ts";
+import type { StageCall } from "./delivery.ts";
+import type { GoesOn } from "./enter.ts";
 import { engineRunOf, type EngineRun, runMetadata } from "./lease.ts";
 import { event, jobRow, type Moment, stageRow } from "./rows.ts";
 
@@ -39,12 +45,40 @@ const TRIES_MAX = 25;
  * const run = await runs.start(documents, { markdown: "# Hi" }, { key: "doc-42" });
  * console.log(await run.output({ within: "30s" }));
  */
-export function runsOf(connection: Backend): Runs {
+export function runsOf(connection: Backend, worker?: StartingWorker): Runs {
   const unit = unitOf(connection);
   return {
-    start: async (workflow, input, options) => start(unit, workflow, input, options),
+    start: async (workflow, input, options) => start({ unit, worker }, workflow, input, options),
     get: (workflow, id) => runOf(unit, workflow, requireField(idField, id, "id")),
   };
+}
+
+/**
+ * A Worker that works stages itself. It begins a run's first stages at once, in the invocation that
+ * starts the run, as far as they say that they are short: an invocation that has answered lives half a
+ * minute longer, and a stage that is cut off there would have to be run twice.
+ */
+export interface StartingWorker {
+  /** Takes the run on from the stage, which this Worker has leased, as far as `goesOn` lets it. */
+  readonly drive: (
+    workflow: Workflow,
+    unit: OwnUnit,
+    from: StageCall,
+    goesOn: GoesOn,
+  ) => Promise<void>;
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** Milliseconds after which a lease expires that is not renewed. */
+  readonly leaseMs: number;
+}
+
+/** All stages that are begun at once must have ended within this time. */
+const AT_ONCE_MS = 20_000;
+/** The lease of a job that is worked at once ends this long after the start: nothing renews it. */
+const AT_ONCE_LEASE_MS = 60_000;
+
+interface Starting {
+  readonly unit: OwnUnit;
+  readonly worker: StartingWorker | undefined;
 }
 
 function requireField<T>(shape: Shape<T>, value: T, field: string): T {
@@ -58,7 +92,7 @@ function requireField<T>(shape: Shape<T>, value: T, field: string): T {
 }
 
 async function start<W extends Workflow>(
-  unit: OwnUnit,
+  { unit, worker }: Starting,
   workflow: W,
   input: InputOf<W>,
   { key, priority = PRIORITY_DEFAULT, config }: StartOptions<W> = {},
@@ -95,24 +129,94 @@ async function start<W extends Workflow>(
       publishes: workflow.publishes,
     }),
   };
-  const changes = checkedChanges("start", await opening(workflow, row, checked, moment));
+  const first = await firstOf(workflow, checked);
+  const leased = worker === undefined ? null : leasedFirst(row, first, moment, worker);
+  const changes = checkedChanges("start", opening(workflow, row, first, moment, leased));
   const guards: Guard[] = [{ on: "run", id, expect: { is: "absent" } }];
   const written = await unit.write({ guards, changes });
   if (!written.applied) await requireSame(unit, row, key ?? id);
-  return runOf(unit, workflow, id);
+  if (!written.applied || leased === null || worker === undefined) return runOf(unit, workflow, id);
+  const isShort: GoesOn = ({ timeoutMs }) =>
+    timeoutMs !== null && Date.now() + timeoutMs <= leased.until;
+  const working = worker.drive(workflow, unit, leased.call, isShort);
+  // A fault leaves the lease to expire, and the job is delivered again.
+  const worked = working.catch((error: unknown) => {
+    console.error("wfe-first-stages-not-worked", id, error);
+  });
+  worker.waitUntil(worked);
+  return runOf(unit, workflow, id, worked);
+}
+
+/** The first stage, where the worker that starts the run goes on with it at once. */
+interface LeasedFirst {
+  readonly job: NewJobRow;
+  readonly stage: NewStageRow;
+  readonly call: StageCall;
+  /** By the clock of this Worker. */
+  readonly until: number;
+}
+
+function leasedFirst(
+  row: NewRunRow,
+  first: First,
+  moment: Moment,
+  { leaseMs }: StartingWorker,
+): LeasedFirst | null {
+  if (first.then === "finish") return null;
+  const [stage, ...others] = first.stages;
+  if (stage === undefined || others.length > 0) return null;
+  const { timeoutMs, concurrency, waits, attempts } = stage;
+  if (timeoutMs === null || timeoutMs > AT_ONCE_MS) return null;
+  if (concurrency !== null || waits !== null) return null;
+  const { at } = moment;
+  const run = engineRunOf(row);
+  if (run === null) return null;
+  const stageOfRun = stageRow({ run, stage, group: first.group, from: [], tried: 1 }, moment, {
+    status: "RUNNING",
+    startedAt: at,
+  });
+  const job: NewJobRow = {
+    ...jobRow(run, stage, moment),
+    status: "RUNNING",
+    attempt: 1,
+    startedAt: at,
+    lockedAt: at - Math.max(leaseMs - AT_ONCE_LEASE_MS, 0),
+  };
+  return {
+    job,
+    stage: stageOfRun,
+    until: Date.now() + AT_ONCE_MS,
+    call: {
+      lease: { run, ordinal: job.ordinal, attempt: 1 },
+      stage: {
+        stageId: stage.id,
+        recordId: stageOfRun.id,
+        group: first.group,
+        attempt: 1,
+        startedAt: at,
+        maxWaitUntil: null,
+        pollInterval: null,
+        from: [],
+        signalId: null,
+        triesLeft: attempts - 1,
+      },
+      occasion: { kind: "run" },
+      before: { group: 0, outputs: { "": row.input } },
+    },
+  };
 }
 
 /** The run, its first stages and their jobs. */
-async function opening(
+function opening(
   workflow: Definition,
   row: NewRunRow,
-  input: unknown,
+  first: First,
   moment: Moment,
-): Promise<Change[]> {
+  leased: LeasedFirst | null,
+): Change[] {
   const { at } = moment;
   const { id, workflowId, priority } = row;
   const run = { id, workflowId, priority, publishes: workflow.publishes };
-  const first = await firstOf(workflow, input);
   const started = event(run, at, "workflow:started", { version: workflow.version });
   if (first.then === "finish") {
     const over = {
@@ -140,11 +244,17 @@ async function opening(
     }),
     ...stages.map((stage): Change => ({
       kind: "createStage",
-      row: stageRow({ ...coming, stage, group: first.group }, moment, {}),
+      row: leased?.stage ?? stageRow({ ...coming, stage, group: first.group }, moment, {}),
     })),
     started,
     ...skipped.map(({ id: stageId }) => event(run, at, "stage:skipped", { stageId })),
-    ...stages.map((stage): Change => ({ kind: "enqueueJob", row: jobRow(run, stage, moment) })),
+    ...(leased === null
+      ? []
+      : [event(run, at, "stage:started", { stageId: leased.stage.stageId, attempt: 1 })]),
+    ...stages.map((stage): Change => ({
+      kind: "enqueueJob",
+      row: leased?.job ?? jobRow(run, stage, moment),
+    })),
   ];
 }
 
@@ -174,12 +284,18 @@ function gone(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `Run ${id} not found`, { entity: "WorkflowRun", id });
 }
 
-function runOf<W extends Workflow>(unit: OwnUnit, workflow: W, id: string): Run<W> {
+/** `worked`: resolves when the invocation that started the run has gone as far as it goes. */
+function runOf<W extends Workflow>(
+  unit: OwnUnit,
+  workflow: W,
+  id: string,
+  worked?: Promise<void>,
+): Run<W> {
   return {
     id,
     signal: async (name, payload, options) =>
       sendSignal(unit, workflow, id, name, payload, options),
-    output: async (options) => outputOf(unit, id, options),
+    output: async (options) => outputOf(unit, id, options, worked),
     outputOf: async (stageId) => stageOutput(unit, id, stageId),
     rerun: async ({ from }) => rerun(unit, workflow, id, from),
     cancel: async (reason) => cancel(unit, id, reason),
@@ -398,12 +514,17 @@ function sourcesOf(inputData: string | null): string[] {
 async function outputOf<W extends Workflow>(
   unit: OwnUnit,
   id: string,
-  { within = 0 }: { readonly within?: Parameters<typeof durationMs>[0] } = {},
+  { within = 0 }: { readonly within?: Duration } = {},
+  worked?: Promise<void>,
 ): Promise<RunOutput<OutputOf<W>>> {
   const withinMs = durationMs(within, "within");
+  const until = Date.now() + withinMs;
+  // Nothing is to be heard of the run before that.
+  if (worked !== undefined && withinMs > 0) await Promise.race([worked, sleep(withinMs)]);
   const ended = await outputNow<W>(unit, id);
-  if (withinMs === 0 || "value" in ended || "reason" in ended) return ended;
-  await unit.whenOver(id, withinMs);
+  const leftMs = until - Date.now();
+  if (leftMs <= 0 || "value" in ended || "reason" in ended) return ended;
+  await unit.whenOver(id, leftMs);
   return outputNow<W>(unit, id);
 }
 
