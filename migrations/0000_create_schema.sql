@@ -245,6 +245,12 @@ CREATE TABLE `stages` (
 --> statement-breakpoint
 CREATE INDEX `stages_suspended_idx` ON `stages` (`next_poll_at`) WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX `stages_attend_idx` ON `stages` (`attend_at`) WHERE "attend_at" IS NOT NULL;--> statement-breakpoint
+CREATE TABLE `watched_runs` (
+	`workflow_run_id` text PRIMARY KEY NOT NULL,
+	`until` integer NOT NULL
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE INDEX `watched_runs_until_idx` ON `watched_runs` (`until`);--> statement-breakpoint
 CREATE TABLE `workflows` (
 	`workflow_type` text NOT NULL,
 	`workflow_id` text NOT NULL,

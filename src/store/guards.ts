@@ -13,7 +13,7 @@ import {
 } from "../changes/index.ts";
 import { KEYS } from "../model/state.ts";
 import { tailOf } from "./outbox.ts";
-import { snakeCase } from "./schema.ts";
+import { snakeCase } from "./names.ts";
 import { column, IS_LIVE, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
 type On = Guard["on"];
