@@ -1,13 +1,3 @@
-CREATE TABLE `ai_call_totals` (
-	`topic` text NOT NULL,
-	`model_key` text NOT NULL,
-	`calls` integer NOT NULL,
-	`input_tokens` integer NOT NULL,
-	`output_tokens` integer NOT NULL,
-	`cost` real NOT NULL,
-	PRIMARY KEY(`topic`, `model_key`)
-) WITHOUT ROWID;
---> statement-breakpoint
 CREATE TABLE `ai_calls` (
 	`batch_id` text NOT NULL,
 	`ordinal` text NOT NULL,
@@ -27,15 +17,6 @@ CREATE TABLE `ai_calls` (
 ) WITHOUT ROWID;
 --> statement-breakpoint
 CREATE INDEX `ai_calls_batched_age_idx` ON `ai_calls` (`created_at`) WHERE "batch_id" <> '';--> statement-breakpoint
-CREATE TABLE `annotated_runs` (
-	`key` text NOT NULL,
-	`value` text NOT NULL,
-	`created_at` integer NOT NULL,
-	`ordinal` text NOT NULL,
-	`workflow_run_id` text NOT NULL,
-	PRIMARY KEY(`key`, `value`, `created_at`, `ordinal`, `workflow_run_id`)
-) WITHOUT ROWID;
---> statement-breakpoint
 CREATE TABLE `annotations` (
 	`workflow_run_id` text NOT NULL,
 	`ordinal` text NOT NULL,
@@ -73,12 +54,6 @@ CREATE TABLE `artifacts` (
 	PRIMARY KEY(`workflow_run_id`, `key`),
 	FOREIGN KEY (`workflow_run_id`) REFERENCES `runs`(`id`) ON UPDATE no action ON DELETE cascade,
 	CONSTRAINT "artifacts_row_fits" CHECK(iif(typeof("data") = 'integer', "data" & 2047, ifnull(octet_length("data"), 0)) + iif(typeof("metadata") = 'integer', "metadata" & 2047, ifnull(octet_length("metadata"), 0)) <= 1900000)
-) WITHOUT ROWID;
---> statement-breakpoint
-CREATE TABLE `commits` (
-	`id` text PRIMARY KEY NOT NULL,
-	`outcome` text NOT NULL,
-	CONSTRAINT "commits_outcome_known" CHECK("outcome" IN ('applied', 'fenced', 'unknown'))
 ) WITHOUT ROWID;
 --> statement-breakpoint
 CREATE TABLE `idempotency_keys` (
@@ -151,11 +126,6 @@ CREATE TABLE `logs` (
 	CONSTRAINT "logs_row_fits" CHECK(iif(typeof("message") = 'integer', "message" & 2047, ifnull(octet_length("message"), 0)) + iif(typeof("metadata") = 'integer', "metadata" & 2047, ifnull(octet_length("metadata"), 0)) <= 1900000)
 ) WITHOUT ROWID;
 --> statement-breakpoint
-CREATE TABLE `long_texts` (
-	`id` integer PRIMARY KEY NOT NULL,
-	`text` text NOT NULL
-);
---> statement-breakpoint
 CREATE TABLE `outbox_events` (
 	`workflow_run_id` text NOT NULL,
 	`sequence` integer NOT NULL,
@@ -176,11 +146,6 @@ CREATE TABLE `outbox_events` (
 CREATE INDEX `outbox_events_turn_idx` ON `outbox_events` (`turn`,`workflow_run_id`) WHERE "turn" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX `outbox_events_waiting_idx` ON `outbox_events` (`workflow_run_id`,`sequence`) WHERE "published_at" IS NULL AND "dlq_at" IS NULL;--> statement-breakpoint
 CREATE INDEX `outbox_events_dlq_idx` ON `outbox_events` (`dlq_at`) WHERE "dlq_at" IS NOT NULL;--> statement-breakpoint
-CREATE TABLE `outbox_tails` (
-	`workflow_run_id` text PRIMARY KEY NOT NULL,
-	`sequence` integer NOT NULL
-) WITHOUT ROWID;
---> statement-breakpoint
 CREATE TABLE `runs` (
 	`id` text PRIMARY KEY NOT NULL,
 	`ordinal` text NOT NULL,
@@ -291,6 +256,47 @@ CREATE TABLE `stages` (
 --> statement-breakpoint
 CREATE INDEX `stages_suspended_idx` ON `stages` (`next_poll_at`) WHERE "status" = 'SUSPENDED' AND "next_poll_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX `stages_attend_idx` ON `stages` (`attend_at`) WHERE "attend_at" IS NOT NULL;--> statement-breakpoint
+CREATE TABLE `ai_call_totals` (
+	`topic` text NOT NULL,
+	`model_key` text NOT NULL,
+	`calls` integer NOT NULL,
+	`input_tokens` integer NOT NULL,
+	`output_tokens` integer NOT NULL,
+	`cost` real NOT NULL,
+	PRIMARY KEY(`topic`, `model_key`)
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE TABLE `annotated_runs` (
+	`key` text NOT NULL,
+	`value` text NOT NULL,
+	`created_at` integer NOT NULL,
+	`ordinal` text NOT NULL,
+	`workflow_run_id` text NOT NULL,
+	PRIMARY KEY(`key`, `value`, `created_at`, `ordinal`, `workflow_run_id`)
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE TABLE `commits` (
+	`id` text PRIMARY KEY NOT NULL,
+	`outcome` text NOT NULL,
+	CONSTRAINT "commits_outcome_known" CHECK("outcome" IN ('applied', 'fenced', 'unknown'))
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE TABLE `long_texts` (
+	`id` integer PRIMARY KEY NOT NULL,
+	`text` text NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE `outbox_tails` (
+	`workflow_run_id` text PRIMARY KEY NOT NULL,
+	`sequence` integer NOT NULL
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE TABLE `watched_runs` (
+	`workflow_run_id` text PRIMARY KEY NOT NULL,
+	`until` integer NOT NULL
+) WITHOUT ROWID;
+--> statement-breakpoint
+CREATE INDEX `watched_runs_until_idx` ON `watched_runs` (`until`);--> statement-breakpoint
 CREATE TABLE `workflows` (
 	`workflow_type` text NOT NULL,
 	`workflow_id` text NOT NULL,

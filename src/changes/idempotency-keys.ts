@@ -119,7 +119,8 @@ export const idempotencyKeyChanges = {
       row: () => null,
       trace: "none",
       recorded: "never",
-      // Only the database keeps records of commits; the maps have none.
+      // Only the database keeps records of commits, and marks of watched runs, which it deletes here
+      // when they have ended; the maps have none.
       apply(writer, { keysBefore, limit }) {
         const expired = [...writer.state.idempotencyKeys.all()]
           .filter(({ acquiredAt }) => acquiredAt < keysBefore)

@@ -70,7 +70,7 @@ export interface CoordinatedStoreOptions {
 
 /**
  * Sends the commits that compete through their run's coordinator, and everything else straight to
- * D1.
+ * D1. Of events by the latter it tells the coordinator if somebody watches the run.
  */
 export class CoordinatedStore implements Store {
   readonly #direct: D1Store;
@@ -102,8 +102,11 @@ export class CoordinatedStore implements Store {
   async attempt(commit: Commit): Promise<CommitOutcome> {
     const run = coordinatedRun(commit);
     if (run === null || (this.#bypassedUntil.get(run) ?? 0) > Date.now()) {
-      const outcome = await this.#direct.attempt(commit);
-      if (outcome.applied) await this.#notifyAll(commit);
+      const { outcome, watched } = await this.#direct.attemptTelling(
+        commit,
+        runsWithEvents(commit),
+      );
+      await this.#notifyAll(watched);
       return outcome;
     }
     let envelope: Envelope<CommitOutcome>;
@@ -126,7 +129,8 @@ export class CoordinatedStore implements Store {
 
   async settle(commit: Commit): Promise<Settlement> {
     const settlement = await this.#direct.settle(commit);
-    if (settlement === "applied") await this.#notifyAll(commit);
+    // The answer that told which of them are watched was lost.
+    if (settlement === "applied") await this.#notifyAll(runsWithEvents(commit));
     return settlement;
   }
 
@@ -146,13 +150,12 @@ export class CoordinatedStore implements Store {
   }
 
   /**
-   * Sends a hint to the coordinators of the runs that got events. The commit has landed, even if a
-   * hint fails.
+   * Sends a hint to the coordinators of these runs, which got events. The commit has landed, even if
+   * a hint fails.
    */
-  async #notifyAll(commit: Commit): Promise<void> {
-    const runs = runsWithEvents(commit).slice(0, NOTIFIED_MAX);
+  async #notifyAll(runs: readonly string[]): Promise<void> {
     if (runs.length === 0) return;
-    const told = Promise.all(runs.map((run) => this.#notify(run)));
+    const told = Promise.all(runs.slice(0, NOTIFIED_MAX).map((run) => this.#notify(run)));
     if (this.#waitUntil === undefined) await told;
     else this.#waitUntil(told);
   }

@@ -17,13 +17,28 @@ function claimedRun({ guards, changes }: Commit): string | null {
 
 /**
  * The run whose coordinator takes the commit: the run that is claimed, or the only run that gets
- * outbox events. Null: the commit goes straight to D1.
+ * outbox events, unless as a rule nobody else writes to it meanwhile. Null: the commit goes straight
+ * to D1.
  */
 export function coordinatedRun(commit: Commit): string | null {
   const claimed = claimedRun(commit);
   if (claimed !== null) return claimed;
-  const [run = null, ...others] = runsWithEvents(commit);
-  return others.length === 0 ? run : null;
+  const [run, ...others] = runsWithEvents(commit);
+  if (run === undefined || others.length > 0) return null;
+  return isOfHolder(commit) || creates(commit, run) ? null : run;
+}
+
+/** Whether the commit is that of a job's holder: it is fenced by the job's attempt. */
+function isOfHolder({ guards }: Commit): boolean {
+  return guards.some(
+    (guard) =>
+      guard.on === "job" && (guard.expect.is === "attempt" || guard.expect.is === "leased"),
+  );
+}
+
+/** Whether the commit inserts the run, of which nobody else knows yet. */
+function creates({ changes }: Commit, run: string): boolean {
+  return changes.some((change) => change.kind === "createRun" && change.row.id === run);
 }
 
 /** The runs that get outbox events. */

@@ -3,6 +3,9 @@
  * on it. Each reader is sent every event of the run after the sequence at which it began, once and
  * in order, until its connection ends. A reader that connects again goes on after the last event it
  * got. Events are always read from D1; a hint only starts the read.
+ *
+ * While there are readers, the run is marked as watched in D1: commits that went past this object
+ * send a hint only then.
  */
 import * as z from "zod";
 import { messageOf, toOutboxRecord } from "../model/index.ts";
@@ -34,6 +37,8 @@ const GATHER_MS = 20;
 const SOCKETS_MAX = 1_000;
 /** How long an event that no commit announced can stay unsent. */
 const LOOK_EVERY_MS = 30_000;
+/** A look that comes this long after the last mark, or later, marks the run again. */
+const MARK_EVERY_MS = LOOK_EVERY_MS;
 /**
  * Pauses before D1 is asked again after a failure. After the last, the alarm will find what there
  * is.
@@ -65,6 +70,8 @@ export class Watchers {
   #askedAgain = false;
   /** When the last look at D1 began. */
   #lookedAt = 0;
+  /** When the run was last marked as watched. */
+  #markedAt = 0;
   /** Too much waits for readers: nothing more is sent. */
   #crowded = false;
   /** Ends the wait for room. */
@@ -147,7 +154,7 @@ export class Watchers {
         if (sinceLook >= 0 && sinceLook < GATHER_MS) await scheduler.wait(GATHER_MS - sinceLook);
         this.#lookedAt = Date.now();
         this.#askedAgain = false;
-        const failure = await this.#sendAll().then(() => null, messageOf);
+        const failure = await this.#look().then(() => null, messageOf);
         if (failure === null && !this.#askedAgain) {
           if (!(await this.#makeRoom())) return true;
           continue;
@@ -164,6 +171,20 @@ export class Watchers {
       // new pass.
       this.#sending = null;
     }
+  }
+
+  /**
+   * Marks the run as watched, then sends what there is. In this order: a commit whose events are not
+   * found sees the mark, and tells of them.
+   */
+  async #look(): Promise<void> {
+    const now = Date.now();
+    const sinceMark = now - this.#markedAt;
+    if (sinceMark < 0 || sinceMark >= MARK_EVERY_MS) {
+      await this.#store.markWatched(this.#run);
+      this.#markedAt = now;
+    }
+    await this.#sendAll();
   }
 
   /**

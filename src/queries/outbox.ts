@@ -115,7 +115,8 @@ export const idempotencyKeyQueries = {
   ),
 
   /**
-   * How many idempotency keys and commit records `purgeExpired` would delete, each counted up to 1.
+   * How many idempotency keys, commit records and marks of watched runs `purgeExpired` would
+   * delete, each counted up to 1.
    */
   expired: storedQuery<number>()("expired", {
     keysBefore: instantField,

@@ -113,7 +113,7 @@ export interface SweepReport {
   /** Outbox events that wait: up to 100. */
   waitingEvents: number;
   /**
-   * Commits that deleted idempotency keys and commit records, up to 1,000 of each: at most 100
+   * Commits that deleted idempotency keys, commit records and marks of watched runs, up to 1,000 of each: at most 100
    * commits.
    */
   purged: number;

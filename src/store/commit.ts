@@ -5,6 +5,7 @@ import { guardStatements } from "./guards.ts";
 import { changeSqlOf, queryStatements } from "./kinds.ts";
 import { fence, record, recordsItself } from "./settlement.ts";
 import type { Statement } from "./sql.ts";
+import { selectWatched } from "./watched-runs.ts";
 
 /** The statements of a commit. The answers to its reads are those from statement `readsFrom` on. */
 export interface CommitBatch {
@@ -16,10 +17,17 @@ export interface CommitBatch {
  * The batch of one attempt, in this order: the conditions, which refuse it if the commit has been
  * settled or a guard does not hold; the changes, each kind's neighbours in one statement; what
  * ends the changes of a kind; the commit record, where no row tells of the commit; the reads.
+ *
+ * The first statement also tells which of the runs `among` are watched ({@link watchedIn}).
  */
-export function commitBatch(commit: Commit, answerBytesMax?: number): CommitBatch {
+export function commitBatch(
+  commit: Commit,
+  answerBytesMax?: number,
+  among: readonly string[] = [],
+): CommitBatch {
+  const conditions = [fence(commit.id), ...guardStatements(commit.guards)];
   const writes = [
-    ...checkedTogether([fence(commit.id), ...guardStatements(commit.guards)]),
+    ...checkedTogether(among.length === 0 ? conditions : [selectWatched(among), ...conditions]),
     ...changeStatements(commit.changes, commit.id),
     ...finishStatements(commit.changes),
     ...(recordsItself(commit) ? [record(commit.id)] : []),
@@ -42,11 +50,22 @@ function checkedTogether(conditions: readonly Statement[]): Statement[] {
   for (let start = 0; start < conditions.length; start += CONDITIONS_MAX) {
     const together = conditions.slice(start, start + CONDITIONS_MAX);
     statements.push({
-      sql: `SELECT ${together.map(({ sql }) => `(${sql})`).join(", ")}`,
+      // Without names of their own, D1 would send the columns back under their whole texts.
+      sql: `SELECT ${together.map(({ sql }, place) => `(${sql}) AS "c${place}"`).join(", ")}`,
       params: together.flatMap(({ params }) => params),
     });
   }
   return statements;
+}
+
+/** Those of the runs `among` that the first statement of the batch has found to be watched. */
+export function watchedIn(
+  rows: readonly Readonly<Record<string, unknown>>[],
+  among: readonly string[],
+): string[] {
+  const told = rows[0]?.["c0"];
+  const watched: unknown = typeof told === "string" ? JSON.parse(told) : [];
+  return Array.isArray(watched) ? among.filter((run) => watched.includes(run)) : [];
 }
 
 function changeStatements(changes: readonly Change[], commitId: string): Statement[] {

@@ -7,7 +7,7 @@
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
 import type { RowRef } from "../model/row-ref.ts";
 import { KEYS } from "../model/state.ts";
-import { snakeCase } from "./schema.ts";
+import { snakeCase } from "./names.ts";
 import { column, type Statement } from "./sql.ts";
 
 /** No caller asks for older commits. */

@@ -14,7 +14,7 @@ import {
 import { signalPrefix } from "../model/index.ts";
 import { KEYS } from "../model/state.ts";
 import { tailOf } from "./outbox.ts";
-import { snakeCase } from "./schema.ts";
+import { snakeCase } from "./names.ts";
 import { untakenSignal } from "./signals.ts";
 import { column, IS_LIVE, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 

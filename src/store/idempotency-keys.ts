@@ -8,6 +8,7 @@ import { rememberDeleted } from "./deleted.ts";
 import { dropAllTexts, dropTexts, insertRows } from "./long-texts.ts";
 import { idempotencyKeys } from "./schema.ts";
 import { propertiesOf, remembering, selectRow, type Statement, statement } from "./sql.ts";
+import { deleteEnded, HAS_ENDED } from "./watched-runs.ts";
 
 const SELECT = `SELECT ${selectRow("idempotencyKeys", propertiesOf(idempotencyKeys))} FROM "idempotency_keys"`;
 const NEW_ROW = propertiesOf(idempotencyKeys, "commits");
@@ -21,11 +22,12 @@ export function selectIdempotencyKey(query: QueryOf<"idempotencyKey">): Statemen
   );
 }
 
-/** Each part counts up to one row, from the oldest end of an index. */
+/** Each part counts up to one row, from the oldest end of an index. The last are marks of watched runs. */
 export function selectExpired({ keysBefore, commitsBefore }: QueryOf<"expired">): Statement {
   return statement(
     `SELECT (SELECT count(*) FROM (SELECT 1 FROM "idempotency_keys" INDEXED BY "idempotency_keys_age_idx" WHERE "acquired_at" < ? LIMIT 1)) + ` +
-      `(SELECT count(*) FROM (SELECT 1 FROM "commits" WHERE "id" < ? LIMIT 1)) AS "count"`,
+      `(SELECT count(*) FROM (SELECT 1 FROM "commits" WHERE "id" < ? LIMIT 1)) + ` +
+      `${HAS_ENDED} AS "count"`,
     keysBefore,
     commitIdAt(commitsBefore),
   );
@@ -49,6 +51,7 @@ export function purgeExpired(changes: readonly ChangeOf<"purgeExpired">[]): Stat
       commitIdAt(commitsBefore),
       limit - 1,
     ),
+    deleteEnded(limit),
   ]);
 }
 

@@ -13,7 +13,7 @@
 import { LONG_TEXT, type LongTextTable, utf8Length } from "../model/index.ts";
 import { KEYS } from "../model/state.ts";
 import { isPlace, PLACE_BITS, placedId } from "./place.ts";
-import { snakeCase } from "./schema.ts";
+import { snakeCase } from "./names.ts";
 import { column, columns, sourcesOf, type Statement, TEXTS_BESIDE } from "./sql.ts";
 
 /** A shorter text stays in its row: it costs no row more. */

@@ -8,7 +8,7 @@
  */
 import type { LongTextTable } from "../model/index.ts";
 import { dropAllTexts } from "./long-texts.ts";
-import { snakeCase } from "./schema.ts";
+import { snakeCase } from "./names.ts";
 import { type Statement, statement } from "./sql.ts";
 
 /** Tables whose keys begin with the run. */

@@ -22,28 +22,18 @@ import {
   uniqueIndex,
 } from "drizzle-orm/sqlite-core";
 import type { ArtifactType, LogLevel, Status } from "../contract/index.ts";
-import {
-  JOB_ERROR_BYTES_MAX,
-  LONG_TEXT,
-  type LongTextTable,
-  ROW_BYTES_MAX,
-} from "../model/index.ts";
-import { STATUSES } from "../model/status.ts";
+import { JOB_ERROR_BYTES_MAX } from "../model/index.ts";
 import type { IndexedBy } from "../queries/index.ts";
-import { longTextBytes } from "./place.ts";
+import { knownStatus, rowFits } from "./checks.ts";
 import {
   aiCallTotals,
   annotatedRuns,
   commits,
   longTexts,
   outboxTails,
+  watchedRuns,
   workflows,
 } from "./side-tables.ts";
-
-/** A property's name as a column's. */
-export function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
 
 /**
  * A column of text of any length. It holds the text itself, or a number: the place of the text in
@@ -56,18 +46,6 @@ export function longTextOf(table: SQLiteTable): string[] {
   return Object.entries(getTableColumns(table))
     .filter(([, column]) => column.getSQLType() === "blob")
     .map(([name]) => name);
-}
-
-/** Refuses a row that D1 in production could not hold; local D1 would take it. */
-function rowFits(table: LongTextTable) {
-  const sizes = LONG_TEXT[table].map((column) => longTextBytes(`"${snakeCase(column)}"`));
-  return check(`${snakeCase(table)}_row_fits`, sql.raw(`${sizes.join(" + ")} <= ${ROW_BYTES_MAX}`));
-}
-
-/** Refuses a status that no code of ours writes. */
-function knownStatus(table: LongTextTable) {
-  const known = STATUSES.map((status) => `'${status}'`).join(", ");
-  return check(`${snakeCase(table)}_status_known`, sql.raw(`"status" IN (${known})`));
 }
 
 /** Indexes that give the runs of one value of a column in the order of their age. */
@@ -415,5 +393,6 @@ export const tables = {
   jobs,
   aiCalls,
   aiCallTotals,
+  watchedRuns,
   commits,
 };

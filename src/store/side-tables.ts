@@ -3,7 +3,15 @@
  * remembers of them. As in `schema.ts`, docs/schema.md says what writes each.
  */
 import { sql } from "drizzle-orm";
-import { check, integer, primaryKey, real, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import {
+  check,
+  index,
+  integer,
+  primaryKey,
+  real,
+  sqliteTable,
+  text,
+} from "drizzle-orm/sqlite-core";
 
 /**
  * The types and names that runs of a workflow have or have had. Few rows; a run like one before it
@@ -81,4 +89,17 @@ export const commits = sqliteTable(
     outcome: text("outcome").$type<"applied" | "fenced" | "unknown">().notNull(),
   },
   () => [check("commits_outcome_known", sql`"outcome" IN ('applied', 'fenced', 'unknown')`)],
+);
+
+/**
+ * Runs whose events somebody watches, each until an instant by D1's own clock. A run need not have a
+ * row in `runs` for that.
+ */
+export const watchedRuns = sqliteTable(
+  "watched_runs",
+  {
+    workflowRunId: text("workflow_run_id").primaryKey(),
+    until: integer("until").notNull(),
+  },
+  (table) => [index("watched_runs_until_idx").on(table.until)],
 );

@@ -23,7 +23,7 @@ import type { RowRef } from "../model/row-ref.ts";
 import { KEYS } from "../model/state.ts";
 import { LIVE } from "../model/status.ts";
 import { isPlace, longTextBytes, placedId } from "./place.ts";
-import { snakeCase } from "./schema.ts";
+import { snakeCase } from "./names.ts";
 
 /** Numbers are bound as REAL. The affinity of the columns makes them integers again. */
 export type Param = string | number | null;

@@ -14,12 +14,13 @@ import {
 import { measureRow, messageOf, ROW_BYTES_MAX } from "../model/index.ts";
 import { type AnyResult, inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
 import { answerTooLarge } from "./answer-limit.ts";
-import { commitBatch } from "./commit.ts";
+import { commitBatch, watchedIn } from "./commit.ts";
 import { DEADLINE_MS, overfullTable, runBatch, toServiceError } from "./d1.ts";
 import { violationIn } from "./guards.ts";
 import { answerFrom, queryStatements } from "./kinds.ts";
-import { snakeCase } from "./schema.ts";
+import { snakeCase } from "./names.ts";
 import { isFenced, settleStatements } from "./settlement.ts";
+import { markWatched } from "./watched-runs.ts";
 
 /** How the store reaches its database. */
 export interface D1StoreOptions {
@@ -35,6 +36,13 @@ export interface D1StoreOptions {
    * commit with such reads is not applied. Default: no bound.
    */
   readonly answerBytesMax?: number | undefined;
+}
+
+/** An attempt, and what it told of runs that are watched. */
+export interface Attempted {
+  readonly outcome: CommitOutcome;
+  /** Those of the runs that were asked for that somebody watches; none if it was not applied. */
+  readonly watched: readonly string[];
 }
 
 /** Every method is one batch, and so one round trip and one transaction. */
@@ -74,14 +82,31 @@ export class D1Store implements Store {
     commit: Commit,
     answerBytesMax: number | undefined = this.#answerBytesMax,
   ): Promise<CommitOutcome> {
-    const { statements, readsFrom } = commitBatch(commit, answerBytesMax);
+    const { outcome } = await this.#attempt(commit, answerBytesMax, []);
+    return outcome;
+  }
+
+  /** The same, and tells which of these runs are watched as the commit lands. */
+  async attemptTelling(commit: Commit, runs: readonly string[]): Promise<Attempted> {
+    return this.#attempt(commit, this.#answerBytesMax, runs);
+  }
+
+  async #attempt(
+    commit: Commit,
+    answerBytesMax: number | undefined,
+    among: readonly string[],
+  ): Promise<Attempted> {
+    const { statements, readsFrom } = commitBatch(commit, answerBytesMax, among);
     try {
       const results = await runBatch(this.#db, statements, this.#deadlineMs);
-      return { applied: true, results: answers(commit.reads, results.slice(readsFrom)) };
+      return {
+        outcome: { applied: true, results: answers(commit.reads, results.slice(readsFrom)) },
+        watched: watchedIn(results[0] ?? [], among),
+      };
     } catch (error) {
       const message = messageOf(error);
       const violation = violationIn(message);
-      if (violation !== null) return { applied: false, violation };
+      if (violation !== null) return { outcome: { applied: false, violation }, watched: [] };
       if (isFenced(message)) {
         throw new ServiceError("UNAVAILABLE", "The commit was given up before it arrived");
       }
@@ -89,6 +114,18 @@ export class D1Store implements Store {
       if (tooLarge !== null) throw tooLarge;
       const table = overfullTable(message);
       throw table === null ? toServiceError(error) : rowTooLarge(commit.changes, table, error);
+    }
+  }
+
+  /**
+   * Marks the run as watched for some minutes: {@link attemptTelling} tells of it from now on, or,
+   * if it landed earlier, its events can be read.
+   */
+  async markWatched(workflowRunId: string): Promise<void> {
+    try {
+      await runBatch(this.#db, [markWatched(workflowRunId)], this.#deadlineMs);
+    } catch (error) {
+      throw toServiceError(error);
     }
   }
 

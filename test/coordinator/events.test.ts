@@ -18,7 +18,7 @@ import { anEvent, upTo } from "../../src/testing/conformance/support.ts";
 import { D1_FAULTS, faultyD1 } from "../../src/testing/faulty-d1.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
-import { anAppend, aCommit, outcomeOf } from "./support.ts";
+import { anAppend, aCommit, mark, outcomeOf } from "./support.ts";
 import { Watching } from "./watching.ts";
 
 /** Shorter than it takes an alarm to come by itself: what arrives has been told of. */
@@ -280,6 +280,7 @@ describe("commits that do not go through the run's coordinator", () => {
   });
 
   it("land all the same when it cannot be told, or is of a version that cannot be told", async () => {
+    await mark(RUN, "other");
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     for (const notify of [
       undefined,
@@ -302,6 +303,7 @@ describe("commits that do not go through the run's coordinator", () => {
   });
 
   it("do not wait for it where the platform can be asked to", async () => {
+    await mark(RUN);
     const never = new Promise<void>(() => undefined);
     const kept: Promise<unknown>[] = [];
     const { connection } = storeOver(
@@ -313,7 +315,8 @@ describe("commits that do not go through the run's coordinator", () => {
     await Promise.all(kept);
   });
 
-  it("of more than ten runs are told to ten of them", async () => {
+  it("of more than ten watched runs are told to ten of them, and to no run that is not watched", async () => {
+    await mark(...upTo(13).map((n) => `run-${n}`));
     const told: string[] = [];
     const runs: CoordinatorNamespace = {
       getByName: (name) => ({
@@ -324,7 +327,8 @@ describe("commits that do not go through the run's coordinator", () => {
       }),
     };
     const store = new CoordinatedStore(new D1Store(env.DB), runs);
-    await store.attempt(aCommit(upTo(12).flatMap((n) => anAppend(`run-${n}`).changes)));
+    const withEvents = upTo(12).flatMap((n) => [`idle-${n}`, `run-${n}`]);
+    await store.attempt(aCommit(withEvents.flatMap((run) => anAppend(run).changes)));
     expect(told).toEqual(upTo(10).map((n) => `run-${n}`));
   });
 

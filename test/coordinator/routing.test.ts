@@ -12,8 +12,42 @@ function toRunning(id: string): Change {
 }
 
 const touch: Change = { kind: "updateRun", id: "run-2", set: {}, at: 1, bump: 1 };
+const ofHolder: Guard = {
+  on: "job",
+  workflowRunId: "run-1",
+  ordinal: "job",
+  expect: { is: "attempt", attempt: 1 },
+};
+const ofJob: Guard = { ...ofHolder, expect: { is: "present" } };
 const [append] = anAppend("run-1").changes;
 const [appendToOther] = anAppend("run-2").changes;
+
+function create(id: string): Change {
+  return {
+    kind: "createRun",
+    row: {
+      id,
+      ordinal: "o",
+      createdAt: 1,
+      updatedAt: 1,
+      version: 1,
+      workflowId: "w",
+      workflowName: "W",
+      workflowType: "w",
+      status: "PENDING",
+      startedAt: null,
+      completedAt: null,
+      duration: null,
+      input: "{}",
+      output: null,
+      config: "{}",
+      totalCost: 0,
+      totalTokens: 0,
+      priority: 5,
+      metadata: null,
+    },
+  };
+}
 
 function changing(...changes: readonly (Change | undefined)[]): Commit {
   return aCommit(changes.filter((change) => change !== undefined));
@@ -64,6 +98,26 @@ describe("a commit that is no claim", () => {
     ["with one run's events does, too", changing(append, append), "run-1"],
     ["with one run's event does whatever else it changes", changing(touch, append), "run-1"],
     ["with the events of two runs goes straight to D1", changing(append, appendToOther), null],
+    [
+      "with one run's event that the holder of a job makes goes straight to D1",
+      { ...changing(append), guards: [ofHolder] },
+      null,
+    ],
+    [
+      "with one run's event that anybody with a job's id makes does not",
+      { ...changing(append), guards: [ofJob] },
+      "run-1",
+    ],
+    [
+      "with the event of a run that it creates goes straight to D1",
+      changing(create("run-1"), append),
+      null,
+    ],
+    [
+      "with an event, and another run that it creates, does not",
+      changing(create("run-2"), append),
+      "run-1",
+    ],
     ["without events goes straight to D1", changing(touch), null],
     ["without changes goes straight to D1", changing(), null],
   ])("%s", (_, commit, run) => {

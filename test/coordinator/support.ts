@@ -9,6 +9,7 @@ import {
 import { newCommitId } from "../../src/model/index.ts";
 import type { Envelope } from "../../src/contract/index.ts";
 import { RunCoordinator } from "../../src/coordinator/index.ts";
+import { D1Store } from "../../src/store/index.ts";
 import { env } from "../support/env.ts";
 
 /** Runs the body where coordinators can be made: in a Durable Object. */
@@ -71,6 +72,12 @@ export async function eventsOf(
     .bind(workflowRunId)
     .run<{ sequence: number; type: string }>();
   return results;
+}
+
+/** Marks runs as watched, as their coordinators do. */
+export async function mark(...runs: readonly string[]): Promise<void> {
+  const store = new D1Store(env.DB);
+  for (const run of runs) await store.markWatched(run);
 }
 
 /** A promise that the test resolves itself. */

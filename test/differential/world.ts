@@ -1,5 +1,6 @@
 /** One side of the comparison: two connections onto one store, its clock, and everything it holds. */
-import { snakeCase, tables as schema } from "../../src/store/schema.ts";
+import { snakeCase } from "../../src/store/names.ts";
+import { tables as schema } from "../../src/store/schema.ts";
 import { Connection } from "../../src/persistence/connection.ts";
 import type { Store } from "../../src/changes/index.ts";
 import { type Backend, ServiceError } from "../../src/contract/index.ts";

@@ -21,7 +21,7 @@ const METHODS = new Set<string>([
   "persistence.claimNextPendingRun",
   "persistence.appendOutboxEvents",
 ]);
-const TITLES = new Set(["of many new rows", "of rows that it creates and deletes"]);
+const TITLES = new Set(["of rows that it creates and deletes"]);
 
 /** The coordinator keeps order between runs' own commits; events of several runs go past it. */
 function goesThrough({ method, title = "" }: Scenario): boolean {

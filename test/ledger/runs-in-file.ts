@@ -1,7 +1,7 @@
 /** Runs as an engine leaves them in the file, with values of a size wherever the contract takes a value. */
 import type { Backend } from "../../src/contract/index.ts";
 import { LONG_TEXT, type LongTextTable } from "../../src/model/index.ts";
-import { snakeCase } from "../../src/store/schema.ts";
+import { snakeCase } from "../../src/store/names.ts";
 import { placeIn, textsBeside } from "../support/long-texts.ts";
 
 const STAGES = 5;

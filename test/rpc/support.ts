@@ -3,7 +3,8 @@ import { type Change, type Commit, type Guard } from "../../src/changes/index.ts
 import { newCommitId, stageRecordId } from "../../src/model/index.ts";
 import { type Query } from "../../src/queries/index.ts";
 import type { ErrorCode, ErrorDetails } from "../../src/contract/index.ts";
-import { snakeCase, tables } from "../../src/store/schema.ts";
+import { snakeCase } from "../../src/store/names.ts";
+import { tables } from "../../src/store/schema.ts";
 import { aStage } from "../memory/support.ts";
 import { env, service } from "../support/env.ts";
 

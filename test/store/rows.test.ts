@@ -24,7 +24,8 @@ import {
   type StageSet,
 } from "../../src/model/index.ts";
 import { KEYS, type Rows, type TableName } from "../../src/model/state.ts";
-import { snakeCase, tables } from "../../src/store/schema.ts";
+import { snakeCase } from "../../src/store/names.ts";
+import { tables } from "../../src/store/schema.ts";
 
 /** The same members, not as an intersection. */
 type Flat<Row> = { [Name in keyof Row]: Row[Name] };

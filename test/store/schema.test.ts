@@ -7,7 +7,8 @@ import {
   type SQLiteTable,
 } from "drizzle-orm/sqlite-core";
 import { describe, expect, it } from "vitest";
-import { snakeCase, tables } from "../../src/store/schema.ts";
+import { snakeCase } from "../../src/store/names.ts";
+import { tables } from "../../src/store/schema.ts";
 import { env } from "../support/env.ts";
 
 const dialect = new SQLiteSyncDialect();

@@ -1,5 +1,5 @@
 import { tables } from "../../src/store/schema.ts";
-import { snakeCase } from "../../src/store/schema.ts";
+import { snakeCase } from "../../src/store/names.ts";
 import { env } from "./env.ts";
 
 /** Empties every table. Children first, for their foreign keys. */

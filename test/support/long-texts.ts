@@ -2,7 +2,7 @@
 import { LONG_TEXT, type LongTextTable, utf8Length } from "../../src/model/index.ts";
 import { LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
 import { PLACE_BITS } from "../../src/store/place.ts";
-import { snakeCase } from "../../src/store/schema.ts";
+import { snakeCase } from "../../src/store/names.ts";
 import { env } from "./env.ts";
 
 type Row = Readonly<Record<string, unknown>>;

@@ -1,5 +1,6 @@
 /** The whole database as data: to put it back as it was, and to compare it. */
-import { snakeCase, tables } from "../../../src/store/schema.ts";
+import { snakeCase } from "../../../src/store/names.ts";
+import { tables } from "../../../src/store/schema.ts";
 import { env } from "../../support/env.ts";
 
 export type Rows = Readonly<Record<string, unknown>>[];
