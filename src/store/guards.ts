@@ -18,8 +18,6 @@ import { snakeCase } from "./names.ts";
 import { untakenSignal } from "./signals.ts";
 import { column, IS_LIVE, type Param, sourcesOf, type Statement, tokenSql } from "./sql.ts";
 
-type On = Guard["on"];
-
 /**
  * The table of each kind of guarded row, and the column that a violation tells; null: only whether
  * the row exists.
@@ -96,33 +94,42 @@ function guardsOn(first: Guard, guards: readonly Guard[], start: number): Statem
       return refusing(
         rows,
         `LEFT JOIN ${name} ON ${on.join(" AND ")}`,
-        holds(first.on, name, there),
+        holds(guards, name, there),
         actual === null ? `iif(${there} IS NULL, -1, 0)` : `ifnull(${name}."${actual}", -1)`,
       );
     }
   }
 }
 
-function holds(on: On, table: string, there: string): string {
-  const cases = [
-    `WHEN 'present' THEN ${there} IS NOT NULL`,
-    `WHEN 'absent' THEN ${there} IS NULL`,
-    `WHEN 'unchanged' THEN ${tokenSql(`${table}."commits"`)} IS src."value"`,
-  ];
-  if (on === "run" || on === "stage") {
-    cases.push(`WHEN 'version' THEN ${table}."version" IS src."value"`);
-  }
-  if (on === "run") cases.push(`WHEN 'status' THEN ${table}."status" IS src."value"`);
-  if (on === "stage") cases.push(`WHEN 'record' THEN ${table}."id" IS src."value"`);
-  if (on === "job") {
-    cases.push(`WHEN 'attempt' THEN ${table}."attempt" IS src."value"`);
-    cases.push(
-      `WHEN 'leased' THEN ${table}."attempt" IS src."value" AND +${table}."status" = 'RUNNING'`,
-    );
-  }
-  return `CASE src."is" ${cases.join(" ")} ELSE 0 END`;
+type Expected = RowGuard["expect"]["is"];
+
+/** The condition, with the arms that these guards need: SQLite has less to compile. */
+function holds(guards: readonly Guard[], table: string, there: string): string {
+  const expected = new Set(guards.flatMap((guard) => ("expect" in guard ? guard.expect.is : [])));
+  const [only] = expected;
+  if (only !== undefined && expected.size === 1) return arm(only, table, there);
+  const arms = [...expected].map((is) => `WHEN '${is}' THEN ${arm(is, table, there)}`);
+  return `CASE src."is" ${arms.join(" ")} ELSE 0 END`;
 }
 
+function arm(is: Expected, table: string, there: string): string {
+  switch (is) {
+    case "present":
+      return `${there} IS NOT NULL`;
+    case "absent":
+      return `${there} IS NULL`;
+    case "unchanged":
+      return `${tokenSql(`${table}."commits"`)} IS src."value"`;
+    case "version":
+    case "status":
+    case "attempt":
+      return `${table}."${is}" IS src."value"`;
+    case "record":
+      return `${table}."id" IS src."value"`;
+    case "leased":
+      return `(${table}."attempt" IS src."value" AND +${table}."status" IS 'RUNNING')`;
+  }
+}
 /**
  * A guard as a row of a statement: its place in the commit, the two parts of its key, and what is
  * expected.

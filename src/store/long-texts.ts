@@ -14,7 +14,7 @@ import { LONG_TEXT, type LongTextTable, utf8Length } from "../model/index.ts";
 import { KEYS } from "../model/state.ts";
 import { isPlace, PLACE_BITS, placedId } from "./place.ts";
 import { snakeCase } from "./names.ts";
-import { column, columns, sourcesOf, type Statement, TEXTS_BESIDE } from "./sql.ts";
+import { column, columns, sourcesOf, type Statement, TEXTS_BESIDE, toParam } from "./sql.ts";
 
 /** A shorter text stays in its row: it costs no row more. */
 export const LONG_TEXT_MIN = 800;
@@ -169,7 +169,11 @@ function dropTextsOf({ sql: from, params }: Statement, names: readonly string[])
   return { sql: `DELETE FROM "long_texts" WHERE "id" IN (${select})`, params };
 }
 
-/** INSERT of rows, with their long texts. `rest` follows the SELECT, such as an upsert clause. */
+/**
+ * INSERT of rows, with their long texts. `rest` follows the SELECT, such as an upsert clause. Columns
+ * that no row sets stay out of it, and a row that is alone is bound by its values: SQLite has less to
+ * compile.
+ */
 export function insertRows<Row extends object>(
   table: LongTextTable,
   rows: readonly Row[],
@@ -178,12 +182,27 @@ export function insertRows<Row extends object>(
   rest?: Statement,
 ): Statement[] {
   const held = holdTexts(table, rows, rest === undefined ? "before" : "after");
-  const values = names.map((name) => held.stored(name, column(name)));
+  const set = names.filter((name) => held.rows.some((row) => toParam(row[name]) !== null));
   const commits = commitId === null ? [] : [commitId];
-  const into = columns([...names, ...commits.map(() => "commits")]);
-  const selected = [...values, ...commits.map(() => "?")].join(", ");
-  const inserts = sourcesOf<Fields>(held.rows, names).map((source) => ({
-    sql: `INSERT INTO "${snakeCase(table)}" (${into}) SELECT ${selected} FROM ${source.sql} WHERE true ${rest?.sql ?? ""}`,
+  const into = `INSERT INTO "${snakeCase(table)}" (${columns([...set, ...commits.map(() => "commits")])})`;
+  const [alone] = held.rows;
+  if (alone !== undefined && held.rows.length === 1) {
+    const values = [
+      ...set.map((name, index) => held.stored(name, `?${index + 1}`)),
+      ...commits.map(() => `?${set.length + 1}`),
+    ];
+    const insert = {
+      sql: `${into} VALUES (${values.join(", ")}) ${rest?.sql ?? ""}`,
+      params: [...set.map((name) => toParam(alone[name])), ...commits, ...(rest?.params ?? [])],
+    };
+    return [...held.before, insert, ...held.after];
+  }
+  const selected = [
+    ...set.map((name) => held.stored(name, column(name))),
+    ...commits.map(() => "?"),
+  ].join(", ");
+  const inserts = sourcesOf<Fields>(held.rows, set).map((source) => ({
+    sql: `${into} SELECT ${selected} FROM ${source.sql} WHERE true ${rest?.sql ?? ""}`,
     params: [...commits, ...source.params, ...(rest?.params ?? [])],
   }));
   return [...held.before, ...inserts, ...held.after];

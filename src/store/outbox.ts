@@ -18,7 +18,7 @@ import {
   RETRY_EXPONENT_MAX,
 } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
-import { holdTexts } from "./long-texts.ts";
+import { holdTexts, LONG_TEXT_MIN } from "./long-texts.ts";
 import { outboxEvents } from "./schema.ts";
 import {
   column,
@@ -30,6 +30,7 @@ import {
   sourcesOf,
   type Statement,
   statement,
+  toParam,
 } from "./sql.ts";
 
 export const OUTBOX_PROPERTIES = propertiesOf(outboxEvents, "turn");
@@ -131,6 +132,9 @@ export function appendOutboxEvents(
   commitId: string,
 ) {
   const rows = changes.map(({ row }) => row);
+  const [first] = rows;
+  if (first !== undefined && isPlain(rows))
+    return [appendToOneRun(first.workflowRunId, rows, commitId)];
   const last = (name: string) =>
     `(SELECT "${name}" FROM "outbox_events" AS tail WHERE tail."workflow_run_id" = src."workflow_run_id" ORDER BY "sequence" DESC LIMIT 1)`;
   const commits = remembering(commitId, `ifnull(${last("commits")}, '')`);
@@ -150,6 +154,60 @@ export function appendOutboxEvents(
     };
   });
   return [...held.before, ...inserts];
+}
+
+/** Events of one run that were bound by their values: as many as D1 has parameters for. */
+const PLAIN_MAX = 10;
+
+/**
+ * Few events of one run, none of which waits: they change nobody's place in the line. Most commits of
+ * an engine have such.
+ */
+function isPlain(rows: readonly NewOutboxEventRow[]): boolean {
+  return (
+    rows.length <= PLAIN_MAX &&
+    rows.every(
+      (row) =>
+        row.workflowRunId === rows[0]?.workflowRunId &&
+        (row.publishedAt !== null || row.dlqAt !== null) &&
+        row.payload.length < LONG_TEXT_MIN / 3,
+    )
+  );
+}
+
+/** The run's last event is looked up once for all of them. */
+function appendToOneRun(
+  workflowRunId: string,
+  rows: readonly NewOutboxEventRow[],
+  commitId: string,
+): Statement {
+  const given = [
+    "eventType",
+    "payload",
+    "causationId",
+    "occurredAt",
+    "publishedAt",
+    "retryCount",
+    "dlqAt",
+  ] as const;
+  const events = rows.map((_, index) => {
+    const values = given.map((__, place) => `?${3 + index * given.length + place}`);
+    return `(${index + 1}, ${values.join(", ")})`;
+  });
+  const commits = remembering(commitId, `ifnull(tail."commits", '')`).sql.replaceAll("?", "?2");
+  const last = `SELECT "sequence", "commits" FROM "outbox_events" WHERE "workflow_run_id" = ?1 ORDER BY "sequence" DESC LIMIT 1`;
+  return {
+    sql:
+      `WITH event("offset", ${columns(given)}) AS (VALUES ${events.join(", ")}) ` +
+      `INSERT INTO "outbox_events" ("workflow_run_id", "sequence", "commits", ${columns(given)}) ` +
+      `SELECT ?1, max(ifnull(tail."sequence", 0), ifnull((SELECT "sequence" FROM "outbox_tails" WHERE "workflow_run_id" = ?1), 0)) + event."offset", ` +
+      `${commits}, ${given.map((name) => `event.${column(name)}`).join(", ")} FROM event LEFT JOIN (${last}) AS tail`,
+    params: [
+      workflowRunId,
+      commitId,
+      ...rows.flatMap((row) => given.map((name) => toParam(row[name]))),
+    ],
+  };
 }
 
 /**

@@ -189,7 +189,8 @@ function unfolded(names: readonly string[], json: string): string {
   return `(SELECT ${list}, key AS "position" FROM json_each(${json})) AS src`;
 }
 
-function toParam(value: unknown): Param {
+/** A property of a row as a parameter. */
+export function toParam(value: unknown): Param {
   switch (typeof value) {
     case "string":
     case "number":
