@@ -14,7 +14,7 @@ const ISSUES_SHOWN_MAX = 3;
  * @throws INVALID_ARGUMENT with the path of the first problem as `field`; PAYLOAD_TOO_LARGE.
  */
 export async function checkedInput(definition: Definition, input: unknown): Promise<unknown> {
-  return checked(definition.input, input, "input");
+  return validated(definition.input, input, "input");
 }
 
 /**
@@ -37,7 +37,7 @@ export async function checkedConfig(
     if (schema === undefined) continue;
     const own = given.get(element.id);
     const field = memberPath("config", element.id);
-    all.push([element.id, await checked(schema, own === undefined ? {} : own, field)]);
+    all.push([element.id, await validated(schema, own === undefined ? {} : own, field)]);
     given.delete(element.id);
   }
   for (const id of given.keys()) {
@@ -49,22 +49,31 @@ export async function checkedConfig(
   return Object.fromEntries(all);
 }
 
-/** TEMPORARY */
+/**
+ * A signal's payload, as the wait of that name takes it, as plain JSON.
+ * @throws INVALID_ARGUMENT with the path of the first problem as `field`, also for a name that no wait
+ * of the workflow has; PAYLOAD_TOO_LARGE.
+ */
 export async function checkedSignal(
-  { plan }: Definition,
+  { id, plan }: Definition,
   name: string,
   payload: unknown,
 ): Promise<unknown> {
   const element = plan.byId.get(name);
-  if (element?.kind !== "wait") throw invalid(`There is no wait ${shown(name)}`, "name");
-  return checked(element.payload, payload, "payload");
+  if (element?.kind === "wait") return validated(element.payload, payload, "payload");
+  throw invalid(`The workflow ${shown(id)} waits for no signal ${shown(name)}`, "name");
 }
 
 /**
  * What a schema makes of a value, as plain JSON.
  * @param field names the value in the path of a problem.
+ * @throws INVALID_ARGUMENT with the path of the first problem as `field`; PAYLOAD_TOO_LARGE.
  */
-async function checked(schema: StandardSchema, value: unknown, field: string): Promise<unknown> {
+export async function validated(
+  schema: StandardSchema,
+  value: unknown,
+  field: string,
+): Promise<unknown> {
   const result = await schema["~standard"].validate(value);
   if (result.issues !== undefined) throw refusal(result.issues, field);
   // What a schema makes may be anything.

@@ -121,16 +121,16 @@ export interface NextStage {
 /** What comes after a stage or a group. */
 export type Next =
   /** The run is done, and gives this. */
-  | { readonly then: "finish"; readonly output: JsonText }
+  | { readonly kind: "finish"; readonly output: JsonText }
   /** A group, after the stages whose conditions were not met. */
   | {
-      readonly then: "group";
+      readonly kind: "group";
       readonly group: number;
       readonly stages: readonly NextStage[];
       readonly skipped: readonly (NextStage & { readonly group: number })[];
     }
   /** Others of the group may still be open, by their ids: the service asks when all are done. */
-  | { readonly then: "join"; readonly siblings: readonly string[] };
+  | { readonly kind: "join"; readonly siblings: readonly string[] };
 
 /** What came of a stage. Times are from the moment of the answer. */
 export type StageOutcome =
@@ -165,8 +165,8 @@ export interface StageRunner {
 
 /** What comes after a group; or the reason for which nobody can tell. */
 export type GroupAnswer =
-  | { readonly outcome: "next"; readonly next: Exclude<Next, { then: "join" }> }
+  | { readonly outcome: "next"; readonly next: Exclude<Next, { kind: "join" }> }
   | { readonly outcome: "failed"; readonly error: string };
 
 /** Where a run begins: what starts one computes it from the definition. */
-export type First = Extract<Next, { then: "group" | "finish" }>;
+export type First = Extract<Next, { kind: "group" | "finish" }>;

@@ -6,10 +6,9 @@
  */
 import type { Store, WakeUpKind } from "../changes/index.ts";
 import { withDeadline } from "../model/index.ts";
-import type { StageRunner } from "../engine/delivery.ts";
 import { Connection } from "../persistence/connection.ts";
 import { unitOf } from "../persistence/connection-core.ts";
-import { drive, endDead, isStageJob } from "../runner/index.ts";
+import { endDead, isStageJob } from "../runner/index.ts";
 import type { Settling } from "../persistence/settling.ts";
 import type {
   BoundJobHandler,
@@ -17,6 +16,7 @@ import type {
   HandlerContext,
   JobHandler,
   OutboxRecord,
+  ServiceError,
 } from "../contract/index.ts";
 import { endFailed, handOverFailures, type HandsOver } from "./hand-over.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
@@ -26,6 +26,13 @@ import { relayEvents } from "./relay.ts";
 import type { DispatchSettings } from "./settings.ts";
 import { type Asked, type Shares, sharesOf } from "./shares.ts";
 import { Settler } from "./settler.ts";
+import {
+  type ConsumersHandler,
+  GOES_ON_MS,
+  stagesFor,
+  type StagesLeft,
+  workStages,
+} from "./stage-jobs.ts";
 import { dutyOf } from "./wake-up.ts";
 
 /** A message of the queue, as far as the consumer uses it. */
@@ -36,20 +43,6 @@ export interface WakeUpDelivery {
   ack(): void;
   retry(options?: { delaySeconds?: number }): void;
 }
-
-/**
- * What is bound as `HANDLER`: it works jobs, or the stages of typed workflows, or both. Every property
- * of a stub looks like a method; a call of one that is not there fails.
- */
-export type BoundHandler = BoundJobHandler & Partial<StageRunner>;
-
-/**
- * An `embedded` handler runs in this Worker, and can be given a connection and a signal. `stages` works
- * the stages of typed workflows.
- */
-export type ConsumersHandler =
-  | { readonly embedded: true; readonly handler: JobHandler; readonly stages?: StageRunner }
-  | { readonly embedded: false; readonly handler: BoundHandler };
 
 export interface ConsumerOptions {
   readonly store: Store;
@@ -205,7 +198,7 @@ async function workJobs(
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs, claimed.length);
   const leases = claimed.map((job) => ({ job, lease: keeper.hold(job.jobId) }));
-  const stagesLeft = { count: stagesOf(options) - claimed.length };
+  const stagesLeft = stagesFor(options.handler, claimed.length);
   const work = async ({ job, lease }: (typeof leases)[number]) => {
     const outcome = await handled({ job, lease, keeper, stagesLeft }, options);
     try {
@@ -306,11 +299,12 @@ async function giveBack(
 /**
  * What came of a call of the handler: an outcome; or only the row can tell, and `otherwise` is the
  * outcome if the row says that the job is not settled. `settled`: the handler says that it has
- * settled the job. `unanswered`: there is no answer, but the handler may have settled it. `died`: its
+ * settled the job. `over`: its stages were worked, and it is settled. `unanswered`: there is no answer, but the handler may have settled it. `died`: its
  * Worker has died, and the call with it.
  */
 type Handled =
   | Settling["outcome"]
+  | { readonly status: "over" }
   | {
       readonly status: "settled" | "unanswered";
       readonly otherwise: Settling["outcome"];
@@ -329,13 +323,18 @@ async function handled(
   options: Called,
 ): Promise<Handled> {
   const { handlerTimeoutMs } = options.settings;
+  const giveUp = ({ message }: ServiceError) => {
+    keeper.release(job.jobId, message);
+  };
   try {
-    const called = isStageJob(job.payload)
-      ? driven({ job, lease, stagesLeft }, options)
-      : call(job, lease, options);
-    const answer = await withDeadline(called, handlerTimeoutMs, "The handler", ({ message }) => {
-      keeper.release(job.jobId, message);
-    });
+    if (isStageJob(job.payload)) {
+      const unit = unitOf(connection(options));
+      const worked = workStages({ job, signal: lease, stagesLeft }, options.handler, unit);
+      await withDeadline(worked, handlerTimeoutMs + GOES_ON_MS, "The stage", giveUp);
+      return { status: "over" };
+    }
+    const called = call(job, lease, options);
+    const answer = await withDeadline(called, handlerTimeoutMs, "The handler", giveUp);
     const outcome = toOutcome(answer);
     if (outcome.status !== "settled") return outcome;
     const message = "The handler said that it had settled the job, and it has not";
@@ -344,68 +343,6 @@ async function handled(
     const died = !options.handler.embedded && isDeath(error);
     return { status: "unanswered", otherwise: failure(error), died };
   }
-}
-
-/** @throws where nothing can work stages: then their jobs fail with that reason. */
-function runnerOf(of: ConsumersHandler): StageRunner {
-  if (of.embedded) {
-    if (of.stages !== undefined) return of.stages;
-    throw new Error("No workflows: this Worker's dispatcher was given none");
-  }
-  const { handler } = of;
-  const lacks = () => new Error("No workflows: the HANDLER is no StageWorker");
-  return {
-    async runStage(delivery, tools) {
-      if (handler.runStage === undefined) throw lacks();
-      return handler.runStage(delivery, tools);
-    },
-    async afterGroup(delivery, tools) {
-      if (handler.afterGroup === undefined) throw lacks();
-      return handler.afterGroup(delivery, tools);
-    },
-  };
-}
-
-/** How many further stages this invocation may work, all of its jobs together. */
-interface StagesLeft {
-  count: number;
-}
-
-/**
- * Each stage asks D1 some six times, of the 1,000 that an invocation may; of another Worker each is an
- * invocation, of the 32 that a request may cause.
- */
-const STAGES_EMBEDDED_MAX = 150;
-const STAGES_BOUND_MAX = 28;
-
-function stagesOf({ handler }: Called): number {
-  return handler.embedded ? STAGES_EMBEDDED_MAX : STAGES_BOUND_MAX;
-}
-
-/** A worker goes on with further stages for this long: the last may take all the time of a handler. */
-const GOES_ON_MS = 30_000;
-
-/** Takes the job's run from stage to stage. The row tells that the job is settled. */
-async function driven(
-  { job, lease, stagesLeft }: Pick<Leased, "job" | "lease" | "stagesLeft">,
-  options: Called,
-): Promise<unknown> {
-  const runner = runnerOf(options.handler);
-  const { jobId, workflowRunId, stageId, attempt } = job;
-  const until = Date.now() + GOES_ON_MS;
-  await drive(
-    { workflowRunId, ordinal: jobId.slice(workflowRunId.length + 1), stageId, attempt },
-    {
-      unit: unitOf(connection(options)),
-      runner,
-      signal: lease,
-      goesOn() {
-        stagesLeft.count -= 1;
-        return stagesLeft.count >= 0 && Date.now() < until;
-      },
-    },
-  );
-  return { status: "settled" };
 }
 
 /** Async, so that a handler that throws synchronously rejects like any other. */
@@ -498,7 +435,12 @@ async function settleAs(
   job: DequeueResult,
   { consumed, settler, options }: Batch,
 ): Promise<void> {
-  const settling = "otherwise" in outcome ? await unlessSettled(outcome, job, options) : outcome;
+  const settling =
+    outcome.status === "over"
+      ? null
+      : "otherwise" in outcome
+        ? await unlessSettled(outcome, job, options)
+        : outcome;
   if (settling === null) {
     consumed.settled += 1;
     return;

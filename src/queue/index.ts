@@ -4,13 +4,8 @@
  * and how an environment becomes a store (`worker/`). It may import
  * `persistence/`, `changes/`, `queries/`, `model/` and `contract/`.
  */
-export {
-  type BoundHandler,
-  consume,
-  type ConsumedBatch,
-  type ConsumersHandler,
-  type WakeUpDelivery,
-} from "./consumer.ts";
+export { consume, type ConsumedBatch, type WakeUpDelivery } from "./consumer.ts";
+export type { BoundHandler, ConsumersHandler } from "./stage-jobs.ts";
 export { createWaker, type WakeUpQueue } from "./producer.ts";
 export { dispatchSettings, type DispatchVars } from "./settings.ts";
 export type { WakeUpMessage } from "./wake-up.ts";

@@ -8,7 +8,7 @@ import type { Status } from "../contract/index.ts";
 import type { Before, StageAnswer, StageDelivery, StageRunner } from "../engine/delivery.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
-import { entered, type GoesOn, type Then } from "./enter.ts";
+import { entered, type GoesOn, type After } from "./enter.ts";
 import { keepLateAnswer } from "./late.ts";
 import { leasedBy, type Lease, whileIn } from "./lease.ts";
 import { noted } from "./notes.ts";
@@ -143,7 +143,7 @@ async function committed(
   for (;;) {
     const moment = await momentOf(unit);
     const paused = status === "SUSPENDED";
-    const { changes, then } = settled(answer, {
+    const { changes, after } = settled(answer, {
       ...moment,
       lease,
       stage,
@@ -152,11 +152,11 @@ async function committed(
     });
     const notes = noted(answer.notes, lease.run, stage, moment);
     const guards = [...whileIn(status, lease), ...nothingCame];
-    const landed = await written(unit, { guards, changes: [...changes, ...notes] }, then, lease);
+    const landed = await written(unit, { guards, changes: [...changes, ...notes] }, after, lease);
     if (landed.applied) {
       if (!landed.kept) return null;
-      if (then.then === "join") return { lease, stage, siblings: then.siblings };
-      return then.then === "leave" ? null : next(then, call, beforeNext(answer, call), landed);
+      if (after.does === "join") return { lease, stage, siblings: after.siblings };
+      return after.does === "leave" ? null : next(after, call, beforeNext(answer, call), landed);
     }
     if (landed.violation.guard === 2) {
       // A signal came after the wait was found to be over. It counts.
@@ -186,19 +186,21 @@ function beforeNext(answer: StageAnswer, { stage, before }: StageCall): Before {
 
 /** The stage that the worker has come to, with all that it needs in its hands. */
 function next(
-  then: Extract<Then, { then: "run" | "wait" }>,
+  after: Extract<After, { does: "run" | "wait" }>,
   { lease }: Pick<StageCall, "lease">,
   before: Before,
   { signal }: Extract<Landed, { applied: true }>,
 ): StageCall {
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
   const fresh = { attempt: 1, maxWaitUntil: null, pollInterval: null, from };
-  const signalId = then.then === "wait" ? (signal?.id ?? null) : null;
+  const signalId = after.does === "wait" ? (signal?.id ?? null) : null;
   return {
     lease,
-    stage: { ...fresh, ...then.stage, signalId },
+    stage: { ...fresh, ...after.stage, signalId },
     occasion:
-      then.then === "wait" ? { kind: "signal", payload: signal?.payload ?? null } : { kind: "run" },
+      after.does === "wait"
+        ? { kind: "signal", payload: signal?.payload ?? null }
+        : { kind: "run" },
     before,
   };
 }
@@ -220,8 +222,8 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   }
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
   const goesOn = goesOnOf(options);
-  const { changes, then } = entered(answer.next, { ...moment, lease, from, goesOn });
-  const landed = await written(unit, { guards: whileIn("RUNNING", lease), changes }, then, lease);
+  const { changes, after } = entered(answer.next, { ...moment, lease, from, goesOn });
+  const landed = await written(unit, { guards: whileIn("RUNNING", lease), changes }, after, lease);
   if (!landed.applied) return stopped(lease, unit);
-  return !landed.kept || then.then === "leave" ? null : next(then, { lease }, before, landed);
+  return !landed.kept || after.does === "leave" ? null : next(after, { lease }, before, landed);
 }

@@ -5,13 +5,13 @@ import type { Lease } from "./lease.ts";
 import { event, jobRow, type Moment, stageRow } from "./rows.ts";
 
 /** What the worker that enters a group does then. */
-export type Then =
+export type After =
   /** It goes on with this stage, whose lease it has. */
-  | { readonly then: "run"; readonly stage: Reached }
+  | { readonly does: "run"; readonly stage: Reached }
   /** It waits for a signal, unless the run has one already: then the worker still has the lease. */
-  | { readonly then: "wait"; readonly stage: Reached }
+  | { readonly does: "wait"; readonly stage: Reached }
   /** Another delivery goes on, or nobody: the run has ended. */
-  | { readonly then: "leave" };
+  | { readonly does: "leave" };
 
 /** A stage to which the worker's job has moved. */
 export interface Reached {
@@ -26,7 +26,7 @@ export type GoesOn = (stage: Pick<NextStage, "timeoutMs">) => boolean;
 
 export interface Entered {
   readonly changes: readonly Change[];
-  readonly then: Then;
+  readonly after: After;
 }
 
 /** What an entry depends on, beside what comes next. */
@@ -38,10 +38,10 @@ export interface Entry extends Moment {
   readonly goesOn: GoesOn;
 }
 
-export function entered(next: Exclude<Next, { then: "join" }>, entry: Entry): Entered {
+export function entered(next: Exclude<Next, { kind: "join" }>, entry: Entry): Entered {
   const { lease, at } = entry;
   const { run, ordinal, attempt } = lease;
-  if (next.then === "finish") {
+  if (next.kind === "finish") {
     const changes: Change[] = [
       {
         kind: "updateRun",
@@ -58,7 +58,7 @@ export function entered(next: Exclude<Next, { then: "join" }>, entry: Entry): En
       event(run, at, "workflow:completed", {}),
       { kind: "completeJob", workflowRunId: run.id, ordinal, attempt, at },
     ];
-    return { changes, then: { then: "leave" } };
+    return { changes, after: { does: "leave" } };
   }
   const skipped = next.skipped.flatMap((stage): Change[] => [
     {
@@ -80,7 +80,7 @@ export function entered(next: Exclude<Next, { then: "join" }>, entry: Entry): En
     },
     { kind: "enqueueJob", row: jobRow(run, stage, entry) },
   ]);
-  return { changes: inOrder([...skipped, ...mine.changes, ...theirs]), then: mine.then };
+  return { changes: inOrder([...skipped, ...mine.changes, ...theirs]), after: mine.after };
 }
 
 /** Changes of one kind share a statement where they are neighbours. */
@@ -120,8 +120,8 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
       event(run, at, "stage:suspended", { stageId: stage.id, until }),
       { ...moved, to: { state: "suspended", until, unlessSignal } },
     ];
-    const then = { then: "wait", stage: reached(row.id) } as const;
-    return { changes, then: unlessSignal === null ? { then: "leave" } : then };
+    const after = { does: "wait", stage: reached(row.id) } as const;
+    return { changes, after: unlessSignal === null ? { does: "leave" } : after };
   }
   // A concurrency key is counted where jobs are claimed.
   if (stage.concurrency !== null || !entry.goesOn(stage)) {
@@ -129,7 +129,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
       { kind: "createStage", row: stageRow(coming, entry, {}) },
       { ...moved, to: { state: "pending" } },
     ];
-    return { changes, then: { then: "leave" } };
+    return { changes, after: { does: "leave" } };
   }
   const row = stageRow({ ...coming, tried: 1 }, entry, { status: "RUNNING", startedAt: at });
   const changes: Change[] = [
@@ -137,7 +137,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     event(run, at, "stage:started", { stageId: stage.id, attempt: 1 }),
     { ...moved, to: { state: "running" } },
   ];
-  return { changes, then: { then: "run", stage: reached(row.id) } };
+  return { changes, after: { does: "run", stage: reached(row.id) } };
 }
 
 /** The columns of a stage that waits, with no code running. `pollInterval` is that of a poll, and null. */

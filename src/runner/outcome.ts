@@ -2,7 +2,7 @@
 import type { Change } from "../changes/index.ts";
 import type { StageAnswer } from "../engine/delivery.ts";
 import { encodeText, INSTANT_MAX, JOB_MAX_ATTEMPTS_DEFAULT, RETRY_MS_MAX } from "../model/index.ts";
-import { entered, type GoesOn, type Then, waiting } from "./enter.ts";
+import { entered, type GoesOn, type After, waiting } from "./enter.ts";
 import type { Lease } from "./lease.ts";
 import { event, type Moment } from "./rows.ts";
 
@@ -32,7 +32,7 @@ export interface Settling extends Moment {
 
 export interface Settled {
   readonly changes: readonly Change[];
-  readonly then: Then | { readonly then: "join"; readonly siblings: readonly string[] };
+  readonly after: After | { readonly does: "join"; readonly siblings: readonly string[] };
 }
 
 /** The changes of an outcome. The guards are the caller's: the lease, and the run's status. */
@@ -53,7 +53,7 @@ export function settled(answer: StageAnswer, settling: Settling): Settled {
       return {
         changes:
           answer.retryInMs === null ? failed(answer.error, settling) : retried(answer, settling),
-        then: { then: "leave" },
+        after: { does: "leave" },
       };
   }
 }
@@ -79,23 +79,23 @@ function done(
       : [{ kind: "takeSignal" as const, workflowRunId: run.id, id: signalId, at }]),
   ];
   const told = event(run, at, type, { stageId, attempt: stage.attempt });
-  if (next.then === "join") {
+  if (next.kind === "join") {
     const { siblings } = next;
     const leaving = { kind: "leaveGroup" as const, workflowRunId: run.id, ordinal, attempt, at };
     return {
       changes: [...changes, told, { ...leaving, siblings: [...siblings] }],
-      then: { then: "join", siblings },
+      after: { does: "join", siblings },
     };
   }
-  if (settling.paused) return { changes: [...changes, told, parked(settling)], then: LEAVE };
+  if (settling.paused) return { changes: [...changes, told, parked(settling)], after: LEAVE };
   const entry = entered(next, { ...settling, from });
   // Events stand side by side, so that they share a statement.
   const events = entry.changes.filter(({ kind }) => kind === "appendOutboxEvent");
   const rest = entry.changes.filter(({ kind }) => kind !== "appendOutboxEvent");
-  return { changes: [...changes, told, ...events, ...rest], then: entry.then };
+  return { changes: [...changes, told, ...events, ...rest], after: entry.after };
 }
 
-const LEAVE = { then: "leave" } as const;
+const LEAVE = { does: "leave" } as const;
 
 /** A job that nothing but a resumed run makes due again. */
 export function parked({ lease, at }: { readonly lease: Lease; readonly at: number }): Change {
@@ -123,7 +123,7 @@ function suspended(
   const until = withinMs === null ? stage.maxWaitUntil : at + withinMs;
   if (until !== null && at >= until && state === null) {
     const reason = `Not ready within its time, which ended at ${new Date(until).toISOString()}`;
-    return { changes: failed(reason, settling), then: LEAVE };
+    return { changes: failed(reason, settling), after: LEAVE };
   }
   const nextPollAt = until === null ? at + interval : Math.min(at + interval, until);
   const changes: Change[] = [
@@ -139,7 +139,7 @@ function suspended(
       : [event(lease.run, at, "stage:suspended", { stageId: stage.stageId, until: nextPollAt })]),
     suspendedJob(lease, nextPollAt, at),
   ];
-  return { changes, then: LEAVE };
+  return { changes, after: LEAVE };
 }
 
 function waits(answer: Extract<StageAnswer, { outcome: "waiting" }>, settling: Settling): Settled {
@@ -166,7 +166,7 @@ function waits(answer: Extract<StageAnswer, { outcome: "waiting" }>, settling: S
   ];
   const triesLeft = JOB_MAX_ATTEMPTS_DEFAULT - 1;
   const reached = { stageId, recordId, group, startedAt: stage.startedAt ?? at, triesLeft };
-  return { changes, then: unlessSignal === null ? LEAVE : { then: "wait", stage: reached } };
+  return { changes, after: unlessSignal === null ? LEAVE : { does: "wait", stage: reached } };
 }
 
 function retried(

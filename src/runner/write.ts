@@ -19,15 +19,15 @@ interface Commit {
 export async function written(
   unit: OwnUnit,
   commit: Commit,
-  then: Settled["then"],
+  after: Settled["after"],
   { run, ordinal, attempt }: Lease,
 ): Promise<Landed> {
   const workflowRunId = run.id;
-  switch (then.then) {
+  switch (after.does) {
     case "run":
     case "leave": {
       const done = await unit.write(commit);
-      return done.applied ? { applied: true, kept: then.then === "run", signal: null } : done;
+      return done.applied ? { applied: true, kept: after.does === "run", signal: null } : done;
     }
     case "join": {
       const done = await unit.write({
@@ -40,7 +40,7 @@ export async function written(
       return { applied: true, kept, signal: null };
     }
     case "wait": {
-      const name = then.stage.stageId;
+      const name = after.stage.stageId;
       const done = await unit.write({
         ...commit,
         reads: () =>

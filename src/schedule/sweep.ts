@@ -15,11 +15,12 @@ import {
 import { AutoCommit } from "../persistence/auto-commit.ts";
 import { Connection } from "../persistence/connection.ts";
 // By their files: the folder's index brings modules that need the types of the platform.
-import type { ConsumersHandler } from "../queue/consumer.ts";
+
 import { putBack } from "../queue/hand-over.ts";
 import type { Waker, WakeUpQueue } from "../queue/producer.ts";
 import { hasMethod } from "../queue/reach.ts";
 import type { DispatchSettings } from "../queue/settings.ts";
+import type { ConsumersHandler } from "../queue/stage-jobs.ts";
 
 /** Commits in which one tick ends leases, of up to 100 each. */
 const LEASE_PAGES_MAX = 5;

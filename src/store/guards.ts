@@ -105,10 +105,12 @@ type Expected = RowGuard["expect"]["is"];
 
 /** The condition, with the arms that these guards need: SQLite has less to compile. */
 function holds(guards: readonly Guard[], table: string, there: string): string {
-  const expected = new Set(guards.flatMap((guard) => ("expect" in guard ? guard.expect.is : [])));
-  const [only] = expected;
-  if (only !== undefined && expected.size === 1) return arm(only, table, there);
-  const arms = [...expected].map((is) => `WHEN '${is}' THEN ${arm(is, table, there)}`);
+  const expectations = new Set(
+    guards.flatMap((guard) => ("expect" in guard ? guard.expect.is : [])),
+  );
+  const [only] = expectations;
+  if (only !== undefined && expectations.size === 1) return arm(only, table, there);
+  const arms = [...expectations].map((is) => `WHEN '${is}' THEN ${arm(is, table, there)}`);
   return `CASE src."is" ${arms.join(" ")} ELSE 0 END`;
 }
 

@@ -7,8 +7,9 @@ import type { WakeUpKind } from "../changes/index.ts";
 import type { Backend, JobHandler } from "../contract/index.ts";
 import { createMemoryStore } from "../memory/store.ts";
 // By their files: the folders' indexes bring what needs the platform.
-import { consume, type ConsumedBatch, type ConsumersHandler } from "../queue/consumer.ts";
+import { consume, type ConsumedBatch } from "../queue/consumer.ts";
 import { dispatchSettings, type DispatchVars } from "../queue/settings.ts";
+import type { ConsumersHandler } from "../queue/stage-jobs.ts";
 import { sweep, type SweepReport } from "../schedule/sweep.ts";
 
 /**

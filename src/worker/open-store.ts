@@ -9,7 +9,7 @@ import {
   type CoordinatorNamespace,
 } from "../coordinator/index.ts";
 import { D1Store } from "../store/index.ts";
-import type { BoundHandler } from "../queue/consumer.ts";
+import type { BoundHandler } from "../queue/stage-jobs.ts";
 import { createWaker, type Waker, type WakeUpQueue } from "../queue/producer.ts";
 import { type DispatchVars, dispatchSettings } from "../queue/settings.ts";
 import { WakingStore } from "../queue/waking-store.ts";

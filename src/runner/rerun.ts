@@ -1,0 +1,90 @@
+/** Runs a run again from one of its stages. */
+import type { Change } from "../changes/index.ts";
+import { ServiceError } from "../contract/index.ts";
+import { definitionFor } from "../engine/definition.ts";
+import { nextStage } from "../engine/next.ts";
+import type { Workflow } from "../engine/workflow.ts";
+import { decodeJson } from "../model/index.ts";
+import type { OwnUnit } from "../persistence/connection-core.ts";
+import { checkedChanges } from "../persistence/encode.ts";
+import { act, wrongStatus } from "./act.ts";
+import { event, jobRow, stageRow } from "./rows.ts";
+
+export async function rerun(
+  unit: OwnUnit,
+  workflow: Workflow,
+  id: string,
+  from: string,
+): Promise<void> {
+  await act(unit, id, async ({ row, run }, moment) => {
+    if (row.status === "RUNNING" || row.status === "PENDING") {
+      throw wrongStatus(id, row.status, "can be run again once it has ended or is paused");
+    }
+    const { shape, version } = run.delivered;
+    const definition = definitionFor(workflow, shape);
+    if (definition === null) {
+      const message = `Run ${id} was started with version ${version} of ${row.workflowId}, whose stages no definition has`;
+      throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflow", version, shape });
+    }
+    const element = definition.plan.byId.get(from);
+    if (element === undefined) {
+      throw new ServiceError("INVALID_ARGUMENT", `There is no stage ${JSON.stringify(from)}`, {
+        field: "from",
+      });
+    }
+    const [stages] = await unit.read([
+      {
+        q: "stages",
+        workflowRunId: id,
+        status: null,
+        beforeGroup: null,
+        withoutNextPoll: false,
+        descending: false,
+        limit: null,
+        omit: ["outputData", "suspendedState", "errorMessage", "metrics", "config"],
+      },
+    ]);
+    const before = stages.find(({ stageId }) => stageId === from);
+    if (before === undefined) {
+      throw new ServiceError("INVALID_ARGUMENT", `The run has not come to stage ${from} yet`, {
+        field: "from",
+      });
+    }
+    const { at } = moment;
+    const { group } = element;
+    const again = stages.filter(
+      ({ executionGroup, stageId, status }) =>
+        executionGroup === group &&
+        (stageId === from || (status !== "COMPLETED" && status !== "SKIPPED")),
+    );
+    const inputs = sourcesOf(before.inputData);
+    const entries = again.flatMap(({ stageId, attempt: tried }) => {
+      const planned = definition.plan.byId.get(stageId);
+      if (planned === undefined) return [];
+      const stage = { ...nextStage(planned), waits: null };
+      const coming = { run, stage, group, from: inputs, tried };
+      return [{ stage: stageRow(coming, moment, {}), job: jobRow(run, stage, moment) }];
+    });
+    return checkedChanges("rerun", [
+      { kind: "cancelJobs", workflowRunId: id, leased: true, at },
+      { kind: "archiveStages", workflowRunId: id, stageId: from, group },
+      {
+        kind: "updateRun",
+        id,
+        set: { status: "RUNNING", completedAt: null, duration: null, output: null },
+        at,
+        bump: 1,
+      },
+      ...entries.map(({ stage }): Change => ({ kind: "createStage", row: stage })),
+      event(run, at, "workflow:rerun", { from }),
+      ...entries.map(({ job }): Change => ({ kind: "enqueueJob", row: job })),
+    ]);
+  });
+}
+
+/** The stages whose outputs a stage took, as its inputData names them. */
+function sourcesOf(inputData: string | null): string[] {
+  const value: unknown = inputData === null ? null : decodeJson(inputData);
+  if (typeof value !== "object" || value === null || !("from" in value)) return [];
+  return Array.isArray(value.from) ? value.from.filter((each) => typeof each === "string") : [];
+}

@@ -1,0 +1,247 @@
+/** Starts a run: one commit that has the run, its first stages and their jobs. */
+import type { Change, Guard } from "../changes/index.ts";
+import { ServiceError } from "../contract/index.ts";
+import { checkedConfig, checkedInput } from "../engine/checked.ts";
+import type { Definition } from "../engine/definition.ts";
+import type { First } from "../engine/delivery.ts";
+import { firstOf } from "../engine/next.ts";
+import type { StartOptions } from "../engine/runs.ts";
+import type { InputOf, Workflow } from "../engine/workflow.ts";
+import { keyField, wholeField } from "../model/fields.ts";
+import {
+  encodeJson,
+  type NewJobRow,
+  type NewRunRow,
+  type NewStageRow,
+  PRIORITY_DEFAULT,
+} from "../model/index.ts";
+import type { OwnUnit } from "../persistence/connection-core.ts";
+import { checkedChanges } from "../persistence/encode.ts";
+import { gone, requireField } from "./act.ts";
+import type { StageCall } from "./delivery.ts";
+import type { GoesOn } from "./enter.ts";
+import { engineRunOf, runMetadata } from "./lease.ts";
+import { event, jobRow, type Moment, stageRow } from "./rows.ts";
+
+/**
+ * A Worker that works stages itself. It begins a run's first stages at once, in the invocation that
+ * starts the run, as far as they say that they are short: an invocation that has answered lives half a
+ * minute longer, and a stage that is cut off there would have to be run twice.
+ */
+export interface StartingWorker {
+  /** Takes the run on from the stage, which this Worker has leased, as far as `goesOn` lets it. */
+  readonly drive: (
+    workflow: Workflow,
+    unit: OwnUnit,
+    from: StageCall,
+    goesOn: GoesOn,
+  ) => Promise<void>;
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** Milliseconds after which a lease expires that is not renewed. */
+  readonly leaseMs: number;
+}
+
+/** All stages that are begun at once must have ended within this time. */
+const AT_ONCE_MS = 20_000;
+/** The lease of a job that is worked at once ends this long after the start: nothing renews it. */
+const AT_ONCE_LEASE_MS = 60_000;
+
+interface Starting {
+  readonly unit: OwnUnit;
+  readonly worker: StartingWorker | undefined;
+}
+
+/** A run that is there. `worked`: this invocation works its first stages, until then. */
+export interface Started {
+  readonly id: string;
+  readonly worked?: Promise<void>;
+}
+
+export async function start<W extends Workflow>(
+  { unit, worker }: Starting,
+  workflow: W,
+  input: InputOf<W>,
+  { key, priority = PRIORITY_DEFAULT, config }: StartOptions<W> = {},
+): Promise<Started> {
+  if (key !== undefined) requireField(keyField, key, "key");
+  requireField(wholeField, priority, "priority");
+  const checked = await checkedInput(workflow, input);
+  const configs = await checkedConfig(workflow, config);
+  const id = key === undefined ? crypto.randomUUID() : await idOfKey(workflow.id, key);
+  const at = await unit.now();
+  const moment: Moment = { at, ordinal: () => unit.ordinal(at) };
+  const row: NewRunRow = {
+    id,
+    ordinal: moment.ordinal(),
+    createdAt: at,
+    updatedAt: at,
+    version: 1,
+    workflowId: workflow.id,
+    workflowName: workflow.name,
+    workflowType: workflow.id,
+    status: "RUNNING",
+    startedAt: at,
+    completedAt: null,
+    duration: null,
+    input: encodeJson(checked, "input"),
+    output: null,
+    config: encodeJson(configs, "config"),
+    totalCost: 0,
+    totalTokens: 0,
+    priority,
+    metadata: runMetadata({
+      version: workflow.version,
+      shape: workflow.shape,
+      publishes: workflow.publishes,
+    }),
+  };
+  const first = await firstOf(workflow, checked);
+  const leased = worker === undefined ? null : leasedFirst(row, first, moment, worker);
+  const changes = checkedChanges("start", opening(workflow, row, first, moment, leased));
+  const guards: Guard[] = [{ on: "run", id, expect: { is: "absent" } }];
+  const written = await unit.write({ guards, changes });
+  if (!written.applied) await requireSame(unit, row, key ?? id);
+  if (!written.applied || leased === null || worker === undefined) return { id };
+  const isShort: GoesOn = ({ timeoutMs }) =>
+    timeoutMs !== null && Date.now() + timeoutMs <= leased.until;
+  const working = worker.drive(workflow, unit, leased.call, isShort);
+  // A fault leaves the lease to expire, and the job is delivered again.
+  const worked = working.catch((error: unknown) => {
+    console.error("wfe-first-stages-not-worked", id, error);
+  });
+  worker.waitUntil(worked);
+  return { id, worked };
+}
+
+/** The first stage, where the worker that starts the run goes on with it at once. */
+interface LeasedFirst {
+  readonly job: NewJobRow;
+  readonly stage: NewStageRow;
+  readonly call: StageCall;
+  /** By the clock of this Worker. */
+  readonly until: number;
+}
+
+function leasedFirst(
+  row: NewRunRow,
+  first: First,
+  moment: Moment,
+  { leaseMs }: StartingWorker,
+): LeasedFirst | null {
+  if (first.kind === "finish") return null;
+  const [stage, ...others] = first.stages;
+  if (stage === undefined || others.length > 0) return null;
+  const { timeoutMs, concurrency, waits, attempts } = stage;
+  if (timeoutMs === null || timeoutMs > AT_ONCE_MS) return null;
+  if (concurrency !== null || waits !== null) return null;
+  const { at } = moment;
+  const run = engineRunOf(row);
+  if (run === null) return null;
+  const stageOfRun = stageRow({ run, stage, group: first.group, from: [], tried: 1 }, moment, {
+    status: "RUNNING",
+    startedAt: at,
+  });
+  const job: NewJobRow = {
+    ...jobRow(run, stage, moment),
+    status: "RUNNING",
+    attempt: 1,
+    startedAt: at,
+    lockedAt: at - Math.max(leaseMs - AT_ONCE_LEASE_MS, 0),
+  };
+  return {
+    job,
+    stage: stageOfRun,
+    until: Date.now() + AT_ONCE_MS,
+    call: {
+      lease: { run, ordinal: job.ordinal, attempt: 1 },
+      stage: {
+        stageId: stage.id,
+        recordId: stageOfRun.id,
+        group: first.group,
+        attempt: 1,
+        startedAt: at,
+        maxWaitUntil: null,
+        pollInterval: null,
+        from: [],
+        signalId: null,
+        triesLeft: attempts - 1,
+      },
+      occasion: { kind: "run" },
+      before: { group: 0, outputs: { "": row.input } },
+    },
+  };
+}
+
+/** The run, its first stages and their jobs. */
+function opening(
+  workflow: Definition,
+  row: NewRunRow,
+  first: First,
+  moment: Moment,
+  leased: LeasedFirst | null,
+): Change[] {
+  const { at } = moment;
+  const { id, workflowId, priority } = row;
+  const run = { id, workflowId, priority, publishes: workflow.publishes };
+  const started = event(run, at, "workflow:started", { version: workflow.version });
+  if (first.kind === "finish") {
+    const over = {
+      status: "COMPLETED",
+      output: first.output,
+      completedAt: at,
+      duration: 0,
+    } as const;
+    return [
+      { kind: "createRun", row: { ...row, ...over } },
+      started,
+      event(run, at, "workflow:completed", {}),
+    ];
+  }
+  const { stages, skipped } = first;
+  const coming = { run, from: [], tried: 0 };
+  return [
+    { kind: "createRun", row },
+    ...skipped.map((stage): Change => {
+      const set = { status: "SKIPPED", completedAt: at } as const;
+      return {
+        kind: "createStage",
+        row: stageRow({ ...coming, stage, group: stage.group }, moment, set),
+      };
+    }),
+    ...stages.map((stage): Change => ({
+      kind: "createStage",
+      row: leased?.stage ?? stageRow({ ...coming, stage, group: first.group }, moment, {}),
+    })),
+    started,
+    ...skipped.map(({ id: stageId }) => event(run, at, "stage:skipped", { stageId })),
+    ...(leased === null
+      ? []
+      : [event(run, at, "stage:started", { stageId: leased.stage.stageId, attempt: 1 })]),
+    ...stages.map((stage): Change => ({
+      kind: "enqueueJob",
+      row: leased?.job ?? jobRow(run, stage, moment),
+    })),
+  ];
+}
+
+/**
+ * A run's id from its key: SHA-256 of the workflow's id and the key, 32 hexadecimal digits of it. So a
+ * start with the same key finds its run by the primary key, and no row is written for that.
+ */
+async function idOfKey(workflowId: string, key: string): Promise<string> {
+  const text = new TextEncoder().encode(JSON.stringify([workflowId, key]));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
+  return Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @throws ALREADY_EXISTS where the key's run was started with something else. */
+async function requireSame(unit: OwnUnit, row: NewRunRow, key: string): Promise<void> {
+  const [found] = await unit.read([{ q: "run", id: row.id }]);
+  if (found === null) throw gone(row.id);
+  const differs = (["workflowId", "input", "config"] as const).find(
+    (name) => found[name] !== row[name],
+  );
+  if (differs === undefined) return;
+  const message = `The key ${JSON.stringify(key)} has a run already, and it was started with another ${differs}`;
+  throw new ServiceError("ALREADY_EXISTS", message, { field: differs, key, id: row.id });
+}
