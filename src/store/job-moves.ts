@@ -56,8 +56,8 @@ function movedTo({ workflowRunId, to }: ChangeOf<"moveJob">): Statement {
       }
       const stays = `EXISTS (${untakenSignal("?", "?", "?")})`;
       const prefix = signalPrefix(unlessSignal);
-      // The prefix stands twice in the condition.
-      const asked = [workflowRunId, prefix, prefix, unlessSignal];
+      // The prefix stands three times in the condition.
+      const asked = [workflowRunId, prefix, prefix, prefix, unlessSignal];
       const unless = (column: string, value: string) =>
         `"${column}" = CASE WHEN ${stays} THEN "${column}" ELSE ${value} END, `;
       return {

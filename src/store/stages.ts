@@ -243,7 +243,10 @@ export const stageChangeSql: ChangeSqlOf<
   archiveStages: { write: archiveStages },
 };
 
-/** The stages are found by the ids in `input_data`, one look each, however many the run has. */
+/**
+ * The stages are found by the ids in `input_data`, one look each, however many the run has. Items of
+ * a list have whole numbers for keys.
+ */
 export function selectStageInputs({ workflowRunId, stageId }: QueryOf<"stageInputs">): Statement {
   const held = `"stages"."input_data"`;
   const text = `CASE WHEN ${isPlace(held)} THEN (SELECT "text" FROM "long_texts" WHERE "id" = ${placedId(held)}) ELSE ${held} END`;
@@ -251,7 +254,8 @@ export function selectStageInputs({ workflowRunId, stageId }: QueryOf<"stageInpu
   return statement(
     `SELECT ${selectRow("stages", ["stageId", "executionGroup", "outputData"], { alias: "given" })} FROM (${input}) AS taker ` +
       `CROSS JOIN json_each(taker."inputData", '$.from') AS source ` +
-      `CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source.value`,
+      `CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source."value" ` +
+      `WHERE typeof(source."key") = 'integer' AND source."type" = 'text'`,
     workflowRunId,
     stageId,
   );
