@@ -10,5 +10,5 @@ export * from "./pages.ts";
 export * from "./query.ts";
 export { annotationFilters, type AnnotationRowFilters } from "./records.ts";
 export * from "./run-search.ts";
-export { suspendedStagePlace, type SuspendedStagePlace } from "./stages.ts";
+export { type StageInput, suspendedStagePlace, type SuspendedStagePlace } from "./stages.ts";
 export { OUTBOX_READ_MAX, PAGE_ROWS } from "./members.ts";

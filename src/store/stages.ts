@@ -3,7 +3,7 @@ import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./
 import { type ChangeOf } from "../changes/index.ts";
 import { attendAtOf } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
-import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
+import { PAGE_ROWS, type QueryOf, type StageInput } from "../queries/index.ts";
 import { rememberAllDeleted, rememberDeleted } from "./deleted.ts";
 import { dropAllTexts, dropTexts, hasTexts, insertRows } from "./long-texts.ts";
 import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
@@ -243,6 +243,8 @@ export const stageChangeSql: ChangeSqlOf<
   archiveStages: { write: archiveStages },
 };
 
+const INPUT = ["stageId", "executionGroup", "outputData"] as const satisfies (keyof StageInput)[];
+
 /**
  * The stages are found by the ids in `input_data`, one look each, however many the run has. Items of
  * a list have whole numbers for keys.
@@ -252,7 +254,7 @@ export function selectStageInputs({ workflowRunId, stageId }: QueryOf<"stageInpu
   const text = `CASE WHEN ${isPlace(held)} THEN (SELECT "text" FROM "long_texts" WHERE "id" = ${placedId(held)}) ELSE ${held} END`;
   const input = `SELECT ${text} AS "inputData" FROM "stages" WHERE "workflow_run_id" = ?1 AND "stage_id" = ?2`;
   return statement(
-    `SELECT ${selectRow("stages", ["stageId", "executionGroup", "outputData"], { alias: "given" })} FROM (${input}) AS taker ` +
+    `SELECT ${selectRow("stages", INPUT, { alias: "given" })} FROM (${input}) AS taker ` +
       `CROSS JOIN json_each(taker."inputData", '$.from') AS source ` +
       `CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source."value" ` +
       `WHERE typeof(source."key") = 'integer' AND source."type" = 'text'`,
@@ -283,7 +285,7 @@ export const stageQuerySql: QuerySqlOf<
   | "stageInputs"
   | "stageAttempts"
 > = {
-  stageInputs: { select: selectStageInputs, ...rowsOf(stages) },
+  stageInputs: { select: selectStageInputs, ...rowsOf(stages, INPUT) },
   stageAttempts: { select: selectStageAttempts, ...rowsOf(stageAttempts) },
   stage: { select: selectStage, ...aRowOf(stages) },
   stageById: { select: selectStageById, ...aRowOf(stages) },
