@@ -121,6 +121,8 @@ export const jobMoveChanges = {
       trace: "mark?",
       recorded: "never",
       shownIn: () => null,
+      // Jobs may wait for the slot that a completed one leaves.
+      settles: ({ workflowRunId, ordinal }) => ({ workflowRunId, ordinal }),
       apply(writer, change) {
         const job = leased(writer, change);
         if (job === undefined) return;
