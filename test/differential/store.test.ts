@@ -75,7 +75,7 @@ describe("Random commits", () => {
       // Seen again, one failure need not show all the rest.
       if (FAST_CHECK_SEED === null) expect(missing(met)).toEqual([]);
     },
-    2 * TIME_LIMIT_MS,
+    4 * TIME_LIMIT_MS,
   );
 });
 
