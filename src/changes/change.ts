@@ -54,7 +54,8 @@ export const change: Shape<Change> = variants("kind", shapesOf(CHANGE_KINDS));
  * Applies the changes to the maps in their order, all of them or none: when it throws, the State is
  * as before.
  * @throws PAYLOAD_TOO_LARGE when a row would grow beyond ROW_BYTES_MAX; INTERNAL when a change
- * creates a run, a stage or a job that exists, which a guard should have ruled out.
+ * creates a run, a stage or a job that exists, which a guard should have ruled out, or archives a
+ * stage under a record id that an archived one has.
  */
 export function applyChanges(state: State, changes: readonly Change[], commitId: string): void {
   const writer = new Writer(state, commitId);

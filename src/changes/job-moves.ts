@@ -108,9 +108,9 @@ export const jobMoveChanges = {
   ),
 
   /**
-   * If this attempt has the lease: COMPLETED, completedAt = updatedAt = at, while one of the run's
-   * stages `siblings` is open (PENDING, RUNNING, SUSPENDED). Otherwise the job was the last of its
-   * group, and the attempt keeps the lease: updatedAt = at.
+   * If this attempt has the lease, and one of the run's stages `siblings` is open (PENDING, RUNNING,
+   * SUSPENDED): COMPLETED, completedAt = updatedAt = at. If none is open, the job was the last of its
+   * group: it stays as it is, and the attempt keeps the lease.
    */
   leaveGroup: changeKind(
     "leaveGroup",
@@ -121,6 +121,8 @@ export const jobMoveChanges = {
       trace: "mark?",
       recorded: "never",
       shownIn: () => null,
+      // Jobs may wait for the slot that a completed one leaves.
+      settles: ({ workflowRunId, ordinal }) => ({ workflowRunId, ordinal }),
       apply(writer, change) {
         const job = leased(writer, change);
         if (job === undefined) return;
@@ -129,8 +131,7 @@ export const jobMoveChanges = {
           const stage = writer.state.stages.get(workflowRunId, stageId);
           return stage !== undefined && isLive(stage);
         });
-        const completed = { status: "COMPLETED", completedAt: at } as const;
-        put(writer, job, { ...(open ? completed : {}), updatedAt: at });
+        if (open) put(writer, job, { status: "COMPLETED", completedAt: at, updatedAt: at });
       },
     },
   ),

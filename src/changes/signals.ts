@@ -21,7 +21,8 @@ export const signalChanges = {
       apply(writer, { row }) {
         checkFits("signals", row);
         const { workflowRunId, id } = row;
-        if (writer.state.signals.get(workflowRunId, id) === undefined) writer.put("signals", row);
+        if (writer.state.signals.get(workflowRunId, id) === undefined)
+          writer.put("signals", { ...row });
       },
     },
   ),

@@ -140,7 +140,7 @@ export const stageChanges = {
   /**
    * Moves stages to `stageAttempts`: those of later groups than `group`; of this group `stageId`, and
    * the stages that are not COMPLETED or SKIPPED. Their logs, artifacts and annotations go on
-   * referring to their record ids.
+   * referring to their record ids, under none of which the run may have archived a stage before.
    */
   archiveStages: changeKind(
     "archiveStages",
@@ -157,7 +157,7 @@ export const stageChanges = {
           const over = status === "COMPLETED" || status === "SKIPPED";
           if (executionGroup < group) continue;
           if (executionGroup === group && stage.stageId !== stageId && over) continue;
-          writer.put("stageAttempts", stage);
+          writer.create("stageAttempts", stage);
           writer.remove("stages", stage);
         }
       },

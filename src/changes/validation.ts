@@ -15,6 +15,7 @@ import {
   parseJson,
   requireDepth,
   ROW_BYTES_MAX,
+  signalPrefix,
   splitStageRecordId,
   tooLarge,
 } from "../model/index.ts";
@@ -61,10 +62,17 @@ function valid<T>(shape: Shape<T>, value: unknown, what: string): T {
 }
 
 /**
- * A stage's record id carries its run and stage. With one that carries others, the row could not be
- * found by its id.
+ * A stage's record id carries its run and stage, a signal's id its name. With one that carries others,
+ * the row could not be found by them.
  */
 function requireOwnId(change: Change): void {
+  if (change.kind === "sendSignal") {
+    const { id, name } = change.row;
+    if (id.startsWith(signalPrefix(name))) return;
+    throw new ServiceError("INVALID_ARGUMENT", "A signal's id does not belong to its name", {
+      field: "id",
+    });
+  }
   if (change.kind !== "createStage" && change.kind !== "upsertStage") return;
   const { id, workflowRunId, stageId } = change.row;
   const key = splitStageRecordId(id);

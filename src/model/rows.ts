@@ -40,6 +40,7 @@ import {
   wholeField,
 } from "./fields.ts";
 import { COMMIT_ID_CHARS } from "./ids.ts";
+import { byText, firstBy, inTurn } from "./order.ts";
 import { utf8Length } from "./text.ts";
 
 /** How many commits a row remembers. */
@@ -168,17 +169,16 @@ export const signalRow = object({
 });
 export type SignalRow = TypeOf<typeof signalRow>;
 
-/**
- * The untaken signal of the name that came first; null: none.
- */
+/** The untaken signal of the name that came first; null: none. */
 export function nextSignal(signals: Iterable<SignalRow>, name: string): SignalRow | null {
-  let next: SignalRow | null = null;
-  for (const signal of signals) {
-    if (signal.name !== name || signal.takenAt !== null) continue;
-    if (next === null || signal.ordinal < next.ordinal) next = signal;
-  }
-  return next;
+  const untaken = [...signals].filter((one) => one.name === name && one.takenAt === null);
+  return firstBy(untaken, BY_ARRIVAL);
 }
+
+const BY_ARRIVAL = inTurn<SignalRow>(
+  byText(({ ordinal }) => ordinal),
+  byText(({ id }) => id),
+);
 
 export const logRow = object({
   /** The run given, or else the stage's run, or else "". */

@@ -22,7 +22,7 @@ export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: numbe
   const within = (total: string) =>
     `WHERE CASE WHEN ${total} > ${bytesMax} THEN json_extract('{}', '${MARK}') ELSE 1 END`;
   if (size !== "plain-rows" && size.single === true) {
-    return { sql: `SELECT * FROM (${plain.sql}) ${within(bytes)}`, params: plain.params };
+    return { sql: `SELECT * FROM (${plain.sql}) AS answer ${within(bytes)}`, params: plain.params };
   }
   // MATERIALIZED: the rows are read from the table once, measured, and only then answered, in their
   // order. D1 counts each as read three times.
@@ -34,15 +34,18 @@ export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: numbe
   };
 }
 
-/** The SQL of a row's size: its text, and a fixed part. */
+/**
+ * The SQL of a row's size: its text, and a fixed part. With its table's name before it, a column that
+ * the answer does not have is an error; alone it would count as text.
+ */
 function bytesSql(size: Exclude<AnswerSize, "number">): string {
   if (size === "plain-rows") return String(PLAIN_ROW_BYTES);
   const texts = Object.entries(getTableColumns(size.rows))
-    .filter(([, { dataType }]) => dataType !== "number")
+    .filter(([name, { dataType }]) => dataType !== "number" && (size.only?.includes(name) ?? true))
     .map(([name]) => name);
   // A place counts as a number's few digits, and its text where it is brought along.
   const beside = longTextOf(size.rows).length === 0 ? [] : [TEXTS_BESIDE];
-  const sizes = [...texts, ...beside].map((name) => `ifnull(octet_length("${name}"), 0)`);
+  const sizes = [...texts, ...beside].map((name) => `ifnull(octet_length(answer."${name}"), 0)`);
   return [ROW_BYTES, ...sizes].join(" + ");
 }
 

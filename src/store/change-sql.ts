@@ -26,11 +26,11 @@ export interface ChangeSql<Kind extends ChangeKind> {
 export type FoundRow = Readonly<Record<string, unknown>>;
 
 /**
- * What an answer consists of, to bound its bytes: whole rows of a table, rows of a few ids and
- * numbers, or one number or flag.
+ * What an answer consists of, to bound its bytes: rows of a table, whole or `only` some of their
+ * columns, rows of a few ids and numbers, or one number or flag.
  */
 export type AnswerSize =
-  | { readonly rows: SQLiteTable; readonly single?: true }
+  | { readonly rows: SQLiteTable; readonly only?: readonly string[]; readonly single?: true }
   | "plain-rows"
   | "number";
 
@@ -67,12 +67,12 @@ export function aRowOf(rows: SQLiteTable) {
   } as const;
 }
 
-/** The answer is rows of the table. */
-export function rowsOf(rows: SQLiteTable) {
+/** The answer is rows of the table, or `only` some of their columns. */
+export function rowsOf(rows: SQLiteTable, only?: readonly string[]) {
   const names = longTextOf(rows);
   return {
     answer: <Row>(found: readonly FoundRow[]): Row[] => allRows(withTexts(names, found)),
-    size: { rows },
+    size: only === undefined ? { rows } : { rows, only },
   } as const;
 }
 

@@ -3,7 +3,7 @@ import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import { signalPrefix } from "../model/index.ts";
 import { untakenSignal } from "./signals.ts";
-import { IS_LIVE, remembering, type Statement } from "./sql.ts";
+import { IS_LIVE, remembering, type Statement, statement } from "./sql.ts";
 
 /**
  * The unary plus keeps D1 from walking an index of leased jobs, as it does once it has statistics
@@ -15,19 +15,20 @@ export function moveJobs(changes: readonly ChangeOf<"moveJob">[], commitId: stri
   const commits = remembering(commitId, `"commits"`);
   return changes.map((change) => {
     const { workflowRunId, ordinal, attempt, stageId, tries, to, at } = change;
-    const state = movedTo(change);
+    const { set, from } = movedTo(change);
     return {
       sql:
         `UPDATE "jobs" SET "stage_id" = ?, "max_attempts" = ?, "failures" = 0, "undelivered" = 0, "unanswered" = 0, "last_error" = NULL, ` +
-        `"concurrency_key" = ?, "concurrency_limit" = ?, "updated_at" = ?, ${state.sql}"commits" = ${commits.sql} WHERE ${OWNED}`,
+        `"concurrency_key" = ?, "concurrency_limit" = ?, "updated_at" = ?, ${set.sql}"commits" = ${commits.sql}${from.sql} WHERE ${OWNED}`,
       params: [
         stageId,
         attempt + tries - (to.state === "pending" ? 0 : 1),
         change.concurrencyKey,
         change.concurrencyLimit,
         at,
-        ...state.params,
+        ...set.params,
         ...commits.params,
+        ...from.params,
         workflowRunId,
         ordinal,
         attempt,
@@ -36,38 +37,46 @@ export function moveJobs(changes: readonly ChangeOf<"moveJob">[], commitId: stri
   });
 }
 
-/** The assignments that end the lease, with a comma after each; none where the worker goes on. */
-function movedTo({ workflowRunId, to }: ChangeOf<"moveJob">): Statement {
+/** How a lease ends, in SQL. */
+interface Ended {
+  /** Assignments with a comma after each; none where the worker goes on. */
+  readonly set: Statement;
+  /** FROM with what decides, so that it is looked up once for all assignments. */
+  readonly from: Statement;
+}
+
+const NOTHING = statement("");
+
+function movedTo({ workflowRunId, to }: ChangeOf<"moveJob">): Ended {
   switch (to.state) {
     case "running":
-      return { sql: "", params: [] };
-    case "pending":
-      return {
-        sql: `"status" = 'PENDING', "delayed" = 0, "next_poll_at" = NULL, "worker_id" = NULL, "locked_at" = NULL, `,
-        params: [],
-      };
+      return { set: NOTHING, from: NOTHING };
+    case "pending": {
+      const pending = `"status" = 'PENDING', "delayed" = 0, "next_poll_at" = NULL, "worker_id" = NULL, "locked_at" = NULL, `;
+      return { set: statement(pending), from: NOTHING };
+    }
     case "suspended": {
       const { until, unlessSignal } = to;
       if (unlessSignal === null) {
-        return {
-          sql: `"status" = 'SUSPENDED', "next_poll_at" = ?, "resume_at" = ?, "worker_id" = NULL, "locked_at" = NULL, `,
-          params: [until, until],
-        };
+        const suspended = `"status" = 'SUSPENDED', "next_poll_at" = ?, "resume_at" = ?, "worker_id" = NULL, "locked_at" = NULL, `;
+        return { set: statement(suspended, until, until), from: NOTHING };
       }
-      const stays = `EXISTS (${untakenSignal("?", "?", "?")})`;
+      const unless = (name: string, value: string) =>
+        `"${name}" = CASE WHEN found."signal" THEN "${name}" ELSE ${value} END, `;
+      const suspended =
+        unless("status", "'SUSPENDED'") +
+        unless("next_poll_at", "?") +
+        unless("resume_at", "?") +
+        unless("worker_id", "NULL") +
+        unless("locked_at", "NULL");
       const prefix = signalPrefix(unlessSignal);
-      // The prefix stands twice in the condition.
-      const asked = [workflowRunId, prefix, prefix, unlessSignal];
-      const unless = (column: string, value: string) =>
-        `"${column}" = CASE WHEN ${stays} THEN "${column}" ELSE ${value} END, `;
       return {
-        sql:
-          unless("status", "'SUSPENDED'") +
-          unless("next_poll_at", "?") +
-          unless("resume_at", "?") +
-          unless("worker_id", "NULL") +
-          unless("locked_at", "NULL"),
-        params: [...asked, ...asked, until, ...asked, until, ...asked, ...asked],
+        set: statement(suspended, until, until),
+        from: {
+          sql: ` FROM (SELECT EXISTS (${untakenSignal("?", "?", "?")}) AS "signal") AS found`,
+          // The prefix stands three times in the condition.
+          params: [workflowRunId, prefix, prefix, prefix, unlessSignal],
+        },
       };
     }
   }
@@ -79,15 +88,21 @@ export function leaveGroups(
 ): Statement[] {
   const commits = remembering(commitId, `"commits"`);
   const open = `EXISTS (SELECT 1 FROM json_each(?) AS sibling CROSS JOIN "stages" ON "stages"."workflow_run_id" = ? AND "stages"."stage_id" = sibling.value AND +"stages"."status" ${IS_LIVE})`;
-  return changes.map(({ workflowRunId, ordinal, attempt, siblings, at }) => {
-    const asked = [JSON.stringify(siblings), workflowRunId];
-    return {
-      sql:
-        `UPDATE "jobs" SET "status" = CASE WHEN ${open} THEN 'COMPLETED' ELSE "status" END, ` +
-        `"completed_at" = CASE WHEN ${open} THEN ? ELSE "completed_at" END, "updated_at" = ?, "commits" = ${commits.sql} WHERE ${OWNED}`,
-      params: [...asked, ...asked, at, at, ...commits.params, workflowRunId, ordinal, attempt],
-    };
-  });
+  return changes.map(({ workflowRunId, ordinal, attempt, siblings, at }) => ({
+    sql:
+      `UPDATE "jobs" SET "status" = 'COMPLETED', "completed_at" = ?, "updated_at" = ?, "commits" = ${commits.sql} ` +
+      `WHERE ${OWNED} AND ${open}`,
+    params: [
+      at,
+      at,
+      ...commits.params,
+      workflowRunId,
+      ordinal,
+      attempt,
+      JSON.stringify(siblings),
+      workflowRunId,
+    ],
+  }));
 }
 
 export function dueJobs(changes: readonly ChangeOf<"dueJobs">[], commitId: string): Statement[] {

@@ -2,9 +2,10 @@
  * What goes with a run that is deleted. Everything is found by keys that begin with the run, or that
  * its annotations give; nothing is scanned.
  *
- * Stages, artifacts and annotations refer to their run and go by themselves. Not so their texts, and
- * what may belong to runs that live elsewhere. Of the outbox the last sequence stays, since a later
- * event of the run must not begin anew. The calls of AI models have no run: they go by their age.
+ * Stages, archived stages, signals, artifacts and annotations refer to their run and go by themselves.
+ * Not so their texts, and what may belong to runs that live elsewhere. Of the outbox the last sequence
+ * stays, since a later event of the run must not begin anew. The calls of AI models have no run: they
+ * go by their age.
  */
 import type { LongTextTable } from "../model/index.ts";
 import { dropAllTexts } from "./long-texts.ts";

@@ -2,18 +2,23 @@
 import { aRowOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import { signalPrefix } from "../model/index.ts";
+import { signalRef } from "../model/row-ref.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { insertRows } from "./long-texts.ts";
 import { signals } from "./schema.ts";
-import { propertiesOf, selectRow, type Statement, statement, updateRows } from "./sql.ts";
+import { fromRow, propertiesOf, selectRow, type Statement, statement, updateRows } from "./sql.ts";
 
 const PROPERTIES = propertiesOf(signals);
 
-/** The SELECT of a run's untaken signals of a name: a range of the primary key, since all of their ids begin alike. */
+/**
+ * The SELECT of a run's untaken signals of a name: a range of the primary key, since all of their ids
+ * begin alike. The prefix ends with a slash, and 0 is the character after it.
+ */
 export function untakenSignal(run: string, name: string, prefix: string): string {
+  const end = `substr(${prefix}, 1, length(${prefix}) - 1) || '0'`;
   return (
     `SELECT 1 FROM "signals" WHERE "signals"."workflow_run_id" = ${run} AND "signals"."id" >= ${prefix} ` +
-    `AND "signals"."id" < ${prefix} || char(1114111) AND "signals"."name" = ${name} AND "signals"."taken_at" IS NULL`
+    `AND "signals"."id" < ${end} AND "signals"."name" = ${name} AND "signals"."taken_at" IS NULL`
   );
 }
 
@@ -23,7 +28,7 @@ export function selectNextSignal({ workflowRunId, name }: QueryOf<"nextSignal">)
     `SELECT ${selectRow("signals", PROPERTIES)}`,
   );
   return statement(
-    `${untaken} ORDER BY "ordinal" LIMIT 1`,
+    `${untaken} ORDER BY "ordinal", "id" LIMIT 1`,
     workflowRunId,
     name,
     signalPrefix(name),
@@ -42,8 +47,14 @@ export function takeSignals(changes: readonly ChangeOf<"takeSignal">[]) {
   }));
 }
 
+/** A signal of the same id may be another commit's; the ordinal is this one's alone. */
+export function selectSentSignal({ row }: ChangeOf<"sendSignal">): Statement {
+  const { sql, params } = fromRow("SELECT 1", signalRef(row));
+  return statement(`${sql} AND "ordinal" = ?`, ...params, row.ordinal);
+}
+
 export const signalChangeSql: ChangeSqlOf<"sendSignal" | "takeSignal"> = {
-  sendSignal: { write: sendSignals },
+  sendSignal: { write: sendSignals, trace: selectSentSignal },
   takeSignal: { write: takeSignals },
 };
 

@@ -114,11 +114,11 @@ export function selectRow(
   const texts = names
     .filter((name) => held.includes(name) && !omit.includes(name))
     .map((name) => `${alias}.${column(name)}`);
-  if (texts.length > 0) {
-    const ids = texts.map(placedId).join(", ");
-    const beside = `(SELECT json_group_object("id", "text") FROM "long_texts" WHERE "id" IN (${ids}))`;
-    list.push(`iif(${texts.map(isPlace).join(" OR ")}, ${beside}, NULL) AS "${TEXTS_BESIDE}"`);
-  }
+  const ids = texts.map(placedId).join(", ");
+  const beside = `(SELECT json_group_object("id", "text") FROM "long_texts" WHERE "id" IN (${ids}))`;
+  const brought =
+    texts.length === 0 ? "NULL" : `iif(${texts.map(isPlace).join(" OR ")}, ${beside}, NULL)`;
+  list.push(`${brought} AS "${TEXTS_BESIDE}"`);
   return list.join(", ");
 }
 

@@ -3,7 +3,7 @@ import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./
 import { type ChangeOf } from "../changes/index.ts";
 import { attendAtOf } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
-import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
+import { PAGE_ROWS, type QueryOf, type StageInput } from "../queries/index.ts";
 import { rememberAllDeleted, rememberDeleted } from "./deleted.ts";
 import { dropAllTexts, dropTexts, hasTexts, insertRows } from "./long-texts.ts";
 import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
@@ -29,8 +29,9 @@ const SELECT = `SELECT ${selectRow("stages", PROPERTIES)} FROM "stages"`;
 const NEW_ROW = propertiesOf(stages, "commits");
 const KEY = ["workflowRunId", "stageId"] as const;
 
+const INPUT = ["stageId", "executionGroup", "outputData"] as const satisfies (keyof StageInput)[];
 /** What a stage gave, with the columns of a `StageInput`. */
-const GIVEN = selectRow("stages", ["stageId", "executionGroup", "outputData"], { alias: "given" });
+const GIVEN = selectRow("stages", INPUT, { alias: "given" });
 
 export function selectStage(query: QueryOf<"stage">): Statement {
   return statement(
@@ -246,7 +247,10 @@ export const stageChangeSql: ChangeSqlOf<
   archiveStages: { write: archiveStages },
 };
 
-/** The stages are found by the ids in `input_data`, one look each, however many the run has. */
+/**
+ * The stages are found by the ids in `input_data`, one look each, however many the run has. Items of
+ * a list have whole numbers for keys.
+ */
 export function selectStageInputs({ workflowRunId, stageId }: QueryOf<"stageInputs">): Statement {
   const held = `"stages"."input_data"`;
   const text = `CASE WHEN ${isPlace(held)} THEN (SELECT "text" FROM "long_texts" WHERE "id" = ${placedId(held)}) ELSE ${held} END`;
@@ -254,7 +258,8 @@ export function selectStageInputs({ workflowRunId, stageId }: QueryOf<"stageInpu
   return statement(
     `SELECT ${GIVEN} FROM (${input}) AS taker ` +
       `CROSS JOIN json_each(taker."inputData", '$.from') AS source ` +
-      `CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source.value`,
+      `CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source."value" ` +
+      `WHERE typeof(source."key") = 'integer' AND source."type" = 'text'`,
     workflowRunId,
     stageId,
   );
@@ -294,8 +299,8 @@ export const stageQuerySql: QuerySqlOf<
   | "stageOutputs"
   | "stageAttempts"
 > = {
-  stageInputs: { select: selectStageInputs, ...rowsOf(stages) },
-  stageOutputs: { select: selectStageOutputs, ...rowsOf(stages) },
+  stageInputs: { select: selectStageInputs, ...rowsOf(stages, INPUT) },
+  stageOutputs: { select: selectStageOutputs, ...rowsOf(stages, INPUT) },
   stageAttempts: { select: selectStageAttempts, ...rowsOf(stageAttempts) },
   stage: { select: selectStage, ...aRowOf(stages) },
   stageById: { select: selectStageById, ...aRowOf(stages) },

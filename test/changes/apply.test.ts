@@ -12,6 +12,7 @@ import {
   anArtifact,
   anEvent,
   aRun,
+  aSignal,
   aStage,
   aStageRow,
   aState,
@@ -57,6 +58,8 @@ describe("atomicity", () => {
   const everything: Change[] = [
     aRun(),
     aStage({ inputData: "1" }),
+    aStage({ workflowRunId: "run2" }),
+    aSignal(),
     aLog({ workflowStageId: "run/stage/1" }),
     anArtifact({ workflowStageId: "run/stage/1" }),
     anAnnotation({ workflowStageRecordId: "run/stage/1" }),
@@ -68,9 +71,11 @@ describe("atomicity", () => {
   ];
   const writes: Change[] = [
     touch(),
+    { kind: "archiveStages", workflowRunId: "run2", stageId: "stage", group: 1 },
     { kind: "updateStage", ...runKey, stageId: "stage", set: { config: "2" }, at: 30, bump: 1 },
     { kind: "deleteStage", ...runKey, stageId: "stage", id: "run/stage/1" },
     aStage({ id: "run/stage/2" }),
+    { kind: "takeSignal", ...runKey, id: aSignal().row.id, at: 30 },
     { kind: "deleteArtifact", ...runKey, key: "key" },
     anArtifact({ data: "2" }),
     anArtifact({ key: "other" }),

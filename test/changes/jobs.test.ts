@@ -205,7 +205,7 @@ describe("completeJob", () => {
 });
 
 describe("cancelJobs", () => {
-  const cancel: Change = { kind: "cancelJobs", workflowRunId: "run", at: 30 };
+  const cancel = { kind: "cancelJobs", workflowRunId: "run", at: 30 } as const;
 
   it("cancels", () => {
     expect(jobAfter({ status: "SUSPENDED" }, cancel)).toEqual({
@@ -224,6 +224,15 @@ describe("cancelJobs", () => {
     applyChanges(state, [cancel], id("b"));
     const written = [...state.jobs.all()].filter((job) => job.commits !== id("a"));
     expect(written.map((job) => job.ordinal)).toEqual(["PENDING", "SUSPENDED"]);
+  });
+
+  it("cancels leased jobs, too, where that is asked for", () => {
+    const jobs = STATUSES.map((status) => aJob({ ordinal: status, status }));
+    const state = aState(...jobs);
+    applyChanges(state, [{ ...cancel, leased: true }], id("b"));
+    const written = [...state.jobs.all()].filter((job) => job.commits !== id("a"));
+    expect(written.map((job) => job.ordinal)).toEqual(["PENDING", "RUNNING", "SUSPENDED"]);
+    expect(written.map((job) => job.status)).toEqual(["CANCELLED", "CANCELLED", "CANCELLED"]);
   });
 });
 

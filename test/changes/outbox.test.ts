@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Change, type ChangeOf } from "../../src/changes/index.ts";
+import { type Change, type ChangeOf, kindOfChange } from "../../src/changes/index.ts";
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED } from "../../src/model/index.ts";
 import { applyChanges } from "../../src/changes/change.ts";
 import type { State } from "../../src/model/state.ts";
@@ -47,6 +47,15 @@ describe("appendOutboxEvent", () => {
     for (const letter of "bcdefghij") applyChanges(state, [anEvent()], id(letter));
     const commits = state.outboxEvents.get("run", "10")?.commits;
     expect(commits).toHaveLength(COMMITS_REMEMBERED * COMMIT_ID_CHARS);
+  });
+});
+
+describe("a wake-up for events", () => {
+  it("follows an event only if it waits", () => {
+    const wakes = (event: ChangeOf<"appendOutboxEvent">) => kindOfChange(event).wakes(event);
+    expect(wakes(anEvent())).toEqual([{ kind: "outbox", at: null }]);
+    expect(wakes(anEvent({ publishedAt: 10 }))).toEqual([]);
+    expect(wakes(anEvent({ dlqAt: 10 }))).toEqual([]);
   });
 });
 

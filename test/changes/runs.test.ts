@@ -241,3 +241,27 @@ describe("deleteStage", () => {
     expect(contentOf(state)).toEqual(contentOf(aState(aStage())));
   });
 });
+
+describe("chargeRun", () => {
+  const charge = { kind: "chargeRun", id: "run", cost: 0.25, tokens: 30, at: 31 } as const;
+
+  it("adds to the cost and the tokens, and leaves the version", () => {
+    const before = aRun({ totalCost: 0.5, totalTokens: 7 });
+    const state = aState(before, aRun({ id: "other" }));
+    applyChanges(state, [charge, { ...charge, cost: 0, tokens: 1 }], id("b"));
+    expect(state.runs.get("run", "")).toEqual({
+      ...before.row,
+      totalCost: 0.75,
+      totalTokens: 38,
+      updatedAt: 31,
+      commits: id("b") + id("a"),
+    });
+    expect(state.runs.get("other", "")?.commits).toBe(id("a"));
+  });
+
+  it("does nothing to a run that does not exist", () => {
+    const state = aState(aRun());
+    applyChanges(state, [{ ...charge, id: "other" }], id("b"));
+    expect(contentOf(state)).toEqual(contentOf(aState(aRun())));
+  });
+});

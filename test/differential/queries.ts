@@ -15,10 +15,10 @@ import {
   of,
   ordinal,
   recordId,
+  shortText,
   signalName,
   stageId,
   status,
-  text,
   whole,
   workflowRunId,
 } from "./rows.ts";
@@ -79,7 +79,7 @@ const runFilters = fc.record(
     workflowId: of("w", "w2"),
     workflowType: of("t", ""),
     nameContains: of("w", "W", "ä", "Ä", "_", "%"),
-    annotation: fc.record({ key, value: text }),
+    annotation: fc.record({ key, value: shortText }),
     createdFrom: instant,
     createdBefore: instant,
   },
@@ -91,7 +91,7 @@ const oneRunFilter = fc.oneof(
   fc.record({ workflowId: of("w", "w2") }),
   fc.record({ workflowType: of("t", "") }),
   fc.record({ nameContains: of("w", "W", "_") }),
-  fc.record({ annotation: fc.record({ key, value: text }) }),
+  fc.record({ annotation: fc.record({ key, value: shortText }) }),
   fc.record({ createdFrom: instant }),
 );
 /** A place to go on from would leave most lists, which are short, empty. */

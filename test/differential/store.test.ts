@@ -19,7 +19,9 @@ import { createMemoryStore } from "../../src/memory/store.ts";
 import { D1Store } from "../../src/store/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
-import { type Attempt, attempts, CHANGES } from "./commits.ts";
+import { CHANGES } from "./changes.ts";
+import { type Attempt, attempts } from "./commits.ts";
+import { EFFECTS, watch } from "./effects.ts";
 import { GUARDS } from "./guards.ts";
 import { Pairs } from "./pairs.ts";
 import { QUERIES } from "./queries.ts";
@@ -59,6 +61,7 @@ const EXPECTED = [
     EXPECTATIONS[on].flatMap((is) => [`guard ${on} ${is} held`, `guard ${on} ${is} violated`]),
   ),
   ...Object.keys(QUERIES).map((q) => `query ${q} with an answer`),
+  ...EFFECTS,
 ];
 
 describe("Random commits", () => {
@@ -72,7 +75,7 @@ describe("Random commits", () => {
       // Seen again, one failure need not show all the rest.
       if (FAST_CHECK_SEED === null) expect(missing(met)).toEqual([]);
     },
-    2 * TIME_LIMIT_MS,
+    4 * TIME_LIMIT_MS,
   );
 });
 
@@ -88,7 +91,9 @@ function* seeds(met: Met): Iterable<number> {
   yield* SEEDS;
   const own = Math.trunc(Math.random() * 2 ** 31);
   yield own;
-  for (let more = 1; more <= SEEDS_MAX && missing(met).length > 0; more += 1) yield own + more;
+  for (let more = 1; more <= SEEDS_MAX && missing(met).length > 0; more += 1) {
+    yield own + more;
+  }
 }
 
 async function check(seed: number, met: Met): Promise<void> {
@@ -110,6 +115,7 @@ async function compare(sequence: readonly Attempt[], met: Met): Promise<void> {
   const memory = createMemoryStore();
   for (const [index, attempt] of sequence.entries()) {
     const commit = resolved(attempt, commitId(index), memory.state);
+    const effects = watch(memory.state, commit);
     const actual = inOrder(await outcomeOf(d1, commit), commit);
     const expected = inOrder(await outcomeOf(memory, commit), commit);
     const pairs = new Pairs();
@@ -118,6 +124,8 @@ async function compare(sequence: readonly Attempt[], met: Met): Promise<void> {
       pairs.difference(await dumpD1(), dumpMemory(memory.state), "rows");
     if (found !== null) throw new Error(`Commit ${index} of ${sequence.length}: ${found}`);
     note(met, commit, expected);
+    if ("applied" in expected && expected.applied)
+      for (const effect of effects()) count(met, effect);
     // Without what it begins with (a row of it was too large), a sequence has nothing to say.
     if (index === 0 && "fault" in expected) return;
   }
@@ -166,6 +174,7 @@ const LARGE_TEXT = "X".repeat(ROW_BYTES_MAX / 2 + 1);
 function enlarged<T>(value: T): T {
   if (value === LARGE) return LARGE_TEXT as T;
   if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(enlarged) as T;
   return Object.fromEntries(
     Object.entries(value).map(([name, member]: [string, unknown]) => [name, enlarged(member)]),
   ) as T;
@@ -212,27 +221,30 @@ function withCommit(query: Query, id: string): Query {
   return "commitId" in query && query.commitId === CURRENT ? { ...query, commitId: id } : query;
 }
 
+function count(met: Met, name: string): void {
+  met.set(name, (met.get(name) ?? 0) + 1);
+}
+
 function note(met: Met, { guards, changes, reads }: Commit, outcome: Outcome): void {
-  const count = (name: string) => met.set(name, (met.get(name) ?? 0) + 1);
   if ("fault" in outcome) {
-    count("failed");
+    count(met, "failed");
     return;
   }
   if (!outcome.applied) {
-    count("refused");
+    count(met, "refused");
     const violated = guards[outcome.violation.guard];
-    if (violated !== undefined) count(`${named(violated)} violated`);
+    if (violated !== undefined) count(met, `${named(violated)} violated`);
     return;
   }
-  count("applied");
-  for (const guard of guards) count(`${named(guard)} held`);
-  for (const change of changes) count(`change ${change.kind}`);
+  count(met, "applied");
+  for (const guard of guards) count(met, `${named(guard)} held`);
+  for (const change of changes) count(met, `change ${change.kind}`);
   for (const [index, query] of reads.entries()) {
     const result = outcome.results[index];
     const rows =
       typeof result === "object" && result !== null && "rows" in result ? result.rows : result;
     const empty = !rows || (Array.isArray(rows) && rows.length === 0);
-    if (!empty) count(`query ${query.q} with an answer`);
+    if (!empty) count(met, `query ${query.q} with an answer`);
   }
 }
 

@@ -19,6 +19,7 @@ import {
   restoreLive,
   type World,
 } from "./live.ts";
+import { MOVES } from "./moves.ts";
 import { ALLOWED_SCANS, badSteps, type Plan, plansOf } from "./plans.ts";
 import { type Figures, Recorder } from "./recorder.ts";
 import { ledgerLines, tableRow } from "./report.ts";
@@ -35,6 +36,7 @@ const ALL: readonly Call[] = [
   ...DISPATCH,
   ...TRANSACTIONS,
   WHOLE_STAGE,
+  ...MOVES,
   ...ROUTES.filter(({ as }) => as === null),
 ];
 /** A page of theirs is only full where there are finished runs. */
@@ -235,6 +237,29 @@ describe("plans", () => {
     for (const [statistics, bySql] of plans) {
       for (const [sql, plan] of usual) {
         expect(bySql.get(sql), `${sql}\nstatistics: ${statistics}`).toEqual(plan);
+      }
+    }
+  });
+
+  it.each([
+    ["siblings", 'AS sibling CROSS JOIN "stages"', "stages", "workflow_run_id=? AND stage_id=?"],
+    ["inputs", "AS source CROSS JOIN", "given", "workflow_run_id=? AND stage_id=?"],
+    ["signals", '"signals"."name" =', "signals", "workflow_run_id=? AND id>? AND id<?"],
+    [
+      "stages to cancel",
+      `UPDATE "stages" SET "status" = 'CANCELLED'`,
+      "stages",
+      "workflow_run_id=?",
+    ],
+    ["stages to archive", 'INSERT INTO "stage_attempts"', "stages", "workflow_run_id=?"],
+  ])("find %s by the key", (_, text, table, key) => {
+    for (const [statistics, bySql] of plans) {
+      const found = [...bySql].filter(([sql]) => sql.includes(text));
+      expect(found.length, statistics).toBeGreaterThan(0);
+      for (const [sql, plan] of found) {
+        expect(plan, `${sql}\nstatistics: ${statistics}`).toContain(
+          `SEARCH ${table} USING PRIMARY KEY (${key})`,
+        );
       }
     }
   });

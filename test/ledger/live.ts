@@ -5,8 +5,15 @@
 import { UNPOLLED_MS } from "../../src/model/index.ts";
 import { type Backend, toEnvelope } from "../../src/contract/index.ts";
 import { embed } from "../../src/embed.ts";
-import { type Commit, fromWire } from "../../src/changes/index.ts";
-import { commitIdAt } from "../../src/model/index.ts";
+import { type Change, type ChangeOf, type Commit, fromWire } from "../../src/changes/index.ts";
+import {
+  blank,
+  commitIdAt,
+  newCommitId,
+  newStageRow,
+  signalId,
+  stageRecordId,
+} from "../../src/model/index.ts";
 import type { WorkflowEngineEnv } from "../../src/worker/index.ts";
 import { D1Store } from "../../src/store/index.ts";
 import type { Recorder } from "./recorder.ts";
@@ -141,6 +148,8 @@ export async function populate(recorder: Recorder): Promise<World> {
     ]);
     return ids as World["stages"];
   });
+  await addSignals(recorder);
+  await archiveStage(recorder);
   await persistence.moveOutboxEventToDLQ(`${RUN}/2`);
   await persistence.acquireIdempotencyKey("live-key", "run.create");
   await aiCalls.logBatchResults(BATCH, [aiCall("Why?")]);
@@ -149,6 +158,63 @@ export async function populate(recorder: Recorder): Promise<World> {
   await jobs.suspend(polling, new Date(NOW - UNPOLLED_MS));
   const later = recordedConnection(recorder, NOW + 10 * MINUTE);
   return { recorder, backend, later, stages, leased };
+}
+
+export const SIGNAL = "approval";
+
+export function signal(key: string, workflowRunId = RUN): ChangeOf<"sendSignal"> {
+  return {
+    kind: "sendSignal",
+    row: {
+      workflowRunId,
+      id: signalId(SIGNAL, key),
+      name: SIGNAL,
+      ordinal: "0",
+      receivedAt: NOW,
+      payload: '{"ok":true}',
+      takenAt: null,
+    },
+  };
+}
+
+/** Commits changes that no method of the contract makes. */
+export async function write(recorder: Recorder, changes: readonly Change[]): Promise<void> {
+  const store = new D1Store(recorder.database);
+  const outcome = await store.attempt({ id: newCommitId(NOW), guards: [], changes, reads: [] });
+  if (!outcome.applied) throw new Error("No guard can refuse it");
+}
+
+/** Signals of the live run and of its neighbours: one that is taken, and one of another name. */
+async function addSignals(recorder: Recorder): Promise<void> {
+  const { row } = signal("taken");
+  const other = { ...row, id: signalId("other", "once"), name: "other" };
+  await write(recorder, [
+    { kind: "sendSignal", row: { ...row, takenAt: NOW } },
+    { kind: "sendSignal", row: other },
+    signal("once", PREVIOUS_RUN),
+    signal("once", NEXT_RUN),
+  ]);
+}
+
+/** Stages that the live run and its neighbours have archived. */
+async function archiveStage(recorder: Recorder): Promise<void> {
+  for (const workflowRunId of [PREVIOUS_RUN, RUN, NEXT_RUN]) {
+    const row = {
+      ...blank(newStageRow),
+      ...stage("archived", 7),
+      workflowRunId,
+      id: stageRecordId(workflowRunId, "archived", "0"),
+      createdAt: NOW,
+      updatedAt: NOW,
+      version: 1,
+      attempt: 0,
+      status: "FAILED" as const,
+    };
+    await write(recorder, [
+      { kind: "createStage", row },
+      { kind: "archiveStages", workflowRunId, stageId: "archived", group: 7 },
+    ]);
+  }
 }
 
 /** A run that nobody has touched for an hour, with a lease that has run out. */
@@ -193,6 +259,8 @@ const TABLES: readonly (readonly [table: string, owner: string])[] = [
   ["annotations", "workflow_run_id"],
   ["artifacts", "workflow_run_id"],
   ["logs", "workflow_run_id"],
+  ["signals", "workflow_run_id"],
+  ["stage_attempts", "workflow_run_id"],
   ["stages", "workflow_run_id"],
   ["runs", "id"],
 ];

@@ -15,8 +15,12 @@ export const ALLOWED_SCANS: readonly AllowedScan[] = [
     because: "the row that is being written, bound value by value",
   },
   {
-    step: /^SCAN (?:json_each|place|item|part) VIRTUAL TABLE INDEX 1:$/,
+    step: /^SCAN (?:json_each|place|item|part|sibling) VIRTUAL TABLE INDEX 1:$/,
     because: "the rows of the call itself, unfolded from its parameter; of a merge, its parts",
+  },
+  {
+    step: /^SCAN source VIRTUAL TABLE INDEX 3:$/,
+    because: "the stages whose outputs a stage takes, unfolded from the list in its row",
   },
   {
     step: /^SCAN (?:answer|src|due|failed|page|keys|best|looked|counted|chosen|sized|kinds|found|share|part|head|\(subquery-\d+\))$/,

@@ -6,7 +6,7 @@
 /** Runs per statement. */
 const CHUNK = 12_500;
 
-/** Rows that one finished run has in each table. */
+/** Rows that one finished run has in each table; every tenth also has an archived stage and a signal. */
 export const ROWS_PER_FINISHED_RUN = {
   runs: 1,
   stages: 2,
@@ -51,6 +51,12 @@ const STATEMENTS = [
    SELECT id, 'stage-' || i, id || '/stage-' || i || '/' || length(id) || '.' || ordinal, at, at, 3, 'Stage', i, i, 0, 'COMPLETED', at, at, 9,
      '{"document":1}', '{"pages":9}', commits
    FROM run CROSS JOIN two`,
+  `INSERT INTO "stage_attempts" ("workflow_run_id", "stage_id", "id", "created_at", "updated_at", "version", "stage_name", "stage_number",
+     "execution_group", "attempt", "status", "started_at", "completed_at", "duration", "input_data", "error_message", "commits")
+   SELECT id, 'stage-2', id || '/stage-2/' || length(id) || '.0' || ordinal, at, at, 3, 'Stage', 2, 2, 0, 'FAILED', at, at, 9, '{"document":1}', 'Timeout', commits
+   FROM run WHERE n % 10 = 0`,
+  `INSERT INTO "signals" ("workflow_run_id", "id", "name", "ordinal", "received_at", "payload", "taken_at")
+   SELECT id, '8.approval/once', 'approval', ordinal, at, '{"ok":true}', at FROM run WHERE n % 10 = 0`,
   `INSERT INTO "logs" ("workflow_run_id", "ordinal", "created_at", "level", "message") SELECT id, ordinal, at, 'INFO', 'Done' FROM run`,
   `INSERT INTO "artifacts" ("workflow_run_id", "key", "ordinal", "created_at", "updated_at", "type", "data", "size", "commits")
    SELECT id, 'output', ordinal, at, at, 'ARTIFACT', '{"pages":9}', 11, commits FROM run`,

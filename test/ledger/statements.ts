@@ -3,6 +3,7 @@
  * (bound value by value) and with others of its kind (unfolded from JSON), and what settles a lost answer.
  */
 import type { Change, Commit, Guard } from "../../src/changes/index.ts";
+import { LONG_TEXT } from "../../src/model/index.ts";
 import type { Query, QueryOf } from "../../src/queries/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/kinds.ts";
@@ -75,7 +76,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   runs: RUN_FILTERS.flatMap((filters) =>
     [null, { createdAt: AT, ordinal: ORDINAL }].flatMap((after) =>
       [false, true].flatMap((descending) =>
-        [{}, { bytesMax: 1_000 }].map((bounds) => ({
+        [{}, { bytesMax: 1_000 }, { omit: [...LONG_TEXT.runs] }].map((bounds) => ({
           q: "runs" as const,
           filters,
           after,
@@ -105,6 +106,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
     { ...stages, status: "SUSPENDED", withoutNextPoll: true, limit: 1 },
     { ...stages, after: { executionGroup: 1, stageNumber: 1, stageId: "stage" }, limit: 100 },
     { ...stages, limit: 100, bytesMax: 1_000 },
+    { ...stages, omit: [...LONG_TEXT.stages] },
   ],
   stageInputs: [{ q: "stageInputs", ...run, stageId: "stage" }],
   stageOutputs: [{ q: "stageOutputs", ...run, stageIds: ["stage", "other"] }],
@@ -119,6 +121,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   artifacts: [{ q: "artifacts", ...run }],
   annotations: [
     { q: "annotations", ...run, filters: { limit: 1_000 } },
+    { q: "annotations", ...run, filters: { limit: 9 }, omit: [...LONG_TEXT.annotations] },
     {
       q: "annotations",
       ...run,
@@ -174,7 +177,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   page: (["logs", "artifacts", "outboxEvents", "jobs"] as const).flatMap((of) =>
     [null, "1"].flatMap((after) =>
       [false, true].flatMap((descending) =>
-        [{}, { bytesMax: 1_000 }].map((bounds) => ({
+        [{}, { bytesMax: 1_000 }, { omit: [...LONG_TEXT[of]] }].map((bounds) => ({
           q: "page" as const,
           of,
           ...run,

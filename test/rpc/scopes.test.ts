@@ -10,7 +10,7 @@ import {
   SCOPES,
   withImplied,
 } from "../../src/changes/index.ts";
-import { newCommitId, stageRecordId } from "../../src/model/index.ts";
+import { newCommitId, signalId, stageRecordId } from "../../src/model/index.ts";
 import { QUERY_KINDS, type QueryName } from "../../src/queries/index.ts";
 import type { WorkflowEngineBinding } from "../../src/client/index.ts";
 import { secretOf, send, URL_OF_SERVICE } from "../http/support.ts";
@@ -122,6 +122,9 @@ const RECORD = stageRecordId("1", "1", "1");
 const SAMPLES: readonly Json[] = Object.entries(CHANGE_KINDS).map(([kind, { shape }]) => {
   const made = { ...(sample(shape) as Json), kind } as Json;
   if (made["kind"] === "deleteStage") return { ...made, id: RECORD };
+  if (made["kind"] === "sendSignal") {
+    return { ...made, row: { ...(made["row"] as Json), name: "1", id: signalId("1", "1") } };
+  }
   if (made["kind"] !== "createStage" && made["kind"] !== "upsertStage") return made;
   return { ...made, row: { ...(made["row"] as Json), id: RECORD } };
 });

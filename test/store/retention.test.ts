@@ -4,7 +4,7 @@ import { snakeCase } from "../../src/store/names.ts";
 import { tables } from "../../src/store/schema.ts";
 import { deleteRun } from "../../src/store/retention.ts";
 import { statement } from "../../src/store/sql.ts";
-import { NOW, recordedConnection } from "../ledger/live.ts";
+import { NOW, recordedConnection, signal, write } from "../ledger/live.ts";
 import { badSteps, plansOf } from "../ledger/plans.ts";
 import { Recorder } from "../ledger/recorder.ts";
 import { leaveRun } from "../ledger/runs-in-file.ts";
@@ -37,6 +37,18 @@ async function mentioning(id: string): Promise<string[]> {
   );
 }
 
+async function countsOf(run: string): Promise<Record<string, number>> {
+  const count = (table: string) =>
+    env.DB.prepare(`SELECT count(*) FROM "${table}" WHERE "workflow_run_id" = ?`)
+      .bind(run)
+      .first<number>("count(*)");
+  return {
+    stages: (await count("stages")) ?? -1,
+    attempts: (await count("stage_attempts")) ?? -1,
+    signals: (await count("signals")) ?? -1,
+  };
+}
+
 describe("a run that is deleted", () => {
   it("leaves the last sequence of its events, its AI calls, and nothing else", async () => {
     const id = await leaveRun(backend, 1_000);
@@ -56,6 +68,30 @@ describe("a run that is deleted", () => {
     expect((await persistence.getStagesByRun(other)).map(({ outputData }) => outputData)).toEqual(
       Array.from({ length: 5 }, () => "v".repeat(998)),
     );
+  });
+
+  it("takes its archived stages and its signals along, with their texts", async () => {
+    const [id, other] = [await leaveRun(backend, 1_000), await leaveRun(backend, 1_000)];
+    for (const run of [id, other]) {
+      const [first] = await persistence.getStagesByRun(run);
+      if (first === undefined) throw new Error("The run has stages");
+      const { stageId, executionGroup: group } = first;
+      const sent = signal("once", run);
+      await write(recorder, [
+        { kind: "archiveStages", workflowRunId: run, stageId, group },
+        { ...sent, row: { ...sent.row, payload: JSON.stringify("v".repeat(1_000)) } },
+      ]);
+    }
+    const left = { stages: 0, attempts: 5, signals: 1 };
+    expect(await countsOf(id)).toEqual(left);
+    const texts = (await textsBeside()).size;
+
+    await runDeletion(id);
+
+    expect(await countsOf(id)).toEqual({ stages: 0, attempts: 0, signals: 0 });
+    expect(await countsOf(other)).toEqual(left);
+    expect(await textsAstray()).toEqual([]);
+    expect((await textsBeside()).size).toBeLessThan(texts);
   });
 
   it("is found by no annotation any more, while others are", async () => {

@@ -294,9 +294,22 @@ describe("an unknown outcome", () => {
   });
 });
 
+describe("a signal", () => {
+  it("tells of the commit that sent it, and of no other that sends it again", async () => {
+    await write([aRun()], NOW - MINUTE_MS);
+    const first = await write([aSignal()]);
+    const again = aCommit([aSignal({ ordinal: "o2" })]);
+    expect(await store.settle(again)).toBe("fenced");
+    expect(await store.settle(first)).toBe("applied");
+    const due: Change = { kind: "dueJobs", workflowRunId: "run", stageId: null, wakes: 1, at: 30 };
+    expect(await store.settle(aCommit([aSignal({ ordinal: "o3" }), due]))).toBe("fenced");
+  });
+});
+
 describe("a row that was deleted since", () => {
   it.each<[string, Change, readonly Change[]]>([
     ["stage", CHANGES.deleteStage.change, [stage]],
+    ["archived stage", CHANGES.archiveStages.change, [stage]],
     ["artifact", CHANGES.deleteArtifact.change, [anArtifact()]],
     ["key", CHANGES.releaseIdempotencyKey.change, [acquire]],
   ])("still tells of the commits that wrote it (%s)", async (_, deletion, insertion) => {

@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import { applyChanges } from "../../src/changes/change.ts";
+import { nextSignal } from "../../src/model/index.ts";
+import { validCommit } from "../../src/changes/validation.ts";
+import { aRun, aSignal, aState, contentOf, id } from "../memory/support.ts";
+
+const key = { workflowRunId: "run", id: aSignal().row.id };
+
+describe("sendSignal", () => {
+  it("inserts the signal, once for a name and a key", () => {
+    const state = aState(aRun(), aSignal());
+    applyChanges(state, [aSignal({ ordinal: "o2", payload: "2", receivedAt: 99 })], id("b"));
+    expect([...state.signals.all()]).toEqual([aSignal().row]);
+    applyChanges(
+      state,
+      [aSignal({ key: "twice" }), aSignal({ name: "other" }), aSignal({ workflowRunId: "run2" })],
+      id("c"),
+    );
+    expect([...state.signals.all()]).toHaveLength(4);
+  });
+
+  it("does not send a taken signal again", () => {
+    const state = aState(aRun(), aSignal({ takenAt: 20 }));
+    applyChanges(state, [aSignal()], id("b"));
+    expect(state.signals.get("run", key.id)?.takenAt).toBe(20);
+  });
+});
+
+describe("takeSignal", () => {
+  it("marks the signal, which stays", () => {
+    const state = aState(aRun(), aSignal(), aSignal({ key: "other" }));
+    applyChanges(state, [{ kind: "takeSignal", ...key, at: 30 }], id("b"));
+    expect([...state.signals.all()].map(({ takenAt }) => takenAt)).toEqual([30, null]);
+  });
+
+  it("keeps the instant at which it was taken first", () => {
+    const state = aState(aRun(), aSignal({ takenAt: 20 }));
+    applyChanges(state, [{ kind: "takeSignal", ...key, at: 30 }], id("b"));
+    expect(state.signals.get("run", key.id)?.takenAt).toBe(20);
+  });
+
+  it("does nothing for an unknown signal", () => {
+    const state = aState(aRun());
+    applyChanges(state, [{ kind: "takeSignal", ...key, at: 30 }], id("b"));
+    expect(contentOf(state)).toEqual(contentOf(aState(aRun())));
+  });
+});
+
+describe("a signal's id", () => {
+  const commitWith = (signalOf: string) => ({
+    id: id("a"),
+    guards: [],
+    changes: [{ ...aSignal(), row: { ...aSignal({ name: "go" }).row, id: signalOf } }],
+    reads: [],
+  });
+
+  it.each(["go", "2.og/key", "3.go/key", "2.go", ""])("is refused if not its name's: %j", (not) => {
+    expect(() => validCommit(commitWith(not))).toThrow("A signal's id does not belong to its name");
+  });
+
+  it.each(["2.go/", "2.go/key", "2.go/a/b"])("is taken if it is: %j", (own) => {
+    expect(validCommit(commitWith(own))).toEqual(commitWith(own));
+  });
+});
+
+describe("the next signal", () => {
+  const rows = (...signals: ReturnType<typeof aSignal>[]) => signals.map(({ row }) => row);
+
+  it("is the untaken one of the name that came first", () => {
+    const signals = rows(
+      aSignal({ key: "c", ordinal: "o3" }),
+      aSignal({ key: "b", ordinal: "o2" }),
+      aSignal({ key: "a", ordinal: "o1", takenAt: 20 }),
+      aSignal({ name: "sign", key: "z", ordinal: "o0" }),
+    );
+    expect(nextSignal(signals, "signal")?.ordinal).toBe("o2");
+    expect(nextSignal(signals, "other")).toBeNull();
+  });
+});
