@@ -104,6 +104,15 @@ export interface ChangeKindOf<Change> extends Required<ChangeTraits<Change>> {
   readonly shape: Shape<Change>;
 }
 
+/** What a kind of change says of itself that does not occur in a transaction. */
+type StoredTraits<Change> = Omit<ChangeTraits<Change>, "recorded" | "apply" | "finish">;
+
+/** The description of a change that does not occur in a transaction. */
+export interface StoredKindOf<Change> extends Omit<ChangeKindOf<Change>, "apply"> {
+  /** Null: the effect on the maps is in `memory/effects/`, since clients must not carry it. */
+  readonly apply: ChangeKindOf<Change>["apply"] | null;
+}
+
 const nothing = () => [];
 const nothingMore = () => undefined;
 const noJob = () => null;
@@ -136,15 +145,34 @@ export function changeKind<const Name extends string, const Fields extends Membe
   fields: Fields,
   traits: ChangeTraits<Described<Name, Fields>>,
 ): ChangeKindOf<Described<Name, Fields>> {
+  return { ...withDefaults(name, fields, traits), ...traits };
+}
+
+/**
+ * Describes a change that only a store makes: a transaction never does. Its effect on the maps stands
+ * under the same name in `memory/effects/`.
+ */
+export function storedChange<const Name extends string, const Fields extends Members>(
+  name: Name,
+  fields: Fields,
+  traits: StoredTraits<Described<Name, Fields>>,
+): StoredKindOf<Described<Name, Fields>> {
+  return { ...withDefaults(name, fields, traits), ...traits, recorded: "never", apply: null };
+}
+
+function withDefaults<const Name extends string, const Fields extends Members>(
+  name: Name,
+  fields: Fields,
+  { row }: StoredTraits<Described<Name, Fields>>,
+) {
   return {
-    shownIn: (change) => unitOfRow(traits.row(change)),
+    shape: object({ kind: literal(name), ...fields }),
+    shownIn: (change: Described<Name, Fields>) => unitOfRow(row(change)),
     needs: nothing,
     texts: nothing,
     settles: noJob,
     wakes: nothing,
     finish: nothingMore,
-    stamp: (change) => change,
-    ...traits,
-    shape: object({ kind: literal(name), ...fields }),
+    stamp: (change: Described<Name, Fields>) => change,
   };
 }

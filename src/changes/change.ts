@@ -11,7 +11,7 @@
 import { variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
 import type { State } from "../model/state.ts";
 import { Writer } from "../model/writer.ts";
-import type { ChangeKindOf } from "./change-kind.ts";
+import type { StoredKindOf } from "./change-kind.ts";
 import { idempotencyKeyChanges } from "./idempotency-keys.ts";
 import { jobMoveChanges } from "./job-moves.ts";
 import { jobChanges } from "./jobs.ts";
@@ -39,7 +39,12 @@ export type ChangeKind = keyof Kinds;
 export type ChangeOf<K extends ChangeKind> = TypeOf<Kinds[K]["shape"]>;
 export type Change = { [K in ChangeKind]: ChangeOf<K> }[ChangeKind];
 
-type AnyKind = ChangeKindOf<Change>;
+/** The changes that only a store makes, and no transaction. */
+export type StoredChangeKind = {
+  [K in ChangeKind]: null extends Kinds[K]["apply"] ? K : never;
+}[ChangeKind];
+
+type AnyKind = StoredKindOf<Change>;
 
 /** The description of the change's kind. */
 export function kindOfChange({ kind }: Pick<Change, "kind">): AnyKind {
@@ -56,15 +61,27 @@ export const change: Shape<Change> = variants("kind", shapesOf(CHANGE_KINDS));
  * @throws PAYLOAD_TOO_LARGE when a row would grow beyond ROW_BYTES_MAX; INTERNAL when a change
  * creates a run, a stage or a job that exists, which a guard should have ruled out, or archives a
  * stage under a record id that an archived one has.
+ * @param apply the effect of one change. Default: that of the changes that occur in transactions.
  */
-export function applyChanges(state: State, changes: readonly Change[], commitId: string): void {
+export function applyChanges(
+  state: State,
+  changes: readonly Change[],
+  commitId: string,
+  apply: (writer: Writer, each: Change) => void = applyOwn,
+): void {
   const writer = new Writer(state, commitId);
   try {
-    for (const each of changes) kindOfChange(each).apply(writer, each);
+    for (const each of changes) apply(writer, each);
     const finishing = Map.groupBy(changes, (each) => kindOfChange(each).finish);
     for (const [finish, finished] of finishing) finish(writer, finished);
   } catch (error) {
     writer.rollBack();
     throw error;
   }
+}
+
+function applyOwn(writer: Writer, each: Change): void {
+  const { apply } = kindOfChange(each);
+  if (apply === null) throw new TypeError(`${each.kind} does not occur in a transaction`);
+  apply(writer, each);
 }

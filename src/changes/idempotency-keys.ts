@@ -2,10 +2,9 @@
 import { nullable, whole } from "../model/shape.ts";
 import { instantField, keyField, jsonField } from "../model/fields.ts";
 import type { IdempotencyKeyRow } from "../model/index.ts";
-import { byNumber } from "../model/order.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
-import { changeKind } from "./change-kind.ts";
+import { changeKind, storedChange } from "./change-kind.ts";
 import { ADMIN, WRITE } from "./scope.ts";
 
 const keyOfCommand = { key: keyField, commandType: keyField };
@@ -107,7 +106,7 @@ export const idempotencyKeyChanges = {
    * Deletes idempotency keys with acquiredAt < keysBefore, and the records of commits made before
    * `commitsBefore`: the oldest `limit` of each, and all as old as the last of them.
    */
-  purgeExpired: changeKind(
+  purgeExpired: storedChange(
     "purgeExpired",
     {
       keysBefore: instantField,
@@ -118,17 +117,8 @@ export const idempotencyKeyChanges = {
       scope: ADMIN,
       row: () => null,
       trace: "none",
-      recorded: "never",
       // Only the database keeps records of commits, and marks of watched runs, which it deletes here
       // when they have ended; the maps have none.
-      apply(writer, { keysBefore, limit }) {
-        const expired = [...writer.state.idempotencyKeys.all()]
-          .filter(({ acquiredAt }) => acquiredAt < keysBefore)
-          .toSorted(byNumber((row) => row.acquiredAt));
-        const last = expired[limit - 1]?.acquiredAt ?? keysBefore;
-        for (const row of expired)
-          if (row.acquiredAt <= last) writer.remove("idempotencyKeys", row);
-      },
     },
   ),
 };

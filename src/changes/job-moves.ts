@@ -4,31 +4,12 @@
  */
 import { list, literal, nullable, object, variants, whole } from "../model/shape.ts";
 import { countField, idField, instantField, keyField, ordinalField } from "../model/fields.ts";
-import { type JobRow, nextSignal } from "../model/index.ts";
 import { GROUP_STAGES_MAX, JOB_ATTEMPTS_MAX } from "../model/limits.ts";
 import { jobRef } from "../model/row-ref.ts";
-import { isLive } from "../model/status.ts";
-import type { Writer } from "../model/writer.ts";
-import { changeKind, type JobKey } from "./change-kind.ts";
+import { storedChange } from "./change-kind.ts";
 import { WORK, WRITE } from "./scope.ts";
 
 const leasedJob = { workflowRunId: idField, ordinal: ordinalField, attempt: countField };
-
-interface Leased extends JobKey {
-  readonly attempt: number;
-}
-
-/** The job, if this attempt has its lease. */
-function leased(writer: Writer, { workflowRunId, ordinal, attempt }: Leased): JobRow | undefined {
-  const job = writer.state.jobs.get(workflowRunId, ordinal);
-  return job?.status === "RUNNING" && job.attempt === attempt ? job : undefined;
-}
-
-function put(writer: Writer, job: JobRow, columns: Partial<JobRow>): void {
-  writer.put("jobs", { ...job, ...columns, commits: writer.stamp(job.commits) });
-}
-
-const UNLEASED = { workerId: null, lockedAt: null } as const;
 
 export const jobMoveChanges = {
   /**
@@ -40,7 +21,7 @@ export const jobMoveChanges = {
    * claims it. `suspended`: the service resumes it at `until`; but with `unlessSignal`, if the run has
    * an untaken signal of that name, the job stays as with `running`.
    */
-  moveJob: changeKind(
+  moveJob: storedChange(
     "moveJob",
     {
       ...leasedJob,
@@ -63,47 +44,10 @@ export const jobMoveChanges = {
       scope: WORK,
       row: (change) => jobRef(change),
       trace: "mark?",
-      recorded: "never",
       shownIn: () => null,
       // A job that goes on in the hands of its worker wakes nobody.
       settles: ({ workflowRunId, ordinal, to }) =>
         to.state === "running" ? null : { workflowRunId, ordinal },
-      apply(writer, change) {
-        const job = leased(writer, change);
-        if (job === undefined) return;
-        const { workflowRunId, stageId, tries, concurrencyKey, concurrencyLimit, to, at } = change;
-        const moved = {
-          stageId,
-          concurrencyKey,
-          concurrencyLimit,
-          maxAttempts: job.attempt + tries - 1,
-          failures: 0,
-          undelivered: 0,
-          unanswered: 0,
-          lastError: null,
-          updatedAt: at,
-        };
-        if (to.state === "pending") {
-          const pending = { status: "PENDING", maxAttempts: job.attempt + tries } as const;
-          put(writer, job, { ...moved, ...pending, ...UNLEASED, nextPollAt: null });
-          writer.setDelayed(job, false);
-          return;
-        }
-        const stays =
-          to.state === "running" ||
-          (to.unlessSignal !== null &&
-            nextSignal(writer.state.signals.part(workflowRunId).values(), to.unlessSignal) !==
-              null);
-        if (stays) put(writer, job, moved);
-        else {
-          const suspended = {
-            status: "SUSPENDED",
-            nextPollAt: to.until,
-            resumeAt: to.until,
-          } as const;
-          put(writer, job, { ...moved, ...suspended, ...UNLEASED });
-        }
-      },
     },
   ),
 
@@ -112,27 +56,16 @@ export const jobMoveChanges = {
    * SUSPENDED): COMPLETED, completedAt = updatedAt = at. If none is open, the job was the last of its
    * group: it stays as it is, and the attempt keeps the lease.
    */
-  leaveGroup: changeKind(
+  leaveGroup: storedChange(
     "leaveGroup",
     { ...leasedJob, siblings: list(idField, GROUP_STAGES_MAX), at: instantField },
     {
       scope: WORK,
       row: (change) => jobRef(change),
       trace: "mark?",
-      recorded: "never",
       shownIn: () => null,
       // Jobs may wait for the slot that a completed one leaves.
       settles: ({ workflowRunId, ordinal }) => ({ workflowRunId, ordinal }),
-      apply(writer, change) {
-        const job = leased(writer, change);
-        if (job === undefined) return;
-        const { workflowRunId, siblings, at } = change;
-        const open = siblings.some((stageId) => {
-          const stage = writer.state.stages.get(workflowRunId, stageId);
-          return stage !== undefined && isLive(stage);
-        });
-        if (open) put(writer, job, { status: "COMPLETED", completedAt: at, updatedAt: at });
-      },
     },
   ),
 
@@ -140,7 +73,7 @@ export const jobMoveChanges = {
    * SUSPENDED jobs of the run, with a `stageId` only those of that stage: nextPollAt = resumeAt = at,
    * updatedAt = at. `wakes`: how many wake-ups follow.
    */
-  dueJobs: changeKind(
+  dueJobs: storedChange(
     "dueJobs",
     {
       workflowRunId: idField,
@@ -153,16 +86,8 @@ export const jobMoveChanges = {
       row: () => null,
       trace: "none",
       stamp: (change, now) => ({ ...change, at: now }),
-      recorded: "never",
       shownIn: () => null,
       wakes: ({ wakes }) => Array.from({ length: wakes }, () => ({ kind: "jobs", at: null })),
-      apply(writer, { workflowRunId, stageId, at }) {
-        for (const job of writer.state.jobs.part(workflowRunId).values()) {
-          if (job.status !== "SUSPENDED") continue;
-          if (stageId !== null && job.stageId !== stageId) continue;
-          put(writer, job, { nextPollAt: at, resumeAt: at, updatedAt: at });
-        }
-      },
     },
   ),
 };

@@ -11,19 +11,15 @@ import {
 import { attendedWith, type JobRow, joinId, nearestInstant, newJobRow } from "../model/index.ts";
 import {
   CLAIM_JOBS_MAX,
-  CONCURRENCY_KEYS_MAX,
-  PROMOTED_MAX,
   RESUME_JOBS_MAX,
   RETRY_EXPONENT_MAX,
   RETRY_MS_MAX,
 } from "../model/limits.ts";
-import { compareUtf8 } from "../model/order.ts";
 import { jobRef } from "../model/row-ref.ts";
-import type { State } from "../model/state.ts";
 import { isLive, isTerminal } from "../model/status.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
-import { byPoll, byResumption, byUrgency, findLiveJob, isResumable } from "../queries/jobs.ts";
-import { changeKind, type JobKey, type WakeUp } from "./change-kind.ts";
+import { findLiveJob } from "../queries/jobs.ts";
+import { changeKind, type JobKey, storedChange, type WakeUp } from "./change-kind.ts";
 import { ADMIN, WORK, WRITE } from "./scope.ts";
 
 const jobKey = { workflowRunId: idField, ordinal: ordinalField };
@@ -48,7 +44,8 @@ interface FencedKey extends JobKey {
   readonly attempt?: number | undefined;
 }
 
-function setJob(writer: Writer, job: JobRow, columns: Partial<JobRow>): void {
+/** Writes these columns of the job. */
+export function setJob(writer: Writer, job: JobRow, columns: Partial<JobRow>): void {
   writer.put("jobs", { ...job, ...columns, commits: writer.stamp(job.commits) });
 }
 
@@ -67,45 +64,6 @@ function openJob(
 function runningJob(writer: Writer, key: FencedKey): JobRow | undefined {
   const job = openJob(writer, key);
   return job?.status === "RUNNING" ? job : undefined;
-}
-
-function isDelayed({ jobs }: State, { workflowRunId, ordinal }: JobRow): boolean {
-  return jobs.delayed.get(workflowRunId, ordinal) === true;
-}
-
-/** Makes delayed jobs ready that are due by now, those with the earliest nextPollAt first. */
-function promote(writer: Writer, at: number): void {
-  const due = [...writer.state.jobs.all()].filter(
-    (job) =>
-      job.status === "PENDING" &&
-      job.nextPollAt !== null &&
-      job.nextPollAt <= at &&
-      isDelayed(writer.state, job),
-  );
-  for (const job of due.toSorted(byPoll).slice(0, PROMOTED_MAX)) writer.setDelayed(job, false);
-}
-
-/** Ready jobs that are due; of each concurrency key, as many of the first as it has room for. */
-function claimable(state: State, at: number): JobRow[] {
-  const running = new Map<string, number>();
-  const due: JobRow[] = [];
-  for (const job of state.jobs.all()) {
-    const { status, concurrencyKey: key, nextPollAt } = job;
-    const isDue = nextPollAt === null || nextPollAt <= at;
-    if (status === "PENDING" && isDue && !isDelayed(state, job)) due.push(job);
-    if (status === "RUNNING" && key !== null) running.set(key, (running.get(key) ?? 0) + 1);
-  }
-  const byKey = Map.groupBy(due, (job) => job.concurrencyKey);
-  const keys = [...byKey.keys()].filter((key) => key !== null).toSorted(compareUtf8);
-  return [
-    ...(byKey.get(null) ?? []),
-    ...keys.slice(0, CONCURRENCY_KEYS_MAX).flatMap((key) => {
-      const waiting = (byKey.get(key) ?? []).toSorted(byUrgency);
-      const before = running.get(key) ?? 0;
-      const full = waiting.findIndex((job, place) => before + place >= (job.concurrencyLimit ?? 1));
-      return full === -1 ? waiting : waiting.slice(0, full);
-    }),
-  ];
 }
 
 /**
@@ -195,7 +153,7 @@ export const jobChanges = {
    * are passed over. Of delayed jobs that have become due, those PROMOTED_MAX count whose
    * nextPollAt is earliest.
    */
-  claimJobs: changeKind(
+  claimJobs: storedChange(
     "claimJobs",
     {
       workerId: nullable(nameField),
@@ -207,20 +165,6 @@ export const jobChanges = {
       row: () => null,
       trace: "row?",
       stamp: atOf,
-      recorded: "never",
-      apply(writer, { workerId, limit, at }) {
-        promote(writer, at);
-        for (const job of claimable(writer.state, at).toSorted(byUrgency).slice(0, limit)) {
-          setJob(writer, job, {
-            status: "RUNNING",
-            workerId,
-            lockedAt: at,
-            startedAt: at,
-            updatedAt: at,
-            attempt: job.attempt + 1,
-          });
-        }
-      },
     },
   ),
 
@@ -228,7 +172,7 @@ export const jobChanges = {
    * SUSPENDED jobs with resumeAt <= at, those with the earliest resumeAt first, at most `limit`:
    * PENDING, maxAttempts + 1 (a poll is no failed attempt), updatedAt = at.
    */
-  resumeJobs: changeKind(
+  resumeJobs: storedChange(
     "resumeJobs",
     { limit: whole({ min: 0, max: RESUME_JOBS_MAX }), at: instantField },
     {
@@ -237,18 +181,6 @@ export const jobChanges = {
       row: () => null,
       trace: "none",
       stamp: atOf,
-      recorded: "never",
-      apply(writer, { limit, at }) {
-        const due = [...writer.state.jobs.all()].filter((job) => isResumable(job, at));
-        for (const job of due.toSorted(byResumption).slice(0, limit)) {
-          setJob(writer, job, {
-            status: "PENDING",
-            maxAttempts: job.maxAttempts + 1,
-            updatedAt: at,
-          });
-          writer.setDelayed(job, false);
-        }
-      },
     },
   ),
 
@@ -465,20 +397,14 @@ export const jobChanges = {
    * If the job has a handOverAt: handOverAt = `dueAt`. `commits` stays as it is, since no caller
    * sees the column.
    */
-  putBackFailure: changeKind(
+  putBackFailure: storedChange(
     "putBackFailure",
     { ...jobKey, dueAt: nullable(instantField) },
     {
       scope: ADMIN,
       row: (change) => jobRef(change),
       trace: "none",
-      recorded: "never",
       shownIn: () => null,
-      apply(writer, { workflowRunId, ordinal, dueAt }) {
-        const job = writer.state.jobs.get(workflowRunId, ordinal);
-        if (job === undefined || job.handOverAt === null) return;
-        writer.put("jobs", { ...job, handOverAt: dueAt });
-      },
     },
   ),
 

@@ -1,12 +1,11 @@
 /** Changes of outbox events. Pure. */
 import { countField, idField, instantField } from "../model/fields.ts";
 import { newOutboxEventRow, type OutboxEventRow } from "../model/index.ts";
-import { COUNT_MAX_MS, COUNT_MIN_MS, RETRY_EXPONENT_MAX } from "../model/limits.ts";
 import { oneOf } from "../model/shape.ts";
 import { outboxEventRef } from "../model/row-ref.ts";
 import { firstWaiting, isWaiting, lastOutboxEvent } from "../model/state.ts";
 import type { Writer } from "../model/writer.ts";
-import { changeKind } from "./change-kind.ts";
+import { changeKind, storedChange } from "./change-kind.ts";
 import { ADMIN, WRITE } from "./scope.ts";
 
 const eventKey = { workflowRunId: idField, sequence: countField };
@@ -17,7 +16,7 @@ interface EventKey {
 }
 
 /** Sets these columns of the event. Nothing if there is no such event, or `set` answers null. */
-function setEvent(
+export function setEvent(
   writer: Writer,
   { workflowRunId, sequence }: EventKey,
   set: (event: OutboxEventRow) => Partial<OutboxEventRow> | null,
@@ -33,31 +32,14 @@ function setEvent(
 const EVENTS_WAIT = [{ kind: "outbox", at: null }] as const;
 
 /** The turn of a run that joins the line at its end. */
-function endOfLine({ state }: Writer): number {
+export function endOfLine({ state }: Writer): number {
   let last = 0;
   for (const turn of state.outboxEvents.turns.values()) last = Math.max(last, turn);
   return last + 1;
 }
 
-/** What a failure changes in its event. */
-function counted(
-  { retryCount, countAfter }: OutboxEventRow,
-  blame: "suspected" | "certain",
-  at: number,
-): Partial<OutboxEventRow> {
-  if (blame === "certain" || (retryCount > 0 && countAfter === null)) {
-    return { retryCount: retryCount + 1, countAfter: null };
-  }
-  if (countAfter !== null && countAfter > at) return {};
-  const pauseMs = Math.min(
-    COUNT_MIN_MS * 2 ** Math.min(retryCount, RETRY_EXPONENT_MAX),
-    COUNT_MAX_MS,
-  );
-  return { retryCount: retryCount + 1, countAfter: at + pauseMs };
-}
-
 /** Whether this is the run's first waiting event. */
-function isFirst({ state }: Writer, { workflowRunId, sequence }: EventKey): boolean {
+export function isFirst({ state }: Writer, { workflowRunId, sequence }: EventKey): boolean {
   return firstWaiting(state, workflowRunId) === sequence;
 }
 
@@ -191,7 +173,7 @@ export const outboxChanges = {
    * - `suspected`: now if its last failure was certain; otherwise only once countAfter has come. Then
    *   the next one counts after a pause, which doubles each time.
    */
-  putBackEvent: changeKind(
+  putBackEvent: storedChange(
     "putBackEvent",
     {
       ...eventKey,
@@ -203,18 +185,7 @@ export const outboxChanges = {
       scope: ADMIN,
       row: (change) => outboxEventRef(change),
       trace: "none",
-      recorded: "never",
       shownIn: () => null,
-      apply(writer, change) {
-        const { workflowRunId, sequence, seen, blame, at } = change;
-        const event = writer.state.outboxEvents.get(workflowRunId, String(sequence));
-        if (event === undefined || !isWaiting(event) || event.retryCount !== seen) return;
-        if (isFirst(writer, change)) writer.setTurn(workflowRunId, endOfLine(writer));
-        if (blame !== "none") setEvent(writer, change, () => counted(event, blame, at));
-        else if (seen === 0 && event.countAfter === null) {
-          writer.put("outboxEvents", { ...event, countAfter: at });
-        }
-      },
     },
   ),
 

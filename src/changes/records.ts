@@ -4,7 +4,7 @@ import { idField, keyField } from "../model/fields.ts";
 import { aiCallRow, logRow, measureRow, newAnnotationRow, newArtifactRow } from "../model/index.ts";
 import { aiCallRef, annotationRef, artifactRef, logRef } from "../model/row-ref.ts";
 import { checkFits } from "../model/writer.ts";
-import { changeKind } from "./change-kind.ts";
+import { changeKind, storedChange } from "./change-kind.ts";
 import { NOTE, WRITE } from "./scope.ts";
 
 /** An artifact of this size fits beside any metadata, unless that fills the row by itself. */
@@ -139,7 +139,7 @@ export const recordChanges = {
    * Inserts the call and adds it to the totals of its (topic, modelKey); nothing if its (batchId,
    * ordinal) exists.
    */
-  recordAiCall: changeKind(
+  recordAiCall: storedChange(
     "recordAiCall",
     { row: aiCallRow },
     {
@@ -148,23 +148,7 @@ export const recordChanges = {
       // The row may be an earlier call's, and tells nothing about the other calls of this commit. A
       // repeat does no harm.
       trace: "none",
-      recorded: "never",
       texts: ({ row }) => [{ table: "aiCalls", values: row }],
-      apply(writer, { row }) {
-        const { aiCalls, aiCallTotals } = writer.state;
-        checkFits("aiCalls", row);
-        if (aiCalls.get(row.batchId, row.ordinal) !== undefined) return;
-        writer.put("aiCalls", { ...row });
-        const total = aiCallTotals.get(row.topic, row.modelKey);
-        writer.put("aiCallTotals", {
-          topic: row.topic,
-          modelKey: row.modelKey,
-          calls: (total?.calls ?? 0) + 1,
-          inputTokens: (total?.inputTokens ?? 0) + row.inputTokens,
-          outputTokens: (total?.outputTokens ?? 0) + row.outputTokens,
-          cost: (total?.cost ?? 0) + row.cost,
-        });
-      },
     },
   ),
 };

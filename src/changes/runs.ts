@@ -3,7 +3,7 @@ import { costField, countField, idField, instantField, tallyField } from "../mod
 import { attendAtOf, defined, newRunRow, runSet } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
 import { isLive } from "../model/status.ts";
-import { changeKind } from "./change-kind.ts";
+import { changeKind, storedChange } from "./change-kind.ts";
 import { NOTE, WRITE } from "./scope.ts";
 
 const RUNS_WAIT = { kind: "runs", at: null } as const;
@@ -61,26 +61,14 @@ export const runChanges = {
   ),
 
   /** Adds to totalCost and totalTokens. updatedAt = at. The version stays, as for any record. */
-  chargeRun: changeKind(
+  chargeRun: storedChange(
     "chargeRun",
     { id: idField, cost: costField, tokens: countField, at: instantField },
     {
       scope: NOTE,
       row: ({ id }) => runRef(id),
       trace: "mark?",
-      recorded: "never",
       shownIn: () => null,
-      apply(writer, { id, cost, tokens, at }) {
-        const row = writer.state.runs.get(id, "");
-        if (row === undefined) return;
-        writer.put("runs", {
-          ...row,
-          totalCost: row.totalCost + cost,
-          totalTokens: row.totalTokens + tokens,
-          updatedAt: at,
-          commits: writer.stamp(row.commits),
-        });
-      },
     },
   ),
 };

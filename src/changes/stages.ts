@@ -3,9 +3,8 @@ import { nullable, object, optional, type TypeOf } from "../model/shape.ts";
 import { idField, instantField, recordIdField, tallyField, wholeField } from "../model/fields.ts";
 import { attendAtOf, defined, newStageRow, type StageRow, stageSet } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
-import { checkFits, type Writer } from "../model/writer.ts";
-import { isLive } from "../model/status.ts";
-import { changeKind } from "./change-kind.ts";
+import type { Writer } from "../model/writer.ts";
+import { changeKind, storedChange } from "./change-kind.ts";
 import { ADMIN, WRITE } from "./scope.ts";
 
 interface StageUpdate {
@@ -14,7 +13,8 @@ interface StageUpdate {
   readonly bump: number;
 }
 
-function setStage(writer: Writer, row: StageRow, { set, at, bump }: StageUpdate): void {
+/** Writes the columns of a row that are set. */
+export function setStage(writer: Writer, row: StageRow, { set, at, bump }: StageUpdate): void {
   const values: StageRow = { ...row, ...defined(set) };
   const decides = set.status !== undefined || set.nextPollAt !== undefined;
   writer.put("stages", {
@@ -68,7 +68,7 @@ export const stageChanges = {
    * Inserts `row`; if the (run, stageId) exists, does what updateStage does with bump 1 and at =
    * row.updatedAt.
    */
-  upsertStage: changeKind(
+  upsertStage: storedChange(
     "upsertStage",
     { row: newStageRow, set: stageSet },
     {
@@ -76,18 +76,11 @@ export const stageChanges = {
       row: ({ row }) => stageRef(row),
       trace: "mark",
       // Inside a transaction it is either a createStage or an updateStage, which are recorded.
-      recorded: "never",
       needs: ({ row: { workflowRunId, stageId } }) => [{ of: "stage", workflowRunId, stageId }],
       texts: ({ row, set }) => [
         { table: "stages", values: row },
         { table: "stages", values: set },
       ],
-      apply(writer, { row, set }) {
-        checkFits("stages", row);
-        const found = writer.state.stages.get(row.workflowRunId, row.stageId);
-        if (found !== undefined) setStage(writer, found, { set, at: row.updatedAt, bump: 1 });
-        else writer.put("stages", { ...row, attendAt: attendAtOf(row), commits: writer.commitId });
-      },
     },
   ),
 
@@ -96,22 +89,14 @@ export const stageChanges = {
    * the stage. Since it was read, the stage may have been polled, or its run may be live again.
    * `commits` stays as it is, since no caller sees the column.
    */
-  attendStage: changeKind(
+  attendStage: storedChange(
     "attendStage",
     { ...stageKey, seenAt: instantField, dueAt: nullable(instantField) },
     {
       scope: ADMIN,
       row: (change) => stageRef(change),
       trace: "none",
-      recorded: "never",
       shownIn: () => null,
-      apply(writer, { workflowRunId, stageId, seenAt, dueAt }) {
-        const row = writer.state.stages.get(workflowRunId, stageId);
-        if (row?.attendAt !== seenAt) return;
-        const run = writer.state.runs.get(workflowRunId, "");
-        if (dueAt === null && run !== undefined && isLive(run)) return;
-        writer.put("stages", { ...row, attendAt: dueAt });
-      },
     },
   ),
 
@@ -119,21 +104,14 @@ export const stageChanges = {
    * The run's open stages (PENDING, RUNNING, SUSPENDED): CANCELLED, completedAt = updatedAt = at,
    * nextPollAt = null, version + 1.
    */
-  cancelStages: changeKind(
+  cancelStages: storedChange(
     "cancelStages",
     { workflowRunId: idField, at: instantField },
     {
       scope: WRITE,
       row: () => null,
       trace: "none",
-      recorded: "never",
       shownIn: () => null,
-      apply(writer, { workflowRunId, at }) {
-        const set = { status: "CANCELLED", completedAt: at, nextPollAt: null } as const;
-        for (const stage of writer.state.stages.part(workflowRunId).values()) {
-          if (isLive(stage)) setStage(writer, stage, { set, at, bump: 1 });
-        }
-      },
     },
   ),
 
@@ -142,25 +120,14 @@ export const stageChanges = {
    * the stages that are not COMPLETED or SKIPPED. Their logs, artifacts and annotations go on
    * referring to their record ids, under none of which the run may have archived a stage before.
    */
-  archiveStages: changeKind(
+  archiveStages: storedChange(
     "archiveStages",
     { ...stageKey, group: wholeField },
     {
       scope: WRITE,
       row: () => null,
       trace: "record",
-      recorded: "never",
       shownIn: () => null,
-      apply(writer, { workflowRunId, stageId, group }) {
-        for (const stage of writer.state.stages.part(workflowRunId).values()) {
-          const { executionGroup, status } = stage;
-          const over = status === "COMPLETED" || status === "SKIPPED";
-          if (executionGroup < group) continue;
-          if (executionGroup === group && stage.stageId !== stageId && over) continue;
-          writer.create("stageAttempts", stage);
-          writer.remove("stages", stage);
-        }
-      },
     },
   ),
 

@@ -1,12 +1,13 @@
 /**
  * A {@link Store} in memory: what D1 is in production, for tests and for trying things out. Not
- * here: what changes do to the maps, and the answers that a transaction needs as well; each kind
- * says that itself, in `changes/` and `queries/`. Imports `changes/`, `queries/`, `model/` and `contract/`.
+ * here: the effects on the maps and the answers that a transaction needs as well; each kind
+ * says these itself, in `changes/` and `queries/`. Imports `changes/`, `queries/`, `model/` and `contract/`.
  */
 import { applyChanges, type Commit, type Store } from "../changes/index.ts";
 import { inOrderOf, type Query } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { answerAny } from "./answers/index.ts";
+import { applyAny } from "./effects/index.ts";
 import { checkGuards } from "./guards.ts";
 import { sleep } from "../model/index.ts";
 import { createState, type State } from "../model/state.ts";
@@ -69,7 +70,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       }
       const violation = checkGuards(state, commit.guards);
       if (violation !== null) return { applied: false, violation };
-      applyChanges(state, commit.changes, commit.id);
+      applyChanges(state, commit.changes, commit.id, applyAny);
       rememberApplied(commit.id);
       return { applied: true, results: commit.reads.map((query) => answerAny(state, query)) };
     },

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type Change } from "../../src/changes/index.ts";
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, ROW_BYTES_MAX } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges as applyToCopy } from "../../src/changes/change.ts";
+import { applyChanges } from "./support.ts";
 import { createState } from "../../src/model/state.ts";
 import {
   aJob,
@@ -134,6 +135,14 @@ describe("atomicity", () => {
       expect(() => applyChanges(state, [aRun({ id: "x" }), change], id("b"))).toThrow(again);
       expect(contentOf(state)).toEqual(before);
     }
+  });
+});
+
+describe("a change that no transaction makes", () => {
+  it("is refused where the maps are a transaction's copy", () => {
+    const claim = { kind: "claimJobs", limit: 1, workerId: "w", at: 30 } as const;
+    const commitId = "0".repeat(COMMIT_ID_CHARS);
+    expect(() => applyToCopy(createState(), [claim], commitId)).toThrow(TypeError);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/changes/index.ts";
 import { type NewJobRow, UNPOLLED_MS } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "./support.ts";
 import type { State } from "../../src/model/state.ts";
 import { aJob, aLeasedJob, aState, contentOf, id, KEPT } from "../memory/support.ts";
 

@@ -1,7 +1,7 @@
 /** One leased job, and what a change does to it. */
 import type { Change } from "../../src/changes/index.ts";
 import type { JobRow, NewJobRow } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "./support.ts";
 import { STATUSES } from "../../src/model/status.ts";
 import { aLeasedJob, aState, id } from "../memory/support.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Change, type ChangeOf, kindOfChange } from "../../src/changes/index.ts";
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "./support.ts";
 import type { State } from "../../src/model/state.ts";
 import { aState, anEvent, contentOf, id } from "../memory/support.ts";
 

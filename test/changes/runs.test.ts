@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RunSet, StageSet } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "./support.ts";
 import { UNPOLLED_MS } from "../../src/model/index.ts";
 import {
   aLog,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Guard } from "../../src/changes/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "../changes/support.ts";
 import { checkGuards, listTokens } from "../../src/memory/guards.ts";
 import {
   aJob,

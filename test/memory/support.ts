@@ -23,7 +23,7 @@ import {
   newStageRow,
   signalId,
 } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "../changes/support.ts";
 import { createState, type State, type TableName } from "../../src/model/state.ts";
 
 /** Commit ids: one letter, as often as a commit id has characters. */

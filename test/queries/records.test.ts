@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Change } from "../../src/changes/index.ts";
 import { type AnnotationRowFilters, PAGE_ROWS } from "../../src/queries/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "../changes/support.ts";
 import { answerAny as answer } from "../../src/memory/answers/index.ts";
 import {
   anAiCall,

@@ -1,7 +1,7 @@
 /** What the queue's consumer and the sweep ask. */
 import { describe, expect, it } from "vitest";
 import { type NewJobRow, type NewStageRow, UNPOLLED_MS } from "../../src/model/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "../changes/support.ts";
 import { answerAny as answer } from "../../src/memory/answers/index.ts";
 import { aJob, aLeasedJob, anEvent, aRun, aStage, aState, id, KEPT } from "../memory/support.ts";
 

@@ -1,0 +1,50 @@
+/** Effects on signals, on the stages of a run that ends or is run again, and on what a run has cost. */
+import { setStage } from "../../changes/stages.ts";
+import { isLive } from "../../model/status.ts";
+import { checkFits } from "../../model/writer.ts";
+import type { StoredEffects } from "./effects.ts";
+
+export const steeringEffects = {
+  sendSignal(writer, { row }) {
+    checkFits("signals", row);
+    const { workflowRunId, id } = row;
+    if (writer.state.signals.get(workflowRunId, id) === undefined)
+      writer.put("signals", { ...row });
+  },
+
+  takeSignal(writer, { workflowRunId, id, at }) {
+    const signal = writer.state.signals.get(workflowRunId, id);
+    if (signal === undefined || signal.takenAt !== null) return;
+    writer.put("signals", { ...signal, takenAt: at });
+  },
+
+  cancelStages(writer, { workflowRunId, at }) {
+    const set = { status: "CANCELLED", completedAt: at, nextPollAt: null } as const;
+    for (const stage of writer.state.stages.part(workflowRunId).values()) {
+      if (isLive(stage)) setStage(writer, stage, { set, at, bump: 1 });
+    }
+  },
+
+  archiveStages(writer, { workflowRunId, stageId, group }) {
+    for (const stage of writer.state.stages.part(workflowRunId).values()) {
+      const { executionGroup, status } = stage;
+      const over = status === "COMPLETED" || status === "SKIPPED";
+      if (executionGroup < group) continue;
+      if (executionGroup === group && stage.stageId !== stageId && over) continue;
+      writer.create("stageAttempts", stage);
+      writer.remove("stages", stage);
+    }
+  },
+
+  chargeRun(writer, { id, cost, tokens, at }) {
+    const row = writer.state.runs.get(id, "");
+    if (row === undefined) return;
+    writer.put("runs", {
+      ...row,
+      totalCost: row.totalCost + cost,
+      totalTokens: row.totalTokens + tokens,
+      updatedAt: at,
+      commits: writer.stamp(row.commits),
+    });
+  },
+} satisfies Partial<StoredEffects>;
