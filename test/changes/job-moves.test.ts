@@ -1,7 +1,7 @@
 /** Jobs that take a run through its stages. */
 import { describe, expect, it } from "vitest";
 import { type Change, type ChangeOf, kindOfChange } from "../../src/changes/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "./support.ts";
 import type { JobRow } from "../../src/model/index.ts";
 import { STATUSES } from "../../src/model/status.ts";
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "./support.ts";
 import { nextSignal } from "../../src/model/index.ts";
 import { validCommit } from "../../src/changes/validation.ts";
 import { aRun, aSignal, aState, contentOf, id } from "../memory/support.ts";

@@ -1,7 +1,7 @@
 /** Changes of all of a run's stages. */
 import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/changes/index.ts";
-import { applyChanges } from "../../src/changes/change.ts";
+import { applyChanges } from "./support.ts";
 import type { State } from "../../src/model/state.ts";
 import { STATUSES } from "../../src/model/status.ts";
 import {
