@@ -50,14 +50,47 @@ export async function checkedConfig(
 }
 
 /**
+ * A signal's payload, as plain JSON. It stays as it was given: the wait that it meets makes of it what
+ * its schema says.
+ * @throws INVALID_ARGUMENT with the path of the first problem as `field`, also for a name that the
+ * workflow does not wait for; PAYLOAD_TOO_LARGE.
+ */
+export async function checkedSignal(
+  { id, plan }: Definition,
+  name: string,
+  payload: unknown,
+): Promise<unknown> {
+  const element = plan.byId.get(name);
+  if (element?.kind !== "wait") {
+    throw invalid(`The workflow ${shown(id)} waits for no signal ${shown(name)}`, "name");
+  }
+  const plain = decodeJson(encodeJson(payload, "payload"));
+  await validated(element.payload, plain, "payload");
+  return decodeJson(encodeJson(payload, "payload"));
+}
+
+/**
  * What a schema makes of a value, as plain JSON.
  * @param field names the value in the path of a problem.
  */
 async function checked(schema: StandardSchema, value: unknown, field: string): Promise<unknown> {
+  // What a schema makes may be anything.
+  return decodeJson(encodeJson(await validated(schema, value, field), field));
+}
+
+/**
+ * What a schema makes of a value, whatever that is.
+ * @param field names the value in the path of a problem.
+ * @throws INVALID_ARGUMENT with the path of the first problem as `field`.
+ */
+export async function validated(
+  schema: StandardSchema,
+  value: unknown,
+  field: string,
+): Promise<unknown> {
   const result = await schema["~standard"].validate(value);
   if (result.issues !== undefined) throw refusal(result.issues, field);
-  // What a schema makes may be anything.
-  return decodeJson(encodeJson(result.value, field));
+  return result.value;
 }
 
 function refusal(issues: readonly SchemaIssue[], field: string): ServiceError {

@@ -50,7 +50,8 @@ export class RetryAfter extends Error {
   }
 }
 
-function marked(thrown: unknown, mark: string): thrown is object {
+/** Whether a value has the engine's sign of this meaning. */
+export function marked(thrown: unknown, mark: string): thrown is object {
   return typeof thrown === "object" && thrown !== null && MARK in thrown && thrown[MARK] === mark;
 }
 
