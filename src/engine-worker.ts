@@ -81,7 +81,7 @@ export function runsIn(env: HttpEnv, ctx: Pick<ExecutionContext, "waitUntil">): 
     drive: async (workflow, unit, from, goesOn) =>
       driveOn(from, {
         unit,
-        runner: stageRunner([workflow], env),
+        runner: stageRunner([workflow], { env, now: Date.now }),
         signal: new AbortController().signal,
         goesOn,
       }),
@@ -108,14 +108,17 @@ export abstract class StageWorker<Env = Cloudflare.Env>
   abstract readonly workflows: readonly Workflow[];
 
   async runStage(delivery: StageDelivery, tools: StageTools): Promise<StageAnswer> {
-    return stageRunner(this.workflows, this.env).runStage(delivery, tools);
+    return stageRunner(this.workflows, { env: this.env, now: Date.now }).runStage(delivery, tools);
   }
 
   async afterGroup(
     delivery: GroupDelivery,
     tools: Pick<StageTools, "output">,
   ): Promise<GroupAnswer> {
-    return stageRunner(this.workflows, this.env).afterGroup(delivery, tools);
+    return stageRunner(this.workflows, { env: this.env, now: Date.now }).afterGroup(
+      delivery,
+      tools,
+    );
   }
 
   /** Jobs that no typed workflow made: override it to work them. */

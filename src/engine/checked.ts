@@ -14,7 +14,7 @@ const ISSUES_SHOWN_MAX = 3;
  * @throws INVALID_ARGUMENT with the path of the first problem as `field`; PAYLOAD_TOO_LARGE.
  */
 export async function checkedInput(definition: Definition, input: unknown): Promise<unknown> {
-  return validated(definition.input, input, "input");
+  return checked(definition.input, input, "input");
 }
 
 /**
@@ -37,7 +37,7 @@ export async function checkedConfig(
     if (schema === undefined) continue;
     const own = given.get(element.id);
     const field = memberPath("config", element.id);
-    all.push([element.id, await validated(schema, own === undefined ? {} : own, field)]);
+    all.push([element.id, await checked(schema, own === undefined ? {} : own, field)]);
     given.delete(element.id);
   }
   for (const id of given.keys()) {
@@ -50,9 +50,10 @@ export async function checkedConfig(
 }
 
 /**
- * A signal's payload, as the wait of that name takes it, as plain JSON.
- * @throws INVALID_ARGUMENT with the path of the first problem as `field`, also for a name that no wait
- * of the workflow has; PAYLOAD_TOO_LARGE.
+ * A signal's payload, as plain JSON. It stays as it was given: the wait that it meets makes of it what
+ * its schema says.
+ * @throws INVALID_ARGUMENT with the path of the first problem as `field`, also for a name that the
+ * workflow does not wait for; PAYLOAD_TOO_LARGE.
  */
 export async function checkedSignal(
   { id, plan }: Definition,
@@ -60,14 +61,27 @@ export async function checkedSignal(
   payload: unknown,
 ): Promise<unknown> {
   const element = plan.byId.get(name);
-  if (element?.kind === "wait") return validated(element.payload, payload, "payload");
-  throw invalid(`The workflow ${shown(id)} waits for no signal ${shown(name)}`, "name");
+  if (element?.kind !== "wait") {
+    throw invalid(`The workflow ${shown(id)} waits for no signal ${shown(name)}`, "name");
+  }
+  const plain = decodeJson(encodeJson(payload, "payload"));
+  await validated(element.payload, plain, "payload");
+  return decodeJson(encodeJson(payload, "payload"));
 }
 
 /**
  * What a schema makes of a value, as plain JSON.
  * @param field names the value in the path of a problem.
- * @throws INVALID_ARGUMENT with the path of the first problem as `field`; PAYLOAD_TOO_LARGE.
+ */
+async function checked(schema: StandardSchema, value: unknown, field: string): Promise<unknown> {
+  // What a schema makes may be anything.
+  return decodeJson(encodeJson(await validated(schema, value, field), field));
+}
+
+/**
+ * What a schema makes of a value, whatever that is.
+ * @param field names the value in the path of a problem.
+ * @throws INVALID_ARGUMENT with the path of the first problem as `field`.
  */
 export async function validated(
   schema: StandardSchema,
@@ -76,8 +90,7 @@ export async function validated(
 ): Promise<unknown> {
   const result = await schema["~standard"].validate(value);
   if (result.issues !== undefined) throw refusal(result.issues, field);
-  // What a schema makes may be anything.
-  return decodeJson(encodeJson(result.value, field));
+  return result.value;
 }
 
 function refusal(issues: readonly SchemaIssue[], field: string): ServiceError {

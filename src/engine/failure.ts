@@ -50,28 +50,8 @@ export class RetryAfter extends Error {
   }
 }
 
-/** Characters of a reason that are kept. */
-const REASON_MAX = 8_000;
-
-/** Why something failed, in words, whatever was thrown. Never throws. */
-export function reasonOf(thrown: unknown): string {
-  try {
-    const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : textOf(thrown);
-    return text.length <= REASON_MAX ? text : `${text.slice(0, REASON_MAX)}... (shortened)`;
-  } catch {
-    // For example an object whose members throw.
-    return "The stage threw something that has no text";
-  }
-}
-
-function textOf(thrown: unknown): string {
-  if (typeof thrown !== "object" || thrown === null) return String(thrown);
-  // An error of another realm, or one that crossed RPC, is no `Error` here.
-  if ("message" in thrown && typeof thrown.message === "string") return thrown.message;
-  return JSON.stringify(thrown);
-}
-
-function marked(thrown: unknown, mark: string): thrown is object {
+/** Whether a value has the engine's sign of this meaning. */
+export function marked(thrown: unknown, mark: string): thrown is object {
   return typeof thrown === "object" && thrown !== null && MARK in thrown && thrown[MARK] === mark;
 }
 

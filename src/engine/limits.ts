@@ -1,4 +1,5 @@
-/** The limits of a definition, each with its reason. They are checked when it is built. */
+/** The limits of a definition, checked when it is built, and of what a stage gives. Each with its reason. */
+import { COMMIT_UNITS_MAX, ROW_BYTES_MAX } from "../model/limits.ts";
 
 /**
  * Stages, waits and sleeps of one workflow. The compiler sets the bound: it checks 165 in a few
@@ -12,14 +13,26 @@ export const STAGES_MAX = 500;
 export const GROUP_MAX = 200;
 /** A call of a stage runs in a queue's consumer, which leaves it this long at most. */
 export const TIMEOUT_MS_MAX = 14 * 60_000;
-/**
- * Logs, annotations, artifacts and AI calls of one try. Their commit takes a thousand changes, and the
- * entry into the largest group is some 600 of them.
- */
-export const NOTES_MAX = 300;
-/** UTF-16 units of all of them: their commit takes 12 Mi, and the stage's output may be 2 Mi. */
-export const NOTES_UNITS_MAX = 4 * 1_024 * 1_024;
 /** The longest pause, sleep or wait: ten years. Instants beyond the year 9999 are not stored. */
 export const DURATION_MS_MAX = 3_650 * 86_400_000;
 /** The pause after a stage's first failure; it doubles from there. */
 export const BACKOFF_MS_DEFAULT = 2_000;
+/**
+ * Bytes of JSON of what a stage gives, suspends with or remembers. It is stored in a row beside ids,
+ * names and times, for which the rest of a row is kept.
+ */
+export const STORED_BYTES_MAX = ROW_BYTES_MAX - 32 * 1_024;
+/**
+ * What one try of a stage may say: log lines, annotations, artifacts and AI calls together. They are
+ * stored in the commit of its outcome, which may have a thousand changes and enters a group as well.
+ */
+export const NOTES_MAX = 400;
+/** The text of all of them, in UTF-16 units: a third of what a commit may have. */
+export const NOTES_UNITS_MAX = COMMIT_UNITS_MAX / 3;
+/** Progress is stored at most this often. */
+export const PROGRESS_MS = 1_000;
+/**
+ * A condition, or a sleep's function, has this long while another stage's outcome waits for it. When
+ * it takes longer, it is decided in a delivery of its own.
+ */
+export const DECISION_MS_MAX = 10_000;

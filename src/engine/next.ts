@@ -1,121 +1,124 @@
-/**
- * What a run comes to next, by its plan. Conditions and durations that stand in the plan are the app's
- * code: one that throws is left open, and is decided when its own element is delivered, where it fails
- * as a stage does.
- */
-import { decodeJson, encodeJson } from "../model/json.ts";
+/** What a run comes to next. Decides what can be decided at once. Pure. */
+import { encodeJson, decodeJson } from "../model/json.ts";
+import { unlessLate } from "../model/deadline.ts";
 import { JOB_MAX_ATTEMPTS_DEFAULT } from "../model/limits.ts";
-import type { DecisionContext } from "./context.ts";
+import { requireStored } from "./stored.ts";
 import type { Definition } from "./definition.ts";
-import type { Before, First, JsonText, Next, NextStage, StageTools } from "./delivery.ts";
+import type { First, JsonText, NextStage } from "./delivery.ts";
 import { durationMs } from "./duration.ts";
-import type { PlannedElement, PlannedSleep } from "./plan.ts";
-import { callOf, type StageFunction } from "./stage.ts";
+import { DECISION_MS_MAX } from "./limits.ts";
+import { OutputReader } from "./outputs.ts";
+import type { PlannedConditional, PlannedElement, PlannedSleep } from "./plan.ts";
 
-/** Reads what earlier stages gave. */
-export type Outputs = Pick<StageTools, "output">;
+/** What is decided, from the input and the outputs before it. */
+interface Deciding {
+  readonly input: JsonText;
+  readonly outputs: OutputReader;
+}
 
-/** The element as a run comes to it, to be run. */
-export function nextStage(element: PlannedElement): NextStage {
-  const { id, name, number } = element;
-  switch (element.kind) {
-    case "stage":
-    case "conditional": {
-      const { retry, timeoutMs, concurrency } = element;
-      return { id, name, number, attempts: retry.attempts, timeoutMs, concurrency, waits: null };
+/**
+ * Where a run of this input begins.
+ * @param input as {@link checkedInput} makes it.
+ * @throws INVALID_ARGUMENT; PAYLOAD_TOO_LARGE.
+ */
+export async function firstOf(definition: Definition, input: unknown): Promise<First> {
+  const text = encodeJson(input, "input");
+  const nothing = new OutputReader(definition, { group: 0, outputs: {} }, async () => null);
+  return nextOf(definition, 0, { input: text, outputs: nothing }, DECISION_MS_MAX);
+}
+
+/**
+ * What comes after a group that is done. Stages whose conditions are not met are passed over. What
+ * cannot be decided is a stage to be run: its own delivery decides, and fails by its own policy.
+ * @throws PAYLOAD_TOO_LARGE for an end that is too large to be stored.
+ */
+export async function nextOf(
+  definition: Definition,
+  done: number,
+  { input, outputs }: Deciding,
+  decisionMs: number,
+): Promise<First> {
+  const skipped: (NextStage & { group: number })[] = [];
+  for (const members of definition.plan.groups.slice(done)) {
+    const [only] = members;
+    if (only === undefined) continue;
+    if (members.length === 1 && only.kind === "conditional") {
+      const met = await decidedOrNull(() => isMet(only, { input, outputs }), decisionMs);
+      if (met === false) {
+        skipped.push({ ...nextStage(only, null), group: only.group });
+        outputs.know(only.id, null);
+        continue;
+      }
     }
-    case "wait":
-    case "sleep": {
-      const tries = { attempts: JOB_MAX_ATTEMPTS_DEFAULT, timeoutMs: null };
-      return { id, name, number, ...tries, concurrency: null, waits: null };
+    const stages: NextStage[] = [];
+    for (const member of members) {
+      stages.push(nextStage(member, await waitsOf(member, { input, outputs }, decisionMs)));
     }
+    return { kind: "group", group: only.group, stages, skipped };
+  }
+  requireStored(input, "output");
+  return { kind: "finish", output: input };
+}
+
+/** Null: it failed, or took too long. The stage's own delivery will tell the reason. */
+async function decidedOrNull<T>(decide: () => Promise<T>, decisionMs: number): Promise<T | null> {
+  try {
+    return await unlessLate(decide(), decisionMs, () => new Error("undecided"));
+  } catch {
+    return null;
   }
 }
 
-/** What comes before: a run's input, what a stage gave, or what each stage of a group gave, by id. */
-export function valueBefore({ group, outputs }: Before, { plan }: Definition): unknown {
-  const given = (id: string) => decodeJson(outputs[id] ?? "null");
-  if (group === 0) return given("");
-  const members = plan.groups[group - 1] ?? [];
-  const [only] = members;
-  if (only !== undefined && members.length === 1) return given(only.id);
-  return Object.fromEntries(members.map(({ id }) => [id, given(id)]));
-}
-
-/** Reads each output once, however often it is asked for. */
-export function reader(outputs: Outputs): (id: string) => Promise<unknown> {
-  const read = new Map<string, Promise<JsonText | null>>();
-  return async (id) => {
-    const found = read.get(id) ?? outputs.output(id);
-    read.set(id, found);
-    const text = await found;
-    return text === null ? undefined : decodeJson(text);
+/** The element as a run comes to it. `waits`: how it begins, where it is not to be run. */
+export function nextStage(element: PlannedElement, waits: NextStage["waits"] = null): NextStage {
+  const working = "step" in element ? element : null;
+  return {
+    id: element.id,
+    name: element.name,
+    number: element.number,
+    attempts: working?.retry.attempts ?? JOB_MAX_ATTEMPTS_DEFAULT,
+    timeoutMs: working?.timeoutMs ?? null,
+    concurrency: working?.concurrency ?? null,
+    waits,
   };
 }
 
-/** What comes after a group that gave `before`, or that let it pass. */
-export async function nextAfter(
-  definition: Definition,
-  group: number,
-  before: Before,
-  outputs: Outputs,
-): Promise<Exclude<Next, { kind: "join" }>> {
-  const input = valueBefore(before, definition);
-  const context = { input, output: reader(outputs) };
-  const skipped: (NextStage & { readonly group: number })[] = [];
-  for (const members of definition.plan.groups.slice(group)) {
-    const [first, ...others] = members;
-    if (first === undefined) continue;
-    const come = others.length > 0 ? nextStage(first) : await entering(first, context);
-    if (come !== null) {
-      const stages = [come, ...others.map(nextStage)];
-      return { kind: "group", group: first.group, stages, skipped };
-    }
-    skipped.push({ ...nextStage(first), group: first.group });
-  }
-  return { kind: "finish", output: encodeJson(input, "output") };
-}
-
-/** Where a run of the workflow begins. Nothing was given yet that a condition could read. */
-export async function firstOf(definition: Definition, input: unknown): Promise<First> {
-  const before = { group: 0, outputs: { "": encodeJson(input, "input") } };
-  return nextAfter(definition, 0, before, { output: async () => null });
-}
-
-type Context = DecisionContext<unknown, Readonly<Record<string, unknown>>>;
-
-/** The element as the run comes to it; null: its condition is not met. */
-async function entering(element: PlannedElement, context: Context): Promise<NextStage | null> {
-  const stage = nextStage(element);
+async function waitsOf(
+  element: PlannedElement,
+  deciding: Deciding,
+  decisionMs: number,
+): Promise<NextStage["waits"]> {
   switch (element.kind) {
     case "stage":
-      return stage;
+    case "conditional":
+      return null;
     case "wait":
-      return { ...stage, waits: { for: "signal", ms: element.timeoutMs } };
-    case "conditional": {
-      const met = await orOpen(async () => isMet(element.when, context));
-      return met === false ? null : stage;
-    }
+      return { for: "signal", ms: element.timeoutMs };
     case "sleep": {
-      const ms = await orOpen(async () => sleepMs(element, context));
-      return ms === undefined ? stage : { ...stage, waits: { for: "time", ms } };
+      const ms = await decidedOrNull(() => sleepMs(element, deciding), decisionMs);
+      return ms === null ? null : { for: "time", ms };
     }
   }
 }
 
-/** Undefined where the app's code throws: the element's own delivery finds out why. */
-async function orOpen<T>(decide: () => Promise<T>): Promise<T | undefined> {
-  return decide().catch(() => undefined);
+/** @throws what the condition throws, and TypeError for an answer that is not true or false. */
+export async function isMet(element: PlannedConditional, deciding: Deciding): Promise<boolean> {
+  const met: unknown = await decision(element, element.when, deciding);
+  if (typeof met === "boolean") return met;
+  throw new TypeError(`The condition must answer true or false, and answered a ${typeof met}`);
 }
 
-/** Whether a condition of the plan is met. */
-export async function isMet(when: StageFunction, context: Context): Promise<boolean> {
-  return Boolean(await callOf(when, context));
+/** @throws what the sleep's function throws, and INVALID_ARGUMENT for what is no duration. */
+export async function sleepMs(element: PlannedSleep, deciding: Deciding): Promise<number> {
+  if ("ms" in element.duration) return element.duration.ms;
+  return durationMs(await decision(element, element.duration.decide, deciding), "sleep");
 }
 
-/** @throws INVALID_ARGUMENT for a function that answers no duration. */
-export async function sleepMs({ duration }: PlannedSleep, context: Context): Promise<number> {
-  return "ms" in duration
-    ? duration.ms
-    : durationMs(await callOf(duration.decide, context), "sleep");
+async function decision(
+  element: PlannedElement,
+  decide: (context: never) => unknown,
+  { input, outputs }: Deciding,
+): Promise<unknown> {
+  const context = { input: decodeJson(input), output: outputs.readerFor(element) };
+  return Reflect.apply(decide, undefined, [context]);
 }

@@ -1,107 +1,121 @@
-/**
- * What a stage says while it runs. It is checked when it is said, so that the commit that carries it
- * cannot fail because of it.
- */
-import { LOG_LEVELS } from "../model/fields.ts";
+/** What a stage says while it runs, checked when it is said, so that its commit takes it. Pure. */
+import { ServiceError } from "../contract/index.ts";
+import type { LogLevel } from "../contract/index.ts";
 import {
   artifactKeyField,
+  batchOrNoneField,
   costField,
-  freeTextField,
   keyField,
   logLevelField,
   nameField,
   tokensField,
 } from "../model/fields.ts";
-import { decodeJson, encodeJson, encodeNullableJson, tooLarge } from "../model/json.ts";
-import type { LogLevel } from "../contract/index.ts";
-import { ServiceError } from "../contract/index.ts";
-import type { Shape } from "../model/shape.ts";
+import { decodeJson, encodeNullableJson, tooLarge } from "../model/json.ts";
+import { object, optional, type Shape, text } from "../model/shape.ts";
+import { encodeText, utf8Length } from "../model/text.ts";
 import type { StageAICall } from "./context.ts";
 import type { JsonText, StageNotes } from "./delivery.ts";
-import { NOTES_MAX, NOTES_UNITS_MAX } from "./limits.ts";
+import { NOTES_MAX, NOTES_UNITS_MAX, STORED_BYTES_MAX } from "./limits.ts";
 import { requireShape } from "./plan.ts";
+import { storedText } from "./stored.ts";
 
-type Artifact = StageNotes["artifacts"][number];
+const aiCall = object({
+  model: nameField,
+  inputTokens: tokensField,
+  outputTokens: tokensField,
+  cost: costField,
+  callType: optional(nameField),
+  prompt: optional(text()),
+  response: optional(text()),
+  batchId: optional(batchOrNoneField),
+  requestId: optional(keyField),
+});
 
 export class Notes {
   readonly #logs: StageNotes["logs"][number][] = [];
   readonly #annotations: StageNotes["annotations"][number][] = [];
-  readonly #artifacts = new Map<string, Artifact>();
+  readonly #artifacts = new Map<string, StageNotes["artifacts"][number]>();
   readonly #aiCalls: StageAICall[] = [];
   #count = 0;
   #units = 0;
+  #over = false;
 
   log(message: string, data?: unknown, level: LogLevel = "INFO"): void {
-    required(freeTextField, message, "log", "message");
-    required(logLevelField, level, "log", `level (one of ${LOG_LEVELS.join(", ")})`);
-    const text = encodeNullableJson(data, "log: data");
-    this.#take([message, text]);
-    this.#logs.push({ level, message, data: text });
-  }
-
-  annotate(key: string, value: unknown): void {
-    required(keyField, key, "annotate", "key");
-    const text = encodeJson(value, "annotate: value");
-    this.#take([key, text]);
-    this.#annotations.push({ key, value: text });
-  }
-
-  saveArtifact(key: string, data: unknown, metadata?: unknown): void {
-    required(artifactKeyField, key, "artifacts.save", "key");
-    const saved = {
-      key,
-      data: encodeJson(data, "artifacts.save: data"),
-      metadata: encodeNullableJson(metadata, "artifacts.save: metadata"),
-    };
-    this.#take([key, saved.data, saved.metadata]);
-    this.#artifacts.set(key, saved);
-  }
-
-  /** The data of an artifact that was saved here; null: none was. */
-  artifact(key: string): JsonText | null {
-    return this.#artifacts.get(key)?.data ?? null;
-  }
-
-  recordCall(call: StageAICall): void {
-    const { model, inputTokens, outputTokens, cost, callType, prompt = "", response = "" } = call;
-    required(nameField, model, "ai.record", "model");
-    required(tokensField, inputTokens, "ai.record", "inputTokens");
-    required(tokensField, outputTokens, "ai.record", "outputTokens");
-    required(costField, cost, "ai.record", "cost");
-    if (callType !== undefined) required(nameField, callType, "ai.record", "callType");
-    required(freeTextField, prompt, "ai.record", "prompt");
-    required(freeTextField, response, "ai.record", "response");
-    if (call.batchId !== undefined) required(keyField, call.batchId, "ai.record", "batchId");
-    const metadata = encodeNullableJson(call.metadata, "ai.record: metadata");
-    this.#take([model, prompt, response, metadata]);
-    this.#aiCalls.push({
-      ...call,
-      ...(metadata === null ? {} : { metadata: decodeJson(metadata) }),
+    demand(text(), message, "message");
+    demand(logLevelField, level, "level");
+    const json = encodeNullableJson(data, "data");
+    this.#add("log", [encodeText(message), json], () => {
+      this.#logs.push({ level, message, data: json });
     });
   }
 
-  /** All of it, as it travels with the stage's outcome. */
+  annotate(key: string, value: unknown): void {
+    demand(keyField, key, "key");
+    const json = storedText(value, "value");
+    this.#add("annotate", [key, json], () => {
+      this.#annotations.push({ key, value: json });
+    });
+  }
+
+  saveArtifact(key: string, data: unknown, metadata?: unknown): void {
+    demand(artifactKeyField, key, "key");
+    const json = storedText(data, "data");
+    const about = encodeNullableJson(metadata, "metadata");
+    this.#add("artifacts.save", [key, json, about], () => {
+      this.#artifacts.set(key, { key, data: json, metadata: about });
+    });
+  }
+
+  /** An artifact that was saved here; undefined: none. */
+  artifact(key: string): JsonText | undefined {
+    return this.#artifacts.get(key)?.data;
+  }
+
+  recordCall({ metadata, ...call }: StageAICall): void {
+    demand(aiCall, call, "call");
+    const about = encodeNullableJson(metadata, "metadata");
+    const texts = [call.model, call.callType, call.prompt, call.response, call.batchId];
+    const stored = [...texts, call.requestId].map((each) => encodeText(each ?? ""));
+    this.#add("ai.record", [...stored, about], () => {
+      this.#aiCalls.push(about === null ? call : { ...call, metadata: decodeJson(about) });
+    });
+  }
+
+  /** What was said up to now. What is said later is not kept: the outcome is on its way. */
   taken(): StageNotes {
+    this.#over = true;
     return {
-      logs: this.#logs,
-      annotations: this.#annotations,
+      logs: [...this.#logs],
+      annotations: [...this.#annotations],
       artifacts: [...this.#artifacts.values()],
-      aiCalls: this.#aiCalls,
+      aiCalls: [...this.#aiCalls],
     };
   }
 
-  /** @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE with the limit, where one commit would not hold it. */
-  #take(texts: readonly (string | null)[]): void {
-    this.#count += 1;
-    if (this.#count > NOTES_MAX) {
-      const message = `A stage may say at most ${NOTES_MAX} things: logs, annotations, artifacts and AI calls`;
-      throw new ServiceError("INVALID_ARGUMENT", message, { field: "notes", limit: NOTES_MAX });
+  #add(field: string, texts: readonly (string | null)[], add: () => void): void {
+    if (this.#over) return;
+    const size = texts.reduce((sum, each) => sum + utf8Length(each ?? ""), 0);
+    if (size > STORED_BYTES_MAX) throw tooLarge(field, size, STORED_BYTES_MAX);
+    const units = texts.reduce((sum, each) => sum + (each?.length ?? 0), this.#units);
+    if (this.#count >= NOTES_MAX) {
+      throw tooMany(field, `a stage may say at most ${NOTES_MAX} things in one try`, NOTES_MAX);
     }
-    this.#units += texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
-    if (this.#units > NOTES_UNITS_MAX) throw tooLarge("notes", this.#units, NOTES_UNITS_MAX);
+    if (units > NOTES_UNITS_MAX) {
+      const what = `a stage may say at most ${NOTES_UNITS_MAX} characters in one try`;
+      throw tooMany(field, what, NOTES_UNITS_MAX);
+    }
+    this.#count += 1;
+    this.#units = units;
+    add();
   }
 }
 
-function required(shape: Shape<unknown>, value: unknown, what: string, field: string): void {
-  requireShape(shape, value, `${what}: ${field}`, field);
+function demand(shape: Shape<unknown>, value: unknown, field: string): void {
+  const problem = shape.check(value);
+  const at = problem === null ? field : [field, ...problem.path].join(".");
+  requireShape({ check: () => problem }, value, at, at);
+}
+
+function tooMany(field: string, what: string, limit: number): ServiceError {
+  return new ServiceError("INVALID_ARGUMENT", `${field}: ${what}`, { field, limit });
 }

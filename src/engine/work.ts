@@ -1,18 +1,15 @@
-/**
- * Works stages: runs the app's code for one delivery, and answers what came of it and what comes next.
- * Whatever the code does (throws, returns what JSON has not, never ends), the answer is an outcome with
- * a reason.
- */
-import { isServiceError, ServiceError } from "../contract/index.ts";
+/** Works stages: the app's side of what the service delivers. Pure. */
+import { ServiceError } from "../contract/index.ts";
 import { unlessLate } from "../model/deadline.ts";
-import { decodeJson, encodeJson } from "../model/json.ts";
+import { decodeJson } from "../model/json.ts";
+import { JOB_MAX_ATTEMPTS_DEFAULT, RETRY_CAP_MS } from "../model/limits.ts";
 import { validated } from "./checked.ts";
-import type { NotReady, Suspended } from "./context.ts";
-import { definitionFor, type Definition } from "./definition.ts";
+import { type Definition, definitionFor } from "./definition.ts";
 import type {
-  Before,
   DeliveredRun,
   GroupAnswer,
+  GroupDelivery,
+  JsonText,
   Next,
   StageAnswer,
   StageDelivery,
@@ -20,254 +17,286 @@ import type {
   StageRunner,
   StageTools,
 } from "./delivery.ts";
-import { inWords } from "./duration.ts";
-import { isFatal, isRetryAfter, MARK, reasonOf } from "./failure.ts";
-import { TIMEOUT_MS_MAX } from "./limits.ts";
-import { isMet, nextAfter, reader, sleepMs, valueBefore } from "./next.ts";
+import { durationMs, inWords, shown } from "./duration.ts";
+import { Fatal, marked } from "./failure.ts";
+import { BACKOFF_MS_DEFAULT, DECISION_MS_MAX, TIMEOUT_MS_MAX } from "./limits.ts";
+import { isMet, nextOf, sleepMs } from "./next.ts";
 import { Notes } from "./notes.ts";
-import type { PlannedConditional, PlannedElement, PlannedStage } from "./plan.ts";
-import { contextOf } from "./stage-context.ts";
-import { callOf } from "./stage.ts";
+import { handedOn, OutputReader } from "./outputs.ts";
+import type { PlannedElement, PlannedWait, RetryPolicy } from "./plan.ts";
+import { contextOf, type TryOf } from "./run-context.ts";
+import { storedText } from "./stored.ts";
+import { reasonOf, retryMs } from "./thrown.ts";
+
+export interface RunnerOptions {
+  /** What stages get as their `env`. */
+  readonly env: unknown;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** How long what decides about the next stage may take before it gets a delivery of its own. */
+  readonly decisionMs?: number;
+}
+
+type Working = Extract<PlannedElement, { step: unknown }>;
+
+/** What a stage came to, before it is known what comes next. */
+type Result =
+  | Exclude<StageOutcome, { outcome: "completed" | "passed" | "failed" }>
+  | { readonly outcome: "completed"; readonly output: JsonText }
+  | { readonly outcome: "passed"; readonly as: "SKIPPED" | "COMPLETED" };
+
+/** Waits and sleeps have no policy of their own. */
+const PLAIN_RETRY: RetryPolicy = {
+  attempts: JOB_MAX_ATTEMPTS_DEFAULT,
+  backoffMs: BACKOFF_MS_DEFAULT,
+  capMs: RETRY_CAP_MS,
+};
 
 /**
  * Works the stages of these workflows.
- * @param env what the stages are given as `env`.
- * @throws INVALID_ARGUMENT for two workflows of one id.
+ * @throws INVALID_ARGUMENT for two of one id.
  */
-export function stageRunner(workflows: readonly Definition[], env: unknown): StageRunner {
-  const byId = new Map(workflows.map((workflow) => [workflow.id, workflow]));
-  if (byId.size < workflows.length) {
-    const message = "Two workflows have the same id: an earlier version is named in `previous`";
-    throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflows" });
+export function stageRunner(
+  definitions: readonly Definition[],
+  { env, now, decisionMs = DECISION_MS_MAX }: RunnerOptions,
+): StageRunner {
+  const byId = new Map<string, Definition>();
+  for (const each of definitions) {
+    if (byId.has(each.id)) {
+      const message = `There are two workflows with the id ${shown(each.id)}`;
+      throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflows" });
+    }
+    byId.set(each.id, each);
   }
-  /** @throws {@link Hopeless} */
-  const definitionOf = ({ id, workflowId, version, shape }: DeliveredRun): Definition => {
-    const current = byId.get(workflowId);
-    if (current === undefined) throw new Hopeless(`This Worker has no workflow "${workflowId}"`);
-    const definition = definitionFor(current, shape);
-    if (definition !== null) return definition;
-    throw new Hopeless(
-      `Run ${id} was started with version ${version} of "${workflowId}", whose stages the deployed code does not have. Deploy them again, or name that version in \`previous\`, and run the run again`,
-    );
-  };
   return {
-    async runStage(delivery, tools): Promise<StageAnswer> {
+    async runStage(delivery, tools) {
       const notes = new Notes();
-      const pending: Promise<unknown>[] = [];
-      const outcome = await outcomeOf(delivery, tools, { definitionOf, env, notes, pending });
-      await Promise.allSettled(pending);
-      return { ...outcome, notes: notes.taken() };
+      const outcome = await tried(byId, delivery, tools, { env, now, decisionMs, notes });
+      return { ...outcome, notes: notes.taken() } satisfies StageAnswer;
     },
-    async afterGroup({ run, group, before }, tools): Promise<GroupAnswer> {
-      try {
-        const next = await nextAfter(definitionOf(run), group, before, tools);
-        return { outcome: "next", next };
-      } catch (error) {
-        const reason = error instanceof Hopeless ? error.message : reasonOf(error);
-        return { outcome: "failed", error: reason };
-      }
+    async afterGroup(delivery, tools) {
+      return comingAfter(byId, delivery, tools, decisionMs);
     },
   };
 }
 
-/** A failure that no further try would mend. */
-class Hopeless extends Error {
-  override readonly name = "Hopeless";
+/** @throws Fatal, with the reason, when no deployed code knows the run. */
+function knownDefinition(byId: ReadonlyMap<string, Definition>, run: DeliveredRun): Definition {
+  const current = byId.get(run.workflowId);
+  if (current === undefined) {
+    throw new Fatal(`The deployed code has no workflow ${shown(run.workflowId)}`);
+  }
+  const fitting = definitionFor(current, run.shape);
+  if (fitting !== null) return fitting;
+  throw new Fatal(
+    `The deployed code of the workflow ${shown(run.workflowId)} has no definition of the shape ${shown(run.shape)}, with which the run was started as version ${run.version}`,
+  );
 }
 
-interface Working {
-  readonly definitionOf: (run: DeliveredRun) => Definition;
-  readonly env: unknown;
-  readonly notes: Notes;
-  readonly pending: Promise<unknown>[];
+function knownElement({ id, plan }: Definition, stageId: string): PlannedElement {
+  const element = plan.byId.get(stageId);
+  if (element !== undefined) return element;
+  throw new Fatal(`The workflow ${shown(id)} has no stage ${shown(stageId)}`);
 }
 
-async function outcomeOf(
+async function tried(
+  byId: ReadonlyMap<string, Definition>,
   delivery: StageDelivery,
   tools: StageTools,
-  working: Working,
+  { env, now, decisionMs, notes }: Required<RunnerOptions> & { readonly notes: Notes },
 ): Promise<StageOutcome> {
-  let element: PlannedElement | undefined;
+  let policy = PLAIN_RETRY;
   try {
-    const definition = working.definitionOf(delivery.run);
-    element = definition.plan.byId.get(delivery.stageId);
-    if (element === undefined) {
-      throw new Hopeless(`The workflow "${definition.id}" has no stage "${delivery.stageId}"`);
-    }
-    return await worked(element, { definition, delivery, tools, working });
+    const definition = knownDefinition(byId, delivery.run);
+    const element = knownElement(definition, delivery.stageId);
+    if ("retry" in element) policy = element.retry;
+    const input = handedOn(definition, delivery.before);
+    const outputs = new OutputReader(definition, delivery.before, async (id) => tools.output(id));
+    const over = new AbortController();
+    const limitMs = ("step" in element ? element.timeoutMs : null) ?? TIMEOUT_MS_MAX;
+    const tryOf = { delivery, tools, notes, env, now, over };
+    const result = await unlessLate(resultOf(element, input, outputs, tryOf), limitMs, () => {
+      const late = new Error(`timed out after ${inWords(limitMs)}`);
+      over.abort(late);
+      return late;
+    });
+    if (result.outcome !== "completed" && result.outcome !== "passed") return result;
+    const given = result.outcome === "completed" ? result.output : null;
+    const next = await nextAfter(definition, element, given ?? input, {
+      outputs,
+      given,
+      decisionMs,
+    });
+    return { ...result, next };
   } catch (error) {
-    return failedAs(error, delivery, element);
+    return {
+      outcome: "failed",
+      error: reasonOf(error),
+      retryInMs: retryMs(error, policy, delivery.triesLeft),
+    };
   }
 }
 
-interface Work {
-  readonly definition: Definition;
-  readonly delivery: StageDelivery;
-  readonly tools: StageTools;
-  readonly working: Working;
+async function nextAfter(
+  definition: Definition,
+  element: PlannedElement,
+  input: JsonText,
+  how: {
+    readonly outputs: OutputReader;
+    readonly given: JsonText | null;
+    readonly decisionMs: number;
+  },
+): Promise<Next> {
+  const { outputs, given, decisionMs } = how;
+  const members = definition.plan.groups[element.group - 1] ?? [];
+  if (members.length > 1) {
+    const others = members.filter(({ id }) => id !== element.id);
+    return { kind: "join", siblings: others.map(({ id }) => id) };
+  }
+  outputs.know(element.id, given);
+  return notAgain(() => nextOf(definition, element.group, { input, outputs }, decisionMs));
 }
 
-async function worked(element: PlannedElement, work: Work): Promise<StageOutcome> {
-  const { delivery, definition, tools } = work;
-  const { occasion, before } = delivery;
+async function comingAfter(
+  byId: ReadonlyMap<string, Definition>,
+  { run, group, before }: GroupDelivery,
+  tools: Pick<StageTools, "output">,
+  decisionMs: number,
+): Promise<GroupAnswer> {
+  try {
+    const definition = knownDefinition(byId, run);
+    const input = handedOn(definition, before);
+    const outputs = new OutputReader(definition, before, async (id) => tools.output(id));
+    return {
+      outcome: "next",
+      next: await nextOf(definition, group, { input, outputs }, decisionMs),
+    };
+  } catch (error) {
+    return { outcome: "failed", error: reasonOf(error) };
+  }
+}
+
+/** Another try would end in the same. */
+async function notAgain<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Fatal(reasonOf(error), { cause: error });
+  }
+}
+
+async function resultOf(
+  element: PlannedElement,
+  input: JsonText,
+  outputs: OutputReader,
+  tryOf: TryOf,
+): Promise<Result> {
+  const { occasion } = tryOf.delivery;
   switch (element.kind) {
+    case "stage":
+    case "conditional": {
+      if (occasion.kind !== "run" && occasion.kind !== "poll") break;
+      const skips =
+        element.kind === "conditional" &&
+        occasion.kind === "run" &&
+        !(await isMet(element, { input, outputs }));
+      return skips ? { outcome: "passed", as: "SKIPPED" } : worked(element, input, outputs, tryOf);
+    }
     case "wait":
-      if (occasion.kind !== "signal") {
+      if (occasion.kind === "run") {
         return { outcome: "waiting", for: "signal", ms: element.timeoutMs };
       }
-      if (occasion.payload === null) return completed({ received: false }, element, work);
-      return completed(
-        {
-          received: true,
-          payload: await hopeful(
-            validated(element.payload, decodeJson(occasion.payload), "payload"),
-          ),
-        },
-        element,
-        work,
-      );
-    case "sleep": {
-      if (occasion.kind === "wake") return passed("COMPLETED", element, work);
-      const input = valueBefore(before, definition);
-      const ms = await sleepMs(element, { input, output: reader(tools) });
-      return { outcome: "waiting", for: "time", ms };
-    }
-    case "conditional": {
-      const input = valueBefore(before, definition);
-      const undecided = occasion.kind === "run";
-      if (undecided && !(await isMet(element.when, { input, output: reader(tools) }))) {
-        return passed("SKIPPED", element, work);
+      if (occasion.kind !== "signal") break;
+      return { outcome: "completed", output: await waited(element, occasion.payload) };
+    case "sleep":
+      if (occasion.kind === "run") {
+        return { outcome: "waiting", for: "time", ms: await sleepMs(element, { input, outputs }) };
       }
-      return called(element, work);
-    }
-    case "stage":
-      return called(element, work);
+      if (occasion.kind !== "wake") break;
+      return { outcome: "passed", as: "COMPLETED" };
   }
+  throw new Fatal(
+    `Stage ${shown(element.id)} is a ${element.kind}, and was delivered for a ${occasion.kind}`,
+  );
 }
 
-/** Calls the stage's own function, for as long as one try may take. */
-async function called(
-  element: PlannedStage | PlannedConditional,
-  work: Work,
-): Promise<StageOutcome> {
-  const { definition, delivery, tools, working } = work;
-  const { run, poll, input, output, config } = element.step;
-  const { occasion } = delivery;
-  const given = valueBefore(delivery.before, definition);
-  const controller = new AbortController();
-  const context = contextOf({
-    delivery,
-    tools,
-    notes: working.notes,
-    controller,
-    input: input === undefined ? given : await hopeful(validated(input, given, "input")),
-    config:
-      config === undefined
-        ? undefined
-        : await hopeful(validated(config, configOf(delivery), "config")),
-    env: working.env,
-    pending: working.pending,
+/** Nobody may have sent a payload; one that was sent may be older than the schema. */
+async function waited(element: PlannedWait, payload: JsonText | null): Promise<JsonText> {
+  if (payload === null) return storedText({ received: false }, "output");
+  return notAgain(async () =>
+    storedText(
+      {
+        received: true,
+        payload: await validated(element.payload, decodeJson(payload), "payload"),
+      },
+      "output",
+    ),
+  );
+}
+
+async function worked(
+  element: Working,
+  input: JsonText,
+  outputs: OutputReader,
+  tryOf: TryOf,
+): Promise<Result> {
+  const { step } = element;
+  const { occasion, run } = tryOf.delivery;
+  const value = decodeJson(input);
+  const { input: schema } = step;
+  const context = contextOf(tryOf, {
+    input: schema === undefined ? value : await notAgain(() => validated(schema, value, "input")),
+    config: await notAgain(() => configOf(element, run.config)),
+    output: outputs.readerFor(element),
   });
-  const polls = occasion.kind === "poll";
-  if (polls && poll === undefined) throw new Hopeless("The stage was suspended, and has no poll");
-  const call = async () =>
-    polls && poll !== undefined
-      ? callOf(poll, context, decodeJson(occasion.state))
-      : callOf(run, context);
-  const ms = element.timeoutMs ?? TIMEOUT_MS_MAX;
-  const value = await unlessLate(call(), ms, () => {
-    const late = new Error(`Timed out after ${inWords(ms)}`);
-    controller.abort(late);
-    return late;
-  });
-  if (isSuspended(value)) {
-    const { state, pollInMs, withinMs } = value;
-    return { outcome: "suspended", state: encodeJson(state, "state"), pollInMs, withinMs };
+  if (occasion.kind !== "poll") {
+    const returned: unknown = await Reflect.apply(step.run, step, [context]);
+    return marked(returned, "suspended")
+      ? suspended(element, returned)
+      : completed(element, returned);
   }
-  if (isNotReady(value)) {
-    if (!polls) throw new Hopeless("Only a poll answers that it is not ready");
-    return { outcome: "suspended", state: null, pollInMs: value.pollInMs, withinMs: null };
+  if (step.poll === undefined) throw new Fatal(`Stage ${shown(element.id)} has no poll`);
+  const returned: unknown = await Reflect.apply(step.poll, step, [
+    context,
+    decodeJson(occasion.state),
+  ]);
+  if (!marked(returned, "not-ready")) return completed(element, returned);
+  const pollInMs = "pollInMs" in returned ? returned.pollInMs : null;
+  return {
+    outcome: "suspended",
+    state: null,
+    pollInMs: pollInMs === null ? null : durationMs(pollInMs, "pollIn"),
+    withinMs: null,
+  };
+}
+
+/** As it was checked at the start. A stage that takes a config since then has its defaults. */
+async function configOf({ id, step }: Working, config: JsonText): Promise<unknown> {
+  if (step.config === undefined) return undefined;
+  const all: unknown = decodeJson(config);
+  if (typeof all === "object" && all !== null && Object.hasOwn(all, id))
+    return Reflect.get(all, id);
+  return validated(step.config, {}, "config");
+}
+
+function suspended({ id, step }: Working, returned: object): Result {
+  if (step.poll === undefined) {
+    throw new Fatal(`Stage ${shown(id)} suspended itself, and has no poll`);
   }
-  const result = output === undefined ? value : await hopeful(validated(output, value, "output"));
-  return completed(result, element, work);
+  return {
+    outcome: "suspended",
+    state: storedText(Reflect.get(returned, "state"), "state"),
+    pollInMs: durationMs(Reflect.get(returned, "pollInMs"), "pollIn"),
+    withinMs: durationMs(Reflect.get(returned, "withinMs"), "within"),
+  };
 }
 
-/** The config that the run was started with, for this stage. */
-function configOf({ run, stageId }: StageDelivery): unknown {
-  const all: unknown = decodeJson(run.config);
-  return typeof all === "object" && all !== null && Object.hasOwn(all, stageId)
-    ? Reflect.get(all, stageId)
-    : {};
-}
-
-/** What does not fit now will not fit in the next try. */
-async function hopeful<T>(checking: Promise<T>): Promise<T> {
-  try {
-    return await checking;
-  } catch (error) {
-    if (isServiceError(error)) throw new Hopeless(error.message);
-    throw error;
+async function completed({ id, step }: Working, returned: unknown): Promise<Result> {
+  if (marked(returned, "suspended") || marked(returned, "not-ready")) {
+    throw new Fatal(`Stage ${shown(id)} gave an answer that is not one of a run, or of a poll`);
   }
+  // Another try may give what the schema takes; what JSON has not, or no row holds, it gives again.
+  const output =
+    step.output === undefined ? returned : await validated(step.output, returned, "output");
+  return { outcome: "completed", output: await notAgain(() => storedText(output, "output")) };
 }
-
-async function completed(
-  value: unknown,
-  element: PlannedElement,
-  work: Work,
-): Promise<StageOutcome> {
-  const output = await hopeful((async () => encodeJson(value, "output"))());
-  const before = { group: element.group, outputs: { [element.id]: output } };
-  return { outcome: "completed", output, next: await nextOf(element, before, work) };
-}
-
-async function passed(
-  as: "SKIPPED" | "COMPLETED",
-  element: PlannedElement,
-  work: Work,
-): Promise<StageOutcome> {
-  return { outcome: "passed", as, next: await nextOf(element, work.delivery.before, work) };
-}
-
-async function nextOf(
-  { id, group }: PlannedElement,
-  before: Before,
-  { definition, tools }: Work,
-): Promise<Next> {
-  const members = definition.plan.groups[group - 1] ?? [];
-  if (members.length > 1) {
-    const siblings = members.map((member) => member.id).filter((other) => other !== id);
-    return { kind: "join", siblings };
-  }
-  return nextAfter(definition, group, before, tools);
-}
-
-function isSuspended(value: unknown): value is Suspended<unknown> {
-  return isMarked(value, "suspended");
-}
-
-function isNotReady(value: unknown): value is NotReady {
-  return isMarked(value, "not-ready");
-}
-
-function isMarked(value: unknown, mark: string): boolean {
-  return typeof value === "object" && value !== null && Reflect.get(value, MARK) === mark;
-}
-
-function failedAs(
-  error: unknown,
-  { triesLeft }: StageDelivery,
-  element: PlannedElement | undefined,
-): StageOutcome {
-  const ends = error instanceof Hopeless || isFatal(error) || triesLeft <= 0;
-  const reason = error instanceof Hopeless ? error.message : reasonOf(error);
-  const failed = { outcome: "failed", error: reason } as const;
-  if (ends || element === undefined) return { ...failed, retryInMs: null };
-  if (isRetryAfter(error)) return { ...failed, retryInMs: error.afterMs };
-  if (element.kind === "wait" || element.kind === "sleep") return { ...failed, retryInMs: 0 };
-  const { attempts, backoffMs, capMs } = element.retry;
-  const doublings = Math.min(Math.max(attempts - triesLeft - 1, 0), DOUBLINGS_MAX);
-  return { ...failed, retryInMs: Math.min(backoffMs * 2 ** doublings, capMs) };
-}
-
-/** Beyond it the cap decides anyway, and 2^n would leave the integers. */
-const DOUBLINGS_MAX = 20;

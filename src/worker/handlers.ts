@@ -133,14 +133,14 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
 }
 
 function handlerOf<Env extends WorkflowEngineEnv>(
-  { handler, workflows }: DispatcherOptions<Env>,
+  { handler, workflows, now = Date.now }: DispatcherOptions<Env>,
   env: Env,
 ): ConsumersHandler | null {
   if (handler !== undefined || workflows !== undefined) {
     return {
       embedded: true,
       handler: handler?.(env) ?? STAGES_ALONE,
-      ...(workflows === undefined ? {} : { stages: stageRunner(workflows, env) }),
+      ...(workflows === undefined ? {} : { stages: stageRunner(workflows, { env, now }) }),
     };
   }
   return env.HANDLER === undefined ? null : { embedded: false, handler: env.HANDLER };

@@ -41,6 +41,18 @@ export function describeEngine(consumer: () => Consumer): void {
     );
 
     it(
+      "types workflows, and their declarations, by TypeScript 5.9",
+      () => {
+        const options = { lib: ["es2024"], types: ["node"], declaration: true };
+        expect(consumer().typecheck({ "workflow.ts": source }, options, "TypeScript 5.9")).toBe("");
+        const wrong = source.replace('per: "line"', 'per: "page"');
+        const says = consumer().typecheck({ "workflow.ts": wrong }, options, "TypeScript 5.9");
+        expect(says).toContain("TS2322");
+      },
+      COMPILING_MS,
+    );
+
+    it(
       "knows the bindings that the project has declared, as wrangler does",
       () => {
         const env = `declare namespace Cloudflare { interface Env { readonly MODEL_KEY: string } }`;

@@ -1,5 +1,6 @@
 /** The package as npm would publish it, unpacked where a consumer has it. */
 import { spawnSync } from "node:child_process";
+import { createRequire } from "node:module";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -33,6 +34,12 @@ export function run(cwd: string, command: string, ...args: string[]) {
 export function bin(name: string): string {
   return join(ROOT, "node_modules", ".bin", name);
 }
+
+/** The compilers that a project may have: the one that the package is built with, and the last of JavaScript. */
+export const COMPILERS = {
+  "TypeScript 7": bin("tsc"),
+  "TypeScript 5.9": createRequire(import.meta.url).resolve("typescript-5.9/bin/tsc"),
+} as const;
 
 export class Consumer {
   readonly folder = mkdtempSync(join(tmpdir(), "workflow-engine-consumer-"));
@@ -81,7 +88,11 @@ export class Consumer {
   }
 
   /** What a strict `tsc` says of these files, each by its text. Nothing when they are in order. */
-  typecheck(files: Readonly<Record<string, string>>, options: object = {}): string {
+  typecheck(
+    files: Readonly<Record<string, string>>,
+    options: object = {},
+    compiler: keyof typeof COMPILERS = "TypeScript 7",
+  ): string {
     for (const [name, text] of Object.entries(files)) this.write(name, text);
     const compilerOptions = {
       strict: true,
@@ -98,7 +109,7 @@ export class Consumer {
       ...options,
     };
     this.write("tsconfig.json", JSON.stringify({ compilerOptions, files: Object.keys(files) }));
-    return run(this.folder, bin("tsc"), "-p", ".").output;
+    return run(this.folder, COMPILERS[compiler], "-p", ".").output;
   }
 
   remove(): void {

@@ -63,7 +63,7 @@ export class Engine {
         handler: {
           handleJob: async () => ({ status: "failed", error: "no such job", retry: false }),
         },
-        stages: stageRunner(this.workflows, this.#env),
+        stages: stageRunner(this.workflows, { env: this.#env, now: () => this.now }),
       },
       settings: SETTINGS,
       workerId: "consumer",
