@@ -177,7 +177,7 @@ function next(
   { signal }: Extract<Landed, { applied: true }>,
 ): StageCall {
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
-  const fresh = { attempt: 1, maxWaitUntil: null, pollInterval: null, from };
+  const fresh = { maxWaitUntil: null, pollInterval: null, from };
   const signalId = then.then === "wait" ? (signal?.id ?? null) : null;
   return {
     lease,
