@@ -52,9 +52,10 @@ describe("a run under test", () => {
       async () => testRun(mixed, { text: "a" }, { stages: { write: () => ({ texts: 1 }) } }),
       // @ts-expect-error there is no such stage
       async () => testRun(mixed, { text: "a" }, { stages: { wrote: () => ({ text: "" }) } }),
-      // @ts-expect-error a wait is no stage
-      async () =>
-        testRun(mixed, { text: "a" }, { stages: { approval: () => ({ received: false }) } }),
+      async () => {
+        // @ts-expect-error a wait is no stage
+        await testRun(mixed, { text: "a" }, { stages: { approval: () => null } });
+      },
       // @ts-expect-error `write` has no such config
       async () => testRun(mixed, { text: "a" }, { config: { write: { prefix: "" } } }),
     ];
