@@ -13,12 +13,18 @@ const resolve = {
       find: /^workflow-engine-cloudflare\/(client|engine|http|testing)$/,
       replacement: source("$1/index.ts"),
     },
+    {
+      find: /^workflow-engine-cloudflare\/engine\/testing$/,
+      replacement: source("testing/engine/index.ts"),
+    },
   ],
 };
 
 /** Rooms without a platform: their tests run in plain Node, within seconds. */
 const UNIT = [
-  ...["model", "queries", "changes", "memory", "engine"].map((room) => `test/${room}/**/*.test.ts`),
+  ...["model", "queries", "changes", "memory", "engine", "testing"].map(
+    (room) => `test/${room}/**/*.test.ts`,
+  ),
   "test/history/checker.test.ts",
 ];
 

@@ -3,7 +3,7 @@
  * of it together with what comes next, and goes on with that. Each commit is guarded by the lease and
  * by the run's status; so a worker that was too late, or whose run was cancelled, changes nothing.
  */
-import type { Change, Guard } from "../changes/index.ts";
+import type { Change, Guard, Violation } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import type { Before, StageAnswer, StageDelivery, StageRunner } from "../engine/delivery.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
@@ -61,10 +61,15 @@ async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
       return over(claimed, unit);
     case "wait": {
       const { lease, until } = duty;
+      if (until === null) return park(lease, options);
       const at = await unit.now();
-      const change = until === null ? parked({ lease, at }) : suspendedJob(lease, until, at);
-      await unit.write({ guards: [leasedBy(lease)], changes: [change] });
-      return null;
+      const { workflowRunId, stageId } = claimed;
+      // A signal that comes meanwhile makes only those jobs due that are suspended already.
+      const waiting = await unit.write({
+        guards: [{ on: "noSignal", workflowRunId, name: stageId }, leasedBy(lease)],
+        changes: [suspendedJob(lease, until, at)],
+      });
+      return waiting.applied ? null : againFrom(waiting.violation, lease, options);
     }
     case "go on":
       return duty.group;
@@ -79,12 +84,28 @@ async function over(
   unit: OwnUnit,
 ): Promise<null> {
   const at = await unit.now();
-  await unit.write({ changes: [{ kind: "completeJob", workflowRunId, ordinal, attempt, at }] });
+  // A job whose lease has ended belongs to the next attempt, also while nobody has claimed it.
+  await unit.write({
+    guards: [{ on: "job", workflowRunId, ordinal, expect: { is: "leased", attempt } }],
+    changes: [{ kind: "completeJob", workflowRunId, ordinal, attempt, at }],
+  });
   return null;
 }
 
+/** The run is paused: the job waits until it is resumed. Where it was resumed meanwhile, it goes on. */
+async function park(lease: Lease, options: DriveOptions): Promise<Onward> {
+  const { unit } = options;
+  const at = await unit.now();
+  const parking = await unit.write({
+    guards: whileIn("SUSPENDED", lease),
+    changes: [parked({ lease, at })],
+  });
+  return parking.applied ? null : againFrom(parking.violation, lease, options);
+}
+
 /** Marks the stage as RUNNING, in this try. */
-async function started(call: StageCall, { unit }: DriveOptions): Promise<Onward> {
+async function started(call: StageCall, options: DriveOptions): Promise<Onward> {
+  const { unit } = options;
   const { lease, stage } = call;
   const { run } = lease;
   const { stageId, attempt } = stage;
@@ -97,18 +118,22 @@ async function started(call: StageCall, { unit }: DriveOptions): Promise<Onward>
       event(run, at, "stage:started", { stageId, attempt }),
     ],
   });
-  return begin.applied ? { ...call, stage: { ...stage, startedAt: at } } : stopped(lease, unit);
+  return begin.applied
+    ? { ...call, stage: { ...stage, startedAt: at } }
+    : againFrom(begin.violation, lease, options);
 }
 
-/** The run was paused or has ended, or the lease is lost: the worker leaves the job as that asks for. */
-async function stopped(lease: Lease, unit: OwnUnit): Promise<null> {
-  const { run, ordinal, attempt } = lease;
-  if ((await statusOf(lease, unit)) !== "SUSPENDED") {
-    return over({ workflowRunId: run.id, ordinal, attempt }, unit);
-  }
-  const at = await unit.now();
-  await unit.write({ guards: [leasedBy(lease)], changes: [parked({ lease, at })] });
-  return null;
+/** A commit was refused: the rows are looked at again, unless it was by guard 1: the lease is lost. */
+async function againFrom(
+  { guard }: Violation,
+  { run, ordinal, attempt }: Lease,
+  options: DriveOptions,
+): Promise<Onward> {
+  if (guard === 1) return null;
+  const workflowRunId = run.id;
+  const [job] = await options.unit.read([{ q: "job", workflowRunId, ordinal }]);
+  if (job === null) return null;
+  return begun({ workflowRunId, ordinal, attempt, stageId: job.stageId }, options);
 }
 
 async function statusOf({ run }: Lease, unit: OwnUnit): Promise<Status | null> {
@@ -164,9 +189,10 @@ async function committed(
       return begun({ workflowRunId: run.id, ordinal, attempt, stageId: stage.stageId }, options);
     }
     const found = landed.violation.guard === 0 ? await statusOf(lease, unit) : null;
-    if (found === status || (found !== "RUNNING" && found !== "SUSPENDED")) {
+    if (found !== "RUNNING" && found !== "SUSPENDED") {
       await keepLateAnswer(unit, answer, call);
-      return found === null ? null : stopped(lease, unit);
+      const { run, ordinal, attempt } = lease;
+      return found === null ? null : over({ workflowRunId: run.id, ordinal, attempt }, unit);
     }
     status = found;
   }
@@ -192,7 +218,7 @@ function next(
   { signal }: Extract<Landed, { applied: true }>,
 ): StageCall {
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
-  const fresh = { attempt: 1, maxWaitUntil: null, pollInterval: null, from };
+  const fresh = { maxWaitUntil: null, pollInterval: null, from };
   const signalId = after.does === "wait" ? (signal?.id ?? null) : null;
   return {
     lease,
@@ -218,12 +244,12 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   if (answer.outcome === "failed") {
     const changes: Change[] = failedRun({ lease, at }, stage.stageId, answer.error);
     const failed = await unit.write({ guards: whileIn("RUNNING", lease), changes });
-    return failed.applied ? null : stopped(lease, unit);
+    return failed.applied ? null : againFrom(failed.violation, lease, options);
   }
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
   const goesOn = goesOnOf(options);
   const { changes, after } = entered(answer.next, { ...moment, lease, from, goesOn });
   const landed = await written(unit, { guards: whileIn("RUNNING", lease), changes }, after, lease);
-  if (!landed.applied) return stopped(lease, unit);
+  if (!landed.applied) return againFrom(landed.violation, lease, options);
   return !landed.kept || after.does === "leave" ? null : next(after, { lease }, before, landed);
 }

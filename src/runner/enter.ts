@@ -18,6 +18,7 @@ export interface Reached {
   readonly stageId: string;
   readonly recordId: string;
   readonly group: number;
+  readonly attempt: number;
   readonly startedAt: number;
   readonly triesLeft: number;
 }
@@ -108,12 +109,13 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     stageId: stage.id,
     recordId,
     group,
+    attempt: 1,
     startedAt: at,
     triesLeft: stage.attempts - 1,
   });
   if (stage.waits !== null) {
     const until = at + stage.waits.ms;
-    const row = stageRow(coming, entry, waiting(stage.waits.for, until));
+    const row = stageRow({ ...coming, tried: 1 }, entry, waiting(stage.waits.for, until));
     const unlessSignal = stage.waits.for === "signal" ? stage.id : null;
     const changes: Change[] = [
       { kind: "createStage", row },

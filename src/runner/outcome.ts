@@ -145,7 +145,7 @@ function suspended(
 function waits(answer: Extract<StageAnswer, { outcome: "waiting" }>, settling: Settling): Settled {
   const { lease, stage, at } = settling;
   const { run, ordinal, attempt } = lease;
-  const { stageId, recordId, group } = stage;
+  const { stageId, recordId, group, attempt: tried } = stage;
   const until = at + answer.ms;
   const unlessSignal = answer.for === "signal" ? stageId : null;
   const changes: Change[] = [
@@ -165,7 +165,8 @@ function waits(answer: Extract<StageAnswer, { outcome: "waiting" }>, settling: S
     },
   ];
   const triesLeft = JOB_MAX_ATTEMPTS_DEFAULT - 1;
-  const reached = { stageId, recordId, group, startedAt: stage.startedAt ?? at, triesLeft };
+  const startedAt = stage.startedAt ?? at;
+  const reached = { stageId, recordId, group, attempt: tried, startedAt, triesLeft };
   return { changes, after: unlessSignal === null ? LEAVE : { does: "wait", stage: reached } };
 }
 

@@ -77,10 +77,18 @@ const WORKER: BuildOptions = {
   conditions: ["workerd", "worker", "browser"],
 };
 const BROWSER: BuildOptions = { platform: "browser" };
-const EVERY_ENTRY = ["", "/client", "/engine", "/http", "/testing", "/testing/memory"];
+const EVERY_ENTRY = [
+  "",
+  "/client",
+  "/engine",
+  "/engine/testing",
+  "/http",
+  "/testing",
+  "/testing/memory",
+];
 
 describe("what a project carries of the package", () => {
-  it.each(["/client", "/engine", "/testing/memory"])(
+  it.each(["/client", "/engine", "/engine/testing", "/testing/memory"])(
     "is nothing of an unused import of %s",
     async (entry) => {
       expect(await sizeOf(`import "${NAME}${entry}";`, WORKER)).toBe(0);
@@ -413,6 +421,7 @@ describe("the examples in the documentation of what the package exports", () => 
         [`${NAME}/client`, "client/index.d.ts"],
         [`${NAME}/client`, "client/browser.d.ts"],
         [`${NAME}/engine`, "engine/index.d.ts"],
+        [`${NAME}/engine/testing`, "testing/engine/index.d.ts"],
         [`${NAME}/http`, "http/index.d.ts"],
         [`${NAME}/testing`, "testing/index.d.ts"],
         [`${NAME}/testing/memory`, "testing/memory.d.ts"],

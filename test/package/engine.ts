@@ -97,5 +97,24 @@ export function describeEngine(consumer: () => Consumer): void {
       );
       expect(output.trim()).toBe("stage a,sleep b");
     });
+
+    it("tests them there, whose process then ends by itself", () => {
+      const script = `
+      import { workflow } from "${NAME}/engine";
+      import { testRun } from "${NAME}/engine/testing";
+      import * as z from "zod";
+      const sleepy = workflow("w", { input: z.null() }).sleep("b", "2d").stage("a", () => 1).build();
+      const t = await testRun(sleepy, null, { now: 0, crash: "everywhere" });
+      console.log(await t.output(), t.now, t.deaths > 0);
+    `;
+      const { output } = run(
+        consumer().folder,
+        process.execPath,
+        "--input-type=module",
+        "--eval",
+        script,
+      );
+      expect(output.trim()).toBe("1 172800000 true");
+    });
   });
 }

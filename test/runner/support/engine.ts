@@ -99,6 +99,18 @@ export class Engine {
   }
 
   async events(runId: string): Promise<string[]> {
+    return (await this.rows(runId)).map(({ eventType, stageId }) =>
+      stageId === undefined ? eventType : `${eventType} ${stageId}`,
+    );
+  }
+
+  /** What the run's events of one type tell. */
+  async payloads(runId: string, type: string) {
+    return (await this.rows(runId)).filter(({ eventType }) => eventType === type);
+  }
+
+  /** The run's events, in order. */
+  async rows(runId: string) {
     const [rows] = await this.store.read([
       {
         q: "page",
@@ -111,10 +123,15 @@ export class Engine {
     ]);
     return rows.flatMap((row) => {
       if (!("eventType" in row)) return [];
-      const payload = JSON.parse(row.payload) as { stageId?: string };
-      return [
-        payload.stageId === undefined ? row.eventType : `${row.eventType} ${payload.stageId}`,
-      ];
+      const { eventType, sequence } = row;
+      const { stageId, attempt } = JSON.parse(row.payload) as Told;
+      return [{ eventType, sequence, stageId, attempt }];
     });
   }
+}
+
+/** What an event's payload tells of a stage. */
+interface Told {
+  readonly stageId?: string;
+  readonly attempt?: number;
 }

@@ -1,0 +1,78 @@
+/** Plays a workflow once for each death of a worker, and compares how the runs end. */
+import type { InputOf, Workflow } from "../../engine/workflow.ts";
+import type { AuditFinding } from "../../contract/index.ts";
+import type { RunOutput } from "../../engine/runs.ts";
+import { Course } from "./course.ts";
+import { DEATHS, type Fault } from "./mortal-store.ts";
+import type { TestRun, TestRunOptions } from "./test-run.ts";
+
+/** How a run ended, as far as deaths must not change it. */
+interface Ending {
+  readonly output: RunOutput<unknown>;
+  /** The results that were accepted, as "links stage:completed": one for each attempt that ended. */
+  readonly accepted: readonly string[];
+  readonly audit: readonly AuditFinding[];
+}
+
+/** Answers the undisturbed run. */
+export async function playEverywhere<W extends Workflow>(
+  workflow: W,
+  input: InputOf<W>,
+  options: TestRunOptions<W>,
+): Promise<TestRun<W>> {
+  // The same in all runs: instants and ids may show in outputs.
+  const same = { ...options, now: options.now ?? Date.now(), key: options.key ?? "test" };
+  const undisturbed = await Course.started(workflow, input, same);
+  const expected = await played(undisturbed, same);
+  for (const [commit, kinds] of undisturbed.commits.entries()) {
+    for (const death of DEATHS) {
+      const course = await Course.started(workflow, input, same, { commit, death });
+      const what = told({ commit, death }, kinds, undisturbed.commits.length);
+      undisturbed.deaths += 1;
+      const actual = await played(course, same).catch((error: unknown) => {
+        throw new Error(`${what}: ${messageOf(error)}`, { cause: error });
+      });
+      const difference = differenceOf(expected, actual);
+      if (difference !== null) throw new Error(`${what}: ${difference}`);
+    }
+  }
+  return undisturbed;
+}
+
+async function played<W extends Workflow>(
+  course: Course<W>,
+  { script }: TestRunOptions<W>,
+): Promise<Ending> {
+  await script?.(course);
+  const output = await course.end();
+  const accepted = course.events
+    .filter(({ type }) => /^stage:(?:completed|skipped|failed)$/.test(type))
+    .map(({ type, stage }) => `${stage} ${type}`)
+    .toSorted();
+  return { output, accepted, audit: await course.backend.audit() };
+}
+
+function differenceOf(expected: Ending, actual: Ending): string | null {
+  for (const part of ["output", "accepted", "audit"] as const) {
+    const [before, after] = [JSON.stringify(expected[part]), JSON.stringify(actual[part])];
+    if (before !== after) return `${WORDS[part]} ${after} instead of ${before}`;
+  }
+  return null;
+}
+
+const WORDS = {
+  output: "the run ended with",
+  accepted: "the accepted results were",
+  audit: "what nothing moves on any more was",
+} as const;
+
+function told({ commit, death }: Fault, kinds: string, count: number): string {
+  const what = `commit ${commit + 1} of ${count} (${kinds})`;
+  return death === "answer lost"
+    ? `When the answer of ${what} was lost`
+    : `When the worker died ${death} ${what}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,170 @@
+/** Workers that want to move one run at the same instant: the second is refused, or finds what the first has left. */
+import { beforeEach, describe, expect, it } from "vitest";
+import * as z from "zod";
+import { Chain } from "../../src/engine/chain.ts";
+import { workflow } from "../../src/engine/index.ts";
+import { stageRunner } from "../../src/engine/work.ts";
+import type { Workflow } from "../../src/engine/workflow.ts";
+import { Connection } from "../../src/persistence/connection.ts";
+import { unitOf } from "../../src/persistence/connection-core.ts";
+import { drive } from "../../src/runner/index.ts";
+import { emptyDatabase } from "../support/database.ts";
+import { sound } from "./support/crash.ts";
+import { has, tells } from "./support/gate.ts";
+import { gated, lateLogs, leasesEnd, stopping } from "./support/race.ts";
+
+const input = z.null();
+
+beforeEach(async () => {
+  await emptyDatabase();
+});
+
+describe("two workers", () => {
+  it("of two attempts: the zombie that answers after its lease is refused, kept as a log, and its AI calls are counted", async () => {
+    const { gate, stop } = stopping();
+    const asks = workflow("asks", { input })
+      .stage("ask", async ({ ai, attempt }) => {
+        const call = await stop();
+        ai.record({ model: "m", inputTokens: 1, outputTokens: 1, cost: call === 1 ? 100 : 1 });
+        return attempt;
+      })
+      .stage("last", ({ input: attempt }) => attempt)
+      .build();
+    const { engine } = gated(asks);
+    const run = await engine.runs.start(asks, null);
+    const zombie = engine.consume(1);
+    await gate.reached();
+    await leasesEnd(engine);
+    engine.now += 60_000;
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+    gate.open();
+    await zombie;
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+    expect(await sound(engine, run.id)).toEqual(["ask stage:completed", "last stage:completed"]);
+    expect(await lateLogs(engine, run.id)).toHaveLength(1);
+    const [row] = await engine.store.read([{ q: "run", id: run.id }]);
+    expect(row?.totalCost).toBe(101);
+  });
+
+  it("of two attempts that answer at the same instant: one result is taken", async () => {
+    const { gate, stop } = stopping(2);
+    const asks = workflow("asks", { input })
+      .stage("ask", async ({ attempt }) => (await stop()) && attempt)
+      .build();
+    const { engine } = gated(asks);
+    const run = await engine.runs.start(asks, null);
+    const first = engine.consume(1);
+    await gate.reached();
+    await leasesEnd(engine);
+    engine.now += 60_000;
+    const second = engine.consume(1);
+    await gate.reached(2);
+    gate.open();
+    await Promise.all([first, second]);
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+    expect(await sound(engine, run.id)).toEqual(["ask stage:completed"]);
+    expect(await lateLogs(engine, run.id)).toHaveLength(1);
+  });
+
+  it("with one attempt in their hands: one result is taken", async () => {
+    const { gate, stop } = stopping(2);
+    const chain = workflow("chain", { input })
+      .stage("first", async () => stop())
+      .stage("last", () => "last")
+      .build();
+    const { engine } = gated(chain);
+    const run = await engine.runs.start(chain, null);
+    const connection = new Connection(engine.store);
+    const [job] = await connection.jobs.dequeueMany(1);
+    if (job === undefined) throw new Error("There is no job");
+    const { jobId, workflowRunId, stageId, attempt } = job;
+    const ordinal = jobId.slice(workflowRunId.length + 1);
+    const worker = async () =>
+      drive(
+        { workflowRunId, ordinal, stageId, attempt },
+        {
+          unit: unitOf(connection),
+          runner: stageRunner([chain], { env: {}, now: () => 0 }),
+          signal: new AbortController().signal,
+        },
+      );
+    const both = Promise.allSettled([worker(), worker()]);
+    await gate.reached(2);
+    gate.open();
+    expect((await both).map(({ status }) => status)).toContain("fulfilled");
+    await engine.settle();
+    const events = (await engine.rows(run.id)).map(
+      ({ eventType, stageId: id }) => `${eventType} ${id}`,
+    );
+    expect(events.filter((event) => event === "stage:completed first")).toHaveLength(1);
+    expect(events.filter((event) => event === "stage:completed last")).toHaveLength(1);
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: "last" });
+  });
+});
+
+describe("a worker that stands still until its lease has run out", () => {
+  const chain = workflow("chain", { input })
+    .stage("first", () => 1)
+    .parallel({ p1: () => 1, p2: () => 2 })
+    .stage("last", () => "last")
+    .build();
+
+  it.each([
+    ["before it begins a stage", tells("stage:started")],
+    ["before its first result", has("moveJob", "p1")],
+    ["before the join", has("moveJob", "last")],
+    ["before the run's end", tells("workflow:completed")],
+  ] as const)("%s takes nothing away from those that come after it", async (_when, matches) => {
+    const { engine, store } = gated(chain);
+    const run = await engine.runs.start(chain, null);
+    const gate = store.before(matches);
+    const zombies: Promise<unknown>[] = [];
+    while (gate.waiting === 0) {
+      zombies.push(engine.consume(1));
+      await Promise.race([gate.reached(), zombies.at(-1)]);
+    }
+    await leasesEnd(engine);
+    expect(await engine.connection.audit()).toEqual([]);
+    // Its lease has ended, and nobody else has the job yet.
+    gate.open();
+    await Promise.all(zombies);
+    expect(await engine.connection.audit()).toEqual([]);
+    engine.now += 60_000;
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: "last" });
+    await sound(engine, run.id);
+  });
+});
+
+describe("siblings that end at the same instant", () => {
+  it.each([2, 50, 200])("%i of them: exactly one joins", async (count) => {
+    const { gate, stop } = stopping(count);
+    const ids = Array.from({ length: count }, (_, at) => `p${at}`);
+    const wide: Workflow = Chain.of("wide", { input })
+      .parallel(Object.fromEntries(ids.map((id) => [id, stop])))
+      .stage("sum", ({ input: all }: { input: Readonly<Record<string, number>> }) =>
+        Object.values(all).reduce((a, b) => a + b, 0),
+      )
+      .build();
+    const { engine, store } = gated(wide);
+    const run = await engine.runs.start(wide, null);
+    const leaving = store.before(has("leaveGroup"));
+    const workers: Promise<unknown>[] = [];
+    for (let left = count; left > 0; left -= 50) workers.push(engine.consume(Math.min(left, 50)));
+    await gate.reached(count);
+    gate.open();
+    // All have run, and none has left the group.
+    await leaving.reached(count);
+    leaving.open();
+    await Promise.all(workers);
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: (count * (count + 1)) / 2 });
+    const events = await engine.rows(run.id);
+    expect(events.filter(({ stageId }) => stageId === "sum")).toHaveLength(2);
+    const jobs = await engine.connection.jobs.getJobsByWorkflowRun(run.id);
+    expect(jobs).toHaveLength(count);
+    expect(jobs.every(({ status }) => status === "COMPLETED")).toBe(true);
+    expect(await engine.connection.audit()).toEqual([]);
+  });
+});

@@ -1,0 +1,246 @@
+import { describe, expect, expectTypeOf, it } from "vitest";
+import * as z from "zod";
+import { Fatal, stage, type Waited, workflow } from "workflow-engine-cloudflare/engine";
+import { testRun } from "workflow-engine-cloudflare/engine/testing";
+
+const nothing = z.null();
+
+const mixed = workflow("mixed", {
+  input: z.object({ text: z.string(), times: z.number().default(2) }),
+})
+  .stage(
+    "write",
+    stage({
+      input: z.object({ text: z.string(), times: z.number() }),
+      config: z.object({ suffix: z.string().default("!") }),
+      run: ({ input, config }) => ({ text: input.text.repeat(input.times) + config.suffix }),
+    }),
+  )
+  .stageIf(
+    "long",
+    ({ input }) => input.text.length > 100,
+    ({ input }) => ({ text: input.text.slice(0, 100) }),
+  )
+  .sleep("night", "8h")
+  .waitFor("approval", { payload: z.object({ ok: z.boolean() }), within: "3d" })
+  .stage("publish", async ({ input, output }) => ({
+    ...(await output("write")),
+    ok: input.received && input.payload.ok,
+  }))
+  .build();
+
+describe("a run under test", () => {
+  it("has the workflow's types", async () => {
+    const t = await testRun(mixed, { text: "a" });
+    expectTypeOf(t.output).returns.resolves.toEqualTypeOf<{ ok: boolean; text: string }>();
+    expectTypeOf(t.until)
+      .parameter(0)
+      .toEqualTypeOf<"write" | "long" | "night" | "approval" | "publish">();
+    expectTypeOf(t.run.outputOf<"approval">).returns.resolves.toEqualTypeOf<
+      Waited<{ ok: boolean }> | undefined
+    >();
+    const wrong = [
+      // @ts-expect-error the input has a text
+      async () => testRun(mixed, { markdown: "a" }),
+      // @ts-expect-error there is no such signal
+      async () => t.signal("aproval", { ok: true }),
+      // @ts-expect-error the payload is another
+      async () => t.signal("approval", { ok: 1 }),
+      // @ts-expect-error there is no such stage
+      async () => t.until("wrote"),
+      // @ts-expect-error `write` gives a text
+      async () => testRun(mixed, { text: "a" }, { stages: { write: () => ({ texts: 1 }) } }),
+      // @ts-expect-error there is no such stage
+      async () => testRun(mixed, { text: "a" }, { stages: { wrote: () => ({ text: "" }) } }),
+      async () => {
+        // @ts-expect-error a wait is no stage
+        await testRun(mixed, { text: "a" }, { stages: { approval: () => null } });
+      },
+      // @ts-expect-error `write` has no such config
+      async () => testRun(mixed, { text: "a" }, { config: { write: { prefix: "" } } }),
+    ];
+    for (const call of wrong.slice(0, 1)) await expect(call()).rejects.toThrow("input.text");
+  });
+
+  it("gives a fake what its stage would get, and what it gives to the next one", async () => {
+    const t = await testRun(
+      mixed,
+      { text: "ab" },
+      {
+        stages: {
+          write: ({ input }: { input: { text: string; times: number } }) => ({
+            text: `${input.text} ${input.times}`,
+          }),
+        },
+      },
+    );
+    await t.signal("approval", { ok: true });
+    expect(await t.output()).toEqual({ text: "ab 2", ok: true });
+  });
+
+  it("takes config, and an env that its stages get", async () => {
+    const reads = workflow("reads", { input: nothing })
+      .stage("read", ({ env }) => Object.entries(env).flat().map(String))
+      .build();
+    const env: object = { KEY: "secret" };
+    expect(await (await testRun(reads, null, { env })).output()).toEqual(["KEY", "secret"]);
+    const t = await testRun(mixed, { text: "a" }, { config: { write: { suffix: "?" } } });
+    await t.signal("approval", { ok: false });
+    expect(await t.output()).toEqual({ text: "aa?", ok: false });
+  });
+
+  it("lets what becomes due happen at its instant, whatever time passes at once", async () => {
+    const t = await testRun(mixed, { text: "a" }, { now: 1_000 });
+    await t.advance("30d");
+    expect(await t.output()).toMatchObject({ ok: false });
+    const hour = 3_600_000;
+    expect(t.events.filter(({ stage: id }) => id === "approval")).toMatchObject([
+      { type: "stage:suspended", at: 1_000 + 8 * hour },
+      { type: "stage:completed", at: 1_000 + (8 + 72) * hour },
+    ]);
+    expect(t.now).toBe(1_000 + 30 * 24 * hour);
+  });
+
+  it("polls a suspended stage at its times", async () => {
+    const polls: number[] = [];
+    const batches = workflow("batches", { input: nothing })
+      .stage(
+        "batch",
+        stage({
+          run: ({ suspend }) => suspend({ id: "b" }, { pollIn: "1m", within: "1h" }),
+          poll: ({ notReady }) => {
+            polls.push(t.now);
+            return polls.length < 3 ? notReady() : "there";
+          },
+        }),
+      )
+      .build();
+    const t = await testRun(batches, null, { now: 0 });
+    await t.until("batch");
+    expect(t.now).toBe(0);
+    expect(await t.output()).toBe("there");
+    expect(polls).toEqual([60_000, 120_000, 180_000]);
+  });
+
+  it("works the stages of one concurrency key, one after the other", async () => {
+    const concurrency = { key: "model", limit: 1 };
+    const asks = workflow("asks", { input: nothing })
+      .parallel({
+        one: stage({ concurrency, run: () => 1 }),
+        two: stage({ concurrency, run: () => 2 }),
+      })
+      .build();
+    const t = await testRun(asks, null, { crash: "everywhere" });
+    expect(await t.output()).toEqual({ one: 1, two: 2 });
+  });
+
+  it("is run again from a stage", async () => {
+    let broken = true;
+    const mends = workflow("mends", { input: nothing })
+      .stage("first", () => {
+        if (broken) throw new Fatal("broken");
+        return 1;
+      })
+      .stage("second", ({ input }) => input + 1)
+      .build();
+    const t = await testRun(mends, null);
+    await expect(t.until("second")).rejects.toThrow(
+      'The run is FAILED (Fatal: broken), and did not come to "second"',
+    );
+    broken = false;
+    await t.run.rerun({ from: "first" });
+    expect(await t.output()).toBe(2);
+    await expect(t.until("first")).rejects.toThrow(
+      'The run is COMPLETED, and had come to "first" before: it is COMPLETED',
+    );
+  });
+
+  it("refuses what is no stage", async () => {
+    const stages: object = { approval: () => null };
+    await expect(testRun(mixed, { text: "a" }, { stages })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: '"approval" is a wait, and runs no stage',
+    });
+    const unknown: object = { wrote: () => null };
+    await expect(testRun(mixed, { text: "a" }, { stages: unknown })).rejects.toThrow(
+      'There is no stage "wrote"',
+    );
+    const no: object = { write: 1 };
+    await expect(testRun(mixed, { text: "a" }, { stages: no })).rejects.toThrow(
+      "stages.write must be a function",
+    );
+  });
+});
+
+describe('crash: "everywhere"', () => {
+  it("plays sleeps, waits, conditions, polls, retries and what once keeps", async () => {
+    const effects: string[] = [];
+    const all = workflow("all", { input: nothing })
+      .stage("paid", async ({ once }) => once("payment", () => "paid"), { retry: { attempts: 5 } })
+      .stage(
+        "batch",
+        stage({
+          run: ({ suspend }) => suspend({ id: "b" }, { pollIn: "1m", within: "1h" }),
+          poll: (_context, { id }) => id,
+        }),
+      )
+      .parallel({
+        one: () => 1,
+        two: stage({ run: ({ idempotencyKey }) => effects.push(idempotencyKey) && 2 }),
+      })
+      .stageIf(
+        "never",
+        () => false,
+        () => ({ one: 0, two: 0 }),
+      )
+      .sleep("night", "8h")
+      .waitFor("approval", { payload: z.number(), within: "1d" })
+      .stage("sum", async ({ input, output }) => [input.received, await output("one")])
+      .build();
+    const t = await testRun(all, null, {
+      crash: "everywhere",
+      script: async ({ advance, signal }) => {
+        await advance("10m");
+        await signal("approval", 1, { key: "once" });
+        await advance("1h");
+        await signal("approval", 1, { key: "once" });
+      },
+    });
+    expect(await t.output()).toEqual([true, 1]);
+    // The worker died after a stage had run and before its result was stored: it ran again.
+    expect(effects.length).toBeGreaterThan(t.deaths + 1);
+  });
+
+  it("takes a run that fails for good as an ending like another", async () => {
+    const fails = workflow("fails", { input: nothing })
+      .stage("a", (): number => {
+        throw new Fatal("never");
+      })
+      .build();
+    const t = await testRun(fails, null, { crash: "everywhere" });
+    await expect(t.output()).rejects.toThrow("The run is FAILED: Fatal: never");
+  });
+
+  it("tells of a stage without a further try, which a death ends", async () => {
+    const once = workflow("once", { input: nothing })
+      .stage("a", () => 1, { retry: { attempts: 1 } })
+      .build();
+    await expect(testRun(once, null, { crash: "everywhere" })).rejects.toThrow(
+      /^When the worker died .* commit . of 3 .*"status":"FAILED"/,
+    );
+  });
+
+  it("tells in which of the runs the script has failed", async () => {
+    const one = workflow("one", { input: nothing })
+      .stage("a", () => 1)
+      .build();
+    let runs = 0;
+    const script = async () => {
+      runs += 1;
+      if (runs === 3) throw new Error("not this time");
+    };
+    await expect(testRun(one, null, { crash: "everywhere", script })).rejects.toThrow(
+      /^When the worker died after commit 1 of 3 \(.*\): not this time$/,
+    );
+  });
+});
