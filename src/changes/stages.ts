@@ -1,5 +1,5 @@
 /** Changes of stages. Pure. */
-import { nullable, object, optional, type TypeOf } from "../model/shape.ts";
+import { flag, nullable, object, optional, type TypeOf } from "../model/shape.ts";
 import { idField, instantField, recordIdField, tallyField, wholeField } from "../model/fields.ts";
 import { attendAtOf, defined, newStageRow, type StageRow, stageSet } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
@@ -47,10 +47,14 @@ export const stageChanges = {
     },
   ),
 
-  /** Sets the columns, updatedAt = at, version + bump. The contract's updates have no `attempt`. */
+  /**
+   * Sets the columns, updatedAt = at, version + bump. The contract's updates have no `attempt`.
+   * `first`: the columns of long text that are set are null so far, as far as the caller knows. Then
+   * the store does not look for older texts of theirs beside the row.
+   */
   updateStage: changeKind(
     "updateStage",
-    { ...stageKey, set: attemptSet, at: instantField, bump: tallyField },
+    { ...stageKey, set: attemptSet, at: instantField, bump: tallyField, first: optional(flag) },
     {
       scope: WRITE,
       row: (change) => stageRef(change),

@@ -73,7 +73,11 @@ function done(
   const { stageId, signalId } = stage;
   const type = set.status === "SKIPPED" ? "stage:skipped" : "stage:completed";
   const changes: Change[] = [
-    update(settling, { ...set, completedAt: at, nextPollAt: null, ...since(settling) }),
+    // A record of a stage gives its output once.
+    {
+      ...update(settling, { ...set, completedAt: at, nextPollAt: null, ...since(settling) }),
+      first: true,
+    },
     ...(signalId === null
       ? []
       : [{ kind: "takeSignal" as const, workflowRunId: run.id, id: signalId, at }]),
@@ -248,10 +252,9 @@ function since({ stage, at }: Settling): { readonly duration?: number } {
   return stage.startedAt === null ? {} : { duration: at - stage.startedAt };
 }
 
-function update(
-  { lease, stage, at }: Settling,
-  set: Extract<Change, { kind: "updateStage" }>["set"],
-): Change {
+type StageUpdate = Extract<Change, { kind: "updateStage" }>;
+
+function update({ lease, stage, at }: Settling, set: StageUpdate["set"]): StageUpdate {
   const { run } = lease;
   return { kind: "updateStage", workflowRunId: run.id, stageId: stage.stageId, set, at, bump: 1 };
 }

@@ -122,7 +122,7 @@ export function event(
     row: {
       workflowRunId: id,
       eventType,
-      payload: JSON.stringify({ workflowRunId: id, ...payload }),
+      payload: JSON.stringify(payload),
       causationId: id,
       occurredAt: at,
       publishedAt: publishes ? null : at,

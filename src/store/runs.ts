@@ -155,7 +155,9 @@ export function updateBySet<
         (table === "stages" ? attendance(set, given) : "") +
         `"updated_at" = ${given("at")}, "version" = "version" + ${given("bump")}`,
     }));
-    return [...dropTexts(table, rows, set), ...updates, ...held.after];
+    const replacing = group.filter((change) => !("first" in change) || change.first !== true);
+    const older = replacing.length === 0 ? [] : dropTexts(table, rows, set);
+    return [...older, ...updates, ...held.after];
   });
 }
 
