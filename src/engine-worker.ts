@@ -111,10 +111,7 @@ export abstract class StageWorker<Env = Cloudflare.Env>
     return stageRunner(this.workflows, { env: this.env, now: Date.now }).runStage(delivery, tools);
   }
 
-  async afterGroup(
-    delivery: GroupDelivery,
-    tools: Pick<StageTools, "output">,
-  ): Promise<GroupAnswer> {
+  async afterGroup(delivery: GroupDelivery, tools: StageTools): Promise<GroupAnswer> {
     return stageRunner(this.workflows, { env: this.env, now: Date.now }).afterGroup(
       delivery,
       tools,

@@ -160,7 +160,7 @@ export interface StageRunner {
   /** Runs, polls or ends one stage. Never rejects for what the stage's own code does. */
   runStage(delivery: StageDelivery, tools: StageTools): Promise<StageAnswer>;
   /** Says what comes after a group that is done. Never rejects for what the app's code does. */
-  afterGroup(delivery: GroupDelivery, tools: Pick<StageTools, "output">): Promise<GroupAnswer>;
+  afterGroup(delivery: GroupDelivery, tools: StageTools): Promise<GroupAnswer>;
 }
 
 /** What comes after a group; or the reason for which nobody can tell. */

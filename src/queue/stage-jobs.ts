@@ -1,6 +1,6 @@
 /** Jobs that take runs of typed workflows from stage to stage, and what works the stages. */
 import type { BoundJobHandler, DequeueResult, JobHandler } from "../contract/index.ts";
-import type { StageRunner } from "../engine/delivery.ts";
+import type { StageRunner, StageTools } from "../engine/delivery.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { drive } from "../runner/index.ts";
 
@@ -16,7 +16,12 @@ export type BoundHandler = BoundJobHandler & Partial<StageRunner>;
  */
 export type ConsumersHandler =
   | { readonly embedded: true; readonly handler: JobHandler; readonly stages?: StageRunner }
-  | { readonly embedded: false; readonly handler: BoundHandler };
+  | {
+      readonly embedded: false;
+      readonly handler: BoundHandler;
+      /** Makes of a stage's tools what travels to its Worker. Default: they travel as they are. */
+      readonly travelling?: (tools: StageTools) => StageTools;
+    };
 
 /** How many further stages an invocation may work, all of its jobs together. */
 export interface StagesLeft {
@@ -77,16 +82,16 @@ function runnerOf(of: ConsumersHandler): StageRunner {
     if (of.stages !== undefined) return of.stages;
     throw new Error("No workflows: this Worker's dispatcher was given none");
   }
-  const { handler } = of;
+  const { handler, travelling = (tools: StageTools) => tools } = of;
   const lacks = () => new Error("No workflows: the HANDLER is no StageWorker");
   return {
     async runStage(delivery, tools) {
       if (handler.runStage === undefined) throw lacks();
-      return handler.runStage(delivery, tools);
+      return handler.runStage(delivery, travelling(tools));
     },
     async afterGroup(delivery, tools) {
       if (handler.afterGroup === undefined) throw lacks();
-      return handler.afterGroup(delivery, tools);
+      return handler.afterGroup(delivery, travelling(tools));
     },
   };
 }

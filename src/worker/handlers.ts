@@ -2,6 +2,7 @@
  * The handlers of the platform: the queue's consumer and the cron. Neither trusts what it is given.
  */
 import type { JobHandler } from "../contract/index.ts";
+import type { StageTools } from "../engine/delivery.ts";
 import { stageRunner } from "../engine/work.ts";
 import type { Workflow } from "../engine/workflow.ts";
 import {
@@ -10,6 +11,7 @@ import {
   dispatchSettings,
   type WakeUpDelivery,
 } from "../queue/index.ts";
+import { BoundTools } from "./bound-tools.ts";
 import { openStore, wakerOf, type WorkflowEngineEnv } from "./open-store.ts";
 import { sweep } from "../schedule/sweep.ts";
 
@@ -143,7 +145,9 @@ function handlerOf<Env extends WorkflowEngineEnv>(
       ...(workflows === undefined ? {} : { stages: stageRunner(workflows, { env, now }) }),
     };
   }
-  return env.HANDLER === undefined ? null : { embedded: false, handler: env.HANDLER };
+  if (env.HANDLER === undefined) return null;
+  const travelling = (tools: StageTools) => new BoundTools(tools);
+  return { embedded: false, handler: env.HANDLER, travelling };
 }
 
 /** The handler of a Worker that works stages and no other jobs. */

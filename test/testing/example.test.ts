@@ -70,9 +70,7 @@ it("says why a run gives nothing", async () => {
     'The run waits for the signal "approval" until 1970-01-04T00:00:00.000Z: send it with signal()',
   );
   const fails = await testRun(documents, { markdown });
-  await expect(fails.output()).rejects.toThrow(
-    "The run is FAILED: There is no network in a test",
-  );
+  await expect(fails.output()).rejects.toThrow("The run is FAILED: There is no network in a test");
   expect(fails.stages.find(({ id }) => id === "links")).toMatchObject({ attempt: 3 });
 });
 
