@@ -111,7 +111,7 @@ async function opening(
 ): Promise<Change[]> {
   const { at } = moment;
   const { id, workflowId, priority } = row;
-  const run = { id, workflowId, priority, publishes: workflow.publishes };
+  const run = { id, workflowId, priority, publishes: workflow.publishes, tried: {} };
   const first = await firstOf(workflow, input);
   const started = event(run, at, "workflow:started", { version: workflow.version });
   if (first.then === "finish") {
@@ -338,7 +338,7 @@ async function rerun(unit: OwnUnit, workflow: Workflow, id: string, from: string
         field: "from",
       });
     }
-    const [stages] = await unit.read([
+    const [stages, jobs] = await unit.read([
       {
         q: "stages",
         workflowRunId: id,
@@ -349,6 +349,7 @@ async function rerun(unit: OwnUnit, workflow: Workflow, id: string, from: string
         limit: null,
         omit: ["outputData", "suspendedState", "errorMessage", "metrics", "config"],
       },
+      { q: "jobs", workflowRunId: id },
     ]);
     const before = stages.find(({ stageId }) => stageId === from);
     if (before === undefined) {
@@ -358,6 +359,12 @@ async function rerun(unit: OwnUnit, workflow: Workflow, id: string, from: string
     }
     const { at } = moment;
     const { group } = element;
+    const later = stages.filter(({ executionGroup }) => executionGroup > group);
+    const carried = {
+      // Of stages that an earlier rerun has not come to, the last job knows.
+      ...engineRunOf(row, jobs.at(-1)?.payload ?? null)?.tried,
+      ...Object.fromEntries(later.map(({ stageId, attempt }) => [stageId, attempt])),
+    };
     const again = stages.filter(
       ({ executionGroup, stageId, status }) =>
         executionGroup === group &&
@@ -369,7 +376,12 @@ async function rerun(unit: OwnUnit, workflow: Workflow, id: string, from: string
       if (planned === undefined) return [];
       const stage = { ...nextStage(planned), waits: null };
       const coming = { run, stage, group, from: inputs, tried };
-      return [{ stage: stageRow(coming, moment, {}), job: jobRow(run, stage, moment) }];
+      return [
+        {
+          stage: stageRow(coming, moment, {}),
+          job: jobRow({ ...run, tried: carried }, stage, moment),
+        },
+      ];
     });
     return checkedChanges("rerun", [
       { kind: "cancelJobs", workflowRunId: id, leased: true, at },
