@@ -28,6 +28,9 @@ function put(writer: Writer, job: JobRow, columns: Partial<JobRow>): void {
   writer.put("jobs", { ...job, ...columns, commits: writer.stamp(job.commits) });
 }
 
+/** Further tries that a group's last job has at least to take its run on. */
+export const JOIN_TRIES_MORE = 2;
+
 const UNLEASED = { workerId: null, lockedAt: null } as const;
 
 export const jobMoveChanges = {
@@ -110,7 +113,8 @@ export const jobMoveChanges = {
   /**
    * If this attempt has the lease: COMPLETED, completedAt = updatedAt = at, while one of the run's
    * stages `siblings` is open (PENDING, RUNNING, SUSPENDED). Otherwise the job was the last of its
-   * group, and the attempt keeps the lease: updatedAt = at.
+   * group, and the attempt keeps the lease: updatedAt = at. Either way maxAttempts is at least attempt +
+   * 2: what follows is no try of the stage, whose own may be used up.
    */
   leaveGroup: changeKind(
     "leaveGroup",
@@ -130,7 +134,8 @@ export const jobMoveChanges = {
           return stage !== undefined && isLive(stage);
         });
         const completed = { status: "COMPLETED", completedAt: at } as const;
-        put(writer, job, { ...(open ? completed : {}), updatedAt: at });
+        const maxAttempts = Math.max(job.maxAttempts, job.attempt + JOIN_TRIES_MORE);
+        put(writer, job, { ...(open ? completed : {}), maxAttempts, updatedAt: at });
       },
     },
   ),

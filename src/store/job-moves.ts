@@ -1,6 +1,7 @@
 /** Jobs that take a run through its stages: the SQL of their changes. */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
+import { JOIN_TRIES_MORE } from "../changes/job-moves.ts";
 import { signalPrefix } from "../model/index.ts";
 import { untakenSignal } from "./signals.ts";
 import { IS_LIVE, remembering, type Statement } from "./sql.ts";
@@ -84,7 +85,7 @@ export function leaveGroups(
     return {
       sql:
         `UPDATE "jobs" SET "status" = CASE WHEN ${open} THEN 'COMPLETED' ELSE "status" END, ` +
-        `"completed_at" = CASE WHEN ${open} THEN ? ELSE "completed_at" END, "updated_at" = ?, "commits" = ${commits.sql} WHERE ${OWNED}`,
+        `"completed_at" = CASE WHEN ${open} THEN ? ELSE "completed_at" END, "max_attempts" = max("max_attempts", "attempt" + ${JOIN_TRIES_MORE}), "updated_at" = ?, "commits" = ${commits.sql} WHERE ${OWNED}`,
       params: [...asked, ...asked, at, at, ...commits.params, workflowRunId, ordinal, attempt],
     };
   });
