@@ -48,7 +48,10 @@ export async function endDead(
         at,
         bump: 1,
       },
-      event(run, at, "stage:failed", { stageId, attempt, error: reason }),
+      // Its stage may have been done, and the way to the next one not.
+      ...(isLive(stage)
+        ? [event(run, at, "stage:failed", { stageId, attempt, error: reason })]
+        : []),
       event(run, at, "workflow:failed", { stageId, error: reason }),
       { kind: "cancelJobs", workflowRunId, leased: true, at },
     ],

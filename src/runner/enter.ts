@@ -2,7 +2,7 @@
 import type { Change } from "../changes/index.ts";
 import type { Next, NextStage } from "../engine/delivery.ts";
 import type { Lease } from "./lease.ts";
-import { event, jobRow, type Moment, stageRow } from "./rows.ts";
+import { type Coming, event, jobRow, type Moment, stageRow } from "./rows.ts";
 
 /** What the worker that enters a group does then. */
 export type After =
@@ -64,7 +64,7 @@ export function entered(next: Exclude<Next, { kind: "join" }>, entry: Entry): En
   const skipped = next.skipped.flatMap((stage): Change[] => [
     {
       kind: "createStage",
-      row: stageRow({ run, stage, group: stage.group, from: entry.from, tried: 0 }, entry, {
+      row: stageRow(coming(stage, stage.group, entry), entry, {
         status: "SKIPPED",
         completedAt: at,
       }),
@@ -77,7 +77,7 @@ export function entered(next: Exclude<Next, { kind: "join" }>, entry: Entry): En
   const theirs = others.flatMap((stage): Change[] => [
     {
       kind: "createStage",
-      row: stageRow({ run, stage, group: next.group, from: entry.from, tried: 0 }, entry, {}),
+      row: stageRow(coming(stage, next.group, entry), entry, {}),
     },
     { kind: "enqueueJob", row: jobRow(run, stage, entry) },
   ]);
@@ -89,11 +89,16 @@ function inOrder(changes: readonly Change[]): Change[] {
   return [...Map.groupBy(changes, ({ kind }) => kind).values()].flat();
 }
 
+function coming(stage: NextStage, group: number, { lease: { run }, from }: Entry): Coming {
+  return { run, stage, group, from, tried: run.tried[stage.id] ?? 0 };
+}
+
 /** The stage to which this worker's job moves. */
 function leading(stage: NextStage, group: number, entry: Entry): Entered {
-  const { lease, at, from } = entry;
+  const { lease, at } = entry;
   const { run, ordinal, attempt } = lease;
-  const coming = { run, stage, group, from, tried: 0 };
+  const before = coming(stage, group, entry);
+  const tried = before.tried + 1;
   const moved = {
     kind: "moveJob",
     workflowRunId: run.id,
@@ -109,13 +114,13 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     stageId: stage.id,
     recordId,
     group,
-    attempt: 1,
+    attempt: tried,
     startedAt: at,
     triesLeft: stage.attempts - 1,
   });
   if (stage.waits !== null) {
     const until = at + stage.waits.ms;
-    const row = stageRow({ ...coming, tried: 1 }, entry, waiting(stage.waits.for, until));
+    const row = stageRow({ ...before, tried }, entry, waiting(stage.waits.for, until));
     const unlessSignal = stage.waits.for === "signal" ? stage.id : null;
     const changes: Change[] = [
       { kind: "createStage", row },
@@ -128,15 +133,15 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
   // A concurrency key is counted where jobs are claimed.
   if (stage.concurrency !== null || !entry.goesOn(stage)) {
     const changes: Change[] = [
-      { kind: "createStage", row: stageRow(coming, entry, {}) },
+      { kind: "createStage", row: stageRow(before, entry, {}) },
       { ...moved, to: { state: "pending" } },
     ];
     return { changes, after: { does: "leave" } };
   }
-  const row = stageRow({ ...coming, tried: 1 }, entry, { status: "RUNNING", startedAt: at });
+  const row = stageRow({ ...before, tried }, entry, { status: "RUNNING", startedAt: at });
   const changes: Change[] = [
     { kind: "createStage", row },
-    event(run, at, "stage:started", { stageId: stage.id, attempt: 1 }),
+    event(run, at, "stage:started", { stageId: stage.id, attempt: tried }),
     { ...moved, to: { state: "running" } },
   ];
   return { changes, after: { does: "run", stage: reached(row.id) } };

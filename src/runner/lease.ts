@@ -12,8 +12,15 @@ export interface EngineRun {
   readonly createdAt: number;
   /** Whether its events wait in the outbox to be published. */
   readonly publishes: boolean;
+  readonly tried: Tried;
   readonly delivered: DeliveredRun;
 }
+
+/**
+ * The tries that stages had before the run was run again, by id: of those that it had come to then and
+ * has to come to once more. The job that takes the run on carries them.
+ */
+export type Tried = Readonly<Record<string, number>>;
 
 /** A job that this attempt has leased. */
 export interface Lease {
@@ -39,14 +46,15 @@ export interface RunMetadata {
   readonly publishes: boolean;
 }
 
-/** The run; null if no typed workflow started it. */
-export function engineRunOf(row: NewRunRow): EngineRun | null {
+/** The run; null if no typed workflow started it. `job`: the payload of one of its jobs. */
+export function engineRunOf(row: NewRunRow, job: string | null = null): EngineRun | null {
   const metadata = metadataOf(row.metadata);
   if (metadata === null) return null;
   const { id, workflowId, priority, createdAt, config } = row;
   const { version, shape, publishes } = metadata;
   const delivered = { id, workflowId, version, shape, config };
-  return { id, workflowId, priority, createdAt, publishes, delivered };
+  const tried = job === null ? {} : triedIn(job);
+  return { id, workflowId, priority, createdAt, publishes, tried, delivered };
 }
 
 /** The metadata of a run that a typed workflow starts: what tells its code and its events apart. */
@@ -68,7 +76,18 @@ function metadataOf(text: string | null): RunMetadata | null {
 /**
  * The payload of the jobs that take a run through its stages: by it the consumer knows them.
  */
-export const STAGE_JOB = JSON.stringify({ "~stage": 1 });
+export function stageJob(tried: Tried): string {
+  const more = Object.keys(tried).length === 0 ? {} : { tried };
+  return JSON.stringify({ "~stage": 1, ...more });
+}
+
+function triedIn(payload: string): Tried {
+  const value: unknown = decodeJson(payload);
+  if (typeof value !== "object" || value === null || !("tried" in value)) return {};
+  const { tried } = value;
+  if (typeof tried !== "object" || tried === null) return {};
+  return Object.fromEntries(Object.entries(tried).filter(([, tries]) => typeof tries === "number"));
+}
 
 /** Whether a job with this payload takes a run through its stages. */
 export function isStageJob(payload: Readonly<Record<string, unknown>>): boolean {

@@ -8,6 +8,7 @@ import { decodeJson } from "../model/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { checkedChanges } from "../persistence/encode.ts";
 import { act, wrongStatus } from "./act.ts";
+import { engineRunOf } from "./lease.ts";
 import { event, jobRow, stageRow } from "./rows.ts";
 
 export async function rerun(
@@ -32,7 +33,7 @@ export async function rerun(
         field: "from",
       });
     }
-    const [stages] = await unit.read([
+    const [stages, jobs] = await unit.read([
       {
         q: "stages",
         workflowRunId: id,
@@ -43,6 +44,7 @@ export async function rerun(
         limit: null,
         omit: ["outputData", "suspendedState", "errorMessage", "metrics", "config"],
       },
+      { q: "jobs", workflowRunId: id },
     ]);
     const before = stages.find(({ stageId }) => stageId === from);
     if (before === undefined) {
@@ -52,6 +54,12 @@ export async function rerun(
     }
     const { at } = moment;
     const { group } = element;
+    const later = stages.filter(({ executionGroup }) => executionGroup > group);
+    const carried = {
+      // Of stages that an earlier rerun has not come to, the last job knows.
+      ...engineRunOf(row, jobs.at(-1)?.payload ?? null)?.tried,
+      ...Object.fromEntries(later.map(({ stageId, attempt }) => [stageId, attempt])),
+    };
     const again = stages.filter(
       ({ executionGroup, stageId, status }) =>
         executionGroup === group &&
@@ -63,7 +71,12 @@ export async function rerun(
       if (planned === undefined) return [];
       const stage = { ...nextStage(planned), waits: null };
       const coming = { run, stage, group, from: inputs, tried };
-      return [{ stage: stageRow(coming, moment, {}), job: jobRow(run, stage, moment) }];
+      return [
+        {
+          stage: stageRow(coming, moment, {}),
+          job: jobRow({ ...run, tried: carried }, stage, moment),
+        },
+      ];
     });
     return checkedChanges("rerun", [
       { kind: "cancelJobs", workflowRunId: id, leased: true, at },

@@ -2,7 +2,7 @@
 import type { Change } from "../changes/index.ts";
 import type { NextStage } from "../engine/delivery.ts";
 import { type NewJobRow, type NewStageRow, stageRecordId } from "../model/index.ts";
-import { type EngineRun, STAGE_JOB } from "./lease.ts";
+import { type EngineRun, stageJob } from "./lease.ts";
 
 /** Where ids and instants of one transition come from. */
 export interface Moment {
@@ -59,7 +59,7 @@ export function stageRow(
 
 /** A job that any worker claims to take the run on from this stage. */
 export function jobRow(
-  { id, workflowId, priority }: Pick<EngineRun, "id" | "workflowId" | "priority">,
+  { id, workflowId, priority, tried }: Pick<EngineRun, "id" | "workflowId" | "priority" | "tried">,
   { id: stageId, attempts, concurrency }: NextStage,
   { at, ordinal }: Moment,
 ): NewJobRow {
@@ -83,7 +83,7 @@ export function jobRow(
     unanswered: 0,
     lastError: null,
     nextPollAt: null,
-    payload: STAGE_JOB,
+    payload: stageJob(tried),
     dedupeKey: null,
     concurrencyKey: concurrency?.key ?? null,
     concurrencyLimit: concurrency?.limit ?? null,

@@ -182,7 +182,7 @@ function opening(
 ): Change[] {
   const { at } = moment;
   const { id, workflowId, priority } = row;
-  const run = { id, workflowId, priority, publishes: workflow.publishes };
+  const run = { id, workflowId, priority, publishes: workflow.publishes, tried: {} };
   const started = event(run, at, "workflow:started", { version: workflow.version });
   if (first.kind === "finish") {
     const over = {

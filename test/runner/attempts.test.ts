@@ -1,7 +1,7 @@
 /** The numbers of tries that stages and waits keep, and that their events tell. */
 import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
-import { workflow } from "../../src/engine/index.ts";
+import { Fatal, workflow } from "../../src/engine/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { Engine } from "./support/engine.ts";
 
@@ -43,3 +43,47 @@ describe.each(["D1", "maps"] as const)("a wait over %s", (over) => {
     ]);
   });
 });
+
+describe.each(["D1", "maps"] as const)(
+  "the stages after one that is run again, over %s",
+  (over) => {
+    it("go on counting, also those that an earlier rerun has not come to", async () => {
+      let broken = false;
+      const chain = workflow("chain", { input: z.null() })
+        .stage("first", () => 1)
+        .parallel({
+          left: ({ input }) => input,
+          right: () => {
+            if (broken) throw new Fatal("broken");
+            return 2;
+          },
+        })
+        .waitFor("approval", { payload: z.number(), within: "1d" })
+        .stage("last", ({ attempt }) => attempt)
+        .build();
+      const engine = new Engine({ workflows: [chain], over });
+      const run = await engine.runs.start(chain, null);
+      for (const key of ["a", "b", "c"]) await run.signal("approval", 1, { key });
+      await engine.settle();
+      broken = true;
+      await run.rerun({ from: "first" });
+      await engine.settle();
+      expect(await run.output()).toMatchObject({ status: "FAILED" });
+      broken = false;
+      await run.rerun({ from: "first" });
+      await engine.settle();
+      expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+      const stages = await engine.stages(run.id);
+      expect(stages.map(({ stageId, attempt }) => `${stageId} ${attempt}`)).toEqual([
+        "first 3",
+        "left 3",
+        "right 3",
+        "approval 2",
+        "last 2",
+      ]);
+      const ended = await engine.payloads(run.id, "stage:completed");
+      const results = ended.map(({ stageId, attempt }) => `${stageId} ${attempt}`);
+      expect(new Set(results).size).toBe(results.length);
+    });
+  },
+);

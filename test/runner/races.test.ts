@@ -168,3 +168,29 @@ describe("siblings that end at the same instant", () => {
     expect(await engine.connection.audit()).toEqual([]);
   });
 });
+
+describe("a rerun against a zombie", () => {
+  it("of the stage that is run again: its result is refused, and kept as a log", async () => {
+    const { gate, stop } = stopping();
+    const chain = workflow("chain", { input })
+      .stage("first", () => 1)
+      .stage("second", async () => stop())
+      .stage("third", ({ input: call }) => call)
+      .build();
+    const { engine } = gated(chain);
+    const run = await engine.runs.start(chain, null);
+    const zombie = engine.consume(1);
+    await gate.reached();
+    await run.pause();
+    await run.rerun({ from: "first" });
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+    gate.open();
+    await zombie;
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+    expect(await lateLogs(engine, run.id)).toHaveLength(1);
+    expect(await sound(engine, run.id)).toEqual(
+      ["first", "first", "second", "third"].map((id) => `${id} stage:completed`),
+    );
+  });
+});

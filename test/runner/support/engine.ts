@@ -22,6 +22,8 @@ export interface EngineOptions {
   readonly env?: object;
   /** Wraps the store of the consumer. */
   readonly around?: (store: Store) => Store;
+  /** Default: the tests' own. */
+  readonly db?: D1Database;
 }
 
 export class Engine {
@@ -38,6 +40,7 @@ export class Engine {
     over = "D1",
     env: given = {},
     around = (store) => store,
+    db = env.DB,
   }: EngineOptions) {
     this.workflows = workflows;
     this.#env = given;
@@ -46,10 +49,7 @@ export class Engine {
     this.store =
       over === "maps"
         ? createMemoryStore({ now })
-        : openStore(
-            { DB: env.DB, RUNS: env.RUNS, JOBS: new RecordingQueue() },
-            { now, wakes: true },
-          );
+        : openStore({ DB: db, RUNS: env.RUNS, JOBS: new RecordingQueue() }, { now, wakes: true });
     this.connection = new Connection(this.store);
     this.runs = runsOf(this.connection);
   }

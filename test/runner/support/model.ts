@@ -67,6 +67,7 @@ export class Model {
   readonly #valueOf: (id: string, call: number, input: unknown) => unknown;
   readonly #calls = new Map<string, number>();
   readonly #inputs: unknown[] = [];
+  readonly #tried = new Map<string, number>();
   readonly #values = new Map<string, unknown>();
   readonly #signals: { name: string; key: string; payload: number; taken: boolean }[] = [];
 
@@ -132,7 +133,11 @@ export class Model {
     this.#jobs = [];
     this.#reruns += 1;
     for (const { id } of this.#groups.slice(group + 1).flat()) {
-      if (this.stages.delete(id)) this.archived += 1;
+      const stage = this.stages.get(id);
+      if (stage === undefined) continue;
+      this.#tried.set(id, stage.attempt);
+      this.stages.delete(id);
+      this.archived += 1;
     }
     this.#turn("RUNNING", `workflow:rerun`);
     for (const { id } of this.#groups[group] ?? []) {
@@ -264,10 +269,13 @@ export class Model {
       this.output = this.#valueAfter(at);
       return this.#end("COMPLETED", "workflow:completed");
     }
-    for (const { id } of others) this.#pending(id, 0);
+    for (const { id } of others) this.#pending(id, this.#tried.get(id) ?? 0);
     job.id = leader.id;
     job.failures = 0;
-    this.stages.set(leader.id, { status: "PENDING", attempt: "ms" in leader ? 1 : 0 });
+    this.stages.set(leader.id, {
+      status: "PENDING",
+      attempt: (this.#tried.get(leader.id) ?? 0) + ("ms" in leader ? 1 : 0),
+    });
     if ("ms" in leader) this.#wait(job, leader.ms);
     else if (!leader.keyed) this.#begin(job);
   }
@@ -279,7 +287,7 @@ export class Model {
       this.#inputs[at] = input;
       const [only] = group;
       if (group.length > 1 || only?.kind !== "if" || only.holds) return at;
-      this.stages.set(only.id, { status: "SKIPPED", attempt: 0 });
+      this.stages.set(only.id, { status: "SKIPPED", attempt: this.#tried.get(only.id) ?? 0 });
       this.events.push(`stage:skipped ${only.id}`);
     }
     return this.#groups.length;
