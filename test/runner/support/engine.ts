@@ -10,6 +10,8 @@ import { runsOf } from "../../../src/runner/index.ts";
 import { sweep } from "../../../src/schedule/index.ts";
 import { openStore } from "../../../src/worker/index.ts";
 import { env } from "../../support/env.ts";
+import type { FaultyD1 } from "../../../src/testing/faulty-d1.ts";
+import { coordinatorsOver } from "../../queue/support/world.ts";
 import { RecordingQueue, permits } from "../../queue/support/queue.ts";
 
 export const NOW = Date.UTC(2026, 2, 4, 5, 6, 7, 89);
@@ -22,8 +24,8 @@ export interface EngineOptions {
   readonly env?: object;
   /** Wraps the store of the consumer. */
   readonly around?: (store: Store) => Store;
-  /** Default: the tests' own. */
-  readonly db?: D1Database;
+  /** Counts what is asked of D1, the coordinators included. */
+  readonly d1?: FaultyD1;
 }
 
 export class Engine {
@@ -40,7 +42,7 @@ export class Engine {
     over = "D1",
     env: given = {},
     around = (store) => store,
-    db = env.DB,
+    d1,
   }: EngineOptions) {
     this.workflows = workflows;
     this.#env = given;
@@ -49,7 +51,14 @@ export class Engine {
     this.store =
       over === "maps"
         ? createMemoryStore({ now })
-        : openStore({ DB: db, RUNS: env.RUNS, JOBS: new RecordingQueue() }, { now, wakes: true });
+        : openStore(
+            {
+              DB: d1?.db ?? env.DB,
+              RUNS: d1 === undefined ? env.RUNS : coordinatorsOver(d1, now),
+              JOBS: new RecordingQueue(),
+            },
+            { now, wakes: true },
+          );
     this.connection = new Connection(this.store);
     this.runs = runsOf(this.connection);
   }
