@@ -132,12 +132,18 @@ describe("each transition", () => {
     expect(await cost(() => engine.consume(1))).toBe("4/18, 0/6, 2/7, 8/20");
   });
 
-  it("a cancel and a pause of a run that waits", async () => {
+  it("the cancel of a run that waits", async () => {
     const { engine, cost } = counted([asks]);
-    const [one, other] = [await engine.runs.start(asks, null), await engine.runs.start(asks, null)];
+    const run = await engine.runs.start(asks, null);
     await engine.settle();
-    expect(await cost(() => one.cancel())).toBe("0/1, 5/10");
-    expect(await cost(() => other.pause())).toBe("0/1, 3/8");
+    expect(await cost(() => run.cancel())).toBe("0/1, 5/10");
+  });
+
+  it("the pause of a run that waits", async () => {
+    const { engine, cost } = counted([asks]);
+    const run = await engine.runs.start(asks, null);
+    await engine.settle();
+    expect(await cost(() => run.pause())).toBe("0/1, 3/8");
   });
 
   it("resume, and a rerun of a run that has ended", async () => {
