@@ -143,7 +143,7 @@ describe("each transition", () => {
     const { engine, cost } = counted([asks]);
     const run = await engine.runs.start(asks, null);
     await engine.settle();
-    expect(await cost(() => run.pause())).toBe("0/1, 3/8");
+    expect(await cost(() => run.pause())).toBe("0/1, 3/7");
   });
 
   it("resume, and a rerun of a run that has ended", async () => {
