@@ -10,8 +10,16 @@ const resolve = {
   alias: [
     { find: /^workflow-engine-cloudflare$/, replacement: source("embed.ts") },
     {
-      find: /^workflow-engine-cloudflare\/(client|engine|http|testing)$/,
+      find: /^workflow-engine-cloudflare\/(client|http|testing)$/,
       replacement: source("$1/index.ts"),
+    },
+    {
+      find: /^workflow-engine-cloudflare\/engine$/,
+      replacement: source("engine.ts"),
+    },
+    {
+      find: /^workflow-engine-cloudflare\/engine\/worker$/,
+      replacement: source("engine-worker.ts"),
     },
     {
       find: /^workflow-engine-cloudflare\/engine\/testing$/,

@@ -5,8 +5,9 @@
 import { dispatcher, type WorkflowEngineEnv } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";
 import * as z from "zod";
-import { runsOf, workflow, type Runs, type Workflow } from "../../src/engine.ts";
-import { runsIn, StageWorker } from "../../src/engine-worker.ts";
+import { type Runs, runsOf, type Workflow } from "workflow-engine-cloudflare/engine";
+import { runsIn, StageWorker } from "workflow-engine-cloudflare/engine/worker";
+import { Chain } from "../../src/engine/chain.ts";
 import type { Load } from "../protocol.ts";
 import { type Drive, valueOf } from "./contestant.ts";
 import type { Env } from "./env.ts";
@@ -22,26 +23,17 @@ const input = z.object({ id: z.string(), steps: z.number(), valueBytes: z.number
 const SHORT = { timeout: "10s" } as const;
 
 /** Each stage takes the run's input from the first one: the others are given the output before them. */
-function workflowOf(steps: number): Workflow<Input> {
-  const first = workflow(`bench-${steps}`, { input }).stage(
-    "s0",
-    ({ input: load }) => {
-      loads.set(load.id, load);
-      return stepOf(load.id, 0);
-    },
-    SHORT,
-  );
-  // Each further stage has the type of the first.
-  let chain = first;
+function workflowOf(steps: number): Workflow {
+  const first = ({ input: load }: { input: Input }) => {
+    loads.set(load.id, load);
+    return stepOf(load.id, 0);
+  };
+  let chain = Chain.of(`bench-${steps}`, { input }).stage("s0", first, SHORT);
   for (let step = 1; step < steps; step += 1) {
-    const id: string = `s${step}`;
-    chain = chain.stage(
-      id as "s",
-      ({ input: { run } }) => stepOf(run, step),
-      SHORT,
-    ) as unknown as typeof chain;
+    const next = ({ input: { run } }: { input: { run: string } }) => stepOf(run, step);
+    chain = chain.stage(`s${step}`, next, SHORT);
   }
-  return chain.build() as unknown as Workflow<Input>;
+  return chain.build();
 }
 
 /** The loads of the runs that are under way, by run. */

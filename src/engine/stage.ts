@@ -43,18 +43,6 @@ export interface StageRetry {
 /** A stage's function, whatever it takes. What runs it knows that the workflow's types fit. */
 export type StageFunction = (context: never) => unknown;
 
-/**
- * Calls code of a workflow. What it takes is written in its types, and the workflow's types have seen to
- * it that this is what it is given.
- */
-export async function callOf(
-  code: (...given: never[]) => unknown,
-  ...given: readonly unknown[]
-): Promise<unknown> {
-  const answer: unknown = Reflect.apply(code, undefined, given);
-  return answer;
-}
-
 /** A stage, as a workflow's plan holds it. */
 export interface StageDefinition extends StageOptions {
   readonly input?: StandardSchema | undefined;

@@ -5,7 +5,7 @@
  * `persistence/`, `changes/`, `queries/`, `model/` and `contract/`.
  */
 export { consume, type ConsumedBatch, type WakeUpDelivery } from "./consumer.ts";
-export type { BoundHandler, ConsumersHandler } from "./stage-jobs.ts";
+export type { ConsumersHandler } from "./stage-jobs.ts";
 export { createWaker, type WakeUpQueue } from "./producer.ts";
 export { dispatchSettings, type DispatchVars } from "./settings.ts";
 export type { WakeUpMessage } from "./wake-up.ts";

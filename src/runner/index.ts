@@ -5,6 +5,6 @@
  * `persistence/`, `changes/`, `queries/`, `model/` and `contract/`.
  */
 export { endDead } from "./death.ts";
-export { drive, type DriveOptions } from "./drive.ts";
+export { drive } from "./drive.ts";
 export { isStageJob } from "./lease.ts";
 export { runsOf } from "./runs.ts";

@@ -420,7 +420,7 @@ describe("the examples in the documentation of what the package exports", () => 
         [NAME, "embed.d.ts"],
         [`${NAME}/client`, "client/index.d.ts"],
         [`${NAME}/client`, "client/browser.d.ts"],
-        [`${NAME}/engine`, "engine/index.d.ts"],
+        [`${NAME}/engine`, "engine.d.ts"],
         [`${NAME}/engine/testing`, "testing/engine/index.d.ts"],
         [`${NAME}/http`, "http/index.d.ts"],
         [`${NAME}/testing`, "testing/index.d.ts"],

@@ -1,6 +1,7 @@
 /** What each transition of a run costs: round trips to D1, and rows written and read by D1's own count. */
 import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
+import { Chain } from "../../src/engine/chain.ts";
 import { Fatal, stage, workflow } from "../../src/engine/index.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
 import { faultyD1 } from "../../src/testing/faulty-d1.ts";
@@ -29,15 +30,10 @@ function counted(workflows: readonly Workflow[]) {
 }
 
 /** A chain of this many stages that do nothing, each of which notes how many calls were made before it. */
-function chainOf(length: number, before: (step: number) => void): Workflow<null> {
-  const first = workflow(`chain-${length}`, { input }).stage("s0", () => before(0));
-  let chain = first;
-  for (let step = 1; step < length; step += 1) {
-    const id: string = `s${step}`;
-    // Each further stage has the type of the first.
-    chain = chain.stage(id as "s", () => before(step)) as unknown as typeof chain;
-  }
-  return chain.build() as unknown as Workflow<null>;
+function chainOf(length: number, before: (step: number) => void): Workflow {
+  let chain = Chain.of(`chain-${length}`, { input });
+  for (let step = 0; step < length; step += 1) chain = chain.stage(`s${step}`, () => before(step));
+  return chain.build();
 }
 
 describe("a step from one stage to the next", () => {
