@@ -1,0 +1,142 @@
+/** Stages that say that they are short begin in the invocation that starts their run; and how a run's starter learns of its end. */
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { beforeEach, describe, expect, it } from "vitest";
+import * as z from "zod";
+import { workflow } from "../../src/engine/index.ts";
+import { runsIn } from "../../src/engine-worker.ts";
+import { emptyDatabase } from "../support/database.ts";
+import { env } from "../support/env.ts";
+import { Engine } from "./support/engine.ts";
+
+beforeEach(async () => {
+  await emptyDatabase();
+});
+
+const input = z.object({ text: z.string() });
+const SHORT = { timeout: "5s" } as const;
+
+describe("a run that is started where its stages are worked", () => {
+  it("goes through short stages at once, with no wake-up and no claim", async () => {
+    const short = workflow("short", { input })
+      .stage("first", ({ input: { text } }) => text, SHORT)
+      .stage("second", ({ input: text }) => `${text}!`, SHORT)
+      .build();
+    const ctx = createExecutionContext();
+    const run = await runsIn(env, ctx).start(short, { text: "hi" });
+    expect(await run.output({ within: "10s" })).toEqual({ status: "COMPLETED", value: "hi!" });
+    await waitOnExecutionContext(ctx);
+    const engine = new Engine({ workflows: [short] });
+    const [job] = await engine.connection.jobs.getJobsByWorkflowRun(run.id);
+    expect(job).toMatchObject({ status: "COMPLETED", attempt: 1, workerId: null });
+    expect(await engine.connection.audit()).toEqual([]);
+  });
+
+  it("leaves a stage that may take long to the queue's consumer, also after short ones", async () => {
+    const mixed = workflow("mixed", { input })
+      .stage("short", ({ input: { text } }) => text, SHORT)
+      .stage("long", ({ input: text }) => `${text}!`)
+      .build();
+    const ctx = createExecutionContext();
+    const run = await runsIn(env, ctx).start(mixed, { text: "hi" });
+    await waitOnExecutionContext(ctx);
+    const engine = new Engine({ workflows: [mixed] });
+    engine.now = Date.now();
+    const jobs = await engine.connection.jobs.getJobsByWorkflowRun(run.id);
+    expect(jobs).toMatchObject([{ status: "PENDING", stageId: "long" }]);
+    expect(await run.outputOf("short")).toBe("hi");
+    await engine.settle();
+    expect(await run.output()).toMatchObject({ value: "hi!" });
+  });
+
+  it("takes a lease for no longer than the stages may take", async () => {
+    let locked: Date | null | undefined;
+    const short = workflow("short", { input })
+      .stage(
+        "first",
+        async () => {
+          const [job] = await engine.connection.jobs.getJobsByWorkflowRun(id);
+          locked = job?.lockedAt;
+        },
+        SHORT,
+      )
+      .build();
+    const engine = new Engine({ workflows: [short] });
+    const ctx = createExecutionContext();
+    const started = Date.now();
+    const { id } = await runsIn({ ...env, LEASE_MS: 300_000 }, ctx).start(short, { text: "" });
+    await waitOnExecutionContext(ctx);
+    // What is left of the five minutes of a lease is one.
+    expect(started - (locked?.getTime() ?? 0)).toBeGreaterThan(200_000);
+  });
+});
+
+describe("output", () => {
+  const asks = workflow("asks", { input })
+    .waitFor("go", { payload: z.boolean(), within: "1d" })
+    .stage("last", ({ input: waited }) => waited.received)
+    .build();
+
+  it("waits on the run's events: it answers as soon as the run has ended", async () => {
+    const engine = new Engine({ workflows: [asks] });
+    const run = await engine.runs.start(asks, { text: "" });
+    await engine.settle();
+    const waiting = run.output({ within: "1m" });
+    await run.signal("go", true);
+    await engine.settle();
+    expect(await waiting).toEqual({ status: "COMPLETED", value: true });
+  });
+
+  it("says that the run is not over after its time, and how a run ended that gave nothing", async () => {
+    const engine = new Engine({ workflows: [asks] });
+    const run = await engine.runs.start(asks, { text: "" });
+    expect(await run.output({ within: 50 })).toEqual({ status: "RUNNING" });
+    await run.cancel("no");
+    expect(await run.output({ within: "1m" })).toEqual({ status: "CANCELLED", reason: "no" });
+  });
+});
+
+describe("a run of the engine in the hands of the contract", () => {
+  it("ends when a caller cancels it: what its stage gives is refused, and kept as a log", async () => {
+    const engine: Engine = new Engine({ workflows: [] });
+    const { persistence } = engine.connection;
+    const steered = workflow("steered", { input })
+      .stage("first", async ({ run, ai }) => {
+        ai.record({ model: "small", inputTokens: 3, outputTokens: 4, cost: 0.5 });
+        await persistence.updateRun(run.id, { status: "CANCELLED" });
+        return "too late";
+      })
+      .stage("second", () => "never")
+      .build();
+    engine.workflows = [steered];
+    const run = await engine.runs.start(steered, { text: "" });
+    await engine.settle();
+    const stored = await persistence.getRun(run.id);
+    expect(stored).toMatchObject({ status: "CANCELLED", totalCost: 0.5, totalTokens: 7 });
+    expect(await engine.stages(run.id)).toHaveLength(1);
+    const [[log]] = await engine.store.read([
+      {
+        q: "page",
+        of: "logs",
+        workflowRunId: run.id,
+        after: null,
+        descending: false,
+        limit: 10,
+      },
+    ]);
+    expect(log).toMatchObject({ message: expect.stringContaining("A late result") });
+    expect(await engine.connection.audit()).toEqual([]);
+  });
+
+  it("fails a stage that gives more than a row holds, with the size and the limit", async () => {
+    const large = workflow("large", { input })
+      .stage("first", () => "x".repeat(3_000_000))
+      .build();
+    const engine = new Engine({ workflows: [large] });
+    const run = await engine.runs.start(large, { text: "" });
+    await engine.settle();
+    expect(await run.output()).toMatchObject({
+      status: "FAILED",
+      reason: expect.stringMatching(/3000002 bytes.*limit/),
+    });
+  });
+});
