@@ -11,9 +11,6 @@ import { WORK, WRITE } from "./scope.ts";
 
 const leasedJob = { workflowRunId: idField, ordinal: ordinalField, attempt: countField };
 
-/** Further tries that a group's last job has at least to take its run on. */
-export const JOIN_TRIES_MORE = 2;
-
 export const jobMoveChanges = {
   /**
    * If this attempt has the lease: the job is that of `stageId`, with `tries` tries. failures =
@@ -57,8 +54,7 @@ export const jobMoveChanges = {
   /**
    * If this attempt has the lease, and one of the run's stages `siblings` is open (PENDING, RUNNING,
    * SUSPENDED): COMPLETED, completedAt = updatedAt = at. If none is open, the job was the last of its
-   * group, and the attempt keeps the lease: then maxAttempts is at least attempt + JOIN_TRIES_MORE, since
-   * what follows is no try of the stage, whose own may be used up.
+   * group: it stays as it is, and the attempt keeps the lease.
    */
   leaveGroup: storedChange(
     "leaveGroup",

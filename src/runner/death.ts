@@ -1,9 +1,10 @@
 /** A run whose job has failed for good without an outcome of its stage: its worker kept dying. */
+import type { Change } from "../changes/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { isLive } from "../model/status.ts";
-import { encodeText, tokenOf } from "../model/index.ts";
+import { encodeText, JOB_MAX_ATTEMPTS_DEFAULT, tokenOf } from "../model/index.ts";
 import { engineRunOf } from "./lease.ts";
-import { event } from "./rows.ts";
+import { event, jobRow } from "./rows.ts";
 
 export interface DeadJob {
   readonly workflowRunId: string;
@@ -12,18 +13,22 @@ export interface DeadJob {
 }
 
 /**
- * Ends the stage and its run as FAILED. Answers false for a run that no typed workflow started. Nothing
- * happens if the run or the stage was written meanwhile: then the failure is looked at again.
+ * Ends the stage and its run as FAILED. If the stage is done, and only the way on from it was not,
+ * another job goes on, once: what it does is no try of the stage, whose own were used up. Answers false
+ * for a run that no typed workflow started. Nothing happens if the run or the stage was written
+ * meanwhile: then the failure is looked at again.
  */
 export async function endDead(
   unit: OwnUnit,
   { workflowRunId, stageId, error }: DeadJob,
 ): Promise<boolean> {
-  const [row, stage] = await unit.read([
+  const [row, stage, all] = await unit.read([
     { q: "run", id: workflowRunId },
     { q: "stage", workflowRunId, stageId },
+    { q: "jobs", workflowRunId },
   ]);
-  const run = row === null ? null : engineRunOf(row);
+  const dead = all.filter((job) => job.stageId === stageId && job.status === "FAILED");
+  const run = row === null ? null : engineRunOf(row, dead.at(-1)?.payload);
   if (row === null || run === null) return false;
   if (!isLive(row) || stage === null) return true;
   const at = await unit.now();
@@ -31,30 +36,42 @@ export async function endDead(
   const { attempt } = stage;
   const failed = { status: "FAILED", completedAt: at } as const;
   const set = { ...failed, nextPollAt: null, errorMessage: encodeText(reason) };
+  const goesOn: Change[] = [
+    // Written, so that of two that hand over the failure one is refused.
+    { kind: "updateRun", id: run.id, set: { status: row.status }, at, bump: 1 },
+    {
+      kind: "enqueueJob",
+      row: jobRow(
+        run,
+        { id: stageId, attempts: JOB_MAX_ATTEMPTS_DEFAULT, concurrency: null },
+        { at, ordinal: () => unit.ordinal(at) },
+      ),
+    },
+  ];
+  const ends: Change[] = [
+    ...(isLive(stage)
+      ? [
+          { kind: "updateStage" as const, workflowRunId, stageId, set, at, bump: 1 },
+          event(run, at, "stage:failed", { stageId, attempt, error: reason }),
+        ]
+      : []),
+    { kind: "cancelStages", workflowRunId, at },
+    {
+      kind: "updateRun",
+      id: run.id,
+      set: { ...failed, duration: at - run.createdAt },
+      at,
+      bump: 1,
+    },
+    event(run, at, "workflow:failed", { stageId, error: reason }),
+    { kind: "cancelJobs", workflowRunId, leased: true, at },
+  ];
   await unit.write({
     guards: [
       { on: "run", id: run.id, expect: { is: "unchanged", token: tokenOf(row) } },
       { on: "stage", workflowRunId, stageId, expect: { is: "unchanged", token: tokenOf(stage) } },
     ],
-    changes: [
-      ...(isLive(stage)
-        ? [{ kind: "updateStage" as const, workflowRunId, stageId, set, at, bump: 1 }]
-        : []),
-      { kind: "cancelStages", workflowRunId, at },
-      {
-        kind: "updateRun",
-        id: run.id,
-        set: { ...failed, duration: at - run.createdAt },
-        at,
-        bump: 1,
-      },
-      // Its stage may have been done, and the way to the next one not.
-      ...(isLive(stage)
-        ? [event(run, at, "stage:failed", { stageId, attempt, error: reason })]
-        : []),
-      event(run, at, "workflow:failed", { stageId, error: reason }),
-      { kind: "cancelJobs", workflowRunId, leased: true, at },
-    ],
+    changes: isLive(stage) || dead.length > 1 ? ends : goesOn,
   });
   return true;
 }

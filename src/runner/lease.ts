@@ -47,13 +47,13 @@ export interface RunMetadata {
 }
 
 /** The run; null if no typed workflow started it. `job`: the payload of one of its jobs. */
-export function engineRunOf(row: NewRunRow, job: string | null = null): EngineRun | null {
+export function engineRunOf(row: NewRunRow, job?: string): EngineRun | null {
   const metadata = metadataOf(row.metadata);
   if (metadata === null) return null;
   const { id, workflowId, priority, createdAt, config } = row;
   const { version, shape, publishes } = metadata;
   const delivered = { id, workflowId, version, shape, config };
-  const tried = job === null ? {} : triedIn(job);
+  const tried = job === undefined ? {} : triedIn(job);
   return { id, workflowId, priority, createdAt, publishes, tried, delivered };
 }
 

@@ -57,7 +57,7 @@ export async function rerun(
     const later = stages.filter(({ executionGroup }) => executionGroup > group);
     const carried = {
       // Of stages that an earlier rerun has not come to, the last job knows.
-      ...engineRunOf(row, jobs.at(-1)?.payload ?? null)?.tried,
+      ...engineRunOf(row, jobs.at(-1)?.payload)?.tried,
       ...Object.fromEntries(later.map(({ stageId, attempt }) => [stageId, attempt])),
     };
     const again = stages.filter(

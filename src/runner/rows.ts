@@ -60,7 +60,7 @@ export function stageRow(
 /** A job that any worker claims to take the run on from this stage. */
 export function jobRow(
   { id, workflowId, priority, tried }: Pick<EngineRun, "id" | "workflowId" | "priority" | "tried">,
-  { id: stageId, attempts, concurrency }: NextStage,
+  { id: stageId, attempts, concurrency }: Pick<NextStage, "id" | "attempts" | "concurrency">,
   { at, ordinal }: Moment,
 ): NewJobRow {
   return {

@@ -1,7 +1,6 @@
 /** Jobs that take a run through its stages: the SQL of their changes. */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
-import { JOIN_TRIES_MORE } from "../changes/job-moves.ts";
 import { signalPrefix } from "../model/index.ts";
 import { untakenSignal } from "./signals.ts";
 import { IS_LIVE, remembering, type Statement, statement } from "./sql.ts";
@@ -89,29 +88,21 @@ export function leaveGroups(
 ): Statement[] {
   const commits = remembering(commitId, `"commits"`);
   const open = `EXISTS (SELECT 1 FROM json_each(?) AS sibling CROSS JOIN "stages" ON "stages"."workflow_run_id" = ? AND "stages"."stage_id" = sibling.value AND +"stages"."status" ${IS_LIVE})`;
-  const more = `"attempt" + ${JOIN_TRIES_MORE}`;
-  return changes.flatMap(({ workflowRunId, ordinal, attempt, siblings, at }) => [
-    {
-      sql:
-        `UPDATE "jobs" SET "status" = 'COMPLETED', "completed_at" = ?, "updated_at" = ?, "commits" = ${commits.sql} ` +
-        `WHERE ${OWNED} AND ${open}`,
-      params: [
-        at,
-        at,
-        ...commits.params,
-        workflowRunId,
-        ordinal,
-        attempt,
-        JSON.stringify(siblings),
-        workflowRunId,
-      ],
-    },
-    // Only the last of its group still has the lease.
-    {
-      sql: `UPDATE "jobs" SET "max_attempts" = ${more}, "commits" = ${commits.sql} WHERE ${OWNED} AND "max_attempts" < ${more}`,
-      params: [...commits.params, workflowRunId, ordinal, attempt],
-    },
-  ]);
+  return changes.map(({ workflowRunId, ordinal, attempt, siblings, at }) => ({
+    sql:
+      `UPDATE "jobs" SET "status" = 'COMPLETED', "completed_at" = ?, "updated_at" = ?, "commits" = ${commits.sql} ` +
+      `WHERE ${OWNED} AND ${open}`,
+    params: [
+      at,
+      at,
+      ...commits.params,
+      workflowRunId,
+      ordinal,
+      attempt,
+      JSON.stringify(siblings),
+      workflowRunId,
+    ],
+  }));
 }
 
 export function dueJobs(changes: readonly ChangeOf<"dueJobs">[], commitId: string): Statement[] {

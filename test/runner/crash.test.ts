@@ -5,9 +5,13 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Fatal, stage, workflow } from "../../src/engine/index.ts";
-import { DEATHS } from "../../src/testing/engine/mortal-store.ts";
+import type { Run } from "../../src/engine/runs.ts";
+import { Connection } from "../../src/persistence/connection.ts";
+import { runsOf } from "../../src/runner/index.ts";
+import { DEATHS, MortalStore } from "../../src/testing/engine/mortal-store.ts";
 import { withoutPauses } from "../faults/support/time.ts";
 import { emptyDatabase } from "../support/database.ts";
+import { Engine } from "./support/engine.ts";
 import { play, type Scenario, WHO } from "./support/crash.ts";
 
 beforeAll(() => {
@@ -158,6 +162,7 @@ describe("a worker that dies in the last try of a stage", () => {
         .parallel({ p1: stage({ ...once, run: () => 1 }), p2: stage({ ...once, run: () => 2 }) })
         .stage("sum", ({ input: { p1, p2 } }) => p1 + p2, once)
         .build(),
+    meanwhile: ["failure-unhandled", "run-without-work"],
     ends,
   };
 
@@ -182,4 +187,100 @@ describe("a worker that dies in the last try of a stage", () => {
     }
     expect(failed).toBeGreaterThan(0);
   });
+});
+
+describe("a caller that dies before or after the commit of an act, or loses its answer", () => {
+  const asks = workflow("asks", { input })
+    .stage("first", () => 1, tries)
+    .waitFor("approval", { payload: z.number(), within: "1d" })
+    .stage("last", ({ input: waited }) => (waited.received ? waited.payload : 0), tries)
+    .build();
+
+  /** Acts on a run that waits, and what may come of it: with the act, and without. */
+  const ACTS: readonly {
+    readonly name: string;
+    readonly prepare?: (run: AskingRun) => Promise<void>;
+    readonly act: (run: AskingRun) => Promise<void>;
+    readonly done: object;
+    readonly undone: object;
+  }[] = [
+    {
+      name: "signal",
+      act: async (run) => run.signal("approval", 5, { key: "k" }),
+      done: { status: "COMPLETED", value: 5 },
+      undone: { status: "COMPLETED", value: 0 },
+    },
+    {
+      name: "cancel",
+      act: async (run) => run.cancel("enough"),
+      done: { status: "CANCELLED", reason: "enough" },
+      undone: { status: "COMPLETED", value: 0 },
+    },
+    {
+      name: "pause",
+      act: async (run) => run.pause(),
+      done: { status: "SUSPENDED" },
+      undone: { status: "COMPLETED", value: 0 },
+    },
+    {
+      name: "resume",
+      prepare: async (run) => run.pause(),
+      act: async (run) => run.resume(),
+      done: { status: "COMPLETED", value: 0 },
+      undone: { status: "SUSPENDED" },
+    },
+    {
+      name: "rerun",
+      prepare: async (run) => run.cancel(),
+      act: async (run) => run.rerun({ from: "first" }),
+      done: { status: "COMPLETED", value: 0 },
+      undone: { status: "CANCELLED" },
+    },
+  ];
+  type AskingRun = Run<typeof asks>;
+
+  it.each(ACTS)(
+    "$name: it has happened wholly, or not at all",
+    async ({ prepare, act, done, undone }) => {
+      for (const death of DEATHS) {
+        await emptyDatabase();
+        const engine = new Engine({ workflows: [asks] });
+        const run = await engine.runs.start(asks, null);
+        await engine.settle();
+        await prepare?.(run);
+        const mortal = new MortalStore(engine.store, { commit: 0, death });
+        const acting = act(runsOf(new Connection(mortal)).get(asks, run.id));
+        await Promise.race([acting, mortal.death]);
+        expect(mortal.commits, death).toHaveLength(1);
+        expect(mortal.isDead, death).toBe(death !== "answer lost");
+        expect(await engine.connection.audit()).toEqual([]);
+        await engine.sweep();
+        await engine.settle();
+        await engine.pass(86_400_000);
+        expect(await run.output(), death).toMatchObject(death === "before" ? undone : done);
+        expect(await engine.connection.audit()).toEqual([]);
+      }
+    },
+  );
+
+  it.each(DEATHS)(
+    "start, %s: the run is there with its job, or nothing is; with the key it is started once",
+    async (death) => {
+      const engine = new Engine({ workflows: [asks] });
+      const mortal = new MortalStore(engine.store, { commit: 0, death });
+      const starting = runsOf(new Connection(mortal)).start(asks, null, { key: "k" });
+      await Promise.race([starting, mortal.death]);
+      expect(mortal.commits).toHaveLength(1);
+      await engine.settle();
+      const again = await engine.runs.start(asks, null, { key: "k" });
+      await engine.settle();
+      const begun = await engine.payloads(again.id, "workflow:started");
+      expect(begun).toHaveLength(1);
+      expect((await engine.stages(again.id)).map(({ status }) => status)).toEqual([
+        "COMPLETED",
+        "SUSPENDED",
+      ]);
+      expect(await engine.connection.audit()).toEqual([]);
+    },
+  );
 });

@@ -1,5 +1,4 @@
 /** Effects on the jobs that take a run through its stages. */
-import { JOIN_TRIES_MORE } from "../../changes/job-moves.ts";
 import { type JobRow, nextSignal } from "../../model/index.ts";
 import { isLive } from "../../model/status.ts";
 import type { Writer } from "../../model/writer.ts";
@@ -68,9 +67,7 @@ export const jobMoveEffects = {
       const stage = writer.state.stages.get(workflowRunId, stageId);
       return stage !== undefined && isLive(stage);
     });
-    const maxAttempts = job.attempt + JOIN_TRIES_MORE;
     if (open) put(writer, job, { status: "COMPLETED", completedAt: at, updatedAt: at });
-    else if (job.maxAttempts < maxAttempts) put(writer, job, { maxAttempts });
   },
 
   dueJobs(writer, { workflowRunId, stageId, at }) {
