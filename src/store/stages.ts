@@ -270,7 +270,7 @@ export function selectStageOutputs({
   stageIds,
 }: QueryOf<"stageOutputs">): Statement {
   return statement(
-    `SELECT ${GIVEN} FROM json_each(?2) AS source CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = source.value`,
+    `SELECT ${GIVEN} FROM json_each(?2) AS place CROSS JOIN "stages" AS given ON given."workflow_run_id" = ?1 AND given."stage_id" = place.value`,
     workflowRunId,
     JSON.stringify(stageIds),
   );

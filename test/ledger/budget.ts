@@ -253,6 +253,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "jobs.touchMany (25)": { roundTrips: 1, rowsRead: 125, rowsWritten: 50 },
   "jobs.giveBackMany (25)": { roundTrips: 1, rowsRead: 150, rowsWritten: 50 },
   "jobs.unclaimMany (9)": { roundTrips: 1, rowsRead: 54, rowsWritten: 18 },
+  "jobs.lostAmong (25)": { roundTrips: 1, rowsRead: 50, rowsWritten: 0 },
   "jobs.adopt": { roundTrips: 0, rowsRead: 0, rowsWritten: 0 },
   "jobs.jobStats": { roundTrips: 1, rowsRead: 8, rowsWritten: 0 },
   "jobs.releaseStalePages (none)": { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },

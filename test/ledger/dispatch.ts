@@ -121,6 +121,11 @@ export const DISPATCH: readonly Call[] = [
     call: (world) => consumer(world).unclaimMany(ids().slice(0, 9)),
   },
   {
+    name: "jobs.lostAmong (25)",
+    before: (world) => take(world, 25),
+    call: (world) => consumer(world).lostAmong(ids()),
+  },
+  {
     name: "jobs.adopt",
     call: async ({ backend, leased }) => backend.jobs.adopt({ jobId: leased, attempt: 1 }),
   },

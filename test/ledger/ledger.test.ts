@@ -122,8 +122,8 @@ describe("the ledger", () => {
       ...methodsOf(Jobs.prototype, "jobs."),
       ...methodsOf(AICalls.prototype, "aiCalls.").filter((name) => name !== "aiCalls.flush"),
     ];
-    // The contract's, and beyond it eleven of the queue: four for everyone, seven for the consumer and the sweep.
-    expect(methods).toHaveLength(41 + 11 + 11 + 4);
+    // The contract's, and beyond it twelve of the queue: four for everyone, eight for the consumer and the sweep.
+    expect(methods).toHaveLength(41 + 11 + 12 + 4);
     const measured = [...CALLS, ...DISPATCH, ...TRANSACTIONS]
       .map(methodOf)
       .filter((name) => !["audit", "sweep"].includes(name));

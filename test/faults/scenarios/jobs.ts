@@ -83,6 +83,12 @@ export const jobScenarios: readonly Scenario[] = [
     repeat: { answers: 0 },
   },
   {
+    method: "jobs.lostAmong",
+    call: (backend, world) =>
+      ofConsumer(backend).lostAmong([world.jobs.leased, world.jobs.completed]),
+    repeat: "the same",
+  },
+  {
     method: "jobs.settleMany",
     call: async (backend, world) => {
       const { ready, leased } = world.jobs;
