@@ -18,7 +18,9 @@ import {
   PRIORITY_DEFAULT,
   type RunRow,
   signalId,
+  tokenOf,
 } from "../model/index.ts";
+import { byText } from "../model/order.ts";
 import type { Shape } from "../model/shape.ts";
 import { isLive } from "../model/status.ts";
 import { backOff } from "../persistence/auto-commit.ts";
@@ -205,24 +207,31 @@ async function foundRun(unit: OwnUnit, id: string): Promise<Found> {
   });
 }
 
+/** What an act writes, and what must hold besides the run's status. */
+interface Asked {
+  readonly changes: readonly Change[];
+  readonly guards: readonly Guard[];
+}
+
 /**
  * Reads the run, and writes what it asks for, guarded by the run's status. Tries again while others
- * change the status.
+ * change what the act saw.
  * @throws CONFLICT when they keep doing so.
  */
 async function act(
   unit: OwnUnit,
   id: string,
-  changesFor: (found: Found, moment: Moment) => Promise<readonly Change[] | null>,
+  changesFor: (found: Found, moment: Moment) => Promise<Asked | readonly Change[] | null>,
 ): Promise<void> {
   for (let round = 1; round <= TRIES_MAX; round += 1) {
     const found = await foundRun(unit, id);
     const at = await unit.now();
-    const changes = await changesFor(found, { at, ordinal: () => unit.ordinal(at) });
-    if (changes === null) return;
+    const asked = await changesFor(found, { at, ordinal: () => unit.ordinal(at) });
+    if (asked === null) return;
+    const { changes, guards } = "guards" in asked ? asked : { changes: asked, guards: [] };
     const { status } = found.row;
     const written = await unit.write({
-      guards: [{ on: "run", id, expect: { is: "status", status } }],
+      guards: [{ on: "run", id, expect: { is: "status", status } }, ...guards],
       changes,
     });
     if (written.applied) return;
@@ -383,7 +392,12 @@ async function rerun(unit: OwnUnit, workflow: Workflow, id: string, from: string
         },
       ];
     });
-    return checkedChanges("rerun", [
+    // A stage of a paused run may end while this is written.
+    const tokens = stages.toSorted(byText(({ stageId }) => stageId)).map(tokenOf);
+    const guards: Guard[] = [
+      { on: "list", list: "stages", workflowRunId: id, status: null, tokens: tokens.join(",") },
+    ];
+    const changes = checkedChanges("rerun", [
       { kind: "cancelJobs", workflowRunId: id, leased: true, at },
       { kind: "archiveStages", workflowRunId: id, stageId: from, group },
       {
@@ -397,6 +411,7 @@ async function rerun(unit: OwnUnit, workflow: Workflow, id: string, from: string
       event(run, at, "workflow:rerun", { from }),
       ...entries.map(({ job }): Change => ({ kind: "enqueueJob", row: job })),
     ]);
+    return { changes, guards };
   });
 }
 
