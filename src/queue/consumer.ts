@@ -480,7 +480,12 @@ async function handOver(options: Called, callsMax: number): Promise<void> {
   await handOverFailures({
     store: options.store,
     callsMax,
-    handler: async () => ((await has(options, "jobFailed")) ? tellsOf(options) : ends(options)),
+    handler: async () => {
+      const rest = (await has(options, "jobFailed")) ? tellsOf(options) : ends(options);
+      const unit = unitOf(connection(options));
+      // The runs of typed workflows are the service's own to end, whatever the handler does with others.
+      return async (failed) => ((await endDead(unit, failed)) ? undefined : rest(failed));
+    },
   });
 }
 
@@ -491,9 +496,7 @@ function tellsOf(options: Called): HandsOver {
 
 function ends(options: Called): HandsOver {
   return async (failed) => {
-    const own = connection(options);
-    if (await endDead(unitOf(own), failed)) return;
-    await endFailed(own, failed, await options.store.now());
+    await endFailed(connection(options), failed, await options.store.now());
   };
 }
 

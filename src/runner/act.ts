@@ -1,5 +1,5 @@
 /** What the acts on a run share: each reads the run, and is one commit guarded by what it has read. */
-import type { Change } from "../changes/index.ts";
+import type { Change, Guard } from "../changes/index.ts";
 import { ServiceError, type Status } from "../contract/index.ts";
 import type { RunRow } from "../model/index.ts";
 import type { Shape } from "../model/shape.ts";
@@ -42,24 +42,31 @@ async function foundRun(unit: OwnUnit, id: string): Promise<Found> {
   });
 }
 
+/** What an act writes, and what must hold besides the run's status. */
+interface Asked {
+  readonly changes: readonly Change[];
+  readonly guards: readonly Guard[];
+}
+
 /**
  * Reads the run, and writes what it asks for, guarded by the run's status. Tries again while others
- * change the status.
+ * change what the act saw.
  * @throws CONFLICT when they keep doing so.
  */
 export async function act(
   unit: OwnUnit,
   id: string,
-  changesFor: (found: Found, moment: Moment) => Promise<readonly Change[] | null>,
+  changesFor: (found: Found, moment: Moment) => Promise<Asked | readonly Change[] | null>,
 ): Promise<void> {
   for (let round = 1; round <= TRIES_MAX; round += 1) {
     const found = await foundRun(unit, id);
     const at = await unit.now();
-    const changes = await changesFor(found, { at, ordinal: () => unit.ordinal(at) });
-    if (changes === null) return;
+    const asked = await changesFor(found, { at, ordinal: () => unit.ordinal(at) });
+    if (asked === null) return;
+    const { changes, guards } = "guards" in asked ? asked : { changes: asked, guards: [] };
     const { status } = found.row;
     const written = await unit.write({
-      guards: [{ on: "run", id, expect: { is: "status", status } }],
+      guards: [{ on: "run", id, expect: { is: "status", status } }, ...guards],
       changes,
     });
     if (written.applied) return;

@@ -1,10 +1,11 @@
 /** Runs a run again from one of its stages. */
-import type { Change } from "../changes/index.ts";
+import type { Change, Guard } from "../changes/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { definitionFor } from "../engine/definition.ts";
 import { nextStage } from "../engine/next.ts";
 import type { Workflow } from "../engine/workflow.ts";
-import { decodeJson } from "../model/index.ts";
+import { decodeJson, tokenOf } from "../model/index.ts";
+import { byText } from "../model/order.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { checkedChanges } from "../persistence/encode.ts";
 import { act, wrongStatus } from "./act.ts";
@@ -78,7 +79,12 @@ export async function rerun(
         },
       ];
     });
-    return checkedChanges("rerun", [
+    // A stage of a paused run may end while this is written.
+    const tokens = stages.toSorted(byText(({ stageId }) => stageId)).map(tokenOf);
+    const guards: Guard[] = [
+      { on: "list", list: "stages", workflowRunId: id, status: null, tokens: tokens.join(",") },
+    ];
+    const changes = checkedChanges("rerun", [
       { kind: "cancelJobs", workflowRunId: id, leased: true, at },
       { kind: "archiveStages", workflowRunId: id, stageId: from, group },
       {
@@ -92,6 +98,7 @@ export async function rerun(
       event(run, at, "workflow:rerun", { from }),
       ...entries.map(({ job }): Change => ({ kind: "enqueueJob", row: job })),
     ]);
+    return { changes, guards };
   });
 }
 

@@ -6,7 +6,7 @@ import type { Workflow } from "../../src/engine/workflow.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { sound } from "./support/crash.ts";
 import { type Gate, has, tells } from "./support/gate.ts";
-import { callerOver, gated, lateLogs } from "./support/race.ts";
+import { callerOver, gated, lateLogs, stopping } from "./support/race.ts";
 
 const input = z.null();
 /** Of races whose winner is not told beforehand. */
@@ -228,6 +228,31 @@ describe("what comes while a worker looks", () => {
     await worker;
     await engine.settle();
     expect(await run.output()).toMatchObject({ value: { received: true, payload: 1 } });
+    await sound(engine, run.id);
+  });
+});
+
+describe("a rerun of a paused run", () => {
+  it("against a sibling that ends at the same instant: the sibling's result counts, or it is run again", async () => {
+    const { gate, stop } = stopping();
+    const wide = workflow("wide", { input })
+      .parallel({ p1: () => 1, p2: async () => stop() })
+      .stage("sum", ({ input: { p1, p2 } }) => p1 + p2)
+      .build();
+    const { engine, store } = gated(wide);
+    const run = await engine.runs.start(wide, null);
+    const worker = engine.consume(2);
+    await gate.reached();
+    await run.pause();
+    const rerunning = store.before(has("archiveStages"));
+    const rerun = callerOver(store, wide, run.id).rerun({ from: "p1" });
+    await rerunning.reached();
+    gate.open();
+    await worker;
+    rerunning.open();
+    await rerun;
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
     await sound(engine, run.id);
   });
 });
