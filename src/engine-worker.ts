@@ -30,7 +30,13 @@ export type { WorkflowEngineEnv } from "./worker/index.ts";
 /**
  * What a Worker with its own storage is made of.
  * @example
- * const options: EngineOptions<HttpEnv> = { workflows: [documents] };
+ * import * as z from "zod";
+ * import { workflow } from "workflow-engine-cloudflare/engine";
+ *
+ * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
+ *   .stage("greet", ({ input }) => `Hello ${input.name}`)
+ *   .build();
+ * const options: EngineOptions<HttpEnv> = { workflows: [hello] };
  */
 export interface EngineOptions<Env extends HttpEnv> {
   /** Every workflow whose runs this Worker works. */
@@ -49,31 +55,45 @@ export interface EngineOptions<Env extends HttpEnv> {
  * `RunCoordinator`.
  * @throws INVALID_ARGUMENT for two workflows of one id.
  * @example
+ * import * as z from "zod";
+ * import { workflow } from "workflow-engine-cloudflare/engine";
  * import { engine, runsIn } from "workflow-engine-cloudflare/engine/worker";
+ *
+ * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
+ *   .stage("greet", ({ input }) => `Hello ${input.name}`)
+ *   .build();
  *
  * export { RunCoordinator } from "workflow-engine-cloudflare/engine/worker";
  * export default engine({
- *   workflows: [documents],
+ *   workflows: [hello],
  *   async fetch(request, env, ctx) {
- *     const run = await runsIn(env, ctx).start(documents, { markdown: await request.text() });
+ *     const run = await runsIn(env, ctx).start(hello, { name: await request.text() });
  *     return Response.json(await run.output({ within: "30s" }));
  *   },
  * });
  */
 export function engine<Env extends HttpEnv = HttpEnv>({ workflows, fetch }: EngineOptions<Env>) {
+  // Two workflows of one id are told when the Worker starts, not when its first stage is worked.
+  stageRunner(workflows, { env: undefined, now: Date.now });
   return {
     fetch:
       fetch ??
       (async (request: Request, env: Env, ctx: ExecutionContext) => app.fetch(request, env, ctx)),
-    ...dispatcher<Env>({ workflows }),
+    ...dispatcher<Env>({ stages: (env) => stageRunner(workflows, { env, now: Date.now }) }),
   };
 }
 
 /**
  * The runs of typed workflows, in a Worker that has the bindings itself. Make it once per request.
  * @example
- * const run = runsIn(env, ctx).get(documents, "run-1");
- * await run.cancel("not needed any more");
+ * import * as z from "zod";
+ * import { workflow } from "workflow-engine-cloudflare/engine";
+ *
+ * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
+ *   .stage("greet", ({ input }) => `Hello ${input.name}`)
+ *   .build();
+ * const cancelled = (env: HttpEnv, ctx: ExecutionContext, id: string) =>
+ *   runsIn(env, ctx).get(hello, id).cancel("not needed any more");
  */
 export function runsIn(env: HttpEnv, ctx: Pick<ExecutionContext, "waitUntil">): Runs {
   const waitUntil = (promise: Promise<unknown>) => ctx.waitUntil(promise);
@@ -94,10 +114,16 @@ export function runsIn(env: HttpEnv, ctx: Pick<ExecutionContext, "waitUntil">): 
  * Works the stages of an app beside the service, which binds it as `HANDLER`. The service calls it once
  * for each stage, and commits what it answers.
  * @example
+ * import * as z from "zod";
+ * import { workflow } from "workflow-engine-cloudflare/engine";
  * import { StageWorker } from "workflow-engine-cloudflare/engine/worker";
  *
- * export class Stages extends StageWorker<Env> {
- *   workflows = [documents];
+ * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
+ *   .stage("greet", ({ input }) => `Hello ${input.name}`)
+ *   .build();
+ *
+ * export class Stages extends StageWorker {
+ *   workflows = [hello];
  * }
  */
 export abstract class StageWorker<Env = Cloudflare.Env>

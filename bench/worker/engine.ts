@@ -2,11 +2,11 @@
  * This project's engine: a workflow of stages that answer a value, started by its `runs`, worked in the
  * queue's consumer. In this Worker, and as the stages of a service that is bound.
  */
-import { dispatcher, type WorkflowEngineEnv } from "workflow-engine-cloudflare";
+import type { WorkflowEngineEnv } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";
 import * as z from "zod";
 import { type Runs, runsOf, type Workflow } from "workflow-engine-cloudflare/engine";
-import { runsIn, StageWorker } from "workflow-engine-cloudflare/engine/worker";
+import { engine, runsIn, StageWorker } from "workflow-engine-cloudflare/engine/worker";
 import { Chain } from "../../src/engine/chain.ts";
 import type { Load } from "../protocol.ts";
 import { type Drive, valueOf } from "./contestant.ts";
@@ -65,14 +65,14 @@ const bindings = ({ ENGINE, ENGINE_RUNS, ENGINE_JOBS }: Env): WorkflowEngineEnv 
   JOBS: ENGINE_JOBS,
 });
 
-const engine = dispatcher({ workflows: [...WORKFLOWS.values()] });
+const worker = engine<WorkflowEngineEnv>({ workflows: [...WORKFLOWS.values()] });
 
 export async function consumeStages(
   batch: MessageBatch,
   env: Env,
   context: ExecutionContext,
 ): Promise<void> {
-  await engine.queue(batch, bindings(env), context);
+  await worker.queue(batch, bindings(env), context);
 }
 
 /** The stages of the bound service. */

@@ -8,7 +8,8 @@ import type { Store, WakeUpKind } from "../changes/index.ts";
 import { withDeadline } from "../model/index.ts";
 import { Connection } from "../persistence/connection.ts";
 import { unitOf } from "../persistence/connection-core.ts";
-import { endDead, isStageJob } from "../runner/index.ts";
+import { endDead } from "../runner/death.ts";
+import { isStageJob } from "../runner/lease.ts";
 import type { Settling } from "../persistence/settling.ts";
 import type {
   BoundJobHandler,

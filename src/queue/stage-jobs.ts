@@ -2,7 +2,7 @@
 import type { BoundJobHandler, DequeueResult, JobHandler } from "../contract/index.ts";
 import type { StageRunner, StageTools } from "../engine/delivery.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import { drive } from "../runner/index.ts";
+import { drive } from "../runner/drive.ts";
 
 /**
  * What is bound as `HANDLER`: it works jobs, or the stages of typed workflows, or both. Every property

@@ -18,8 +18,15 @@ import { cancel, pause, resume, sendSignal } from "./steer.ts";
  * others.
  * @throws INVALID_ARGUMENT for a connection that this package did not make.
  * @example
+ * import * as z from "zod";
+ * import { connect } from "workflow-engine-cloudflare/client";
+ * import { runsOf, workflow } from "workflow-engine-cloudflare/engine";
+ *
+ * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
+ *   .stage("greet", ({ input }) => `Hello ${input.name}`)
+ *   .build();
  * const runs = runsOf(connect(env.WORKFLOWS));
- * const run = await runs.start(documents, { markdown: "# Hi" }, { key: "doc-42" });
+ * const run = await runs.start(hello, { name: "Ada" }, { key: "ada" });
  * console.log(await run.output({ within: "30s" }));
  */
 export function runsOf(connection: Backend, worker?: StartingWorker): Runs {

@@ -2,9 +2,7 @@
  * The handlers of the platform: the queue's consumer and the cron. Neither trusts what it is given.
  */
 import type { JobHandler } from "../contract/index.ts";
-import type { StageTools } from "../engine/delivery.ts";
-import { stageRunner } from "../engine/work.ts";
-import type { Workflow } from "../engine/workflow.ts";
+import type { StageRunner, StageTools } from "../engine/delivery.ts";
 import {
   consume,
   type ConsumersHandler,
@@ -40,8 +38,8 @@ export interface DispatcherOptions<Env extends WorkflowEngineEnv> {
    * there is one.
    */
   readonly handler?: (env: Env) => JobHandler;
-  /** The typed workflows whose stages this Worker works. */
-  readonly workflows?: readonly Workflow[];
+  /** Makes what works the stages of typed workflows in this Worker: `engine` does. */
+  readonly stages?: (env: Env) => StageRunner;
   /** The clock, in milliseconds. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -95,7 +93,7 @@ function workerName(): string {
 export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
   options: DispatcherOptions<Env> = {},
 ): Dispatcher<Env> {
-  const wakes = options.handler !== undefined || options.workflows !== undefined || undefined;
+  const wakes = options.handler !== undefined || options.stages !== undefined || undefined;
   return {
     async queue(batch, env, ctx) {
       const started = Date.now();
@@ -135,14 +133,14 @@ export function dispatcher<Env extends WorkflowEngineEnv = WorkflowEngineEnv>(
 }
 
 function handlerOf<Env extends WorkflowEngineEnv>(
-  { handler, workflows, now = Date.now }: DispatcherOptions<Env>,
+  { handler, stages }: DispatcherOptions<Env>,
   env: Env,
 ): ConsumersHandler | null {
-  if (handler !== undefined || workflows !== undefined) {
+  if (handler !== undefined || stages !== undefined) {
     return {
       embedded: true,
       handler: handler?.(env) ?? STAGES_ALONE,
-      ...(workflows === undefined ? {} : { stages: stageRunner(workflows, { env, now }) }),
+      ...(stages === undefined ? {} : { stages: stages(env) }),
     };
   }
   if (env.HANDLER === undefined) return null;

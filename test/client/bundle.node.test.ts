@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 /** All of the client, before compression. */
 const MINIFIED_BYTES_MAX = 120_000;
 /** All of the service. */
-const WORKER_BYTES_MAX = { minified: 500_000, compressed: 154_000 };
+const WORKER_BYTES_MAX = { minified: 530_000, compressed: 165_000 };
 
 interface Bundle {
   readonly text: string;
@@ -103,6 +103,7 @@ describe("the in-memory backend's bundle", () => {
       "persistence",
       "queries",
       "queue",
+      "runner",
       "schedule",
       "testing",
     ]);

@@ -37,7 +37,7 @@ describe("a run whose worker has died for good", () => {
     };
     await consume([new Delivery({ v: 1, kind: "failures" })], {
       store: engine.store,
-      handler: { embedded: true, handler, stages: stageRunner([once], {}) },
+      handler: { embedded: true, handler, stages: stageRunner([once], { env: {}, now: () => 0 }) },
       settings: dispatchSettings({}),
       workerId: "consumer",
       waitUntil: () => {},
