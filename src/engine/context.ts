@@ -76,19 +76,19 @@ export interface StageContext<In, Config = undefined> {
    * has another: it was asked for to do the work again.
    */
   readonly idempotencyKey: string;
-  log(message: string, data?: unknown, level?: LogLevel): void;
-  annotate(key: string, value: unknown): void;
+  readonly log: (message: string, data?: unknown, level?: LogLevel) => void;
+  readonly annotate: (key: string, value: unknown) => void;
   /** How far the stage has come, for those that watch the run. Kept at most once a second. */
-  progress(done: number, total?: number): void;
+  readonly progress: (done: number, total?: number) => void;
   /**
    * Does the work, and remembers its result under the key for every later try of the stage: a retry
    * gets that result and does not do the work again; a rerun does. The work is also done again if
    * the try ends after it and before its result is stored.
    */
-  once<Work extends () => unknown>(
+  readonly once: <Work extends () => unknown>(
     key: string,
     work: Work & Storable<Awaited<ReturnType<Work>>, "result">,
-  ): Promise<Kept<Awaited<ReturnType<Work>>>>;
+  ) => Promise<Kept<Awaited<ReturnType<Work>>>>;
   readonly artifacts: {
     save(key: string, data: unknown, metadata?: unknown): void;
     /** An artifact of this run, also one that this try has saved; null for none. */
@@ -156,10 +156,10 @@ export interface RunContext<In, Config = undefined> extends StageContext<In, Con
    * What `run` returns to wait: the state is stored and given to `poll` after `pollIn`. After
    * `within` the stage fails.
    */
-  suspend<State>(
+  readonly suspend: <State>(
     state: State & Storable<State, "state">,
     how: { readonly pollIn: Duration; readonly within: Duration },
-  ): Suspended<State>;
+  ) => Suspended<State>;
 }
 
 /**
@@ -169,7 +169,7 @@ export interface RunContext<In, Config = undefined> extends StageContext<In, Con
  */
 export interface PollContext<In, Config = undefined> extends StageContext<In, Config> {
   /** What `poll` returns to be asked again, after the same pause or another one. */
-  notReady(how?: { readonly pollIn?: Duration }): NotReady;
+  readonly notReady: (how?: { readonly pollIn?: Duration }) => NotReady;
 }
 
 /** What a function gives to the stage after it: its return without the answers that mean "later". */

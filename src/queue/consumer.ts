@@ -481,9 +481,9 @@ async function handOver(options: Called, callsMax: number): Promise<void> {
   await handOverFailures({
     store: options.store,
     callsMax,
-    handler: async () => {
-      const rest = (await has(options, "jobFailed")) ? tellsOf(options) : ends(options);
+    async handler() {
       const unit = unitOf(connection(options));
+      const rest = (await has(options, "jobFailed")) ? tellsOf(options) : ends(options);
       // The runs of typed workflows are the service's own to end, whatever the handler does with others.
       return async (failed) => ((await endDead(unit, failed)) ? undefined : rest(failed));
     },
@@ -496,9 +496,7 @@ function tellsOf(options: Called): HandsOver {
 }
 
 function ends(options: Called): HandsOver {
-  return async (failed) => {
-    await endFailed(connection(options), failed, await options.store.now());
-  };
+  return async (failed) => endFailed(connection(options), failed, await options.store.now());
 }
 
 async function relay(

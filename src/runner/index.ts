@@ -6,5 +6,4 @@
  */
 export { endDead } from "./death.ts";
 export { drive } from "./drive.ts";
-export { isStageJob } from "./lease.ts";
 export { runsOf } from "./runs.ts";

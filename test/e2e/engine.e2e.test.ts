@@ -32,6 +32,25 @@ async function started(n: number): Promise<string> {
   return id;
 }
 
+describe("examples/one-worker", () => {
+  it("answers what its workflow makes of a text", async () => {
+    const config = join(ROOT, "examples", "one-worker", "wrangler.toml");
+    const example = await startDev({ config }, { app: false });
+    try {
+      const response = await fetch(example.processes.serviceUrl, {
+        method: "POST",
+        body: "flaky one\n\ntwo",
+      });
+      expect(await response.json()).toMatchObject({
+        status: "COMPLETED",
+        value: { longest: "flaky one", words: 3 },
+      });
+    } finally {
+      await example.stop();
+    }
+  });
+});
+
 describe("a Worker with workflows", () => {
   it("polls a suspended stage and ends a sleep at their times, with no sweep", async () => {
     const id = await started(1_001);

@@ -393,25 +393,6 @@ describe("workflow-engine-cloudflare/http", () => {
   );
 });
 
-describe("docs/engine.md", () => {
-  it(
-    "has TypeScript that compiles, one file with another",
-    () => {
-      const page = readFileSync(join(ROOT, "docs", "engine.md"), "utf8");
-      const blocks = [...page.matchAll(/```ts\n\/\/ (\S+\.ts)\n(.*?)```/gs)];
-      const files = Object.fromEntries(blocks.map(([, name = "", text = ""]) => [name, text]));
-      expect(page.match(/```ts\n/g)).toHaveLength(Object.keys(files).length);
-      const types = {
-        types: ["@cloudflare/workers-types"],
-        lib: ["es2024"],
-        allowImportingTsExtensions: true,
-      };
-      expect(consumer.typecheck(files, types)).toBe("");
-    },
-    COMPILING_MS,
-  );
-});
-
 describe("the examples in the documentation of what the package exports", () => {
   const types = { types: ["@cloudflare/workers-types"], lib: ["es2024"] };
   /** What an example finds in the Worker around it. */

@@ -149,6 +149,6 @@ describe("each transition", () => {
     await run.pause();
     expect(await cost(() => run.resume())).toBe("0/1, 0/1, 6/8");
     await run.cancel();
-    expect(await cost(() => run.rerun({ from: "approval" }))).toBe("0/1, 0/3, 12/27");
+    expect(await cost(() => run.rerun({ from: "approval" }))).toBe("0/1, 0/3, 12/29");
   });
 });
