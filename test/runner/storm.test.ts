@@ -87,17 +87,17 @@ async function storm(random: Random, over: "D1" | "maps", counts: Counts): Promi
     )
     .stage("last", async ({ output }) => [await output("p1"), await works(5)], tries)
     .build();
-  let calm = false;
+  const weather = { calm: false };
   /** Between what a worker or a caller has read and what it writes, others come. */
   const slow = (store: Store): Store => ({
     now: async () => store.now(),
     async read(queries) {
       const answer = await store.read(queries);
-      if (!calm) await others();
+      if (!weather.calm) await others();
       return answer;
     },
     async attempt(commit) {
-      if (!calm) await others();
+      if (!weather.calm) await others();
       return store.attempt(commit);
     },
     settle: async (commit) => store.settle(commit),
@@ -108,7 +108,7 @@ async function storm(random: Random, over: "D1" | "maps", counts: Counts): Promi
     Array.from({ length: RUNS }, async () => callers.start(flow, null)),
   );
   const worker = async () => {
-    while (!calm) {
+    while (!weather.calm) {
       await engine.consume(1 + below(3));
       await others();
     }
@@ -136,7 +136,7 @@ async function storm(random: Random, over: "D1" | "maps", counts: Counts): Promi
     }
   };
   const clock = async () => {
-    while (!calm) {
+    while (!weather.calm) {
       await others();
       engine.now += below(90_000);
       if (below(3) > 0) continue;
@@ -146,7 +146,7 @@ async function storm(random: Random, over: "D1" | "maps", counts: Counts): Promi
   };
   const moving = [...Array.from({ length: WORKERS }, worker), clock()];
   await Promise.all([actor(), actor(), actor()]);
-  calm = true;
+  weather.calm = true;
   await Promise.all(moving);
   for (const run of runs) await run.resume().catch(() => "it has ended");
   for (let hour = 0; hour < 20; hour += 1) {
