@@ -5,14 +5,19 @@ import type { Runs } from "../../../src/engine/runs.ts";
 import type { Workflow } from "../../../src/engine/workflow.ts";
 import { createMemoryStore } from "../../../src/memory/store.ts";
 import { Connection } from "../../../src/persistence/connection.ts";
-import { consume, type ConsumedBatch, dispatchSettings } from "../../../src/queue/index.ts";
+import {
+  consume,
+  type ConsumedBatch,
+  dispatchSettings,
+  type WakeUpDelivery,
+} from "../../../src/queue/index.ts";
 import { runsOf } from "../../../src/runner/index.ts";
 import { sweep } from "../../../src/schedule/index.ts";
 import { openStore } from "../../../src/worker/index.ts";
 import { env } from "../../support/env.ts";
 import type { FaultyD1 } from "../../../src/testing/faulty-d1.ts";
 import { coordinatorsOver } from "../../queue/support/world.ts";
-import { RecordingQueue, permits } from "../../queue/support/queue.ts";
+import { Delivery, RecordingQueue, permits } from "../../queue/support/queue.ts";
 
 export const NOW = Date.UTC(2026, 2, 4, 5, 6, 7, 89);
 const SETTINGS = dispatchSettings({ RETRY_JITTER: 0 });
@@ -65,7 +70,11 @@ export class Engine {
 
   /** One batch of the queue. */
   async consume(count = 10): Promise<ConsumedBatch> {
-    return consume(permits(count), {
+    return this.#consume(permits(count));
+  }
+
+  async #consume(messages: readonly WakeUpDelivery[]): Promise<ConsumedBatch> {
+    return consume(messages, {
       store: this.#around(this.store),
       handler: {
         embedded: true,
@@ -78,6 +87,11 @@ export class Engine {
       workerId: "consumer",
       waitUntil: () => {},
     });
+  }
+
+  /** Hands over the jobs that have failed for good. */
+  async failures(): Promise<void> {
+    await this.#consume([new Delivery({ v: 1, kind: "failures" })]);
   }
 
   /** Batches until nothing is due. */
