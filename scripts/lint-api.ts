@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-// The routes import everything they call, down to the Durable Object, whose base class only workerd
-// has. Nothing is called to make the document, so an empty class does.
+// The routes import everything they call, down to classes whose bases only workerd has. Nothing is
+// called to make the document, so empty classes do.
 const PLATFORM = "cloudflare:workers";
-const STAND_IN = "data:text/javascript,export class DurableObject {}";
+const STAND_IN = "data:text/javascript,export class DurableObject {} export class RpcTarget {}";
 registerHooks({
   resolve: (specifier, context, next) =>
     specifier === PLATFORM

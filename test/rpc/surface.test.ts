@@ -47,12 +47,13 @@ describe("the entrypoint WorkflowEngine", () => {
 });
 
 describe("a session", () => {
-  it("has now, read, attempt and settle and nothing else", () => {
+  it("has now, read, attempt, whenOver and settle and nothing else", () => {
     expect(Reflect.ownKeys(EngineSession.prototype)).toEqual([
       "constructor",
       "now",
       "read",
       "attempt",
+      "whenOver",
       "settle",
     ]);
   });
