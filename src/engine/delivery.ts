@@ -118,16 +118,23 @@ export interface NextStage {
   readonly waits: { readonly for: "signal" | "time"; readonly ms: number } | null;
 }
 
+/** A stage whose condition was not met, so that the run has passed it over. */
+export type SkippedStage = NextStage & { readonly group: number };
+
 /** What comes after a stage or a group. */
 export type Next =
-  /** The run is done, and gives this. */
-  | { readonly kind: "finish"; readonly output: JsonText }
+  /** The run is done, and gives this, after the stages whose conditions were not met. */
+  | {
+      readonly kind: "finish";
+      readonly output: JsonText;
+      readonly skipped: readonly SkippedStage[];
+    }
   /** A group, after the stages whose conditions were not met. */
   | {
       readonly kind: "group";
       readonly group: number;
       readonly stages: readonly NextStage[];
-      readonly skipped: readonly (NextStage & { readonly group: number })[];
+      readonly skipped: readonly SkippedStage[];
     }
   /** Others of the group may still be open, by their ids: the service asks when all are done. */
   | { readonly kind: "join"; readonly siblings: readonly string[] };

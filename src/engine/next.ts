@@ -4,7 +4,7 @@ import { unlessLate } from "../model/deadline.ts";
 import { JOB_MAX_ATTEMPTS_DEFAULT } from "../model/limits.ts";
 import { requireStored } from "./stored.ts";
 import type { Definition } from "./definition.ts";
-import type { First, JsonText, NextStage } from "./delivery.ts";
+import type { First, JsonText, NextStage, SkippedStage } from "./delivery.ts";
 import { durationMs } from "./duration.ts";
 import { DECISION_MS_MAX } from "./limits.ts";
 import { OutputReader } from "./outputs.ts";
@@ -38,7 +38,7 @@ export async function nextOf(
   { input, outputs }: Deciding,
   decisionMs: number,
 ): Promise<First> {
-  const skipped: (NextStage & { group: number })[] = [];
+  const skipped: SkippedStage[] = [];
   for (const members of definition.plan.groups.slice(done)) {
     const [only] = members;
     if (only === undefined) continue;
@@ -57,7 +57,7 @@ export async function nextOf(
     return { kind: "group", group: only.group, stages, skipped };
   }
   requireStored(input, "output");
-  return { kind: "finish", output: input };
+  return { kind: "finish", output: input, skipped };
 }
 
 /** Null: it failed, or took too long. The stage's own delivery will tell the reason. */

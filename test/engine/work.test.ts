@@ -36,7 +36,7 @@ describe("a stage that is delivered", () => {
     expect(await work(definition, "a", { before })).toEqual({
       outcome: "completed",
       output: '{"got":"x"}',
-      next: { kind: "finish", output: '{"got":"x"}' },
+      next: { kind: "finish", output: '{"got":"x"}', skipped: [] },
       notes: { logs: [], annotations: [], artifacts: [], aiCalls: [] },
     });
   });
@@ -331,7 +331,7 @@ describe("a stage that waits", () => {
     expect(await work(waits, "nap", { before, occasion: { kind: "wake" } })).toMatchObject({
       outcome: "passed",
       as: "COMPLETED",
-      next: { kind: "finish", output: '{"received":false}' },
+      next: { kind: "finish", output: '{"received":false}', skipped: [] },
     });
   });
 
@@ -395,7 +395,14 @@ describe("a condition", () => {
       .stageIf("a", () => false, one)
       .stageIf("b", () => false, one)
       .build();
-    expect(await firstOf(all, { n: 1 })).toEqual({ kind: "finish", output: '{"n":1}' });
+    expect(await firstOf(all, { n: 1 })).toMatchObject({
+      kind: "finish",
+      output: '{"n":1}',
+      skipped: [
+        { id: "a", group: 1 },
+        { id: "b", group: 2 },
+      ],
+    });
     expect(await firstOf(definition, 1)).toMatchObject({ kind: "group", stages: [{ id: "a" }] });
   });
 
@@ -408,9 +415,9 @@ describe("a condition", () => {
     const outputs = { c: "1", d: "2" };
     const runner = stageRunner([joined], { env: {}, now: () => 0 });
     const ask = { run: runOf(joined), group: 1, before: { group: 1, outputs } };
-    expect(await runner.afterGroup(ask, tools)).toEqual({
+    expect(await runner.afterGroup(ask, tools)).toMatchObject({
       outcome: "next",
-      next: { kind: "finish", output: '{"c":1,"d":2}' },
+      next: { kind: "finish", output: '{"c":1,"d":2}', skipped: [{ id: "e", group: 2 }] },
     });
     expect(tools.asked).toEqual([]);
   });

@@ -93,6 +93,48 @@ describe.each(["D1", "maps"] as const)("a run over %s", (over) => {
     expect(await engine.events(without.id)).toContain("stage:skipped extra");
   });
 
+  it.each([
+    ["at its end", 1, ["stage:started first", "stage:completed first"]],
+    ["all that it has", 0, ["stage:skipped first"]],
+  ] as const)("tells of stages that it skips %s, before its end", async (_where, runs, before) => {
+    const none = workflow("none", { input: text })
+      .stageIf(
+        "first",
+        () => runs === 1,
+        ({ input }) => input,
+      )
+      .stageIf(
+        "second",
+        () => false,
+        () => 2,
+      )
+      .stageIf(
+        "third",
+        () => false,
+        () => 3,
+      )
+      .build();
+    const engine = new Engine({ workflows: [none], over });
+    const run = await engine.runs.start(none, { text: "x" });
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: { text: "x" } });
+    expect(await engine.events(run.id)).toEqual([
+      "workflow:started",
+      ...before,
+      "stage:skipped second",
+      "stage:skipped third",
+      "workflow:completed",
+    ]);
+    const stages = await engine.stages(run.id);
+    expect(stages.map(({ stageId, status }) => `${stageId} ${status}`)).toEqual([
+      runs === 1 ? "first COMPLETED" : "first SKIPPED",
+      "second SKIPPED",
+      "third SKIPPED",
+    ]);
+    expect(stages.at(-1)?.completedAt).toEqual(new Date(engine.now));
+    expect(await engine.connection.audit()).toEqual([]);
+  });
+
   it("tries a failed stage again after its pauses, and ends as FAILED with the last reason", async () => {
     const tries: number[] = [];
     const fails = workflow("fails", { input: text })

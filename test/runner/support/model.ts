@@ -75,6 +75,10 @@ export class Model {
     this.#groups = groups;
     this.#valueOf = valueOf;
     const first = this.#skipTo(0, input);
+    if (first === groups.length) {
+      this.output = input;
+      this.#end("COMPLETED", "workflow:completed");
+    }
     for (const { id } of groups[first] ?? []) this.#pending(id, 0);
   }
 
