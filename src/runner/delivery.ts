@@ -63,6 +63,8 @@ export async function dutyOf(unit: OwnUnit, claimed: Claimed): Promise<Duty> {
     { q: "nextSignal", workflowRunId, name: stageId },
   ]);
   if (job?.status !== "RUNNING" || job.attempt !== claimed.attempt) return { duty: "lost" };
+  // Another worker with the same attempt has taken it on.
+  if (job.stageId !== stageId) return { duty: "lost" };
   const engineRun = run === null ? null : engineRunOf(run, job.payload);
   if (run === null || engineRun === null || stage === null) return { duty: "end" };
   const lease: Lease = { run: engineRun, ordinal, attempt: claimed.attempt };

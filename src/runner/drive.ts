@@ -10,7 +10,7 @@ import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
 import { entered, type GoesOn, type After } from "./enter.ts";
 import { keepLateAnswer } from "./late.ts";
-import { leasedBy, type Lease, whileIn } from "./lease.ts";
+import { leasedAt, type Lease, whileIn } from "./lease.ts";
 import { noted } from "./notes.ts";
 import { failedRun, parked, settled, suspendedJob } from "./outcome.ts";
 import { event, type Moment } from "./rows.ts";
@@ -61,12 +61,12 @@ async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
       return over(claimed, unit);
     case "wait": {
       const { lease, until } = duty;
-      if (until === null) return park(lease, options);
-      const at = await unit.now();
       const { workflowRunId, stageId } = claimed;
+      if (until === null) return park(stageId, lease, options);
+      const at = await unit.now();
       // A signal that comes meanwhile makes only those jobs due that are suspended already.
       const waiting = await unit.write({
-        guards: [{ on: "noSignal", workflowRunId, name: stageId }, leasedBy(lease)],
+        guards: [{ on: "noSignal", workflowRunId, name: stageId }, leasedAt(stageId, lease)],
         changes: [suspendedJob(lease, until, at)],
       });
       return waiting.applied ? null : againFrom(waiting.violation, lease, options);
@@ -80,24 +80,24 @@ async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
 
 /** The job's run or stage has ended: nothing is left to do for it. */
 async function over(
-  { workflowRunId, ordinal, attempt }: Omit<Claimed, "stageId">,
+  { workflowRunId, ordinal, attempt, stageId }: Claimed,
   unit: OwnUnit,
 ): Promise<null> {
   const at = await unit.now();
   // A job whose lease has ended belongs to the next attempt, also while nobody has claimed it.
   await unit.write({
-    guards: [{ on: "job", workflowRunId, ordinal, expect: { is: "leased", attempt } }],
+    guards: [{ on: "job", workflowRunId, ordinal, expect: { is: "leased", attempt, stageId } }],
     changes: [{ kind: "completeJob", workflowRunId, ordinal, attempt, at }],
   });
   return null;
 }
 
 /** The run is paused: the job waits until it is resumed. Where it was resumed meanwhile, it goes on. */
-async function park(lease: Lease, options: DriveOptions): Promise<Onward> {
+async function park(stageId: string, lease: Lease, options: DriveOptions): Promise<Onward> {
   const { unit } = options;
   const at = await unit.now();
   const parking = await unit.write({
-    guards: whileIn("SUSPENDED", lease),
+    guards: whileIn("SUSPENDED", stageId, lease),
     changes: [parked({ lease, at })],
   });
   return parking.applied ? null : againFrom(parking.violation, lease, options);
@@ -112,7 +112,7 @@ async function started(call: StageCall, options: DriveOptions): Promise<Onward> 
   const at = await unit.now();
   const set = { status: "RUNNING", startedAt: at, attempt } as const;
   const begin = await unit.write({
-    guards: whileIn("RUNNING", lease),
+    guards: whileIn("RUNNING", stageId, lease),
     changes: [
       { kind: "updateStage", workflowRunId: run.id, stageId, set, at, bump: 1 },
       event(run, at, "stage:started", { stageId, attempt }),
@@ -158,12 +158,12 @@ async function committed(
   call: StageCall,
   options: DriveOptions,
 ): Promise<Onward> {
-  const { lease, stage, occasion } = call;
+  const { lease, stage } = call;
   const { unit } = options;
-  const timedOut = occasion.kind === "signal" && occasion.payload === null;
-  const nothingCame: Guard[] = timedOut
-    ? [{ on: "noSignal", workflowRunId: lease.run.id, name: stage.stageId }]
-    : [];
+  const { run, ordinal, attempt } = lease;
+  const { stageId } = stage;
+  const claimed = { workflowRunId: run.id, ordinal, attempt, stageId };
+  const more = [...nothingCame(call), ...stillOpen(answer, call)];
   let status: Status = "RUNNING";
   for (;;) {
     const moment = await momentOf(unit);
@@ -175,27 +175,42 @@ async function committed(
       goesOn: goesOnOf(options),
       paused,
     });
-    const notes = noted(answer.notes, lease.run, stage, moment);
-    const guards = [...whileIn(status, lease), ...nothingCame];
+    const notes = noted(answer.notes, run, stage, moment);
+    const guards = [...whileIn(status, stageId, lease), ...more];
     const landed = await written(unit, { guards, changes: [...changes, ...notes] }, after, lease);
     if (landed.applied) {
       if (!landed.kept) return null;
       if (after.does === "join") return { lease, stage, siblings: after.siblings };
       return after.does === "leave" ? null : next(after, call, beforeNext(answer, call), landed);
     }
-    if (landed.violation.guard === 2) {
-      // A signal came after the wait was found to be over. It counts.
-      const { run, ordinal, attempt } = lease;
-      return begun({ workflowRunId: run.id, ordinal, attempt, stageId: stage.stageId }, options);
-    }
-    const found = landed.violation.guard === 0 ? await statusOf(lease, unit) : null;
+    const { guard } = landed.violation;
+    // A signal came after the wait was found to be over. It counts.
+    if (guards[guard]?.on === "noSignal") return begun(claimed, options);
+    const found = guard === 0 ? await statusOf(lease, unit) : null;
     if (found !== "RUNNING" && found !== "SUSPENDED") {
       await keepLateAnswer(unit, answer, call);
-      const { run, ordinal, attempt } = lease;
-      return found === null ? null : over({ workflowRunId: run.id, ordinal, attempt }, unit);
+      return found === null ? null : over(claimed, unit);
     }
     status = found;
   }
+}
+
+/** Of a wait that ends without its signal. */
+function nothingCame({ lease, stage, occasion }: StageCall): Guard[] {
+  const timedOut = occasion.kind === "signal" && occasion.payload === null;
+  return timedOut ? [{ on: "noSignal", workflowRunId: lease.run.id, name: stage.stageId }] : [];
+}
+
+/**
+ * An outcome may leave the job leased at the stage. Then the stage tells whether another worker with
+ * the same attempt has had one.
+ */
+function stillOpen(answer: StageAnswer, { lease, stage, occasion }: StageCall): Guard[] {
+  const stays = "next" in answer ? answer.next.kind === "join" : answer.outcome === "waiting";
+  if (!stays) return [];
+  const status = occasion.kind === "run" ? "RUNNING" : "SUSPENDED";
+  const { stageId } = stage;
+  return [{ on: "stage", workflowRunId: lease.run.id, stageId, expect: { is: "status", status } }];
 }
 
 async function momentOf(unit: OwnUnit): Promise<Moment> {
@@ -236,6 +251,7 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const { lease, stage } = done;
   const { unit, runner, signal } = options;
   const { run } = lease;
+  const guards = whileIn("RUNNING", stage.stageId, lease);
   const before = await groupOf(unit, done);
   const tools = stageTools({ unit, run, stage, signal });
   const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
@@ -243,13 +259,13 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const { at } = moment;
   if (answer.outcome === "failed") {
     const changes: Change[] = failedRun({ lease, at }, stage.stageId, answer.error);
-    const failed = await unit.write({ guards: whileIn("RUNNING", lease), changes });
+    const failed = await unit.write({ guards, changes });
     return failed.applied ? null : againFrom(failed.violation, lease, options);
   }
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
   const goesOn = goesOnOf(options);
   const { changes, after } = entered(answer.next, { ...moment, lease, from, goesOn });
-  const landed = await written(unit, { guards: whileIn("RUNNING", lease), changes }, after, lease);
+  const landed = await written(unit, { guards, changes }, after, lease);
   if (!landed.applied) return againFrom(landed.violation, lease, options);
   return !landed.kept || after.does === "leave" ? null : next(after, { lease }, before, landed);
 }

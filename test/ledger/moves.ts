@@ -69,7 +69,7 @@ function guards(world: World): Guard[] {
   const { attempt, ...key } = leaseOf(world);
   return [
     { on: "run", id: RUN, expect: { is: "status", status: "RUNNING" } },
-    { on: "job", ...key, expect: { is: "leased", attempt } },
+    { on: "job", ...key, expect: { is: "leased", attempt, stageId: "extract" } },
     { on: "stage", ...run, stageId: "next", expect: { is: "absent" } },
   ];
 }
