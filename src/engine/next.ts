@@ -45,14 +45,17 @@ export async function nextOf(
     if (members.length === 1 && only.kind === "conditional") {
       const met = await decidedOrNull(() => isMet(only, { input, outputs }), decisionMs);
       if (met === false) {
-        skipped.push({ ...nextStage(only, null), group: only.group });
+        skipped.push({ ...nextStage(only), group: only.group });
         outputs.know(only.id, null);
         continue;
       }
+      const stage = nextStage(only, { decides: met === null });
+      return { kind: "group", group: only.group, stages: [stage], skipped };
     }
     const stages: NextStage[] = [];
     for (const member of members) {
-      stages.push(nextStage(member, await waitsOf(member, { input, outputs }, decisionMs)));
+      const waits = await waitsOf(member, { input, outputs }, decisionMs);
+      stages.push(nextStage(member, { waits }));
     }
     return { kind: "group", group: only.group, stages, skipped };
   }
@@ -69,8 +72,11 @@ async function decidedOrNull<T>(decide: () => Promise<T>, decisionMs: number): P
   }
 }
 
-/** The element as a run comes to it. `waits`: how it begins, where it is not to be run. */
-export function nextStage(element: PlannedElement, waits: NextStage["waits"] = null): NextStage {
+/** The element as a run comes to it: it is to be run, unless it waits or decides first. */
+export function nextStage(
+  element: PlannedElement,
+  { waits = null, decides = false }: Partial<Pick<NextStage, "waits" | "decides">> = {},
+): NextStage {
   const working = "step" in element ? element : null;
   return {
     id: element.id,
@@ -80,6 +86,7 @@ export function nextStage(element: PlannedElement, waits: NextStage["waits"] = n
     timeoutMs: working?.timeoutMs ?? null,
     concurrency: working?.concurrency ?? null,
     waits,
+    decides,
   };
 }
 

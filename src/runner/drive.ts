@@ -208,7 +208,8 @@ function nothingCame({ lease, stage, occasion }: StageCall): Guard[] {
 function stillOpen(answer: StageAnswer, { lease, stage, occasion }: StageCall): Guard[] {
   const stays = "next" in answer ? answer.next.kind === "join" : answer.outcome === "waiting";
   if (!stays) return [];
-  const status = occasion.kind === "run" ? "RUNNING" : "SUSPENDED";
+  const begins = occasion.kind === "run" || occasion.kind === "decide";
+  const status = begins ? "RUNNING" : "SUSPENDED";
   const { stageId } = stage;
   return [{ on: "stage", workflowRunId: lease.run.id, stageId, expect: { is: "status", status } }];
 }
@@ -241,7 +242,7 @@ function next(
     occasion:
       after.does === "wait"
         ? { kind: "signal", payload: signal?.payload ?? null }
-        : { kind: "run" },
+        : { kind: after.stage.decides ? "decide" : "run" },
     before,
   };
 }

@@ -2,7 +2,7 @@
 import type { Change } from "../changes/index.ts";
 import type { Next, NextStage } from "../engine/delivery.ts";
 import type { EngineRun, Lease } from "./lease.ts";
-import { type Coming, event, jobRow, type Moment, stageRow } from "./rows.ts";
+import { type Coming, event, jobRow, type Moment, stageRow, waitsFor } from "./rows.ts";
 
 /** What the worker that enters a group does then. */
 export type After =
@@ -21,6 +21,8 @@ export interface Reached {
   readonly attempt: number;
   readonly startedAt: number;
   readonly triesLeft: number;
+  /** Its condition is open. */
+  readonly decides: boolean;
 }
 
 export type GoesOn = (stage: Pick<NextStage, "timeoutMs">) => boolean;
@@ -123,6 +125,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     attempt: tried,
     startedAt: at,
     triesLeft: stage.attempts - 1,
+    decides: stage.decides,
   });
   if (stage.waits !== null) {
     const until = at + stage.waits.ms;
@@ -154,10 +157,10 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
 }
 
 /** The columns of a stage that waits, with no code running. `pollInterval` is that of a poll, and null. */
-export function waiting(waitsFor: "signal" | "time", until: number) {
+export function waiting(what: "signal" | "time", until: number) {
   return {
     status: "SUSPENDED",
-    suspendedState: JSON.stringify({ waitsFor }),
+    suspendedState: waitsFor(what),
     pollInterval: null,
     nextPollAt: until,
     maxWaitUntil: until,

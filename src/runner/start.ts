@@ -166,7 +166,7 @@ function leasedFirst(
         signalId: null,
         triesLeft: attempts - 1,
       },
-      occasion: { kind: "run" },
+      occasion: { kind: stage.decides ? "decide" : "run" },
       before: { group: 0, outputs: { "": row.input } },
     },
   };

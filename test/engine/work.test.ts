@@ -356,19 +356,27 @@ describe("a condition", () => {
 
   it("is decided with the outcome of the stage before it", async () => {
     expect(await work(definition, "a", from(9))).toMatchObject({
-      next: { kind: "group", group: 2, stages: [{ id: "b", waits: null }], skipped: [] },
+      next: { kind: "group", group: 2, stages: [{ id: "b", decides: false }], skipped: [] },
     });
     expect(await work(definition, "a", from(1))).toMatchObject({
       next: { group: 3, stages: [{ id: "c" }], skipped: [{ id: "b", group: 2, number: 2 }] },
     });
   });
 
-  it("that is not met when it is delivered skips its stage", async () => {
-    const before = { group: 1, outputs: { a: "1" } };
-    expect(await work(definition, "b", { before })).toMatchObject({
-      outcome: "passed",
-      as: "SKIPPED",
+  it("that was open is decided by a delivery of its own: the stage is skipped, or is to be run", async () => {
+    const occasion = { kind: "decide" } as const;
+    const decided = async (a: string) =>
+      work(definition, "b", { before: { group: 1, outputs: { a } }, occasion });
+    expect(await decided("1")).toMatchObject({ outcome: "passed", as: "SKIPPED" });
+    expect(await decided("9")).toMatchObject({
+      outcome: "met",
+      stage: { id: "b", decides: false },
     });
+  });
+
+  it("that was met is not asked again when its stage is run", async () => {
+    const before = { group: 1, outputs: { a: "1" } };
+    expect(await work(definition, "b", { before })).toMatchObject({ outcome: "completed" });
   });
 
   it.each<[string, () => unknown]>([
@@ -381,10 +389,10 @@ describe("a condition", () => {
       .stageIf("b", when as () => boolean, one, { timeout: "20ms" })
       .build();
     expect(await work(open, "a", {}, toolsWith(), { decisionMs: 5 })).toMatchObject({
-      next: { stages: [{ id: "b", waits: null }], skipped: [] },
+      next: { stages: [{ id: "b", decides: true }], skipped: [] },
     });
     const before = { group: 1, outputs: { a: "1" } };
-    expect(await work(open, "b", { before })).toMatchObject({
+    expect(await work(open, "b", { before, occasion: { kind: "decide" } })).toMatchObject({
       outcome: "failed",
       retryInMs: 2_000,
     });

@@ -16,6 +16,7 @@ import {
   type During,
   type Element,
   type Groups,
+  holdsAt,
   LATER_MS,
   Model,
   POLL_MS,
@@ -47,6 +48,7 @@ const working = (kind: fc.Arbitrary<Working["kind"]>): fc.Arbitrary<Omit<Working
   fc.record({
     kind,
     holds: fc.boolean(),
+    turns: fc.boolean(),
     calls: fc.array(
       fc.oneof(
         { weight: 4, arbitrary: fc.constant("ok" as const) },
@@ -141,6 +143,7 @@ interface App {
   readonly calls: Map<string, number>;
   readonly polls: Map<string, number>;
   readonly meanwhile: (act: During, id: string) => Promise<void>;
+  readonly now: () => number;
 }
 
 const schema = z.object({ text: z.string() });
@@ -165,7 +168,7 @@ function chained(empty: Chain, shape: Groups, app: App): Chain {
     }
     if (members.length === 1) {
       return only.kind === "if"
-        ? chain.stageIf(only.id, () => only.holds, stepOf(only, app))
+        ? chain.stageIf(only.id, () => holdsAt(only, app.now()), stepOf(only, app))
         : chain.stage(only.id, stepOf(only, app));
     }
     return chain.parallel(
@@ -222,6 +225,7 @@ async function play({ groups: shape, acts }: Play, over: "D1" | "maps"): Promise
   const app: App = {
     calls: new Map(),
     polls: new Map(),
+    now: () => engine.now - NOW,
     async meanwhile(doing, id) {
       meet(`meanwhile ${doing}`);
       if (doing === "signal" && firstWait !== undefined) {
@@ -233,7 +237,8 @@ async function play({ groups: shape, acts }: Play, over: "D1" | "maps"): Promise
       if (doing === "pause and rerun") await performed({ act: "rerun", from: id });
     },
   };
-  const engine = new Engine({ workflows: [built(shape, app, "same")], over });
+  const engine: Engine = new Engine({ workflows: [], over });
+  engine.workflows = [built(shape, app, "same")];
   const { id } = await engine.runs.start(engine.workflows[0] as Workflow, INPUT);
   const handle = (): Run<Workflow> => engine.runs.get(engine.workflows[0] as Workflow, id);
   const performed = async (doing: Act): Promise<boolean> => {

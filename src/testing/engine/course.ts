@@ -324,7 +324,8 @@ export class Course<W extends Workflow> implements TestRun<W> {
 
   readonly #runner: StageRunner = {
     runStage: async (delivery, tools) => {
-      if (this.#stopAt?.id === delivery.stageId) await this.#stopAt.reached();
+      const runs = delivery.occasion.kind !== "decide";
+      if (runs && this.#stopAt?.id === delivery.stageId) await this.#stopAt.reached();
       return this.#stages.runStage(delivery, tools);
     },
     afterGroup: async (delivery, tools) => this.#stages.afterGroup(delivery, tools),
