@@ -98,15 +98,17 @@ export function engine<Env extends HttpEnv = HttpEnv>({ workflows, fetch }: Engi
 export function runsIn(env: HttpEnv, ctx: Pick<ExecutionContext, "waitUntil">): Runs {
   const waitUntil = (promise: Promise<unknown>) => ctx.waitUntil(promise);
   return runsOf(embed(env, { wakes: true, waitUntil }), {
-    drive: async (workflow, unit, from, goesOn) =>
-      driveOn(from, {
-        unit,
-        runner: stageRunner([workflow], { env, now: Date.now }),
-        signal: new AbortController().signal,
-        goesOn,
-      }),
-    waitUntil,
-    leaseMs: dispatchSettings(env).leaseMs,
+    worker: {
+      drive: async (workflow, unit, from, goesOn) =>
+        driveOn(from, {
+          unit,
+          runner: stageRunner([workflow], { env, now: Date.now }),
+          signal: new AbortController().signal,
+          goesOn,
+        }),
+      waitUntil,
+      leaseMs: dispatchSettings(env).leaseMs,
+    },
   });
 }
 

@@ -73,4 +73,14 @@ export interface Store {
    * time. Absent: nothing tells of it.
    */
   whenOver?(workflowRunId: string, withinMs: number): Promise<void>;
+  /** Where else the events of its runs can be heard. */
+  readonly streams?: EventStreams;
+}
+
+/** The HTTP API's streams of events, and how they are reached. */
+export interface EventStreams {
+  readonly url: string;
+  readonly token: string;
+  readonly fetch?: (request: Request) => Promise<Response>;
+  readonly signal?: AbortSignal;
 }

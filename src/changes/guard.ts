@@ -38,8 +38,8 @@ const status = object({ is: literal("status"), status: statusField });
 const record = object({ is: literal("record"), id: recordIdField });
 /** The job's attempt, which fences a delivery: a later attempt makes this fail. */
 const attempt = object({ is: literal("attempt"), attempt: countField });
-/** The job is RUNNING, and this attempt has its lease. */
-const leased = object({ is: literal("leased"), attempt: countField });
+/** The job is RUNNING at this stage, and this attempt has its lease. */
+const leased = object({ is: literal("leased"), attempt: countField, stageId: idField });
 
 /** Far more than the rows that a transaction can load. */
 const TOKENS_CHARS_MAX = COMMIT_ID_CHARS * 100_000;
@@ -58,7 +58,7 @@ export const guard = variants("on", {
     on: literal("stage"),
     workflowRunId: idField,
     stageId: idField,
-    expect: variants("is", { present, absent, unchanged, version, record }),
+    expect: variants("is", { present, absent, unchanged, version, record, status }),
   }),
   artifact: object({
     on: literal("artifact"),

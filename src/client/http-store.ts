@@ -1,5 +1,5 @@
 /** The store behind the HTTP API: `/v1/queries`, `/v1/commits` and `/v1/settlements`. */
-import type { Commit, CommitOutcome, Settlement, Store } from "../changes/index.ts";
+import type { Commit, CommitOutcome, EventStreams, Settlement, Store } from "../changes/index.ts";
 import type { AnyResult, Query, ResultsOf } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import {
@@ -26,6 +26,7 @@ interface Exchanged extends Omit<ClockReading, "now"> {
 }
 
 export class HttpStore implements Store {
+  readonly streams: EventStreams;
   readonly #url: string;
   readonly #token: string;
   readonly #options: HttpStoreOptions;
@@ -36,6 +37,7 @@ export class HttpStore implements Store {
     this.#options = options;
     this.#url = `${serviceUrl(options.url)}/v1`;
     this.#token = bearerToken(options.token);
+    this.streams = options;
   }
 
   async now(): Promise<number> {

@@ -73,21 +73,37 @@ export async function* watchEvents(
   let failures = 0;
   for (;;) {
     if (signal?.aborted === true) return;
-    const answer = await ask(options, after);
-    if (answer instanceof ReadableStream) {
+    const connection = yield* streamed(options, after);
+    ({ after } = connection);
+    if (connection.failure === null) {
       failures = 0;
-      for await (const data of dataOf(answer, signal)) {
-        const record = recordOf(data);
-        after = record.sequence;
-        yield record;
-      }
       await rest(PAUSE_MS, signal);
     } else {
       failures += 1;
-      if (failures >= FAILURES_MAX) throw answer.fault;
-      await rest(waitMs(answer, failures), signal);
+      if (failures >= FAILURES_MAX) throw connection.failure.fault;
+      await rest(waitMs(connection.failure, failures), signal);
     }
   }
+}
+
+/**
+ * The events of one connection, until it ends. Answers the sequence of the last one, and why there was
+ * no stream.
+ * @throws an error that would come again the next time.
+ */
+export async function* streamed(
+  options: WatchOptions,
+  after: number,
+): AsyncGenerator<OutboxRecord, { after: number; failure: Failure | null }, void> {
+  const answer = await ask(options, after);
+  if (!(answer instanceof ReadableStream)) return { after, failure: answer };
+  let last = after;
+  for await (const data of dataOf(answer, options.signal)) {
+    const record = recordOf(data);
+    last = record.sequence;
+    yield record;
+  }
+  return { after: last, failure: null };
 }
 
 /** @throws UNAVAILABLE for data that is not an event of the service. */

@@ -33,8 +33,10 @@ export interface Before {
 
 /** Why a stage is delivered. */
 export type Occasion =
-  /** To run it; of a condition that is still open, to decide it; of a wait or a sleep, to begin it. */
+  /** To run it; of a wait or a sleep, to begin it. */
   | { readonly kind: "run" }
+  /** Its condition is open: to decide it, and no more. */
+  | { readonly kind: "decide" }
   /** It had suspended itself, and its pause is over. */
   | { readonly kind: "poll"; readonly state: JsonText }
   /** A wait: the payload of its signal, or null when none came within its time. */
@@ -116,18 +118,27 @@ export interface NextStage {
    * pass (`sleep`). Null: it is to be run.
    */
   readonly waits: { readonly for: "signal" | "time"; readonly ms: number } | null;
+  /** Its condition is open: a delivery decides it before the stage is run. */
+  readonly decides: boolean;
 }
+
+/** A stage whose condition was not met, so that the run has passed it over. */
+export type SkippedStage = NextStage & { readonly group: number };
 
 /** What comes after a stage or a group. */
 export type Next =
-  /** The run is done, and gives this. */
-  | { readonly kind: "finish"; readonly output: JsonText }
+  /** The run is done, and gives this, after the stages whose conditions were not met. */
+  | {
+      readonly kind: "finish";
+      readonly output: JsonText;
+      readonly skipped: readonly SkippedStage[];
+    }
   /** A group, after the stages whose conditions were not met. */
   | {
       readonly kind: "group";
       readonly group: number;
       readonly stages: readonly NextStage[];
-      readonly skipped: readonly (NextStage & { readonly group: number })[];
+      readonly skipped: readonly SkippedStage[];
     }
   /** Others of the group may still be open, by their ids: the service asks when all are done. */
   | { readonly kind: "join"; readonly siblings: readonly string[] };
@@ -137,6 +148,8 @@ export type StageOutcome =
   | { readonly outcome: "completed"; readonly output: JsonText; readonly next: Next }
   /** The stage lets pass what came before it: its condition was not met, or it was a sleep. */
   | { readonly outcome: "passed"; readonly as: "SKIPPED" | "COMPLETED"; readonly next: Next }
+  /** Its condition was open, and is met: the stage is to be run. */
+  | { readonly outcome: "met"; readonly stage: NextStage }
   /** To be polled after `pollInMs`; fails when `withinMs` have passed. Null: as before. */
   | {
       readonly outcome: "suspended";

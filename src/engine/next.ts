@@ -4,9 +4,9 @@ import { unlessLate } from "../model/deadline.ts";
 import { JOB_MAX_ATTEMPTS_DEFAULT } from "../model/limits.ts";
 import { requireStored } from "./stored.ts";
 import type { Definition } from "./definition.ts";
-import type { First, JsonText, NextStage } from "./delivery.ts";
+import type { First, JsonText, NextStage, SkippedStage } from "./delivery.ts";
 import { durationMs } from "./duration.ts";
-import { DECISION_MS_MAX } from "./limits.ts";
+import { DECISION_MS_MAX, SKIPPED_MAX } from "./limits.ts";
 import { OutputReader } from "./outputs.ts";
 import type { PlannedConditional, PlannedElement, PlannedSleep } from "./plan.ts";
 
@@ -28,8 +28,9 @@ export async function firstOf(definition: Definition, input: unknown): Promise<F
 }
 
 /**
- * What comes after a group that is done. Stages whose conditions are not met are passed over. What
- * cannot be decided is a stage to be run: its own delivery decides, and fails by its own policy.
+ * What comes after a group that is done. Stages whose conditions are not met are passed over, at most
+ * SKIPPED_MAX of them. What cannot be decided is a stage to be run: its own delivery decides, and fails
+ * by its own policy.
  * @throws PAYLOAD_TOO_LARGE for an end that is too large to be stored.
  */
 export async function nextOf(
@@ -38,26 +39,32 @@ export async function nextOf(
   { input, outputs }: Deciding,
   decisionMs: number,
 ): Promise<First> {
-  const skipped: (NextStage & { group: number })[] = [];
+  const skipped: SkippedStage[] = [];
   for (const members of definition.plan.groups.slice(done)) {
     const [only] = members;
     if (only === undefined) continue;
     if (members.length === 1 && only.kind === "conditional") {
-      const met = await decidedOrNull(() => isMet(only, { input, outputs }), decisionMs);
+      const met =
+        skipped.length < SKIPPED_MAX
+          ? await decidedOrNull(() => isMet(only, { input, outputs }), decisionMs)
+          : null;
       if (met === false) {
-        skipped.push({ ...nextStage(only, null), group: only.group });
+        skipped.push({ ...nextStage(only), group: only.group });
         outputs.know(only.id, null);
         continue;
       }
+      const stage = nextStage(only, { decides: met === null });
+      return { kind: "group", group: only.group, stages: [stage], skipped };
     }
     const stages: NextStage[] = [];
     for (const member of members) {
-      stages.push(nextStage(member, await waitsOf(member, { input, outputs }, decisionMs)));
+      const waits = await waitsOf(member, { input, outputs }, decisionMs);
+      stages.push(nextStage(member, { waits }));
     }
     return { kind: "group", group: only.group, stages, skipped };
   }
   requireStored(input, "output");
-  return { kind: "finish", output: input };
+  return { kind: "finish", output: input, skipped };
 }
 
 /** Null: it failed, or took too long. The stage's own delivery will tell the reason. */
@@ -69,8 +76,11 @@ async function decidedOrNull<T>(decide: () => Promise<T>, decisionMs: number): P
   }
 }
 
-/** The element as a run comes to it. `waits`: how it begins, where it is not to be run. */
-export function nextStage(element: PlannedElement, waits: NextStage["waits"] = null): NextStage {
+/** The element as a run comes to it: it is to be run, unless it waits or decides first. */
+export function nextStage(
+  element: PlannedElement,
+  { waits = null, decides = false }: Partial<Pick<NextStage, "waits" | "decides">> = {},
+): NextStage {
   const working = "step" in element ? element : null;
   return {
     id: element.id,
@@ -80,6 +90,7 @@ export function nextStage(element: PlannedElement, waits: NextStage["waits"] = n
     timeoutMs: working?.timeoutMs ?? null,
     concurrency: working?.concurrency ?? null,
     waits,
+    decides,
   };
 }
 

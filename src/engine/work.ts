@@ -20,7 +20,7 @@ import type {
 import { durationMs, inWords, shown } from "./duration.ts";
 import { Fatal, marked } from "./failure.ts";
 import { BACKOFF_MS_DEFAULT, DECISION_MS_MAX, TIMEOUT_MS_MAX } from "./limits.ts";
-import { isMet, nextOf, sleepMs } from "./next.ts";
+import { isMet, nextOf, nextStage, sleepMs } from "./next.ts";
 import { Notes } from "./notes.ts";
 import { handedOn, OutputReader } from "./outputs.ts";
 import type { PlannedElement, PlannedWait, RetryPolicy } from "./plan.ts";
@@ -194,14 +194,14 @@ async function resultOf(
   const { occasion } = tryOf.delivery;
   switch (element.kind) {
     case "stage":
-    case "conditional": {
+    case "conditional":
+      if (element.kind === "conditional" && occasion.kind === "decide") {
+        return (await isMet(element, { input, outputs }))
+          ? { outcome: "met", stage: nextStage(element) }
+          : { outcome: "passed", as: "SKIPPED" };
+      }
       if (occasion.kind !== "run" && occasion.kind !== "poll") break;
-      const skips =
-        element.kind === "conditional" &&
-        occasion.kind === "run" &&
-        !(await isMet(element, { input, outputs }));
-      return skips ? { outcome: "passed", as: "SKIPPED" } : worked(element, input, outputs, tryOf);
-    }
+      return worked(element, input, outputs, tryOf);
     case "wait":
       if (occasion.kind === "run") {
         return { outcome: "waiting", for: "signal", ms: element.timeoutMs };

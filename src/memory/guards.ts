@@ -18,6 +18,7 @@ interface Guarded {
   readonly version?: number;
   readonly status?: Status;
   readonly attempt?: number;
+  readonly stageId?: string;
 }
 
 /** The first guard that does not hold, or null when all hold. */
@@ -86,7 +87,9 @@ function holds(row: Guarded | undefined, expect: Expectation): boolean {
     case "attempt":
       return row.attempt === expect.attempt;
     case "leased":
-      return row.status === "RUNNING" && row.attempt === expect.attempt;
+      return (
+        row.status === "RUNNING" && row.attempt === expect.attempt && row.stageId === expect.stageId
+      );
     default:
       return expect satisfies never;
   }

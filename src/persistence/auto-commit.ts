@@ -11,7 +11,6 @@ import {
   type Store,
 } from "../changes/index.ts";
 import { createOrdinals, newCommitId, sleep, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
-import { isLive } from "../model/status.ts";
 import { inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
 import {
   type ErrorCode,
@@ -22,11 +21,6 @@ import {
 import { requireRoom } from "./encode.ts";
 import { type Stale, staleOf } from "./stale-version.ts";
 import type { UnitOfWork, Write, Written } from "./unit-of-work.ts";
-
-/** A connection waits this long for the end of a run, and then asks again. */
-const WAIT_MS = 25_000;
-/** Where nothing tells of the end of a run, it is looked for this often. */
-const LOOK_MS = 1_000;
 
 /** Tries of one call, the first one included. */
 const TRIES_MAX = 4;
@@ -42,11 +36,14 @@ const nextOrdinal = createOrdinals();
 
 export class AutoCommit implements UnitOfWork {
   readonly stale: Stale;
+  /** For what tells of the end of a run. */
+  readonly store: Pick<Store, "whenOver" | "streams">;
   readonly #store: Store;
 
   /** `stale` makes the error for a stale version; by default one of our own class. */
   constructor(store: Store, stale: Stale = staleOf(StaleVersionError)) {
     this.stale = stale;
+    this.store = store;
     this.#store = store;
   }
 
@@ -78,18 +75,6 @@ export class AutoCommit implements UnitOfWork {
       }
     }
     return portions;
-  }
-
-  /** Resolves when the run may have ended, or after this time. */
-  async whenOver(workflowRunId: string, withinMs: number): Promise<void> {
-    const until = performance.now() + withinMs;
-    for (let left = withinMs; left > 0; left = until - performance.now()) {
-      const waits = this.#store.whenOver?.(workflowRunId, Math.min(left, WAIT_MS));
-      if (waits === undefined) await sleep(Math.min(left, LOOK_MS));
-      else await trying(() => waits);
-      const [status] = await this.read([{ q: "runStatus", id: workflowRunId }]);
-      if (status === null || !isLive({ status })) return;
-    }
   }
 
   async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {

@@ -73,7 +73,7 @@ const WHOSE =
   "For calls outside the transaction, open another connection, or wait until the transaction has ended";
 
 /** A connection's own unit of work: what `runs` are written over. */
-export type OwnUnit = Pick<AutoCommit, "now" | "ordinal" | "read" | "write" | "whenOver">;
+export type OwnUnit = Pick<AutoCommit, "now" | "ordinal" | "read" | "write" | "store">;
 
 const units = new WeakMap<object, OwnUnit>();
 

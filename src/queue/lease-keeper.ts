@@ -10,6 +10,9 @@ import type { Jobs } from "../persistence/jobs.ts";
  */
 const CHECK_MS = 10_000;
 
+/** The reason of a signal that is aborted for it. */
+export const LEASE_LOST = "The lease is lost: the job was cancelled, or a later attempt owns it";
+
 export class LeaseKeeper {
   readonly #jobs: Jobs;
   readonly #held = new Map<string, AbortController>();
@@ -66,7 +69,7 @@ export class LeaseKeeper {
       const lost = renews ? this.#jobs.touchMany(jobIds) : this.#jobs.lostAmong(jobIds);
       for (const jobId of await lost) {
         // A job that was released meanwhile is settled, and no longer held.
-        this.release(jobId, "The lease is lost: the job was cancelled, or a later attempt owns it");
+        this.release(jobId, LEASE_LOST);
       }
     } catch (error) {
       // The leases last for several intervals. If renewals keep failing, the leases expire, and the

@@ -1,7 +1,6 @@
 /** A leased job, as a delivery of the stage that it stands at: what the rows say is to be done now. */
 import type { Before, Occasion } from "../engine/delivery.ts";
 import {
-  decodeJson,
   GROUP_STAGES_MAX,
   type JobRow,
   LONG_TEXT,
@@ -14,6 +13,7 @@ import type { StageInput } from "../queries/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { engineRunOf, type Lease } from "./lease.ts";
 import type { Delivered } from "./outcome.ts";
+import { waitsFor } from "./rows.ts";
 
 /** A job that was claimed, by its key and the attempt that has it. */
 export interface Claimed {
@@ -26,7 +26,7 @@ export interface Claimed {
 /** A stage to be called, and what the call needs. */
 export interface StageCall {
   readonly lease: Lease;
-  readonly stage: Delivered & { readonly triesLeft: number };
+  readonly stage: Delivered;
   readonly occasion: Occasion;
   readonly before: Before;
 }
@@ -63,9 +63,16 @@ export async function dutyOf(unit: OwnUnit, claimed: Claimed): Promise<Duty> {
     { q: "nextSignal", workflowRunId, name: stageId },
   ]);
   if (job?.status !== "RUNNING" || job.attempt !== claimed.attempt) return { duty: "lost" };
+  // Another worker with the same attempt has taken it on.
+  if (job.stageId !== stageId) return { duty: "lost" };
   const engineRun = run === null ? null : engineRunOf(run, job.payload);
   if (run === null || engineRun === null || stage === null) return { duty: "end" };
-  const lease: Lease = { run: engineRun, ordinal, attempt: claimed.attempt };
+  const lease: Lease = {
+    run: engineRun,
+    ordinal,
+    attempt: claimed.attempt,
+    key: job.concurrencyKey,
+  };
   if (run.status === "SUSPENDED") return { duty: "wait", lease, until: null };
   if (!isLive(run)) return { duty: "end" };
   return dutyAt({ run, job, stage, inputs, signal, lease }, await unit.now());
@@ -101,7 +108,7 @@ function dutyAt({ run, job, stage, inputs, signal, lease }: Found, now: number):
       break;
   }
   const begins = stage.status !== "SUSPENDED";
-  const occasion = due ?? ({ kind: "run" } as const);
+  const occasion = due ?? ({ kind: decides(stage) ? "decide" : "run" } as const);
   const call = {
     lease,
     stage: {
@@ -169,21 +176,16 @@ function dueOccasion(stage: StageRow, signal: SignalRow | null, now: number): Oc
   if (stage.pollInterval !== null) {
     return isDue ? { kind: "poll", state: stage.suspendedState ?? "null" } : null;
   }
-  if (waitsForSignal(stage)) {
+  if (stage.suspendedState === waitsFor("signal")) {
     if (signal !== null) return { kind: "signal", payload: signal.payload };
     return isDue ? { kind: "signal", payload: null } : null;
   }
   return isDue ? { kind: "wake" } : null;
 }
 
-function waitsForSignal({ suspendedState }: StageRow): boolean {
-  const state: unknown = suspendedState === null ? null : decodeJson(suspendedState);
-  return (
-    typeof state === "object" &&
-    state !== null &&
-    "waitsFor" in state &&
-    state.waitsFor === "signal"
-  );
+/** A stage that polls has a state of its own. */
+function decides({ pollInterval, suspendedState }: StageRow): boolean {
+  return pollInterval === null && suspendedState === waitsFor("condition");
 }
 
 /** What came before: the outputs that the stage takes, or the run's input. */

@@ -4,13 +4,14 @@
  * by the run's status; so a worker that was too late, or whose run was cancelled, changes nothing.
  */
 import type { Change, Guard, Violation } from "../changes/index.ts";
-import type { Status } from "../contract/index.ts";
+import { isServiceError, type Status } from "../contract/index.ts";
 import type { Before, StageAnswer, StageDelivery, StageRunner } from "../engine/delivery.ts";
+import { reasonOf } from "../engine/thrown.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
 import { entered, type GoesOn, type After } from "./enter.ts";
 import { keepLateAnswer } from "./late.ts";
-import { leasedBy, type Lease, whileIn } from "./lease.ts";
+import { leasedAt, type Lease, whileIn } from "./lease.ts";
 import { noted } from "./notes.ts";
 import { failedRun, parked, settled, suspendedJob } from "./outcome.ts";
 import { event, type Moment } from "./rows.ts";
@@ -61,12 +62,12 @@ async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
       return over(claimed, unit);
     case "wait": {
       const { lease, until } = duty;
-      if (until === null) return park(lease, options);
-      const at = await unit.now();
       const { workflowRunId, stageId } = claimed;
+      if (until === null) return park(stageId, lease, options);
+      const at = await unit.now();
       // A signal that comes meanwhile makes only those jobs due that are suspended already.
       const waiting = await unit.write({
-        guards: [{ on: "noSignal", workflowRunId, name: stageId }, leasedBy(lease)],
+        guards: [{ on: "noSignal", workflowRunId, name: stageId }, leasedAt(stageId, lease)],
         changes: [suspendedJob(lease, until, at)],
       });
       return waiting.applied ? null : againFrom(waiting.violation, lease, options);
@@ -80,24 +81,24 @@ async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
 
 /** The job's run or stage has ended: nothing is left to do for it. */
 async function over(
-  { workflowRunId, ordinal, attempt }: Omit<Claimed, "stageId">,
+  { workflowRunId, ordinal, attempt, stageId }: Claimed,
   unit: OwnUnit,
 ): Promise<null> {
   const at = await unit.now();
   // A job whose lease has ended belongs to the next attempt, also while nobody has claimed it.
   await unit.write({
-    guards: [{ on: "job", workflowRunId, ordinal, expect: { is: "leased", attempt } }],
+    guards: [{ on: "job", workflowRunId, ordinal, expect: { is: "leased", attempt, stageId } }],
     changes: [{ kind: "completeJob", workflowRunId, ordinal, attempt, at }],
   });
   return null;
 }
 
 /** The run is paused: the job waits until it is resumed. Where it was resumed meanwhile, it goes on. */
-async function park(lease: Lease, options: DriveOptions): Promise<Onward> {
+async function park(stageId: string, lease: Lease, options: DriveOptions): Promise<Onward> {
   const { unit } = options;
   const at = await unit.now();
   const parking = await unit.write({
-    guards: whileIn("SUSPENDED", lease),
+    guards: whileIn("SUSPENDED", stageId, lease),
     changes: [parked({ lease, at })],
   });
   return parking.applied ? null : againFrom(parking.violation, lease, options);
@@ -112,7 +113,7 @@ async function started(call: StageCall, options: DriveOptions): Promise<Onward> 
   const at = await unit.now();
   const set = { status: "RUNNING", startedAt: at, attempt } as const;
   const begin = await unit.write({
-    guards: whileIn("RUNNING", lease),
+    guards: whileIn("RUNNING", stageId, lease),
     changes: [
       { kind: "updateStage", workflowRunId: run.id, stageId, set, at, bump: 1 },
       event(run, at, "stage:started", { stageId, attempt }),
@@ -158,44 +159,92 @@ async function committed(
   call: StageCall,
   options: DriveOptions,
 ): Promise<Onward> {
-  const { lease, stage, occasion } = call;
+  const { lease, stage } = call;
   const { unit } = options;
-  const timedOut = occasion.kind === "signal" && occasion.payload === null;
-  const nothingCame: Guard[] = timedOut
-    ? [{ on: "noSignal", workflowRunId: lease.run.id, name: stage.stageId }]
-    : [];
+  const { run, ordinal, attempt } = lease;
+  const { stageId } = stage;
+  const claimed = { workflowRunId: run.id, ordinal, attempt, stageId };
+  let given: StageAnswer = answer;
   let status: Status = "RUNNING";
   for (;;) {
     const moment = await momentOf(unit);
     const paused = status === "SUSPENDED";
-    const { changes, after } = settled(answer, {
+    const { changes, after } = settled(given, {
       ...moment,
       lease,
       stage,
       goesOn: goesOnOf(options),
       paused,
     });
-    const notes = noted(answer.notes, lease.run, stage, moment);
-    const guards = [...whileIn(status, lease), ...nothingCame];
-    const landed = await written(unit, { guards, changes: [...changes, ...notes] }, after, lease);
+    const notes = noted(answer.notes, run, stage, moment);
+    const guards = [
+      ...whileIn(status, stageId, lease),
+      ...nothingCame(call),
+      ...stillOpen(given, call),
+    ];
+    const commit = { guards, changes: [...changes, ...notes] };
+    const write = async (): Promise<Landed> => written(unit, commit, after, lease);
+    const landed: Landed | TooMuch = given === answer ? await unlessTooMuch(write) : await write();
+    if ("reason" in landed) {
+      // Of the failure it is not too much: it has a few changes, beside what the stage said.
+      const failed = { outcome: "failed", error: landed.reason, retryInMs: null } as const;
+      given = { ...failed, notes: answer.notes };
+      continue;
+    }
     if (landed.applied) {
       if (!landed.kept) return null;
       if (after.does === "join") return { lease, stage, siblings: after.siblings };
-      return after.does === "leave" ? null : next(after, call, beforeNext(answer, call), landed);
+      if (after.does === "leave") return null;
+      const onward = next(after, lease, beforeNext(given, call), landed);
+      return given.outcome === "met" ? { ...onward, lease } : onward;
     }
-    if (landed.violation.guard === 2) {
-      // A signal came after the wait was found to be over. It counts.
-      const { run, ordinal, attempt } = lease;
-      return begun({ workflowRunId: run.id, ordinal, attempt, stageId: stage.stageId }, options);
-    }
-    const found = landed.violation.guard === 0 ? await statusOf(lease, unit) : null;
+    const { guard } = landed.violation;
+    // A signal came after the wait was found to be over. It counts.
+    if (guards[guard]?.on === "noSignal") return begun(claimed, options);
+    const found = guard === 0 ? await statusOf(lease, unit) : null;
     if (found !== "RUNNING" && found !== "SUSPENDED") {
       await keepLateAnswer(unit, answer, call);
-      const { run, ordinal, attempt } = lease;
-      return found === null ? null : over({ workflowRunId: run.id, ordinal, attempt }, unit);
+      return found === null ? null : over(claimed, unit);
     }
     status = found;
   }
+}
+
+interface TooMuch {
+  readonly reason: string;
+}
+
+/**
+ * What a stage gives may be small enough by itself, and not beside what is stored already or together
+ * with what comes next. Then nothing is written, and another try would end alike.
+ */
+async function unlessTooMuch(write: () => Promise<Landed>): Promise<Landed | TooMuch> {
+  try {
+    return await write();
+  } catch (error) {
+    const refused = isServiceError(error) ? error.code : null;
+    if (refused !== "PAYLOAD_TOO_LARGE" && refused !== "INVALID_ARGUMENT") throw error;
+    return { reason: reasonOf(error) };
+  }
+}
+
+/** Of a wait that ends without its signal. */
+function nothingCame({ lease, stage, occasion }: StageCall): Guard[] {
+  const timedOut = occasion.kind === "signal" && occasion.payload === null;
+  return timedOut ? [{ on: "noSignal", workflowRunId: lease.run.id, name: stage.stageId }] : [];
+}
+
+/**
+ * An outcome may leave the job leased at the stage. Then the stage tells whether another worker with
+ * the same attempt has had one.
+ */
+function stillOpen(answer: StageAnswer, { lease, stage, occasion }: StageCall): Guard[] {
+  const stays = "next" in answer ? answer.next.kind === "join" : answer.outcome === "waiting";
+  if (!stays) return [];
+  const begins = occasion.kind === "run" || occasion.kind === "decide";
+  const status = begins ? "RUNNING" : "SUSPENDED";
+  const { stageId } = stage;
+  return [{ on: "stage", workflowRunId: lease.run.id, stageId, expect: { is: "status", status } }];
 }
 
 async function momentOf(unit: OwnUnit): Promise<Moment> {
@@ -213,7 +262,7 @@ function beforeNext(answer: StageAnswer, { stage, before }: StageCall): Before {
 /** The stage that the worker has come to, with all that it needs in its hands. */
 function next(
   after: Extract<After, { does: "run" | "wait" }>,
-  { lease }: Pick<StageCall, "lease">,
+  { run, ordinal, attempt }: Lease,
   before: Before,
   { signal }: Extract<Landed, { applied: true }>,
 ): StageCall {
@@ -221,12 +270,13 @@ function next(
   const fresh = { maxWaitUntil: null, pollInterval: null, from };
   const signalId = after.does === "wait" ? (signal?.id ?? null) : null;
   return {
-    lease,
+    // A stage with a key begins with a claim.
+    lease: { run, ordinal, attempt, key: null },
     stage: { ...fresh, ...after.stage, signalId },
     occasion:
       after.does === "wait"
         ? { kind: "signal", payload: signal?.payload ?? null }
-        : { kind: "run" },
+        : { kind: after.stage.decides ? "decide" : "run" },
     before,
   };
 }
@@ -236,20 +286,22 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const { lease, stage } = done;
   const { unit, runner, signal } = options;
   const { run } = lease;
+  const guards = whileIn("RUNNING", stage.stageId, lease);
   const before = await groupOf(unit, done);
   const tools = stageTools({ unit, run, stage, signal });
   const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
   const moment = await momentOf(unit);
-  const { at } = moment;
-  if (answer.outcome === "failed") {
-    const changes: Change[] = failedRun({ lease, at }, stage.stageId, answer.error);
-    const failed = await unit.write({ guards: whileIn("RUNNING", lease), changes });
+  const fails = async (reason: string): Promise<Onward> => {
+    const changes: Change[] = failedRun({ lease, at: moment.at }, stage.stageId, reason);
+    const failed = await unit.write({ guards, changes });
     return failed.applied ? null : againFrom(failed.violation, lease, options);
-  }
+  };
+  if (answer.outcome === "failed") return fails(answer.error);
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
   const goesOn = goesOnOf(options);
   const { changes, after } = entered(answer.next, { ...moment, lease, from, goesOn });
-  const landed = await written(unit, { guards: whileIn("RUNNING", lease), changes }, after, lease);
+  const landed = await unlessTooMuch(async () => written(unit, { guards, changes }, after, lease));
+  if ("reason" in landed) return fails(landed.reason);
   if (!landed.applied) return againFrom(landed.violation, lease, options);
-  return !landed.kept || after.does === "leave" ? null : next(after, { lease }, before, landed);
+  return !landed.kept || after.does === "leave" ? null : next(after, lease, before, landed);
 }

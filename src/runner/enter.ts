@@ -1,8 +1,8 @@
 /** The run comes to its next stages, or to its end: the changes of a commit that a worker makes. Pure. */
 import type { Change } from "../changes/index.ts";
 import type { Next, NextStage } from "../engine/delivery.ts";
-import type { Lease } from "./lease.ts";
-import { type Coming, event, jobRow, type Moment, stageRow } from "./rows.ts";
+import type { EngineRun, Lease } from "./lease.ts";
+import { type Coming, event, jobRow, type Moment, stageRow, waitsFor } from "./rows.ts";
 
 /** What the worker that enters a group does then. */
 export type After =
@@ -21,6 +21,8 @@ export interface Reached {
   readonly attempt: number;
   readonly startedAt: number;
   readonly triesLeft: number;
+  /** Its condition is open. */
+  readonly decides: boolean;
 }
 
 export type GoesOn = (stage: Pick<NextStage, "timeoutMs">) => boolean;
@@ -42,8 +44,12 @@ export interface Entry extends Moment {
 export function entered(next: Exclude<Next, { kind: "join" }>, entry: Entry): Entered {
   const { lease, at } = entry;
   const { run, ordinal, attempt } = lease;
+  const skipped = next.skipped.flatMap((stage) =>
+    passedOver(coming(stage, stage.group, entry), entry),
+  );
   if (next.kind === "finish") {
     const changes: Change[] = [
+      ...skipped,
       {
         kind: "updateRun",
         id: run.id,
@@ -59,18 +65,8 @@ export function entered(next: Exclude<Next, { kind: "join" }>, entry: Entry): En
       event(run, at, "workflow:completed", {}),
       { kind: "completeJob", workflowRunId: run.id, ordinal, attempt, at },
     ];
-    return { changes, after: { does: "leave" } };
+    return { changes: inOrder(changes), after: { does: "leave" } };
   }
-  const skipped = next.skipped.flatMap((stage): Change[] => [
-    {
-      kind: "createStage",
-      row: stageRow(coming(stage, stage.group, entry), entry, {
-        status: "SKIPPED",
-        completedAt: at,
-      }),
-    },
-    event(run, at, "stage:skipped", { stageId: stage.id }),
-  ]);
   const [first, ...others] = next.stages;
   if (first === undefined) throw new TypeError("A group without stages");
   const mine = leading(first, next.group, entry);
@@ -84,12 +80,29 @@ export function entered(next: Exclude<Next, { kind: "join" }>, entry: Entry): En
   return { changes: inOrder([...skipped, ...mine.changes, ...theirs]), after: mine.after };
 }
 
+/** A stage whose condition was not met. */
+export function passedOver(
+  skipped: Coming & { readonly run: Pick<EngineRun, "id" | "publishes"> },
+  moment: Moment,
+): Change[] {
+  const { run, stage } = skipped;
+  const { at } = moment;
+  const row = stageRow(skipped, moment, { status: "SKIPPED", completedAt: at });
+  const told = event(run, at, "stage:skipped", { stageId: stage.id });
+  return [{ kind: "createStage", row }, told];
+}
+
+/** The slot that the job leaves for one of this key, or of none. */
+export function freedBy({ key }: Lease, next: string | null): string | null {
+  return key === next ? null : key;
+}
+
 /** Changes of one kind share a statement where they are neighbours. */
-function inOrder(changes: readonly Change[]): Change[] {
+export function inOrder(changes: readonly Change[]): Change[] {
   return [...Map.groupBy(changes, ({ kind }) => kind).values()].flat();
 }
 
-function coming(stage: NextStage, group: number, { lease: { run }, from }: Entry): Coming {
+function coming(stage: NextStage, group: number, { lease: { run }, from }: Entry) {
   return { run, stage, group, from, tried: run.tried[stage.id] ?? 0 };
 }
 
@@ -108,6 +121,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     tries: stage.attempts,
     concurrencyKey: stage.concurrency?.key ?? null,
     concurrencyLimit: stage.concurrency?.limit ?? null,
+    frees: freedBy(lease, stage.concurrency?.key ?? null),
     at,
   } as const;
   const reached = (recordId: string): Reached => ({
@@ -117,6 +131,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     attempt: tried,
     startedAt: at,
     triesLeft: stage.attempts - 1,
+    decides: stage.decides,
   });
   if (stage.waits !== null) {
     const until = at + stage.waits.ms;
@@ -148,10 +163,10 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
 }
 
 /** The columns of a stage that waits, with no code running. `pollInterval` is that of a poll, and null. */
-export function waiting(waitsFor: "signal" | "time", until: number) {
+export function waiting(what: "signal" | "time", until: number) {
   return {
     status: "SUSPENDED",
-    suspendedState: JSON.stringify({ waitsFor }),
+    suspendedState: waitsFor(what),
     pollInterval: null,
     nextPollAt: until,
     maxWaitUntil: until,

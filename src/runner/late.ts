@@ -45,6 +45,7 @@ function shown(answer: StageAnswer): string | null {
       return answer.error.slice(0, SHOWN_MAX);
     case "suspended":
       return answer.state?.slice(0, SHOWN_MAX) ?? null;
+    case "met":
     case "passed":
     case "waiting":
       return null;

@@ -27,16 +27,19 @@ export interface Lease {
   readonly run: EngineRun;
   readonly ordinal: string;
   readonly attempt: number;
+  /** The concurrency key of which the job holds a slot. */
+  readonly key: string | null;
 }
 
-/** This attempt has the lease. */
-export function leasedBy({ run, ordinal, attempt }: Lease): Guard {
-  return { on: "job", workflowRunId: run.id, ordinal, expect: { is: "leased", attempt } };
+/** This attempt has the lease, and nobody has taken the job on from the stage. */
+export function leasedAt(stageId: string, { run, ordinal, attempt }: Lease): Guard {
+  return { on: "job", workflowRunId: run.id, ordinal, expect: { is: "leased", attempt, stageId } };
 }
 
-/** The run has this status, and this attempt has the lease: guards 0 and 1. */
-export function whileIn(status: Status, lease: Lease): Guard[] {
-  return [{ on: "run", id: lease.run.id, expect: { is: "status", status } }, leasedBy(lease)];
+/** The run has this status, and this attempt has the lease at the stage: guards 0 and 1. */
+export function whileIn(status: Status, stageId: string, lease: Lease): Guard[] {
+  const run: Guard = { on: "run", id: lease.run.id, expect: { is: "status", status } };
+  return [run, leasedAt(stageId, lease)];
 }
 
 /** What a run's metadata keeps of its definition. */

@@ -2,7 +2,7 @@
 import type { Change } from "../changes/index.ts";
 import type { StageAnswer } from "../engine/delivery.ts";
 import { encodeText, INSTANT_MAX, JOB_MAX_ATTEMPTS_DEFAULT, RETRY_MS_MAX } from "../model/index.ts";
-import { entered, type GoesOn, type After, waiting } from "./enter.ts";
+import { entered, freedBy, type GoesOn, type After, waiting } from "./enter.ts";
 import type { Lease } from "./lease.ts";
 import { event, type Moment } from "./rows.ts";
 
@@ -20,6 +20,7 @@ export interface Delivered {
   readonly from: readonly string[];
   /** The signal that it takes with it. */
   readonly signalId: string | null;
+  readonly triesLeft: number;
 }
 
 export interface Settling extends Moment {
@@ -45,6 +46,8 @@ export function settled(answer: StageAnswer, settling: Settling): Settled {
       });
     case "passed":
       return done(answer.next, settling, settling.stage.from, { status: answer.as });
+    case "met":
+      return met(answer, settling);
     case "suspended":
       return suspended(answer, settling);
     case "waiting":
@@ -164,14 +167,52 @@ function waits(answer: Extract<StageAnswer, { outcome: "waiting" }>, settling: S
       tries: JOB_MAX_ATTEMPTS_DEFAULT,
       concurrencyKey: null,
       concurrencyLimit: null,
+      frees: freedBy(lease, null),
       to: { state: "suspended", until, unlessSignal },
       at,
     },
   ];
   const triesLeft = JOB_MAX_ATTEMPTS_DEFAULT - 1;
   const startedAt = stage.startedAt ?? at;
-  const reached = { stageId, recordId, group, attempt: tried, startedAt, triesLeft };
+  const where = { stageId, recordId, group, attempt: tried };
+  const reached = { ...where, startedAt, triesLeft, decides: false };
   return { changes, after: unlessSignal === null ? LEAVE : { does: "wait", stage: reached } };
+}
+
+/** The decision is kept, so that no later try makes another. */
+function met(
+  { stage: next }: Extract<StageAnswer, { outcome: "met" }>,
+  settling: Settling,
+): Settled {
+  const { lease, stage, goesOn, at } = settling;
+  const { run, ordinal, attempt } = lease;
+  const { stageId, recordId, group, attempt: tried, triesLeft } = stage;
+  const decided = { suspendedState: null };
+  if (goesOn(next)) {
+    const startedAt = stage.startedAt ?? at;
+    const reached = { stageId, recordId, group, attempt: tried, startedAt, triesLeft };
+    return {
+      changes: [update(settling, decided)],
+      after: { does: "run", stage: { ...reached, decides: false } },
+    };
+  }
+  const changes: Change[] = [
+    update(settling, { ...decided, status: "PENDING" }),
+    {
+      kind: "moveJob",
+      workflowRunId: run.id,
+      ordinal,
+      attempt,
+      stageId,
+      tries: triesLeft + 1,
+      concurrencyKey: next.concurrency?.key ?? null,
+      concurrencyLimit: next.concurrency?.limit ?? null,
+      frees: freedBy(lease, next.concurrency?.key ?? null),
+      to: { state: "pending" },
+      at,
+    },
+  ];
+  return { changes, after: LEAVE };
 }
 
 function retried(

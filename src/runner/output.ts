@@ -6,12 +6,13 @@ import { idField } from "../model/fields.ts";
 import { decodeJson, sleep } from "../model/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { gone, requireField } from "./act.ts";
+import { type Hears, whenOver } from "./over.ts";
 
 export async function outputOf<W extends Workflow>(
   unit: OwnUnit,
   id: string,
   { within = 0 }: { readonly within?: Duration } = {},
-  worked?: Promise<void>,
+  { worked, hears }: { readonly worked?: Promise<void>; readonly hears?: Hears } = {},
 ): Promise<RunOutput<OutputOf<W>>> {
   const withinMs = durationMs(within, "within");
   const until = Date.now() + withinMs;
@@ -20,7 +21,7 @@ export async function outputOf<W extends Workflow>(
   const ended = await outputNow<W>(unit, id);
   const leftMs = until - Date.now();
   if (leftMs <= 0 || "value" in ended || "reason" in ended) return ended;
-  await unit.whenOver(id, leftMs);
+  await whenOver(unit, id, leftMs, hears);
   return outputNow<W>(unit, id);
 }
 

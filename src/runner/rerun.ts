@@ -70,7 +70,7 @@ export async function rerun(
     const entries = again.flatMap(({ stageId, attempt: tried }) => {
       const planned = definition.plan.byId.get(stageId);
       if (planned === undefined) return [];
-      const stage = { ...nextStage(planned), waits: null };
+      const stage = nextStage(planned, { decides: planned.kind === "conditional" });
       const coming = { run, stage, group, from: inputs, tried };
       return [
         {

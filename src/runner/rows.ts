@@ -14,12 +14,17 @@ export interface Moment {
 /** A stage that its run comes to. */
 export interface Coming {
   readonly run: Pick<EngineRun, "id">;
-  readonly stage: Pick<NextStage, "id" | "name" | "number">;
+  readonly stage: Pick<NextStage, "id" | "name" | "number" | "decides">;
   readonly group: number;
   /** The stages whose outputs it takes; none: the run's input. */
   readonly from: readonly string[];
   /** Tries before this record of the stage. */
   readonly tried: number;
+}
+
+/** What a stage waits for that has no state of its own. */
+export function waitsFor(what: "signal" | "time" | "condition"): string {
+  return JSON.stringify({ waitsFor: what });
 }
 
 export function stageRow(
@@ -45,7 +50,7 @@ export function stageRow(
     inputData: from.length === 0 ? null : JSON.stringify({ from }),
     outputData: null,
     config: null,
-    suspendedState: null,
+    suspendedState: stage.decides ? waitsFor("condition") : null,
     resumeData: null,
     nextPollAt: null,
     pollInterval: null,

@@ -9,34 +9,27 @@ import { idField } from "../model/fields.ts";
 import { type OwnUnit, unitOf } from "../persistence/connection-core.ts";
 import { requireField } from "./act.ts";
 import { outputOf, stageOutput } from "./output.ts";
+import type { Hears } from "./over.ts";
 import { rerun } from "./rerun.ts";
 import { start, type StartingWorker } from "./start.ts";
 import { cancel, pause, resume, sendSignal } from "./steer.ts";
 
-/**
- * The runs of typed workflows, over a connection: `connect(env.WORKFLOWS)`, `embed(env)`, or one of the
- * others.
- * @throws INVALID_ARGUMENT for a connection that this package did not make.
- * @example
- * import * as z from "zod";
- * import { connect } from "workflow-engine-cloudflare/client";
- * import { runsOf, workflow } from "workflow-engine-cloudflare/engine";
- *
- * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
- *   .stage("greet", ({ input }) => `Hello ${input.name}`)
- *   .build();
- * const runs = runsOf(connect(env.WORKFLOWS));
- * const run = await runs.start(hello, { name: "Ada" }, { key: "ada" });
- * console.log(await run.output({ within: "30s" }));
- */
-export function runsOf(connection: Backend, worker?: StartingWorker): Runs {
+export interface RunsOptions {
+  readonly worker?: StartingWorker;
+  /** Waits for the end of a run on the stream of its events. */
+  readonly hears?: Hears;
+}
+
+/** The runs of typed workflows, over a connection. */
+export function runsOf(connection: Backend, { worker, hears }: RunsOptions = {}): Runs {
   const unit = unitOf(connection);
+  const hearing = hears === undefined ? {} : { hears };
   return {
     async start(workflow, input, options) {
       const { id, worked } = await start({ unit, worker }, workflow, input, options);
-      return runOf(unit, workflow, id, worked);
+      return runOf(unit, workflow, id, worked === undefined ? hearing : { ...hearing, worked });
     },
-    get: (workflow, id) => runOf(unit, workflow, requireField(idField, id, "id")),
+    get: (workflow, id) => runOf(unit, workflow, requireField(idField, id, "id"), hearing),
   };
 }
 
@@ -45,13 +38,13 @@ function runOf<W extends Workflow>(
   unit: OwnUnit,
   workflow: W,
   id: string,
-  worked?: Promise<void>,
+  how: { readonly worked?: Promise<void>; readonly hears?: Hears },
 ): Run<W> {
   return {
     id,
     signal: async (name, payload, options) =>
       sendSignal(unit, workflow, id, name, payload, options),
-    output: async (options) => outputOf(unit, id, options, worked),
+    output: async (options) => outputOf(unit, id, options, how),
     outputOf: async (stageId) => stageOutput(unit, id, stageId),
     rerun: async ({ from }) => rerun(unit, workflow, id, from),
     cancel: async (reason) => cancel(unit, id, reason),

@@ -19,7 +19,7 @@ import type { OwnUnit } from "../persistence/connection-core.ts";
 import { checkedChanges } from "../persistence/encode.ts";
 import { gone, requireField } from "./act.ts";
 import type { StageCall } from "./delivery.ts";
-import type { GoesOn } from "./enter.ts";
+import { type GoesOn, inOrder, passedOver } from "./enter.ts";
 import { engineRunOf, runMetadata } from "./lease.ts";
 import { event, jobRow, type Moment, stageRow } from "./rows.ts";
 
@@ -153,7 +153,7 @@ function leasedFirst(
     stage: stageOfRun,
     until: Date.now() + AT_ONCE_MS,
     call: {
-      lease: { run, ordinal: job.ordinal, attempt: 1 },
+      lease: { run, ordinal: job.ordinal, attempt: 1, key: null },
       stage: {
         stageId: stage.id,
         recordId: stageOfRun.id,
@@ -166,7 +166,7 @@ function leasedFirst(
         signalId: null,
         triesLeft: attempts - 1,
       },
-      occasion: { kind: "run" },
+      occasion: { kind: stage.decides ? "decide" : "run" },
       before: { group: 0, outputs: { "": row.input } },
     },
   };
@@ -184,6 +184,10 @@ function opening(
   const { id, workflowId, priority } = row;
   const run = { id, workflowId, priority, publishes: workflow.publishes, tried: {} };
   const started = event(run, at, "workflow:started", { version: workflow.version });
+  const coming = { run, from: [], tried: 0 };
+  const skipped = first.skipped.flatMap((stage) =>
+    passedOver({ ...coming, stage, group: stage.group }, moment),
+  );
   if (first.kind === "finish") {
     const over = {
       status: "COMPLETED",
@@ -191,29 +195,22 @@ function opening(
       completedAt: at,
       duration: 0,
     } as const;
-    return [
+    return inOrder([
       { kind: "createRun", row: { ...row, ...over } },
       started,
+      ...skipped,
       event(run, at, "workflow:completed", {}),
-    ];
+    ]);
   }
-  const { stages, skipped } = first;
-  const coming = { run, from: [], tried: 0 };
-  return [
+  const { stages } = first;
+  return inOrder([
     { kind: "createRun", row },
-    ...skipped.map((stage): Change => {
-      const set = { status: "SKIPPED", completedAt: at } as const;
-      return {
-        kind: "createStage",
-        row: stageRow({ ...coming, stage, group: stage.group }, moment, set),
-      };
-    }),
+    started,
+    ...skipped,
     ...stages.map((stage): Change => ({
       kind: "createStage",
       row: leased?.stage ?? stageRow({ ...coming, stage, group: first.group }, moment, {}),
     })),
-    started,
-    ...skipped.map(({ id: stageId }) => event(run, at, "stage:skipped", { stageId })),
     ...(leased === null
       ? []
       : [event(run, at, "stage:started", { stageId: leased.stage.stageId, attempt: 1 })]),
@@ -221,7 +218,7 @@ function opening(
       kind: "enqueueJob",
       row: leased?.job ?? jobRow(run, stage, moment),
     })),
-  ];
+  ]);
 }
 
 /**

@@ -150,7 +150,7 @@ function arm(is: Expected, table: string, there: string): string {
     case "record":
       return `${table}."id" IS src."value"`;
     case "leased":
-      return `(${table}."attempt" IS src."value" AND +${table}."status" IS 'RUNNING')`;
+      return `(${table}."attempt" || ' ' || ${table}."stage_id" IS src."value" AND +${table}."status" IS 'RUNNING')`;
   }
 }
 /**
@@ -200,8 +200,9 @@ function expected(expect: RowGuard["expect"]): { is: string; value: Param } {
     case "record":
       return { is: expect.is, value: expect.id };
     case "attempt":
-    case "leased":
       return { is: expect.is, value: expect.attempt };
+    case "leased":
+      return { is: expect.is, value: `${expect.attempt} ${expect.stageId}` };
   }
 }
 

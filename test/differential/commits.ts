@@ -6,7 +6,7 @@ import type { Query } from "../../src/queries/index.ts";
 import { CHANGES } from "./changes.ts";
 import { GUARDS } from "./guards.ts";
 import { QUERIES } from "./queries.ts";
-import { CURRENT_NUMBER, instant, of, runRow, RUNS } from "./rows.ts";
+import { CURRENT, CURRENT_NUMBER, instant, of, runRow, RUNS } from "./rows.ts";
 
 export interface Attempt {
   readonly guards: readonly Guard[];
@@ -114,7 +114,7 @@ const movesAttempt: fc.Arbitrary<Attempt> = fc.record({
           mover.map((job) => ({
             on: "job" as const,
             ...job,
-            expect: { is: "leased" as const, attempt: CURRENT_NUMBER },
+            expect: { is: "leased" as const, attempt: CURRENT_NUMBER, stageId: CURRENT },
           })),
         ),
       ),

@@ -57,6 +57,7 @@ export const GUARDS: { readonly [On in Guard["on"]]: fc.Arbitrary<Extract<Guard,
     expect: expecting<"stage">(
       versions,
       recordId.map((id) => ({ is: "record", id })),
+      of<Status[]>("PENDING", "RUNNING").map((found) => ({ is: "status", status: found })),
       // Mostly the record that is there, if any is.
       of({ is: "record", id: "r/a/1.1" }),
     ),
@@ -86,7 +87,11 @@ export const GUARDS: { readonly [On in Guard["on"]]: fc.Arbitrary<Extract<Guard,
     ...jobKey,
     expect: expecting<"job">(
       of(0, 1, CURRENT_NUMBER, CURRENT_NUMBER).map((attempt) => ({ is: "attempt", attempt })),
-      of(1, CURRENT_NUMBER, CURRENT_NUMBER).map((attempt) => ({ is: "leased", attempt })),
+      fc.record({
+        is: of("leased" as const),
+        attempt: of(1, CURRENT_NUMBER, CURRENT_NUMBER),
+        stageId: of(CURRENT, CURRENT, "a"),
+      }),
     ),
   }),
   noSignal: fc.record({ on: of("noSignal"), workflowRunId, name: signalName }),

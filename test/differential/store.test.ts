@@ -44,7 +44,7 @@ type Met = Map<string, number>;
 
 const EXPECTATIONS: { readonly [On in Guard["on"]]: readonly string[] } = {
   run: ["present", "absent", "unchanged", "version", "status"],
-  stage: ["present", "absent", "unchanged", "version", "record"],
+  stage: ["present", "absent", "unchanged", "version", "record", "status"],
   artifact: ["present", "absent", "unchanged"],
   outboxEvent: ["present", "absent", "unchanged"],
   idempotencyKey: ["absent", "unchanged"],
@@ -210,7 +210,11 @@ function withToken(guard: Guard, state: State): Guard {
   if (guard.on === "job" && "attempt" in guard.expect) {
     if (guard.expect.attempt !== CURRENT_NUMBER) return guard;
     const job = state.jobs.get(guard.workflowRunId, guard.ordinal);
-    return { ...guard, expect: { ...guard.expect, attempt: job?.attempt ?? 1 } };
+    const attempt = job?.attempt ?? 1;
+    if (guard.expect.is === "attempt") return { ...guard, expect: { is: "attempt", attempt } };
+    const { stageId: given } = guard.expect;
+    const stageId = given === CURRENT ? (job?.stageId ?? "none") : given;
+    return { ...guard, expect: { is: "leased", attempt, stageId } };
   }
   const { expect: expectation } = guard;
   const current = expectation.is === "unchanged" && expectation.token === CURRENT;

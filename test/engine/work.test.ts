@@ -36,7 +36,7 @@ describe("a stage that is delivered", () => {
     expect(await work(definition, "a", { before })).toEqual({
       outcome: "completed",
       output: '{"got":"x"}',
-      next: { kind: "finish", output: '{"got":"x"}' },
+      next: { kind: "finish", output: '{"got":"x"}', skipped: [] },
       notes: { logs: [], annotations: [], artifacts: [], aiCalls: [] },
     });
   });
@@ -331,7 +331,7 @@ describe("a stage that waits", () => {
     expect(await work(waits, "nap", { before, occasion: { kind: "wake" } })).toMatchObject({
       outcome: "passed",
       as: "COMPLETED",
-      next: { kind: "finish", output: '{"received":false}' },
+      next: { kind: "finish", output: '{"received":false}', skipped: [] },
     });
   });
 
@@ -356,19 +356,27 @@ describe("a condition", () => {
 
   it("is decided with the outcome of the stage before it", async () => {
     expect(await work(definition, "a", from(9))).toMatchObject({
-      next: { kind: "group", group: 2, stages: [{ id: "b", waits: null }], skipped: [] },
+      next: { kind: "group", group: 2, stages: [{ id: "b", decides: false }], skipped: [] },
     });
     expect(await work(definition, "a", from(1))).toMatchObject({
       next: { group: 3, stages: [{ id: "c" }], skipped: [{ id: "b", group: 2, number: 2 }] },
     });
   });
 
-  it("that is not met when it is delivered skips its stage", async () => {
-    const before = { group: 1, outputs: { a: "1" } };
-    expect(await work(definition, "b", { before })).toMatchObject({
-      outcome: "passed",
-      as: "SKIPPED",
+  it("that was open is decided by a delivery of its own: the stage is skipped, or is to be run", async () => {
+    const occasion = { kind: "decide" } as const;
+    const decided = async (a: string) =>
+      work(definition, "b", { before: { group: 1, outputs: { a } }, occasion });
+    expect(await decided("1")).toMatchObject({ outcome: "passed", as: "SKIPPED" });
+    expect(await decided("9")).toMatchObject({
+      outcome: "met",
+      stage: { id: "b", decides: false },
     });
+  });
+
+  it("that was met is not asked again when its stage is run", async () => {
+    const before = { group: 1, outputs: { a: "1" } };
+    expect(await work(definition, "b", { before })).toMatchObject({ outcome: "completed" });
   });
 
   it.each<[string, () => unknown]>([
@@ -381,10 +389,10 @@ describe("a condition", () => {
       .stageIf("b", when as () => boolean, one, { timeout: "20ms" })
       .build();
     expect(await work(open, "a", {}, toolsWith(), { decisionMs: 5 })).toMatchObject({
-      next: { stages: [{ id: "b", waits: null }], skipped: [] },
+      next: { stages: [{ id: "b", decides: true }], skipped: [] },
     });
     const before = { group: 1, outputs: { a: "1" } };
-    expect(await work(open, "b", { before })).toMatchObject({
+    expect(await work(open, "b", { before, occasion: { kind: "decide" } })).toMatchObject({
       outcome: "failed",
       retryInMs: 2_000,
     });
@@ -395,7 +403,14 @@ describe("a condition", () => {
       .stageIf("a", () => false, one)
       .stageIf("b", () => false, one)
       .build();
-    expect(await firstOf(all, { n: 1 })).toEqual({ kind: "finish", output: '{"n":1}' });
+    expect(await firstOf(all, { n: 1 })).toMatchObject({
+      kind: "finish",
+      output: '{"n":1}',
+      skipped: [
+        { id: "a", group: 1 },
+        { id: "b", group: 2 },
+      ],
+    });
     expect(await firstOf(definition, 1)).toMatchObject({ kind: "group", stages: [{ id: "a" }] });
   });
 
@@ -408,9 +423,9 @@ describe("a condition", () => {
     const outputs = { c: "1", d: "2" };
     const runner = stageRunner([joined], { env: {}, now: () => 0 });
     const ask = { run: runOf(joined), group: 1, before: { group: 1, outputs } };
-    expect(await runner.afterGroup(ask, tools)).toEqual({
+    expect(await runner.afterGroup(ask, tools)).toMatchObject({
       outcome: "next",
-      next: { kind: "finish", output: '{"c":1,"d":2}' },
+      next: { kind: "finish", output: '{"c":1,"d":2}', skipped: [{ id: "e", group: 2 }] },
     });
     expect(tools.asked).toEqual([]);
   });

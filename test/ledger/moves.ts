@@ -28,7 +28,13 @@ type To = ChangeOf<"moveJob">["to"];
 const RUNNING: To = { state: "running" };
 
 function move(world: World, to: To): Change {
-  const moved = { stageId: "next", tries: 3, concurrencyKey: null, concurrencyLimit: null };
+  const moved = {
+    stageId: "next",
+    tries: 3,
+    concurrencyKey: null,
+    concurrencyLimit: null,
+    frees: null,
+  };
   return { kind: "moveJob", ...leaseOf(world), ...moved, to, at: NOW };
 }
 
@@ -69,7 +75,7 @@ function guards(world: World): Guard[] {
   const { attempt, ...key } = leaseOf(world);
   return [
     { on: "run", id: RUN, expect: { is: "status", status: "RUNNING" } },
-    { on: "job", ...key, expect: { is: "leased", attempt } },
+    { on: "job", ...key, expect: { is: "leased", attempt, stageId: "extract" } },
     { on: "stage", ...run, stageId: "next", expect: { is: "absent" } },
   ];
 }

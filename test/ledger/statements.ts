@@ -37,7 +37,7 @@ const guards: { readonly [On in Guard["on"]]: readonly Guard[] } = {
   idempotencyKey: [{ on: "idempotencyKey", ...key, expect: unchanged }],
   job: [
     { on: "job", ...job, expect: unchanged },
-    { on: "job", ...job, expect: { is: "leased", attempt: 1 } },
+    { on: "job", ...job, expect: { is: "leased", attempt: 1, stageId: "stage" } },
   ],
   noSignal: [{ on: "noSignal", ...run, name: "signal" }],
   dedupeKey: [{ on: "dedupeKey", dedupeKey: "once" }],

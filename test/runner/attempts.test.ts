@@ -2,6 +2,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Fatal, workflow } from "../../src/engine/index.ts";
+import { stageRunner } from "../../src/engine/work.ts";
+import { Connection } from "../../src/persistence/connection.ts";
+import { unitOf } from "../../src/persistence/connection-core.ts";
+import { drive } from "../../src/runner/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { Engine } from "./support/engine.ts";
 
@@ -13,6 +17,46 @@ const asks = workflow("asks", { input: z.null() })
   .stage("draft", () => "draft")
   .waitFor("approval", { payload: z.number(), within: "1d" })
   .build();
+
+describe.each(["D1", "maps"] as const)("an open condition over %s", (over) => {
+  it("that its worker decides, and no more, leaves the stage to another delivery, which does not ask again", async () => {
+    let asked = 0;
+    const maybe = workflow("maybe", { input: z.null() })
+      .stageIf(
+        "only",
+        () => {
+          asked += 1;
+          if (asked === 1) throw new Error("not yet");
+          return asked === 2;
+        },
+        ({ attempt }) => attempt,
+        { retry: { attempts: 3 } },
+      )
+      .build();
+    const engine = new Engine({ workflows: [maybe], over });
+    const run = await engine.runs.start(maybe, null);
+    const connection = new Connection(engine.store);
+    const [job] = await connection.jobs.dequeueMany(1);
+    const { jobId = "", workflowRunId = "", stageId = "", attempt = 0 } = job ?? {};
+    await drive(
+      { workflowRunId, ordinal: jobId.slice(workflowRunId.length + 1), stageId, attempt },
+      {
+        unit: unitOf(connection),
+        runner: stageRunner([maybe], { env: {}, now: () => 0 }),
+        signal: new AbortController().signal,
+        goesOn: () => false,
+      },
+    );
+    expect(await engine.stages(run.id)).toMatchObject([{ status: "PENDING" }]);
+    expect(await engine.connection.jobs.getJobsByWorkflowRun(run.id)).toMatchObject([
+      { status: "PENDING", attempt: 1, maxAttempts: 4 },
+    ]);
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+    expect(asked).toBe(2);
+    expect(await engine.connection.audit()).toEqual([]);
+  });
+});
 
 describe.each(["D1", "maps"] as const)("a wait over %s", (over) => {
   it("is in its first attempt from its beginning, in the row as in its events", async () => {

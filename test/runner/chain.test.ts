@@ -93,6 +93,85 @@ describe.each(["D1", "maps"] as const)("a run over %s", (over) => {
     expect(await engine.events(without.id)).toContain("stage:skipped extra");
   });
 
+  it.each([
+    ["in the commit that comes to its stage", false],
+    ["in a delivery of its own, where it was open", true],
+  ])("decides a condition once, %s, and keeps to it in each try", async (_where, opens) => {
+    const asked: string[] = [];
+    const tries: number[] = [];
+    const maybe = workflow("maybe", { input: text })
+      .stage("first", ({ input }) => input.text)
+      .stageIf(
+        "second",
+        () => {
+          asked.push("second");
+          if (opens && asked.length === 1) throw new Error("not yet");
+          return asked.length === (opens ? 2 : 1);
+        },
+        stage({
+          retry: { attempts: 3, backoff: "1s" },
+          run({ attempt, suspend }) {
+            tries.push(attempt);
+            if (attempt === 1) throw new Error("not yet");
+            return suspend(null, { pollIn: "1m", within: "1h" });
+          },
+          poll: () => "run",
+        }),
+      )
+      .build();
+    const engine = new Engine({ workflows: [maybe], over });
+    const run = await engine.runs.start(maybe, { text: "x" });
+    await engine.settle();
+    await engine.pass(1_000);
+    await engine.pass(60_000);
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: "run" });
+    expect(tries).toEqual([1, 2]);
+    expect(asked).toHaveLength(opens ? 2 : 1);
+    expect(await engine.connection.audit()).toEqual([]);
+  });
+
+  it.each([
+    ["at its end", 1, ["stage:started first", "stage:completed first"]],
+    ["all that it has", 0, ["stage:skipped first"]],
+  ] as const)("tells of stages that it skips %s, before its end", async (_where, runs, before) => {
+    const none = workflow("none", { input: text })
+      .stageIf(
+        "first",
+        () => runs === 1,
+        ({ input }) => input,
+      )
+      .stageIf(
+        "second",
+        () => false,
+        () => 2,
+      )
+      .stageIf(
+        "third",
+        () => false,
+        () => 3,
+      )
+      .build();
+    const engine = new Engine({ workflows: [none], over });
+    const run = await engine.runs.start(none, { text: "x" });
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: { text: "x" } });
+    expect(await engine.events(run.id)).toEqual([
+      "workflow:started",
+      ...before,
+      "stage:skipped second",
+      "stage:skipped third",
+      "workflow:completed",
+    ]);
+    const stages = await engine.stages(run.id);
+    expect(stages.map(({ stageId, status }) => `${stageId} ${status}`)).toEqual([
+      runs === 1 ? "first COMPLETED" : "first SKIPPED",
+      "second SKIPPED",
+      "third SKIPPED",
+    ]);
+    expect(stages.at(-1)?.completedAt).toEqual(new Date(engine.now));
+    expect(await engine.connection.audit()).toEqual([]);
+  });
+
   it("tries a failed stage again after its pauses, and ends as FAILED with the last reason", async () => {
     const tries: number[] = [];
     const fails = workflow("fails", { input: text })

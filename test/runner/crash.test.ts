@@ -26,15 +26,25 @@ const input = z.null();
 
 const SCENARIOS: readonly Scenario[] = [
   {
-    name: "a chain, with a retry, a skipped stage and what once keeps",
+    name: "a chain, with a retry, a skipped stage, a condition that is open and what once keeps",
     make: () => {
-      let failed = false;
+      let [failed, asked] = [false, false];
       return workflow("chain", { input })
         .stage("first", () => 1, tries)
         .stageIf(
           "skipped",
           () => false,
           () => 0,
+          tries,
+        )
+        .stageIf(
+          "open",
+          () => {
+            if (asked) return true;
+            asked = true;
+            throw new Error("not yet");
+          },
+          ({ input: before }) => before,
           tries,
         )
         .stage(

@@ -2,18 +2,49 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Chain } from "../../src/engine/chain.ts";
-import { workflow } from "../../src/engine/index.ts";
+import { Fatal, workflow } from "../../src/engine/index.ts";
 import { stageRunner } from "../../src/engine/work.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
+import { isLive } from "../../src/model/status.ts";
 import { Connection } from "../../src/persistence/connection.ts";
 import { unitOf } from "../../src/persistence/connection-core.ts";
 import { drive } from "../../src/runner/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { sound } from "./support/crash.ts";
+import type { Engine } from "./support/engine.ts";
 import { has, tells } from "./support/gate.ts";
 import { gated, lateLogs, leasesEnd, stopping } from "./support/race.ts";
 
 const input = z.null();
+type Stop = () => Promise<number>;
+
+function chainOf(stop: Stop): Workflow {
+  return workflow("chain", { input })
+    .stage("p1", stop)
+    .stage("last", () => "last")
+    .build();
+}
+
+function endOf(stop: Stop): Workflow {
+  return workflow("end", { input }).stage("p1", stop).build();
+}
+
+/** The first member to be claimed is the last to be done. */
+function groupOf(stop: Stop): Workflow {
+  return workflow("group", { input })
+    .parallel({ p1: stop, p2: () => 2 })
+    .stage("sum", ({ input: { p1, p2 } }) => p1 + p2)
+    .build();
+}
+
+function failureOf(stop: Stop): Workflow {
+  return workflow("fails", { input })
+    .stage("p1", async () => {
+      await stop();
+      throw new Fatal("never");
+    })
+    .build();
+}
 
 beforeEach(async () => {
   await emptyDatabase();
@@ -67,39 +98,75 @@ describe("two workers", () => {
     expect(await lateLogs(engine, run.id)).toHaveLength(1);
   });
 
-  it("with one attempt in their hands: one result is taken", async () => {
-    const { gate, stop } = stopping(2);
-    const chain = workflow("chain", { input })
-      .stage("first", async () => stop())
-      .stage("last", () => "last")
-      .build();
-    const { engine } = gated(chain);
-    const run = await engine.runs.start(chain, null);
+  /** Claims the run's job, and gives it to any number of workers. */
+  async function claimedBy(engine: Engine, of: Workflow) {
     const connection = new Connection(engine.store);
     const [job] = await connection.jobs.dequeueMany(1);
     if (job === undefined) throw new Error("There is no job");
     const { jobId, workflowRunId, stageId, attempt } = job;
     const ordinal = jobId.slice(workflowRunId.length + 1);
-    const worker = async () =>
+    return async () =>
       drive(
         { workflowRunId, ordinal, stageId, attempt },
         {
           unit: unitOf(connection),
-          runner: stageRunner([chain], { env: {}, now: () => 0 }),
+          runner: stageRunner([of], { env: {}, now: () => 0 }),
           signal: new AbortController().signal,
         },
       );
-    const both = Promise.allSettled([worker(), worker()]);
-    await gate.reached(2);
+  }
+
+  it.each([
+    ["between two stages", chainOf],
+    ["at the end", endOf],
+    ["before a join", groupOf],
+    ["before a failure", failureOf],
+  ] as const)(
+    "with one attempt in their hands, %s: the second is refused as late, and nothing of it is taken",
+    async (_where, make) => {
+      const { gate, stop } = stopping(2);
+      const flow = make(stop);
+      const { engine } = gated(flow);
+      const run = await engine.runs.start(flow, null);
+      const worker = await claimedBy(engine, flow);
+      // Of a group, the others are done.
+      await engine.consume();
+      const both = Promise.all([worker(), worker()]);
+      await gate.reached(2);
+      gate.open();
+      await both;
+      await engine.settle();
+      await engine.pass(60_000);
+      expect(isLive(await run.output())).toBe(false);
+      const events = await engine.events(run.id);
+      const ends = events.filter((event) => /stage:(?:completed|failed|retrying) p1/.test(event));
+      expect(ends).toHaveLength(1);
+      expect(await lateLogs(engine, run.id)).toHaveLength(1);
+      expect(await engine.connection.audit()).toEqual([]);
+    },
+  );
+
+  it("with one attempt in their hands, of which one is late: it does nothing where the other has taken the job on", async () => {
+    const { gate, stop } = stopping();
+    const called: string[] = [];
+    const chain = workflow("chain", { input })
+      .stage("first", () => called.push("first"))
+      .stage("last", async () => {
+        called.push("last");
+        return stop();
+      })
+      .build();
+    const { engine } = gated(chain);
+    const run = await engine.runs.start(chain, null);
+    const worker = await claimedBy(engine, chain);
+    const early = worker();
+    await gate.reached();
+    await worker();
     gate.open();
-    expect((await both).map(({ status }) => status)).toContain("fulfilled");
-    await engine.settle();
-    const events = (await engine.rows(run.id)).map(
-      ({ eventType, stageId: id }) => `${eventType} ${id}`,
-    );
-    expect(events.filter((event) => event === "stage:completed first")).toHaveLength(1);
-    expect(events.filter((event) => event === "stage:completed last")).toHaveLength(1);
-    expect(await run.output()).toEqual({ status: "COMPLETED", value: "last" });
+    await early;
+    expect(called).toEqual(["first", "last"]);
+    expect(await run.output()).toMatchObject({ status: "COMPLETED" });
+    await sound(engine, run.id);
   });
 });
 

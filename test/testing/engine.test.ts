@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, it } from "vitest";
 import * as z from "zod";
 import { Fatal, stage, type Waited, workflow } from "workflow-engine-cloudflare/engine";
-import { testRun } from "workflow-engine-cloudflare/engine/testing";
+import { testRun, type TestRun } from "workflow-engine-cloudflare/engine/testing";
 
 const nothing = z.null();
 
@@ -28,6 +28,64 @@ const mixed = workflow("mixed", {
     ok: input.received && input.payload.ok,
   }))
   .build();
+
+describe("the signal of a stage under test", () => {
+  const reasons: string[] = [];
+  const waits = workflow("waits", { input: nothing })
+    .stage("long", async ({ signal }) => {
+      const aborted = Promise.withResolvers<void>();
+      signal.addEventListener("abort", () => aborted.resolve());
+      await aborted.promise;
+      reasons.push(signal.reason.message);
+    })
+    .stage("never", () => reasons.push("never"))
+    .build();
+
+  it.each([
+    ["cancelled", async (t: TestRun<typeof waits>) => t.run.cancel("enough"), "CANCELLED"],
+    [
+      "paused, and run again",
+      async (t: TestRun<typeof waits>) => {
+        await t.run.pause();
+        await t.run.rerun({ from: "long" });
+        await t.run.cancel();
+      },
+      "CANCELLED",
+    ],
+  ])("is aborted when its run is %s", async (_what, act, status) => {
+    reasons.length = 0;
+    const t = await testRun(waits, null);
+    await t.until("long");
+    await act(t);
+    await t.advance("1m");
+    expect(reasons).toEqual([expect.stringContaining("The lease is lost")]);
+    expect((await t.run.output()).status).toBe(status);
+    expect(t.logs).toMatchObject([{ message: expect.stringContaining("late result") }]);
+    expect(await t.backend.audit()).toEqual([]);
+  });
+
+  it("is aborted while the stage runs", async () => {
+    const cancels = workflow("cancels", { input: nothing })
+      .stage("long", async ({ signal }) => {
+        expect(signal.aborted).toBe(false);
+        await t.run.pause();
+        await new Promise((resolve) => {
+          setTimeout(resolve, 0);
+        });
+        expect(signal.aborted).toBe(false);
+        await t.run.cancel();
+        await new Promise((resolve) => {
+          setTimeout(resolve, 0);
+        });
+        reasons.push(String(signal.aborted));
+      })
+      .build();
+    reasons.length = 0;
+    const t = await testRun(cancels, null);
+    await expect(t.output()).rejects.toThrow("CANCELLED");
+    expect(reasons).toEqual(["true"]);
+  });
+});
 
 describe("a run under test", () => {
   it("has the workflow's types", async () => {

@@ -18,11 +18,13 @@ import { Connection } from "../../persistence/connection.ts";
 import { unitOf } from "../../persistence/connection-core.ts";
 import { ownMethods } from "../../persistence/own-methods.ts";
 // By their files: the folders' indexes bring what needs the platform.
+import { LEASE_LOST } from "../../queue/lease-keeper.ts";
 import { handOverFailures } from "../../queue/hand-over.ts";
 import { dispatchSettings } from "../../queue/settings.ts";
 import { drive, endDead, runsOf } from "../../runner/index.ts";
 import { sweep } from "../../schedule/sweep.ts";
 import { type Fault, MortalStore } from "./mortal-store.ts";
+import { type ToldStore, toldStore } from "./told-store.ts";
 import type { TestEvent, TestLog, TestRun, TestRunOptions, TestStage } from "./test-run.ts";
 
 const SETTINGS = dispatchSettings({ RETRY_JITTER: 0 });
@@ -40,6 +42,13 @@ interface Held {
   readonly go: () => void;
 }
 
+/** The job that a worker has in its hands, and the signal of the stages that it runs. */
+interface Leased {
+  readonly ordinal: string;
+  readonly attempt: number;
+  readonly over: AbortController;
+}
+
 export class Course<W extends Workflow> implements TestRun<W> {
   readonly run: Run<W>;
   readonly backend: Backend;
@@ -51,13 +60,15 @@ export class Course<W extends Workflow> implements TestRun<W> {
   #worker: MortalStore;
   readonly #first: MortalStore;
   #held: Held | null = null;
+  #leased: Leased | null = null;
   #stopAt: { readonly id: string; readonly reached: () => Promise<void> } | null = null;
 
   private constructor(
     { workflow, env }: { readonly workflow: W; readonly env: object },
-    { run, backend, clock, store }: Started<W>,
+    { run, backend, clock, store, told }: Started<W>,
     fault: Fault | null,
   ) {
+    told.tell = () => this.#abortLost();
     this.#workflow = workflow;
     this.run = run;
     this.backend = backend;
@@ -77,9 +88,10 @@ export class Course<W extends Workflow> implements TestRun<W> {
   ): Promise<Course<W>> {
     const clock = { now: Number(now) };
     const store = createMemoryStore({ now: () => clock.now });
-    const backend = new Connection(store);
+    const told = toldStore(store);
+    const backend = new Connection(told);
     const run = await runsOf(backend).start(workflow, input, options);
-    return new Course({ workflow, env }, { run, backend, clock, store }, fault);
+    return new Course({ workflow, env }, { run, backend, clock, store, told }, fault);
   }
 
   get now(): number {
@@ -309,22 +321,36 @@ export class Course<W extends Workflow> implements TestRun<W> {
     if (job === undefined) return false;
     const { jobId, workflowRunId, stageId, attempt } = job;
     const ordinal = jobId.slice(workflowRunId.length + 1);
+    const over = new AbortController();
+    this.#leased = { ordinal, attempt, over };
     try {
       await drive(
         { workflowRunId, ordinal, stageId, attempt },
-        { unit: unitOf(connection), runner: this.#runner, signal: new AbortController().signal },
+        { unit: unitOf(connection), runner: this.#runner, signal: over.signal },
       );
     } catch (error) {
       const [row] = await store.read([{ q: "job", workflowRunId, ordinal }]);
       if (row?.status !== "RUNNING" || row.attempt !== attempt) throw error;
       await connection.jobs.fail(jobId, String(error), true);
+    } finally {
+      this.#leased = null;
     }
     return true;
   }
 
+  /** A worker that looked would find that it has lost its job, as by its next heartbeat. */
+  #abortLost(): void {
+    const leased = this.#leased;
+    if (leased === null) return;
+    const { ordinal, attempt, over } = leased;
+    const job = this.#store.state.jobs.get(this.run.id, ordinal);
+    if (job?.status !== "RUNNING" || job.attempt !== attempt) over.abort(new Error(LEASE_LOST));
+  }
+
   readonly #runner: StageRunner = {
     runStage: async (delivery, tools) => {
-      if (this.#stopAt?.id === delivery.stageId) await this.#stopAt.reached();
+      const runs = delivery.occasion.kind !== "decide";
+      if (runs && this.#stopAt?.id === delivery.stageId) await this.#stopAt.reached();
       return this.#stages.runStage(delivery, tools);
     },
     afterGroup: async (delivery, tools) => this.#stages.afterGroup(delivery, tools),
@@ -346,6 +372,7 @@ interface Started<W extends Workflow> {
   readonly backend: Backend;
   readonly clock: { now: number };
   readonly store: MemoryStore;
+  readonly told: ToldStore;
 }
 
 const PAUSED = "The run is paused: resume it with run.resume()";

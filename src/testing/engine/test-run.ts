@@ -101,7 +101,10 @@ export interface TestLog {
  * };
  */
 export interface TestRun<W extends Workflow> {
-  /** Starts over, steers and reads the run, as in production. */
+  /**
+   * Steers and reads the run, as in production. What takes its job away from a stage that is running,
+   * such as a cancel, aborts the stage's `signal` at once.
+   */
   readonly run: Run<W>;
   /** Everything else that the run leaves behind: annotations, artifacts, AI calls, and the audit. */
   readonly backend: Backend;

@@ -7,8 +7,9 @@ export type During = "pause" | "pause and resume" | "pause and rerun" | "cancel"
 export interface Working {
   readonly kind: "stage" | "if";
   readonly id: string;
-  /** Of a condition. */
+  /** Of a condition: its answer. With `turns` it is another one each `TURN_MS`. */
   readonly holds: boolean;
+  readonly turns: boolean;
   /** By the number of its calls in the run; then it is always "ok". */
   readonly calls: readonly Call[];
   readonly attempts: number;
@@ -40,6 +41,12 @@ export const LATER_MS = 25_000;
 export const POLL_MS = 15_000;
 export const WITHIN_MS = 40_000;
 
+const TURN_MS = 7_000;
+
+export function holdsAt({ holds, turns }: Working, now: number): boolean {
+  return holds !== (turns && Math.floor(now / TURN_MS) % 2 === 1);
+}
+
 interface Job {
   readonly order: number;
   id: string;
@@ -48,6 +55,8 @@ interface Job {
   /** Of a stage that waits: when that ends; of one that suspended itself: when it fails. */
   until: number;
   polls: number;
+  /** Of a stage that a rerun begins with: its condition is open. */
+  decides: boolean;
 }
 
 const OPEN = ["PENDING", "RUNNING", "SUSPENDED"];
@@ -75,6 +84,10 @@ export class Model {
     this.#groups = groups;
     this.#valueOf = valueOf;
     const first = this.#skipTo(0, input);
+    if (first === groups.length) {
+      this.output = input;
+      this.#end("COMPLETED", "workflow:completed");
+    }
     for (const { id } of groups[first] ?? []) this.#pending(id, 0);
   }
 
@@ -145,7 +158,7 @@ export class Model {
       if (stage === undefined) continue;
       if (id !== from && (stage.status === "COMPLETED" || stage.status === "SKIPPED")) continue;
       this.archived += 1;
-      this.#pending(id, stage.attempt);
+      this.#pending(id, stage.attempt, true);
     }
     return true;
   }
@@ -165,8 +178,11 @@ export class Model {
     if (!this.#known) return this.#fail(job);
     const element = this.#element(job.id);
     if ("ms" in element) return this.#wait(job, element.ms);
-    // Of a run's own way, the condition was decided before; of a rerun, it is decided now.
-    if (element.kind === "if" && !element.holds) return this.#done(job, "SKIPPED");
+    // Of a run's own way, the condition was decided before; of a rerun, it is decided now, once.
+    if (job.decides) {
+      job.decides = false;
+      if (element.kind === "if" && !holdsAt(element, this.now)) return this.#done(job, "SKIPPED");
+    }
     this.#call(job, element);
   }
 
@@ -286,7 +302,7 @@ export class Model {
       if (at < from) continue;
       this.#inputs[at] = input;
       const [only] = group;
-      if (group.length > 1 || only?.kind !== "if" || only.holds) return at;
+      if (group.length > 1 || only?.kind !== "if" || holdsAt(only, this.now)) return at;
       this.stages.set(only.id, { status: "SKIPPED", attempt: this.#tried.get(only.id) ?? 0 });
       this.events.push(`stage:skipped ${only.id}`);
     }
@@ -322,10 +338,10 @@ export class Model {
     this.events.push(event);
   }
 
-  #pending(id: string, attempt: number): void {
+  #pending(id: string, attempt: number, decides = false): void {
     this.stages.set(id, { status: "PENDING", attempt });
     this.#order += 1;
-    const job = { order: this.#order, id, due: this.now, failures: 0, until: 0, polls: 0 };
+    const job = { order: this.#order, id, due: this.now, failures: 0, until: 0, polls: 0, decides };
     this.#jobs.push(job);
   }
 
