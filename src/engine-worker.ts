@@ -4,7 +4,7 @@
  * calls it for each stage. Wiring only.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import type { BoundJobHandler, JobOutcome } from "./contract/index.ts";
+import type { Backend, BoundJobHandler, JobOutcome } from "./contract/index.ts";
 import type {
   GroupAnswer,
   GroupDelivery,
@@ -20,7 +20,7 @@ import { embed } from "./embed.ts";
 import { app } from "./http/app.ts";
 import type { HttpEnv } from "./http/env.ts";
 import { dispatchSettings } from "./queue/index.ts";
-import { driveOn } from "./runner/drive.ts";
+import { workingAtOnce } from "./runner/at-once.ts";
 import { runsOf } from "./runner/runs.ts";
 import { dispatcher } from "./worker/index.ts";
 
@@ -97,19 +97,39 @@ export function engine<Env extends HttpEnv = HttpEnv>({ workflows, fetch }: Engi
  */
 export function runsIn(env: HttpEnv, ctx: Pick<ExecutionContext, "waitUntil">): Runs {
   const waitUntil = (promise: Promise<unknown>) => ctx.waitUntil(promise);
-  return runsOf(embed(env, { wakes: true, waitUntil }), {
-    worker: {
-      drive: async (workflow, unit, from, goesOn) =>
-        driveOn(from, {
-          unit,
-          runner: stageRunner([workflow], { env, now: Date.now }),
-          signal: new AbortController().signal,
-          goesOn,
-        }),
-      waitUntil,
-      leaseMs: dispatchSettings(env).leaseMs,
-    },
-  });
+  const { leaseMs } = dispatchSettings(env);
+  const worker = workingAtOnce({ runnerOf: runnerFor(env), waitUntil, leaseMs });
+  return runsOf(embed(env, { wakes: true, waitUntil }), { worker });
+}
+
+/**
+ * The runs of typed workflows, over a connection, in a Worker that has their stages: it begins a run's
+ * first stages at once, where they are short, and the service goes on with the others. Make it once per
+ * request. Where a Worker only starts runs, `runsOf` does.
+ * @param env what those stages get as their `env`.
+ * @throws INVALID_ARGUMENT for a connection that this package did not make.
+ * @example
+ * import * as z from "zod";
+ * import { connect } from "workflow-engine-cloudflare/client";
+ * import { workflow } from "workflow-engine-cloudflare/engine";
+ * import { runsOver } from "workflow-engine-cloudflare/engine/worker";
+ *
+ * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
+ *   .stage("greet", ({ input }) => `Hello ${input.name}`, { timeout: "5s" })
+ *   .build();
+ * const run = await runsOver(connect(env.WORKFLOWS), env, ctx).start(hello, { name: "Ada" });
+ */
+export function runsOver(
+  connection: Backend,
+  env: object,
+  ctx: Pick<ExecutionContext, "waitUntil">,
+): Runs {
+  const waitUntil = (promise: Promise<unknown>) => ctx.waitUntil(promise);
+  return runsOf(connection, { worker: workingAtOnce({ runnerOf: runnerFor(env), waitUntil }) });
+}
+
+function runnerFor(env: object) {
+  return (workflow: Workflow) => stageRunner([workflow], { env, now: Date.now });
 }
 
 /**

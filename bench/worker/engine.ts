@@ -5,8 +5,8 @@
 import type { WorkflowEngineEnv } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";
 import * as z from "zod";
-import { type Runs, runsOf, type Workflow } from "workflow-engine-cloudflare/engine";
-import { engine, runsIn, StageWorker } from "workflow-engine-cloudflare/engine/worker";
+import type { Runs, Workflow } from "workflow-engine-cloudflare/engine";
+import { engine, runsIn, runsOver, StageWorker } from "workflow-engine-cloudflare/engine/worker";
 import { Chain } from "../../src/engine/chain.ts";
 import type { Load } from "../protocol.ts";
 import { type Drive, valueOf } from "./contestant.ts";
@@ -85,7 +85,7 @@ export const driveEngine: Drive = (env, ids, load) =>
   drive(() => runsIn(bindings(env), { waitUntil: () => {} }), ids, load);
 
 export const driveEngineBound: Drive = (env, ids, load) =>
-  drive(() => runsOf(connect(env.ENGINE_SERVICE)), ids, load);
+  drive(() => runsOver(connect(env.ENGINE_SERVICE), env, { waitUntil: () => {} }), ids, load);
 
 async function drive(open: () => Runs, ids: readonly string[], load: Load): Promise<void> {
   const found = WORKFLOWS.get(load.steps);

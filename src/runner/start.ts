@@ -3,7 +3,7 @@ import type { Change, Guard } from "../changes/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { checkedConfig, checkedInput } from "../engine/checked.ts";
 import type { Definition } from "../engine/definition.ts";
-import type { First } from "../engine/delivery.ts";
+import type { First, NextStage } from "../engine/delivery.ts";
 import { firstOf } from "../engine/next.ts";
 import type { StartOptions } from "../engine/runs.ts";
 import type { InputOf, Workflow } from "../engine/workflow.ts";
@@ -19,31 +19,22 @@ import type { OwnUnit } from "../persistence/connection-core.ts";
 import { checkedChanges } from "../persistence/encode.ts";
 import { gone, requireField } from "./act.ts";
 import type { StageCall } from "./delivery.ts";
-import { type GoesOn, inOrder, passedOver } from "./enter.ts";
+import { inOrder, passedOver } from "./enter.ts";
 import { engineRunOf, runMetadata } from "./lease.ts";
 import { event, jobRow, type Moment, stageRow } from "./rows.ts";
 
-/**
- * A Worker that works stages itself. It begins a run's first stages at once, in the invocation that
- * starts the run, as far as they say that they are short: an invocation that has answered lives half a
- * minute longer, and a stage that is cut off there would have to be run twice.
- */
+/** What begins the first stages of a run at once. */
 export interface StartingWorker {
-  /** Takes the run on from the stage, which this Worker has leased, as far as `goesOn` lets it. */
-  readonly drive: (
-    workflow: Workflow,
-    unit: OwnUnit,
-    from: StageCall,
-    goesOn: GoesOn,
-  ) => Promise<void>;
+  /** Whether it works this stage too. It then counts the stage. */
+  takes(stage: Pick<NextStage, "timeoutMs">): boolean;
+  /** Takes the run on from the stage, which this Worker has leased, as far as it works stages. */
+  drive(workflow: Workflow, unit: OwnUnit, from: StageCall): Promise<void>;
   readonly waitUntil: (promise: Promise<unknown>) => void;
-  /** Milliseconds after which a lease expires that is not renewed. */
-  readonly leaseMs: number;
+  /** Milliseconds after which a lease expires that is not renewed, where it is known. */
+  readonly leaseMs?: number;
 }
 
-/** All stages that are begun at once must have ended within this time. */
-const AT_ONCE_MS = 20_000;
-/** The lease of a job that is worked at once ends this long after the start: nothing renews it. */
+/** Where it is known how long leases are, that of a job that is worked at once ends this long after. */
 const AT_ONCE_LEASE_MS = 60_000;
 
 interface Starting {
@@ -102,9 +93,7 @@ export async function start<W extends Workflow>(
   const written = await unit.write({ guards, changes });
   if (!written.applied) await requireSame(unit, row, key ?? id);
   if (!written.applied || leased === null || worker === undefined) return { id };
-  const isShort: GoesOn = ({ timeoutMs }) =>
-    timeoutMs !== null && Date.now() + timeoutMs <= leased.until;
-  const working = worker.drive(workflow, unit, leased.call, isShort);
+  const working = worker.drive(workflow, unit, leased.call);
   // A fault leaves the lease to expire, and the job is delivered again.
   const worked = working.catch((error: unknown) => {
     console.error("wfe-first-stages-not-worked", id, error);
@@ -118,22 +107,20 @@ interface LeasedFirst {
   readonly job: NewJobRow;
   readonly stage: NewStageRow;
   readonly call: StageCall;
-  /** By the clock of this Worker. */
-  readonly until: number;
 }
 
 function leasedFirst(
   row: NewRunRow,
   first: First,
   moment: Moment,
-  { leaseMs }: StartingWorker,
+  worker: StartingWorker,
 ): LeasedFirst | null {
   if (first.kind === "finish") return null;
   const [stage, ...others] = first.stages;
   if (stage === undefined || others.length > 0) return null;
-  const { timeoutMs, concurrency, waits, attempts } = stage;
-  if (timeoutMs === null || timeoutMs > AT_ONCE_MS) return null;
-  if (concurrency !== null || waits !== null) return null;
+  const { concurrency, waits, attempts } = stage;
+  // A concurrency key is counted where jobs are claimed.
+  if (concurrency !== null || waits !== null || !worker.takes(stage)) return null;
   const { at } = moment;
   const run = engineRunOf(row);
   if (run === null) return null;
@@ -146,12 +133,11 @@ function leasedFirst(
     status: "RUNNING",
     attempt: 1,
     startedAt: at,
-    lockedAt: at - Math.max(leaseMs - AT_ONCE_LEASE_MS, 0),
+    lockedAt: at - Math.max((worker.leaseMs ?? 0) - AT_ONCE_LEASE_MS, 0),
   };
   return {
     job,
     stage: stageOfRun,
-    until: Date.now() + AT_ONCE_MS,
     call: {
       lease: { run, ordinal: job.ordinal, attempt: 1, key: null },
       stage: {

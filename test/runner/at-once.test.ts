@@ -1,28 +1,41 @@
 /** Stages that say that they are short begin in the invocation that starts their run; and how a run's starter learns of its end. */
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
+import { connect } from "../../src/client/index.ts";
+import { Chain } from "../../src/engine/chain.ts";
 import { workflow } from "../../src/engine/index.ts";
-import { runsIn } from "../../src/engine-worker.ts";
+import type { Runs } from "../../src/engine/runs.ts";
+import type { Workflow } from "../../src/engine/workflow.ts";
+import { runsIn, runsOver } from "../../src/engine-worker.ts";
 import { emptyDatabase } from "../support/database.ts";
-import { env } from "../support/env.ts";
+import { env, service } from "../support/env.ts";
 import { Engine } from "./support/engine.ts";
+import { newGate } from "./support/gate.ts";
 
 beforeEach(async () => {
   await emptyDatabase();
+});
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 const input = z.object({ text: z.string() });
 const SHORT = { timeout: "5s" } as const;
 
-describe("a run that is started where its stages are worked", () => {
+const ways: readonly [string, (ctx: ExecutionContext) => Runs][] = [
+  ["in the Worker that keeps it", (ctx) => runsIn(env, ctx)],
+  ["in an app beside the service", (ctx) => runsOver(connect(service), env, ctx)],
+];
+
+describe.each(ways)("a run that is started where its stages are worked, %s", (_where, runsWith) => {
   it("goes through short stages at once, with no wake-up and no claim", async () => {
     const short = workflow("short", { input })
       .stage("first", ({ input: { text } }) => text, SHORT)
       .stage("second", ({ input: text }) => `${text}!`, SHORT)
       .build();
     const ctx = createExecutionContext();
-    const run = await runsIn(env, ctx).start(short, { text: "hi" });
+    const run = await runsWith(ctx).start(short, { text: "hi" });
     expect(await run.output({ within: "10s" })).toEqual({ status: "COMPLETED", value: "hi!" });
     await waitOnExecutionContext(ctx);
     const engine = new Engine({ workflows: [short] });
@@ -37,7 +50,7 @@ describe("a run that is started where its stages are worked", () => {
       .stage("long", ({ input: text }) => `${text}!`)
       .build();
     const ctx = createExecutionContext();
-    const run = await runsIn(env, ctx).start(mixed, { text: "hi" });
+    const run = await runsWith(ctx).start(mixed, { text: "hi" });
     await waitOnExecutionContext(ctx);
     const engine = new Engine({ workflows: [mixed] });
     engine.now = Date.now();
@@ -48,6 +61,61 @@ describe("a run that is started where its stages are worked", () => {
     expect(await run.output()).toMatchObject({ value: "hi!" });
   });
 
+  it("aborts a stage within ten seconds when its run is cancelled, and keeps what it gives as a log", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const { gate, pass } = newGate();
+    const aborted = Promise.withResolvers<string>();
+    const held = workflow("held", { input })
+      .stage(
+        "first",
+        async ({ signal }) => {
+          signal.addEventListener("abort", () => aborted.resolve(String(signal.reason.message)));
+          await pass();
+          return "too late";
+        },
+        SHORT,
+      )
+      .build();
+    const ctx = createExecutionContext();
+    const run = await runsWith(ctx).start(held, { text: "" });
+    await gate.reached();
+    await run.cancel("no");
+    vi.advanceTimersByTime(10_000);
+    expect(await aborted.promise).toContain("The lease is lost");
+    gate.open();
+    await waitOnExecutionContext(ctx);
+    expect(await run.output()).toEqual({ status: "CANCELLED", reason: "no" });
+    const { persistence } = new Engine({ workflows: [held] }).connection;
+    const [stage] = await persistence.getStagesByRun(run.id);
+    expect(stage).toMatchObject({ status: "CANCELLED", outputData: null });
+  });
+
+  it("works 150 stages in one invocation, of all the runs that it starts", async () => {
+    let chain = Chain.of("long", { input: z.null() });
+    for (let step = 0; step < 80; step += 1) chain = chain.stage(`s${step}`, () => null, SHORT);
+    const long: Workflow = chain.build();
+    const ctx = createExecutionContext();
+    const runs = runsWith(ctx);
+    const started: string[] = [];
+    for (let count = 0; count < 3; count += 1) {
+      const run = await runs.start(long, null);
+      await run.output({ within: "1s" });
+      started.push(run.id);
+    }
+    await waitOnExecutionContext(ctx);
+    const engine = new Engine({ workflows: [long] });
+    const stages = await Promise.all(started.map(async (id) => engine.stages(id)));
+    const done = stages.flat().filter(({ status }) => status === "COMPLETED");
+    expect(done).toHaveLength(150);
+    engine.now = Date.now();
+    await engine.settle();
+    for (const id of started) {
+      expect(await engine.runs.get(long, id).output()).toMatchObject({ status: "COMPLETED" });
+    }
+  });
+});
+
+describe("a run that is started in the Worker that keeps it", () => {
   it("takes a lease for no longer than the stages may take", async () => {
     let locked: Date | null | undefined;
     const short = workflow("short", { input })
