@@ -148,7 +148,7 @@ async function called(call: StageCall, options: DriveOptions): Promise<Onward> {
   const { stageId, recordId, attempt, triesLeft } = stage;
   const run = lease.run.delivered;
   const delivery: StageDelivery = { run, stageId, recordId, attempt, triesLeft, occasion, before };
-  const tools = stageTools({ unit, run: lease.run, stage, signal });
+  const tools = stageTools({ unit, lease, stage, signal });
   const answer = await runner.runStage(delivery, tools);
   return committed(answer, call, options);
 }
@@ -288,7 +288,7 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const { run } = lease;
   const guards = whileIn("RUNNING", stage.stageId, lease);
   const before = await groupOf(unit, done);
-  const tools = stageTools({ unit, run, stage, signal });
+  const tools = stageTools({ unit, lease, stage, signal });
   const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
   const moment = await momentOf(unit);
   const fails = async (reason: string): Promise<Onward> => {

@@ -2,7 +2,7 @@
 import type { StageTools } from "../engine/delivery.ts";
 import { utf8Length } from "../model/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import type { EngineRun } from "./lease.ts";
+import { type Lease, leasedAt } from "./lease.ts";
 import { event } from "./rows.ts";
 
 /** Progress of one stage is stored at most this often. */
@@ -10,13 +10,14 @@ const PROGRESS_MS = 1_000;
 
 export interface ToolsOptions {
   readonly unit: OwnUnit;
-  readonly run: EngineRun;
+  readonly lease: Lease;
   readonly stage: { readonly stageId: string; readonly recordId: string };
   /** Aborted when the result will not be taken any more. */
   readonly signal: AbortSignal;
 }
 
-export function stageTools({ unit, run, stage, signal }: ToolsOptions): StageTools {
+export function stageTools({ unit, lease, stage, signal }: ToolsOptions): StageTools {
+  const { run } = lease;
   const workflowRunId = run.id;
   let toldAt = -Infinity;
   const artifact = async (key: string) => {
@@ -65,7 +66,8 @@ export function stageTools({ unit, run, stage, signal }: ToolsOptions): StageToo
       if (now - toldAt < PROGRESS_MS) return;
       toldAt = now;
       const told = event(run, now, "stage:progress", { stageId: stage.stageId, done, total });
-      await unit.write({ changes: [told] });
+      // A worker that has lost its lease tells nothing any more.
+      await unit.write({ guards: [leasedAt(stage.stageId, lease)], changes: [told] });
     },
     aborted: async () => abortOf(signal),
   };
