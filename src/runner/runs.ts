@@ -3,8 +3,8 @@
  * in the file of its name.
  */
 import type { Backend } from "../contract/index.ts";
-import type { Run, Runs } from "../engine/runs.ts";
-import type { Workflow } from "../engine/workflow.ts";
+import type { Run, Runs, StartOptions } from "../engine/runs.ts";
+import type { InputOf, Workflow } from "../engine/workflow.ts";
 import { idField } from "../model/fields.ts";
 import { type OwnUnit, unitOf } from "../persistence/connection-core.ts";
 import { requireField } from "./act.ts";
@@ -32,7 +32,7 @@ import { cancel, pause, resume, sendSignal } from "./steer.ts";
 export function runsOf(connection: Backend, worker?: StartingWorker): Runs {
   const unit = unitOf(connection);
   return {
-    async start(workflow, input, options) {
+    async start<W extends Workflow>(workflow: W, input: InputOf<W>, options?: StartOptions<W>) {
       const { id, worked } = await start({ unit, worker }, workflow, input, options);
       return runOf(unit, workflow, id, worked);
     },
