@@ -97,8 +97,13 @@ export interface StageContext<In, Config = undefined> {
   readonly ai: { record(call: StageAICall): void };
 }
 
+/** The names of members; where there are none, a text for the compiler to say so. */
+export type NameOf<T, None extends string> = [keyof T] extends [never] ? None : keyof T & string;
+
 /** Reads what earlier stages of the workflow gave, by their ids. Each call reads one. */
-export type ReadOutput<Outs> = <K extends keyof Outs & string>(id: K) => Promise<Outs[K]>;
+export type ReadOutput<Outs> = <K extends NameOf<Outs, "No stage comes before this one">>(
+  id: K,
+) => Promise<Outs[K & keyof Outs]>;
 
 /**
  * What a function gets that is written where it stands in a workflow. It knows what comes before.

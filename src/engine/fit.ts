@@ -4,8 +4,8 @@
  * not and whose name says what is wrong. Types alone.
  */
 import type { InlineContext, Given } from "./context.ts";
-import type { Plain, Storable } from "./json-types.ts";
-import type { Stage } from "./stage.ts";
+import type { Plain, Problem, Storable } from "./json-types.ts";
+import type { Stage, StageTakes } from "./stage.ts";
 
 export type Inline<In, Outs> = (context: InlineContext<In, Outs>) => unknown;
 
@@ -17,24 +17,25 @@ export type OutOf<S> = S extends Stage
     ? Given<Returned>
     : never;
 
-/** A name for the message's own sake: the compiler prints it, with the type. */
-type Problem<Message extends string> = { readonly [P in Message]: never };
+/** More than one text, or a pattern of texts, such as `string`. */
+type NotOne<K extends string, All = K> =
+  {} extends Record<K, 1> ? true : K extends unknown ? ([All] extends [K] ? never : true) : never;
 
 /** What is wrong with an id, or never. */
-type IdProblem<K extends string, Outs> = K extends ""
-  ? "The id of a stage is not empty"
-  : K extends `~${string}` | "__proto__" | "." | ".."
-    ? `No stage can have the id "${K}"`
-    : K extends keyof Outs
-      ? `There is a stage "${K}" already`
-      : never;
+type IdProblem<K extends string, Outs> = [NotOne<K>] extends [never]
+  ? K extends ""
+    ? "The id of a stage is not empty"
+    : K extends `~${string}` | "__proto__" | "." | ".."
+      ? `No stage can have the id "${K}"`
+      : K extends keyof Outs
+        ? `There is a stage "${K}" already`
+        : never
+  : "The id of a stage is written where it is used, as one text";
 
 /** The id, if it is fresh; else what is wrong with it. */
-export type Fresh<K extends string, Outs> = string extends K
-  ? "The id of a stage is written where it is used, as text"
-  : [IdProblem<K, Outs>] extends [never]
-    ? K
-    : IdProblem<K, Outs>;
+export type Fresh<K extends string, Outs> = [IdProblem<K, Outs>] extends [never]
+  ? K
+  : IdProblem<K, Outs>;
 
 /** As {@link Fresh}, for a group's member. While the group is not looked at yet, it has no names. */
 type FreshMember<K, Outs> = string extends K
@@ -43,30 +44,76 @@ type FreshMember<K, Outs> = string extends K
     ? unknown
     : Problem<IdProblem<K & string, Outs>>;
 
-/** The members that are needed and missing, or of another type. Text and lists have none of interest. */
-type Wrong<Has, Needs> = Needs extends Plain | readonly unknown[]
-  ? never
-  : {
-      [K in keyof Needs & string]: K extends keyof Has
-        ? Has[K] extends Needs[K]
-          ? never
-          : K
-        : object extends Pick<Needs, K>
-          ? never
-          : K;
-    }[keyof Needs & string];
+/** The same with readonly lists: what a stage gets is its own, read from JSON. */
+type Lenient<T> = T extends Plain ? T : { readonly [K in keyof T]: Lenient<T[K]> };
+
+/** What needs the one takes the other. */
+type IsTaken<Has, Needs> = [Has] extends [Needs]
+  ? true
+  : [Has] extends [Lenient<Needs>]
+    ? true
+    : false;
+
+/** The names of the members of all of a union. */
+type AnyName<T> = T extends unknown ? keyof T : never;
+
+/** What of a member is needed and does not come, or never. */
+type MemberLack<
+  Has,
+  Needs,
+  K extends keyof Needs,
+  Path extends string,
+  Left extends 0[],
+> = K extends keyof Has
+  ? IsTaken<Pick<Has, K>, Pick<Needs, K>> extends true
+    ? never
+    : IsTaken<Exclude<Has[K], undefined>, Needs[K]> extends true
+      ? `needs "${Path}", which does not always come before it`
+      : Lack<Has[K], Needs[K], Path, Left>
+  : {} extends Pick<Needs, K>
+    ? never
+    : `needs "${Path}", which does not ${K extends AnyName<Has> ? "always " : ""}come before it`;
+
+type MemberLacks<Has, Needs, Path extends string, Left extends 0[]> = {
+  [K in keyof Needs & string]: MemberLack<Has, Needs, K, `${Path}${K}`, Left>;
+}[keyof Needs & string];
+
+/** As {@link MemberLack}, of a value within what is needed, so many levels deep. */
+type Lack<Has, Needs, Path extends string, Left extends 0[]> = Left extends [
+  0,
+  ...infer Rest extends 0[],
+]
+  ? [Has] extends [Plain]
+    ? Other<Path>
+    : [Needs] extends [Plain]
+      ? Other<Path>
+      : [Has, Needs] extends [readonly (infer H)[], readonly (infer N)[]]
+        ? Lack<H, N, `${Path}[]`, Rest>
+        : [MemberLacks<Has, Needs, `${Path}.`, Rest>] extends [never]
+          ? Other<Path>
+          : MemberLacks<Has, Needs, `${Path}.`, Rest>
+  : Other<Path>;
+type Other<Path extends string> = `needs another type of "${Path}" than comes before it`;
+
+/** Why what comes before is not taken. Text and lists have no members of interest. */
+type Reason<Has, Needs> = [unknown] extends [Has]
+  ? "does not take what comes before it, whose type is unknown"
+  : [Has] extends [Plain | readonly unknown[]]
+    ? "does not take what comes before it"
+    : [Needs] extends [Plain | readonly unknown[]]
+      ? "does not take what comes before it"
+      : [MemberLacks<Has, Needs, "", Levels>] extends [never]
+        ? "does not take what comes before it"
+        : MemberLacks<Has, Needs, "", Levels>;
+type Levels = [0, 0, 0, 0];
 
 type Misfit<K, Has, Needs> = {
-  readonly [
-    P in [Wrong<Has, Needs>] extends [never]
-      ? `Stage "${K & string}" does not take what comes before it`
-      : `Stage "${K & string}" needs "${Wrong<Has, Needs>}", which does not come before it`
-  ]: [gives: Has, takes: Needs];
+  readonly [P in `Stage "${K & string}" ${Reason<Has, Needs>}`]: [gives: Has, takes: Needs];
 };
 
 /** The step takes what comes before it. */
 type Takes<S, Cur, K> = S extends Stage
-  ? [Cur] extends [TypesOf<S>["input"]]
+  ? IsTaken<Cur, TypesOf<S>["input"]> extends true
     ? unknown
     : Misfit<K, Cur, TypesOf<S>["input"]>
   : unknown;
@@ -75,9 +122,12 @@ type Takes<S, Cur, K> = S extends Stage
 export type Fits<S, Cur, K> = Takes<S, Cur, K> & Storable<OutOf<S>, "output">;
 
 /** As {@link Fits}, for each member of a group. */
-export type FitsAll<G, Cur, Outs> = {
-  readonly [K in keyof G]: Fits<G[K], Cur, K> & FreshMember<K, Outs>;
-};
+export type FitsAll<G, Cur, Outs> = [keyof G] extends [never]
+  ? Problem<"A group has a stage">
+  : { readonly [K in keyof G]: Fits<G[K], Cur, K> & FreshMember<K, Outs> };
+
+/** What the step's function gets. */
+export type TakesOf<S, Cur> = S extends Stage ? TypesOf<S>["takes"] : StageTakes<Cur, undefined>;
 
 /** The config that a step takes, under its id; nothing if it takes none. */
 export type ConfigIn<K, S> =

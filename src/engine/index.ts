@@ -27,7 +27,7 @@ export type {
 export type { Duration } from "./duration.ts";
 export { Fatal, isFatal, isRetryAfter, RetryAfter } from "./failure.ts";
 export type { Run, RunOutput, Runs, StartOptions } from "./runs.ts";
-export { stage, type Stage, type StageOptions, type StageRetry } from "./stage.ts";
+export { stage, type Stage, type StageOptions, type StageRetry, type StageTakes } from "./stage.ts";
 export type { SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
 export {
   type ConfigOf,
@@ -35,6 +35,7 @@ export {
   type OutputOf,
   type OutputsOf,
   type SignalsOf,
+  type StagesOf,
   type Waited,
   workflow,
   type Workflow,

@@ -1,6 +1,21 @@
 /** How runs of a typed workflow are started and steered. Types alone; what runs workflows has them. */
+import type { NameOf } from "./context.ts";
 import type { Duration } from "./duration.ts";
-import type { ConfigOf, InputOf, OutputOf, OutputsOf, SignalsOf, Workflow } from "./workflow.ts";
+import type {
+  ConfigOf,
+  InputOf,
+  NeedsNoConfig,
+  OutputOf,
+  OutputsOf,
+  SignalsOf,
+  Workflow,
+} from "./workflow.ts";
+
+/** The names of the signals that a workflow waits for. */
+export type SignalNameOf<W extends Workflow> = NameOf<
+  SignalsOf<W>,
+  "The workflow waits for no signal"
+>;
 
 /**
  * What a run can be started with, beside its input.
@@ -25,9 +40,9 @@ export interface StartOptions<W extends Workflow> {
 export interface Run<W extends Workflow> {
   readonly id: string;
   /** Gives a wait of the workflow its payload: before, during or after. It counts once per key. */
-  signal<K extends keyof SignalsOf<W> & string>(
+  signal<K extends SignalNameOf<W>>(
     name: K,
-    payload: SignalsOf<W>[K],
+    payload: SignalsOf<W>[K & keyof SignalsOf<W>],
     options?: { readonly key?: string },
   ): Promise<void>;
   /** What the run gave, when it has ended; that it is not over, when `within` is. */
@@ -59,10 +74,12 @@ export type RunOutput<Out> =
  *   runs.start(hello, { name: "Ada" }, { key: "ada" });
  */
 export interface Runs {
+  /** Without options: a workflow whose stages' configs have defaults for all that they need. */
+  start<W extends Workflow>(workflow: W & NeedsNoConfig<W>, input: InputOf<W>): Promise<Run<W>>;
   start<W extends Workflow>(
     workflow: W,
     input: InputOf<W>,
-    options?: StartOptions<W>,
+    options: StartOptions<W> | undefined,
   ): Promise<Run<W>>;
   get<W extends Workflow>(workflow: W, id: string): Run<W>;
 }

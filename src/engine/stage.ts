@@ -2,7 +2,7 @@
 import type { Awaitable, Given, NotReady, PollContext, RunContext, Suspended } from "./context.ts";
 import { ServiceError } from "../contract/index.ts";
 import type { Duration } from "./duration.ts";
-import type { Storable } from "./json-types.ts";
+import type { StorableBy } from "./json-types.ts";
 import type { SchemaIn, SchemaOut, StandardSchema } from "./standard-schema.ts";
 
 /**
@@ -53,8 +53,9 @@ export interface StageDefinition extends StageOptions {
 }
 
 /**
- * A stage: made by {@link stage}, used in any number of workflows. It has no optional members, about
- * which the compiler would talk where a stage does not fit.
+ * A stage: made by {@link stage}, used in any number of workflows. `Input` and `Settings` are what its
+ * schemas make of the input and of the config. It has no optional members, about which the compiler
+ * would talk where a stage does not fit.
  * @example
  * import * as z from "zod";
  *
@@ -63,16 +64,48 @@ export interface StageDefinition extends StageOptions {
  *   run: ({ input }) => input.text.length,
  * });
  */
-export interface Stage<In = unknown, Out = unknown, Config = unknown> {
+export interface Stage<
+  In = unknown,
+  Out = unknown,
+  Config = unknown,
+  Input = In,
+  Settings = Config,
+> {
   readonly definition: StageDefinition;
   /** Undefined at run time: it tells the compiler the types. */
   readonly "~types":
-    | { readonly input: In; readonly output: Out; readonly config: Config }
+    | {
+        readonly input: In;
+        readonly output: Out;
+        readonly config: Config;
+        readonly takes: StageTakes<Input, Settings>;
+      }
     | undefined;
 }
 
-type MaybeSchema = StandardSchema | undefined;
-type StageOut<Returned, O> = O extends StandardSchema ? SchemaOut<O> : Given<Returned>;
+/**
+ * What a stage's function gets that depends on the stage.
+ * @example
+ * const takes: StageTakes<{ text: string }, undefined> = { input: { text: "Hi" }, config: undefined };
+ */
+export interface StageTakes<Input, Config> {
+  readonly input: Input;
+  readonly config: Config;
+}
+
+/** In the place of a schema that is not given. Not `undefined`, which is every type where `strict` is off. */
+interface NoSchema {
+  readonly "~none": never;
+}
+type MaybeSchema = StandardSchema | NoSchema;
+type StageOut<Returned, Polled, O> = O extends StandardSchema
+  ? SchemaOut<O>
+  : [Polled] extends [never]
+    ? Given<Returned>
+    : // The compiler infers nothing into `infer`: what a stage is used as does not make its type.
+      [Polled] extends [infer P]
+      ? Given<[Returned] extends [P] ? P : [P] extends [Returned] ? Returned : Returned | P>
+      : never;
 
 /** A stage that suspends is polled. */
 type PolledIfSuspended<State> = [State] extends [never] ? unknown : { readonly poll: unknown };
@@ -109,10 +142,11 @@ type PolledIfSuspended<State> = [State] extends [never] ? unknown : { readonly p
  */
 export function stage<
   Returned,
-  I extends MaybeSchema = undefined,
-  O extends MaybeSchema = undefined,
-  C extends MaybeSchema = undefined,
+  I extends MaybeSchema = NoSchema,
+  O extends MaybeSchema = NoSchema,
+  C extends MaybeSchema = NoSchema,
   State = never,
+  Polled = never,
 >(
   definition: StageOptions & {
     readonly input?: I;
@@ -126,11 +160,17 @@ export function stage<
     poll?(
       context: PollContext<SchemaOut<I, unknown>, SchemaOut<C, undefined>>,
       state: State,
-    ): Awaitable<(O extends StandardSchema ? SchemaIn<O> : Given<Returned>) | NotReady>;
+    ): O extends StandardSchema ? Awaitable<SchemaIn<O> | NotReady> : Awaitable<Polled | NotReady>;
   } & PolledIfSuspended<State> &
-    Storable<StageOut<Returned, O>, "output"> &
-    Storable<SchemaOut<C, undefined>, "config">,
-): Stage<SchemaIn<I, unknown>, StageOut<Returned, O>, SchemaIn<C, undefined>>;
+    StorableBy<"run", StageOut<Returned, Polled, O>, "output"> &
+    StorableBy<"run", SchemaOut<C, undefined>, "config">,
+): Stage<
+  SchemaIn<I, unknown>,
+  StageOut<Returned, Polled, O>,
+  SchemaIn<C, undefined>,
+  SchemaOut<I, unknown>,
+  SchemaOut<C, undefined>
+>;
 export function stage(definition: StageDefinition): Stage {
   for (const member of ["input", "output", "config"] as const) {
     if (definition[member] !== undefined) requireSchema(definition[member], member);

@@ -3,8 +3,8 @@ import type { Awaitable, DecisionContext } from "./context.ts";
 import { Chain, type ChainOptions } from "./chain.ts";
 import type { Definition } from "./definition.ts";
 import type { Duration } from "./duration.ts";
-import type { ConfigIn, ConfigsIn, Fits, FitsAll, Fresh, Inline, OutOf } from "./fit.ts";
-import type { Plain, Storable } from "./json-types.ts";
+import type { ConfigIn, ConfigsIn, Fits, FitsAll, Fresh, Inline, OutOf, TakesOf } from "./fit.ts";
+import type { Problem, StorableBy } from "./json-types.ts";
 import type { Stage, StageOptions } from "./stage.ts";
 import type { SchemaIn, SchemaOut, StandardSchema } from "./standard-schema.ts";
 
@@ -20,6 +20,7 @@ export interface Workflow<
   Outs = unknown,
   Signals = unknown,
   Config = unknown,
+  Stages = unknown,
 > extends Definition {
   /** Undefined at run time: it tells the compiler the types. */
   readonly "~types":
@@ -29,6 +30,7 @@ export interface Workflow<
         readonly outputs: Outs;
         readonly signals: Signals;
         readonly config: Config;
+        readonly stages: Stages;
       }
     | undefined;
 }
@@ -79,22 +81,20 @@ export type OutputsOf<W extends Workflow> = TypesOf<W>["outputs"];
  */
 export type SignalsOf<W extends Workflow> = TypesOf<W>["signals"];
 
-type DeepPartial<T> = T extends Plain | readonly unknown[]
-  ? T
-  : T extends object
-    ? { readonly [K in keyof T]?: DeepPartial<T[K]> }
-    : T;
-
 /** Of no known config anything; of none at all nothing. */
 type ConfigGiven<Config> = unknown extends Config
   ? { readonly [stageId: string]: unknown }
   : [keyof Config] extends [never]
     ? { readonly [stageId: string]: never }
-    : DeepPartial<Config>;
+    : Show<
+        { readonly [K in keyof Config as {} extends Config[K] ? K : never]?: Config[K] } & {
+          readonly [K in keyof Config as {} extends Config[K] ? never : K]: Config[K];
+        }
+      >;
 
 /**
- * What a run can be started with beside its input: for each stage that has a config, any part of it.
- * The stage's schema fills in the rest, or refuses the start.
+ * What a run can be started with beside its input: for each stage that has a config, what its
+ * schema takes. A stage whose config has defaults for all that it needs may be left out.
  * @example
  * import * as z from "zod";
  *
@@ -116,7 +116,35 @@ export type Waited<Payload> =
   | { readonly received: true; readonly payload: Payload }
   | { readonly received: false };
 
-type Add<Outs, K extends string, Out> = Outs & { readonly [P in K]: Out };
+/**
+ * What the functions of the workflow's stages get, by the stages' ids. Waits and sleeps have none.
+ * @example
+ * import * as z from "zod";
+ *
+ * const hello = workflow("hello", { input: z.object({ name: z.string() }) })
+ *   .stage("greet", ({ input }) => `Hello ${input.name}`)
+ *   .build();
+ * const input: StagesOf<typeof hello>["greet"]["input"] = { name: "Ada" };
+ */
+export type StagesOf<W extends Workflow> = TypesOf<W>["stages"];
+
+/** The workflow can be started without a config; else the compiler prints what lacks one. */
+export type NeedsNoConfig<W extends Workflow> = Problem<Unset<TypesOf<W>["config"]>>;
+type Unset<Config> = Config extends object
+  ?
+      | "id"
+      | {
+          [K in keyof Config & string]: {} extends Config[K]
+            ? "id"
+            : `Stage "${K}" needs a config, which is to be given at start`;
+        }[keyof Config & string]
+  : "id";
+
+/**
+ * What one stage adds. Only this has a name: a name for the whole would keep the chain of all before it,
+ * too deep for the compiler after a hundred stages.
+ */
+type One<K extends string, Out> = { readonly [P in K]: Out };
 type Show<T> = { [K in keyof T]: T[K] } & {};
 
 /**
@@ -131,7 +159,7 @@ type Show<T> = { [K in keyof T]: T[K] } & {};
  * const short = started.stage("greet", ({ input }) => `Hello ${input.name}`).build();
  * const long = started.sleep("night", "8h").stage("greet", () => "Good morning").build();
  */
-export interface WorkflowBuilder<In, Cur, Outs, Signals, Config> {
+export interface WorkflowBuilder<In, Cur, Outs, Signals, Config, Stages> {
   /**
    * The next stage: a plain function, or one made by `stage`. Options that are given here go before
    * the stage's own.
@@ -140,7 +168,14 @@ export interface WorkflowBuilder<In, Cur, Outs, Signals, Config> {
     id: Fresh<K, Outs>,
     step: S & Fits<S, Cur, K>,
     options?: StageOptions,
-  ): WorkflowBuilder<In, OutOf<S>, Add<Outs, K, OutOf<S>>, Signals, Config & ConfigIn<K, S>>;
+  ): WorkflowBuilder<
+    In,
+    OutOf<S>,
+    Outs & One<K, OutOf<S>>,
+    Signals,
+    Config & ConfigIn<K, S>,
+    Stages & One<K, TakesOf<S, Cur>>
+  >;
 
   /**
    * The next stage, if `when` says so. Otherwise it is SKIPPED: what came before it goes on, and its
@@ -154,9 +189,10 @@ export interface WorkflowBuilder<In, Cur, Outs, Signals, Config> {
   ): WorkflowBuilder<
     In,
     OutOf<S> | Cur,
-    Add<Outs, K, OutOf<S> | undefined>,
+    Outs & One<K, OutOf<S> | undefined>,
     Signals,
-    Config & ConfigIn<K, S>
+    Config & ConfigIn<K, S>,
+    Stages & One<K, TakesOf<S, Cur>>
   >;
 
   /** Stages side by side, 200 at most. The next stage gets their outputs by id. */
@@ -167,7 +203,8 @@ export interface WorkflowBuilder<In, Cur, Outs, Signals, Config> {
     { [K in keyof G]: OutOf<G[K]> },
     Outs & { readonly [K in keyof G]: OutOf<G[K]> },
     Signals,
-    Config & ConfigsIn<G>
+    Config & ConfigsIn<G>,
+    Stages & { readonly [K in keyof G]: TakesOf<G[K], Cur> }
   >;
 
   /**
@@ -176,23 +213,30 @@ export interface WorkflowBuilder<In, Cur, Outs, Signals, Config> {
    */
   waitFor<K extends string, P extends StandardSchema>(
     id: Fresh<K, Outs>,
-    options: { readonly payload: P; readonly within: Duration } & Storable<SchemaOut<P>, "payload">,
+    options: { readonly payload: P; readonly within: Duration } & StorableBy<
+      "payload",
+      SchemaOut<P>,
+      "payload"
+    >,
   ): WorkflowBuilder<
     In,
     Waited<SchemaOut<P>>,
-    Add<Outs, K, Waited<SchemaOut<P>>>,
-    Signals & { readonly [P2 in K]: SchemaIn<P> },
-    Config
+    Outs & One<K, Waited<SchemaOut<P>>>,
+    Signals & One<K, SchemaIn<P>>,
+    Config,
+    Stages
   >;
 
   /** Waits for a time, or for as long as the function says then. What came before it goes on. */
   sleep<K extends string>(
     id: Fresh<K, Outs>,
     how: Duration | ((context: DecisionContext<Cur, Outs>) => Awaitable<Duration>),
-  ): WorkflowBuilder<In, Cur, Add<Outs, K, null>, Signals, Config>;
+  ): WorkflowBuilder<In, Cur, Outs & One<K, null>, Signals, Config, Stages>;
 
   /** The workflow. What the last stage gives is what a run gives. */
-  build(): Workflow<In, Cur, Show<Outs>, Show<Signals>, Show<Config>>;
+  build(
+    this: [keyof Outs] extends [never] ? Problem<"A workflow has a stage"> : unknown,
+  ): Workflow<In, Cur, Show<Outs>, Show<Signals>, Show<Config>, Show<Stages>>;
 }
 
 /**
@@ -247,8 +291,8 @@ export interface WorkflowOptions<I extends StandardSchema> extends ChainOptions 
  */
 export function workflow<I extends StandardSchema>(
   id: string,
-  options: WorkflowOptions<I> & Storable<SchemaOut<I>, "input">,
-): WorkflowBuilder<SchemaIn<I>, SchemaOut<I>, {}, {}, {}>;
+  options: WorkflowOptions<I> & StorableBy<"input", SchemaOut<I>, "input">,
+): WorkflowBuilder<SchemaIn<I>, SchemaOut<I>, {}, {}, {}, {}>;
 export function workflow(id: string, options: ChainOptions): Chain {
   return Chain.of(id, options);
 }

@@ -3,8 +3,8 @@
  * in the file of its name.
  */
 import type { Backend } from "../contract/index.ts";
-import type { Run, Runs } from "../engine/runs.ts";
-import type { Workflow } from "../engine/workflow.ts";
+import type { Run, Runs, StartOptions } from "../engine/runs.ts";
+import type { InputOf, Workflow } from "../engine/workflow.ts";
 import { idField } from "../model/fields.ts";
 import { type OwnUnit, unitOf } from "../persistence/connection-core.ts";
 import { requireField } from "./act.ts";
@@ -25,7 +25,7 @@ export function runsOf(connection: Backend, { worker, hears }: RunsOptions = {})
   const unit = unitOf(connection);
   const hearing = hears === undefined ? {} : { hears };
   return {
-    async start(workflow, input, options) {
+    async start<W extends Workflow>(workflow: W, input: InputOf<W>, options?: StartOptions<W>) {
       const { id, worked } = await start({ unit, worker }, workflow, input, options);
       return runOf(unit, workflow, id, worked === undefined ? hearing : { ...hearing, worked });
     },

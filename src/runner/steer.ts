@@ -1,6 +1,7 @@
 /** Signals to a run, and its end, pause and resumption. */
 import { ServiceError } from "../contract/index.ts";
 import { checkedSignal } from "../engine/checked.ts";
+import type { SignalNameOf } from "../engine/runs.ts";
 import type { SignalsOf, Workflow } from "../engine/workflow.ts";
 import { keyField } from "../model/fields.ts";
 import { encodeJson, signalId } from "../model/index.ts";
@@ -14,8 +15,8 @@ export async function sendSignal<W extends Workflow>(
   unit: OwnUnit,
   workflow: W,
   id: string,
-  name: keyof SignalsOf<W> & string,
-  payload: SignalsOf<W>[keyof SignalsOf<W> & string],
+  name: SignalNameOf<W>,
+  payload: SignalsOf<W>[keyof SignalsOf<W>],
   { key }: { readonly key?: string } = {},
 ): Promise<void> {
   const checked = encodeJson(await checkedSignal(workflow, name, payload), "payload");

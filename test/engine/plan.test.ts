@@ -223,7 +223,9 @@ describe("the size of a workflow", () => {
   });
 
   it("is at least one stage, in each group too", async () => {
+    // @ts-expect-error it has none
     expect((await refusalOf(() => base.build())).message).toBe("A workflow must have a stage");
+    // @ts-expect-error it has none
     expect((await refusalOf(() => base.parallel({}))).message).toBe(
       "A parallel group must have a stage",
     );

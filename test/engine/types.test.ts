@@ -11,6 +11,7 @@ import {
   type SignalsOf,
   stage,
   type Stage,
+  type StagesOf,
   type Waited,
   type Workflow,
   workflow,
@@ -60,7 +61,7 @@ const documents = workflow("documents", {
   .stage("extract", async ({ input, config, output, run, attempt, signal }) => {
     expectTypeOf(input).toEqualTypeOf<{ markdown: string; tries: number }>();
     expectTypeOf(config).toEqualTypeOf<undefined>();
-    expectTypeOf(output).parameter(0).toEqualTypeOf<never>();
+    expectTypeOf(output).parameter(0).toEqualTypeOf<"No stage comes before this one">();
     expectTypeOf(run).toEqualTypeOf<{
       readonly id: string;
       readonly workflowId: string;
@@ -142,15 +143,36 @@ describe("a workflow's types", () => {
     }>();
   });
 
-  it("take any part of a config, however deep, for the stages that have one", () => {
-    expectTypeOf<ConfigOf<typeof documents>>().toExtend<object>();
-    expectTypeOf<keyof ConfigOf<typeof documents>>().toEqualTypeOf<"summary">();
-    expectTypeOf<{ summary: { limits: { pages: number } } }>().toExtend<
-      ConfigOf<typeof documents>
+  it("take of a config what its schema takes: what has a default may be left out", () => {
+    expectTypeOf<ConfigOf<typeof documents>>().toEqualTypeOf<{
+      readonly summary?: {
+        model?: string | undefined;
+        limits?: { words: number; pages: number } | undefined;
+      };
+    }>();
+    const asks = stage({
+      config: z.object({ model: z.string(), words: z.number().default(9) }),
+      run: ({ config }) => config.model,
+    });
+    const built = workflow("asks", { input: z.null() }).stage("a", asks).stage("b", asks).build();
+    expectTypeOf<keyof ConfigOf<typeof built>>().toEqualTypeOf<"a" | "b">();
+    expectTypeOf<ConfigOf<typeof built>["a"]>().toEqualTypeOf<{
+      model: string;
+      words?: number | undefined;
+    }>();
+  });
+
+  it("know what each stage's function gets, and none of waits and sleeps", () => {
+    type Stages = StagesOf<typeof documents>;
+    expectTypeOf<Exclude<keyof OutputsOf<typeof documents>, keyof Stages>>().toEqualTypeOf<
+      "night" | "approval"
     >();
-    expectTypeOf<{ summary: { limits: { pages: string } } }>().not.toExtend<
-      ConfigOf<typeof documents>
-    >();
+    expectTypeOf<Stages["extract"]["input"]>().toEqualTypeOf<{ markdown: string; tries: number }>();
+    expectTypeOf<Stages["extract"]["config"]>().toEqualTypeOf<undefined>();
+    expectTypeOf<Stages["links"]["input"]>().toEqualTypeOf<{ sections: { text: string }[] }>();
+    expectTypeOf<Stages["summary"]["input"]["lang"]>().toEqualTypeOf<string>();
+    expectTypeOf<Stages["summary"]["config"]["model"]>().toEqualTypeOf<string>();
+    expectTypeOf<Stages["publish"]["input"]>().toEqualTypeOf<Waited<{ by: string; ok: boolean }>>();
   });
 
   it("take no config where no stage has one", () => {
@@ -190,7 +212,7 @@ describe("a workflow's types", () => {
       const run = await runs.start(
         documents,
         { markdown: "# Hello" },
-        { key: "doc-42", priority: 7, config: { summary: { limits: { pages: 2 } } } },
+        { key: "doc-42", priority: 7, config: { summary: { limits: { words: 5, pages: 2 } } } },
       );
       expectTypeOf(run).toEqualTypeOf<Run<Documents>>();
       await run.signal("approval", { ok: true }, { key: "mail-7" });
@@ -224,7 +246,7 @@ describe("a stage's types", () => {
       input: z.object({ at: z.string().transform((text) => new Date(text)) }),
       run: ({ input }) => input.at.getTime(),
     });
-    expectTypeOf(dated).toEqualTypeOf<Stage<{ at: string }, number, undefined>>();
+    expectTypeOf(dated).toEqualTypeOf<Stage<{ at: string }, number, undefined, { at: Date }>>();
   });
 
   it("have what an output schema makes of what it returns", () => {
@@ -240,7 +262,9 @@ describe("a stage's types", () => {
         return config.size;
       },
     });
-    expectTypeOf(sized).toEqualTypeOf<Stage<unknown, number, { size?: number | undefined }>>();
+    expectTypeOf(sized).toEqualTypeOf<
+      Stage<unknown, number, { size?: number | undefined }, unknown, { size: number }>
+    >();
   });
 
   it("take what JSON keeps: optional members, branded text, recursion, any and unknown", () => {

@@ -54,6 +54,21 @@ export function describeEngine(consumer: () => Consumer): void {
       COMPILING_MS,
     );
 
+    it.each(["TypeScript 7", "TypeScript 5.9"] as const)(
+      "types workflows in a project that is not strict, by %s",
+      (compiler) => {
+        const options = { lib: ["es2024"], types: [], strict: false, skipLibCheck: true };
+        const loose = { ...options, exactOptionalPropertyTypes: false };
+        expect(consumer().typecheck({ "workflow.ts": source }, loose, compiler)).toBe("");
+        const wrong = source.replace("input.n / 2", "input.m / 2");
+        const says = consumer().typecheck({ "workflow.ts": wrong }, loose, compiler);
+        expect(says).toContain(
+          "Property 'm' does not exist on type '{ signal: boolean; n: number; }'",
+        );
+      },
+      COMPILING_MS,
+    );
+
     it(
       "knows the bindings that the project has declared, as wrangler does",
       () => {

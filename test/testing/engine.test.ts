@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, it } from "vitest";
 import * as z from "zod";
 import { Fatal, stage, type Waited, workflow } from "workflow-engine-cloudflare/engine";
-import { testRun, type TestRun } from "workflow-engine-cloudflare/engine/testing";
+import { type StageFakes, testRun, type TestRun } from "workflow-engine-cloudflare/engine/testing";
 
 const nothing = z.null();
 
@@ -108,8 +108,22 @@ describe("a run under test", () => {
       async () => t.until("wrote"),
       // @ts-expect-error `write` gives a text
       async () => testRun(mixed, { text: "a" }, { stages: { write: () => ({ texts: 1 }) } }),
+      // @ts-expect-error `write` gives a text, also later
+      async () => testRun(mixed, { text: "a" }, { stages: { write: async () => ({ text: 1 }) } }),
       // @ts-expect-error there is no such stage
       async () => testRun(mixed, { text: "a" }, { stages: { wrote: () => ({ text: "" }) } }),
+      async () =>
+        // @ts-expect-error `write` gets no markdown
+        testRun(mixed, { text: "a" }, { stages: { write: ({ input }) => input.markdown } }),
+      async () => {
+        // @ts-expect-error a sleep is no stage
+        await testRun(mixed, { text: "a" }, { stages: { night: () => null } });
+      },
+      async () => {
+        const fake = ({ input }: { input: { text: number } }) => ({ text: String(input.text) });
+        // @ts-expect-error `write` gets a text that is no number
+        await testRun(mixed, { text: "a" }, { stages: { write: fake } });
+      },
       async () => {
         // @ts-expect-error a wait is no stage
         await testRun(mixed, { text: "a" }, { stages: { approval: () => null } });
@@ -126,14 +140,50 @@ describe("a run under test", () => {
       { text: "ab" },
       {
         stages: {
-          write: ({ input }: { input: { text: string; times: number } }) => ({
-            text: `${input.text} ${input.times}`,
-          }),
+          write: ({ input, config }) => {
+            expectTypeOf(input).toEqualTypeOf<{ text: string; times: number }>();
+            expectTypeOf(config).toEqualTypeOf<{ suffix: string }>();
+            return { text: `${input.text} ${input.times}${config.suffix}` };
+          },
+          publish: async ({ input, output, config, attempt }) => {
+            expectTypeOf(input).toEqualTypeOf<Waited<{ ok: boolean }>>();
+            expectTypeOf(config).toEqualTypeOf<undefined>();
+            expectTypeOf(attempt).toEqualTypeOf<number>();
+            expectTypeOf(output("long")).resolves.toEqualTypeOf<{ text: string } | undefined>();
+            return { ...(await output("write")), ok: input.received };
+          },
         },
       },
     );
-    await t.signal("approval", { ok: true });
-    expect(await t.output()).toEqual({ text: "ab 2", ok: true });
+    await t.signal("approval", { ok: false });
+    expect(await t.output()).toEqual({ text: "ab 2!", ok: true });
+  });
+
+  it("takes a fake of a stage behind a condition, and one that gives nothing", async () => {
+    const built = workflow("fakes", { input: nothing })
+      .stageIf(
+        "maybe",
+        () => true,
+        () => ({ n: 1 }),
+      )
+      .stage("mail", () => {})
+      .build();
+    const mailed: unknown[] = [];
+    const stages: StageFakes<typeof built> = {
+      maybe: ({ input }) => {
+        expectTypeOf(input).toEqualTypeOf<null>();
+        return { n: 2 };
+      },
+      mail: ({ input }) => {
+        expectTypeOf(input).toEqualTypeOf<{ n: number } | null>();
+        mailed.push(input);
+      },
+    };
+    // @ts-expect-error it gives an object, or is passed over
+    const wrong: StageFakes<typeof built> = { maybe: () => undefined };
+    expect(Object.keys(wrong)).toEqual(["maybe"]);
+    expect(await (await testRun(built, null, { stages })).output()).toBeNull();
+    expect(mailed).toEqual([{ n: 2 }]);
   });
 
   it("takes config, and an env that its stages get", async () => {

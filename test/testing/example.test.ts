@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import * as z from "zod";
 import { RetryAfter, stage, workflow } from "workflow-engine-cloudflare/engine";
-import { testRun } from "workflow-engine-cloudflare/engine/testing";
+import { type StageFakes, testRun } from "workflow-engine-cloudflare/engine/testing";
 
 /** Would ask the network. */
 const links = stage({
@@ -27,14 +27,17 @@ const documents = workflow("documents", { input: z.object({ markdown: z.string()
   .build();
 
 const markdown = "one two\n\nthree";
-const stages = { links: () => ({ urls: ["https://example.com/"] }) };
+const stages: StageFakes<typeof documents> = {
+  // Gets what the stage would get.
+  links: ({ input }) => ({ urls: input.sections.map((text) => `https://${text[0]}.example/`) }),
+};
 
 it("lets a run wait for days in no time, and give what it gives", async () => {
   const t = await testRun(documents, { markdown }, { now: 0, stages });
   await t.until("approval");
   await t.advance("1d");
   await t.signal("approval", { ok: true });
-  expect(await t.output()).toEqual({ urls: 1, words: 3 });
+  expect(await t.output()).toEqual({ urls: 2, words: 3 });
   expect(t.now).toBe(86_400_000);
   expect(t.logs).toMatchObject([
     { stage: "summary", message: "summarised", data: { sections: 2 } },
@@ -100,7 +103,7 @@ it("lets a worker die at every commit, and the run ends as ever", async () => {
       },
     },
   );
-  expect(await t.output()).toEqual({ urls: 1, words: 3 });
+  expect(await t.output()).toEqual({ urls: 2, words: 3 });
   expect(t.deaths).toBeGreaterThan(20);
 });
 

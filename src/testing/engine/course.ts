@@ -2,7 +2,7 @@
 import type { Backend } from "../../contract/index.ts";
 import type { StageRunner } from "../../engine/delivery.ts";
 import { type Duration, durationMs, shown } from "../../engine/duration.ts";
-import type { Run, RunOutput } from "../../engine/runs.ts";
+import type { Run, RunOutput, SignalNameOf } from "../../engine/runs.ts";
 import { stageRunner } from "../../engine/work.ts";
 import type { InputOf, OutputOf, OutputsOf, SignalsOf, Workflow } from "../../engine/workflow.ts";
 import { createMemoryStore, type MemoryStore } from "../../memory/store.ts";
@@ -152,9 +152,9 @@ export class Course<W extends Workflow> implements TestRun<W> {
     this.#clock.now = Math.max(this.now, until);
   }
 
-  async signal<K extends keyof SignalsOf<W> & string>(
+  async signal<K extends SignalNameOf<W>>(
     name: K,
-    payload: SignalsOf<W>[K],
+    payload: SignalsOf<W>[K & keyof SignalsOf<W>],
     options?: { readonly key?: string },
   ): Promise<void> {
     await this.run.signal(name, payload, options);

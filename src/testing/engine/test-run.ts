@@ -2,33 +2,37 @@
 import type { Backend, LogLevel, Status } from "../../contract/index.ts";
 import type { Awaitable, InlineContext, StageEnv } from "../../engine/context.ts";
 import type { Duration } from "../../engine/duration.ts";
-import type { Run, StartOptions } from "../../engine/runs.ts";
-import type { OutputOf, OutputsOf, SignalsOf, Workflow } from "../../engine/workflow.ts";
+import type { Run, SignalNameOf, StartOptions } from "../../engine/runs.ts";
+import type { OutputOf, OutputsOf, SignalsOf, StagesOf, Workflow } from "../../engine/workflow.ts";
 
 /**
- * Stands in for a stage: gives what the stage gives. The workflow's types do not tell what each stage
- * takes, so a fake that reads its input says itself what that is.
+ * Stands in for a stage: gets what the stage would get, and gives what the stage gives. `Takes` has the
+ * types of its input and config, `Outs` those of the outputs that it can read.
  * @example
- * const fake: StageFake<object, { urls: string[] }> = ({ input }: { input: { text: string } }) => ({
- *   urls: [input.text],
- * });
+ * type Takes = { readonly input: { text: string }; readonly config: undefined };
+ * const fake: StageFake<Takes, { urls: string[] }> = ({ input }) => ({ urls: [input.text] });
  */
-export type StageFake<Outs, Out> = (
-  context: InlineContext<never, Outs>,
-) => Awaitable<Exclude<Out, undefined>>;
+export type StageFake<Takes, Out, Outs = unknown> = (
+  context: Omit<InlineContext<unknown, Outs>, keyof Takes> & Takes,
+) => Awaitable<Exclude<Out, undefined> | (null extends Out ? void : never)>;
 
 /**
  * Fakes by the ids of the stages that they replace. A stage's retries, timeout, condition, input and
  * config stay as they are.
  * @example
- * const fakes: StageFakes<Workflow<null, number, { links: { urls: string[] } }>> = {
- *   links: () => ({ urls: [] }),
- * };
+ * import * as z from "zod";
+ * import { workflow } from "workflow-engine-cloudflare/engine";
+ *
+ * const reads = workflow("reads", { input: z.object({ url: z.string() }) })
+ *   .stage("links", async ({ input }) => ({ urls: [input.url] }))
+ *   .build();
+ * const fakes: StageFakes<typeof reads> = { links: ({ input }) => ({ urls: [input.url, "b"] }) };
  */
 export type StageFakes<W extends Workflow> = {
-  readonly [K in Exclude<keyof OutputsOf<W>, keyof SignalsOf<W>>]?: StageFake<
-    OutputsOf<W>,
-    OutputsOf<W>[K]
+  readonly [K in keyof StagesOf<W>]?: StageFake<
+    StagesOf<W>[K],
+    K extends keyof OutputsOf<W> ? OutputsOf<W>[K] : never,
+    OutputsOf<W>
   >;
 };
 
@@ -127,9 +131,9 @@ export interface TestRun<W extends Workflow> {
   /** Lets this much time pass, and everything happen that becomes due in it. */
   advance(time: Duration): Promise<void>;
   /** Sends a signal, now. */
-  signal<K extends keyof SignalsOf<W> & string>(
+  signal<K extends SignalNameOf<W>>(
     name: K,
-    payload: SignalsOf<W>[K],
+    payload: SignalsOf<W>[K & keyof SignalsOf<W>],
     options?: { readonly key?: string },
   ): Promise<void>;
   /**
