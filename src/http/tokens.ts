@@ -62,19 +62,25 @@ export async function authenticate(
   const known = tokensOf(secret);
   const token = BEARER.exec(authorization ?? "")?.[1];
   if (token === undefined) throw unauthenticated("A bearer token is needed");
-  const bytes = padded(token);
   const found =
-    equalOf(known, bytes, ({ seen }) => seen) ?? (await foundByHash(known, token, bytes));
+    equalOf(known, padded(token), ({ seen }) => seen) ?? (await foundByHash(known, token));
   if (found === null) throw unauthenticated("The token is not known");
   if (found.expires < now) throw unauthenticated("The token has expired");
   return found.caller;
 }
 
-/** The token as bytes that are as long for every token, so that no time tells its length. */
+const encoder = new TextEncoder();
+/** The token of the request at hand. One place for all: to make it takes longer than to compare. */
+const place = new Uint8Array(TOKEN_LENGTH_MAX);
+
+/**
+ * The token as bytes that are as long for every token, so that no time tells its length. They last
+ * until the next call.
+ */
 function padded(token: string): Uint8Array {
-  const bytes = new Uint8Array(TOKEN_LENGTH_MAX);
-  new TextEncoder().encodeInto(token, bytes);
-  return bytes;
+  place.fill(0);
+  encoder.encodeInto(token, place);
+  return place;
 }
 
 /** All are compared, each in constant time, so the time does not tell how close a guess was. */
@@ -91,14 +97,10 @@ function equalOf(
 }
 
 /** A token that is found is known by itself from then on: hashing it takes longer than comparing. */
-async function foundByHash(
-  known: readonly Token[],
-  token: string,
-  bytes: Uint8Array,
-): Promise<Token | null> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
+async function foundByHash(known: readonly Token[], token: string): Promise<Token | null> {
+  const digest = await crypto.subtle.digest("SHA-256", encoder.encode(token));
   const found = equalOf(known, digest, (candidate) => candidate.digest);
-  if (found !== null) found.seen = bytes;
+  if (found !== null) found.seen = padded(token).slice();
   return found;
 }
 
