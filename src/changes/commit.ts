@@ -4,7 +4,8 @@
  */
 import { object, text, list } from "../model/shape.ts";
 import { type Change, change } from "./change.ts";
-import { type Guard, guard, type Violation } from "./guard.ts";
+import { type Guard, guard } from "./guard.ts";
+import type { Violation } from "./guarded.ts";
 import { COMMIT_ID_CHARS } from "../model/ids.ts";
 import { COMMIT_GUARDS_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { type AnyResult, type Query, queryList, type ResultsOf } from "../queries/query.ts";

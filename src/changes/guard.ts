@@ -13,16 +13,6 @@ import {
   wholeField,
 } from "../model/fields.ts";
 import { COMMIT_ID_CHARS } from "../model/ids.ts";
-import {
-  artifactRef,
-  idempotencyKeyRef,
-  jobRef,
-  outboxEventRef,
-  type RowRef,
-  runRef,
-  stageRef,
-} from "../model/row-ref.ts";
-import { type LoadUnit, unitOfList, unitOfRow } from "../queries/load-unit.ts";
 
 const tokenField = text((token) =>
   token.length === COMMIT_ID_CHARS ? null : { message: "must be a token" },
@@ -114,63 +104,3 @@ export const guard = variants("on", {
 export type Guard = TypeOf<typeof guard>;
 /** A guard of one row, by its key. */
 export type RowGuard = Extract<Guard, { expect: unknown }>;
-
-/** Whether the guard looks at one row. */
-export function isRowGuard(one: Guard): one is RowGuard {
-  return "expect" in one;
-}
-
-/** The tables whose single rows can be guarded. */
-export type GuardedTable =
-  | "runs"
-  | "stages"
-  | "artifacts"
-  | "outboxEvents"
-  | "idempotencyKeys"
-  | "jobs";
-
-/** The row that the guard looks at. */
-export function guardedRow(one: RowGuard): RowRef<GuardedTable> {
-  switch (one.on) {
-    case "run":
-      return runRef(one.id);
-    case "stage":
-      return stageRef(one);
-    case "artifact":
-      return artifactRef(one);
-    case "outboxEvent":
-      return outboxEventRef(one);
-    case "idempotencyKey":
-      return idempotencyKeyRef(one);
-    case "job":
-      return jobRef(one);
-  }
-}
-
-/** What a transaction loads to check the guard itself. */
-export function unitOfGuard(one: Guard): LoadUnit | null {
-  switch (one.on) {
-    case "list":
-      return unitOfList(one.list, one.workflowRunId);
-    case "outboxTail":
-      return { of: "outboxTail", workflowRunId: one.workflowRunId };
-    case "dedupeKey":
-      return { of: "dedupeKey", dedupeKey: one.dedupeKey };
-    case "noSignal":
-      // No transaction guards signals.
-      return null;
-    default:
-      return unitOfRow(guardedRow(one));
-  }
-}
-
-/** Why a commit was refused. */
-export interface Violation {
-  /** The index of the guard in its commit. */
-  readonly guard: number;
-  /**
-   * What was found: of runs and stages the stored version, of jobs the attempt; -1 for a missing
-   * row; otherwise 0.
-   */
-  readonly actual: number;
-}

@@ -1,11 +1,11 @@
-/** Changes of idempotency keys, and the purge of what has expired. Pure. */
-import { nullable, whole } from "../model/shape.ts";
+/** Changes of idempotency keys. Pure. */
+import { nullable } from "../model/shape.ts";
 import { instantField, keyField, jsonField } from "../model/fields.ts";
 import type { IdempotencyKeyRow } from "../model/index.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
-import { changeKind, storedChange } from "./change-kind.ts";
-import { ADMIN, WRITE } from "./scope.ts";
+import { changeKind } from "./change-kind.ts";
+import { WRITE } from "./scope.ts";
 
 const keyOfCommand = { key: keyField, commandType: keyField };
 
@@ -101,24 +101,4 @@ export const idempotencyKeyChanges = {
       if (found?.state === "in_progress") writer.remove("idempotencyKeys", found);
     },
   }),
-
-  /**
-   * Deletes idempotency keys with acquiredAt < keysBefore, and the records of commits made before
-   * `commitsBefore`: the oldest `limit` of each, and all as old as the last of them.
-   */
-  purgeExpired: storedChange(
-    "purgeExpired",
-    {
-      keysBefore: instantField,
-      commitsBefore: instantField,
-      limit: whole({ min: 1, max: 1_000 }),
-    },
-    {
-      scope: ADMIN,
-      row: () => null,
-      trace: "none",
-      // Only the database keeps records of commits, and marks of watched runs, which it deletes here
-      // when they have ended; the maps have none.
-    },
-  ),
 };

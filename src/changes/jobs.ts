@@ -9,12 +9,7 @@ import {
   ordinalField,
 } from "../model/fields.ts";
 import { attendedWith, type JobRow, joinId, nearestInstant, newJobRow } from "../model/index.ts";
-import {
-  CLAIM_JOBS_MAX,
-  RESUME_JOBS_MAX,
-  RETRY_EXPONENT_MAX,
-  RETRY_MS_MAX,
-} from "../model/limits.ts";
+import { CLAIM_JOBS_MAX, RETRY_EXPONENT_MAX, RETRY_MS_MAX } from "../model/limits.ts";
 import { jobRef } from "../model/row-ref.ts";
 import { isLive, isTerminal } from "../model/status.ts";
 import { checkFits, type Writer } from "../model/writer.ts";
@@ -22,12 +17,12 @@ import { findLiveJob } from "../queries/jobs.ts";
 import { changeKind, type JobKey, storedChange, type WakeUp } from "./change-kind.ts";
 import { ADMIN, WORK, WRITE } from "./scope.ts";
 
-const jobKey = { workflowRunId: idField, ordinal: ordinalField };
+export const jobKey = { workflowRunId: idField, ordinal: ordinalField };
 /**
  * The fence of a delivery: the change does nothing if the job's attempt is another one. Absent:
  * any.
  */
-const fence = { attempt: optional(countField) };
+export const fence = { attempt: optional(countField) };
 
 /**
  * A retry waits min(baseMs * 2^n, capMs) and `jitterPermille` thousandths of that longer, rounded
@@ -61,7 +56,7 @@ function openJob(
   return (attempt ?? job.attempt) === job.attempt ? job : undefined;
 }
 
-function runningJob(writer: Writer, key: FencedKey): JobRow | undefined {
+export function runningJob(writer: Writer, key: FencedKey): JobRow | undefined {
   const job = openJob(writer, key);
   return job?.status === "RUNNING" ? job : undefined;
 }
@@ -83,7 +78,7 @@ function forGood(at: number) {
  * The pause after `count` failures or returns in a row; the base pause for a job that was never
  * claimed.
  */
-function backoffMs(
+export function backoffMs(
   { baseMs, capMs, jitterPermille }: RetryBackoff,
   count: number,
   { attempt }: JobRow,
@@ -93,12 +88,12 @@ function backoffMs(
   return waitMs + Math.floor((waitMs * jitterPermille) / 1_000);
 }
 
-function atOf<Change extends { readonly at: number }>(change: Change, now: number): Change {
+export function atOf<Change extends { readonly at: number }>(change: Change, now: number): Change {
   return { ...change, at: now };
 }
 
 /** What the changes of one delivered job share. */
-const settling = {
+export const settling = {
   scope: WORK,
   row: (change: JobKey) => jobRef(change),
   trace: "mark?",
@@ -164,22 +159,6 @@ export const jobChanges = {
       scope: WORK,
       row: () => null,
       trace: "row?",
-      stamp: atOf,
-    },
-  ),
-
-  /**
-   * SUSPENDED jobs with resumeAt <= at, those with the earliest resumeAt first, at most `limit`:
-   * PENDING, maxAttempts + 1 (a poll is no failed attempt), updatedAt = at.
-   */
-  resumeJobs: storedChange(
-    "resumeJobs",
-    { limit: whole({ min: 0, max: RESUME_JOBS_MAX }), at: instantField },
-    {
-      // The change names its instant, and so may resume jobs too early.
-      scope: ADMIN,
-      row: () => null,
-      trace: "none",
       stamp: atOf,
     },
   ),
@@ -281,62 +260,6 @@ export const jobChanges = {
     },
   ),
 
-  /**
-   * The delivery did not reach the handler, and counts neither as an attempt nor as a failure. If
-   * RUNNING: PENDING, workerId = lockedAt = null, undelivered + 1, maxAttempts + 1, nextPollAt = at
-   * + the backoff after that many in a row, lastError = `error`, updatedAt = at. Nothing otherwise.
-   */
-  returnJob: changeKind(
-    "returnJob",
-    { ...jobKey, ...fence, error: jobErrorField, retry: retryBackoff, at: instantField },
-    {
-      ...settling,
-      texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
-      apply(writer, change) {
-        const { at, error, retry } = change;
-        const job = runningJob(writer, change);
-        if (job === undefined) return;
-        const undelivered = job.undelivered + 1;
-        setJob(writer, job, {
-          status: "PENDING",
-          undelivered,
-          maxAttempts: job.maxAttempts + 1,
-          workerId: null,
-          lockedAt: null,
-          nextPollAt: at + backoffMs(retry, undelivered, job),
-          lastError: error,
-          updatedAt: at,
-        });
-        writer.setDelayed(job, true);
-      },
-    },
-  ),
-
-  /**
-   * The worker gives back a job that it has not begun. If RUNNING: PENDING, workerId = lockedAt =
-   * null, maxAttempts + 1, updatedAt = at; it counts neither as an attempt nor as a failure, and the
-   * job is ready. Nothing otherwise.
-   */
-  unclaimJob: changeKind(
-    "unclaimJob",
-    { ...jobKey, ...fence, at: instantField },
-    {
-      ...settling,
-      apply(writer, change) {
-        const { at } = change;
-        const job = runningJob(writer, change);
-        if (job === undefined) return;
-        setJob(writer, job, {
-          status: "PENDING",
-          workerId: null,
-          lockedAt: null,
-          maxAttempts: job.maxAttempts + 1,
-          updatedAt: at,
-        });
-      },
-    },
-  ),
-
   /** lockedAt = updatedAt = at if RUNNING; nothing otherwise. */
   touchJob: changeKind(
     "touchJob",
@@ -390,21 +313,6 @@ export const jobChanges = {
         }
         setJob(writer, job, { ...released, ...forGood(at) });
       },
-    },
-  ),
-
-  /**
-   * If the job has a handOverAt: handOverAt = `dueAt`. `commits` stays as it is, since no caller
-   * sees the column.
-   */
-  putBackFailure: storedChange(
-    "putBackFailure",
-    { ...jobKey, dueAt: nullable(instantField) },
-    {
-      scope: ADMIN,
-      row: (change) => jobRef(change),
-      trace: "none",
-      shownIn: () => null,
     },
   ),
 

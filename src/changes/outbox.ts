@@ -1,14 +1,13 @@
 /** Changes of outbox events. Pure. */
 import { countField, idField, instantField } from "../model/fields.ts";
 import { newOutboxEventRow, type OutboxEventRow } from "../model/index.ts";
-import { oneOf } from "../model/shape.ts";
 import { outboxEventRef } from "../model/row-ref.ts";
 import { firstWaiting, isWaiting, lastOutboxEvent } from "../model/state.ts";
 import type { Writer } from "../model/writer.ts";
-import { changeKind, storedChange } from "./change-kind.ts";
-import { ADMIN, WRITE } from "./scope.ts";
+import { changeKind } from "./change-kind.ts";
+import { WRITE } from "./scope.ts";
 
-const eventKey = { workflowRunId: idField, sequence: countField };
+export const eventKey = { workflowRunId: idField, sequence: countField };
 
 interface EventKey {
   readonly workflowRunId: string;
@@ -160,32 +159,6 @@ export const outboxChanges = {
           publishedAt === null ? { dlqAt: change.at } : null,
         );
       },
-    },
-  ),
-
-  /**
-   * For a waiting event whose retryCount is still `seen`. If it is its run's first, the run goes to
-   * the end of the line. `blame` says how its failure counts:
-   *
-   * - `none`: not at all. An event without failures gets countAfter = at, so that the next wake-up
-   *   tries it alone.
-   * - `certain`: now, and countAfter = null. Other events were published in the same wake-up.
-   * - `suspected`: now if its last failure was certain; otherwise only once countAfter has come. Then
-   *   the next one counts after a pause, which doubles each time.
-   */
-  putBackEvent: storedChange(
-    "putBackEvent",
-    {
-      ...eventKey,
-      seen: countField,
-      blame: oneOf(["none", "suspected", "certain"]),
-      at: instantField,
-    },
-    {
-      scope: ADMIN,
-      row: (change) => outboxEventRef(change),
-      trace: "none",
-      shownIn: () => null,
     },
   ),
 

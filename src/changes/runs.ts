@@ -1,10 +1,10 @@
 /** Changes of runs. Pure. */
-import { costField, countField, idField, instantField, tallyField } from "../model/fields.ts";
+import { idField, instantField, tallyField } from "../model/fields.ts";
 import { attendAtOf, defined, newRunRow, runSet } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
 import { isLive } from "../model/status.ts";
-import { changeKind, storedChange } from "./change-kind.ts";
-import { NOTE, WRITE } from "./scope.ts";
+import { changeKind } from "./change-kind.ts";
+import { WRITE } from "./scope.ts";
 
 const RUNS_WAIT = { kind: "runs", at: null } as const;
 
@@ -57,18 +57,6 @@ export const runChanges = {
           writer.put("stages", { ...stage, attendAt: attendAtOf(stage) });
         }
       },
-    },
-  ),
-
-  /** Adds to totalCost and totalTokens. updatedAt = at. The version stays, as for any record. */
-  chargeRun: storedChange(
-    "chargeRun",
-    { id: idField, cost: costField, tokens: countField, at: instantField },
-    {
-      scope: NOTE,
-      row: ({ id }) => runRef(id),
-      trace: "mark?",
-      shownIn: () => null,
     },
   ),
 };

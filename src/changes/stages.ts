@@ -1,11 +1,11 @@
 /** Changes of stages. Pure. */
-import { flag, nullable, object, optional, type TypeOf } from "../model/shape.ts";
+import { flag, object, optional, type TypeOf } from "../model/shape.ts";
 import { idField, instantField, recordIdField, tallyField, wholeField } from "../model/fields.ts";
 import { attendAtOf, defined, newStageRow, type StageRow, stageSet } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
 import { changeKind, storedChange } from "./change-kind.ts";
-import { ADMIN, WRITE } from "./scope.ts";
+import { WRITE } from "./scope.ts";
 
 interface StageUpdate {
   readonly set: TypeOf<typeof attemptSet>;
@@ -28,7 +28,7 @@ export function setStage(writer: Writer, row: StageRow, { set, at, bump }: Stage
 
 const attemptSet = object({ ...stageSet.members, attempt: optional(wholeField) });
 
-const stageKey = { workflowRunId: idField, stageId: idField };
+export const stageKey = { workflowRunId: idField, stageId: idField };
 
 export const stageChanges = {
   /** Inserts the stage. A guard of the commit says that its (run, stageId) is free. */
@@ -85,53 +85,6 @@ export const stageChanges = {
         { table: "stages", values: row },
         { table: "stages", values: set },
       ],
-    },
-  ),
-
-  /**
-   * If the stage's attendAt is `seenAt`: attendAt = `dueAt`; null is set only if no live run has
-   * the stage. Since it was read, the stage may have been polled, or its run may be live again.
-   * `commits` stays as it is, since no caller sees the column.
-   */
-  attendStage: storedChange(
-    "attendStage",
-    { ...stageKey, seenAt: instantField, dueAt: nullable(instantField) },
-    {
-      scope: ADMIN,
-      row: (change) => stageRef(change),
-      trace: "none",
-      shownIn: () => null,
-    },
-  ),
-
-  /**
-   * The run's open stages (PENDING, RUNNING, SUSPENDED): CANCELLED, completedAt = updatedAt = at,
-   * nextPollAt = null, version + 1.
-   */
-  cancelStages: storedChange(
-    "cancelStages",
-    { workflowRunId: idField, at: instantField },
-    {
-      scope: WRITE,
-      row: () => null,
-      trace: "none",
-      shownIn: () => null,
-    },
-  ),
-
-  /**
-   * Moves stages to `stageAttempts`: those of later groups than `group`; of this group `stageId`, and
-   * the stages that are not COMPLETED or SKIPPED. Their logs, artifacts and annotations go on
-   * referring to their record ids, under none of which the run may have archived a stage before.
-   */
-  archiveStages: storedChange(
-    "archiveStages",
-    { ...stageKey, group: wholeField },
-    {
-      scope: WRITE,
-      row: () => null,
-      trace: "record",
-      shownIn: () => null,
     },
   ),
 

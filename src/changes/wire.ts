@@ -3,7 +3,6 @@
  * unit. A value that could be too large for one message goes as a stream of its JSON.
  */
 import { ServiceError } from "../contract/index.ts";
-import { parseJson } from "../model/json.ts";
 
 /** UTF-16 units of text that surely fit into one message. */
 const MESSAGE_UNITS_MAX = 7 * 1_024 * 1_024;
@@ -27,10 +26,13 @@ export function toWire<T>(value: T): T | ReadableStream {
 
 /**
  * The value that {@link toWire} sent.
- * @throws UNAVAILABLE when the stream breaks off; SyntaxError when it is not JSON; INVALID_ARGUMENT
- * for a number that a double cannot hold.
+ * @param parse reads the JSON of a stream. Default: as the service writes it, unchecked.
+ * @throws UNAVAILABLE when the stream breaks off; what `parse` throws.
  */
-export async function fromWire<T>(value: T | ReadableStream): Promise<T> {
+export async function fromWire<T>(
+  value: T | ReadableStream,
+  parse: (text: string) => unknown = JSON.parse,
+): Promise<T> {
   if (!(value instanceof ReadableStream)) return value;
   let text: string;
   try {
@@ -38,5 +40,5 @@ export async function fromWire<T>(value: T | ReadableStream): Promise<T> {
   } catch (error) {
     throw new ServiceError("UNAVAILABLE", "A message broke off", {}, error);
   }
-  return parseJson(text, "message") as T;
+  return parse(text) as T;
 }

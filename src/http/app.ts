@@ -47,17 +47,19 @@ const app = new Hono<AppEnv>();
 
 app.use(async (context, next) => {
   const started = Date.now();
-  context.set("requestId", newCommitId(started));
+  const requestId = newCommitId(started);
+  context.set("requestId", requestId);
   await next();
-  context.header("X-Request-Id", context.var.requestId);
+  // Hono's own method would make the answer anew for each header.
+  const { headers } = context.res;
+  headers.set("X-Request-Id", requestId);
   // With the cookie of Cloudflare Access there is no Authorization that would keep shared caches
   // away.
-  if (!context.res.headers.has("Cache-Control")) context.header("Cache-Control", "no-store");
+  if (!headers.has("Cache-Control")) headers.set("Cache-Control", "no-store");
   const { method, path } = context.req;
   const { status } = context.res;
   if (!isLogged(context.env, status)) return;
   const caller = (context.get("caller") as AppEnv["Variables"]["caller"] | undefined)?.name ?? null;
-  const { requestId } = context.var;
   const ms = Date.now() - started;
   console.log(logLine({ event: "wfe-http", requestId, method, path, status, caller, ms }));
 });

@@ -1,7 +1,7 @@
 /** A request's body: read within its limits and in time, measured, and parsed. */
 import type { Context, MiddlewareHandler } from "hono";
 import { isServiceError } from "../contract/index.ts";
-import { JSON_DEPTH_MAX, jsonShape, parseJson, unlessLate } from "../model/index.ts";
+import { JSON_DEPTH_MAX, jsonShape, parseJson } from "../model/index.ts";
 import type { AppEnv } from "./env.ts";
 import type { Holding } from "./budget.ts";
 import { HttpFault } from "./problem.ts";
@@ -89,16 +89,57 @@ async function bytesOf(
   { limit, refuse }: Bound,
   room: Holding,
 ): Promise<Uint8Array[]> {
-  const started = Date.now();
   let size = 0;
   const chunks: Uint8Array[] = [];
-  for (;;) {
-    const chunk = await inTime(reader, started + bodyMs(size) - Date.now());
-    if (chunk === undefined) return chunks;
-    size += chunk.byteLength;
-    if (size > limit) throw refuse(size, limit);
-    await room.more(chunk.byteLength);
-    chunks.push(chunk);
+  const clock = new Clock(() => bodyMs(size));
+  try {
+    for (;;) {
+      const { value: chunk } = await clock.inTime(whole(reader.read()));
+      if (chunk === undefined) return chunks;
+      size += chunk.byteLength;
+      if (size > limit) throw refuse(size, limit);
+      await room.more(chunk.byteLength);
+      chunks.push(chunk);
+    }
+  } finally {
+    clock.stop();
+  }
+}
+
+/** The time that a body has, which grows while it arrives. One timer is enough for all its chunks. */
+class Clock {
+  readonly #started = Date.now();
+  readonly #allowedMs: () => number;
+  readonly #late = Promise.withResolvers<never>();
+  #timer: ReturnType<typeof setTimeout>;
+
+  constructor(allowedMs: () => number) {
+    this.#allowedMs = allowedMs;
+    this.#timer = this.#wait();
+  }
+
+  /** @throws REQUEST_TIMEOUT */
+  async inTime<T>(arriving: Promise<T>): Promise<T> {
+    return Promise.race([arriving, this.#late.promise]);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #wait(): ReturnType<typeof setTimeout> {
+    const check = () => {
+      if (this.#leftMs() > 0) this.#timer = this.#wait();
+      else {
+        const message = "The body took too long to come; nothing was done";
+        this.#late.reject(new HttpFault("REQUEST_TIMEOUT", message));
+      }
+    };
+    return setTimeout(check, this.#leftMs());
+  }
+
+  #leftMs(): number {
+    return this.#started + this.#allowedMs() - Date.now();
   }
 }
 
@@ -123,17 +164,6 @@ function textOf(chunks: Uint8Array[], limit: number): string {
     if (size > limit) throw tooLong(size, limit);
     if (chunk === undefined) return text;
   }
-}
-
-/** The next piece; undefined after the last one. */
-async function inTime(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  ms: number,
-): Promise<Uint8Array | undefined> {
-  const message = "The body took too long to come; nothing was done";
-  const late = () => new HttpFault("REQUEST_TIMEOUT", message);
-  const { value } = await unlessLate(whole(reader.read()), ms, late);
-  return value;
 }
 
 /** A body that breaks off is the sender's fault, not a bug. */
@@ -204,7 +234,10 @@ export function parseBody(
  * @throws INVALID_ARGUMENT
  */
 export const decodablePath: MiddlewareHandler<AppEnv> = async (context, next) => {
-  const { pathname, search } = new URL(context.req.url);
+  const { url } = context.req;
+  // A URL has no other text that could fail.
+  if (!url.includes("%")) return next();
+  const { pathname, search } = new URL(url);
   requireDecodable("path", pathname);
   requireDecodable("query", search);
   await next();

@@ -15,7 +15,8 @@ import {
   type OutboxEventRow,
   PAGE_BYTES_MAX,
 } from "../model/index.ts";
-import { checkedQuery } from "../persistence/encode.ts";
+import { requireShape } from "../persistence/encode.ts";
+import { QUERY_KINDS, type QueryOf } from "../queries/index.ts";
 import { HttpFault } from "./problem.ts";
 import { wholeText } from "./schemas/common.ts";
 
@@ -244,18 +245,18 @@ export async function pageOfRun<Of extends keyof RowsOfRun, Item extends { reado
   { key, toItem }: { key: (row: RowsOfRun[Of]) => string; toItem: (row: RowsOfRun[Of]) => Item },
 ) {
   const { fields } = input;
-  const [found] = await store.read([
-    checkedQuery("list", {
-      q: "page",
-      of,
-      workflowRunId,
-      after: placeIn(of, input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
-      descending: input.order === "desc",
-      limit: input.limit,
-      omit: omitted(LONG_TEXT[of], fields),
-      bytesMax: PAGE_BYTES_MAX,
-    }),
-  ]);
+  const query: QueryOf<"page"> = {
+    q: "page",
+    of,
+    workflowRunId,
+    after: placeIn(of, input.cursor, of === "outboxEvents" ? sequenceKey : anyKey),
+    descending: input.order === "desc",
+    limit: input.limit,
+    omit: omitted(LONG_TEXT[of], fields),
+    bytesMax: PAGE_BYTES_MAX,
+  };
+  requireShape(QUERY_KINDS.page.shape, query, "list");
+  const [found] = await store.read([query]);
   // The rows are of the kind that was asked for.
   const rows = found as unknown as RowsOfRun[Of][];
   return page(

@@ -45,7 +45,7 @@ export const LIMITS = {
 export function secured(act: Act | AnyOf, limits: Limits = LIMITS.small) {
   const needed = typeof act === "string" ? scopesFor(act) : act;
   const middleware: MiddlewareHandler<AppEnv> = async (context, next) => {
-    requireAnyOf(context.var.caller, needed);
+    requireAnyOf(context.get("caller"), needed);
     return inRoom(context, limits, async () => idempotent(context, next));
   };
   const security = needed.flatMap((scope) => [{ bearer: [scope] }, { access: [scope] }]);
@@ -58,8 +58,8 @@ async function inRoom(
   limits: Limits,
   work: () => Promise<unknown>,
 ): Promise<Response | undefined> {
-  const { room } = context.var;
-  const bytes = await BODIES.take(context.var.caller.name, 0, bodyMs(limits.bytes));
+  const room = context.get("room");
+  const bytes = await BODIES.take(context.get("caller").name, 0, bodyMs(limits.bytes));
   const { promise: over, resolve: end } = Promise.withResolvers<void>();
   // Also when the client goes away: what the request holds is to be given back.
   context.executionCtx.waitUntil(over);

@@ -37,6 +37,9 @@ const tokens = z
   .min(1)
   .max(100);
 
+const TOKEN_LENGTH_MAX = 512;
+const BEARER = new RegExp(`^Bearer ([\\x21-\\x7e]{1,${TOKEN_LENGTH_MAX}})$`, "i");
+
 /** A caller, and what it may do. */
 export interface Caller {
   readonly name: string;
@@ -57,21 +60,54 @@ export async function authenticate(
   now: number,
 ): Promise<Caller> {
   const known = tokensOf(secret);
-  const token = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "")?.[1];
+  const token = BEARER.exec(authorization ?? "")?.[1];
   if (token === undefined) throw unauthenticated("A bearer token is needed");
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  let found: Token | null = null;
-  // All are compared, each in constant time, so the time does not tell how close a guess was.
-  for (const candidate of known) {
-    if (crypto.subtle.timingSafeEqual(digest, candidate.digest)) found = candidate;
-  }
+  const found =
+    equalOf(known, padded(token), ({ seen }) => seen) ?? (await foundByHash(known, token));
   if (found === null) throw unauthenticated("The token is not known");
   if (found.expires < now) throw unauthenticated("The token has expired");
   return found.caller;
 }
 
+const encoder = new TextEncoder();
+/** The token of the request at hand. One place for all: to make it takes longer than to compare. */
+const place = new Uint8Array(TOKEN_LENGTH_MAX);
+
+/**
+ * The token as bytes that are as long for every token, so that no time tells its length. They last
+ * until the next call.
+ */
+function padded(token: string): Uint8Array {
+  place.fill(0);
+  encoder.encodeInto(token, place);
+  return place;
+}
+
+/** All are compared, each in constant time, so the time does not tell how close a guess was. */
+function equalOf(
+  known: readonly Token[],
+  bytes: ArrayBuffer | Uint8Array,
+  bytesOf: (candidate: Token) => Uint8Array,
+): Token | null {
+  let found: Token | null = null;
+  for (const candidate of known) {
+    if (crypto.subtle.timingSafeEqual(bytes, bytesOf(candidate))) found = candidate;
+  }
+  return found;
+}
+
+/** A token that is found is known by itself from then on: hashing it takes longer than comparing. */
+async function foundByHash(known: readonly Token[], token: string): Promise<Token | null> {
+  const digest = await crypto.subtle.digest("SHA-256", encoder.encode(token));
+  const found = equalOf(known, digest, (candidate) => candidate.digest);
+  if (found !== null) found.seen = padded(token).slice();
+  return found;
+}
+
 interface Token {
   readonly digest: Uint8Array;
+  /** The token itself, padded, once a request had it; until then zeros, which no token is. */
+  seen: Uint8Array;
   /** Milliseconds; Infinity: never. */
   readonly expires: number;
   readonly caller: Caller;
@@ -84,6 +120,7 @@ function tokensOf(secret: string | undefined): readonly Token[] {
   if (last !== null && last.secret === secret) return last.tokens;
   const parsed = parse(secret).map(({ name, sha256, scopes, expires }) => ({
     digest: Uint8Array.fromHex(sha256),
+    seen: new Uint8Array(TOKEN_LENGTH_MAX),
     expires: expires === undefined ? Infinity : Date.parse(expires),
     caller: { name, scopes: withImplied(scopes) },
   }));

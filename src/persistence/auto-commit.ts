@@ -3,6 +3,7 @@
  * before it tries again. So a call has exactly one effect, or says UNAVAILABLE.
  */
 import {
+  type CallerChange,
   type Change,
   askedAgain,
   textLength,
@@ -59,8 +60,8 @@ export class AutoCommit implements UnitOfWork {
     return nextOrdinal(now);
   }
 
-  portions(changes: readonly Change[]): Change[][] {
-    const portions: Change[][] = [];
+  portions(changes: readonly CallerChange[]): CallerChange[][] {
+    const portions: CallerChange[][] = [];
     let length = 0;
     for (const change of changes) {
       const added = textLength(change);
@@ -82,7 +83,7 @@ export class AutoCommit implements UnitOfWork {
   }
 
   async write<const Qs extends readonly Query[] = readonly []>(
-    write: Write<Qs>,
+    write: Write<Qs, Change>,
   ): Promise<Written<Qs>> {
     // One change alone is bounded by its row.
     if (write.changes.length > 1) requireRoom(write.changes);

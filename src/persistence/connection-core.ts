@@ -19,8 +19,8 @@ import type { CallChain } from "./call-chain.ts";
 import { AutoCommit } from "./auto-commit.ts";
 import { invalid } from "./encode.ts";
 import { Jobs } from "./jobs.ts";
-import { ownMethods } from "./own-methods.ts";
-import type { RetryOptions } from "./retry.ts";
+import { madeWhenUsed, ownMethods } from "./own-methods.ts";
+import { type RetryOptions, retryOptions } from "./retry.ts";
 import { persistenceOver } from "./persistence.ts";
 import { staleOf } from "./stale-version.ts";
 import { join, type Running, runToCommit } from "./transaction/index.ts";
@@ -90,9 +90,9 @@ export function unitOf(connection: Backend): OwnUnit {
 }
 
 export class ConnectionCore implements Backend {
-  readonly persistence: WorkflowPersistence;
-  readonly jobs: Jobs;
-  readonly aiCalls: FlushableAICallLogger;
+  declare readonly persistence: WorkflowPersistence;
+  declare readonly jobs: Jobs;
+  declare readonly aiCalls: FlushableAICallLogger;
   readonly #direct: AutoCommit;
   readonly #chain: CallChain<Running>;
   readonly #assumes: boolean;
@@ -104,8 +104,18 @@ export class ConnectionCore implements Backend {
     const stale = staleOf(options.StaleVersionError ?? StaleVersionError);
     this.#direct = new AutoCommit(store, stale);
     units.set(this, this.#direct);
-    this.persistence = persistenceOver(this.#direct, async (fn) => this.#withTransaction(fn));
-    this.jobs = new Jobs({
+    const retry = retryOptions(options.retry);
+    // A connection often serves one request, which uses one of the three.
+    madeWhenUsed<ConnectionCore>(this, {
+      persistence: () => persistenceOver(this.#direct, async (fn) => this.#withTransaction(fn)),
+      jobs: () => this.#jobs(options.workerId ?? null, retry),
+      aiCalls: () => new AICalls(this.#direct, options.waitUntil),
+    });
+    ownMethods(this);
+  }
+
+  #jobs(workerId: string | null, retry: RetryOptions): Jobs {
+    return new Jobs({
       direct: this.#direct,
       current: () => this.#transaction()?.unit ?? this.#direct,
       claimed: (row) => {
@@ -115,11 +125,9 @@ export class ConnectionCore implements Backend {
           running.unit.claimed(row);
         }
       },
-      workerId: options.workerId ?? null,
-      retry: options.retry,
+      workerId,
+      retry,
     });
-    this.aiCalls = new AICalls(this.#direct, options.waitUntil);
-    ownMethods(this);
   }
 
   async audit(): Promise<AuditFinding[]> {

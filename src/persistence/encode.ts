@@ -3,7 +3,8 @@
  * sent.
  */
 import type { Shape } from "../model/shape.ts";
-import { type Change, change, kindOfChange, textLength } from "../changes/index.ts";
+import { type CallerChange, type Change, kindOfCallers, textLength } from "../changes/index.ts";
+import type { ChangeKindOf } from "../changes/change-kind.ts";
 import {
   COMMIT_UNITS_MAX,
   measureRow,
@@ -11,7 +12,7 @@ import {
   tooLarge,
   TRANSACTION_CHANGES_MAX,
 } from "../model/index.ts";
-import { type Query, query } from "../queries/index.ts";
+import { type CallerQuery, kindOfQuery } from "../queries/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
 
 /** An INVALID_ARGUMENT. `details` has the field, and the limit where there is one. */
@@ -39,7 +40,7 @@ export function requireList<T>(method: string, value: readonly T[]): readonly T[
 const STRUCTURE = new Set(["row", "set", "filters"]);
 
 /** @throws INVALID_ARGUMENT with the method, the field and what is wrong with it. */
-function requireShape(shape: Shape<unknown>, value: unknown, method: string): void {
+export function requireShape(shape: Shape<unknown>, value: unknown, method: string): void {
   const found = shape.check(value);
   if (found === null) return;
   const { path, message, limit, size } = found;
@@ -53,13 +54,26 @@ function requireShape(shape: Shape<unknown>, value: unknown, method: string): vo
 }
 
 /**
- * The changes, checked as the service will check them.
+ * The changes of a method of the contract, checked as the service will check them.
  * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE when a row does not fit.
  */
-export function checkedChanges(method: string, changes: readonly Change[]): readonly Change[] {
+export function checkedChanges(
+  method: string,
+  changes: readonly CallerChange[],
+): readonly CallerChange[] {
+  return checkedBy(kindOfCallers, method, changes);
+}
+
+/** The changes, checked by what `kindOf` says of their kinds. */
+export function checkedBy<C extends Change>(
+  kindOf: (change: C) => Pick<ChangeKindOf<C>, "shape" | "texts">,
+  method: string,
+  changes: readonly C[],
+): readonly C[] {
   for (const candidate of changes) {
-    requireShape(change, candidate, method);
-    for (const { table, values } of kindOfChange(candidate).texts(candidate)) {
+    const { shape, texts } = kindOf(candidate);
+    requireShape(shape, candidate, method);
+    for (const { table, values } of texts(candidate)) {
       const { size, field } = measureRow(table, values);
       if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
     }
@@ -91,7 +105,7 @@ export function requireRoom(
  * The query, checked as the service will check it.
  * @throws INVALID_ARGUMENT with `field`.
  */
-export function checkedQuery<const Q extends Query>(method: string, candidate: Q): Q {
-  requireShape(query, candidate, method);
+export function checkedQuery<const Q extends CallerQuery>(method: string, candidate: Q): Q {
+  requireShape(kindOfQuery(candidate).shape, candidate, method);
   return candidate;
 }

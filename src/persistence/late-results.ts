@@ -3,7 +3,7 @@
  * job. It changes nothing, and is kept: as an annotation of the run, or as a log where there is no
  * such run.
  */
-import { type Change, type Guard } from "../changes/index.ts";
+import { type CallerChange, type Guard } from "../changes/index.ts";
 import { encodeInstant, joinId } from "../model/index.ts";
 import type { JobOutcome } from "../contract/index.ts";
 import { checkedChanges } from "./encode.ts";
@@ -27,7 +27,7 @@ const KEY = "job.late-result";
  * nothing is late: then a transaction had read the job before this delivery.
  */
 export async function recordLateResults(
-  unit: UnitOfWork,
+  unit: Pick<UnitOfWork, "now" | "ordinal" | "write">,
   reported: readonly LateResult[],
 ): Promise<void> {
   const late = reported.filter(({ attempt, owner }) => owner > attempt);
@@ -46,7 +46,7 @@ export async function recordLateResults(
   }
 }
 
-function annotation(ordinal: string, now: number, result: LateResult): Change {
+function annotation(ordinal: string, now: number, result: LateResult): CallerChange {
   const { workflowRunId, attempt, outcome, workerId } = result;
   const jobId = joinId(workflowRunId, result.ordinal);
   return {
@@ -70,7 +70,7 @@ function annotation(ordinal: string, now: number, result: LateResult): Change {
   };
 }
 
-function log(now: number, result: LateResult): Change {
+function log(now: number, result: LateResult): CallerChange {
   const jobId = joinId(result.workflowRunId, result.ordinal);
   return {
     kind: "createLog",

@@ -107,6 +107,7 @@ export const METHODS: {
 
 /** A method whose arguments are only handed on. */
 type Method = (unit: UnitOfWork, ...args: never[]) => Promise<unknown>;
+const EACH_METHOD: readonly (readonly [string, Method])[] = Object.entries<Method>(METHODS);
 
 /**
  * The contract over this unit. A method works without its object, and is kept when the object is
@@ -116,11 +117,10 @@ export function persistenceOver(
   unit: UnitOfWork,
   withTransaction: WorkflowPersistence["withTransaction"],
 ): WorkflowPersistence {
-  const methods: Readonly<Record<string, Method>> = METHODS;
-  const bound = Object.entries(methods).map(([name, method]) => [
-    name,
-    async (...args: never[]) => unit.call(async () => method(unit, ...args)),
-  ]);
+  const bound: Record<string, unknown> = { withTransaction };
+  for (const [name, method] of EACH_METHOD) {
+    bound[name] = async (...args: never[]) => unit.call(async () => method(unit, ...args));
+  }
   // METHODS has every method of the contract, with its parameters and its result.
-  return { withTransaction, ...(Object.fromEntries(bound) as Methods) };
+  return bound as unknown as WorkflowPersistence;
 }

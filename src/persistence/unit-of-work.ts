@@ -3,15 +3,15 @@
  * (`auto-commit.ts`), the other is a transaction (`transaction/transaction.ts`); a method cannot
  * tell which it runs in.
  */
-import type { Change, Guard, Violation } from "../changes/index.ts";
-import type { Query, ResultsOf } from "../queries/index.ts";
+import type { CallerChange, Change, Guard, Violation } from "../changes/index.ts";
+import type { CallerQuery, Query, ResultsOf } from "../queries/index.ts";
 import type { Stale } from "./stale-version.ts";
 
 /** A write: what must hold, what changes, and what the caller is answered. */
-export interface Write<Qs extends readonly Query[] = readonly []> {
+export interface Write<Qs extends readonly Query[] = readonly [], C extends Change = CallerChange> {
   /** All must hold, or nothing is written. Default: none. */
   readonly guards?: readonly Guard[];
-  readonly changes: readonly Change[];
+  readonly changes: readonly C[];
   /** Reads that answer the caller, taken at the instant of the commit. They may name the commit. */
   readonly reads?: (commitId: string) => Qs;
 }
@@ -46,9 +46,11 @@ export interface UnitOfWork {
    * Changes that may land in several commits, cut to what one commit holds. A transaction is one
    * commit.
    */
-  portions(changes: readonly Change[]): readonly (readonly Change[])[];
+  portions(changes: readonly CallerChange[]): readonly (readonly CallerChange[])[];
   /** Answers from one snapshot; in a transaction from its local copy. */
-  read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>>;
+  read<const Qs extends readonly CallerQuery[]>(queries: Qs): Promise<ResultsOf<Qs>>;
   /** Writes whole or not at all; in a transaction to its local copy. */
-  write<const Qs extends readonly Query[] = readonly []>(write: Write<Qs>): Promise<Written<Qs>>;
+  write<const Qs extends readonly CallerQuery[] = readonly []>(
+    write: Write<Qs>,
+  ): Promise<Written<Qs>>;
 }

@@ -7,8 +7,11 @@
 export { suspendedJobPlace, type SuspendedJobPlace } from "./jobs.ts";
 export * from "./load-unit.ts";
 export * from "./pages.ts";
+export * from "./answer.ts";
+export { type CallerQuery, kindOfQuery } from "./callers.ts";
 export * from "./query.ts";
 export { annotationFilters, type AnnotationRowFilters } from "./records.ts";
 export * from "./run-search.ts";
-export { type StageInput, suspendedStagePlace, type SuspendedStagePlace } from "./stages.ts";
+export type { StageInput } from "./engine.ts";
+export { suspendedStagePlace, type SuspendedStagePlace } from "./stages.ts";
 export { OUTBOX_READ_MAX, PAGE_ROWS } from "./members.ts";

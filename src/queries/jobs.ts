@@ -1,16 +1,15 @@
 /** Queries of jobs. Pure. */
-import { flag, object, nullable, optional, text, list } from "../model/shape.ts";
+import { object, nullable, optional, text, list } from "../model/shape.ts";
 import { instantField, keyField, ordinalField } from "../model/fields.ts";
 import {
   type JobRow,
-  type JobState,
   type JobStatsRow,
   type StaleJob,
   tokenOf,
   type UnwrittenJob,
 } from "../model/index.ts";
 import { TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
-import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
+import { byText, type Compare, inTurn } from "../model/order.ts";
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { isLive } from "../model/status.ts";
@@ -23,31 +22,6 @@ export const byKey: Compare<Key> = inTurn(
   byText((job) => job.workflowRunId),
   byText((job) => job.ordinal),
 );
-
-/** The order in which due jobs are claimed. */
-export const byUrgency = inTurn<JobRow>(
-  descending(byNumber((job) => job.priority)),
-  byText((job) => job.ordinal),
-  byText((job) => job.workflowRunId),
-);
-
-/** The order in which suspended jobs are listed for a poll, and delayed ones become ready. */
-export const byPoll: Compare<Key & Pick<JobRow, "nextPollAt">> = inTurn<
-  Key & Pick<JobRow, "nextPollAt">
->(
-  byNumber((job) => job.nextPollAt ?? 0),
-  byKey,
-);
-
-/** The order in which the sweep resumes suspended jobs. */
-export const byResumption = inTurn<JobRow>(
-  byNumber((job) => job.resumeAt ?? 0),
-  byKey,
-);
-
-export function isResumable({ status, resumeAt }: JobRow, now: number): boolean {
-  return status === "SUSPENDED" && resumeAt !== null && resumeAt <= now;
-}
 
 /** The live job with the key; null: none. */
 export function findLiveJob(state: State, dedupeKey: string | null): JobRow | null {
@@ -64,10 +38,6 @@ export function suspendedJobPlace({ nextPollAt, workflowRunId, ordinal }: JobRow
 }
 export type SuspendedJobPlace = ReturnType<typeof suspendedJobPlace>;
 
-const settledJobs = list(
-  object({ ...ofRun, ordinal: ordinalField, freed: optional(keyField) }),
-  TRANSACTION_CHANGES_MAX,
-);
 const jobKeys = list(object({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX);
 
 export const jobQueries = {
@@ -99,18 +69,6 @@ export const jobQueries = {
   ),
 
   /**
-   * The states of the jobs, in no particular order. Unknown jobs are left out; with `wakingOnly`
-   * also those that call for no wake-up: RUNNING, COMPLETED or CANCELLED ones without a concurrency
-   * key. `keyWaits`: 1 if a PENDING job has the same concurrency key and was due at `now`,
-   * otherwise 0. With `freed`, that is the key.
-   */
-  jobStates: storedQuery<JobState[]>()("jobStates", {
-    keys: settledJobs,
-    now: instantField,
-    wakingOnly: optional(flag),
-  }),
-
-  /**
    * Those of the jobs that the commit did not write, in no particular order. Status and attempt are
    * null for an unknown one.
    */
@@ -129,12 +87,6 @@ export const jobQueries = {
    * The jobs that a commit's claimJobs took at or after `since`, by (priority DESC, ordinal, run).
    */
   claimedJobs: storedQuery<JobRow[]>()("claimedJobs", { since: instantField, commitId: text() }),
-
-  /** PENDING jobs that were due at `before`, counted up to `limit`. */
-  overdueJobs: storedQuery<number>()("overdueJobs", { before: instantField, limit: rowLimit }),
-
-  /** SUSPENDED jobs with resumeAt <= now, counted up to `limit`. */
-  resumableJobs: storedQuery<number>()("resumableJobs", { now: instantField, limit: rowLimit }),
 
   /** How many of the run's jobs a commit's cancelJobs cancelled. */
   cancelledJobs: queryKind(

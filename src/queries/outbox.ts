@@ -97,9 +97,6 @@ export const outboxQueries = {
           .slice(0, limit),
     },
   ),
-
-  /** How many events wait, counted up to `limit`. */
-  waitingEvents: storedQuery<number>()("waitingEvents", { limit: rowLimit }),
 };
 
 export const idempotencyKeyQueries = {
@@ -113,13 +110,4 @@ export const idempotencyKeyQueries = {
         state.idempotencyKeys.get(key, commandType) ?? null,
     },
   ),
-
-  /**
-   * How many idempotency keys, commit records and marks of watched runs `purgeExpired` would
-   * delete, each counted up to 1.
-   */
-  expired: storedQuery<number>()("expired", {
-    keysBefore: instantField,
-    commitsBefore: instantField,
-  }),
 };

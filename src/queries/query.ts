@@ -9,27 +9,14 @@
  */
 import { list, variants, shapesOf, type TypeOf, type Shape } from "../model/shape.ts";
 import { READ_QUERIES_MAX } from "../model/limits.ts";
-import type { State } from "../model/state.ts";
-import { jobQueries } from "./jobs.ts";
-import { idempotencyKeyQueries, outboxQueries } from "./outbox.ts";
-import type { StoredKindOf } from "./query-kind.ts";
-import { recordQueries } from "./records.ts";
-import { runSearchQueries } from "./run-search.ts";
-import { runQueries } from "./runs.ts";
-import { signalQueries } from "./signals.ts";
-import { stageQueries } from "./stages.ts";
+import { CALLER_QUERIES } from "./callers.ts";
+import { engineQueries } from "./engine.ts";
 import { sweepQueries } from "./sweep.ts";
 
 /** Every kind of query under its name. */
 export const QUERY_KINDS = {
-  ...runQueries,
-  ...runSearchQueries,
-  ...stageQueries,
-  ...signalQueries,
-  ...recordQueries,
-  ...outboxQueries,
-  ...idempotencyKeyQueries,
-  ...jobQueries,
+  ...CALLER_QUERIES,
+  ...engineQueries,
   ...sweepQueries,
 };
 type Kinds = typeof QUERY_KINDS;
@@ -53,35 +40,8 @@ export type ResultsOf<Qs extends readonly Query[]> = {
 /** The answer to a query that only run time knows. */
 export type AnyResult = QueryResults[QueryName];
 
-type AnyKind = StoredKindOf<Query, AnyResult>;
-
-/** The description of the query's kind. */
-export function kindOfQuery({ q }: Query): AnyKind {
-  // The kind under the name `q` takes the queries with that `q`, and this is one.
-  return QUERY_KINDS[q] as unknown as AnyKind;
-}
-
 /** Queries that the maps answer wherever they are: a transaction's copy, or the in-memory store. */
 export type LocalQuery = Exclude<Query, { readonly q: StoredName }>;
-
-export function isLocal(query: Query): query is LocalQuery {
-  return kindOfQuery(query).answer !== null;
-}
-
-/** The query's answer from the maps. */
-export function answer<Q extends LocalQuery>(state: State, query: Q): ResultOf<Q> {
-  return kindOfQuery(query).answer?.(state, query) as ResultOf<Q>;
-}
-
-/** Gives answers, which are in the order of their queries, the types that go with them. */
-export function inOrderOf<const Qs extends readonly Query[]>(
-  _queries: Qs,
-  results: readonly AnyResult[],
-): ResultsOf<Qs> {
-  // A mapped type cannot be built member by member; every store answers in the order of the
-  // queries.
-  return results as unknown as ResultsOf<Qs>;
-}
 
 /** Any query, checked whole. */
 export const query: Shape<Query> = variants("q", shapesOf(QUERY_KINDS));

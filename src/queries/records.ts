@@ -1,22 +1,6 @@
 /** Queries of what a run leaves behind: logs, artifacts, annotations, AI calls. Pure. */
-import {
-  object,
-  nullable,
-  optional,
-  flag,
-  oneOf,
-  list,
-  whole,
-  type TypeOf,
-} from "../model/shape.ts";
-import {
-  instantField,
-  keyField,
-  nameField,
-  ordinalField,
-  runOrNoneField,
-  wholeField,
-} from "../model/fields.ts";
+import { object, nullable, optional, oneOf, list, whole, type TypeOf } from "../model/shape.ts";
+import { instantField, keyField, nameField, ordinalField, wholeField } from "../model/fields.ts";
 import {
   type AiCallTotalRow,
   type AnnotationRow,
@@ -27,7 +11,7 @@ import {
 import { ANNOTATIONS_LIST_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { artifactRef } from "../model/row-ref.ts";
-import { type Rows, without } from "../model/state.ts";
+import { without } from "../model/state.ts";
 import { queryKind, storedQuery } from "./query-kind.ts";
 import { ofRun } from "./members.ts";
 
@@ -72,15 +56,6 @@ function passes(row: AnnotationRow, filters: AnnotationRowFilters): boolean {
 function matches<T>(value: T, filter: T | undefined): boolean {
   return filter === undefined || value === filter;
 }
-
-/** The tables that are read page by page, with the second part of their key. */
-export const PAGED = {
-  logs: "ordinal",
-  artifacts: "key",
-  outboxEvents: "sequence",
-  jobs: "ordinal",
-} as const;
-export type PagedTable = keyof typeof PAGED;
 
 export const recordQueries = {
   /** The artifact with its data, or null. */
@@ -145,23 +120,6 @@ export const recordQueries = {
       },
     },
   ),
-
-  /**
-   * Rows of one kind of a run by key (ordinal, key or sequence), the first `limit` after the given
-   * one.
-   */
-  page: storedQuery<Rows[PagedTable][]>()("page", {
-    of: oneOf(["logs", "artifacts", "outboxEvents", "jobs"]),
-    /** "" for the logs of no run. */
-    workflowRunId: runOrNoneField,
-    /** A key as text. Null: from the beginning, or with `descending` from the end. */
-    after: nullable(keyField),
-    descending: flag,
-    limit: whole({ min: 0, max: 1_000 }),
-    /** Long columns that are answered as the JSON null. */
-    omit: optional(list(oneOf(["message", "metadata", "data", "payload"]), LONG_COLUMNS_MAX)),
-    bytesMax: optional(whole({ min: 1 })),
-  }),
 
   /**
    * Totals of every topic that starts with the prefix, by topic and modelKey, PAGE_ROWS of them,

@@ -1,5 +1,5 @@
 /** Queries of stages. Pure. */
-import { object, nullable, optional, flag, oneOf, list, text, whole } from "../model/shape.ts";
+import { object, nullable, optional, flag, oneOf, list, whole } from "../model/shape.ts";
 import {
   countField,
   idField,
@@ -9,7 +9,6 @@ import {
   wholeField,
 } from "../model/fields.ts";
 import { LONG_COLUMNS_MAX, LONG_TEXT, type StageRow, withinBytes } from "../model/index.ts";
-import { GROUP_STAGES_MAX } from "../model/limits.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { without } from "../model/state.ts";
@@ -40,9 +39,6 @@ export function suspendedStagePlace({ nextPollAt, workflowRunId, stageId }: Stag
   return { nextPollAt: nextPollAt ?? 0, workflowRunId, stageId };
 }
 export type SuspendedStagePlace = ReturnType<typeof suspendedStagePlace>;
-
-/** What a stage gives to the one after it. */
-export type StageInput = Pick<StageRow, "stageId" | "executionGroup" | "outputData">;
 
 export const stageQueries = {
   /** The run's stage of that name, or null. */
@@ -114,29 +110,6 @@ export const stageQueries = {
       },
     },
   ),
-
-  /**
-   * The stages whose outputs the stage takes, as its inputData names them: `{"from": [stageId, ...]}`.
-   * In no particular order.
-   */
-  stageInputs: storedQuery<StageInput[]>()("stageInputs", { ...ofRun, stageId: idField }),
-
-  /** What these stages of the run gave, in no particular order. */
-  stageOutputs: storedQuery<StageInput[]>()("stageOutputs", {
-    ...ofRun,
-    stageIds: list(idField, GROUP_STAGES_MAX),
-  }),
-
-  /**
-   * Stages of the run as they were before it was run again, by record id, those after `after`, the
-   * first `limit`.
-   */
-  stageAttempts: storedQuery<StageRow[]>()("stageAttempts", {
-    ...ofRun,
-    /** "" for the beginning. */
-    after: text(),
-    limit: rowLimit,
-  }),
 
   /**
    * SUSPENDED stages with nextPollAt <= before, by nextPollAt, run and stageId; `limit` or

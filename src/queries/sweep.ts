@@ -1,11 +1,18 @@
 /**
- * The queries of the sweep and the audit: work that waits although it is due, and rows that nothing
- * will move on. Pure.
+ * The queries of the sweep and the consumer, which no method of the contract asks: callers do not
+ * carry them. Pure.
  */
-import { instantField } from "../model/fields.ts";
-import { type AuditRow, type FailedJob, type UnattendedStage } from "../model/index.ts";
+import { instantField, keyField, ordinalField } from "../model/fields.ts";
+import type { FailedJob, JobState, UnattendedStage } from "../model/index.ts";
+import { TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
+import { flag, list, object, optional } from "../model/shape.ts";
 import { storedQuery } from "./query-kind.ts";
-import { rowLimit } from "./members.ts";
+import { ofRun, rowLimit } from "./members.ts";
+
+const settledJobs = list(
+  object({ ...ofRun, ordinal: ordinalField, freed: optional(keyField) }),
+  TRANSACTION_CHANGES_MAX,
+);
 
 export const sweepQueries = {
   /**
@@ -21,22 +28,41 @@ export const sweepQueries = {
   waitingRuns: storedQuery<number>()("waitingRuns", { before: instantField, limit: rowLimit }),
 
   /**
-   * Unfinished rows that nothing will move on, at most `limit`, in no particular order.
-   * - run: RUNNING or SUSPENDED, with neither a live stage nor a live job.
-   * - stage, of such a run, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt;
-   *   PENDING, and no stage of an earlier group is live; SUSPENDED with nextPollAt <= now -
-   *   AUDIT_UNPOLLED_MS.
-   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt; of such
-   *   a run, SUSPENDED with nextPollAt <= now - AUDIT_UNPOLLED_MS.
-   */
-  audit: storedQuery<AuditRow[]>()("audit", { now: instantField, limit: rowLimit }),
-
-  /**
    * Jobs with handOverAt <= now by (handOverAt, run, ordinal), the first `limit`, each with the
    * state of what it has left.
    */
   unhandledFailures: storedQuery<FailedJob[]>()("unhandledFailures", {
     now: instantField,
     limit: rowLimit,
+  }),
+
+  /**
+   * The states of the jobs, in no particular order. Unknown jobs are left out; with `wakingOnly`
+   * also those that call for no wake-up: RUNNING, COMPLETED or CANCELLED ones without a concurrency
+   * key. `keyWaits`: 1 if a PENDING job has the same concurrency key and was due at `now`,
+   * otherwise 0. With `freed`, that is the key.
+   */
+  jobStates: storedQuery<JobState[]>()("jobStates", {
+    keys: settledJobs,
+    now: instantField,
+    wakingOnly: optional(flag),
+  }),
+
+  /** PENDING jobs that were due at `before`, counted up to `limit`. */
+  overdueJobs: storedQuery<number>()("overdueJobs", { before: instantField, limit: rowLimit }),
+
+  /** SUSPENDED jobs with resumeAt <= now, counted up to `limit`. */
+  resumableJobs: storedQuery<number>()("resumableJobs", { now: instantField, limit: rowLimit }),
+
+  /** How many events wait, counted up to `limit`. */
+  waitingEvents: storedQuery<number>()("waitingEvents", { limit: rowLimit }),
+
+  /**
+   * How many idempotency keys, commit records and marks of watched runs `purgeExpired` would
+   * delete, each counted up to 1.
+   */
+  expired: storedQuery<number>()("expired", {
+    keysBefore: instantField,
+    commitsBefore: instantField,
   }),
 };

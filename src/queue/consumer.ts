@@ -6,6 +6,7 @@
  */
 import type { Store, WakeUpKind } from "../changes/index.ts";
 import { withDeadline } from "../model/index.ts";
+import { AutoCommit } from "../persistence/auto-commit.ts";
 import { Connection } from "../persistence/connection.ts";
 import { unitOf } from "../persistence/connection-core.ts";
 import { endDead } from "../runner/death.ts";
@@ -19,6 +20,7 @@ import type {
   OutboxRecord,
   ServiceError,
 } from "../contract/index.ts";
+import { type ClaimedJobs, ConsumerJobs } from "./consumer-jobs.ts";
 import { endFailed, handOverFailures, type HandsOver } from "./hand-over.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { failure, toOutcome } from "./outcome.ts";
@@ -178,10 +180,7 @@ function nothing(permits: number, claimed = 0): ConsumedBatch {
   return { permits, claimed, ...settled, lost: 0, returned: 0, unsettled: 0 };
 }
 
-function connection(
-  { workerId, settings, waitUntil, ...options }: ConsumerOptions,
-  store = options.store,
-): Connection {
+function connection({ workerId, settings, waitUntil, store }: ConsumerOptions): Connection {
   return new Connection(store, { workerId, retry: settings.retry, waitUntil });
 }
 
@@ -190,7 +189,9 @@ async function workJobs(
   { permits, share }: { readonly permits: number; readonly share: number },
   options: Called,
 ): Promise<ConsumedBatch & { cut: boolean }> {
-  const { jobs } = connection(options, options.bounded);
+  const { workerId, settings, bounded } = options;
+  const direct = new AutoCommit(bounded ?? options.store);
+  const jobs = new ConsumerJobs({ direct, workerId, retry: settings.retry });
   const taken = await jobs.resumeAndDequeue(share);
   const { cut } = taken;
   const consumed = nothing(permits, taken.jobs.length);
@@ -230,8 +231,8 @@ async function workJobs(
  * for other workers.
  */
 async function oneSuspectOrAll(
-  { jobs: claimed, suspects }: Awaited<ReturnType<Connection["jobs"]["resumeAndDequeue"]>>,
-  { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: Connection["jobs"] },
+  { jobs: claimed, suspects }: ClaimedJobs,
+  { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: ConsumerJobs },
 ): Promise<readonly DequeueResult[]> {
   const [suspect] = suspects;
   const others = claimed.filter(({ jobId }) => jobId !== suspect);
@@ -284,7 +285,7 @@ async function tell(
 async function giveBack(
   claimed: readonly DequeueResult[],
   away: HandlerAway,
-  { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: Connection["jobs"] },
+  { consumed, jobs }: { readonly consumed: ConsumedBatch; readonly jobs: ConsumerJobs },
 ): Promise<void> {
   try {
     const jobIds = claimed.map(({ jobId }) => jobId);

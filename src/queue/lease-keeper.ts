@@ -2,7 +2,7 @@
  * Renews the leases of the jobs that are being worked, all in one commit, and aborts the signal of
  * a job whose lease is lost.
  */
-import type { Jobs } from "../persistence/jobs.ts";
+import type { ConsumerJobs } from "./consumer-jobs.ts";
 
 /**
  * A worker learns within this time that its job was cancelled. To look costs no row written, so it may
@@ -14,7 +14,7 @@ const CHECK_MS = 10_000;
 export const LEASE_LOST = "The lease is lost: the job was cancelled, or a later attempt owns it";
 
 export class LeaseKeeper {
-  readonly #jobs: Jobs;
+  readonly #jobs: ConsumerJobs;
   readonly #held = new Map<string, AbortController>();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #intervalMs: number;
@@ -22,7 +22,7 @@ export class LeaseKeeper {
   #renewing: Promise<void> = Promise.resolve();
   #busy = false;
 
-  constructor(jobs: Jobs, intervalMs: number) {
+  constructor(jobs: ConsumerJobs, intervalMs: number) {
     this.#jobs = jobs;
     this.#intervalMs = intervalMs;
     this.#timer = setInterval(

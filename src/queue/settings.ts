@@ -101,6 +101,15 @@ function ruleOf(issue: z.core.$ZodIssue | undefined): string {
  * @throws INVALID_ARGUMENT that names the variable, its value and its rule.
  */
 export function dispatchSettings(vars: DispatchVars): DispatchSettings {
+  const checked = known.get(vars) ?? settingsOf(vars);
+  known.set(vars, checked);
+  return checked;
+}
+
+/** The settings of each environment that was asked about. An isolate has one, which never changes. */
+const known = new WeakMap<DispatchVars, DispatchSettings>();
+
+function settingsOf(vars: DispatchVars): DispatchSettings {
   const result = schema.safeParse(vars);
   if (!result.success) {
     const [issue] = result.error.issues;

@@ -3,7 +3,7 @@
  * event loop share a commit, and so do those that finish while the commit before is under way. So a
  * slow job holds up no other, and a fast batch takes one commit.
  */
-import type { Jobs } from "../persistence/jobs.ts";
+import type { ConsumerJobs } from "./consumer-jobs.ts";
 import type { Settling } from "../persistence/settling.ts";
 import { ServiceError, type SettledJob } from "../contract/index.ts";
 
@@ -14,13 +14,13 @@ interface Waiting {
 }
 
 export class Settler {
-  readonly #jobs: Jobs;
+  readonly #jobs: ConsumerJobs;
   /** Jobs of the batch that have not been handed in yet. */
   #outstanding: number;
   #waiting: Waiting[] = [];
   #busy = false;
 
-  constructor(jobs: Jobs, count: number) {
+  constructor(jobs: ConsumerJobs, count: number) {
     this.#jobs = jobs;
     this.#outstanding = count;
   }

@@ -23,6 +23,7 @@ import {
   toWire,
   withoutStamp,
 } from "../changes/index.ts";
+import { parseJson } from "../model/index.ts";
 import { type AnyResult, type Query } from "../queries/index.ts";
 import { type Envelope, isServiceError, ServiceError, toEnvelope } from "../contract/index.ts";
 import { openStore, type WorkflowEngineEnv } from "../worker/index.ts";
@@ -31,7 +32,7 @@ import { validCommit, validQueries } from "../changes/validation.ts";
 /** The commit, also if it came as a stream. */
 async function received(commit: unknown): Promise<unknown> {
   try {
-    return await fromWire(commit);
+    return await fromWire(commit, (text) => parseJson(text, "message"));
   } catch (error) {
     if (isServiceError(error)) throw error;
     throw new ServiceError("INVALID_ARGUMENT", "The commit is not JSON", {}, error);

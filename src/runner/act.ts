@@ -1,9 +1,10 @@
 /** What the acts on a run share: each reads the run, and is one commit guarded by what it has read. */
-import type { Change, Guard } from "../changes/index.ts";
+import { type Change, type Guard, kindOfChange } from "../changes/index.ts";
 import { ServiceError, type Status } from "../contract/index.ts";
 import type { RunRow } from "../model/index.ts";
 import type { Shape } from "../model/shape.ts";
 import { backOff } from "../persistence/auto-commit.ts";
+import { checkedBy } from "../persistence/encode.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { engineRunOf, type EngineRun } from "./lease.ts";
 import type { Moment } from "./rows.ts";
@@ -19,6 +20,14 @@ export function requireField<T>(shape: Shape<T>, value: T, field: string): T {
     field,
     ...(limit === undefined ? {} : { limit }),
   });
+}
+
+/**
+ * The changes of an act, checked as the service will check them.
+ * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE when a row does not fit.
+ */
+export function checkedAct(method: string, changes: readonly Change[]): readonly Change[] {
+  return checkedBy(kindOfChange, method, changes);
 }
 
 export function gone(id: string): ServiceError {

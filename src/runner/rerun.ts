@@ -7,8 +7,7 @@ import type { Workflow } from "../engine/workflow.ts";
 import { decodeJson, tokenOf } from "../model/index.ts";
 import { byText } from "../model/order.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import { checkedChanges } from "../persistence/encode.ts";
-import { act, wrongStatus } from "./act.ts";
+import { checkedAct, act, wrongStatus } from "./act.ts";
 import { engineRunOf } from "./lease.ts";
 import { event, jobRow, stageRow } from "./rows.ts";
 
@@ -84,7 +83,7 @@ export async function rerun(
     const guards: Guard[] = [
       { on: "list", list: "stages", workflowRunId: id, status: null, tokens: tokens.join(",") },
     ];
-    const changes = checkedChanges("rerun", [
+    const changes = checkedAct("rerun", [
       { kind: "cancelJobs", workflowRunId: id, leased: true, at },
       { kind: "archiveStages", workflowRunId: id, stageId: from, group },
       {

@@ -16,8 +16,7 @@ import {
   PRIORITY_DEFAULT,
 } from "../model/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import { checkedChanges } from "../persistence/encode.ts";
-import { gone, requireField } from "./act.ts";
+import { checkedAct, gone, requireField } from "./act.ts";
 import type { StageCall } from "./delivery.ts";
 import { inOrder, passedOver } from "./enter.ts";
 import { engineRunOf, runMetadata } from "./lease.ts";
@@ -88,7 +87,7 @@ export async function start<W extends Workflow>(
   };
   const first = await firstOf(workflow, checked);
   const leased = worker === undefined ? null : leasedFirst(row, first, moment, worker);
-  const changes = checkedChanges("start", opening(workflow, row, first, moment, leased));
+  const changes = checkedAct("start", opening(workflow, row, first, moment, leased));
   const guards: Guard[] = [{ on: "run", id, expect: { is: "absent" } }];
   const written = await unit.write({ guards, changes });
   if (!written.applied) await requireSame(unit, row, key ?? id);

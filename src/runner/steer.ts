@@ -7,8 +7,7 @@ import { keyField } from "../model/fields.ts";
 import { encodeJson, signalId } from "../model/index.ts";
 import { isLive } from "../model/status.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import { checkedChanges } from "../persistence/encode.ts";
-import { act, requireField, wrongStatus } from "./act.ts";
+import { checkedAct, act, requireField, wrongStatus } from "./act.ts";
 import { event } from "./rows.ts";
 
 export async function sendSignal<W extends Workflow>(
@@ -33,7 +32,7 @@ export async function sendSignal<W extends Workflow>(
       payload: checked,
       takenAt: null,
     };
-    return checkedChanges("signal", [
+    return checkedAct("signal", [
       { kind: "sendSignal", row: signal },
       { kind: "dueJobs", workflowRunId: id, stageId: name, wakes: 1, at },
     ]);
@@ -49,7 +48,7 @@ export async function cancel(unit: OwnUnit, id: string, reason?: string): Promis
     if (row.status === "CANCELLED") return null;
     if (!isLive(row)) throw wrongStatus(id, row.status, "cannot be cancelled any more");
     const duration = at - row.createdAt;
-    return checkedChanges("cancel", [
+    return checkedAct("cancel", [
       {
         kind: "updateRun",
         id,

@@ -13,7 +13,8 @@ import {
   withDeadline,
 } from "../model/index.ts";
 import { AutoCommit } from "../persistence/auto-commit.ts";
-import { Connection } from "../persistence/connection.ts";
+import { enqueueWhile } from "../persistence/enqueue.ts";
+import { releaseStaleJobs } from "../persistence/stale-jobs.ts";
 // By their files: the folder's index brings modules that need the types of the platform.
 
 import { putBack } from "../queue/hand-over.ts";
@@ -181,20 +182,15 @@ class Tick {
   };
   readonly #options: SweepOptions;
   readonly #unit: AutoCommit;
-  readonly #connection: Connection;
 
   constructor(options: SweepOptions) {
     this.#options = options;
     this.#unit = new AutoCommit(options.store);
-    this.#connection = new Connection(options.store, { workerId: "sweep" });
   }
 
   async endLeases(): Promise<void> {
     const { leaseMs } = this.#options.settings;
-    this.report.releasedLeases = await this.#connection.jobs.releaseStalePages(
-      leaseMs,
-      LEASE_PAGES_MAX,
-    );
+    this.report.releasedLeases = await releaseStaleJobs(this.#unit, leaseMs, LEASE_PAGES_MAX);
   }
 
   async resumeJobs(): Promise<void> {
@@ -232,7 +228,7 @@ class Tick {
   ): Promise<boolean> {
     let polls = stages.flatMap((stage) => pollOf(stage) ?? []);
     while (polls.length > 0) {
-      const polled = await this.#connection.jobs.enqueueWhile({
+      const polled = await enqueueWhile(this.#unit, {
         jobs: polls.map(({ job }) => job),
         guards: polls.map(({ guard }) => guard),
       });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Change } from "../../src/changes/index.ts";
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, ROW_BYTES_MAX } from "../../src/model/index.ts";
-import { applyChanges as applyToCopy } from "../../src/changes/change.ts";
+import { applyChanges as applyToCopy } from "../../src/changes/apply.ts";
 import { applyChanges } from "./support.ts";
 import { createState } from "../../src/model/state.ts";
 import {

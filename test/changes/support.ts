@@ -1,5 +1,5 @@
 /** The maps of tests take every change, as the in-memory store's do. */
-import { applyChanges as applyTo, type Change } from "../../src/changes/change.ts";
+import { applyChanges as applyTo, type Change } from "../../src/changes/index.ts";
 import { applyAny } from "../../src/memory/effects/index.ts";
 import type { State } from "../../src/model/state.ts";
 

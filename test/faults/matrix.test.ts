@@ -3,6 +3,7 @@
  * Transactions have a file of their own, to run beside this one.
  */
 import { describe, expect, it } from "vitest";
+import { ConsumerJobs } from "../../src/queue/consumer-jobs.ts";
 import { aiCallScenarios } from "./scenarios/ai-calls.ts";
 import { nameOf, scenarios } from "./scenarios/index.ts";
 import { jobScenarios } from "./scenarios/jobs.ts";
@@ -23,15 +24,20 @@ describe("the scenarios of the fault matrix", () => {
   it("are about every method of the contract", () => {
     const { persistence, jobs, aiCalls } = embedded().backend;
     const ofPersistence = methodsOf(persistence);
-    // `adopt` neither reads nor writes; `enqueueWhile` belongs to the sweep.
-    const ofJobs = methodsOf(jobs).filter((name) => !["adopt", "enqueueWhile"].includes(name));
+    // `adopt` neither reads nor writes.
+    const ofJobs = methodsOf(jobs).filter((name) => name !== "adopt");
+    const ofConsumer = Object.getOwnPropertyNames(ConsumerJobs.prototype).filter(
+      (name) => name !== "constructor",
+    );
     // `flush` is ours: it waits for `logCall`, whose scenario calls it.
     const ofAiCalls = methodsOf(aiCalls).filter((name) => name !== "flush");
-    expect([ofPersistence.length, ofJobs.length, ofAiCalls.length]).toEqual([41, 21, 4]);
+    expect([ofPersistence.length, ofJobs.length, ofAiCalls.length]).toEqual([41, 14, 4]);
+    expect(ofConsumer).toHaveLength(6);
     expect([...new Set(scenarios.map(({ method }) => method))].toSorted()).toEqual(
       [
         ...ofPersistence.map((name) => `persistence.${name}`),
         ...ofJobs.map((name) => `jobs.${name}`),
+        ...ofConsumer.map((name) => `consumer.${name}`),
         ...ofAiCalls.map((name) => `aiCalls.${name}`),
       ].toSorted(),
     );

@@ -1,5 +1,8 @@
 /** What dispatch does: batches of claims and settles, figures, and ticks of the sweep. */
-import { Connection } from "../../src/persistence/connection.ts";
+import { AutoCommit } from "../../src/persistence/auto-commit.ts";
+import { enqueueWhile } from "../../src/persistence/enqueue.ts";
+import { releaseStaleJobs } from "../../src/persistence/stale-jobs.ts";
+import { ConsumerJobs } from "../../src/queue/consumer-jobs.ts";
 import type { DequeueResult } from "../../src/contract/index.ts";
 import { dispatchSettings } from "../../src/queue/index.ts";
 import { openStore } from "../../src/worker/index.ts";
@@ -24,10 +27,13 @@ async function take(world: World, count: number): Promise<void> {
 
 const ids = () => taken.map(({ jobId }) => jobId);
 
-/** The queue of a connection, with what only the consumer calls. */
-function consumer({ recorder }: World) {
-  const { jobs } = new Connection(openStore(recordedEnv(recorder), { now: () => NOW }));
-  return jobs;
+function unit({ recorder }: World): AutoCommit {
+  return new AutoCommit(openStore(recordedEnv(recorder), { now: () => NOW }));
+}
+
+/** What only the consumer does. */
+function consumer(world: World): ConsumerJobs {
+  return new ConsumerJobs({ direct: unit(world), workerId: null });
 }
 
 async function tick({ recorder }: World, handled: boolean): Promise<void> {
@@ -58,12 +64,12 @@ export const DISPATCH: readonly Call[] = [
     call: ({ backend }) => backend.jobs.enqueue({ ...job("new"), concurrencyKey: "live" }),
   },
   {
-    name: "jobs.enqueueWhile (1, of a stage as it was seen)",
+    name: "sweep (1 job of a stage as it was seen)",
     call: (world) => {
       const expect = { is: "version", version: 2 } as const;
       const guard = { on: "stage", workflowRunId: RUN, stageId: "analyse", expect } as const;
       const jobs = [{ ...job("analyse"), dedupeKey: "poll" }];
-      return consumer(world).enqueueWhile({ jobs, guards: [guard] });
+      return enqueueWhile(unit(world), { jobs, guards: [guard] });
     },
   },
   {
@@ -83,7 +89,7 @@ export const DISPATCH: readonly Call[] = [
     call: ({ backend }) => backend.jobs.dequeueMany(1),
   },
   {
-    name: "jobs.resumeAndDequeue (25)",
+    name: "consumer.resumeAndDequeue (25)",
     before: (world) => enqueueUrgent(world, 25),
     call: (world) => consumer(world).resumeAndDequeue(25),
   },
@@ -98,7 +104,7 @@ export const DISPATCH: readonly Call[] = [
     call: ({ backend }) => backend.jobs.completeMany(ids()),
   },
   {
-    name: "jobs.settleMany (25)",
+    name: "consumer.settleMany (25)",
     before: (world) => take(world, 25),
     call: (world) =>
       consumer(world).settleMany(
@@ -106,22 +112,22 @@ export const DISPATCH: readonly Call[] = [
       ),
   },
   {
-    name: "jobs.touchMany (25)",
+    name: "consumer.touchMany (25)",
     before: (world) => take(world, 25),
     call: (world) => consumer(world).touchMany(ids()),
   },
   {
-    name: "jobs.giveBackMany (25)",
+    name: "consumer.giveBackMany (25)",
     before: (world) => take(world, 25),
     call: (world) => consumer(world).giveBackMany(ids(), "The handler is away"),
   },
   {
-    name: "jobs.unclaimMany (9)",
+    name: "consumer.unclaimMany (9)",
     before: (world) => take(world, 9),
     call: (world) => consumer(world).unclaimMany(ids().slice(0, 9)),
   },
   {
-    name: "jobs.lostAmong (25)",
+    name: "consumer.lostAmong (25)",
     before: (world) => take(world, 25),
     call: (world) => consumer(world).lostAmong(ids()),
   },
@@ -131,9 +137,9 @@ export const DISPATCH: readonly Call[] = [
   },
   { name: "jobs.jobStats", call: ({ backend }) => backend.jobs.jobStats() },
   {
-    name: "jobs.releaseStalePages (none)",
+    name: "sweep (no stale lease)",
     before: ({ backend }) => backend.jobs.releaseStaleJobs(),
-    call: (world) => consumer(world).releaseStalePages(300_000, 5),
+    call: (world) => releaseStaleJobs(unit(world), 300_000, 5),
   },
   { name: "audit", call: ({ backend }) => backend.audit() },
   {

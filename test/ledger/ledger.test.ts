@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import costs from "../../docs/cost.md?raw";
 import { AICalls } from "../../src/persistence/ai-calls.ts";
 import { Jobs } from "../../src/persistence/jobs.ts";
+import { ConsumerJobs } from "../../src/queue/consumer-jobs.ts";
 import { METHODS } from "../../src/persistence/persistence.ts";
 import { openApiDocument } from "../../src/http/app.ts";
 import { emptyDatabase } from "../support/database.ts";
@@ -120,10 +121,11 @@ describe("the ledger", () => {
       "withTransaction",
       ...Object.keys(METHODS),
       ...methodsOf(Jobs.prototype, "jobs."),
+      ...methodsOf(ConsumerJobs.prototype, "consumer."),
       ...methodsOf(AICalls.prototype, "aiCalls.").filter((name) => name !== "aiCalls.flush"),
     ];
-    // The contract's, and beyond it twelve of the queue: four for everyone, eight for the consumer and the sweep.
-    expect(methods).toHaveLength(41 + 11 + 12 + 4);
+    // The contract's, and beyond it ten of the queue: four for everyone, six for the consumer.
+    expect(methods).toHaveLength(41 + 11 + 10 + 4);
     const measured = [...CALLS, ...DISPATCH, ...TRANSACTIONS]
       .map(methodOf)
       .filter((name) => !["audit", "sweep"].includes(name));

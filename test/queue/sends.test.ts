@@ -1,9 +1,11 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { newCommitId } from "../../src/model/index.ts";
+import { AutoCommit } from "../../src/persistence/auto-commit.ts";
 import { Connection } from "../../src/persistence/connection.ts";
 import type { BoundJobHandler } from "../../src/contract/index.ts";
 import { suspendAsAnswered } from "../schedule/support.ts";
 import { embed } from "../../src/embed.ts";
+import { ConsumerJobs } from "../../src/queue/consumer-jobs.ts";
 import { createWaker, type DispatchVars, type WakeUpQueue } from "../../src/queue/index.ts";
 import { openStore } from "../../src/worker/index.ts";
 import { D1_FAULTS } from "../../src/testing/faulty-d1.ts";
@@ -191,9 +193,9 @@ describe("of the jobs of a concurrency key", () => {
   it("a heartbeat frees nothing", async () => {
     const { part } = await holding(3, keyed);
     const ids = await claimed(part, 2);
-    const connection = new Connection(part.store);
-    for (const jobId of ids) connection.jobs.adopt({ jobId, attempt: 1 });
-    expect(await connection.jobs.touchMany(ids)).toEqual([]);
+    const direct = new AutoCommit(part.store);
+    const consumer = new ConsumerJobs({ direct, workerId: null });
+    expect(await consumer.touchMany(ids)).toEqual([]);
     expect(part.queue.messages).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 /** Rows for the sweep to find. */
 import { commitIdAt, newCommitId } from "../../src/model/index.ts";
-import { Connection } from "../../src/persistence/connection.ts";
+import { AutoCommit } from "../../src/persistence/auto-commit.ts";
+import { ConsumerJobs } from "../../src/queue/consumer-jobs.ts";
 import { NOW, type Part } from "../queue/support/world.ts";
 import { env } from "../support/env.ts";
 
@@ -78,5 +79,6 @@ export async function addCommitRecord(at: number): Promise<void> {
 /** As the consumer suspends a job whose handler answered so. */
 export async function suspendAsAnswered(part: Part, jobId: string, until: number): Promise<void> {
   const outcome = { status: "suspended", until } as const;
-  await new Connection(part.store).jobs.settleMany([{ jobId, outcome }]);
+  const direct = new AutoCommit(part.store);
+  await new ConsumerJobs({ direct, workerId: null }).settleMany([{ jobId, outcome }]);
 }

@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { UNPOLLED_MS } from "../../src/model/index.ts";
-import { Connection } from "../../src/persistence/connection.ts";
+import { AutoCommit } from "../../src/persistence/auto-commit.ts";
+import { ConsumerJobs } from "../../src/queue/consumer-jobs.ts";
 import { createWaker, dispatchSettings } from "../../src/queue/index.ts";
 import { sweep, type SweepStep } from "../../src/schedule/index.ts";
 import { SWEEP_STEPS } from "../../src/schedule/sweep.ts";
@@ -209,7 +210,8 @@ describe("a tick is bounded, and the next one goes on:", () => {
       jobId,
       outcome: { status: "suspended", until: NOW + (250 - index) * 1_000 } as const,
     }));
-    await new Connection(part.store).jobs.settleMany(settlings);
+    const direct = new AutoCommit(part.store);
+    await new ConsumerJobs({ direct, workerId: null }).settleMany(settlings);
     world.pass(5 * MINUTE_MS);
     const resumed: number[] = [];
     for (const [tick, total] of [100, 200, 250, 250].entries()) {

@@ -47,7 +47,7 @@ interface Way {
    * Makes the answer again for a request that has acted and has no kept answer. Null where one is
    * kept from the beginning.
    */
-  again: ((unit: UnitOfWork, row: IdempotencyKeyRow, request: Asked) => Promise<unknown>) | null;
+  again: ((unit: AutoCommit, row: IdempotencyKeyRow, request: Asked) => Promise<unknown>) | null;
   /**
    * Refuses a caller that may not be answered: callers of one name share their keys, and need not
    * have the same scopes. Absent where the route's scopes decide alone.
@@ -155,7 +155,7 @@ export async function actOnce(
 }
 
 /** What a request with the key was answered, or null if there was none. */
-async function answered(unit: UnitOfWork, way: Way, asked: Asked): Promise<Kept | null> {
+async function answered(unit: AutoCommit, way: Way, asked: Asked): Promise<Kept | null> {
   const { key, commandType, request } = asked.keyed;
   const [row] = await unit.read([{ q: "idempotencyKey", key, commandType }]);
   if (row === null) return null;

@@ -37,9 +37,10 @@ export function takesKey(method: string, path: string): boolean {
  */
 export const idempotent: MiddlewareHandler<AppEnv> = async (context, next) => {
   const key = context.req.header("Idempotency-Key");
+  if (key === undefined) return next();
   const { method } = context.req;
   const path = ownPath(context);
-  if (key === undefined || !takesKey(method, path)) return next();
+  if (!takesKey(method, path)) return next();
   // Encoded, so that no other pair of name and key makes the same text.
   const scoped = `${encodeURIComponent(context.var.caller.name.toWellFormed())}/${key}`;
   if (

@@ -121,10 +121,10 @@ export type Wire<T> = {
 };
 
 export function toWireRecord<T extends object>(record: T): Wire<T> {
-  const entries = Object.entries(record).map(([name, value]) => [
-    name,
-    value instanceof Date ? value.toISOString() : value,
-  ]);
-  // The mapped type says member by member what the entries are.
-  return Object.fromEntries(entries) as Wire<T>;
+  const wire = Object.assign<Record<string, unknown>, T>({}, record);
+  for (const [name, value] of Object.entries(record)) {
+    if (value instanceof Date) Reflect.set(wire, name, value.toISOString());
+  }
+  // The mapped type says member by member what the members are.
+  return wire as Wire<T>;
 }

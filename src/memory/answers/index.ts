@@ -15,6 +15,7 @@ import { jobAnswers } from "./jobs.ts";
 import { outboxAnswers } from "./outbox.ts";
 import { recordAnswers } from "./records.ts";
 import { runSearchAnswers } from "./run-search.ts";
+import { signalAnswers } from "./signals.ts";
 import { stageAnswers } from "./stages.ts";
 import { sweepAnswers } from "./sweep.ts";
 
@@ -23,6 +24,7 @@ const ANSWERS: StoredAnswers = {
   ...outboxAnswers,
   ...recordAnswers,
   ...runSearchAnswers,
+  ...signalAnswers,
   ...stageAnswers,
   ...sweepAnswers,
 };

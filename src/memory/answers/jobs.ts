@@ -11,7 +11,8 @@ import {
 import { JOB_STATS_MAX } from "../../model/limits.ts";
 import { byNumber, inTurn } from "../../model/order.ts";
 import type { State } from "../../model/state.ts";
-import { byKey, byPoll, byUrgency, isResumable } from "../../queries/jobs.ts";
+import { byKey } from "../../queries/jobs.ts";
+import { byPoll, byUrgency, isResumable } from "../job-order.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
 import type { SettledJob } from "../../changes/change-kind.ts";
 import type { StoredAnswers } from "./answers.ts";

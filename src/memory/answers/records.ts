@@ -3,7 +3,7 @@ import { type AiCallTotalRow, withinBytes } from "../../model/index.ts";
 import { byText, type Compare, compareUtf8, inTurn } from "../../model/order.ts";
 import { type Rows, without } from "../../model/state.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
-import { PAGED } from "../../queries/records.ts";
+import { PAGED } from "../../queries/engine.ts";
 import type { StoredAnswers } from "./answers.ts";
 
 const byTopic: Compare<Pick<AiCallTotalRow, "topic" | "modelKey">> = inTurn(

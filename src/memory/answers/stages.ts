@@ -2,7 +2,8 @@
 import { decodeJson, type StageRow } from "../../model/index.ts";
 import { byText, compareUtf8 } from "../../model/order.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
-import { byStagePoll, isDueForPoll, type StageInput } from "../../queries/stages.ts";
+import type { StageInput } from "../../queries/engine.ts";
+import { byStagePoll, isDueForPoll } from "../../queries/stages.ts";
 import type { State } from "../../model/state.ts";
 import type { StoredAnswers } from "./answers.ts";
 

@@ -5,7 +5,7 @@ import { CONCURRENCY_KEYS_MAX, PROMOTED_MAX } from "../../model/limits.ts";
 import { compareUtf8 } from "../../model/order.ts";
 import type { State } from "../../model/state.ts";
 import type { Writer } from "../../model/writer.ts";
-import { byPoll, byResumption, byUrgency, isResumable } from "../../queries/jobs.ts";
+import { byPoll, byResumption, byUrgency, isResumable } from "../job-order.ts";
 import type { StoredEffects } from "./effects.ts";
 
 function isDelayed({ jobs }: State, { workflowRunId, ordinal }: JobRow): boolean {

@@ -15,7 +15,7 @@ import {
   kindOfQuery,
   OUTBOX_READ_MAX,
   fullPage,
-  type Query,
+  type CallerQuery,
   type QueryOf,
   type ResultsOf,
   type RunPlace,
@@ -42,15 +42,15 @@ export interface AcrossRuns {
   readonly copy: LocalCopy;
   /** The rows that the transaction wrote, by their names. */
   readonly written: ReadonlyMap<string, RowRef>;
-  readonly read: <const Qs extends readonly Query[]>(queries: Qs) => Promise<ResultsOf<Qs>>;
+  readonly read: <const Qs extends readonly CallerQuery[]>(queries: Qs) => Promise<ResultsOf<Qs>>;
 }
 
 /** Whether no unit of one run answers the query. */
-export function isAcrossRuns(query: Query): boolean {
+export function isAcrossRuns(query: CallerQuery): boolean {
   return kindOfQuery(query).loads(query) === null;
 }
 
-export async function acrossRuns(query: Query, context: AcrossRuns): Promise<AnyResult> {
+export async function acrossRuns(query: CallerQuery, context: AcrossRuns): Promise<AnyResult> {
   switch (query.q) {
     case "pendingRuns":
       return pendingRuns(query, context);

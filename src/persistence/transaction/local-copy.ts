@@ -3,7 +3,12 @@
  * transaction leaves them (`local`). Both are maps as the in-memory store has them. It knows what
  * it has loaded.
  */
-import { applyChanges, type Change, type ChangeOf, kindOfChange } from "../../changes/index.ts";
+import {
+  applyChanges,
+  type CallerChange,
+  type ChangeOf,
+  kindOfCallers,
+} from "../../changes/index.ts";
 import {
   type ArtifactRow,
   type AnnotationRow,
@@ -44,7 +49,7 @@ export class LocalCopy {
   readonly #tails = new Map<string, number>();
   readonly #deletedStages = new Set<string>();
   /** Changes whose unit has not been loaded: they are applied when it is. */
-  #deferred: Change[] = [];
+  #deferred: CallerChange[] = [];
   readonly #read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>;
   readonly #appended: (change: ChangeOf<"appendOutboxEvent">) => void;
 
@@ -104,7 +109,7 @@ export class LocalCopy {
   async loadWritten(): Promise<void> {
     // A mark of publication does not hold its event; the list of events applies the mark itself.
     const written = this.#deferred.filter(({ kind }) => kind !== "publishOutboxEvent");
-    await this.load(written.flatMap((change) => kindOfChange(change).shownIn(change) ?? []));
+    await this.load(written.flatMap((change) => kindOfCallers(change).shownIn(change) ?? []));
   }
 
   /** Takes over runs that a list across runs has answered: it answers whole rows. */
@@ -118,7 +123,7 @@ export class LocalCopy {
    * Applies the change to the local rows, or keeps it until its unit is loaded. Answers whether it
    * was applied.
    */
-  apply(change: Change, commitId: string): boolean {
+  apply(change: CallerChange, commitId: string): boolean {
     if (!this.#isShown(change)) {
       this.#deferred.push(change);
       return false;
@@ -131,8 +136,8 @@ export class LocalCopy {
     return true;
   }
 
-  #isShown(change: Change): boolean {
-    const unit = kindOfChange(change).shownIn(change);
+  #isShown(change: CallerChange): boolean {
+    const unit = kindOfCallers(change).shownIn(change);
     return unit === null || this.holds(unit);
   }
 
@@ -172,7 +177,7 @@ export class LocalCopy {
   }
 
   /** Applies changes that wait for their unit to rows that were fetched without loading it. */
-  applyDeferredTo(state: State, concerns: (change: Change) => boolean): void {
+  applyDeferredTo(state: State, concerns: (change: CallerChange) => boolean): void {
     applyChanges(state, this.#deferred.filter(concerns), newCommitId(0));
   }
 

@@ -8,7 +8,7 @@ import { guardedIn, listTokens } from "../../memory/guards.ts";
 import { tokenOf } from "../../model/index.ts";
 import { jobRef, type RowRef } from "../../model/row-ref.ts";
 import type { State } from "../../model/state.ts";
-import { kindOfQuery, type Query } from "../../queries/index.ts";
+import { kindOfQuery, type CallerQuery } from "../../queries/index.ts";
 import { findLiveJob } from "../../queries/jobs.ts";
 import type { Sees } from "../../queries/query-kind.ts";
 
@@ -49,7 +49,7 @@ function absent({ table, part, key }: RowRef): RowGuard | null {
 }
 
 /** The guards of what a query on loaded rows has shown. */
-export function guardsOfQuery(base: State, query: Query): Guard[] {
+export function guardsOfQuery(base: State, query: CallerQuery): Guard[] {
   const seen = kindOfQuery(query).sees(query);
   return seen === null ? [] : guardsOf(base, seen);
 }

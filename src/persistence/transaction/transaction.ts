@@ -10,12 +10,12 @@
  * nothing.
  */
 import {
-  type Change,
+  type CallerChange,
   type ChangeOf,
   type Guard,
   guardedRow,
   isRowGuard,
-  kindOfChange,
+  kindOfCallers,
   type RowGuard,
   unitOfGuard,
 } from "../../changes/index.ts";
@@ -45,7 +45,7 @@ import {
   isLocal,
   kindOfQuery,
   type LoadUnit,
-  type Query,
+  type CallerQuery,
   type ResultsOf,
 } from "../../queries/index.ts";
 import type { AutoCommit } from "../auto-commit.ts";
@@ -167,17 +167,17 @@ export class Transaction implements UnitOfWork {
     return this.#direct.ordinal(now);
   }
 
-  portions(changes: readonly Change[]): readonly (readonly Change[])[] {
+  portions(changes: readonly CallerChange[]): readonly (readonly CallerChange[])[] {
     return [changes];
   }
 
-  async read<const Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+  async read<const Qs extends readonly CallerQuery[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     // Reads that run beside each other are loaded together, by the first of them.
     this.#wanted.push(...queries.flatMap((query) => kindOfQuery(query).loads(query) ?? []));
     return this.#inTurn(() => this.#answers(queries));
   }
 
-  async #answers<Qs extends readonly Query[]>(queries: Qs): Promise<ResultsOf<Qs>> {
+  async #answers<Qs extends readonly CallerQuery[]>(queries: Qs): Promise<ResultsOf<Qs>> {
     const results: AnyResult[] = [];
     const units = queries.flatMap((query) => kindOfQuery(query).loads(query) ?? []);
     await this.#copy.load([...units, ...this.#wanted.splice(0)]);
@@ -185,7 +185,7 @@ export class Transaction implements UnitOfWork {
     return inOrderOf(queries, results);
   }
 
-  async write<const Qs extends readonly Query[] = readonly []>(
+  async write<const Qs extends readonly CallerQuery[] = readonly []>(
     write: Write<Qs>,
   ): Promise<Written<Qs>> {
     return this.#inTurn(async () => this.#write(write));
@@ -232,7 +232,7 @@ export class Transaction implements UnitOfWork {
     return turn;
   }
 
-  async #answer(query: Query): Promise<AnyResult> {
+  async #answer(query: CallerQuery): Promise<AnyResult> {
     if (!isLocal(query) || isAcrossRuns(query)) {
       await this.#copy.loadWritten();
       const result = await acrossRuns(query, {
@@ -326,7 +326,7 @@ export class Transaction implements UnitOfWork {
     for (const guard of guards) this.#guards.set(guardName(guard), guard);
   }
 
-  async #write<Qs extends readonly Query[]>({
+  async #write<Qs extends readonly CallerQuery[]>({
     guards = [],
     changes,
     reads,
@@ -383,8 +383,8 @@ export class Transaction implements UnitOfWork {
   }
 
   /** The units to load before the change. */
-  #unitsOf(change: Change): readonly LoadUnit[] {
-    const units = kindOfChange(change).needs(change);
+  #unitsOf(change: CallerChange): readonly LoadUnit[] {
+    const units = kindOfCallers(change).needs(change);
     // It may be about an event that the transaction itself has appended, which has its sequence
     // only once the tail is known.
     if ("sequence" in change && this.#copy.hasAppended(change.workflowRunId)) {
@@ -397,7 +397,7 @@ export class Transaction implements UnitOfWork {
    * A run or a stage that the transaction creates is known whole. A run that was not there has no
    * stages.
    */
-  #own(change: Change): void {
+  #own(change: CallerChange): void {
     if (change.kind === "createRun") {
       this.#copy.own({ of: "run", id: change.row.id });
       this.#copy.own({ of: "stages", workflowRunId: change.row.id });
@@ -438,7 +438,7 @@ export class Transaction implements UnitOfWork {
    * The change with everything decided that the database would decide: decided by the local copy,
    * and guarded.
    */
-  #resolve(change: Change): Change {
+  #resolve(change: CallerChange): CallerChange {
     const { local } = this.#copy;
     switch (change.kind) {
       case "upsertStage": {
@@ -480,9 +480,9 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  #record(change: Change, applied: boolean): void {
+  #record(change: CallerChange, applied: boolean): void {
     if (change.kind !== "appendOutboxEvent") {
-      this.#recordRow(change, kindOfChange(change).row(change));
+      this.#recordRow(change, kindOfCallers(change).row(change));
     } else if (applied) this.#recordEvent(change);
     else this.#writeSet.hold(change);
     if (change.kind === "cancelJobs") this.#noteCancelled(change.workflowRunId);
@@ -490,7 +490,7 @@ export class Transaction implements UnitOfWork {
     if (change.kind === "deleteStage") this.#copy.forgetStage(change.id);
   }
 
-  #recordRow(change: Change, row: RowRef | null): void {
+  #recordRow(change: CallerChange, row: RowRef | null): void {
     this.#writeSet.add(change, row);
     if (row !== null) this.#written.set(rowName(row), row);
   }

@@ -2,7 +2,7 @@
  * What a transaction has written, as the changes of its commit. A row that the transaction itself
  * inserts is written once, as it is in the end; updates of one other row become one.
  */
-import { type Change, type ChangeOf, kindOfChange } from "../../changes/index.ts";
+import { type CallerChange, type ChangeOf, kindOfCallers } from "../../changes/index.ts";
 import { type RowRef, rowName, stageRef } from "../../model/row-ref.ts";
 import type { State, TableName } from "../../model/state.ts";
 
@@ -28,7 +28,7 @@ export class WriteSet {
   /** Rows that the transaction inserts. */
   readonly #inserted = new Map<string, RowRef>();
   /** Changes of other rows by their table; of one row only one, where they can be merged. */
-  readonly #others = new Map<Written, Map<string, Change>>(
+  readonly #others = new Map<Written, Map<string, CallerChange>>(
     ORDER.map((table) => [table, new Map()]),
   );
 
@@ -49,10 +49,10 @@ export class WriteSet {
    * Notes a change that has just been applied to the local copy, and the row that it wrote; null:
    * no single one.
    */
-  add(change: Change, row: RowRef | null): void {
+  add(change: CallerChange, row: RowRef | null): void {
     this.count += 1;
     if (change.kind === "deleteStage") return this.#deleteStage(change);
-    switch (kindOfChange(change).recorded) {
+    switch (kindOfCallers(change).recorded) {
       case "insert":
         if (row !== null) this.#inserted.set(rowName(row), row);
         break;
@@ -72,7 +72,7 @@ export class WriteSet {
     return this.#inserted.has(rowName(row));
   }
 
-  #note(table: Written, change: Change): void {
+  #note(table: Written, change: CallerChange): void {
     const changes = this.#others.get(table);
     changes?.set(String(changes.size), change);
   }
@@ -81,7 +81,7 @@ export class WriteSet {
    * Two updates of one row become one: the later value of each column, and both steps of the
    * version.
    */
-  #merge(row: RowRef, change: Change): void {
+  #merge(row: RowRef, change: CallerChange): void {
     const changes = this.#others.get(tableOf(change, row));
     const earlier = changes?.get(rowName(row));
     changes?.set(rowName(row), earlier === undefined ? change : merged(earlier, change));
@@ -111,7 +111,7 @@ export class WriteSet {
    * statement. Updates come before insertions: a job that ends frees its dedupe key, and marks go
    * to events that were read, not to appended ones.
    */
-  changes(local: State): Change[] {
+  changes(local: State): CallerChange[] {
     return [
       ...this.#deleteStages.values(),
       ...ORDER.flatMap((table) => [
@@ -128,7 +128,7 @@ export class WriteSet {
 /**
  * The table that a change is about. Changes without a row of their own are about the jobs of a run.
  */
-function tableOf(change: Change, row: RowRef | null): Written {
+function tableOf(change: CallerChange, row: RowRef | null): Written {
   const table = row?.table ?? "jobs";
   const known = ORDER.find((each) => each === table);
   if (known === undefined) throw new TypeError(`A transaction does not write ${change.kind}`);
@@ -136,7 +136,7 @@ function tableOf(change: Change, row: RowRef | null): Written {
 }
 
 /** The change that inserts the row as the transaction leaves it. */
-function insertion(local: State, { table, part, key }: RowRef): Change | null {
+function insertion(local: State, { table, part, key }: RowRef): CallerChange | null {
   switch (table) {
     case "runs": {
       const row = local.runs.get(part, key);
@@ -169,7 +169,7 @@ function withoutCommits<Row extends { commits: string }>({ commits: _, ...row }:
   return row;
 }
 
-function merged(earlier: Change, later: Change): Change {
+function merged(earlier: CallerChange, later: CallerChange): CallerChange {
   if (earlier.kind === "updateRun" && later.kind === "updateRun") return both(earlier, later);
   if (earlier.kind === "updateStage" && later.kind === "updateStage") return both(earlier, later);
   return later;
@@ -184,7 +184,7 @@ function both<U extends Update>(earlier: U, later: U): U {
 }
 
 /** The change without its reference to a stage that was deleted. */
-export function withoutStage(change: Change, id: string): Change {
+export function withoutStage(change: CallerChange, id: string): CallerChange {
   if (change.kind === "saveArtifact" && change.row.workflowStageId === id) {
     return { ...change, row: { ...change.row, workflowStageId: null } };
   }

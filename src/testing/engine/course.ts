@@ -14,12 +14,14 @@ import {
   type StageRow,
 } from "../../model/index.ts";
 import { byText, compareUtf8 } from "../../model/order.ts";
+import { AutoCommit } from "../../persistence/auto-commit.ts";
 import { Connection } from "../../persistence/connection.ts";
 import { unitOf } from "../../persistence/connection-core.ts";
 import { ownMethods } from "../../persistence/own-methods.ts";
 // By their files: the folders' indexes bring what needs the platform.
-import { LEASE_LOST } from "../../queue/lease-keeper.ts";
+import { ConsumerJobs } from "../../queue/consumer-jobs.ts";
 import { handOverFailures } from "../../queue/hand-over.ts";
+import { LEASE_LOST } from "../../queue/lease-keeper.ts";
 import { dispatchSettings } from "../../queue/settings.ts";
 import { drive, endDead, runsOf } from "../../runner/index.ts";
 import { sweep } from "../../schedule/sweep.ts";
@@ -315,8 +317,9 @@ export class Course<W extends Workflow> implements TestRun<W> {
 
   /** What a consumer of the queue does with one message. */
   async #work(store: MortalStore): Promise<boolean> {
-    const connection = new Connection(store, { workerId: "test", retry: SETTINGS.retry });
-    const { jobs } = await connection.jobs.resumeAndDequeue(1);
+    const direct = new AutoCommit(store);
+    const deliveries = new ConsumerJobs({ direct, workerId: "test", retry: SETTINGS.retry });
+    const { jobs } = await deliveries.resumeAndDequeue(1);
     const [job] = jobs;
     if (job === undefined) return false;
     const { jobId, workflowRunId, stageId, attempt } = job;
@@ -326,12 +329,13 @@ export class Course<W extends Workflow> implements TestRun<W> {
     try {
       await drive(
         { workflowRunId, ordinal, stageId, attempt },
-        { unit: unitOf(connection), runner: this.#runner, signal: over.signal },
+        { unit: direct, runner: this.#runner, signal: over.signal },
       );
     } catch (error) {
       const [row] = await store.read([{ q: "job", workflowRunId, ordinal }]);
       if (row?.status !== "RUNNING" || row.attempt !== attempt) throw error;
-      await connection.jobs.fail(jobId, String(error), true);
+      const outcome = { status: "failed", error: String(error) } as const;
+      await deliveries.settleMany([{ jobId, outcome }]);
     } finally {
       this.#leased = null;
     }

@@ -1,4 +1,5 @@
-import { Jobs } from "../../../src/persistence/jobs.ts";
+import { unitOf } from "../../../src/persistence/connection-core.ts";
+import { ConsumerJobs } from "../../../src/queue/consumer-jobs.ts";
 import type { Backend } from "../../../src/contract/index.ts";
 import { untilNone } from "../support/calls.ts";
 import { MINUTE_MS, NOW } from "../support/time.ts";
@@ -6,10 +7,9 @@ import type { Scenario } from "./scenario.ts";
 
 const JOB = { workflowRunId: "active", workflowId: "report", stageId: "deliver" };
 
-/** With what only the queue's consumer and the sweep call. */
-function ofConsumer({ jobs }: Backend): Jobs {
-  if (jobs instanceof Jobs) return jobs;
-  throw new Error("Not a connection of ours");
+/** What the queue's consumer does over the backend's store. */
+function consumerOf(backend: Backend): ConsumerJobs {
+  return new ConsumerJobs({ direct: unitOf(backend), workerId: "consumer" });
 }
 
 const COMPLETED = { status: "completed" } as const;
@@ -45,8 +45,8 @@ export const jobScenarios: readonly Scenario[] = [
     repeat: { adds: "it leases the next jobs; the first ones' leases end by themselves" },
   },
   {
-    method: "jobs.resumeAndDequeue",
-    call: (backend) => ofConsumer(backend).resumeAndDequeue(1),
+    method: "consumer.resumeAndDequeue",
+    call: (backend) => consumerOf(backend).resumeAndDequeue(1),
     repeat: { adds: "it leases the next jobs; the first ones' leases end by themselves" },
   },
   {
@@ -71,28 +71,28 @@ export const jobScenarios: readonly Scenario[] = [
     repeat: "the same",
   },
   {
-    method: "jobs.giveBackMany",
+    method: "consumer.giveBackMany",
     call: (backend, world) =>
-      ofConsumer(backend).giveBackMany([world.jobs.leased, world.jobs.completed], "away"),
+      consumerOf(backend).giveBackMany([world.jobs.leased, world.jobs.completed], "away"),
     repeat: { answers: 0 },
   },
   {
-    method: "jobs.unclaimMany",
+    method: "consumer.unclaimMany",
     call: (backend, world) =>
-      ofConsumer(backend).unclaimMany([world.jobs.leased, world.jobs.completed]),
+      consumerOf(backend).unclaimMany([world.jobs.leased, world.jobs.completed]),
     repeat: { answers: 0 },
   },
   {
-    method: "jobs.lostAmong",
+    method: "consumer.lostAmong",
     call: (backend, world) =>
-      ofConsumer(backend).lostAmong([world.jobs.leased, world.jobs.completed]),
+      consumerOf(backend).lostAmong([world.jobs.leased, world.jobs.completed]),
     repeat: "the same",
   },
   {
-    method: "jobs.settleMany",
+    method: "consumer.settleMany",
     call: async (backend, world) => {
       const { ready, leased } = world.jobs;
-      const settled = await ofConsumer(backend).settleMany([
+      const settled = await consumerOf(backend).settleMany([
         { jobId: ready, outcome: COMPLETED },
         { jobId: leased, outcome: { status: "failed", error: "No model" } },
       ]);
@@ -101,21 +101,16 @@ export const jobScenarios: readonly Scenario[] = [
     repeat: { answers: ["over", "settled"] },
   },
   {
-    method: "jobs.touchMany",
+    method: "consumer.touchMany",
     prepare: ({ jobs }) => jobs.dequeue(),
     call: (backend, world) =>
-      ofConsumer(backend).touchMany([world.jobs.ready, world.jobs.completed]),
+      consumerOf(backend).touchMany([world.jobs.ready, world.jobs.completed]),
     repeat: "the same",
   },
   {
     method: "jobs.jobStats",
     call: ({ jobs }) => jobs.jobStats(),
     repeat: "the same",
-  },
-  {
-    method: "jobs.releaseStalePages",
-    call: (backend) => ofConsumer(backend).releaseStalePages(5 * MINUTE_MS, 1),
-    repeat: { answers: 0 },
   },
   {
     method: "jobs.dequeue",

@@ -1,10 +1,12 @@
 import type { Jobs } from "../../../src/persistence/jobs.ts";
+import type { ConsumerJobs } from "../../../src/queue/consumer-jobs.ts";
 import type { AICallLogger, Backend, WorkflowPersistence } from "../../../src/contract/index.ts";
 import type { World } from "../support/world.ts";
 
 export type Method =
   | `persistence.${keyof WorkflowPersistence}`
   | `jobs.${keyof Jobs}`
+  | `consumer.${keyof ConsumerJobs}`
   | `aiCalls.${keyof AICallLogger}`;
 
 /**

@@ -1,0 +1,54 @@
+/**
+ * Changes of the runs of typed workflows, which no method of the contract makes: callers do not carry
+ * them. Pure.
+ */
+import { costField, countField, idField, instantField, wholeField } from "../model/fields.ts";
+import { runRef } from "../model/row-ref.ts";
+import { storedChange } from "./change-kind.ts";
+import { NOTE, WRITE } from "./scope.ts";
+import { stageKey } from "./stages.ts";
+
+export const steeringChanges = {
+  /** Adds to totalCost and totalTokens. updatedAt = at. The version stays, as for any record. */
+  chargeRun: storedChange(
+    "chargeRun",
+    { id: idField, cost: costField, tokens: countField, at: instantField },
+    {
+      scope: NOTE,
+      row: ({ id }) => runRef(id),
+      trace: "mark?",
+      shownIn: () => null,
+    },
+  ),
+
+  /**
+   * The run's open stages (PENDING, RUNNING, SUSPENDED): CANCELLED, completedAt = updatedAt = at,
+   * nextPollAt = null, version + 1.
+   */
+  cancelStages: storedChange(
+    "cancelStages",
+    { workflowRunId: idField, at: instantField },
+    {
+      scope: WRITE,
+      row: () => null,
+      trace: "none",
+      shownIn: () => null,
+    },
+  ),
+
+  /**
+   * Moves stages to `stageAttempts`: those of later groups than `group`; of this group `stageId`, and
+   * the stages that are not COMPLETED or SKIPPED. Their logs, artifacts and annotations go on
+   * referring to their record ids, under none of which the run may have archived a stage before.
+   */
+  archiveStages: storedChange(
+    "archiveStages",
+    { ...stageKey, group: wholeField },
+    {
+      scope: WRITE,
+      row: () => null,
+      trace: "record",
+      shownIn: () => null,
+    },
+  ),
+};
