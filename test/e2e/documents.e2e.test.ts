@@ -4,14 +4,14 @@
  */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { CorpusProgress } from "../../examples/documents/src/progress.ts";
+import type { CorpusProgress } from "../../examples/documents/src/api.ts";
 import { AppClient, follow, type PublishedEvent } from "../../scripts/app-client.ts";
 import type { DevProcesses } from "../../scripts/dev-processes.ts";
 import { installedReadmes } from "../../scripts/documents.ts";
 import { type Dev, startDev } from "./support.ts";
 
-const DOCUMENT_STAGES = ["parse", "keywords", "check", "report"];
-const CORPUS_STAGES = ["index", "summary"];
+const DOCUMENT_STAGES = ["parse", "check", "keywords", "report"];
+const CORPUS_STAGES = ["documents", "index", "summary"];
 
 let dev: Dev;
 let processes: DevProcesses;
@@ -122,11 +122,11 @@ function expectGapless(events: readonly PublishedEvent[], documents: number): vo
       once.map((event) => event.sequence),
       runId,
     ).toEqual(once.map((_, index) => index + 1));
-    const completed = once.filter((event) => event.eventType === "stage.completed");
+    const completed = once.filter((event) => event.eventType === "stage:completed");
     const stageIds = completed.map((event) => event.payload["stageId"]);
     expect(new Set(stageIds).size, runId).toBe(stageIds.length);
-    expect(once.at(0)?.eventType).toBe("run.started");
-    expect(once.at(-1)?.eventType).toBe("run.completed");
+    expect(once.at(0)?.eventType).toBe("workflow:started");
+    expect(once.at(-1)?.eventType).toBe("workflow:completed");
   }
 }
 
@@ -141,7 +141,7 @@ async function expectStored(documents: number): Promise<void> {
     `SELECT workflow_run_id FROM outbox_events GROUP BY workflow_run_id
      HAVING min(sequence) <> 1 OR max(sequence) <> count(*) OR count(published_at) <> count(*)`,
     `SELECT workflow_run_id, payload ->> 'stageId' AS stage, count(*) AS n FROM outbox_events
-     WHERE event_type = 'stage.completed' GROUP BY 1, 2 HAVING n <> 1`,
+     WHERE event_type = 'stage:completed' GROUP BY 1, 2 HAVING n <> 1`,
   );
   expect(runs).toEqual([{ status: "COMPLETED", n: documents + 1 }]);
   expect(stageRows).toEqual([{ status: "COMPLETED", n: stages }]);
