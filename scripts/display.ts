@@ -1,4 +1,4 @@
-/** Shows how far a corpus is: a table that is redrawn on a terminal, a line per event elsewhere. */
+/** Shows how far a corpus is: a table that is redrawn on a terminal, a line for each stage elsewhere. */
 import type { CorpusProgress, RunProgress, StageProgress } from "../examples/documents/src/api.ts";
 import type { PublishedEvent } from "./app-client.ts";
 

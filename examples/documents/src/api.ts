@@ -25,11 +25,12 @@ export const Corpus = z.object({
 
 /** The runs of a corpus's documents. */
 export const Listed = z.array(z.object({ runId: z.string(), path: z.string() }));
+export type Listed = z.infer<typeof Listed>;
 
 export interface SubmittedCorpus {
   /** Also the id of the corpus's own run. */
   readonly corpusId: string;
-  readonly documents: z.infer<typeof Listed>;
+  readonly documents: Listed;
 }
 
 export interface StageProgress {

@@ -212,17 +212,10 @@ function stageProgress(stage: WorkflowStageRecord): StageProgress {
 
 /** 503 asks the caller to repeat the call. */
 function statusOf({ code }: ServiceError): 400 | 409 | 413 | 500 | 503 {
-  if (isRetryable(code)) return 503;
-  switch (code) {
-    case "ALREADY_EXISTS":
-      return 409;
-    case "INVALID_ARGUMENT":
-      return 400;
-    case "PAYLOAD_TOO_LARGE":
-      return 413;
-    default:
-      return 500;
-  }
+  if (code === "ALREADY_EXISTS") return 409;
+  if (code === "INVALID_ARGUMENT") return 400;
+  if (code === "PAYLOAD_TOO_LARGE") return 413;
+  return isRetryable(code) ? 503 : 500;
 }
 
 function fault(error: Error): { error: string } {

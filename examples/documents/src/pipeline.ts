@@ -11,9 +11,9 @@
 import { connect, type WorkflowEngineBinding } from "workflow-engine-cloudflare/client";
 import {
   Fatal,
+  type NotReady,
   runsOf,
   stage,
-  type StageContext,
   type StageEnv,
   workflow,
 } from "workflow-engine-cloudflare/engine";
@@ -39,38 +39,28 @@ export const REPORT_KEY = "report.md";
 const REMARKS_MAX = 50;
 const WAIT = { pollIn: "1s", within: "1d" } as const;
 
-/** What a stage gives: `note` is its result in a line, for people. */
-type Noted<T> = T & { readonly note: string };
-
-const Parsed = z.object({
-  parse: z.object({ corpusId: z.string(), terms: z.record(z.string(), z.number()) }),
-});
+/** What a poll answers: `note` is the stage's result in a line, for people. */
+type Polled<T> = Promise<(T & { readonly note: string }) | NotReady>;
 
 const keywords = stage({
   name: "Choose keywords",
-  input: Parsed,
-  run: async (context) =>
-    (await chosen(context)) ?? context.suspend({ note: "the index of the corpus" }, WAIT),
-  poll: async (context) => (await chosen(context)) ?? context.notReady(),
+  input: z.object({
+    parse: z.object({ corpusId: z.string(), terms: z.record(z.string(), z.number()) }),
+  }),
+  run: ({ suspend }) => suspend({ note: "the index of the corpus" }, WAIT),
+  async poll({ input, env, annotate, notReady }): Polled<{ keywords: Keyword[] }> {
+    const { corpusId, terms } = input.parse;
+    const run = runsBy(env).get(corpus, corpusId);
+    const indexed = await run.outputOf("index");
+    if (indexed === undefined) {
+      if (isOver((await run.output()).status)) throw new Fatal("The corpus has no index");
+      return notReady();
+    }
+    const best = chooseKeywords(terms, indexed.index);
+    for (const keyword of best) annotate("keyword.chosen", keyword);
+    return { note: best.map(({ term }) => term).join(", ") || "none", keywords: best };
+  },
 });
-
-/** Null while the corpus has no index. */
-async function chosen({
-  input: { parse },
-  env,
-  annotate,
-}: StageContext<z.infer<typeof Parsed>>): Promise<Noted<{ keywords: Keyword[] }> | null> {
-  const run = runsBy(env).get(corpus, parse.corpusId);
-  const { status } = await run.output();
-  const found = await run.outputOf("index");
-  if (found === undefined) {
-    if (isOver(status)) throw new Fatal("The corpus has no index");
-    return null;
-  }
-  const best = chooseKeywords(parse.terms, found.index);
-  for (const keyword of best) annotate("keyword.chosen", keyword);
-  return { note: best.map(({ term }) => term).join(", ") || "none", keywords: best };
-}
 
 export const documents = workflow("documents", {
   name: "Document",
@@ -105,71 +95,53 @@ export const documents = workflow("documents", {
   )
   .build();
 
-type Runs = z.infer<typeof Listed>;
-
-const Submitted = z.union([
-  z.object({ received: z.literal(true), payload: Listed }),
-  z.object({ received: z.literal(false) }),
-]);
-
 const index = stage({
   name: "Index the corpus",
-  input: Submitted,
-  run: async (context) =>
-    (await indexed(context)) ?? context.suspend({ note: "documents to be parsed" }, WAIT),
-  poll: async (context) => (await indexed(context)) ?? context.notReady(),
-});
-
-/** Null while a document is not parsed. Those that have failed are left out. */
-async function indexed({ input, env }: StageContext<z.infer<typeof Submitted>>): Promise<Noted<{
-  runs: Runs;
-  index: CorpusIndex;
-}> | null> {
-  if (!input.received) throw new Fatal("Its documents were not all submitted");
-  const runs = runsBy(env);
-  const parsed = await Promise.all(
-    input.payload.map(async ({ runId }) => {
+  input: z.union([
+    z.object({ received: z.literal(true), payload: Listed }),
+    z.object({ received: z.literal(false) }),
+  ]),
+  run({ input, suspend }) {
+    if (!input.received) throw new Fatal("Its documents were not all submitted");
+    return suspend({ note: "documents to be parsed", listed: input.payload }, WAIT);
+  },
+  async poll({ env, notReady }, { listed }): Polled<{ listed: Listed; index: CorpusIndex }> {
+    const runs = runsBy(env);
+    const parsed = [];
+    for (const { runId } of listed) {
       const run = runs.get(documents, runId);
-      const { status } = await run.output();
-      return (await run.outputOf("parse")) ?? (isOver(status) ? null : undefined);
-    }),
-  );
-  if (parsed.includes(undefined)) return null;
-  const found = indexCorpus(parsed.filter((document) => document != null));
-  const shared = count(Object.keys(found.frequencies).length, "term");
-  const note = `${shared} in more than one of ${count(found.documents, "document")}`;
-  return { note, runs: input.payload, index: found };
-}
+      const document = await run.outputOf("parse");
+      if (document !== undefined) parsed.push(document);
+      // One that has failed is left out.
+      else if (!isOver((await run.output()).status)) return notReady();
+    }
+    const found = indexCorpus(parsed);
+    const shared = count(Object.keys(found.frequencies).length, "term");
+    const note = `${shared} in more than one of ${count(found.documents, "document")}`;
+    return { note, listed, index: found };
+  },
+});
 
 const summary = stage({
   name: "Summarize the corpus",
-  input: z.object({ runs: Listed }),
-  run: async (context) =>
-    (await summarized(context)) ?? context.suspend({ note: "documents to be done" }, WAIT),
-  poll: async (context) => (await summarized(context)) ?? context.notReady(),
+  input: z.object({ listed: Listed }),
+  run: ({ suspend }) => suspend({ note: "documents to be done" }, WAIT),
+  async poll({ input, env, artifacts, notReady }): Polled<Omit<CorpusSummary, "markdown">> {
+    const runs = runsBy(env);
+    const reports = [];
+    const missing = [];
+    for (const { runId, path } of input.listed) {
+      const output = await runs.get(documents, runId).output();
+      if (!isOver(output.status)) return notReady();
+      if (output.status === "COMPLETED") reports.push(output.value);
+      else missing.push(path);
+    }
+    const { markdown, ...totals } = summarizeCorpus(reports, missing);
+    artifacts.save(REPORT_KEY, markdown);
+    const note = `${count(totals.documents, "document")}, ${count(totals.errors, "error")}`;
+    return { note, ...totals };
+  },
 });
-
-/** Null while a document is not done. */
-async function summarized({
-  input,
-  env,
-  artifacts,
-}: StageContext<{ runs: Runs }>): Promise<Noted<Omit<CorpusSummary, "markdown">> | null> {
-  const runs = runsBy(env);
-  const ended = await Promise.all(
-    input.runs.map(async ({ runId, path }) => ({
-      path,
-      output: await runs.get(documents, runId).output(),
-    })),
-  );
-  if (!ended.every(({ output }) => isOver(output.status))) return null;
-  const reports = ended.flatMap(({ output }) => ("value" in output ? [output.value] : []));
-  const missing = ended.filter(({ output }) => !("value" in output)).map(({ path }) => path);
-  const { markdown, ...totals } = summarizeCorpus(reports, missing);
-  artifacts.save(REPORT_KEY, markdown);
-  const note = `${count(totals.documents, "document")}, ${count(totals.errors, "error")}`;
-  return { note, ...totals };
-}
 
 export const corpus = workflow("corpus", {
   name: "Corpus",
