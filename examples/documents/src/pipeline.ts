@@ -39,6 +39,11 @@ export const REPORT_KEY = "report.md";
 const REMARKS_MAX = 50;
 const WAIT = { pollIn: "1s", within: "1d" } as const;
 
+/** A stage is polled soon at first, and less often the longer it has waited: others have work to do. */
+function later(since: number) {
+  return { pollIn: Math.min(Math.max(Math.round((Date.now() - since) / 2), 1_000), 60_000) };
+}
+
 /** What a poll answers: `note` is the stage's result in a line, for people. */
 type Polled<T> = Promise<(T & { readonly note: string }) | NotReady>;
 
@@ -47,14 +52,14 @@ const keywords = stage({
   input: z.object({
     parse: z.object({ corpusId: z.string(), terms: z.record(z.string(), z.number()) }),
   }),
-  run: ({ suspend }) => suspend({ note: "the index of the corpus" }, WAIT),
-  async poll({ input, env, annotate, notReady }): Polled<{ keywords: Keyword[] }> {
+  run: ({ suspend }) => suspend({ note: "the index of the corpus", since: Date.now() }, WAIT),
+  async poll({ input, env, annotate, notReady }, { since }): Polled<{ keywords: Keyword[] }> {
     const { corpusId, terms } = input.parse;
     const run = runsBy(env).get(corpus, corpusId);
     const indexed = await run.outputOf("index");
     if (indexed === undefined) {
       if (isOver((await run.output()).status)) throw new Fatal("The corpus has no index");
-      return notReady();
+      return notReady(later(since));
     }
     const best = chooseKeywords(terms, indexed.index);
     for (const keyword of best) annotate("keyword.chosen", keyword);
@@ -103,9 +108,12 @@ const index = stage({
   ]),
   run({ input, suspend }) {
     if (!input.received) throw new Fatal("Its documents were not all submitted");
-    return suspend({ note: "documents to be parsed", listed: input.payload }, WAIT);
+    return suspend(
+      { note: "documents to be parsed", listed: input.payload, since: Date.now() },
+      WAIT,
+    );
   },
-  async poll({ env, notReady }, { listed }): Polled<{ listed: Listed; index: CorpusIndex }> {
+  async poll({ env, notReady }, { listed, since }): Polled<{ listed: Listed; index: CorpusIndex }> {
     const runs = runsBy(env);
     const parsed = [];
     for (const { runId } of listed) {
@@ -113,7 +121,7 @@ const index = stage({
       const document = await run.outputOf("parse");
       if (document !== undefined) parsed.push(document);
       // One that has failed is left out.
-      else if (!isOver((await run.output()).status)) return notReady();
+      else if (!isOver((await run.output()).status)) return notReady(later(since));
     }
     const found = indexCorpus(parsed);
     const shared = count(Object.keys(found.frequencies).length, "term");
@@ -125,14 +133,17 @@ const index = stage({
 const summary = stage({
   name: "Summarize the corpus",
   input: z.object({ listed: Listed }),
-  run: ({ suspend }) => suspend({ note: "documents to be done" }, WAIT),
-  async poll({ input, env, artifacts, notReady }): Polled<Omit<CorpusSummary, "markdown">> {
+  run: ({ suspend }) => suspend({ note: "documents to be done", since: Date.now() }, WAIT),
+  async poll(
+    { input, env, artifacts, notReady },
+    { since },
+  ): Polled<Omit<CorpusSummary, "markdown">> {
     const runs = runsBy(env);
     const reports = [];
     const missing = [];
     for (const { runId, path } of input.listed) {
       const output = await runs.get(documents, runId).output();
-      if (!isOver(output.status)) return notReady();
+      if (!isOver(output.status)) return notReady(later(since));
       if (output.status === "COMPLETED") reports.push(output.value);
       else missing.push(path);
     }
