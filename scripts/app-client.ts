@@ -2,8 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Complaint } from "./complaint.ts";
 import type { DocumentInput } from "../examples/documents/src/stages/parse.ts";
-import type { CorpusProgress } from "../examples/documents/src/progress.ts";
-import type { SubmittedCorpus } from "../examples/documents/src/submit.ts";
+import type { CorpusProgress, SubmittedCorpus } from "../examples/documents/src/api.ts";
 
 /** An outbox event, as JSON carries it. */
 export interface PublishedEvent {
@@ -142,7 +141,7 @@ export interface FollowOptions {
 
 /**
  * Follows a corpus until none of its runs will change any more, and relays its events. The service's
- * queue and the app's handler do the work. Resolves to the final progress, when every event has been
+ * queue and the app's stages do the work. Resolves to the final progress, when every event has been
  * published.
  */
 export async function follow(app: AppClient, options: FollowOptions): Promise<CorpusProgress> {

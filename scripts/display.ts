@@ -1,9 +1,5 @@
-/** Shows how far a corpus is: a table that is redrawn on a terminal, a line per event elsewhere. */
-import type {
-  CorpusProgress,
-  RunProgress,
-  StageProgress,
-} from "../examples/documents/src/progress.ts";
+/** Shows how far a corpus is: a table that is redrawn on a terminal, a line for each stage elsewhere. */
+import type { CorpusProgress, RunProgress, StageProgress } from "../examples/documents/src/api.ts";
 import type { PublishedEvent } from "./app-client.ts";
 
 export interface Screen {
@@ -28,6 +24,7 @@ class Lines implements Display {
   readonly #screen: Screen;
   readonly #names: ReadonlyMap<string, string>;
   readonly #width: number;
+  readonly #said = new Set<string>();
 
   constructor(screen: Screen, names: ReadonlyMap<string, string>) {
     this.#screen = screen;
@@ -35,13 +32,28 @@ class Lines implements Display {
     this.#width = Math.max(...[...names.values()].map((name) => name.length));
   }
 
-  progress(): void {}
+  progress({ runs }: CorpusProgress): void {
+    for (const { runId, status, stages } of runs) {
+      for (const stage of stages) this.#say(runId, outcomeOf(stage));
+      if (status === "COMPLETED" || status === "FAILED") this.#say(runId, status);
+    }
+  }
 
-  event(event: PublishedEvent): void {
+  event({ workflowRunId, eventType, payload }: PublishedEvent): void {
+    if (eventType !== "stage:retrying") return;
+    const { stageId, attempt, error } = payload;
+    this.#say(workflowRunId, `${String(stageId)} failed, try ${String(attempt)}: ${String(error)}`);
+  }
+
+  /** Once. */
+  #say(runId: string, text: string | null): void {
     // Runs of an earlier start that was cut short are finished along the way. They have no name here.
-    const name = this.#names.get(event.workflowRunId);
-    if (name === undefined) return;
-    this.#screen.write(`${name.padEnd(this.#width)}  ${describe(event)}\n`);
+    const name = this.#names.get(runId);
+    if (name === undefined || text === null) return;
+    const line = `${name.padEnd(this.#width)}  ${text}\n`;
+    if (this.#said.has(line)) return;
+    this.#said.add(line);
+    this.#screen.write(line);
   }
 }
 
@@ -81,8 +93,6 @@ function waiting(run: RunProgress): string {
 
 function mark({ status }: StageProgress): string {
   switch (status) {
-    case null:
-      return "·";
     case "PENDING":
       return "○";
     case "RUNNING":
@@ -98,18 +108,7 @@ function mark({ status }: StageProgress): string {
   }
 }
 
-function describe({ eventType, payload }: PublishedEvent): string {
-  const { stageId, summary, message } = payload;
-  switch (eventType) {
-    case "run.started":
-      return "started";
-    case "stage.completed":
-      return `${String(stageId)} completed: ${String(summary)}`;
-    case "run.completed":
-      return "COMPLETED";
-    case "run.failed":
-      return `FAILED at ${String(stageId)}: ${String(message)}`;
-    default:
-      return eventType;
-  }
+function outcomeOf({ id, status, note }: StageProgress): string | null {
+  if (status !== "COMPLETED" && status !== "FAILED") return null;
+  return `${id} ${status.toLowerCase()}${note === null ? "" : `: ${note}`}`;
 }

@@ -9,7 +9,7 @@ import {
   DOCUMENTS_MAX,
   documentTooLarge,
   FILES_MAX,
-} from "../examples/documents/src/limits.ts";
+} from "../examples/documents/src/api.ts";
 import { Complaint } from "./complaint.ts";
 import { ROOT } from "./wrangler.ts";
 

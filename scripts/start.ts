@@ -3,6 +3,7 @@
  * documents through the pipeline, the report, and everything stopped again.
  */
 import { randomUUID } from "node:crypto";
+import type { CorpusProgress } from "../examples/documents/src/api.ts";
 import { AppClient, follow } from "./app-client.ts";
 import { readArguments, type StartArguments, USAGE } from "./arguments.ts";
 import { command, whenAbandoned } from "./complaint.ts";
@@ -79,25 +80,26 @@ async function run(
   if (progress.runs.some((finished) => finished.status !== "COMPLETED")) process.exitCode = 1;
   const reported = progress.runs.at(-1)?.status === "COMPLETED";
   say(reported ? `\n${await app.report(corpusId)}` : "\nThere is no report.\n");
-  say(whereToLook(options, corpusId, token));
+  say(whereToLook(options, progress, token));
   if (!options.keep) return;
   say("\nBoth Workers keep running. Ctrl-C stops them.");
   await new Promise(() => {});
 }
 
-function whereToLook(options: StartArguments, corpusId: string, token: string): string {
+function whereToLook(options: StartArguments, { runs }: CorpusProgress, token: string): string {
   const again = options.keep ? "" : "npm start -- --keep, then ";
   const state = options.stateDir === DEFAULT_STATE ? "" : `--persist-to ${options.stateDir} `;
-  const sql = `SELECT workflow_run_id, stage_id, status, duration FROM stages WHERE workflow_run_id LIKE '${corpusId}%'`;
+  const stages = runs.flatMap((each) => each.stages).length;
+  const sql = `SELECT workflow_run_id, stage_id, status, duration FROM stages ORDER BY created_at DESC LIMIT ${stages}`;
   return [
     "Where to look further",
     `  All stages  npx wrangler d1 execute DB --local ${state}--command "${sql}"`,
     `  Stranded?   npm run audit${options.stateDir === DEFAULT_STATE ? "" : ` -- --state ${options.stateDir}`}`,
     `  Tables      ${again}${explorer(options)}`,
     `  HTTP API    ${again}http://localhost:${options.servicePort}/docs, or curl -H "Authorization: Bearer ${token}" http://localhost:${options.servicePort}/v1/jobs/stats`,
-    `  One run     ${again}curl http://localhost:${options.appPort}/runs/${corpusId}.01`,
+    `  One run     ${again}curl http://localhost:${options.appPort}/runs/${runs[0]?.runId}`,
     "  Own files   npm start -- FILE...",
-    "  The code    examples/documents/src/pipeline.ts, and docs/contract.md for what it relies on",
+    "  The code    examples/documents/src/pipeline.ts, and docs/engine.md for what runs it",
   ].join("\n");
 }
 

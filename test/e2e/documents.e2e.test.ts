@@ -4,14 +4,16 @@
  */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { CorpusProgress } from "../../examples/documents/src/progress.ts";
+import type { CorpusProgress } from "../../examples/documents/src/api.ts";
 import { AppClient, follow, type PublishedEvent } from "../../scripts/app-client.ts";
 import type { DevProcesses } from "../../scripts/dev-processes.ts";
 import { installedReadmes } from "../../scripts/documents.ts";
 import { type Dev, startDev } from "./support.ts";
 
-const DOCUMENT_STAGES = ["parse", "keywords", "check", "report"];
-const CORPUS_STAGES = ["index", "summary"];
+const DOCUMENT_STAGES = ["parse", "check", "keywords", "report"];
+/** Each README has enough words for as many as the stage gives. */
+const KEYWORDS = 8;
+const CORPUS_STAGES = ["documents", "index", "summary"];
 
 let dev: Dev;
 let processes: DevProcesses;
@@ -122,31 +124,36 @@ function expectGapless(events: readonly PublishedEvent[], documents: number): vo
       once.map((event) => event.sequence),
       runId,
     ).toEqual(once.map((_, index) => index + 1));
-    const completed = once.filter((event) => event.eventType === "stage.completed");
+    const completed = once.filter((event) => event.eventType === "stage:completed");
     const stageIds = completed.map((event) => event.payload["stageId"]);
     expect(new Set(stageIds).size, runId).toBe(stageIds.length);
-    expect(once.at(0)?.eventType).toBe("run.started");
-    expect(once.at(-1)?.eventType).toBe("run.completed");
+    expect(once.at(0)?.eventType).toBe("workflow:started");
+    expect(once.at(-1)?.eventType).toBe("workflow:completed");
   }
 }
 
 /** The same, from the rows themselves. */
 async function expectStored(documents: number): Promise<void> {
   const stages = documents * DOCUMENT_STAGES.length + CORPUS_STAGES.length;
-  const [runs, stageRows, jobs, logs, gaps, doubles] = await processes.query(
+  const [runs, stageRows, jobs, logs, keywords, gaps, doubles] = await processes.query(
     "SELECT status, count(*) AS n FROM runs GROUP BY status",
     "SELECT status, count(*) AS n FROM stages GROUP BY status",
     "SELECT status, count(*) AS n FROM jobs GROUP BY status",
-    "SELECT level, count(*) AS n FROM logs GROUP BY level",
+    "SELECT level, message FROM logs",
+    `SELECT count(*) AS n FROM annotations WHERE key = 'keyword.chosen' GROUP BY workflow_run_id`,
     `SELECT workflow_run_id FROM outbox_events GROUP BY workflow_run_id
      HAVING min(sequence) <> 1 OR max(sequence) <> count(*) OR count(published_at) <> count(*)`,
     `SELECT workflow_run_id, payload ->> 'stageId' AS stage, count(*) AS n FROM outbox_events
-     WHERE event_type = 'stage.completed' GROUP BY 1, 2 HAVING n <> 1`,
+     WHERE event_type = 'stage:completed' GROUP BY 1, 2 HAVING n <> 1`,
   );
   expect(runs).toEqual([{ status: "COMPLETED", n: documents + 1 }]);
   expect(stageRows).toEqual([{ status: "COMPLETED", n: stages }]);
-  expect(jobs, "every job settled").toEqual([{ status: "COMPLETED", n: stages }]);
-  expect(logs, "one line per stage, and none of trouble").toEqual([{ level: "INFO", n: stages }]);
+  // A run moves one job from stage to stage, and needs a second one beside it for the pair.
+  expect(jobs, "every job settled").toEqual([{ status: "COMPLETED", n: documents * 2 + 1 }]);
+  expect(logs, "trouble").toEqual([]);
+  expect(keywords, "what a stage noted, once").toEqual(
+    Array.from({ length: documents }, () => ({ n: KEYWORDS })),
+  );
   expect(gaps, "runs with a gap in their outbox, or with unpublished events").toEqual([]);
   expect(doubles, "stages completed more than once").toEqual([]);
 }
