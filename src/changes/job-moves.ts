@@ -2,7 +2,16 @@
  * Changes of the jobs that take a run through its stages. Such a job goes from stage to stage, so a
  * chain of stages has one. Pure.
  */
-import { list, literal, nullable, object, variants, whole } from "../model/shape.ts";
+import {
+  flag,
+  list,
+  literal,
+  nullable,
+  object,
+  optional,
+  variants,
+  whole,
+} from "../model/shape.ts";
 import { countField, idField, instantField, keyField, ordinalField } from "../model/fields.ts";
 import { GROUP_STAGES_MAX, JOB_ATTEMPTS_MAX } from "../model/limits.ts";
 import { jobRef } from "../model/row-ref.ts";
@@ -20,6 +29,8 @@ export const jobMoveChanges = {
    * `running`: this attempt keeps the lease, and works the stage's first try. `pending`: any worker
    * claims it. `suspended`: the service resumes it at `until`; but with `unlessSignal`, if the run has
    * an untaken signal of that name, the job stays as with `running`.
+   *
+   * `frees`: the job had a concurrency key, whose slot is free now: a wake-up follows.
    */
   moveJob: storedChange(
     "moveJob",
@@ -29,6 +40,7 @@ export const jobMoveChanges = {
       tries: whole({ min: 1, max: JOB_ATTEMPTS_MAX }),
       concurrencyKey: nullable(keyField),
       concurrencyLimit: nullable(whole({ min: 1 })),
+      frees: optional(flag),
       to: variants("state", {
         running: object({ state: literal("running") }),
         pending: object({ state: literal("pending") }),
@@ -48,6 +60,7 @@ export const jobMoveChanges = {
       // A job that goes on in the hands of its worker wakes nobody.
       settles: ({ workflowRunId, ordinal, to }) =>
         to.state === "running" ? null : { workflowRunId, ordinal },
+      wakes: ({ frees }) => (frees === true ? [{ kind: "jobs", at: null }] : []),
     },
   ),
 

@@ -10,7 +10,7 @@ import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
 import { entered, type GoesOn, type After } from "./enter.ts";
 import { keepLateAnswer } from "./late.ts";
-import { leasedBy, type Lease, whileIn } from "./lease.ts";
+import { type Lease, whileIn } from "./lease.ts";
 import { noted } from "./notes.ts";
 import { failedRun, parked, settled, suspendedJob } from "./outcome.ts";
 import { event, type Moment } from "./rows.ts";
@@ -59,17 +59,33 @@ async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
       return null;
     case "end":
       return over(claimed, unit);
+    case "park":
+      return park(duty.lease, options);
     case "wait": {
-      const { lease, until } = duty;
-      if (until === null) return park(lease, options);
+      const { lease, until, forSignal } = duty;
       const at = await unit.now();
-      const { workflowRunId, stageId } = claimed;
+      const { workflowRunId, stageId: name } = claimed;
       // A signal that comes meanwhile makes only those jobs due that are suspended already.
+      const noSignal: Guard[] = forSignal ? [{ on: "noSignal", workflowRunId, name }] : [];
       const waiting = await unit.write({
-        guards: [{ on: "noSignal", workflowRunId, name: stageId }, leasedBy(lease)],
+        guards: [...whileIn("RUNNING", lease), ...noSignal],
         changes: [suspendedJob(lease, until, at)],
       });
       return waiting.applied ? null : againFrom(waiting.violation, lease, options);
+    }
+    case "take up": {
+      const { lease } = duty;
+      const taking = await takenUp(lease, unit);
+      return taking.applied ? begun(claimed, options) : againFrom(taking.violation, lease, options);
+    }
+    case "fail": {
+      const { lease, error } = duty;
+      const at = await unit.now();
+      const failed = await unit.write({
+        guards: whileIn("RUNNING", lease),
+        changes: failedRun({ lease, at }, claimed.stageId, error),
+      });
+      return failed.applied ? null : againFrom(failed.violation, lease, options);
     }
     case "go on":
       return duty.group;
@@ -90,6 +106,15 @@ async function over(
     changes: [{ kind: "completeJob", workflowRunId, ordinal, attempt, at }],
   });
   return null;
+}
+
+/** A run that a caller has made PENDING goes on, as one does that is claimed. */
+async function takenUp(lease: Lease, unit: OwnUnit) {
+  const at = await unit.now();
+  return unit.write({
+    guards: whileIn("PENDING", lease),
+    changes: [{ kind: "updateRun", id: lease.run.id, set: { status: "RUNNING" }, at, bump: 1 }],
+  });
 }
 
 /** The run is paused: the job waits until it is resumed. Where it was resumed meanwhile, it goes on. */
@@ -136,9 +161,12 @@ async function againFrom(
   return begun({ workflowRunId, ordinal, attempt, stageId: job.stageId }, options);
 }
 
-async function statusOf({ run }: Lease, unit: OwnUnit): Promise<Status | null> {
-  const [status] = await unit.read([{ q: "runStatus", id: run.id }]);
-  return status;
+/** Null: the run is gone, or the lease is lost. */
+async function statusNow(lease: Lease, unit: OwnUnit): Promise<Status | null> {
+  const [status] = await unit.read([{ q: "runStatus", id: lease.run.id }]);
+  if (status !== "PENDING") return status;
+  const taking = await takenUp(lease, unit);
+  return taking.applied || taking.violation.guard === 0 ? "RUNNING" : null;
 }
 
 async function called(call: StageCall, options: DriveOptions): Promise<Onward> {
@@ -147,8 +175,9 @@ async function called(call: StageCall, options: DriveOptions): Promise<Onward> {
   const { stageId, recordId, attempt, triesLeft } = stage;
   const run = lease.run.delivered;
   const delivery: StageDelivery = { run, stageId, recordId, attempt, triesLeft, occasion, before };
-  const tools = stageTools({ unit, run: lease.run, stage, signal });
+  const { tools, answered } = stageTools({ unit, lease, stage, signal });
   const answer = await runner.runStage(delivery, tools);
+  await answered();
   return committed(answer, call, options);
 }
 
@@ -188,7 +217,7 @@ async function committed(
       const { run, ordinal, attempt } = lease;
       return begun({ workflowRunId: run.id, ordinal, attempt, stageId: stage.stageId }, options);
     }
-    const found = landed.violation.guard === 0 ? await statusOf(lease, unit) : null;
+    const found = landed.violation.guard === 0 ? await statusNow(lease, unit) : null;
     if (found !== "RUNNING" && found !== "SUSPENDED") {
       await keepLateAnswer(unit, answer, call);
       const { run, ordinal, attempt } = lease;
@@ -221,7 +250,7 @@ function next(
   const fresh = { maxWaitUntil: null, pollInterval: null, from };
   const signalId = after.does === "wait" ? (signal?.id ?? null) : null;
   return {
-    lease,
+    lease: { ...lease, keyed: false },
     stage: { ...fresh, ...after.stage, signalId },
     occasion:
       after.does === "wait"
@@ -237,7 +266,7 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const { unit, runner, signal } = options;
   const { run } = lease;
   const before = await groupOf(unit, done);
-  const tools = stageTools({ unit, run, stage, signal });
+  const { tools } = stageTools({ unit, lease, stage, signal });
   const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
   const moment = await momentOf(unit);
   const { at } = moment;

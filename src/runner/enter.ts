@@ -1,7 +1,7 @@
 /** The run comes to its next stages, or to its end: the changes of a commit that a worker makes. Pure. */
 import type { Change } from "../changes/index.ts";
 import type { Next, NextStage } from "../engine/delivery.ts";
-import type { Lease } from "./lease.ts";
+import { type Lease, triesOf } from "./lease.ts";
 import { type Coming, event, jobRow, type Moment, stageRow } from "./rows.ts";
 
 /** What the worker that enters a group does then. */
@@ -90,7 +90,7 @@ function inOrder(changes: readonly Change[]): Change[] {
 }
 
 function coming(stage: NextStage, group: number, { lease: { run }, from }: Entry): Coming {
-  return { run, stage, group, from, tried: run.tried[stage.id] ?? 0 };
+  return { run, stage, group, from, tried: triesOf(run.tried, stage.id) };
 }
 
 /** The stage to which this worker's job moves. */
@@ -108,6 +108,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     tries: stage.attempts,
     concurrencyKey: stage.concurrency?.key ?? null,
     concurrencyLimit: stage.concurrency?.limit ?? null,
+    ...(lease.keyed ? { frees: true } : {}),
     at,
   } as const;
   const reached = (recordId: string): Reached => ({

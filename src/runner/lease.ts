@@ -22,15 +22,21 @@ export interface EngineRun {
  */
 export type Tried = Readonly<Record<string, number>>;
 
+export function triesOf(tried: Tried, stageId: string): number {
+  return Object.hasOwn(tried, stageId) ? (tried[stageId] ?? 0) : 0;
+}
+
 /** A job that this attempt has leased. */
 export interface Lease {
   readonly run: EngineRun;
   readonly ordinal: string;
   readonly attempt: number;
+  /** The job holds a slot of a concurrency key, for which others may wait. */
+  readonly keyed: boolean;
 }
 
 /** This attempt has the lease. */
-export function leasedBy({ run, ordinal, attempt }: Lease): Guard {
+export function leasedBy({ run, ordinal, attempt }: Omit<Lease, "keyed">): Guard {
   return { on: "job", workflowRunId: run.id, ordinal, expect: { is: "leased", attempt } };
 }
 
@@ -90,6 +96,16 @@ function triedIn(payload: string): Tried {
 }
 
 /** Whether a job with this payload takes a run through its stages. */
-export function isStageJob(payload: Readonly<Record<string, unknown>>): boolean {
-  return payload["~stage"] === 1;
+export function isStageJob(payload: unknown): boolean {
+  return (
+    typeof payload === "object" &&
+    payload !== null &&
+    "~stage" in payload &&
+    payload["~stage"] === 1
+  );
+}
+
+/** As {@link isStageJob}, of a job's row. */
+export function takesStages({ payload }: { readonly payload: string }): boolean {
+  return isStageJob(decodeJson(payload));
 }

@@ -7,7 +7,7 @@ import { encodeJson, signalId } from "../model/index.ts";
 import { isLive } from "../model/status.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { checkedChanges } from "../persistence/encode.ts";
-import { act, requireField, wrongStatus } from "./act.ts";
+import { act, definitionOf, requireField, wrongStatus } from "./act.ts";
 import { event } from "./rows.ts";
 
 export async function sendSignal<W extends Workflow>(
@@ -18,10 +18,14 @@ export async function sendSignal<W extends Workflow>(
   payload: SignalsOf<W>[keyof SignalsOf<W> & string],
   { key }: { readonly key?: string } = {},
 ): Promise<void> {
-  const checked = encodeJson(await checkedSignal(workflow, name, payload), "payload");
+  const given = await checkedSignal(workflow, name, payload);
   if (key !== undefined) requireField(keyField, key, "key");
-  await act(unit, id, async ({ row }, { at, ordinal }) => {
+  await act(unit, id, async (found, { at, ordinal }) => {
+    const { row } = found;
     if (!isLive(row)) throw wrongStatus(id, row.status, "takes no signals");
+    // A run of an earlier definition waits for what that says.
+    const own = definitionOf(found, workflow) ?? workflow;
+    const checked = own === workflow ? given : await checkedSignal(own, name, payload);
     const made = ordinal();
     const signal = {
       workflowRunId: id,
@@ -29,7 +33,7 @@ export async function sendSignal<W extends Workflow>(
       name,
       ordinal: made,
       receivedAt: at,
-      payload: checked,
+      payload: encodeJson(checked, "payload"),
       takenAt: null,
     };
     return checkedChanges("signal", [

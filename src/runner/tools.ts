@@ -2,7 +2,7 @@
 import type { StageTools } from "../engine/delivery.ts";
 import { utf8Length } from "../model/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import type { EngineRun } from "./lease.ts";
+import { type Lease, leasedBy } from "./lease.ts";
 import { event } from "./rows.ts";
 
 /** Progress of one stage is stored at most this often. */
@@ -10,20 +10,33 @@ const PROGRESS_MS = 1_000;
 
 export interface ToolsOptions {
   readonly unit: OwnUnit;
-  readonly run: EngineRun;
+  readonly lease: Lease;
   readonly stage: { readonly stageId: string; readonly recordId: string };
   /** Aborted when the result will not be taken any more. */
   readonly signal: AbortSignal;
 }
 
-export function stageTools({ unit, run, stage, signal }: ToolsOptions): StageTools {
+/** The tools of one call of a stage, which outlive it in the hands of code that does not end with it. */
+export interface CallTools {
+  readonly tools: StageTools;
+  /**
+   * The stage has answered: no progress of it is told from now on. Resolves when what it told before is
+   * stored, so that its events come before that of its outcome.
+   */
+  readonly answered: () => Promise<void>;
+}
+
+export function stageTools({ unit, lease, stage, signal }: ToolsOptions): CallTools {
+  const { run } = lease;
   const workflowRunId = run.id;
   let toldAt = -Infinity;
+  let over = false;
+  let telling: Promise<unknown> = Promise.resolve();
   const artifact = async (key: string) => {
     const [row] = await unit.read([{ q: "artifact", workflowRunId, key }]);
     return row === null ? null : row.data;
   };
-  return {
+  const tools: StageTools = {
     async output(stageId) {
       const [[given]] = await unit.read([
         { q: "stageOutputs", workflowRunId, stageIds: [stageId] },
@@ -61,14 +74,25 @@ export function stageTools({ unit, run, stage, signal }: ToolsOptions): StageToo
     },
     artifact,
     async progress(done, total) {
-      const now = await unit.now();
-      if (now - toldAt < PROGRESS_MS) return;
-      toldAt = now;
-      const told = event(run, now, "stage:progress", { stageId: stage.stageId, done, total });
-      await unit.write({ changes: [told] });
+      if (over) return;
+      const told = tellProgress(done, total);
+      telling = Promise.allSettled([telling, told]);
+      await told;
     },
     aborted: async () => abortOf(signal),
   };
+  const tellProgress = async (done: number, total: number | null) => {
+    const now = await unit.now();
+    if (now - toldAt < PROGRESS_MS) return;
+    toldAt = now;
+    const told = event(run, now, "stage:progress", { stageId: stage.stageId, done, total });
+    await unit.write({ guards: [leasedBy(lease)], changes: [told] });
+  };
+  const answered = async () => {
+    over = true;
+    await telling;
+  };
+  return { tools, answered };
 }
 
 /** The artifact that keeps what `once` gave. A rerun has another record id, and does the work again. */
