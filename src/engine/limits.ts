@@ -31,6 +31,11 @@ export const PAYLOAD_BYTES_MAX = STORED_BYTES_MAX - 64;
 export const NOTES_MAX = 400;
 /** The text of all of them, in UTF-16 units: a third of what a commit may have. */
 export const NOTES_UNITS_MAX = COMMIT_UNITS_MAX / 3;
+/**
+ * Stages that are skipped in one commit, beside the largest group that it enters and all that a stage
+ * says: two changes for each.
+ */
+export const SKIPPED_MAX = 90;
 /** Progress is stored at most this often. */
 export const PROGRESS_MS = 1_000;
 /**

@@ -6,7 +6,7 @@ import { requireStored } from "./stored.ts";
 import type { Definition } from "./definition.ts";
 import type { First, JsonText, NextStage } from "./delivery.ts";
 import { durationMs } from "./duration.ts";
-import { DECISION_MS_MAX } from "./limits.ts";
+import { DECISION_MS_MAX, SKIPPED_MAX } from "./limits.ts";
 import { OutputReader } from "./outputs.ts";
 import type { PlannedConditional, PlannedElement, PlannedSleep } from "./plan.ts";
 
@@ -28,8 +28,9 @@ export async function firstOf(definition: Definition, input: unknown): Promise<F
 }
 
 /**
- * What comes after a group that is done. Stages whose conditions are not met are passed over. What
- * cannot be decided is a stage to be run: its own delivery decides, and fails by its own policy.
+ * What comes after a group that is done. Stages whose conditions are not met are passed over, as many
+ * as fit into a commit. What cannot be decided is a stage to be run: its own delivery decides, and fails
+ * by its own policy.
  * @throws PAYLOAD_TOO_LARGE for an end that is too large to be stored.
  */
 export async function nextOf(
@@ -42,7 +43,7 @@ export async function nextOf(
   for (const members of definition.plan.groups.slice(done)) {
     const [only] = members;
     if (only === undefined) continue;
-    if (members.length === 1 && only.kind === "conditional") {
+    if (members.length === 1 && only.kind === "conditional" && skipped.length < SKIPPED_MAX) {
       const met = await decidedOrNull(() => isMet(only, { input, outputs }), decisionMs);
       if (met === false) {
         skipped.push({ ...nextStage(only, null), group: only.group });
