@@ -1,7 +1,6 @@
 /** What came of an error, whatever was thrown. Pure. */
-import { JOB_ERROR_BYTES_MAX } from "../model/limits.ts";
 import { encodeJson } from "../model/json.ts";
-import { encodeText, utf8Length } from "../model/text.ts";
+import { fittingReason } from "../model/text.ts";
 import { shown } from "./duration.ts";
 import { isFatal, isRetryAfter } from "./failure.ts";
 import { DURATION_MS_MAX } from "./limits.ts";
@@ -61,13 +60,6 @@ function written(thrown: unknown): string {
   // Text of its own says more than no members.
   if (json === "{}") return shown(thrown);
   return json.length <= WRITTEN_MAX ? json : `${json.slice(0, WRITTEN_MAX)}...`;
-}
-
-/** A reason, cut where it is longer than its column. */
-export function fittingReason(text: string): string {
-  if (utf8Length(encodeText(text)) <= JOB_ERROR_BYTES_MAX) return text;
-  // A UTF-16 unit takes at most six bytes, as an escape in JSON.
-  return `${text.slice(0, JOB_ERROR_BYTES_MAX / 6 - 8).toWellFormed()}...`;
 }
 
 /** Of a sum of doublings: larger ones are beyond every cap. */

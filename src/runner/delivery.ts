@@ -1,9 +1,9 @@
 /** A leased job, as a delivery of the stage that it stands at: what the rows say is to be done now. */
 import type { Before, Occasion } from "../engine/delivery.ts";
-import { fittingReason } from "../engine/thrown.ts";
 import {
   decodeJson,
   decodeText,
+  fittingReason,
   GROUP_STAGES_MAX,
   type JobRow,
   LONG_TEXT,

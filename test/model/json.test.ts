@@ -68,7 +68,6 @@ const REFUSED: readonly [what: string, value: unknown, says: string][] = [
   ["floats", new Float64Array(2), "a Float64Array"],
   ["large integers", new BigInt64Array(2), "a BigInt64Array"],
   ["an answer of fetch", new Response("x"), "a Response"],
-  ["headers", new Headers(), "a Headers"],
   ["a stream", new ReadableStream(), "a ReadableStream"],
   ["what a generator gives", generated(), "a Generator"],
 ];
