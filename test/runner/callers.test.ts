@@ -174,6 +174,53 @@ describe("the reason of a run that has ended", () => {
   });
 });
 
+describe("a caller that ends the job of a run", () => {
+  it.each(["completes", "cancels"])(
+    "and %s it takes nothing for good: the run goes on when it is paused and resumed",
+    async (how) => {
+      const { engine, run, jobs } = await waiting();
+      const [job] = await jobs.getJobsByWorkflowRun(run.id);
+      if (how === "completes") await jobs.complete(job?.id ?? "");
+      else await jobs.cancelByRun(run.id);
+      await signalled(engine, run);
+      expect(await run.output()).toEqual({ status: "RUNNING" });
+      await run.pause();
+      await run.resume();
+      await engine.settle();
+      expect(await run.output()).toEqual({ status: "COMPLETED", value: 7 });
+      await sound(engine, run.id);
+    },
+  );
+
+  it("while a group is open, and between two stages: so it is, too", async () => {
+    const engine: Engine = new Engine({ workflows: [] });
+    let pauses: (() => Promise<void>) | null = null;
+    const pair = workflow("pair", { input })
+      .parallel({ one: () => 1, two: () => 2 })
+      .stage("last", async ({ input: { one, two } }) => {
+        await pauses?.();
+        return one + two;
+      })
+      .stage("end", ({ input: sum }) => sum)
+      .build();
+    engine.workflows = [pair];
+    const run = await engine.runs.start(pair, null);
+    const endJobs = async () => {
+      await run.pause();
+      await engine.settle();
+      await engine.connection.jobs.cancelByRun(run.id);
+      await run.resume();
+    };
+    await endJobs();
+    pauses = async () => run.pause();
+    await engine.settle();
+    await endJobs();
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 3 });
+    await sound(engine, run.id);
+  });
+});
+
 describe("a caller's own job of a run", () => {
   it("that fails for good is left to the caller's handler, and ends nothing", async () => {
     const { engine, run, jobs } = await waiting();
