@@ -4,6 +4,7 @@ import { decodeJson, encodeJson } from "../model/json.ts";
 import { memberPath } from "../model/json-numbers.ts";
 import type { Definition } from "./definition.ts";
 import { shown } from "./duration.ts";
+import { PAYLOAD_BYTES_MAX } from "./limits.ts";
 import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
 
 /** Problems that an error tells; the rest are counted. */
@@ -64,9 +65,14 @@ export async function checkedSignal(
   if (element?.kind !== "wait") {
     throw invalid(`The workflow ${shown(id)} waits for no signal ${shown(name)}`, "name");
   }
-  const plain = decodeJson(encodeJson(payload, "payload"));
-  await validated(element.payload, plain, "payload");
-  return decodeJson(encodeJson(payload, "payload"));
+  const text = encodeJson(payload, "payload", PAYLOAD_BYTES_MAX);
+  // What the wait will give has to fit as well.
+  encodeJson(
+    await validated(element.payload, decodeJson(text), "payload"),
+    "payload",
+    PAYLOAD_BYTES_MAX,
+  );
+  return decodeJson(text);
 }
 
 /**

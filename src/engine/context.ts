@@ -83,7 +83,8 @@ export interface StageContext<In, Config = undefined> {
   /**
    * Does the work, and remembers its result under the key for every later try of the stage: a retry
    * gets that result and does not do the work again; a rerun does. The work is also done again if
-   * the try ends after it and before its result is stored.
+   * the try ends after it and before its result is stored. Work that asks for its own key waits for
+   * itself, until the time of the try is up.
    */
   readonly once: <Work extends () => unknown>(
     key: string,

@@ -22,6 +22,8 @@ export const BACKOFF_MS_DEFAULT = 2_000;
  * names and times, for which the rest of a row is kept.
  */
 export const STORED_BYTES_MAX = ROW_BYTES_MAX - 32 * 1_024;
+/** Bytes of JSON of a signal's payload: a wait gives it as a member of an object. */
+export const PAYLOAD_BYTES_MAX = STORED_BYTES_MAX - 64;
 /**
  * What one try of a stage may say: log lines, annotations, artifacts and AI calls together. They are
  * stored in the commit of its outcome, which may have a thousand changes and enters a group as well.

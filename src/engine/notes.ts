@@ -19,7 +19,8 @@ import { NOTES_MAX, NOTES_UNITS_MAX, STORED_BYTES_MAX } from "./limits.ts";
 import { requireShape } from "./plan.ts";
 import { storedText } from "./stored.ts";
 
-const aiCall = object({
+/** All of a call but its metadata, which may be anything. */
+export const aiCall = object({
   model: nameField,
   inputTokens: tokensField,
   outputTokens: tokensField,

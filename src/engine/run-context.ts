@@ -5,7 +5,7 @@ import { number } from "../model/shape.ts";
 import type { JsonText, StageDelivery, StageTools } from "./delivery.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { MARK } from "./failure.ts";
-import { PROGRESS_MS } from "./limits.ts";
+import { DURATION_MS_MAX, PROGRESS_MS } from "./limits.ts";
 import type { Notes } from "./notes.ts";
 import { requireShape } from "./plan.ts";
 import { fnv1a64 } from "./shape.ts";
@@ -28,6 +28,9 @@ export interface Given {
   readonly config: unknown;
   readonly output: (id: string) => Promise<unknown>;
 }
+
+/** With no pause at all, no time would pass in which what is waited for could come. */
+const POLL_IN = { min: 1, max: DURATION_MS_MAX };
 
 /** The context of a run and of a poll alike: the types tell a stage which members are its own. */
 export function contextOf(tried: TryOf, given: Given): object {
@@ -66,12 +69,12 @@ export function contextOf(tried: TryOf, given: Given): object {
     suspend: (state: unknown, { pollIn, within }: { pollIn: Duration; within: Duration }) => ({
       [MARK]: "suspended",
       state: decodeJson(storedText(state, "state")),
-      pollInMs: durationMs(pollIn, "pollIn"),
+      pollInMs: durationMs(pollIn, "pollIn", POLL_IN),
       withinMs: durationMs(within, "within"),
     }),
     notReady: ({ pollIn }: { pollIn?: Duration } = {}) => ({
       [MARK]: "not-ready",
-      pollInMs: pollIn === undefined ? null : durationMs(pollIn, "pollIn"),
+      pollInMs: pollIn === undefined ? null : durationMs(pollIn, "pollIn", POLL_IN),
     }),
   };
 }

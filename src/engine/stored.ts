@@ -9,9 +9,7 @@ import { STORED_BYTES_MAX } from "./limits.ts";
  * @throws INVALID_ARGUMENT with the path as `field`; PAYLOAD_TOO_LARGE with `field`, `size`, `limit`.
  */
 export function storedText(value: unknown, field: string): JsonText {
-  const text = encodeJson(value, field);
-  requireStored(text, field);
-  return text;
+  return encodeJson(value, field, STORED_BYTES_MAX);
 }
 
 /** @throws PAYLOAD_TOO_LARGE with `field`, `size`, `limit`. */

@@ -8,14 +8,14 @@ import { utf8Length } from "./text.ts";
 /**
  * The JSON text of a value. What `JSON.stringify` would silently change is refused, with the path
  * of the culprit: BigInt, functions, symbols, cycles, NaN, infinities, invalid Dates, Map, Set,
- * binary data. `undefined` members vanish and Dates become ISO strings, as they do there.
- * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE with `field`, `size`, `limit` in bytes.
+ * binary data, streams, and what fetch answers. `undefined` members vanish and Dates become ISO strings, as they do there.
+ * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE with `field`, `size`, `limit` in bytes. The
+ * size is a lower bound where the value has more than a row could hold, and is not looked at to its end.
  */
-export function encodeJson(value: unknown, field: string): string {
-  const plain = value === undefined ? null : toPlain(value, field, "", new Set(), 0);
-  const text = JSON.stringify(plain);
+export function encodeJson(value: unknown, field: string, limit = ROW_BYTES_MAX): string {
+  const text = JSON.stringify(value === undefined ? null : plainOf(value, field, limit));
   const size = utf8Length(text);
-  if (size > ROW_BYTES_MAX) throw tooLarge(field, size, ROW_BYTES_MAX);
+  if (size > limit) throw tooLarge(field, size, limit);
   return text;
 }
 
@@ -78,74 +78,86 @@ export function tooLarge(field: string, size: number, limit: number): ServiceErr
  * of numbers.
  */
 const UNSTORABLE_OBJECTS =
-  /^\[object (?:Map|Set|WeakMap|WeakSet|WeakRef|Promise|RegExp|ArrayBuffer|SharedArrayBuffer|DataView|\w+Array)\]$/;
-
-function toPlain(
-  value: unknown,
-  field: string,
-  key: string,
-  ancestors: Set<object>,
-  depth: number,
-): unknown {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return value;
-    case "number":
-      if (!Number.isFinite(value)) throw refused(field, String(value));
-      return value;
-    case "undefined":
-      return undefined;
-    case "bigint":
-    case "function":
-    case "symbol":
-      throw refused(field, `a ${typeof value}`);
-    case "object":
-      break;
-  }
-  if (value === null) return null;
-  if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw refused(field, "an invalid Date");
-    return value.toISOString();
-  }
-  if (ancestors.has(value)) throw refused(field, "a cycle");
-  if (depth >= JSON_DEPTH_MAX) throw refused(field, `nesting deeper than ${JSON_DEPTH_MAX}`);
-  const tag = Object.prototype.toString.call(value);
-  if (tag !== "[object Array]" && UNSTORABLE_OBJECTS.test(tag)) {
-    throw refused(field, `a ${tag.slice(8, -1)}`);
-  }
-  ancestors.add(value);
-  const plain = hasToJson(value)
-    ? toPlain(value.toJSON(key), field, key, ancestors, depth + 1)
-    : membersToPlain(value, field, ancestors, depth);
-  ancestors.delete(value);
-  return plain;
-}
+  /^\[object (?:(?:Weak)?(?:Map|Set|Ref)|Promise|RegExp|\w*ArrayBuffer|DataView|\w+(?:Array|Stream)|Response|\w*Generator)\]$/;
 
 /** `new Number(1)` and the like: stored as the value that they wrap. */
 const WRAPPERS = /^\[object (?:Number|String|Boolean|BigInt|Symbol)\]$/;
 
-function membersToPlain(
-  value: object,
-  field: string,
-  ancestors: Set<object>,
-  depth: number,
-): unknown {
-  if (Array.isArray(value)) {
-    // Array.from also visits holes, which JSON stores as null just as it does undefined.
-    return Array.from(value, (item: unknown, index) =>
-      toPlain(item, `${field}[${index}]`, String(index), ancestors, depth + 1),
-    );
-  }
-  if (WRAPPERS.test(Object.prototype.toString.call(value))) {
-    return toPlain(value.valueOf(), field, "", ancestors, depth + 1);
-  }
-  // No prototype: "__proto__" must become an ordinary member.
-  const plain: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  for (const [key, member] of Object.entries(value)) {
-    plain[key] = toPlain(member, memberPath(field, key), key, ancestors, depth + 1);
-  }
-  return plain;
+/** What JSON keeps of a value, with nothing else left in it. `limit`: bytes of its text. */
+function plainOf(root: unknown, name: string, limit: number): unknown {
+  const ancestors = new Set<object>();
+  let values = 0;
+  let units = 0;
+
+  /**
+   * A list of billions of holes, or what is shared many times over, would take all memory: so the look
+   * ends where the value cannot fit any more. Each value takes two bytes of JSON, but for the last. Of
+   * texts more is looked at, so that the size that is told is exact where it can be.
+   */
+  const count = (more: number) => {
+    const size = 2 * (values + more) - 1;
+    if (size + units / 16 > limit) throw tooLarge(name, size + units, limit);
+    values += 1;
+  };
+
+  const toPlain = (value: unknown, field: string, key: string, depth: number): unknown => {
+    switch (typeof value) {
+      case "undefined":
+        return undefined;
+      case "bigint":
+      case "function":
+      case "symbol":
+        throw refused(field, `a ${typeof value}`);
+      case "number":
+        if (!Number.isFinite(value)) throw refused(field, String(value));
+        break;
+      case "string":
+      case "boolean":
+        break;
+      case "object":
+        if (value === null) break;
+        if (!(value instanceof Date)) return ofObject(value, field, key, depth);
+        if (Number.isNaN(value.getTime())) throw refused(field, "an invalid Date");
+        break;
+    }
+    if (typeof value === "string") units += value.length;
+    count(1);
+    return value instanceof Date ? value.toISOString() : value;
+  };
+
+  const ofObject = (value: object, field: string, key: string, depth: number): unknown => {
+    if (ancestors.has(value)) throw refused(field, "a cycle");
+    if (depth >= JSON_DEPTH_MAX) throw refused(field, `nesting deeper than ${JSON_DEPTH_MAX}`);
+    const tag = Object.prototype.toString.call(value);
+    if (UNSTORABLE_OBJECTS.test(tag)) throw refused(field, `a ${tag.slice(8, -1)}`);
+    ancestors.add(value);
+    const plain = hasToJson(value)
+      ? toPlain(value.toJSON(key), field, key, depth + 1)
+      : ofMembers(value, tag, field, depth + 1);
+    ancestors.delete(value);
+    return plain;
+  };
+
+  const ofMembers = (value: object, tag: string, field: string, depth: number): unknown => {
+    if (WRAPPERS.test(tag)) return toPlain(value.valueOf(), field, "", depth);
+    const isList = Array.isArray(value);
+    // Nothing is made of a list that is too long.
+    count(isList ? 1 + value.length : 1);
+    if (isList) {
+      // Array.from also visits holes, which JSON stores as null just as it does undefined.
+      return Array.from(value, (item: unknown, index) =>
+        toPlain(item, `${field}[${index}]`, String(index), depth),
+      );
+    }
+    // No prototype: "__proto__" must become an ordinary member.
+    const plain: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+    for (const [key, member] of Object.entries(value)) {
+      plain[key] = toPlain(member, memberPath(field, key), key, depth);
+    }
+    return plain;
+  };
+
+  return toPlain(root, name, "", 0);
 }
 
 function hasToJson(value: object): value is { toJSON(key: string): unknown } {

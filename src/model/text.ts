@@ -1,4 +1,5 @@
 /** Text on its way into and out of a column. Pure. */
+import { JOB_ERROR_BYTES_MAX } from "./limits.ts";
 
 const encoder = new TextEncoder();
 
@@ -49,6 +50,13 @@ export function encodeText(text: string): string {
 
 export function decodeText(stored: string): string {
   return stored.startsWith(JSON_MARK) ? (JSON.parse(stored.slice(1)) as string) : stored;
+}
+
+/** The reason of a failure, cut where it is longer than its column. */
+export function fittingReason(text: string): string {
+  if (utf8Length(encodeText(text)) <= JOB_ERROR_BYTES_MAX) return text;
+  // A UTF-16 unit takes at most six bytes, as an escape in JSON.
+  return `${text.slice(0, JOB_ERROR_BYTES_MAX / 6 - 8).toWellFormed()}...`;
 }
 
 /** The message of an error, or the text of any other thrown value. */

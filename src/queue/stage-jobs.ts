@@ -3,6 +3,7 @@ import type { BoundJobHandler, DequeueResult, JobHandler } from "../contract/ind
 import type { StageRunner, StageTools } from "../engine/delivery.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { drive } from "../runner/drive.ts";
+import { checkedGroupAnswer, checkedStageAnswer } from "./answers.ts";
 
 /**
  * What is bound as `HANDLER`: it works jobs, or the stages of typed workflows, or both. Every property
@@ -87,11 +88,11 @@ function runnerOf(of: ConsumersHandler): StageRunner {
   return {
     async runStage(delivery, tools) {
       if (handler.runStage === undefined) throw lacks();
-      return handler.runStage(delivery, travelling(tools));
+      return checkedStageAnswer(await handler.runStage(delivery, travelling(tools)));
     },
     async afterGroup(delivery, tools) {
       if (handler.afterGroup === undefined) throw lacks();
-      return handler.afterGroup(delivery, travelling(tools));
+      return checkedGroupAnswer(await handler.afterGroup(delivery, travelling(tools)));
     },
   };
 }

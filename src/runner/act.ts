@@ -1,6 +1,7 @@
 /** What the acts on a run share: each reads the run, and is one commit guarded by what it has read. */
 import { type Change, type Guard, kindOfChange } from "../changes/index.ts";
 import { ServiceError, type Status } from "../contract/index.ts";
+import { type Definition, definitionFor } from "../engine/definition.ts";
 import type { RunRow } from "../model/index.ts";
 import type { Shape } from "../model/shape.ts";
 import { backOff } from "../persistence/auto-commit.ts";
@@ -85,6 +86,16 @@ export async function act(
     entity: "WorkflowRun",
     id,
   });
+}
+
+/**
+ * The definition that goes on with the run; null if none has its shape.
+ * @throws INVALID_ARGUMENT for a run of another workflow.
+ */
+export function definitionOf({ row, run }: Found, workflow: Definition): Definition | null {
+  if (row.workflowId === workflow.id) return definitionFor(workflow, run.delivered.shape);
+  const message = `Run ${row.id} is one of the workflow ${row.workflowId}, and not of ${workflow.id}`;
+  throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflow" });
 }
 
 /** @throws INVALID_ARGUMENT that says which status the act needs. */

@@ -2,11 +2,12 @@
 import type { Change } from "../changes/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { isLive } from "../model/status.ts";
-import { encodeText, JOB_MAX_ATTEMPTS_DEFAULT, tokenOf } from "../model/index.ts";
-import { engineRunOf } from "./lease.ts";
+import { encodeText, JOB_MAX_ATTEMPTS_DEFAULT, joinId, tokenOf } from "../model/index.ts";
+import { engineRunOf, takesStages } from "./lease.ts";
 import { event, jobRow } from "./rows.ts";
 
 export interface DeadJob {
+  readonly jobId: string;
   readonly workflowRunId: string;
   readonly stageId: string;
   readonly error: string | null;
@@ -15,25 +16,29 @@ export interface DeadJob {
 /**
  * Ends the stage and its run as FAILED. If the stage is done, and only the way on from it was not,
  * another job goes on, once: what it does is no try of the stage, whose own were used up. Answers false
- * for a run that no typed workflow started. Nothing happens if the run or the stage was written
+ * for a job that is none of a typed workflow's. Nothing happens if the run or the stage was written
  * meanwhile: then the failure is looked at again.
  */
 export async function endDead(
   unit: OwnUnit,
-  { workflowRunId, stageId, error }: DeadJob,
+  { jobId, workflowRunId, stageId, error }: DeadJob,
 ): Promise<boolean> {
   const [row, stage, all] = await unit.read([
     { q: "run", id: workflowRunId },
     { q: "stage", workflowRunId, stageId },
     { q: "jobs", workflowRunId },
   ]);
-  const dead = all.filter((job) => job.stageId === stageId && job.status === "FAILED");
-  const run = row === null ? null : engineRunOf(row, dead.at(-1)?.payload);
-  if (row === null || run === null) return false;
-  if (!isLive(row) || stage === null) return true;
+  const job = all.find(({ ordinal }) => joinId(workflowRunId, ordinal) === jobId);
+  const run = row === null ? null : engineRunOf(row, job?.payload);
+  if (row === null || run === null || job === undefined) return false;
+  // A caller's own job, which no stage of the run stands or falls with.
+  if (!takesStages(job) && (stage === null || !isLive(stage))) return false;
+  if (!isLive(row)) return true;
+  const dead = all.filter(
+    (other) => other.stageId === stageId && other.status === "FAILED" && takesStages(other),
+  );
   const at = await unit.now();
   const reason = error ?? "Its worker died";
-  const { attempt } = stage;
   const failed = { status: "FAILED", completedAt: at } as const;
   const set = { ...failed, nextPollAt: null, errorMessage: encodeText(reason) };
   const goesOn: Change[] = [
@@ -49,10 +54,10 @@ export async function endDead(
     },
   ];
   const ends: Change[] = [
-    ...(isLive(stage)
+    ...(stage !== null && isLive(stage)
       ? [
           { kind: "updateStage" as const, workflowRunId, stageId, set, at, bump: 1 },
-          event(run, at, "stage:failed", { stageId, attempt, error: reason }),
+          event(run, at, "stage:failed", { stageId, attempt: stage.attempt, error: reason }),
         ]
       : []),
     { kind: "cancelStages", workflowRunId, at },
@@ -69,9 +74,14 @@ export async function endDead(
   await unit.write({
     guards: [
       { on: "run", id: run.id, expect: { is: "unchanged", token: tokenOf(row) } },
-      { on: "stage", workflowRunId, stageId, expect: { is: "unchanged", token: tokenOf(stage) } },
+      {
+        on: "stage",
+        workflowRunId,
+        stageId,
+        expect: stage === null ? { is: "absent" } : { is: "unchanged", token: tokenOf(stage) },
+      },
     ],
-    changes: isLive(stage) || dead.length > 1 ? ends : goesOn,
+    changes: stage === null || isLive(stage) || dead.length > 1 ? ends : goesOn,
   });
   return true;
 }

@@ -1,6 +1,9 @@
 /** A leased job, as a delivery of the stage that it stands at: what the rows say is to be done now. */
 import type { Before, Occasion } from "../engine/delivery.ts";
 import {
+  decodeJson,
+  decodeText,
+  fittingReason,
   GROUP_STAGES_MAX,
   type JobRow,
   LONG_TEXT,
@@ -45,9 +48,20 @@ export type Duty =
   | { readonly duty: "run"; readonly call: StageCall; readonly begins: boolean }
   /** The stage is done, and was the last of its group: what comes next has to be found out. */
   | { readonly duty: "go on"; readonly group: GroupDone }
-  /** Nothing is due yet: the run is paused (null), or the stage waits until then. */
-  | { readonly duty: "wait"; readonly lease: Lease; readonly until: number | null }
-  /** The run has ended, or its stage has: the job is over. */
+  /** The run is paused. */
+  | { readonly duty: "park"; readonly lease: Lease }
+  /** Nothing is due yet: the stage waits until then, or for the signal of its name. */
+  | {
+      readonly duty: "wait";
+      readonly lease: Lease;
+      readonly until: number;
+      readonly forSignal: boolean;
+    }
+  /** A caller of the contract has made the run PENDING. */
+  | { readonly duty: "take up"; readonly lease: Lease }
+  /** A caller of the contract has ended or deleted the stage, and the run cannot go on from it. */
+  | { readonly duty: "fail"; readonly lease: Lease; readonly error: string }
+  /** The run has ended: the job is over. */
   | { readonly duty: "end" }
   /** A later attempt owns the job, or it was settled. */
   | { readonly duty: "lost" };
@@ -66,15 +80,16 @@ export async function dutyOf(unit: OwnUnit, claimed: Claimed): Promise<Duty> {
   // Another worker with the same attempt has taken it on.
   if (job.stageId !== stageId) return { duty: "lost" };
   const engineRun = run === null ? null : engineRunOf(run, job.payload);
-  if (run === null || engineRun === null || stage === null) return { duty: "end" };
+  if (run === null || engineRun === null || !isLive(run)) return { duty: "end" };
   const lease: Lease = {
     run: engineRun,
     ordinal,
     attempt: claimed.attempt,
     key: job.concurrencyKey,
   };
-  if (run.status === "SUSPENDED") return { duty: "wait", lease, until: null };
-  if (!isLive(run)) return { duty: "end" };
+  if (run.status === "SUSPENDED") return { duty: "park", lease };
+  if (run.status === "PENDING") return { duty: "take up", lease };
+  if (stage === null) return { duty: "fail", lease, error: `Stage ${stageId} was deleted` };
   return dutyAt({ run, job, stage, inputs, signal, lease }, await unit.now());
 }
 
@@ -89,6 +104,12 @@ interface Found {
 
 function dutyAt({ run, job, stage, inputs, signal, lease }: Found, now: number): Duty {
   const { stageId, executionGroup: group } = stage;
+  const taken = new Set(inputs.map((given) => given.stageId));
+  const [gone] = sourcesOf(stage.inputData).filter((id) => !taken.has(id));
+  if (gone !== undefined) {
+    const error = `Stage ${gone} was deleted, and stage ${stageId} takes what it gave`;
+    return { duty: "fail", lease, error };
+  }
   const due = dueOccasion(stage, signal, now);
   switch (stage.status) {
     case "COMPLETED":
@@ -98,11 +119,19 @@ function dutyAt({ run, job, stage, inputs, signal, lease }: Found, now: number):
         group: { lease, stage: { stageId, recordId: stage.id, group }, siblings: null },
       };
     case "FAILED":
-    case "CANCELLED":
-      return { duty: "end" };
+    case "CANCELLED": {
+      const reason = stage.errorMessage === null ? "" : `: ${decodeText(stage.errorMessage)}`;
+      const error = fittingReason(`Stage ${stageId} was set to ${stage.status}${reason}`);
+      return { duty: "fail", lease, error };
+    }
     case "SUSPENDED":
-      if (due === null) return { duty: "wait", lease, until: stage.nextPollAt };
-      break;
+      if (due !== null || stage.nextPollAt === null) break;
+      return {
+        duty: "wait",
+        lease,
+        until: stage.nextPollAt,
+        forSignal: stage.suspendedState === waitsFor("signal"),
+      };
     case "PENDING":
     case "RUNNING":
       break;
@@ -186,6 +215,13 @@ function dueOccasion(stage: StageRow, signal: SignalRow | null, now: number): Oc
 /** A stage that polls has a state of its own. */
 function decides({ pollInterval, suspendedState }: StageRow): boolean {
   return pollInterval === null && suspendedState === waitsFor("condition");
+}
+
+/** The stages whose outputs a stage takes, as its inputData names them. */
+export function sourcesOf(inputData: string | null): string[] {
+  const value: unknown = inputData === null ? null : decodeJson(inputData);
+  if (typeof value !== "object" || value === null || !("from" in value)) return [];
+  return Array.isArray(value.from) ? value.from.filter((each) => typeof each === "string") : [];
 }
 
 /** What came before: the outputs that the stage takes, or the run's input. */

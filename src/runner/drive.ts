@@ -11,7 +11,7 @@ import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
 import { entered, type GoesOn, type After } from "./enter.ts";
 import { keepLateAnswer } from "./late.ts";
-import { leasedAt, type Lease, whileIn } from "./lease.ts";
+import { type Lease, whileIn } from "./lease.ts";
 import { noted } from "./notes.ts";
 import { failedRun, parked, settled, suspendedJob } from "./outcome.ts";
 import { event, type Moment } from "./rows.ts";
@@ -60,17 +60,33 @@ async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
       return null;
     case "end":
       return over(claimed, unit);
+    case "park":
+      return park(claimed.stageId, duty.lease, options);
     case "wait": {
-      const { lease, until } = duty;
-      const { workflowRunId, stageId } = claimed;
-      if (until === null) return park(stageId, lease, options);
+      const { lease, until, forSignal } = duty;
       const at = await unit.now();
+      const { workflowRunId, stageId } = claimed;
       // A signal that comes meanwhile makes only those jobs due that are suspended already.
+      const noSignal: Guard[] = forSignal ? [{ on: "noSignal", workflowRunId, name: stageId }] : [];
       const waiting = await unit.write({
-        guards: [{ on: "noSignal", workflowRunId, name: stageId }, leasedAt(stageId, lease)],
+        guards: [...whileIn("RUNNING", stageId, lease), ...noSignal],
         changes: [suspendedJob(lease, until, at)],
       });
       return waiting.applied ? null : againFrom(waiting.violation, lease, options);
+    }
+    case "take up": {
+      const { lease } = duty;
+      const taking = await takenUp(claimed.stageId, lease, unit);
+      return taking.applied ? begun(claimed, options) : againFrom(taking.violation, lease, options);
+    }
+    case "fail": {
+      const { lease, error } = duty;
+      const at = await unit.now();
+      const failed = await unit.write({
+        guards: whileIn("RUNNING", claimed.stageId, lease),
+        changes: failedRun({ lease, at }, claimed.stageId, error),
+      });
+      return failed.applied ? null : againFrom(failed.violation, lease, options);
     }
     case "go on":
       return duty.group;
@@ -91,6 +107,15 @@ async function over(
     changes: [{ kind: "completeJob", workflowRunId, ordinal, attempt, at }],
   });
   return null;
+}
+
+/** A run that a caller has made PENDING goes on, as one does that is claimed. */
+async function takenUp(stageId: string, lease: Lease, unit: OwnUnit) {
+  const at = await unit.now();
+  return unit.write({
+    guards: whileIn("PENDING", stageId, lease),
+    changes: [{ kind: "updateRun", id: lease.run.id, set: { status: "RUNNING" }, at, bump: 1 }],
+  });
 }
 
 /** The run is paused: the job waits until it is resumed. Where it was resumed meanwhile, it goes on. */
@@ -137,9 +162,12 @@ async function againFrom(
   return begun({ workflowRunId, ordinal, attempt, stageId: job.stageId }, options);
 }
 
-async function statusOf({ run }: Lease, unit: OwnUnit): Promise<Status | null> {
-  const [status] = await unit.read([{ q: "runStatus", id: run.id }]);
-  return status;
+/** Null: the run is gone, or the lease is lost. */
+async function statusNow(stageId: string, lease: Lease, unit: OwnUnit): Promise<Status | null> {
+  const [status] = await unit.read([{ q: "runStatus", id: lease.run.id }]);
+  if (status !== "PENDING") return status;
+  const taking = await takenUp(stageId, lease, unit);
+  return taking.applied || taking.violation.guard === 0 ? "RUNNING" : null;
 }
 
 async function called(call: StageCall, options: DriveOptions): Promise<Onward> {
@@ -148,8 +176,9 @@ async function called(call: StageCall, options: DriveOptions): Promise<Onward> {
   const { stageId, recordId, attempt, triesLeft } = stage;
   const run = lease.run.delivered;
   const delivery: StageDelivery = { run, stageId, recordId, attempt, triesLeft, occasion, before };
-  const tools = stageTools({ unit, lease, stage, signal });
+  const { tools, answered } = stageTools({ unit, lease, stage, signal });
   const answer = await runner.runStage(delivery, tools);
+  await answered();
   return committed(answer, call, options);
 }
 
@@ -201,7 +230,7 @@ async function committed(
     const { guard } = landed.violation;
     // A signal came after the wait was found to be over. It counts.
     if (guards[guard]?.on === "noSignal") return begun(claimed, options);
-    const found = guard === 0 ? await statusOf(lease, unit) : null;
+    const found = guard === 0 ? await statusNow(stageId, lease, unit) : null;
     if (found !== "RUNNING" && found !== "SUSPENDED") {
       await keepLateAnswer(unit, answer, call);
       return found === null ? null : over(claimed, unit);
@@ -288,7 +317,7 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const { run } = lease;
   const guards = whileIn("RUNNING", stage.stageId, lease);
   const before = await groupOf(unit, done);
-  const tools = stageTools({ unit, lease, stage, signal });
+  const { tools } = stageTools({ unit, lease, stage, signal });
   const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
   const moment = await momentOf(unit);
   const fails = async (reason: string): Promise<Onward> => {

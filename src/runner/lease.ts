@@ -22,6 +22,10 @@ export interface EngineRun {
  */
 export type Tried = Readonly<Record<string, number>>;
 
+export function triesOf(tried: Tried, stageId: string): number {
+  return Object.hasOwn(tried, stageId) ? (tried[stageId] ?? 0) : 0;
+}
+
 /** A job that this attempt has leased. */
 export interface Lease {
   readonly run: EngineRun;
@@ -32,7 +36,7 @@ export interface Lease {
 }
 
 /** This attempt has the lease, and nobody has taken the job on from the stage. */
-export function leasedAt(stageId: string, { run, ordinal, attempt }: Lease): Guard {
+export function leasedAt(stageId: string, { run, ordinal, attempt }: Omit<Lease, "key">): Guard {
   return { on: "job", workflowRunId: run.id, ordinal, expect: { is: "leased", attempt, stageId } };
 }
 
@@ -93,6 +97,16 @@ function triedIn(payload: string): Tried {
 }
 
 /** Whether a job with this payload takes a run through its stages. */
-export function isStageJob(payload: Readonly<Record<string, unknown>>): boolean {
-  return payload["~stage"] === 1;
+export function isStageJob(payload: unknown): boolean {
+  return (
+    typeof payload === "object" &&
+    payload !== null &&
+    "~stage" in payload &&
+    payload["~stage"] === 1
+  );
+}
+
+/** As {@link isStageJob}, of a job's row. */
+export function takesStages({ payload }: { readonly payload: string }): boolean {
+  return isStageJob(decodeJson(payload));
 }

@@ -29,17 +29,7 @@ async function outputNow<W extends Workflow>(
   unit: OwnUnit,
   id: string,
 ): Promise<RunOutput<OutputOf<W>>> {
-  const [row, [last]] = await unit.read([
-    { q: "run", id },
-    {
-      q: "page",
-      of: "outboxEvents",
-      workflowRunId: id,
-      after: null,
-      descending: true,
-      limit: 1,
-    },
-  ]);
+  const [row, [last]] = await unit.read([{ q: "run", id }, lastEvents(id, 1)]);
   if (row === null) throw gone(id);
   switch (row.status) {
     case "COMPLETED":
@@ -48,14 +38,38 @@ async function outputNow<W extends Workflow>(
       return { status: "COMPLETED", value: decodeJson(row.output ?? "null") as OutputOf<W> };
     case "FAILED":
     case "CANCELLED": {
-      const payload = last !== undefined && "eventType" in last ? decodeJson(last.payload) : null;
-      return { status: row.status, reason: reasonIn(payload) ?? `The run is ${row.status}` };
+      const { status } = row;
+      const told = reasonOfEnd(status, last === undefined ? [] : [last]);
+      if (told !== null) return { status, reason: told };
+      // Others may have added events of their own since.
+      const [events] = await unit.read([lastEvents(id, EVENTS_LOOKED_AT)]);
+      return { status, reason: reasonOfEnd(status, events) ?? `The run is ${status}` };
     }
     case "PENDING":
     case "RUNNING":
     case "SUSPENDED":
       return { status: row.status };
   }
+}
+
+/** Events among which that of the run's end is looked for. */
+const EVENTS_LOOKED_AT = 50;
+
+function lastEvents(workflowRunId: string, limit: number) {
+  const last = { after: null, descending: true, limit } as const;
+  return { q: "page", of: "outboxEvents", workflowRunId, ...last } as const;
+}
+
+/** Of a run that a caller of the contract has ended, the last event of the run tells of something else. */
+function reasonOfEnd(status: "FAILED" | "CANCELLED", events: readonly object[]): string | null {
+  for (const event of events) {
+    if (!("eventType" in event && "payload" in event)) continue;
+    const { eventType, payload } = event;
+    if (typeof eventType !== "string" || !eventType.startsWith("workflow:")) continue;
+    const isEnd = eventType === `workflow:${status.toLowerCase()}`;
+    return isEnd && typeof payload === "string" ? reasonIn(decodeJson(payload)) : null;
+  }
+  return null;
 }
 
 function reasonIn(payload: unknown): string | null {

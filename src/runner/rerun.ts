@@ -1,14 +1,14 @@
 /** Runs a run again from one of its stages. */
 import type { Change, Guard } from "../changes/index.ts";
 import { ServiceError } from "../contract/index.ts";
-import { definitionFor } from "../engine/definition.ts";
 import { nextStage } from "../engine/next.ts";
 import type { Workflow } from "../engine/workflow.ts";
-import { decodeJson, tokenOf } from "../model/index.ts";
+import { tokenOf } from "../model/index.ts";
 import { byText } from "../model/order.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import { checkedAct, act, wrongStatus } from "./act.ts";
-import { engineRunOf } from "./lease.ts";
+import { checkedAct, act, definitionOf, wrongStatus } from "./act.ts";
+import { sourcesOf } from "./delivery.ts";
+import { engineRunOf, takesStages } from "./lease.ts";
 import { event, jobRow, stageRow } from "./rows.ts";
 
 export async function rerun(
@@ -17,12 +17,13 @@ export async function rerun(
   id: string,
   from: string,
 ): Promise<void> {
-  await act(unit, id, async ({ row, run }, moment) => {
+  await act(unit, id, async (found, moment) => {
+    const { row, run } = found;
     if (row.status === "RUNNING" || row.status === "PENDING") {
       throw wrongStatus(id, row.status, "can be run again once it has ended or is paused");
     }
     const { shape, version } = run.delivered;
-    const definition = definitionFor(workflow, shape);
+    const definition = definitionOf(found, workflow);
     if (definition === null) {
       const message = `Run ${id} was started with version ${version} of ${row.workflowId}, whose stages no definition has`;
       throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflow", version, shape });
@@ -57,7 +58,7 @@ export async function rerun(
     const later = stages.filter(({ executionGroup }) => executionGroup > group);
     const carried = {
       // Of stages that an earlier rerun has not come to, the last job knows.
-      ...engineRunOf(row, jobs.at(-1)?.payload)?.tried,
+      ...engineRunOf(row, jobs.findLast(takesStages)?.payload)?.tried,
       ...Object.fromEntries(later.map(({ stageId, attempt }) => [stageId, attempt])),
     };
     const again = stages.filter(
@@ -99,11 +100,4 @@ export async function rerun(
     ]);
     return { changes, guards };
   });
-}
-
-/** The stages whose outputs a stage took, as its inputData names them. */
-function sourcesOf(inputData: string | null): string[] {
-  const value: unknown = inputData === null ? null : decodeJson(inputData);
-  if (typeof value !== "object" || value === null || !("from" in value)) return [];
-  return Array.isArray(value.from) ? value.from.filter((each) => typeof each === "string") : [];
 }

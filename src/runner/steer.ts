@@ -1,14 +1,22 @@
 /** Signals to a run, and its end, pause and resumption. */
+import type { Change } from "../changes/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { checkedSignal } from "../engine/checked.ts";
 import type { SignalNameOf } from "../engine/runs.ts";
 import type { SignalsOf, Workflow } from "../engine/workflow.ts";
 import { keyField } from "../model/fields.ts";
-import { encodeJson, signalId } from "../model/index.ts";
+import {
+  encodeJson,
+  GROUP_STAGES_MAX,
+  JOB_MAX_ATTEMPTS_DEFAULT,
+  LONG_TEXT,
+  signalId,
+} from "../model/index.ts";
 import { isLive } from "../model/status.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import { checkedAct, act, requireField, wrongStatus } from "./act.ts";
-import { event } from "./rows.ts";
+import { act, checkedAct, definitionOf, requireField, wrongStatus } from "./act.ts";
+import { engineRunOf, takesStages } from "./lease.ts";
+import { event, jobRow } from "./rows.ts";
 
 export async function sendSignal<W extends Workflow>(
   unit: OwnUnit,
@@ -18,10 +26,14 @@ export async function sendSignal<W extends Workflow>(
   payload: SignalsOf<W>[keyof SignalsOf<W>],
   { key }: { readonly key?: string } = {},
 ): Promise<void> {
-  const checked = encodeJson(await checkedSignal(workflow, name, payload), "payload");
+  const given = await checkedSignal(workflow, name, payload);
   if (key !== undefined) requireField(keyField, key, "key");
-  await act(unit, id, async ({ row }, { at, ordinal }) => {
+  await act(unit, id, async (found, { at, ordinal }) => {
+    const { row } = found;
     if (!isLive(row)) throw wrongStatus(id, row.status, "takes no signals");
+    // A run of an earlier definition waits for what that says.
+    const own = definitionOf(found, workflow) ?? workflow;
+    const checked = own === workflow ? given : await checkedSignal(own, name, payload);
     const made = ordinal();
     const signal = {
       workflowRunId: id,
@@ -29,7 +41,7 @@ export async function sendSignal<W extends Workflow>(
       name,
       ordinal: made,
       receivedAt: at,
-      payload: checked,
+      payload: encodeJson(checked, "payload"),
       takenAt: null,
     };
     return checkedAct("signal", [
@@ -74,17 +86,48 @@ export async function pause(unit: OwnUnit, id: string): Promise<void> {
   });
 }
 
-/** The jobs that a paused run has left lying are due again: each gets a wake-up. */
+/**
+ * The jobs that a paused run has left lying are due again: each gets a wake-up. Where callers of the
+ * contract have ended all of them, the run gets new ones.
+ */
 export async function resume(unit: OwnUnit, id: string): Promise<void> {
-  await act(unit, id, async ({ row, run }, { at }) => {
+  await act(unit, id, async ({ row, run }, moment) => {
+    const { at } = moment;
     if (row.status === "RUNNING") return null;
     if (row.status !== "SUSPENDED") throw wrongStatus(id, row.status, "cannot be resumed");
     const [jobs] = await unit.read([{ q: "jobs", workflowRunId: id }]);
     const wakes = jobs.filter(({ status }) => status === "SUSPENDED").length;
+    const last = jobs.findLast(takesStages);
+    const lost = jobs.some((job) => takesStages(job) && isLive(job))
+      ? []
+      : await unattended(unit, id);
+    const { tried } = engineRunOf(row, last?.payload) ?? run;
     return [
       { kind: "updateRun", id, set: { status: "RUNNING" }, at, bump: 1 },
       { kind: "dueJobs", workflowRunId: id, stageId: null, wakes, at },
       event(run, at, "workflow:resumed", {}),
+      ...lost.map((stageId): Change => {
+        const stage = { id: stageId, attempts: JOB_MAX_ATTEMPTS_DEFAULT, concurrency: null };
+        return { kind: "enqueueJob", row: jobRow({ ...run, tried }, stage, moment) };
+      }),
     ];
   });
+}
+
+/** The stages from which a run without a job goes on: those that are open, or one of its last group. */
+async function unattended(unit: OwnUnit, workflowRunId: string): Promise<string[]> {
+  const [stages] = await unit.read([
+    {
+      q: "stages",
+      workflowRunId,
+      status: null,
+      beforeGroup: null,
+      withoutNextPoll: false,
+      descending: true,
+      limit: GROUP_STAGES_MAX,
+      omit: LONG_TEXT.stages,
+    },
+  ]);
+  const open = stages.filter(isLive);
+  return (open.length > 0 ? open : stages.slice(0, 1)).map(({ stageId }) => stageId);
 }

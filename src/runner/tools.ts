@@ -16,15 +16,27 @@ export interface ToolsOptions {
   readonly signal: AbortSignal;
 }
 
-export function stageTools({ unit, lease, stage, signal }: ToolsOptions): StageTools {
+/** The tools of one call of a stage, which outlive it in the hands of code that does not end with it. */
+export interface CallTools {
+  readonly tools: StageTools;
+  /**
+   * The stage has answered: no progress of it is told from now on. Resolves when what it told before is
+   * stored, so that its events come before that of its outcome.
+   */
+  readonly answered: () => Promise<void>;
+}
+
+export function stageTools({ unit, lease, stage, signal }: ToolsOptions): CallTools {
   const { run } = lease;
   const workflowRunId = run.id;
   let toldAt = -Infinity;
+  let over = false;
+  let telling: Promise<unknown> = Promise.resolve();
   const artifact = async (key: string) => {
     const [row] = await unit.read([{ q: "artifact", workflowRunId, key }]);
     return row === null ? null : row.data;
   };
-  return {
+  const tools: StageTools = {
     async output(stageId) {
       const [[given]] = await unit.read([
         { q: "stageOutputs", workflowRunId, stageIds: [stageId] },
@@ -62,15 +74,25 @@ export function stageTools({ unit, lease, stage, signal }: ToolsOptions): StageT
     },
     artifact,
     async progress(done, total) {
-      const now = await unit.now();
-      if (now - toldAt < PROGRESS_MS) return;
-      toldAt = now;
-      const told = event(run, now, "stage:progress", { stageId: stage.stageId, done, total });
-      // A worker that has lost its lease tells nothing any more.
-      await unit.write({ guards: [leasedAt(stage.stageId, lease)], changes: [told] });
+      if (over) return;
+      const told = tellProgress(done, total);
+      telling = Promise.allSettled([telling, told]);
+      await told;
     },
     aborted: async () => abortOf(signal),
   };
+  const tellProgress = async (done: number, total: number | null) => {
+    const now = await unit.now();
+    if (now - toldAt < PROGRESS_MS) return;
+    toldAt = now;
+    const told = event(run, now, "stage:progress", { stageId: stage.stageId, done, total });
+    await unit.write({ guards: [leasedAt(stage.stageId, lease)], changes: [told] });
+  };
+  const answered = async () => {
+    over = true;
+    await telling;
+  };
+  return { tools, answered };
 }
 
 /** The artifact that keeps what `once` gave. A rerun has another record id, and does the work again. */

@@ -28,6 +28,17 @@ function nested(depth: number, inner: unknown): unknown {
   return value;
 }
 
+/** A value of two to this power in text, in few objects. */
+function doubled(times: number): unknown {
+  let value: unknown = 1;
+  for (let round = 0; round < times; round += 1) value = [value, value];
+  return value;
+}
+
+function* generated() {
+  yield 1;
+}
+
 const cycle: Record<string, unknown> = { a: { b: [] } };
 cycle["self"] = cycle;
 const deepCycle: { list: unknown[] } = { list: [] };
@@ -56,6 +67,9 @@ const REFUSED: readonly [what: string, value: unknown, says: string][] = [
   ["bytes", new Uint8Array(2), "a Uint8Array"],
   ["floats", new Float64Array(2), "a Float64Array"],
   ["large integers", new BigInt64Array(2), "a BigInt64Array"],
+  ["an answer of fetch", new Response("x"), "a Response"],
+  ["a stream", new ReadableStream(), "a ReadableStream"],
+  ["what a generator gives", generated(), "a Generator"],
 ];
 
 describe("a value that JSON cannot keep", () => {
@@ -122,6 +136,11 @@ describe("a value that JSON keeps", () => {
     expect(encodeJson(value, "input")).toBe(text);
   });
 
+  it("may have as many values as a row holds bytes for, whatever makes them", () => {
+    const ones = Array.from({ length: ROW_BYTES_MAX / 2 - 1 }, () => ({ toJSON: () => 1 }));
+    expect(encodeJson(ones, "input")).toHaveLength(ROW_BYTES_MAX - 1);
+  });
+
   it("tells toJSON the key under which it stands", () => {
     const keys: string[] = [];
     const spy = { toJSON: (key: string) => keys.push(key) };
@@ -176,6 +195,19 @@ describe("a value that is too large", () => {
     expect(refusalOf(`${text}a`, "output")).toMatchObject({
       code: "PAYLOAD_TOO_LARGE",
       details: { field: "output", size: ROW_BYTES_MAX + 1, limit: ROW_BYTES_MAX },
+    });
+  });
+
+  it.each<[string, () => unknown]>([
+    ["holes without number", () => Object.assign([], { length: 4_294_967_295 })],
+    ["one list in places without number", () => doubled(40)],
+    ["one text in places without number", () => Array(10_000).fill("x".repeat(1_000_000))],
+    ["one list of numbers in many places", () => Array(1_000).fill(Array(500_000).fill(1))],
+    ["toJSON that doubles", () => ({ toJSON: () => doubled(40) })],
+  ])("is refused before it takes all memory: %s", (_, make) => {
+    expect(refusalOf(make())).toMatchObject({
+      code: "PAYLOAD_TOO_LARGE",
+      details: { field: "input", limit: ROW_BYTES_MAX },
     });
   });
 

@@ -1,58 +1,91 @@
-/** What a running stage tells of its progress. */
-import { beforeEach, expect, it, vi } from "vitest";
+/** Progress is told while its stage runs: before the event of its outcome, and not after it. */
+import { beforeEach, expect, it } from "vitest";
 import * as z from "zod";
-import type { CommitOutcome } from "../../src/changes/index.ts";
+import type { StageRunner, StageTools } from "../../src/engine/delivery.ts";
 import { workflow } from "../../src/engine/index.ts";
+import { stageRunner } from "../../src/engine/work.ts";
+import { Connection } from "../../src/persistence/connection.ts";
+import { unitOf } from "../../src/persistence/connection-core.ts";
+import { drive } from "../../src/runner/index.ts";
 import { emptyDatabase } from "../support/database.ts";
+import { sound } from "./support/crash.ts";
 import { Engine } from "./support/engine.ts";
-import { newGate } from "./support/gate.ts";
-import { leasesEnd } from "./support/race.ts";
+import { tells } from "./support/gate.ts";
+import { gated, leasesEnd, stopping } from "./support/race.ts";
 
 beforeEach(async () => {
   await emptyDatabase();
 });
 
-it("is an event while the worker has the lease, and nothing from a worker that has lost it", async () => {
-  const { gate, pass } = newGate();
-  const told: Promise<CommitOutcome>[] = [];
-  const counts = workflow("counts", { input: z.null() })
-    .stage("count", async ({ attempt, progress }) => {
-      if (attempt > 1) return attempt;
-      progress(1, 9);
-      await pass();
-      progress(8, 9);
-      return attempt;
+const input = z.null();
+const chain = workflow("chain", { input })
+  .stage("first", ({ progress }) => {
+    progress(1, 2);
+  })
+  .stage("second", () => 2)
+  .build();
+
+it("is stored before the result of a stage that does not wait for it", async () => {
+  const { engine, store } = gated(chain);
+  const telling = store.before(tells("stage:progress"));
+  const run = await engine.runs.start(chain, null);
+  const worker = engine.consume(1);
+  await telling.reached();
+  telling.open();
+  await worker;
+  expect((await engine.events(run.id)).slice(1, 4)).toEqual([
+    "stage:started first",
+    "stage:progress first",
+    "stage:completed first",
+  ]);
+  await sound(engine, run.id);
+});
+
+it("is not told by code that goes on after its stage", async () => {
+  const engine = new Engine({ workflows: [chain] });
+  const run = await engine.runs.start(chain, null);
+  const connection = new Connection(engine.store);
+  const [job] = await connection.jobs.dequeueMany(1);
+  if (job === undefined) throw new Error("There is no job");
+  const { jobId, workflowRunId, stageId, attempt } = job;
+  const ordinal = jobId.slice(workflowRunId.length + 1);
+  const stages = stageRunner([chain], { env: {}, now: () => 0 });
+  let first: StageTools | null = null;
+  const runner: StageRunner = {
+    ...stages,
+    async runStage(delivery, tools) {
+      engine.now += 60_000;
+      await first?.progress(2, 2);
+      first ??= tools;
+      return stages.runStage(delivery, tools);
+    },
+  };
+  const options = { unit: unitOf(connection), runner, signal: new AbortController().signal };
+  await drive({ workflowRunId, ordinal, stageId, attempt }, options);
+  const events = await engine.events(run.id);
+  expect(events.filter((event) => event === "stage:progress first")).toHaveLength(1);
+  await sound(engine, run.id);
+});
+
+it("is not told by a worker that has lost its lease", async () => {
+  const { gate, stop } = stopping();
+  const asks = workflow("asks", { input })
+    .stage("ask", async ({ progress }) => {
+      const call = await stop();
+      progress(call);
+      return call;
     })
     .build();
-  const engine: Engine = new Engine({
-    workflows: [counts],
-    around: (store) => ({
-      now: async () => store.now(),
-      read: async (queries) => store.read(queries),
-      settle: async (commit) => store.settle(commit),
-      async attempt(commit) {
-        const outcome = store.attempt(commit);
-        const tells = commit.changes.some(
-          (change) =>
-            change.kind === "appendOutboxEvent" && change.row.eventType === "stage:progress",
-        );
-        if (tells) told.push(outcome);
-        return outcome;
-      },
-    }),
-  });
-  const run = await engine.runs.start(counts, null);
+  const { engine } = gated(asks);
+  const run = await engine.runs.start(asks, null);
   const zombie = engine.consume(1);
   await gate.reached();
-  await vi.waitUntil(() => told.length === 1);
-  expect(await Promise.all(told)).toMatchObject([{ applied: true }]);
   await leasesEnd(engine);
   engine.now += 60_000;
   await engine.settle();
   gate.open();
   await zombie;
-  await vi.waitUntil(() => told.length === 2);
-  expect(await Promise.all(told)).toMatchObject([{ applied: true }, { applied: false }]);
-  expect(await engine.payloads(run.id, "stage:progress")).toHaveLength(1);
-  expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+  const events = await engine.events(run.id);
+  expect(events.filter((event) => event === "stage:progress ask")).toHaveLength(1);
+  await sound(engine, run.id);
 });

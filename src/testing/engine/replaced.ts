@@ -19,7 +19,7 @@ export function withStages<W extends Workflow>(
     requireFunction(fake, `stages.${id}`);
   }
   const replaced = (element: PlannedElement): PlannedElement => {
-    const run = fakes[element.id];
+    const run = Object.hasOwn(fakes, element.id) ? fakes[element.id] : undefined;
     if (run === undefined || !("step" in element)) return element;
     // What the fake gives is what the stage gives, so `output` has been through its schema.
     return { ...element, step: { ...element.step, output: undefined, poll: undefined, run } };

@@ -1,0 +1,236 @@
+/** Callers of the contract that write the rows of a typed workflow's run: it goes on, or ends with a reason. */
+import { beforeEach, describe, expect, it } from "vitest";
+import * as z from "zod";
+import type { Status } from "../../src/contract/index.ts";
+import type { Run } from "../../src/engine/runs.ts";
+import { workflow } from "../../src/engine/index.ts";
+import type { Workflow } from "../../src/engine/workflow.ts";
+import { unitOf } from "../../src/persistence/connection-core.ts";
+import { endDead } from "../../src/runner/index.ts";
+import { emptyDatabase } from "../support/database.ts";
+import { sound } from "./support/crash.ts";
+import { Engine } from "./support/engine.ts";
+
+beforeEach(async () => {
+  await emptyDatabase();
+});
+
+const input = z.null();
+const asks = workflow("asks", { input })
+  .stage("draft", () => 1)
+  .waitFor("go", { payload: z.number(), within: "1d" })
+  .stage("last", ({ input: waited }) => (waited?.received ? waited.payload : null))
+  .build();
+
+/** A run that waits for its signal. */
+async function waiting() {
+  const engine = new Engine({ workflows: [asks] });
+  const run = await engine.runs.start(asks, null);
+  await engine.settle();
+  return { engine, run, ...engine.connection };
+}
+
+async function signalled(engine: Engine, run: Run<typeof asks>): Promise<void> {
+  await run.signal("go", 7);
+  await engine.settle();
+}
+
+async function record(engine: Engine, id: string, stageId: string): Promise<string> {
+  const stage = (await engine.stages(id)).find((each) => each.stageId === stageId);
+  return stage?.id ?? "";
+}
+
+describe("a caller that ends the stage at which a run stands", () => {
+  it.each<[Status, string]>([
+    ["FAILED", "Stage go was set to FAILED: not wanted"],
+    ["CANCELLED", "Stage go was set to CANCELLED: not wanted"],
+  ])("as %s ends the run with that reason", async (status, reason) => {
+    const { engine, run, persistence } = await waiting();
+    const set = { status, errorMessage: "not wanted" };
+    await persistence.updateStageByRunAndStageId(run.id, "go", set);
+    await signalled(engine, run);
+    expect(await run.output()).toEqual({ status: "FAILED", reason });
+    await sound(engine, run.id);
+  });
+
+  it("by deleting it ends the run with that reason", async () => {
+    const { engine, run, persistence } = await waiting();
+    await persistence.deleteStage(await record(engine, run.id, "go"));
+    await signalled(engine, run);
+    expect(await run.output()).toEqual({ status: "FAILED", reason: "Stage go was deleted" });
+    await sound(engine, run.id);
+  });
+
+  it.each<Status>(["COMPLETED", "SKIPPED"])("as %s lets the run go on", async (status) => {
+    const { engine, run, persistence } = await waiting();
+    await persistence.updateStageByRunAndStageId(run.id, "go", {
+      status,
+      outputData: { received: true, payload: 3 },
+    });
+    await signalled(engine, run);
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 3 });
+    await sound(engine, run.id);
+  });
+
+  it("by deleting it, while its job fails for good, ends the run", async () => {
+    const { engine, run, persistence, jobs } = await waiting();
+    await persistence.deleteStage(await record(engine, run.id, "go"));
+    const [job] = await jobs.getJobsByWorkflowRun(run.id);
+    await jobs.fail(job?.id ?? "", "no more", false);
+    await engine.failures();
+    expect(await run.output()).toEqual({ status: "FAILED", reason: "no more" });
+    await sound(engine, run.id);
+  });
+});
+
+describe("a caller that deletes what a stage takes", () => {
+  it("ends the run with that reason, instead of giving the stage something else", async () => {
+    let tries = 0;
+    const flaky = workflow("flaky", { input })
+      .stage("first", () => "given")
+      .stage("second", ({ input: given }) => {
+        tries += 1;
+        if (tries === 1) throw new Error("again");
+        return given;
+      })
+      .build();
+    const engine = new Engine({ workflows: [flaky] });
+    const run = await engine.runs.start(flaky, null);
+    await engine.settle();
+    await engine.connection.persistence.deleteStage(await record(engine, run.id, "first"));
+    await engine.pass(2_000);
+    const reason = "Stage first was deleted, and stage second takes what it gave";
+    expect(await run.output()).toEqual({ status: "FAILED", reason });
+    await sound(engine, run.id);
+  });
+});
+
+describe("a caller that makes a run PENDING", () => {
+  it("does not stop it: its next delivery takes it up", async () => {
+    const { engine, run, persistence } = await waiting();
+    await persistence.updateRun(run.id, { status: "PENDING" });
+    await signalled(engine, run);
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 7 });
+    await sound(engine, run.id);
+  });
+
+  it("while a stage runs takes nothing from what it gives", async () => {
+    const engine: Engine = new Engine({ workflows: [] });
+    const steered: Workflow = workflow("steered", { input })
+      .stage("first", async ({ run: { id } }) => {
+        await engine.connection.persistence.updateRun(id, { status: "PENDING" });
+        return "given";
+      })
+      .build();
+    engine.workflows = [steered];
+    const run = await engine.runs.start(steered, null);
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: "given" });
+    await sound(engine, run.id);
+  });
+});
+
+describe("a stage that waits for no signal", () => {
+  it("stays asleep where a caller or another workflow leaves a signal of its name", async () => {
+    const { engine, run, persistence } = await waiting();
+    // A sleep looks like this.
+    const suspendedState = { waitsFor: "time" };
+    await persistence.updateStageByRunAndStageId(run.id, "go", { suspendedState });
+    await signalled(engine, run);
+    expect(await run.output()).toEqual({ status: "RUNNING" });
+    await engine.pass(86_400_000);
+    expect(await run.output()).toMatchObject({ status: "FAILED" });
+    await sound(engine, run.id);
+  });
+});
+
+describe("the reason of a run that has ended", () => {
+  it("is not that of an earlier try, where a caller has cancelled it", async () => {
+    const fails = workflow("fails", { input })
+      .stage("first", () => {
+        throw new Error("a try's own");
+      })
+      .build();
+    const engine = new Engine({ workflows: [fails] });
+    const run = await engine.runs.start(fails, null);
+    await engine.settle();
+    await engine.connection.persistence.updateRun(run.id, { status: "CANCELLED" });
+    expect(await run.output()).toEqual({ status: "CANCELLED", reason: "The run is CANCELLED" });
+  });
+
+  it("is still there where callers have added events", async () => {
+    const { run, persistence } = await waiting();
+    await run.cancel("not needed");
+    await persistence.appendOutboxEvents(
+      Array.from({ length: 3 }, () => ({
+        workflowRunId: run.id,
+        eventType: "mail:sent",
+        payload: { error: "none" },
+        causationId: "c",
+        occurredAt: new Date(0),
+      })),
+    );
+    expect(await run.output()).toEqual({ status: "CANCELLED", reason: "not needed" });
+  });
+});
+
+describe("a caller that ends the job of a run", () => {
+  it.each(["completes", "cancels"])(
+    "and %s it takes nothing for good: the run goes on when it is paused and resumed",
+    async (how) => {
+      const { engine, run, jobs } = await waiting();
+      const [job] = await jobs.getJobsByWorkflowRun(run.id);
+      if (how === "completes") await jobs.complete(job?.id ?? "");
+      else await jobs.cancelByRun(run.id);
+      await signalled(engine, run);
+      expect(await run.output()).toEqual({ status: "RUNNING" });
+      await run.pause();
+      await run.resume();
+      await engine.settle();
+      expect(await run.output()).toEqual({ status: "COMPLETED", value: 7 });
+      await sound(engine, run.id);
+    },
+  );
+
+  it("while a group is open, and between two stages: so it is, too", async () => {
+    const engine: Engine = new Engine({ workflows: [] });
+    let pauses: (() => Promise<void>) | null = null;
+    const pair = workflow("pair", { input })
+      .parallel({ one: () => 1, two: () => 2 })
+      .stage("last", async ({ input: { one, two } }) => {
+        await pauses?.();
+        return one + two;
+      })
+      .stage("end", ({ input: sum }) => sum)
+      .build();
+    engine.workflows = [pair];
+    const run = await engine.runs.start(pair, null);
+    const endJobs = async () => {
+      await run.pause();
+      await engine.settle();
+      await engine.connection.jobs.cancelByRun(run.id);
+      await run.resume();
+    };
+    await endJobs();
+    pauses = async () => run.pause();
+    await engine.settle();
+    await endJobs();
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 3 });
+    await sound(engine, run.id);
+  });
+});
+
+describe("a caller's own job of a run", () => {
+  it("that fails for good is left to the caller's handler, and ends nothing", async () => {
+    const { engine, run, jobs } = await waiting();
+    const { id: workflowRunId } = run;
+    const own = { workflowRunId, workflowId: "asks", stageId: "mail" };
+    const jobId = await jobs.enqueue(own);
+    await jobs.fail(jobId, "mine", false);
+    const unit = unitOf(engine.connection);
+    expect(await endDead(unit, { ...own, jobId, error: "mine" })).toBe(false);
+    await signalled(engine, run);
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 7 });
+  });
+});
