@@ -6,7 +6,6 @@
 import type { Change, Guard, Violation } from "../changes/index.ts";
 import { isServiceError, type Status } from "../contract/index.ts";
 import type { Before, StageAnswer, StageDelivery, StageRunner } from "../engine/delivery.ts";
-import { reasonOf } from "../engine/thrown.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
 import { entered, type GoesOn, type After } from "./enter.ts";
@@ -251,9 +250,10 @@ async function unlessTooMuch(write: () => Promise<Landed>): Promise<Landed | Too
   try {
     return await write();
   } catch (error) {
-    const refused = isServiceError(error) ? error.code : null;
-    if (refused !== "PAYLOAD_TOO_LARGE" && refused !== "INVALID_ARGUMENT") throw error;
-    return { reason: reasonOf(error) };
+    if (!isServiceError(error)) throw error;
+    const { code, message } = error;
+    if (code !== "PAYLOAD_TOO_LARGE" && code !== "INVALID_ARGUMENT") throw error;
+    return { reason: message };
   }
 }
 
