@@ -4,7 +4,7 @@
  * by the run's status; so a worker that was too late, or whose run was cancelled, changes nothing.
  */
 import type { Change, Guard, Violation } from "../changes/index.ts";
-import type { Status } from "../contract/index.ts";
+import { isServiceError, type Status } from "../contract/index.ts";
 import type { Before, StageAnswer, StageDelivery, StageRunner } from "../engine/delivery.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
@@ -163,12 +163,12 @@ async function committed(
   const { run, ordinal, attempt } = lease;
   const { stageId } = stage;
   const claimed = { workflowRunId: run.id, ordinal, attempt, stageId };
-  const more = [...nothingCame(call), ...stillOpen(answer, call)];
+  let given: StageAnswer = answer;
   let status: Status = "RUNNING";
   for (;;) {
     const moment = await momentOf(unit);
     const paused = status === "SUSPENDED";
-    const { changes, after } = settled(answer, {
+    const { changes, after } = settled(given, {
       ...moment,
       lease,
       stage,
@@ -176,12 +176,24 @@ async function committed(
       paused,
     });
     const notes = noted(answer.notes, run, stage, moment);
-    const guards = [...whileIn(status, stageId, lease), ...more];
-    const landed = await written(unit, { guards, changes: [...changes, ...notes] }, after, lease);
+    const guards = [
+      ...whileIn(status, stageId, lease),
+      ...nothingCame(call),
+      ...stillOpen(given, call),
+    ];
+    const commit = { guards, changes: [...changes, ...notes] };
+    const write = async (): Promise<Landed> => written(unit, commit, after, lease);
+    const landed: Landed | TooMuch = given === answer ? await unlessTooMuch(write) : await write();
+    if ("reason" in landed) {
+      // Of the failure it is not too much: it has a few changes, beside what the stage said.
+      const failed = { outcome: "failed", error: landed.reason, retryInMs: null } as const;
+      given = { ...failed, notes: answer.notes };
+      continue;
+    }
     if (landed.applied) {
       if (!landed.kept) return null;
       if (after.does === "join") return { lease, stage, siblings: after.siblings };
-      return after.does === "leave" ? null : next(after, call, beforeNext(answer, call), landed);
+      return after.does === "leave" ? null : next(after, call, beforeNext(given, call), landed);
     }
     const { guard } = landed.violation;
     // A signal came after the wait was found to be over. It counts.
@@ -192,6 +204,25 @@ async function committed(
       return found === null ? null : over(claimed, unit);
     }
     status = found;
+  }
+}
+
+interface TooMuch {
+  readonly reason: string;
+}
+
+/**
+ * What a stage gives may be small enough by itself, and not beside what is stored already or together
+ * with what comes next. Then nothing is written, and another try would end alike.
+ */
+async function unlessTooMuch(write: () => Promise<Landed>): Promise<Landed | TooMuch> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!isServiceError(error)) throw error;
+    const { code, message } = error;
+    if (code !== "PAYLOAD_TOO_LARGE" && code !== "INVALID_ARGUMENT") throw error;
+    return { reason: message };
   }
 }
 
@@ -257,16 +288,17 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const tools = stageTools({ unit, run, stage, signal });
   const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
   const moment = await momentOf(unit);
-  const { at } = moment;
-  if (answer.outcome === "failed") {
-    const changes: Change[] = failedRun({ lease, at }, stage.stageId, answer.error);
+  const fails = async (reason: string): Promise<Onward> => {
+    const changes: Change[] = failedRun({ lease, at: moment.at }, stage.stageId, reason);
     const failed = await unit.write({ guards, changes });
     return failed.applied ? null : againFrom(failed.violation, lease, options);
-  }
+  };
+  if (answer.outcome === "failed") return fails(answer.error);
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
   const goesOn = goesOnOf(options);
   const { changes, after } = entered(answer.next, { ...moment, lease, from, goesOn });
-  const landed = await written(unit, { guards, changes }, after, lease);
+  const landed = await unlessTooMuch(async () => written(unit, { guards, changes }, after, lease));
+  if ("reason" in landed) return fails(landed.reason);
   if (!landed.applied) return againFrom(landed.violation, lease, options);
   return !landed.kept || after.does === "leave" ? null : next(after, { lease }, before, landed);
 }
