@@ -29,6 +29,11 @@ export const STORED_BYTES_MAX = ROW_BYTES_MAX - 32 * 1_024;
 export const NOTES_MAX = 400;
 /** The text of all of them, in UTF-16 units: a third of what a commit may have. */
 export const NOTES_UNITS_MAX = COMMIT_UNITS_MAX / 3;
+/**
+ * Stages that one transition passes over, each with its row and its event: with what a stage says, and
+ * a group, they fit into one commit.
+ */
+export const SKIPPED_MAX = 90;
 /** Progress is stored at most this often. */
 export const PROGRESS_MS = 1_000;
 /**

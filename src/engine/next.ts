@@ -6,7 +6,7 @@ import { requireStored } from "./stored.ts";
 import type { Definition } from "./definition.ts";
 import type { First, JsonText, NextStage, SkippedStage } from "./delivery.ts";
 import { durationMs } from "./duration.ts";
-import { DECISION_MS_MAX } from "./limits.ts";
+import { DECISION_MS_MAX, SKIPPED_MAX } from "./limits.ts";
 import { OutputReader } from "./outputs.ts";
 import type { PlannedConditional, PlannedElement, PlannedSleep } from "./plan.ts";
 
@@ -28,8 +28,9 @@ export async function firstOf(definition: Definition, input: unknown): Promise<F
 }
 
 /**
- * What comes after a group that is done. Stages whose conditions are not met are passed over. What
- * cannot be decided is a stage to be run: its own delivery decides, and fails by its own policy.
+ * What comes after a group that is done. Stages whose conditions are not met are passed over, at most
+ * SKIPPED_MAX of them. What cannot be decided is a stage to be run: its own delivery decides, and fails
+ * by its own policy.
  * @throws PAYLOAD_TOO_LARGE for an end that is too large to be stored.
  */
 export async function nextOf(
@@ -43,7 +44,10 @@ export async function nextOf(
     const [only] = members;
     if (only === undefined) continue;
     if (members.length === 1 && only.kind === "conditional") {
-      const met = await decidedOrNull(() => isMet(only, { input, outputs }), decisionMs);
+      const met =
+        skipped.length < SKIPPED_MAX
+          ? await decidedOrNull(() => isMet(only, { input, outputs }), decisionMs)
+          : null;
       if (met === false) {
         skipped.push({ ...nextStage(only), group: only.group });
         outputs.know(only.id, null);

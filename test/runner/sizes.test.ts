@@ -1,7 +1,8 @@
-/** What is too much for one row. */
+/** What is too much for one row, or would be too much for one commit. */
 import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Chain } from "../../src/engine/chain.ts";
+import { stage } from "../../src/engine/index.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { Engine } from "./support/engine.ts";
@@ -41,4 +42,48 @@ describe.each(["D1", "maps"] as const)("a run over %s", (over) => {
       expect(await engine.connection.audit()).toEqual([]);
     },
   );
+
+  it("passes over hundreds of stages between one that says all it may and a group of 200", async () => {
+    const none = { skip: () => false, run: () => 0 };
+    let chain = Chain.of("skips", { input: text }).stage(
+      "first",
+      stage({
+        run({ log, ai }) {
+          for (let count = 0; count < 399; count += 1) log("said");
+          ai.record({ model: "m", inputTokens: 1, outputTokens: 1, cost: 1 });
+        },
+      }),
+    );
+    for (let at = 0; at < 298; at += 1) chain = chain.stageIf(`if${at}`, none.skip, none.run);
+    const members = Array.from({ length: 200 }, (_, at) => [`p${at}`, none.run] as const);
+    const flow: Workflow = chain
+      .parallel(Object.fromEntries(members))
+      .stageIf("last", none.skip, none.run)
+      .build();
+    const engine = new Engine({ workflows: [flow], over });
+    const run = await engine.runs.start(flow, { text: "" });
+    await engine.settle();
+    expect(await run.output()).toMatchObject({ status: "COMPLETED" });
+    const statuses = (await engine.stages(run.id)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === "SKIPPED")).toHaveLength(299);
+    expect(statuses).toHaveLength(500);
+  });
+
+  it("passes over 500 stages at its start", async () => {
+    let chain = Chain.of("skips", { input: text });
+    for (let at = 0; at < 500; at += 1) {
+      chain = chain.stageIf(
+        `if${at}`,
+        () => false,
+        () => 0,
+      );
+    }
+    const flow: Workflow = chain.build();
+    const engine = new Engine({ workflows: [flow], over });
+    const run = await engine.runs.start(flow, { text: "x" });
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: { text: "x" } });
+    expect(await engine.stages(run.id)).toHaveLength(500);
+    expect(await engine.connection.audit()).toEqual([]);
+  });
 });
