@@ -1,5 +1,6 @@
 /** A whole Worker: runs of a workflow with a chain, a pair, a retry, a sleep and a poll. */
 import * as z from "zod";
+import { embed } from "../../../src/embed.ts";
 import { stage, workflow } from "../../../src/engine.ts";
 import { engine, runsIn } from "../../../src/engine-worker.ts";
 
@@ -42,8 +43,36 @@ const busy = workflow("busy", { input: z.object({ n: z.number() }) })
   })
   .build();
 
+const SIBLINGS = 3;
+/** Siblings of the stage that blocks, while they are worked in this isolate. */
+const beside = new Set<number>();
+
+async function hasBeside(count: number): Promise<void> {
+  while (beside.size < count) await scheduler.wait(20);
+}
+
+const sibling = workflow("sibling", { input: z.object({ n: z.number() }) })
+  .stage("slow", async ({ input }) => {
+    beside.add(input.n);
+    await scheduler.wait(1_000);
+    beside.delete(input.n);
+    return input.n;
+  })
+  .build();
+
+const spins = workflow("spins", { input: z.null() })
+  .stage(
+    "spin",
+    async ({ attempt }) => {
+      // At first it has others beside it.
+      if (attempt === 1) await hasBeside(SIBLINGS);
+      for (;;);
+    },
+    { retry: { attempts: 2 } },
+  )
+  .build();
 export default engine({
-  workflows: [busy],
+  workflows: [busy, sibling, spins],
   async fetch(request, env, ctx) {
     const { pathname, searchParams } = new URL(request.url);
     const runs = runsIn(env, ctx);
@@ -57,6 +86,16 @@ export default engine({
         return Response.json(
           await runs.get(busy, searchParams.get("id") ?? "").output({ within: "20s" }),
         );
+      case "/spin": {
+        const started = await Promise.all([
+          runs.start(spins, null),
+          ...Array.from({ length: SIBLINGS }, async (_, at) => runs.start(sibling, { n: at })),
+        ]);
+        const [first = "", ...siblings] = started.map(({ id }) => id);
+        return Response.json({ spins: first, siblings });
+      }
+      case "/audit":
+        return Response.json(await embed(env).audit());
       default:
         return new Response("ready");
     }
