@@ -19,7 +19,9 @@ export const signalChanges = {
     },
   ),
 
-  /** takenAt = at, unless it is taken. Nothing for an unknown signal. */
+  /**
+   * takenAt = at, and the id that a taken signal has. Nothing for a signal that is unknown, or taken.
+   */
   takeSignal: storedChange(
     "takeSignal",
     { workflowRunId: idField, id: keyField, at: instantField },

@@ -102,8 +102,8 @@ export function splitId(id: string): { workflowRunId: string; ordinal: string } 
 }
 
 /**
- * What the ids of all signals of one name begin with, and no others: the length tells where the name
- * ends.
+ * What the ids of all signals of one name begin with that are not taken, and no others: the length
+ * tells where the name ends.
  */
 export function signalPrefix(name: string): string {
   return `${name.length}.${name}/`;
@@ -112,6 +112,16 @@ export function signalPrefix(name: string): string {
 /** A signal's id within its run: its name, and the key by which it counts once. */
 export function signalId(name: string, key: string): string {
   return signalPrefix(name) + key;
+}
+
+/**
+ * The id that a signal has once it is taken. It has a 0 in the place of the slash, so that the taken
+ * signals of a name are not among those that wait.
+ */
+export function takenSignalId(id: string): string {
+  const [length = ""] = /^\d+(?=\.)/.exec(id) ?? [];
+  const slash = length.length + 1 + Number(length);
+  return id[slash] === "/" ? `${id.slice(0, slash)}0${id.slice(slash + 1)}` : id;
 }
 
 /** The parts of an outbox event's id; null for an id that this service cannot have made. */

@@ -170,17 +170,20 @@ function dropTextsOf({ sql: from, params }: Statement, names: readonly string[])
 }
 
 /**
- * INSERT of rows, with their long texts. `rest` follows the SELECT, such as an upsert clause. Columns
- * that no row sets stay out of it, and a row that is alone is bound by its values: SQLite has less to
- * compile.
+ * INSERT of rows, with their long texts. `rest` follows the SELECT, such as an upsert clause; where the
+ * SELECT `unless` finds something, no row is inserted. Columns that no row sets stay out of it, and a row
+ * that is alone is bound by its values: SQLite has less to compile.
  */
 export function insertRows<Row extends object>(
   table: LongTextTable,
   rows: readonly Row[],
   names: readonly (keyof Row & string)[],
   commitId: string | null,
-  rest?: Statement,
+  rest?: Statement & { readonly unless?: Statement },
 ): Statement[] {
+  const { unless } = rest ?? {};
+  const where = unless === undefined ? "true" : `NOT EXISTS (${unless.sql})`;
+  const more = [...(unless?.params ?? []), ...(rest?.params ?? [])];
   const held = holdTexts(table, rows, rest === undefined ? "before" : "after");
   const set = names.filter((name) => held.rows.some((row) => toParam(row[name]) !== null));
   const commits = commitId === null ? [] : [commitId];
@@ -191,9 +194,11 @@ export function insertRows<Row extends object>(
       ...set.map((name, index) => held.stored(name, `?${index + 1}`)),
       ...commits.map(() => `?${set.length + 1}`),
     ];
+    const row = values.join(", ");
+    const given = unless === undefined ? `VALUES (${row})` : `SELECT ${row} WHERE ${where}`;
     const insert = {
-      sql: `${into} VALUES (${values.join(", ")}) ${rest?.sql ?? ""}`,
-      params: [...set.map((name) => toParam(alone[name])), ...commits, ...(rest?.params ?? [])],
+      sql: `${into} ${given} ${rest?.sql ?? ""}`,
+      params: [...set.map((name) => toParam(alone[name])), ...commits, ...more],
     };
     return [...held.before, insert, ...held.after];
   }
@@ -202,8 +207,8 @@ export function insertRows<Row extends object>(
     ...commits.map(() => "?"),
   ].join(", ");
   const inserts = sourcesOf<Fields>(held.rows, set).map((source) => ({
-    sql: `${into} SELECT ${selected} FROM ${source.sql} WHERE true ${rest?.sql ?? ""}`,
-    params: [...commits, ...source.params, ...(rest?.params ?? [])],
+    sql: `${into} SELECT ${selected} FROM ${source.sql} WHERE ${where} ${rest?.sql ?? ""}`,
+    params: [...commits, ...source.params, ...more],
   }));
   return [...held.before, ...inserts, ...held.after];
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { applyChanges } from "./support.ts";
-import { nextSignal } from "../../src/model/index.ts";
+import { nextSignal, signalId, signalPrefix, takenSignalId } from "../../src/model/index.ts";
 import { validCommit } from "../../src/changes/validation.ts";
 import { aRun, aSignal, aState, contentOf, id } from "../memory/support.ts";
 
@@ -20,9 +20,10 @@ describe("sendSignal", () => {
   });
 
   it("does not send a taken signal again", () => {
-    const state = aState(aRun(), aSignal({ takenAt: 20 }));
-    applyChanges(state, [aSignal()], id("b"));
-    expect(state.signals.get("run", key.id)?.takenAt).toBe(20);
+    const state = aState(aRun(), aSignal());
+    applyChanges(state, [{ kind: "takeSignal", ...key, at: 20 }], id("b"));
+    applyChanges(state, [aSignal()], id("c"));
+    expect([...state.signals.all()]).toMatchObject([{ takenAt: 20 }]);
   });
 });
 
@@ -30,13 +31,20 @@ describe("takeSignal", () => {
   it("marks the signal, which stays", () => {
     const state = aState(aRun(), aSignal(), aSignal({ key: "other" }));
     applyChanges(state, [{ kind: "takeSignal", ...key, at: 30 }], id("b"));
-    expect([...state.signals.all()].map(({ takenAt }) => takenAt)).toEqual([30, null]);
+    expect([...state.signals.all()].map(({ takenAt }) => takenAt)).toEqual([null, 30]);
   });
 
   it("keeps the instant at which it was taken first", () => {
-    const state = aState(aRun(), aSignal({ takenAt: 20 }));
-    applyChanges(state, [{ kind: "takeSignal", ...key, at: 30 }], id("b"));
-    expect(state.signals.get("run", key.id)?.takenAt).toBe(20);
+    const state = aState(aRun(), aSignal());
+    const taken = takenSignalId(key.id);
+    for (const [at, one] of [
+      [20, key.id],
+      [30, key.id],
+      [40, taken],
+    ] as const) {
+      applyChanges(state, [{ kind: "takeSignal", ...key, id: one, at }], id("b"));
+    }
+    expect([...state.signals.all()]).toMatchObject([{ id: taken, takenAt: 20 }]);
   });
 
   it("does nothing for an unknown signal", () => {
@@ -56,6 +64,18 @@ describe("a signal's id", () => {
 
   it.each(["go", "2.og/key", "3.go/key", "2.go", ""])("is refused if not its name's: %j", (not) => {
     expect(() => validCommit(commitWith(not))).toThrow("A signal's id does not belong to its name");
+  });
+
+  it.each([
+    ["go", "key"],
+    ["a/b", "c/d"],
+    ["12.", "0"],
+    ["\u{1f600}", ""],
+  ])("is outside of the range of those that wait once it is taken: %j", (name, own) => {
+    const taken = takenSignalId(signalId(name, own));
+    expect(taken.startsWith(signalPrefix(name))).toBe(false);
+    expect(taken.replace(/0(?=.{0,3}$)/, "/")).toBe(signalId(name, own));
+    expect(takenSignalId(taken)).toBe(taken);
   });
 
   it.each(["2.go/", "2.go/key", "2.go/a/b"])("is taken if it is: %j", (own) => {

@@ -4,6 +4,8 @@ import * as z from "zod";
 import { Chain } from "../../src/engine/chain.ts";
 import { Fatal, stage, workflow } from "../../src/engine/index.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
+import { signalId } from "../../src/model/index.ts";
+import { unitOf } from "../../src/persistence/connection-core.ts";
 import { faultyD1 } from "../../src/testing/faulty-d1.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
@@ -88,8 +90,36 @@ describe("each transition", () => {
     const { engine, cost } = counted([asks]);
     const run = await engine.runs.start(asks, null);
     expect(await cost(() => engine.consume(1))).toBe("2/17, 0/6, 2/7, 7/20");
-    expect(await cost(() => run.signal("approval", true))).toBe("0/1, 4/2");
+    expect(await cost(() => run.signal("approval", true))).toBe("0/1, 4/3");
     expect(await cost(() => engine.consume(1))).toBe("4/19, 0/6, 7/19");
+  });
+
+  it("the look for a signal: none that is taken is read", async () => {
+    const { engine, cost } = counted([asks]);
+    const { id: workflowRunId } = await engine.runs.start(asks, null);
+    const unit = unitOf(engine.connection);
+    const look = async () => unit.read([{ q: "nextSignal", workflowRunId, name: "approval" }]);
+    const none = await cost(look);
+    for (let count = 0; count < 40; count += 1) {
+      const row = {
+        workflowRunId,
+        id: signalId("approval", `${count}`),
+        name: "approval",
+        ordinal: unit.ordinal(count),
+        receivedAt: 0,
+        payload: "1",
+        takenAt: null,
+      };
+      await unit.write({ changes: [{ kind: "sendSignal", row }] });
+      await unit.write({
+        changes: [{ kind: "takeSignal", workflowRunId, id: row.id, at: 1 }],
+      });
+      // Taken, it still counts once.
+      await unit.write({ changes: [{ kind: "sendSignal", row }] });
+    }
+    expect(await look()).toEqual([null]);
+    expect(await cost(look)).toBe(none);
+    expect(none).toBe("0/2");
   });
 
   const polls = workflow("polls", { input })

@@ -1,5 +1,6 @@
 /** Effects on signals, on the stages of a run that ends or is run again, and on what a run has cost. */
 import { setStage } from "../../changes/stages.ts";
+import { takenSignalId } from "../../model/ids.ts";
 import { isLive } from "../../model/status.ts";
 import { checkFits } from "../../model/writer.ts";
 import type { StoredEffects } from "./effects.ts";
@@ -8,14 +9,16 @@ export const steeringEffects = {
   sendSignal(writer, { row }) {
     checkFits("signals", row);
     const { workflowRunId, id } = row;
-    if (writer.state.signals.get(workflowRunId, id) === undefined)
+    const ids = [id, takenSignalId(id)];
+    if (ids.every((one) => writer.state.signals.get(workflowRunId, one) === undefined))
       writer.put("signals", { ...row });
   },
 
   takeSignal(writer, { workflowRunId, id, at }) {
     const signal = writer.state.signals.get(workflowRunId, id);
     if (signal === undefined || signal.takenAt !== null) return;
-    writer.put("signals", { ...signal, takenAt: at });
+    writer.remove("signals", signal);
+    writer.put("signals", { ...signal, id: takenSignalId(id), takenAt: at });
   },
 
   cancelStages(writer, { workflowRunId, at }) {
