@@ -37,6 +37,11 @@ export interface JobKey {
   readonly ordinal: string;
 }
 
+/** `freed`: the job has left this concurrency key, for which others may wait. */
+export interface SettledJob extends JobKey {
+  readonly freed?: string | undefined;
+}
+
 /**
  * The kinds of work: jobs to work, PENDING runs to claim, failures to hand over, events to publish.
  */
@@ -81,7 +86,7 @@ export interface ChangeTraits<Change> {
   /** Default: none. */
   readonly texts?: (change: Change) => readonly WrittenText[];
   /** The job whose state after the commit tells which wake-ups are to be sent. Default: none. */
-  readonly settles?: (change: Change) => JobKey | null;
+  readonly settles?: (change: Change) => SettledJob | null;
   /** Wake-ups that follow from the change itself. Default: none. */
   readonly wakes?: (change: Change) => readonly WakeUp[];
   /**

@@ -20,6 +20,8 @@ export const jobMoveChanges = {
    * `running`: this attempt keeps the lease, and works the stage's first try. `pending`: any worker
    * claims it. `suspended`: the service resumes it at `until`; but with `unlessSignal`, if the run has
    * an untaken signal of that name, the job stays as with `running`.
+   *
+   * `frees`: the concurrency key that the job has left, so that jobs that wait for it are woken.
    */
   moveJob: storedChange(
     "moveJob",
@@ -29,6 +31,7 @@ export const jobMoveChanges = {
       tries: whole({ min: 1, max: JOB_ATTEMPTS_MAX }),
       concurrencyKey: nullable(keyField),
       concurrencyLimit: nullable(whole({ min: 1 })),
+      frees: nullable(keyField),
       to: variants("state", {
         running: object({ state: literal("running") }),
         pending: object({ state: literal("pending") }),
@@ -45,9 +48,11 @@ export const jobMoveChanges = {
       row: (change) => jobRef(change),
       trace: "mark?",
       shownIn: () => null,
-      // A job that goes on in the hands of its worker wakes nobody.
-      settles: ({ workflowRunId, ordinal, to }) =>
-        to.state === "running" ? null : { workflowRunId, ordinal },
+      // A job that goes on in the hands of its worker wakes nobody, unless it frees a slot.
+      settles({ workflowRunId, ordinal, to, frees }) {
+        if (frees !== null) return { workflowRunId, ordinal, freed: frees };
+        return to.state === "running" ? null : { workflowRunId, ordinal };
+      },
     },
   ),
 

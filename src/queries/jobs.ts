@@ -64,6 +64,10 @@ export function suspendedJobPlace({ nextPollAt, workflowRunId, ordinal }: JobRow
 }
 export type SuspendedJobPlace = ReturnType<typeof suspendedJobPlace>;
 
+const settledJobs = list(
+  object({ ...ofRun, ordinal: ordinalField, freed: optional(keyField) }),
+  TRANSACTION_CHANGES_MAX,
+);
 const jobKeys = list(object({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX);
 
 export const jobQueries = {
@@ -98,10 +102,10 @@ export const jobQueries = {
    * The states of the jobs, in no particular order. Unknown jobs are left out; with `wakingOnly`
    * also those that call for no wake-up: RUNNING, COMPLETED or CANCELLED ones without a concurrency
    * key. `keyWaits`: 1 if a PENDING job has the same concurrency key and was due at `now`,
-   * otherwise 0.
+   * otherwise 0. With `freed`, that is the key.
    */
   jobStates: storedQuery<JobState[]>()("jobStates", {
-    keys: jobKeys,
+    keys: settledJobs,
     now: instantField,
     wakingOnly: optional(flag),
   }),

@@ -69,6 +69,12 @@ export function statesToAsk({ changes }: Pick<Commit, "changes">, now: number): 
 /** The wake-ups to send after an applied commit. */
 export function wakeUpsAfter(commit: Commit, states: readonly JobState[], now: number): WakeUp[] {
   const wakeUps: WakeUp[] = [];
+  const left = new Set(
+    commit.changes.flatMap((change) => {
+      const settled = kindOfChange(change).settles(change);
+      return settled?.freed === undefined ? [] : joinId(settled.workflowRunId, settled.ordinal);
+    }),
+  );
   let failures = false;
   for (const state of states) {
     if (!wasWrittenBy(state, commit.id)) continue;
@@ -82,7 +88,8 @@ export function wakeUpsAfter(commit: Commit, states: readonly JobState[], now: n
     // Its slot is free again, and the permits of the jobs that wait for it are spent: they need a
     // new one. If this job is due itself, its own permit is enough.
     const due = status === "PENDING" && (nextPollAt ?? now) <= now;
-    const freed = attempt > 0 && status !== "RUNNING" && !due;
+    const freed =
+      left.has(joinId(workflowRunId, ordinal)) || (attempt > 0 && status !== "RUNNING" && !due);
     if (freed && state.keyWaits === 1) wakeUps.push({ kind: "jobs", at: null });
   }
   const called = commit.changes.flatMap((change) => kindOfChange(change).wakes(change));

@@ -67,7 +67,12 @@ export async function dutyOf(unit: OwnUnit, claimed: Claimed): Promise<Duty> {
   if (job.stageId !== stageId) return { duty: "lost" };
   const engineRun = run === null ? null : engineRunOf(run, job.payload);
   if (run === null || engineRun === null || stage === null) return { duty: "end" };
-  const lease: Lease = { run: engineRun, ordinal, attempt: claimed.attempt };
+  const lease: Lease = {
+    run: engineRun,
+    ordinal,
+    attempt: claimed.attempt,
+    key: job.concurrencyKey,
+  };
   if (run.status === "SUSPENDED") return { duty: "wait", lease, until: null };
   if (!isLive(run)) return { duty: "end" };
   return dutyAt({ run, job, stage, inputs, signal, lease }, await unit.now());

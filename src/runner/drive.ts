@@ -193,7 +193,9 @@ async function committed(
     if (landed.applied) {
       if (!landed.kept) return null;
       if (after.does === "join") return { lease, stage, siblings: after.siblings };
-      return after.does === "leave" ? null : next(after, call, beforeNext(given, call), landed);
+      if (after.does === "leave") return null;
+      const onward = next(after, lease, beforeNext(given, call), landed);
+      return given.outcome === "met" ? { ...onward, lease } : onward;
     }
     const { guard } = landed.violation;
     // A signal came after the wait was found to be over. It counts.
@@ -260,7 +262,7 @@ function beforeNext(answer: StageAnswer, { stage, before }: StageCall): Before {
 /** The stage that the worker has come to, with all that it needs in its hands. */
 function next(
   after: Extract<After, { does: "run" | "wait" }>,
-  { lease }: Pick<StageCall, "lease">,
+  { run, ordinal, attempt }: Lease,
   before: Before,
   { signal }: Extract<Landed, { applied: true }>,
 ): StageCall {
@@ -268,7 +270,8 @@ function next(
   const fresh = { maxWaitUntil: null, pollInterval: null, from };
   const signalId = after.does === "wait" ? (signal?.id ?? null) : null;
   return {
-    lease,
+    // A stage with a key begins with a claim.
+    lease: { run, ordinal, attempt, key: null },
     stage: { ...fresh, ...after.stage, signalId },
     occasion:
       after.does === "wait"
@@ -300,5 +303,5 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const landed = await unlessTooMuch(async () => written(unit, { guards, changes }, after, lease));
   if ("reason" in landed) return fails(landed.reason);
   if (!landed.applied) return againFrom(landed.violation, lease, options);
-  return !landed.kept || after.does === "leave" ? null : next(after, { lease }, before, landed);
+  return !landed.kept || after.does === "leave" ? null : next(after, lease, before, landed);
 }

@@ -92,6 +92,11 @@ export function passedOver(
   return [{ kind: "createStage", row }, told];
 }
 
+/** The slot that the job leaves for one of this key, or of none. */
+export function freedBy({ key }: Lease, next: string | null): string | null {
+  return key === next ? null : key;
+}
+
 /** Changes of one kind share a statement where they are neighbours. */
 export function inOrder(changes: readonly Change[]): Change[] {
   return [...Map.groupBy(changes, ({ kind }) => kind).values()].flat();
@@ -116,6 +121,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     tries: stage.attempts,
     concurrencyKey: stage.concurrency?.key ?? null,
     concurrencyLimit: stage.concurrency?.limit ?? null,
+    frees: freedBy(lease, stage.concurrency?.key ?? null),
     at,
   } as const;
   const reached = (recordId: string): Reached => ({

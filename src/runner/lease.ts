@@ -27,6 +27,8 @@ export interface Lease {
   readonly run: EngineRun;
   readonly ordinal: string;
   readonly attempt: number;
+  /** The concurrency key of which the job holds a slot. */
+  readonly key: string | null;
 }
 
 /** This attempt has the lease, and nobody has taken the job on from the stage. */

@@ -2,7 +2,7 @@
 import type { Change } from "../changes/index.ts";
 import type { StageAnswer } from "../engine/delivery.ts";
 import { encodeText, INSTANT_MAX, JOB_MAX_ATTEMPTS_DEFAULT, RETRY_MS_MAX } from "../model/index.ts";
-import { entered, type GoesOn, type After, waiting } from "./enter.ts";
+import { entered, freedBy, type GoesOn, type After, waiting } from "./enter.ts";
 import type { Lease } from "./lease.ts";
 import { event, type Moment } from "./rows.ts";
 
@@ -167,6 +167,7 @@ function waits(answer: Extract<StageAnswer, { outcome: "waiting" }>, settling: S
       tries: JOB_MAX_ATTEMPTS_DEFAULT,
       concurrencyKey: null,
       concurrencyLimit: null,
+      frees: freedBy(lease, null),
       to: { state: "suspended", until, unlessSignal },
       at,
     },
@@ -206,6 +207,7 @@ function met(
       tries: triesLeft + 1,
       concurrencyKey: next.concurrency?.key ?? null,
       concurrencyLimit: next.concurrency?.limit ?? null,
+      frees: freedBy(lease, next.concurrency?.key ?? null),
       to: { state: "pending" },
       at,
     },

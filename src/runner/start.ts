@@ -153,7 +153,7 @@ function leasedFirst(
     stage: stageOfRun,
     until: Date.now() + AT_ONCE_MS,
     call: {
-      lease: { run, ordinal: job.ordinal, attempt: 1 },
+      lease: { run, ordinal: job.ordinal, attempt: 1, key: null },
       stage: {
         stageId: stage.id,
         recordId: stageOfRun.id,

@@ -45,12 +45,18 @@ export function selectLiveJob({ dedupeKey }: QueryOf<"liveJob">): Statement {
   );
 }
 
-/** The jobs as a JSON array of [run, ordinal], each once. */
+/** The jobs as a JSON array of [run, ordinal, the key that it has freed], each once. */
 function eachOnce(keys: QueryOf<"jobStates">["keys"]): string {
-  const places = keys.map(({ workflowRunId, ordinal }) => JSON.stringify([workflowRunId, ordinal]));
+  const places = keys.map(({ workflowRunId, ordinal, freed }) =>
+    JSON.stringify(
+      freed === undefined ? [workflowRunId, ordinal] : [workflowRunId, ordinal, freed],
+    ),
+  );
   return `[${[...new Set(places)].join(",")}]`;
 }
 
+/** The key for which others may wait: the one that the job has left, or its own. */
+const KEY = `ifnull(place.value ->> 2, job."concurrency_key")`;
 const AT_PLACE = `job."workflow_run_id" = place.value ->> 0 AND job."ordinal" = place.value ->> 1`;
 
 export function selectUnwrittenJobs({ keys, commitId }: QueryOf<"unwrittenJobs">): Statement {
@@ -74,9 +80,9 @@ export function selectJobStates({ keys, now, wakingOnly }: QueryOf<"jobStates">)
     "commits",
   ];
   const waits = (index: string, where: string) =>
-    `EXISTS (SELECT 1 FROM "jobs" AS other INDEXED BY "${index}" WHERE other."status" = 'PENDING' AND ${where} AND other."concurrency_key" = job."concurrency_key")`;
+    `EXISTS (SELECT 1 FROM "jobs" AS other INDEXED BY "${index}" WHERE other."status" = 'PENDING' AND ${where} AND other."concurrency_key" = ${KEY})`;
   const keyWaits =
-    `CASE WHEN job."concurrency_key" IS NULL THEN 0 ELSE ` +
+    `CASE WHEN ${KEY} IS NULL THEN 0 ELSE ` +
     `${waits("jobs_ready_keyed_idx", `other."delayed" = 0 AND other."concurrency_key" IS NOT NULL AND (other."next_poll_at" IS NULL OR other."next_poll_at" <= ?2)`)} OR ` +
     `${waits("jobs_delayed_idx", `other."delayed" = 1 AND other."next_poll_at" <= ?2`)} END`;
   // CROSS JOIN: the keys come first, whatever D1's statistics say.
@@ -91,7 +97,7 @@ export function selectJobStates({ keys, now, wakingOnly }: QueryOf<"jobStates">)
 /**
  * Jobs that may call for a wake-up. The unary plus makes D1 look up these jobs, not all live rows.
  */
-const MAY_WAKE = `(+job."status" IN ('PENDING', 'SUSPENDED', 'FAILED') OR +job."concurrency_key" IS NOT NULL)`;
+const MAY_WAKE = `(+job."status" IN ('PENDING', 'SUSPENDED', 'FAILED') OR ${KEY} IS NOT NULL)`;
 
 /**
  * Due jobs, ready or delayed, each with the instant since which it is due; each part up to the

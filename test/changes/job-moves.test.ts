@@ -135,9 +135,11 @@ describe("moveJob", () => {
     },
   );
 
-  it("has its job looked at for wake-ups, unless the worker goes on", () => {
+  it("has its job looked at for wake-ups, unless the worker goes on and frees no slot", () => {
     const settles = (change: Change) => kindOfChange(change).settles(change);
     expect(settles(running)).toBeNull();
+    const frees = aMove({ state: "running" }, { frees: "few" });
+    expect(settles(frees)).toEqual({ ...jobKey, freed: "few" });
     expect(settles(aMove({ state: "pending" }))).toEqual(jobKey);
     expect(settles(aMove(suspended))).toEqual(jobKey);
   });

@@ -212,6 +212,7 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
     tries: of(1, 1, 3, JOB_ATTEMPTS_MAX),
     concurrencyKey: of(null, null, "c", ""),
     concurrencyLimit: of(null, 1, 2),
+    frees: of(null, "c"),
     to: fc.oneof(
       fc.record({ state: of("running") }),
       fc.record({ state: of("pending") }),

@@ -166,7 +166,9 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   jobs: asking("jobs", { workflowRunId }),
   liveJob: asking("liveJob", { dedupeKey: of(...DEDUPE_KEYS, "") }),
   jobStates: optionally("jobStates", {
-    keys: fc.array(fc.record(jobKey), { maxLength: 6 }),
+    keys: fc.array(fc.oneof(fc.record(jobKey), fc.record({ ...jobKey, freed: of("c", "none") })), {
+      maxLength: 6,
+    }),
     now: instant,
     wakingOnly: fc.boolean(),
   }),

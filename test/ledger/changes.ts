@@ -135,6 +135,7 @@ const moved = {
   tries: 3,
   concurrencyKey: null,
   concurrencyLimit: null,
+  frees: null,
   at: AT,
 } as const;
 

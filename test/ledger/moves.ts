@@ -28,7 +28,13 @@ type To = ChangeOf<"moveJob">["to"];
 const RUNNING: To = { state: "running" };
 
 function move(world: World, to: To): Change {
-  const moved = { stageId: "next", tries: 3, concurrencyKey: null, concurrencyLimit: null };
+  const moved = {
+    stageId: "next",
+    tries: 3,
+    concurrencyKey: null,
+    concurrencyLimit: null,
+    frees: null,
+  };
   return { kind: "moveJob", ...leaseOf(world), ...moved, to, at: NOW };
 }
 

@@ -238,6 +238,7 @@ export function aMove(
     tries: 3,
     concurrencyKey: null,
     concurrencyLimit: null,
+    frees: null,
     to,
     at: 30,
     ...members,

@@ -13,7 +13,7 @@ import { byNumber, inTurn } from "../../model/order.ts";
 import type { State } from "../../model/state.ts";
 import { byKey, byPoll, byUrgency, isResumable } from "../../queries/jobs.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
-import type { JobKey } from "../../changes/change-kind.ts";
+import type { SettledJob } from "../../changes/change-kind.ts";
 import type { StoredAnswers } from "./answers.ts";
 
 function isDueForPoll({ status, nextPollAt }: JobRow, now: number): boolean {
@@ -34,8 +34,10 @@ function isAwaited(state: State, key: string, now: number): boolean {
   return false;
 }
 
-function eachOnce(keys: readonly JobKey[]): JobKey[] {
-  return [...new Map(keys.map((key) => [`${key.workflowRunId}\0${key.ordinal}`, key])).values()];
+function eachOnce<Key extends SettledJob>(keys: readonly Key[]): Key[] {
+  const nameOf = ({ workflowRunId, ordinal, freed }: SettledJob) =>
+    JSON.stringify([workflowRunId, ordinal, freed]);
+  return [...new Map(keys.map((key) => [nameOf(key), key])).values()];
 }
 
 function mayWake({ status, concurrencyKey }: JobRow): boolean {
@@ -44,11 +46,13 @@ function mayWake({ status, concurrencyKey }: JobRow): boolean {
 
 export const jobAnswers = {
   jobStates(state, { keys, now, wakingOnly = false }): JobState[] {
-    return eachOnce(keys).flatMap(({ workflowRunId, ordinal }) => {
+    return eachOnce(keys).flatMap(({ workflowRunId, ordinal, freed }) => {
       const job = state.jobs.get(workflowRunId, ordinal);
-      if (job === undefined || (wakingOnly && !mayWake(job))) return [];
+      if (job === undefined) return [];
+      if (wakingOnly && freed === undefined && !mayWake(job)) return [];
       const { status, attempt, nextPollAt, resumeAt, concurrencyKey, commits } = job;
-      const keyWaits = concurrencyKey !== null && isAwaited(state, concurrencyKey, now) ? 1 : 0;
+      const key = freed ?? concurrencyKey;
+      const keyWaits = key !== null && isAwaited(state, key, now) ? 1 : 0;
       const what = { status, attempt, nextPollAt, resumeAt, concurrencyKey, commits, keyWaits };
       return [{ workflowRunId, ordinal, ...what }];
     });

@@ -35,6 +35,8 @@ export interface EngineOptions {
 
 export class Engine {
   now = NOW;
+  /** What is sent to it goes nowhere. */
+  readonly queue = new RecordingQueue();
   workflows: readonly Workflow[];
   readonly store: Store;
   readonly connection: Connection;
@@ -60,7 +62,7 @@ export class Engine {
             {
               DB: d1?.db ?? env.DB,
               RUNS: d1 === undefined ? env.RUNS : coordinatorsOver(d1, now),
-              JOBS: new RecordingQueue(),
+              JOBS: this.queue,
             },
             { now, wakes: true },
           );
