@@ -76,7 +76,7 @@ describe("an answer of an app in another Worker", () => {
     await sound(engine, run.id);
   });
 
-  const finish = { kind: "finish", output: "1" };
+  const finish = { kind: "finish", output: "1", skipped: [] };
   const completed = { outcome: "completed", output: "1", next: finish, notes };
   const waiting = { outcome: "waiting", for: "time", notes };
   it.each<[string, unknown, string]>([
