@@ -9,10 +9,7 @@ const words = (text: string) => text.split(/\s+/).filter((word) => word !== "");
 const review = stage({
   input: z.object({ counts: z.array(z.number()), longest: z.string() }),
   run: ({ input, suspend }) => suspend(input, { pollIn: "1s", within: "1h" }),
-  poll: (_context, { counts, longest }) => ({
-    longest,
-    words: counts.reduce((a, b) => a + b, 0),
-  }),
+  poll: (_context, { counts, longest }) => ({ longest, words: counts.reduce((a, b) => a + b, 0) }),
 });
 
 export const digest = workflow("digest", { input: z.object({ text: z.string() }) })
