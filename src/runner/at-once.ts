@@ -38,11 +38,11 @@ export function workingAtOnce({ runnerOf, waitUntil, leaseMs }: AtOnceOptions): 
       stagesLeft -= 1;
       return true;
     },
-    async drive(workflow: Workflow, unit: OwnUnit, from: StageCall): Promise<void> {
+    async drive(workflow: Workflow, unit: OwnUnit, from: StageCall) {
       const until = Date.now() + AT_ONCE_MS;
       const watched = abortedWhenLost(unit, from.lease);
       try {
-        await driveOn(from, {
+        return await driveOn(from, {
           unit,
           runner: runnerOf(workflow),
           signal: watched.signal,

@@ -5,7 +5,14 @@
  */
 import type { Change, Guard, Violation } from "../changes/index.ts";
 import { isServiceError, type Status } from "../contract/index.ts";
-import type { Before, StageAnswer, StageDelivery, StageRunner } from "../engine/delivery.ts";
+import type {
+  Before,
+  JsonText,
+  Next,
+  StageAnswer,
+  StageDelivery,
+  StageRunner,
+} from "../engine/delivery.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { type Claimed, dutyOf, type GroupDone, groupOf, type StageCall } from "./delivery.ts";
 import { entered, type GoesOn, type After } from "./enter.ts";
@@ -26,25 +33,30 @@ export interface DriveOptions {
   readonly goesOn?: GoesOn;
 }
 
+/** The worker has completed the run, which gave this. */
+export interface Finished {
+  readonly finished: JsonText;
+}
+
 /** What a worker does next with the lease that it has; null: it is done with the job. */
-type Onward = StageCall | GroupDone | null;
+type Onward = StageCall | GroupDone | Finished | null;
 
 /**
  * Takes the run on from the job's stage, as far as it goes: to its end, to a wait, or to where another
  * delivery takes over. Resolves when the job is settled, or when the lease is lost.
  * @throws when a commit could not be made: then the lease expires, and the job is delivered again.
  */
-export async function drive(claimed: Claimed, options: DriveOptions): Promise<void> {
-  const onward = await begun(claimed, options);
-  if (onward !== null) await driveOn(onward, options);
+export async function drive(claimed: Claimed, options: DriveOptions): Promise<Finished | null> {
+  return driveOn(await begun(claimed, options), options);
 }
 
 /** As {@link drive}, from a stage that the worker has come to with its lease. */
-export async function driveOn(from: StageCall | GroupDone, options: DriveOptions): Promise<void> {
-  let onward: Onward = from;
-  while (onward !== null) {
+export async function driveOn(from: Onward, options: DriveOptions): Promise<Finished | null> {
+  let onward = from;
+  while (onward !== null && !("finished" in onward)) {
     onward = "siblings" in onward ? await wentOn(onward, options) : await called(onward, options);
   }
+  return onward;
 }
 
 function goesOnOf({ goesOn = () => true }: DriveOptions): GoesOn {
@@ -220,9 +232,9 @@ async function committed(
       continue;
     }
     if (landed.applied) {
+      if (after.does === "leave") return paused || !("next" in given) ? null : finishIn(given.next);
       if (!landed.kept) return null;
       if (after.does === "join") return { lease, stage, siblings: after.siblings };
-      if (after.does === "leave") return null;
       const onward = next(after, lease, beforeNext(given, call), landed);
       return given.outcome === "met" ? { ...onward, lease } : onward;
     }
@@ -332,5 +344,11 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const landed = await unlessTooMuch(async () => written(unit, { guards, changes }, after, lease));
   if ("reason" in landed) return fails(landed.reason);
   if (!landed.applied) return againFrom(landed.violation, lease, options);
-  return !landed.kept || after.does === "leave" ? null : next(after, lease, before, landed);
+  if (after.does === "leave") return finishIn(answer.next);
+  return landed.kept ? next(after, lease, before, landed) : null;
+}
+
+/** Null: the run goes on elsewhere, or waits. */
+function finishIn(coming: Next): Finished | null {
+  return coming.kind === "finish" ? { finished: coming.output } : null;
 }

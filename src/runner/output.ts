@@ -3,26 +3,65 @@ import { type Duration, durationMs } from "../engine/duration.ts";
 import type { RunOutput } from "../engine/runs.ts";
 import type { OutputOf, OutputsOf, Workflow } from "../engine/workflow.ts";
 import { idField } from "../model/fields.ts";
-import { decodeJson, sleep } from "../model/index.ts";
+import { decodeJson } from "../model/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { gone, requireField } from "./act.ts";
+import type { Finished } from "./drive.ts";
 import { type Hears, whenOver } from "./over.ts";
+
+/** What an output can be waited for on, beside the run's row. */
+export interface Awaiting {
+  /** Until then the invocation that started the run works its first stages; it may complete the run. */
+  readonly worked?: Promise<Finished | null>;
+  readonly hears?: Hears;
+}
 
 export async function outputOf<W extends Workflow>(
   unit: OwnUnit,
   id: string,
   { within = 0 }: { readonly within?: Duration } = {},
-  { worked, hears }: { readonly worked?: Promise<void>; readonly hears?: Hears } = {},
+  { worked, hears }: Awaiting = {},
 ): Promise<RunOutput<OutputOf<W>>> {
   const withinMs = durationMs(within, "within");
   const until = Date.now() + withinMs;
   // Nothing is to be heard of the run before that.
-  if (worked !== undefined && withinMs > 0) await Promise.race([worked, sleep(withinMs)]);
+  const finish = worked === undefined ? null : await finishWithin(worked, withinMs);
+  if (finish !== null) return completed<W>(finish.finished);
   const ended = await outputNow<W>(unit, id);
   const leftMs = until - Date.now();
   if (leftMs <= 0 || "value" in ended || "reason" in ended) return ended;
   await whenOver(unit, id, leftMs, hears);
   return outputNow<W>(unit, id);
+}
+
+/** The longest time of a timer. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/**
+ * What the run gives while its output is waited for. Null: look. What it gave before that may not hold
+ * any more, since it may have been run again.
+ */
+async function finishWithin(
+  worked: Promise<Finished | null>,
+  withinMs: number,
+): Promise<Finished | null> {
+  const pending = await Promise.race([
+    worked.then(() => false),
+    Promise.resolve().then(() => true),
+  ]);
+  if (!pending || withinMs === 0) return null;
+  const { promise: late, resolve } = Promise.withResolvers<null>();
+  const timer = setTimeout(resolve, Math.min(withinMs, TIMER_MS_MAX), null);
+  try {
+    return await Promise.race([worked, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// What the workflow gives was checked by its types, and stored as it was.
+function completed<W extends Workflow>(output: string): RunOutput<OutputOf<W>> {
+  return { status: "COMPLETED", value: decodeJson(output) as OutputOf<W> };
 }
 
 async function outputNow<W extends Workflow>(
@@ -34,8 +73,7 @@ async function outputNow<W extends Workflow>(
   switch (row.status) {
     case "COMPLETED":
     case "SKIPPED":
-      // What the workflow gives was checked by its types, and stored as it was.
-      return { status: "COMPLETED", value: decodeJson(row.output ?? "null") as OutputOf<W> };
+      return completed<W>(row.output ?? "null");
     case "FAILED":
     case "CANCELLED": {
       const { status } = row;

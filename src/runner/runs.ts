@@ -8,7 +8,7 @@ import type { InputOf, Workflow } from "../engine/workflow.ts";
 import { idField } from "../model/fields.ts";
 import { type OwnUnit, unitOf } from "../persistence/connection-core.ts";
 import { requireField } from "./act.ts";
-import { outputOf, stageOutput } from "./output.ts";
+import { type Awaiting, outputOf, stageOutput } from "./output.ts";
 import type { Hears } from "./over.ts";
 import { rerun } from "./rerun.ts";
 import { start, type StartingWorker } from "./start.ts";
@@ -33,13 +33,8 @@ export function runsOf(connection: Backend, { worker, hears }: RunsOptions = {})
   };
 }
 
-/** `worked`: resolves when the invocation that started the run has gone as far as it goes. */
-function runOf<W extends Workflow>(
-  unit: OwnUnit,
-  workflow: W,
-  id: string,
-  how: { readonly worked?: Promise<void>; readonly hears?: Hears },
-): Run<W> {
+/** `worked`: resolves when the invocation that started the run has gone as far as it goes, with its end. */
+function runOf<W extends Workflow>(unit: OwnUnit, workflow: W, id: string, how: Awaiting): Run<W> {
   return {
     id,
     signal: async (name, payload, options) =>

@@ -18,6 +18,7 @@ import {
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { checkedAct, gone, requireField } from "./act.ts";
 import type { StageCall } from "./delivery.ts";
+import type { Finished } from "./drive.ts";
 import { inOrder, passedOver } from "./enter.ts";
 import { engineRunOf, runMetadata } from "./lease.ts";
 import { event, jobRow, type Moment, stageRow } from "./rows.ts";
@@ -26,8 +27,11 @@ import { event, jobRow, type Moment, stageRow } from "./rows.ts";
 export interface StartingWorker {
   /** Whether it works this stage too. It then counts the stage. */
   takes(stage: Pick<NextStage, "timeoutMs">): boolean;
-  /** Takes the run on from the stage, which this Worker has leased, as far as it works stages. */
-  drive(workflow: Workflow, unit: OwnUnit, from: StageCall): Promise<void>;
+  /**
+   * Takes the run on from the stage, which this Worker has leased, as far as it works stages. Resolves
+   * with what the run gave, if that was to its end.
+   */
+  drive(workflow: Workflow, unit: OwnUnit, from: StageCall): Promise<Finished | null>;
   readonly waitUntil: (promise: Promise<unknown>) => void;
   /** Milliseconds after which a lease expires that is not renewed, where it is known. */
   readonly leaseMs?: number;
@@ -44,7 +48,7 @@ interface Starting {
 /** A run that is there. `worked`: this invocation works its first stages, until then. */
 export interface Started {
   readonly id: string;
-  readonly worked?: Promise<void>;
+  readonly worked?: Promise<Finished | null>;
 }
 
 export async function start<W extends Workflow>(
@@ -96,6 +100,7 @@ export async function start<W extends Workflow>(
   // A fault leaves the lease to expire, and the job is delivered again.
   const worked = working.catch((error: unknown) => {
     console.error("wfe-first-stages-not-worked", id, error);
+    return null;
   });
   worker.waitUntil(worked);
   return { id, worked };

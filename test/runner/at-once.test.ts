@@ -8,6 +8,7 @@ import { workflow } from "../../src/engine/index.ts";
 import type { Runs } from "../../src/engine/runs.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
 import { runsIn, runsOver } from "../../src/engine-worker.ts";
+import { faultyD1 } from "../../src/testing/faulty-d1.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env, service } from "../support/env.ts";
 import { Engine } from "./support/engine.ts";
@@ -116,6 +117,33 @@ describe.each(ways)("a run that is started where its stages are worked, %s", (_w
 });
 
 describe("a run that is started in the Worker that keeps it", () => {
+  const counts = workflow("counts", { input })
+    .stage("first", ({ attempt }) => attempt, SHORT)
+    .stage("second", ({ input: first, attempt }) => [first, attempt], SHORT)
+    .build();
+
+  it("is three round trips from start to output: the start, and one commit for each of two stages", async () => {
+    const { db, calls } = faultyD1(env.DB);
+    const ctx = createExecutionContext();
+    const run = await runsIn({ ...env, DB: db }, ctx).start(counts, { text: "" });
+    expect(await run.output({ within: "10s" })).toEqual({ status: "COMPLETED", value: [1, 1] });
+    expect(calls).toHaveLength(3);
+    await waitOnExecutionContext(ctx);
+  });
+
+  it("gives what it gives now, also to its starter, once it was run again", async () => {
+    const ctx = createExecutionContext();
+    const run = await runsIn(env, ctx).start(counts, { text: "" });
+    expect(await run.output({ within: "10s" })).toEqual({ status: "COMPLETED", value: [1, 1] });
+    await run.rerun({ from: "second" });
+    expect(await run.output()).toEqual({ status: "RUNNING" });
+    const engine = new Engine({ workflows: [counts] });
+    engine.now = Date.now();
+    await engine.settle();
+    expect(await run.output({ within: "10s" })).toEqual({ status: "COMPLETED", value: [1, 2] });
+    await waitOnExecutionContext(ctx);
+  });
+
   it("takes a lease for no longer than the stages may take", async () => {
     let locked: Date | null | undefined;
     const short = workflow("short", { input })
