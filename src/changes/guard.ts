@@ -26,6 +26,8 @@ const version = object({ is: literal("version"), version: wholeField });
 const status = object({ is: literal("status"), status: statusField });
 /** The stage's record id. The same pair (run, stageId) may have been deleted and made anew. */
 const record = object({ is: literal("record"), id: recordIdField });
+/** The same, and the stage has this status. */
+const recordIn = object({ is: literal("recordIn"), id: recordIdField, status: statusField });
 /** The job's attempt, which fences a delivery: a later attempt makes this fail. */
 const attempt = object({ is: literal("attempt"), attempt: countField });
 /** The job is RUNNING at this stage, and this attempt has its lease. */
@@ -48,7 +50,7 @@ export const guard = variants("on", {
     on: literal("stage"),
     workflowRunId: idField,
     stageId: idField,
-    expect: variants("is", { present, absent, unchanged, version, record, status }),
+    expect: variants("is", { present, absent, unchanged, version, record, recordIn, status }),
   }),
   artifact: object({
     on: literal("artifact"),

@@ -84,6 +84,8 @@ function holds(row: Guarded | undefined, expect: Expectation): boolean {
       return row.status === expect.status;
     case "record":
       return row.id === expect.id;
+    case "recordIn":
+      return row.id === expect.id && row.status === expect.status;
     case "attempt":
       return row.attempt === expect.attempt;
     case "leased":

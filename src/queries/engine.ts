@@ -10,8 +10,11 @@ import type { Rows } from "../model/state.ts";
 import { storedQuery } from "./query-kind.ts";
 import { ofRun, rowLimit } from "./members.ts";
 
-/** What a stage gives to the one after it. */
-export type StageInput = Pick<StageRow, "stageId" | "executionGroup" | "outputData">;
+/** What a stage gives to the one after it, and how it has ended. */
+export type StageInput = Pick<
+  StageRow,
+  "stageId" | "executionGroup" | "outputData" | "status" | "errorMessage"
+>;
 
 /** The tables that are read page by page, with the second part of their key. */
 export const PAGED = {
@@ -29,7 +32,7 @@ export const engineQueries = {
    */
   stageInputs: storedQuery<StageInput[]>()("stageInputs", { ...ofRun, stageId: idField }),
 
-  /** What these stages of the run gave, in no particular order. */
+  /** What those of these stages gave that the run has, in no particular order. */
   stageOutputs: storedQuery<StageInput[]>()("stageOutputs", {
     ...ofRun,
     stageIds: list(idField, GROUP_STAGES_MAX),

@@ -110,6 +110,8 @@ function dutyAt({ run, job, stage, inputs, signal, lease }: Found, now: number):
     const error = `Stage ${gone} was deleted, and stage ${stageId} takes what it gave`;
     return { duty: "fail", lease, error };
   }
+  const error = endOf(stage);
+  if (error !== null) return { duty: "fail", lease, error };
   const due = dueOccasion(stage, signal, now);
   switch (stage.status) {
     case "COMPLETED":
@@ -119,18 +121,15 @@ function dutyAt({ run, job, stage, inputs, signal, lease }: Found, now: number):
         group: { lease, stage: { stageId, recordId: stage.id, group }, siblings: null },
       };
     case "FAILED":
-    case "CANCELLED": {
-      const reason = stage.errorMessage === null ? "" : `: ${decodeText(stage.errorMessage)}`;
-      const error = fittingReason(`Stage ${stageId} was set to ${stage.status}${reason}`);
-      return { duty: "fail", lease, error };
-    }
+    case "CANCELLED":
+      break;
     case "SUSPENDED":
       if (due !== null || stage.nextPollAt === null) break;
       return {
         duty: "wait",
         lease,
         until: stage.nextPollAt,
-        forSignal: stage.suspendedState === waitsFor("signal"),
+        forSignal: isForSignal(stage),
       };
     case "PENDING":
     case "RUNNING":
@@ -158,11 +157,19 @@ function dutyAt({ run, job, stage, inputs, signal, lease }: Found, now: number):
   return { duty: "run", call, begins };
 }
 
-/** What a group gave that is done; what came before it, if it let that pass. */
+/** The run cannot go on, for this reason. */
+export interface Broken {
+  readonly error: string;
+}
+
+/**
+ * What a group gave that is done; what came before it, if it let that pass. A caller of the contract
+ * may have ended or deleted a stage of it.
+ */
 export async function groupOf(
   unit: OwnUnit,
   { lease, stage, siblings }: GroupDone,
-): Promise<Before> {
+): Promise<Before | Broken> {
   const { id } = lease.run;
   const stageIds = [stage.stageId, ...(siblings ?? (await siblingsOf(unit, id, stage)))];
   const [outputs, inputs, run] = await unit.read([
@@ -170,6 +177,12 @@ export async function groupOf(
     { q: "stageInputs", workflowRunId: id, stageId: stage.stageId },
     { q: "run", id },
   ]);
+  const there = new Map(outputs.map((each) => [each.stageId, each]));
+  for (const each of stageIds) {
+    const member = there.get(each);
+    const error = member === undefined ? `Stage ${each} was deleted` : endOf(member);
+    if (error !== null) return { error };
+  }
   const given = outputsOf(outputs);
   if (Object.keys(given).length > 0) return { group: stage.group, outputs: given };
   return beforeOf(run ?? { input: "null" }, inputs);
@@ -205,14 +218,26 @@ function dueOccasion(stage: StageRow, signal: SignalRow | null, now: number): Oc
   if (stage.pollInterval !== null) {
     return isDue ? { kind: "poll", state: stage.suspendedState ?? "null" } : null;
   }
-  if (stage.suspendedState === waitsFor("signal")) {
+  if (isForSignal(stage)) {
     if (signal !== null) return { kind: "signal", payload: signal.payload };
     return isDue ? { kind: "signal", payload: null } : null;
   }
   return isDue ? { kind: "wake" } : null;
 }
 
+/** Why the run cannot go on with the stage, which ended without its worker; null: it can. */
+function endOf({ stageId, status, errorMessage }: Omit<StageInput, "outputData">): string | null {
+  if (status !== "FAILED" && status !== "CANCELLED") return null;
+  const reason = errorMessage === null ? "" : `: ${decodeText(errorMessage)}`;
+  return fittingReason(`Stage ${stageId} was set to ${status}${reason}`);
+}
+
 /** A stage that polls has a state of its own. */
+function isForSignal({ pollInterval, suspendedState }: StageRow): boolean {
+  return pollInterval === null && suspendedState === waitsFor("signal");
+}
+
+/** As {@link isForSignal}. */
 function decides({ pollInterval, suspendedState }: StageRow): boolean {
   return pollInterval === null && suspendedState === waitsFor("condition");
 }

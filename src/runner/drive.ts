@@ -4,7 +4,7 @@
  * by the run's status; so a worker that was too late, or whose run was cancelled, changes nothing.
  */
 import type { Change, Guard, Violation } from "../changes/index.ts";
-import { isServiceError, type Status } from "../contract/index.ts";
+import { ServiceError, type Status } from "../contract/index.ts";
 import type {
   Before,
   JsonText,
@@ -22,7 +22,7 @@ import { noted } from "./notes.ts";
 import { failedRun, parked, settled, suspendedJob } from "./outcome.ts";
 import { event, type Moment } from "./rows.ts";
 import { stageTools } from "./tools.ts";
-import { written, type Landed } from "./write.ts";
+import { type Landed, unlessImpossible, written } from "./write.ts";
 
 export interface DriveOptions {
   readonly unit: OwnUnit;
@@ -63,7 +63,26 @@ function goesOnOf({ goesOn = () => true }: DriveOptions): GoesOn {
   return goesOn;
 }
 
-async function begun(claimed: Claimed, options: DriveOptions): Promise<Onward> {
+interface Looking extends DriveOptions {
+  /** How often it has looked at the rows since it began. */
+  readonly looks?: number;
+}
+
+/**
+ * How often a worker looks at the rows anew because others changed them: then the lease expires, and
+ * another delivery looks.
+ */
+const LOOKS_MAX = 25;
+
+async function begun(claimed: Claimed, { looks = 0, ...given }: Looking): Promise<Onward> {
+  if (looks >= LOOKS_MAX) {
+    const { workflowRunId: id } = claimed;
+    throw new ServiceError("CONFLICT", `Others kept changing run ${id}`, {
+      entity: "WorkflowRun",
+      id,
+    });
+  }
+  const options: Looking = { ...given, looks: looks + 1 };
   const { unit } = options;
   const duty = await dutyOf(unit, claimed);
   switch (duty.duty) {
@@ -130,7 +149,7 @@ async function takenUp(stageId: string, lease: Lease, unit: OwnUnit) {
 }
 
 /** The run is paused: the job waits until it is resumed. Where it was resumed meanwhile, it goes on. */
-async function park(stageId: string, lease: Lease, options: DriveOptions): Promise<Onward> {
+async function park(stageId: string, lease: Lease, options: Looking): Promise<Onward> {
   const { unit } = options;
   const at = await unit.now();
   const parking = await unit.write({
@@ -141,7 +160,7 @@ async function park(stageId: string, lease: Lease, options: DriveOptions): Promi
 }
 
 /** Marks the stage as RUNNING, in this try. */
-async function started(call: StageCall, options: DriveOptions): Promise<Onward> {
+async function started(call: StageCall, options: Looking): Promise<Onward> {
   const { unit } = options;
   const { lease, stage } = call;
   const { run } = lease;
@@ -164,7 +183,7 @@ async function started(call: StageCall, options: DriveOptions): Promise<Onward> 
 async function againFrom(
   { guard }: Violation,
   { run, ordinal, attempt }: Lease,
-  options: DriveOptions,
+  options: Looking,
 ): Promise<Onward> {
   if (guard === 1) return null;
   const workflowRunId = run.id;
@@ -217,16 +236,12 @@ async function committed(
       paused,
     });
     const notes = noted(answer.notes, run, stage, moment);
-    const guards = [
-      ...whileIn(status, stageId, lease),
-      ...nothingCame(call),
-      ...stillOpen(given, call),
-    ];
+    const guards = [...whileIn(status, stageId, lease), asDelivered(call), ...nothingCame(call)];
     const commit = { guards, changes: [...changes, ...notes] };
     const write = async (): Promise<Landed> => written(unit, commit, after, lease);
-    const landed: Landed | TooMuch = given === answer ? await unlessTooMuch(write) : await write();
+    const landed = given === answer ? await unlessImpossible(write, unit, changes) : await write();
     if ("reason" in landed) {
-      // Of the failure it is not too much: it has a few changes, beside what the stage said.
+      // The failure is possible: it has a few changes, beside what the stage said.
       const failed = { outcome: "failed", error: landed.reason, retryInMs: null } as const;
       given = { ...failed, notes: answer.notes };
       continue;
@@ -244,28 +259,11 @@ async function committed(
     const found = guard === 0 ? await statusNow(stageId, lease, unit) : null;
     if (found !== "RUNNING" && found !== "SUSPENDED") {
       await keepLateAnswer(unit, answer, call);
+      // What has become of the stage tells how the run goes on.
+      if (guards[guard]?.on === "stage") return begun(claimed, options);
       return found === null ? null : over(claimed, unit);
     }
     status = found;
-  }
-}
-
-interface TooMuch {
-  readonly reason: string;
-}
-
-/**
- * What a stage gives may be small enough by itself, and not beside what is stored already or together
- * with what comes next. Then nothing is written, and another try would end alike.
- */
-async function unlessTooMuch(write: () => Promise<Landed>): Promise<Landed | TooMuch> {
-  try {
-    return await write();
-  } catch (error) {
-    if (!isServiceError(error)) throw error;
-    const { code, message } = error;
-    if (code !== "PAYLOAD_TOO_LARGE" && code !== "INVALID_ARGUMENT") throw error;
-    return { reason: message };
   }
 }
 
@@ -276,16 +274,15 @@ function nothingCame({ lease, stage, occasion }: StageCall): Guard[] {
 }
 
 /**
- * An outcome may leave the job leased at the stage. Then the stage tells whether another worker with
- * the same attempt has had one.
+ * Nobody has ended the stage, or made it anew: neither a caller of the contract, nor another worker
+ * with the same attempt, where the job stays at the stage.
  */
-function stillOpen(answer: StageAnswer, { lease, stage, occasion }: StageCall): Guard[] {
-  const stays = "next" in answer ? answer.next.kind === "join" : answer.outcome === "waiting";
-  if (!stays) return [];
+function asDelivered({ lease, stage, occasion }: StageCall): Guard {
   const begins = occasion.kind === "run" || occasion.kind === "decide";
   const status = begins ? "RUNNING" : "SUSPENDED";
-  const { stageId } = stage;
-  return [{ on: "stage", workflowRunId: lease.run.id, stageId, expect: { is: "status", status } }];
+  const { stageId, recordId: id } = stage;
+  const expect = { is: "recordIn", id, status } as const;
+  return { on: "stage", workflowRunId: lease.run.id, stageId, expect };
 }
 
 async function momentOf(unit: OwnUnit): Promise<Moment> {
@@ -329,19 +326,21 @@ async function wentOn(done: GroupDone, options: DriveOptions): Promise<Onward> {
   const { run } = lease;
   const guards = whileIn("RUNNING", stage.stageId, lease);
   const before = await groupOf(unit, done);
-  const { tools } = stageTools({ unit, lease, stage, signal });
-  const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
-  const moment = await momentOf(unit);
   const fails = async (reason: string): Promise<Onward> => {
-    const changes: Change[] = failedRun({ lease, at: moment.at }, stage.stageId, reason);
+    const changes: Change[] = failedRun({ lease, at: await unit.now() }, stage.stageId, reason);
     const failed = await unit.write({ guards, changes });
     return failed.applied ? null : againFrom(failed.violation, lease, options);
   };
+  if ("error" in before) return fails(before.error);
+  const { tools } = stageTools({ unit, lease, stage, signal });
+  const answer = await runner.afterGroup({ run: run.delivered, group: stage.group, before }, tools);
   if (answer.outcome === "failed") return fails(answer.error);
+  const moment = await momentOf(unit);
   const from = before.group === 0 ? [] : Object.keys(before.outputs);
   const goesOn = goesOnOf(options);
   const { changes, after } = entered(answer.next, { ...moment, lease, from, goesOn });
-  const landed = await unlessTooMuch(async () => written(unit, { guards, changes }, after, lease));
+  const write = async () => written(unit, { guards, changes }, after, lease);
+  const landed = await unlessImpossible(write, unit, changes);
   if ("reason" in landed) return fails(landed.reason);
   if (!landed.applied) return againFrom(landed.violation, lease, options);
   if (after.does === "leave") return finishIn(answer.next);

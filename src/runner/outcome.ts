@@ -184,10 +184,14 @@ function met(
   { stage: next }: Extract<StageAnswer, { outcome: "met" }>,
   settling: Settling,
 ): Settled {
-  const { lease, stage, goesOn, at } = settling;
+  const { lease, stage, goesOn, at, paused } = settling;
   const { run, ordinal, attempt } = lease;
   const { stageId, recordId, group, attempt: tried, triesLeft } = stage;
   const decided = { suspendedState: null };
+  if (paused) {
+    const changes = [update(settling, { ...decided, status: "PENDING" }), parked(settling)];
+    return { changes, after: LEAVE };
+  }
   if (goesOn(next)) {
     const startedAt = stage.startedAt ?? at;
     const reached = { stageId, recordId, group, attempt: tried, startedAt, triesLeft };

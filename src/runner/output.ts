@@ -24,8 +24,8 @@ export async function outputOf<W extends Workflow>(
 ): Promise<RunOutput<OutputOf<W>>> {
   const withinMs = durationMs(within, "within");
   const until = Date.now() + withinMs;
-  // Nothing is to be heard of the run before that.
-  const finish = worked === undefined ? null : await finishWithin(worked, withinMs);
+  const finish =
+    worked === undefined ? null : await finishWithin(worked, Math.min(withinMs, WORKED_ALONE_MS));
   if (finish !== null) return completed<W>(finish.finished);
   const ended = await outputNow<W>(unit, id);
   const leftMs = until - Date.now();
@@ -34,8 +34,8 @@ export async function outputOf<W extends Workflow>(
   return outputNow<W>(unit, id);
 }
 
-/** The longest time of a timer. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Nothing else is listened to for this long: a run that ends otherwise is heard of after it. */
+const WORKED_ALONE_MS = 1_000;
 
 /**
  * What the run gives while its output is waited for. Null: look. What it gave before that may not hold
@@ -51,7 +51,7 @@ async function finishWithin(
   ]);
   if (!pending || withinMs === 0) return null;
   const { promise: late, resolve } = Promise.withResolvers<null>();
-  const timer = setTimeout(resolve, Math.min(withinMs, TIMER_MS_MAX), null);
+  const timer = setTimeout(resolve, withinMs, null);
   try {
     return await Promise.race([worked, late]);
   } finally {

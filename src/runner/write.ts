@@ -1,5 +1,7 @@
 /** A commit of the worker that holds a job, with what it has to know afterwards. */
 import type { Change, Guard, Violation } from "../changes/index.ts";
+import { isServiceError } from "../contract/index.ts";
+import { GROUP_STAGES_MAX } from "../model/limits.ts";
 import type { SignalRow } from "../model/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import type { Lease } from "./lease.ts";
@@ -55,4 +57,44 @@ export async function written(
       return { applied: true, kept: kept && signal !== null, signal };
     }
   }
+}
+
+interface Impossible {
+  readonly reason: string;
+}
+
+/**
+ * What a stage gives may be small enough by itself, and not beside what is stored already or together
+ * with what comes next; and a caller of the contract may have created the next stage. Then nothing is
+ * written, and another try would end alike.
+ */
+export async function unlessImpossible(
+  write: () => Promise<Landed>,
+  unit: OwnUnit,
+  changes: readonly Change[],
+): Promise<Landed | Impossible> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!isServiceError(error)) throw error;
+    const { code, message } = error;
+    if (code === "PAYLOAD_TOO_LARGE" || code === "INVALID_ARGUMENT") return { reason: message };
+    const taken = code === "INTERNAL" ? await createdByOthers(unit, changes) : undefined;
+    if (taken === undefined) throw error;
+    return { reason: `Stage ${taken} was created by others before the run came to it` };
+  }
+}
+
+/** One of the stages that the changes would create, which is there. */
+async function createdByOthers(
+  unit: OwnUnit,
+  changes: readonly Change[],
+): Promise<string | undefined> {
+  const rows = changes.flatMap((each) => (each.kind === "createStage" ? [each.row] : []));
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const stageIds = rows.slice(0, GROUP_STAGES_MAX).map(({ stageId }) => stageId);
+  const { workflowRunId } = row;
+  const [[found]] = await unit.read([{ q: "stageOutputs", workflowRunId, stageIds }]);
+  return found?.stageId;
 }

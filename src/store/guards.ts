@@ -149,6 +149,8 @@ function arm(is: Expected, table: string, there: string): string {
       return `${table}."${is}" IS src."value"`;
     case "record":
       return `${table}."id" IS src."value"`;
+    case "recordIn":
+      return `(${table}."status" || ' ' || ${table}."id" IS src."value")`;
     case "leased":
       return `(${table}."attempt" || ' ' || ${table}."stage_id" IS src."value" AND +${table}."status" IS 'RUNNING')`;
   }
@@ -199,6 +201,8 @@ function expected(expect: RowGuard["expect"]): { is: string; value: Param } {
       return { is: expect.is, value: expect.status };
     case "record":
       return { is: expect.is, value: expect.id };
+    case "recordIn":
+      return { is: expect.is, value: `${expect.status} ${expect.id}` };
     case "attempt":
       return { is: expect.is, value: expect.attempt };
     case "leased":

@@ -29,7 +29,13 @@ const SELECT = `SELECT ${selectRow("stages", PROPERTIES)} FROM "stages"`;
 const NEW_ROW = propertiesOf(stages, "commits");
 const KEY = ["workflowRunId", "stageId"] as const;
 
-const INPUT = ["stageId", "executionGroup", "outputData"] as const satisfies (keyof StageInput)[];
+const INPUT = [
+  "stageId",
+  "executionGroup",
+  "outputData",
+  "status",
+  "errorMessage",
+] as const satisfies (keyof StageInput)[];
 /** What a stage gave, with the columns of a `StageInput`. */
 const GIVEN = selectRow("stages", INPUT, { alias: "given" });
 

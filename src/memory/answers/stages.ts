@@ -16,8 +16,8 @@ function isFrom(value: unknown): value is { readonly from: readonly unknown[] } 
 function outputOf(state: State, workflowRunId: string, stageId: string): StageInput[] {
   const stage = state.stages.get(workflowRunId, stageId);
   if (stage === undefined) return [];
-  const { executionGroup, outputData } = stage;
-  return [{ stageId, executionGroup, outputData }];
+  const { executionGroup, outputData, status, errorMessage } = stage;
+  return [{ stageId, executionGroup, outputData, status, errorMessage }];
 }
 
 export const stageAnswers = {
