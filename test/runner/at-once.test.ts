@@ -91,6 +91,31 @@ describe.each(ways)("a run that is started where its stages are worked, %s", (_w
     expect(stage).toMatchObject({ status: "CANCELLED", outputData: null });
   });
 
+  it("tells its starter that another has ended it, while a stage of it still runs", async () => {
+    const { gate, pass } = newGate();
+    let given: AbortSignal | undefined;
+    const held = workflow("held", { input })
+      .stage(
+        "first",
+        async ({ signal }) => {
+          given = signal;
+          await pass();
+        },
+        SHORT,
+      )
+      .build();
+    const ctx = createExecutionContext();
+    const run = await runsWith(ctx).start(held, { text: "" });
+    await gate.reached();
+    const output = run.output({ within: "20s" });
+    await new Engine({ workflows: [held] }).runs.get(held, run.id).cancel("by another");
+    expect(await output).toEqual({ status: "CANCELLED", reason: "by another" });
+    // Its time is not up, and nobody has told it to stop.
+    expect(given?.aborted).toBe(false);
+    gate.open();
+    await waitOnExecutionContext(ctx);
+  });
+
   it("works 150 stages in one invocation, of all the runs that it starts", async () => {
     let chain = Chain.of("long", { input: z.null() });
     for (let step = 0; step < 80; step += 1) chain = chain.stage(`s${step}`, () => null, SHORT);
