@@ -1,42 +1,92 @@
-/** docs/engine.md, "Five minutes": its files and commands, in a project that has the packed package. */
+/** docs/engine.md, from "Five minutes" on: its files and commands, in a project that has the packed package. */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it, onTestFailed, vi } from "vitest";
 import { freePort } from "../../scripts/dev-processes.ts";
 import { ProcessGroup } from "../../scripts/process-group.ts";
 import { quietly, ROOT, WRANGLER } from "../../scripts/wrangler.ts";
 import { Consumer } from "../package/support.ts";
 
-const [, minutes = ""] = readFileSync(join(ROOT, "docs", "engine.md"), "utf8").split(
-  /^## Five minutes$|^## Stages$/m,
-);
+const read = (...path: string[]) => readFileSync(join(ROOT, ...path), "utf8");
+const page = read("docs", "engine.md");
+const [, minutes = ""] = page.split(/^## Five minutes$|^## Stages$/m);
+const http = read("docs", "http.md");
 
 /** The blocks of one language, in their order. */
-function blocks(language: string): string[] {
-  return [...minutes.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, "gm"))].map(
-    ([, text = ""]) => text,
+function blocks(language: string, text = minutes): string[] {
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, "gm"))].map(
+    ([, block = ""]) => block,
   );
 }
 
-const [installing = "", running = ""] = blocks("sh");
-const commands = running.trim().split("\n");
+/** The TypeScript of the page, by the name in its first line. */
+const sources = new Map(
+  blocks("ts", page).map((source) => [/^\/\/ (\S+)\n/.exec(source)?.[1] ?? "", source]),
+);
+
+const [installing = "", serving = "", asking = "", ticking = ""] = blocks("sh");
 
 let consumer: Consumer;
 let worker: ProcessGroup | null = null;
 
 beforeAll(() => {
   consumer = new Consumer();
+  const [settings = ""] = blocks("toml");
+  expect(settings).toMatch(/^# wrangler\.toml\n/);
+  consumer.write("wrangler.toml", settings);
+  for (const name of ["digest.ts", "worker.ts", "api.ts"]) {
+    const source = sources.get(name);
+    if (source === undefined) throw new Error(`The page has no ${name}`);
+    consumer.write(name, source);
+  }
 });
-afterAll(async () => {
+afterEach(async () => {
   await worker?.stop();
+});
+afterAll(() => {
   consumer.remove();
 });
 
+const env = () => quietly(join(consumer.folder, "registry"));
+
+function wrangler(command: string): string[] {
+  expect(command).toMatch(/^npx wrangler /);
+  return [WRANGLER, ...command.split(" ").slice(2)];
+}
+
+const [migrate = "", dev = "", ...more] = serving.trim().split("\n");
+
+/** The Worker of the page, or another file of it, and the tables that it needs. */
+async function served(...args: string[]): Promise<string> {
+  onTestFailed(() => console.error(worker?.lastOutput));
+  expect(more).toEqual([]);
+  const cwd = consumer.folder;
+  const migrated = spawnSync(process.execPath, wrangler(migrate), { cwd, env: env() });
+  expect(migrated.status, String(migrated.stderr)).toBe(0);
+  const [port, inspector] = [await freePort(), await freePort()];
+  const ports = [`--port=${port}`, `--inspector-port=${inspector}`];
+  worker = new ProcessGroup("wrangler dev", [...wrangler(dev), ...args, ...ports], {
+    cwd,
+    env: env(),
+  });
+  return `http://127.0.0.1:${port}`;
+}
+
+/** What the Worker answers, once it does. */
+async function answer(url: string, init: RequestInit = {}): Promise<string> {
+  const answered = async () => {
+    if (worker?.exited === true) throw new Error("wrangler dev has ended");
+    return fetch(url, init).then(
+      async (response) => response.text(),
+      () => null,
+    );
+  };
+  return vi.waitUntil(answered, { timeout: 90_000, interval: 200 });
+}
+
 it("installs the versions that this package is tested with", () => {
-  const { version, dependencies, devDependencies } = JSON.parse(
-    readFileSync(join(ROOT, "package.json"), "utf8"),
-  );
+  const { version, dependencies, devDependencies } = JSON.parse(read("package.json"));
   expect(installing).toContain(`./workflow-engine-cloudflare-${version}.tgz`);
   const named = [...installing.matchAll(/ (\w+)@(\S+)/g)].map(([, name = "", exact]) => [
     name,
@@ -50,44 +100,37 @@ it("installs the versions that this package is tested with", () => {
   );
 });
 
-it("answers what the document says, by the commands that it names", async ({ onTestFailed }) => {
-  onTestFailed(() => console.error(worker?.lastOutput));
-  const [source = ""] = blocks("ts");
-  const [settings = ""] = blocks("toml");
-  expect(source).toMatch(/^\/\/ worker\.ts\n/);
-  expect(settings).toMatch(/^# wrangler\.toml\n/);
-  consumer.write("worker.ts", source);
-  consumer.write("wrangler.toml", settings);
-  const [migrate = "", dev = "", ask = "", ...more] = commands;
-  expect(more).toEqual([]);
-  const args = (command: string) => {
-    expect(command).toMatch(/^npx wrangler /);
-    return command.split(" ").slice(2);
-  };
-  const env = quietly(join(consumer.folder, "registry"));
-  const cwd = consumer.folder;
-  const migrated = spawnSync(process.execPath, [WRANGLER, ...args(migrate)], { cwd, env });
-  expect(migrated.status, String(migrated.stderr)).toBe(0);
-  const port = await freePort();
-  worker = new ProcessGroup(
-    "wrangler dev",
-    [WRANGLER, ...args(dev), `--port=${port}`, `--inspector-port=${await freePort()}`],
-    {
-      cwd,
-      env,
-    },
-  );
-  const asked = /^curl --data \$'(.*)' http:\/\/localhost:8787\/$/.exec(ask);
+it("answers what the document says, by the commands that it names", async () => {
+  const url = await served();
+  const asked = /^curl --data \$'(.*)' http:\/\/localhost:8787\/\n$/.exec(asking);
   const body = JSON.parse(`"${asked?.[1]}"`) as string;
-  const answered = async () => {
-    if (worker?.exited === true) throw new Error("wrangler dev has ended");
-    const request = fetch(`http://127.0.0.1:${port}/`, { method: "POST", body });
-    return request.then(
-      async (response) => response.text(),
-      () => null,
-    );
-  };
-  const answer = await vi.waitUntil(answered, { timeout: 90_000, interval: 200 });
   const [, said] = /The answer comes .*: `(.*)`\./.exec(minutes) ?? [];
-  expect(answer).toBe(said);
+  expect(await answer(`${url}/`, { method: "POST", body })).toBe(said);
+});
+
+it("has the API beside its own routes, and after an edit a tick takes runs on", async () => {
+  const [making = ""] = blocks("", http).filter((block) => block.includes(".dev.vars"));
+  const made = spawnSync("bash", ["-euc", making], { cwd: consumer.folder, encoding: "utf8" });
+  expect(made.status, made.stderr).toBe(0);
+  const [lease = ""] = /LEASE_MS=\d+/.exec(minutes) ?? [];
+  appendFileSync(join(consumer.folder, ".dev.vars"), `${lease}\n`);
+  const tick = /^curl http:\/\/localhost:8787(\/\S+)\n$/.exec(ticking)?.[1] ?? "";
+
+  const url = await served("api.ts");
+  const started = await answer(`${url}/texts`, { method: "POST", body: "one" });
+  const { id } = JSON.parse(started) as { id: string };
+  const authorized = { headers: { Authorization: `Bearer ${made.stdout.trim()}` } };
+  const status = async () => {
+    const run = JSON.parse(await answer(`${url}/v1/runs/${id}`, authorized));
+    return (run as { status: string }).status;
+  };
+  expect(await status()).toBe("RUNNING");
+  expect(JSON.parse(await answer(`${url}/v1/runs/${id}`))).toMatchObject({
+    code: "UNAUTHENTICATED",
+  });
+  // While the run works or sleeps.
+  appendFileSync(join(consumer.folder, "digest.ts"), "// An edit.\n");
+  await vi.waitUntil(() => worker?.lastOutput.includes("Local server updated"), 60_000);
+  const over = async () => (await answer(url + tick)) === "ok" && (await status()) === "COMPLETED";
+  await vi.waitUntil(over, { timeout: 90_000, interval: 1_000 });
 });

@@ -8,6 +8,7 @@ import type { BuildOptions } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeEngine } from "./engine.ts";
 import { examplesOf } from "./examples.ts";
+import { describePages } from "./pages.ts";
 import { bin, COMPILING_MS, Consumer, NAME, ROOT, run } from "./support.ts";
 
 const PACKING_MS = 180_000;
@@ -40,19 +41,6 @@ describe("the package", () => {
       expect(existsSync(join(consumer.package, "assets", "docs", file))).toBe(true);
     },
   );
-
-  it("tells a project of one's own to install what it is itself tested with", () => {
-    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-    const { version, devDependencies, peerDependencies } = JSON.parse(
-      readFileSync(join(ROOT, "package.json"), "utf8"),
-    );
-    expect(readme).toContain(`npm install ./${NAME}-${version}.tgz\n`);
-    const pinned = ["wrangler", "node", "@cloudflare/workers-types"].map(
-      (name) => `${name}@${devDependencies[name]}`,
-    );
-    expect(readme).toContain(`npm install -D -E ${pinned.join(" ")}\n`);
-    expect(peerDependencies.wrangler).toBe(`>=${devDependencies.wrangler}`);
-  });
 
   it("runs nothing when it is installed", () => {
     const { scripts } = JSON.parse(readFileSync(join(consumer.package, "package.json"), "utf8"));
@@ -245,6 +233,7 @@ describe("workflow-engine-cloudflare/client", () => {
 });
 
 describeEngine(() => consumer);
+describePages(() => consumer);
 
 describe("workflow-engine-cloudflare/testing/memory", () => {
   const source = `

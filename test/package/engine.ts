@@ -1,8 +1,6 @@
 /** What a project has that defines workflows: the entry `engine` of the packed tarball. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { COMPILING_MS, type Consumer, NAME, ROOT, run } from "./support.ts";
+import { COMPILING_MS, type Consumer, NAME, run } from "./support.ts";
 
 /** @param consumer is made before the tests run. */
 export function describeEngine(consumer: () => Consumer): void {
@@ -131,24 +129,5 @@ export function describeEngine(consumer: () => Consumer): void {
       );
       expect(output.trim()).toBe("1 172800000 true");
     });
-  });
-
-  describe("docs/engine.md", () => {
-    it(
-      "has TypeScript that compiles, one file with another",
-      () => {
-        const page = readFileSync(join(ROOT, "docs", "engine.md"), "utf8");
-        const blocks = [...page.matchAll(/```ts\n\/\/ (\S+\.ts)\n(.*?)```/gs)];
-        const files = Object.fromEntries(blocks.map(([, name = "", text = ""]) => [name, text]));
-        expect(page.match(/```ts\n/g)).toHaveLength(Object.keys(files).length);
-        const types = {
-          types: ["@cloudflare/workers-types"],
-          lib: ["es2024"],
-          allowImportingTsExtensions: true,
-        };
-        expect(consumer().typecheck(files, types)).toBe("");
-      },
-      COMPILING_MS,
-    );
   });
 }

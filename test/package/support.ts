@@ -93,8 +93,7 @@ export class Consumer {
     options: object = {},
     compiler: keyof typeof COMPILERS = "TypeScript 7",
   ): string {
-    for (const [name, text] of Object.entries(files)) this.write(name, text);
-    const compilerOptions = {
+    const strictest = {
       strict: true,
       exactOptionalPropertyTypes: true,
       noUncheckedIndexedAccess: true,
@@ -108,6 +107,16 @@ export class Consumer {
       noEmit: true,
       ...options,
     };
+    return this.compile(files, strictest, compiler);
+  }
+
+  /** The same with these options, and no others. */
+  compile(
+    files: Readonly<Record<string, string>>,
+    compilerOptions: object,
+    compiler: keyof typeof COMPILERS,
+  ): string {
+    for (const [name, text] of Object.entries(files)) this.write(name, text);
     this.write("tsconfig.json", JSON.stringify({ compilerOptions, files: Object.keys(files) }));
     return run(this.folder, COMPILERS[compiler], "-p", ".").output;
   }

@@ -1,5 +1,5 @@
 /** How a workflow is tested: this file is the example of `testRun`. */
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import * as z from "zod";
 import { RetryAfter, stage, workflow } from "workflow-engine-cloudflare/engine";
 import { type StageFakes, testRun } from "workflow-engine-cloudflare/engine/testing";
@@ -128,4 +128,25 @@ it("passes the pauses of retries at once", async () => {
   const t = await testRun(busy, null, { now: 0 });
   expect(await t.output()).toBe("there");
   expect(t.now).toBe(45 * 60_000);
+});
+
+it("leaves Date to the machine: a test replaces the stage that asks, or sets it to the run's clock", async () => {
+  const dated = workflow("dated", { input: z.null() })
+    .stage("asked", () => Date.now())
+    .sleep("night", "8h")
+    .stage("waited", async ({ output }) => Date.now() - (await output("asked")))
+    .build();
+  const replaced = { asked: () => 0, waited: () => 1 };
+  const t = await testRun(dated, null, { now: 0, stages: replaced });
+  expect(await t.output()).toBe(1);
+
+  vi.useFakeTimers({ toFake: ["Date"], now: 0 });
+  try {
+    const u = await testRun(dated, null, { now: 0 });
+    await u.until("waited");
+    vi.setSystemTime(u.now);
+    expect(await u.output()).toBe(8 * 60 * 60_000);
+  } finally {
+    vi.useRealTimers();
+  }
 });
