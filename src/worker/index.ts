@@ -4,6 +4,7 @@
  * folder but `memory/`, `client/`, `rpc/`, `http/` and `testing/`.
  */
 export { APPLY_MIGRATIONS, LACKS_TABLES } from "../store/not-migrated.ts";
+export { declareStages, hasStages, lackOf } from "./bindings.ts";
 export {
   dispatcher,
   type Dispatcher,
