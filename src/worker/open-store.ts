@@ -12,6 +12,7 @@ import { D1Store } from "../store/index.ts";
 import type { BoundHandler } from "../queue/stage-jobs.ts";
 import { createWaker, type Waker, type WakeUpQueue } from "../queue/producer.ts";
 import { type DispatchVars, dispatchSettings } from "../queue/settings.ts";
+import { unwoken } from "../queue/waiting-stages.ts";
 import { WakingStore } from "../queue/waking-store.ts";
 import { hasStages, requireBindings } from "./bindings.ts";
 
@@ -78,5 +79,6 @@ export function openStore(env: WorkflowEngineEnv, options: OpenStoreOptions = {}
   const direct = new D1Store(env.DB, { answerBytesMax, ...(now === undefined ? {} : { now }) });
   const store = new CoordinatedStore(direct, env.RUNS, { waitUntil, answerBytesMax });
   const waker = wakerOf(env, options.wakes);
-  return waker === null ? store : new WakingStore(store, waker, options.waitUntil);
+  if (waker !== null) return new WakingStore(store, waker, options.waitUntil);
+  return options.wakes === false ? store : unwoken(store);
 }
