@@ -31,8 +31,9 @@ export interface EmbedOptions extends ConnectionOptions {
   /** The clock, in milliseconds. Default `Date.now`. */
   readonly now?: () => number;
   /**
-   * Whether its commits wake the queue's consumer: true where this Worker works jobs or stages itself.
-   * Default: if a `HANDLER` is bound, or the variable `WAKE_UPS` is "on".
+   * Whether its commits wake the queue's consumer: true where this Worker works jobs or stages itself;
+   * then `JOBS` must be bound. Default: if a `HANDLER` is bound, the variable `WAKE_UPS` is "on", or this
+   * Worker has an `engine`.
    */
   readonly wakes?: boolean;
 }
@@ -44,7 +45,8 @@ export interface EmbedOptions extends ConnectionOptions {
  *
  * With the queue `JOBS` bound, and a `HANDLER` bound or the variable `WAKE_UPS` "on", its commits
  * wake the queue's consumer. Give it `waitUntil`, so that no call waits for that.
- * @throws INVALID_ARGUMENT for options or variables that are out of range.
+ * @throws INVALID_ARGUMENT for a binding that is missing, with the lines that bind it; and for options or
+ * variables that are out of range.
  * @example
  * import { embed, type WorkflowEngineEnv } from "workflow-engine-cloudflare";
  *

@@ -22,7 +22,7 @@ import type { HttpEnv } from "./http/env.ts";
 import { dispatchSettings } from "./queue/index.ts";
 import { workingAtOnce } from "./runner/at-once.ts";
 import { runsOf } from "./runner/runs.ts";
-import { dispatcher } from "./worker/index.ts";
+import { declareStages, dispatcher } from "./worker/index.ts";
 
 export { RunCoordinator } from "./coordinator/index.ts";
 export type { WorkflowEngineEnv } from "./worker/index.ts";
@@ -51,8 +51,10 @@ export interface EngineOptions<Env extends HttpEnv> {
 
 /**
  * The default export of a Worker that is everything: it keeps the runs, works their stages, and answers
- * requests. It needs the bindings `DB`, `RUNS` and `JOBS`, a cron of one minute, and to export
- * `RunCoordinator`.
+ * requests. It needs the bindings `DB`, `RUNS` and `JOBS`, to consume that queue, a cron of one minute, and
+ * to export `RunCoordinator`. Every commit of such a Worker wakes the queue's consumer: those over its
+ * HTTP API, `embed` and its entrypoints, too. Without one of the bindings each of them is refused:
+ * INVALID_ARGUMENT, and over HTTP NOT_CONFIGURED.
  * @throws INVALID_ARGUMENT for two workflows of one id.
  * @example
  * import * as z from "zod";
@@ -75,6 +77,7 @@ export interface EngineOptions<Env extends HttpEnv> {
 export function engine<Env extends HttpEnv = HttpEnv>({ workflows, fetch }: EngineOptions<Env>) {
   // Two workflows of one id are told when the Worker starts, not when its first stage is worked.
   stageRunner(workflows, { env: undefined, now: Date.now });
+  declareStages();
   return {
     fetch:
       fetch ??
@@ -85,6 +88,8 @@ export function engine<Env extends HttpEnv = HttpEnv>({ workflows, fetch }: Engi
 
 /**
  * The runs of typed workflows, in a Worker that has the bindings itself. Make it once per request.
+ * @throws INVALID_ARGUMENT where `DB`, `RUNS` or `JOBS` is not bound, with the lines that bind it; and for
+ * variables that are out of range. Nothing was written.
  * @example
  * import * as z from "zod";
  * import { workflow } from "workflow-engine-cloudflare/engine";

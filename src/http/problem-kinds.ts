@@ -158,7 +158,7 @@ export const PROBLEM_KINDS = {
   NOT_CONFIGURED: {
     status: 503,
     title: "The HTTP API is not configured",
-    when: "The service has no tokens yet, or no tables, or a setting that is not right; `detail` tells its operator what to do. Nothing was done.",
+    when: "The service has no tokens yet, or no tables, or lacks a binding, or has a setting that is not right; `detail` tells its operator what to do. Nothing was done.",
     example: {
       detail:
         "The HTTP API has no tokens. Set the secret API_TOKENS, a JSON list of { name, sha256, scopes }: npx wrangler secret put API_TOKENS, or in .dev.vars for wrangler dev (docs/http.md).",

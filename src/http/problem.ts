@@ -12,6 +12,7 @@ import {
   isServiceError,
   ServiceError,
 } from "../contract/index.ts";
+import { LACKS_TABLES } from "../worker/index.ts";
 import { BESIDE_OPERATIONS, problemKind, type ProblemCode } from "./problem-kinds.ts";
 
 export type { ProblemCode };
@@ -118,16 +119,13 @@ const UNTOLD: Partial<Record<ErrorCode, string>> = {
   UNAVAILABLE: "The outcome is unknown: it may or may not have been written. A repeat converges",
 };
 
-const NO_TABLES =
-  "The database lacks tables of this version: apply the migrations, npx wrangler d1 migrations apply DB (--local or --remote).";
-
 function toldOfService(error: ServiceError): Told {
   const message = UNTOLD[error.code];
   if (message === undefined) return error;
   // The database's message may show details of the implementation.
   console.error("wfe-fault", error.code, error.message, error.cause);
-  if (error.code === "INTERNAL" && /\bno such (?:table|column|index)\b/.test(error.message)) {
-    return { code: "NOT_CONFIGURED", message: NO_TABLES, details: {} };
+  if (error.code === "INTERNAL" && error.message.startsWith(LACKS_TABLES)) {
+    return { code: "NOT_CONFIGURED", message: LACKS_TABLES, details: {} };
   }
   return { code: error.code, message, details: {} };
 }

@@ -5,6 +5,7 @@
 import { isServiceError } from "../contract/index.ts";
 import { withDeadline } from "../model/index.ts";
 import { dispatchSettings } from "../queue/index.ts";
+import { APPLY_MIGRATIONS, hasStages, lackOf } from "../worker/index.ts";
 import type { HttpEnv } from "./env.ts";
 
 /** The newest migration that this code needs. */
@@ -20,6 +21,7 @@ export interface Readiness {
   readonly checks: {
     readonly database: string;
     readonly migrations: string;
+    readonly coordinators: string;
     readonly queue: string;
     readonly settings: string;
     /**
@@ -31,28 +33,40 @@ export interface Readiness {
 }
 
 export async function readiness(env: HttpEnv): Promise<Readiness> {
-  let database = "ok";
-  let migrations = "ok";
-  try {
-    const known = env.DB.prepare(`SELECT 1 FROM "d1_migrations" WHERE "name" = ?`).bind(MIGRATION);
-    const applied = await withDeadline(known.first(), DEADLINE_MS, "D1");
-    if (applied === null) migrations = `${MIGRATION} is not applied`;
-  } catch (error) {
-    // There is no table of migrations, or no database: the log tells which.
-    console.error("wfe-not-ready", error);
-    database =
-      "does not answer, or has no tables: npx wrangler d1 migrations apply DB (--local or --remote)";
-    migrations = "unknown";
-  }
-  // Without a queue, jobs wait to be polled. With a handler bound, that is a mistake.
-  const queue = env.JOBS === undefined && env.HANDLER !== undefined ? "HANDLER without JOBS" : "ok";
+  const { database, migrations } = await databaseOf(env);
+  const coordinators = lackOf(env, "RUNS") ?? "ok";
+  const queue = needsQueue(env) ? (lackOf(env, "JOBS") ?? "ok") : "ok";
   const settings = settingsOf(env);
   const open = [env.API_TOKENS, env.ACCESS_TEAM_DOMAIN].some((value) => (value ?? "") !== "");
   const api = open ? "ok" : "closed: neither API_TOKENS nor Cloudflare Access";
+  const needed = [database, migrations, coordinators, queue, settings];
   return {
-    ready: [database, migrations, queue, settings].every((check) => check === "ok"),
-    checks: { database, migrations, queue, settings, api },
+    ready: needed.every((check) => check === "ok"),
+    checks: { database, migrations, coordinators, queue, settings, api },
   };
+}
+
+async function databaseOf(
+  env: HttpEnv,
+): Promise<Pick<Readiness["checks"], "database" | "migrations">> {
+  const lack = lackOf(env, "DB");
+  if (lack !== null) return { database: lack, migrations: "unknown" };
+  try {
+    const known = env.DB.prepare(`SELECT 1 FROM "d1_migrations" WHERE "name" = ?`).bind(MIGRATION);
+    const applied = await withDeadline(known.first(), DEADLINE_MS, "D1");
+    if (applied !== null) return { database: "ok", migrations: "ok" };
+    return { database: "ok", migrations: `${MIGRATION} is not applied: ${APPLY_MIGRATIONS}` };
+  } catch (error) {
+    // There is no table of migrations, or no database: the log tells which.
+    console.error("wfe-not-ready", error);
+    const database = `does not answer, or has no tables: ${APPLY_MIGRATIONS}`;
+    return { database, migrations: "unknown" };
+  }
+}
+
+/** Without a queue jobs wait to be polled. Where something is there to be woken, that is a mistake. */
+function needsQueue(env: HttpEnv): boolean {
+  return hasStages() || env.HANDLER !== undefined || env.WAKE_UPS === "on";
 }
 
 function settingsOf(env: HttpEnv): string {

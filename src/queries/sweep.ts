@@ -14,6 +14,9 @@ const settledJobs = list(
   TRANSACTION_CHANGES_MAX,
 );
 
+/** How the payload of a job begins that takes a run through its stages (`runner/lease.ts`). */
+export const STAGE_PAYLOAD = '{"~stage":1';
+
 export const sweepQueries = {
   /**
    * Stages with attendAt <= now by (attendAt, run, stageId), the first `limit`, each with its
@@ -48,8 +51,16 @@ export const sweepQueries = {
     wakingOnly: optional(flag),
   }),
 
-  /** PENDING jobs that were due at `before`, counted up to `limit`. */
-  overdueJobs: storedQuery<number>()("overdueJobs", { before: instantField, limit: rowLimit }),
+  /**
+   * PENDING jobs that were due at `before`, counted up to `limit`. With `stagesOnly`
+   * those alone that take runs of typed workflows through their stages, among the first `limit` that are
+   * found, of ready and of delayed jobs.
+   */
+  overdueJobs: storedQuery<number>()("overdueJobs", {
+    before: instantField,
+    limit: rowLimit,
+    stagesOnly: optional(flag),
+  }),
 
   /** SUSPENDED jobs with resumeAt <= now, counted up to `limit`. */
   resumableJobs: storedQuery<number>()("resumableJobs", { now: instantField, limit: rowLimit }),

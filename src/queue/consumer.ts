@@ -36,6 +36,7 @@ import {
   type StagesLeft,
   workStages,
 } from "./stage-jobs.ts";
+import { leave } from "./waiting-stages.ts";
 import { dutyOf } from "./wake-up.ts";
 
 /** A message of the queue, as far as the consumer uses it. */
@@ -66,6 +67,9 @@ export interface ConsumerOptions {
 
 /** The options of a consumer that has a handler. */
 type Called = ConsumerOptions & { readonly handler: ConsumersHandler };
+
+/** Works the messages of one kind. `surplus`: so many of them go back to the queue. */
+type Work = (called: Called, asked: Asked) => Promise<{ readonly surplus: number } | void>;
 
 /** What became of a batch: numbers of messages (`permits`) and of jobs (all others). */
 export interface ConsumedBatch {
@@ -113,14 +117,11 @@ export async function consume(
   const kinds = Map.groupBy(messages, ({ body }) => dutyOf(body));
   const asked = new Map(Array.from(kinds, ([kind, list]) => [kind, askedBy(list)]));
   const shares = sharesOf(asked, handler?.embedded ?? true);
-  const part = async (
-    kind: WakeUpKind,
-    work: (called: Called, asked: Asked) => Promise<{ readonly surplus: number } | void>,
-  ) => {
+  const part = async (kind: WakeUpKind, work: Work) => {
     const permits = kinds.get(kind) ?? [];
     if (permits.length === 0) return;
     try {
-      // Without a handler, jobs wait for workers that poll.
+      if (handler === null) await leave(kind, options.store);
       const done =
         handler === null ? undefined : await work({ ...options, handler }, askedBy(permits));
       const surplus = done?.surplus ?? 0;

@@ -22,6 +22,7 @@ import type { Waker, WakeUpQueue } from "../queue/producer.ts";
 import { hasMethod } from "../queue/reach.ts";
 import type { DispatchSettings } from "../queue/settings.ts";
 import type { ConsumersHandler } from "../queue/stage-jobs.ts";
+import { tellOfDueStages } from "../queue/waiting-stages.ts";
 
 /** Commits in which one tick ends leases, of up to 100 each. */
 const LEASE_PAGES_MAX = 5;
@@ -272,6 +273,9 @@ class Tick {
     const before = (await this.#unit.now()) - this.#options.settings.overdueMs;
     const [overdue] = await this.#unit.read([{ q: "overdueJobs", before, limit: PERMITS_MAX }]);
     this.report.overdueJobs = overdue;
+    if (overdue > 0 && this.#options.handler === null) {
+      await tellOfDueStages(this.#options.store, before);
+    }
     if (overdue === 0 || this.#options.waker === null) return;
     // The jobs that this tick has made claimable have their permits.
     const { releasedLeases, resumedJobs } = this.report;

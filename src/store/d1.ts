@@ -1,6 +1,7 @@
 /** How a batch reaches D1, and what its failures mean. */
 import { isServiceError, ServiceError } from "../contract/index.ts";
 import { messageOf, withDeadline } from "../model/index.ts";
+import { LACKS_TABLES, saysNotMigrated } from "./not-migrated.ts";
 import type { Statement } from "./sql.ts";
 
 /** A call that D1 has not answered after this time is given up. Its outcome is unknown then. */
@@ -45,6 +46,9 @@ export function toServiceError(error: unknown): ServiceError {
   const message = messageOf(error);
   if (TOO_BIG.test(message)) {
     return new ServiceError("PAYLOAD_TOO_LARGE", "A value is larger than D1 can hold", {}, error);
+  }
+  if (saysNotMigrated(message)) {
+    return new ServiceError("INTERNAL", `${LACKS_TABLES} D1 says: ${message}`, {}, error);
   }
   if (STATEMENT_AT_FAULT.test(message)) {
     return new ServiceError("INTERNAL", `D1 refused a statement: ${message}`, {}, error);

@@ -1,7 +1,7 @@
 /** Jobs: the SQL of their queries. */
 import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./change-sql.ts";
 import { JOB_STATS_MAX } from "../model/index.ts";
-import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
+import { PAGE_ROWS, type QueryOf, STAGE_PAYLOAD } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
 import {
   IS_LIVE,
@@ -99,14 +99,19 @@ export function selectJobStates({ keys, now, wakingOnly }: QueryOf<"jobStates">)
  */
 const MAY_WAKE = `(+job."status" IN ('PENDING', 'SUSPENDED', 'FAILED') OR ${KEY} IS NOT NULL)`;
 
-/**
- * Due jobs, ready or delayed, each with the instant since which it is due; each part up to the
- * limit.
- */
-const READY = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT CAST(?2 AS INTEGER)`;
-const READY_KEYED = `SELECT ifnull("next_poll_at", "created_at") AS "due" FROM "jobs" INDEXED BY "jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL AND ifnull("next_poll_at", "created_at") <= ?1 LIMIT CAST(?2 AS INTEGER)`;
-const DELAYED = `SELECT "next_poll_at" AS "due" FROM "jobs" INDEXED BY "jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1 LIMIT CAST(?2 AS INTEGER)`;
-const DUE = `SELECT "due" FROM (SELECT * FROM (${READY}) UNION ALL SELECT * FROM (${READY_KEYED}) UNION ALL SELECT * FROM (${DELAYED})) LIMIT CAST(?2 AS INTEGER)`;
+/** Due jobs, ready or delayed: of each index up to the limit. */
+const DUE = [
+  `"jobs_ready_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NULL AND ifnull("next_poll_at", "created_at") <= ?1`,
+  `"jobs_ready_keyed_idx" WHERE "status" = 'PENDING' AND "delayed" = 0 AND "concurrency_key" IS NOT NULL AND ifnull("next_poll_at", "created_at") <= ?1`,
+  `"jobs_delayed_idx" WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ?1`,
+];
+const dueJobs = (columns: string) =>
+  DUE.map(
+    (where) =>
+      `SELECT * FROM (SELECT ${columns} FROM "jobs" INDEXED BY ${where} LIMIT CAST(?2 AS INTEGER))`,
+  ).join(" UNION ALL ");
+const DUE_COUNT = `SELECT count(*) AS "count" FROM (SELECT 1 FROM (${dueJobs("1")}) LIMIT CAST(?2 AS INTEGER))`;
+const DUE_STAGES_COUNT = `SELECT count(*) AS "count" FROM (${dueJobs(`"payload"`)}) WHERE substr("payload", 1, ${STAGE_PAYLOAD.length}) = '${STAGE_PAYLOAD}'`;
 
 /**
  * PENDING jobs of each index, up to the limit. A clock that is behind may find ready jobs due
@@ -122,8 +127,9 @@ const PENDING = [
     `SELECT * FROM (SELECT ifnull("next_poll_at", "created_at") AS "due", "undelivered" FROM "jobs" INDEXED BY ${where} LIMIT CAST(?2 AS INTEGER))`,
 );
 
-export function countOverdueJobs({ before, limit }: QueryOf<"overdueJobs">): Statement {
-  return statement(`SELECT count(*) AS "count" FROM (${DUE})`, before, limit);
+export function countOverdueJobs(query: QueryOf<"overdueJobs">): Statement {
+  const { before, limit, stagesOnly = false } = query;
+  return statement(stagesOnly ? DUE_STAGES_COUNT : DUE_COUNT, before, limit);
 }
 
 export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): Statement {

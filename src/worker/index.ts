@@ -3,6 +3,8 @@
  * entrypoints of RPC and the HTTP API (`rpc/`, `http/`), which import this folder. Imports every
  * folder but `memory/`, `client/`, `rpc/`, `http/` and `testing/`.
  */
+export { APPLY_MIGRATIONS, LACKS_TABLES } from "../store/not-migrated.ts";
+export { declareStages, hasStages, lackOf } from "./bindings.ts";
 export {
   dispatcher,
   type Dispatcher,

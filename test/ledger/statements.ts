@@ -168,7 +168,12 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   unwrittenJobs: [{ q: "unwrittenJobs", keys: [job], commitId: COMMIT_ID }],
   jobStats: [{ q: "jobStats", now: AT, failedSince: AT }],
   claimedJobs: [{ q: "claimedJobs", since: AT, commitId: COMMIT_ID }],
-  overdueJobs: [{ q: "overdueJobs", before: AT, limit: 1_000 }],
+  overdueJobs: [false, true].map((stagesOnly) => ({
+    q: "overdueJobs",
+    before: AT,
+    limit: 1_000,
+    stagesOnly,
+  })),
   unattendedStages: [{ q: "unattendedStages", now: AT, limit: 100 }],
   waitingRuns: [{ q: "waitingRuns", before: AT, limit: 100 }],
   expired: [{ q: "expired", keysBefore: AT, commitsBefore: AT }],

@@ -1,4 +1,5 @@
 /** What the queue's consumer and the sweep ask. */
+import { stageJob } from "../../src/runner/lease.ts";
 import { describe, expect, it } from "vitest";
 import { type NewJobRow, type NewStageRow, UNPOLLED_MS } from "../../src/model/index.ts";
 import { applyChanges } from "../changes/support.ts";
@@ -113,6 +114,18 @@ describe("overdueJobs and resumableJobs", () => {
     const query = { q: "overdueJobs", before: 10, limit: 9 } as const;
     expect(answer(state, query)).toBe(2);
     expect(answer(state, { ...query, before: 11 })).toBe(4);
+    expect(answer(state, { ...query, limit: 1 })).toBe(1);
+  });
+
+  it("count only the jobs of stages, if they are asked for", () => {
+    const state = aState(
+      aJob({ ordinal: "o1", createdAt: 10, payload: stageJob({}) }),
+      aJob({ ordinal: "o2", createdAt: 10, payload: stageJob({ first: 2 }) }),
+      aJob({ ordinal: "o3", createdAt: 10, payload: '{"~stage":0}' }),
+      aJob({ ordinal: "o4", createdAt: 11, payload: stageJob({}) }),
+    );
+    const query = { q: "overdueJobs", before: 10, limit: 9, stagesOnly: true } as const;
+    expect(answer(state, query)).toBe(2);
     expect(answer(state, { ...query, limit: 1 })).toBe(1);
   });
 

@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
+import * as z from "zod";
 import { type ErrorCode, ServiceError } from "../../src/contract/index.ts";
+import { embed } from "../../src/embed.ts";
+import { runsOf, workflow } from "../../src/engine.ts";
 import { overfullTable, toServiceError } from "../../src/store/d1.ts";
 import { rejection } from "../../src/testing/conformance/support.ts";
 import { env } from "../support/env.ts";
@@ -60,9 +63,12 @@ describe("a failure of D1", () => {
 
 /** Messages as this D1 really words them. */
 describe("what D1 says", () => {
-  async function failing(sql: string, ...params: unknown[]): Promise<ErrorCode> {
+  async function told(sql: string, ...params: unknown[]): Promise<ServiceError> {
     const batch = env.DB.batch([env.DB.prepare(sql).bind(...params)]);
-    return toServiceError(await rejection(batch)).code;
+    return toServiceError(await rejection(batch));
+  }
+  async function failing(sql: string, ...params: unknown[]): Promise<ErrorCode> {
+    return (await told(sql, ...params)).code;
   }
 
   it.each([
@@ -78,6 +84,30 @@ describe("what D1 says", () => {
   ])("of %s is INTERNAL", async (_, sql) => {
     const count = sql.split("?").length - 1;
     expect(await failing(sql, ...Array.from({ length: count }, () => 1))).toBe("INTERNAL");
+  });
+
+  it.each([
+    ["a table", "SELECT 1 FROM nowhere", /no such table: nowhere/],
+    ["a column that is read", "SELECT later FROM runs", /no such column: later/],
+    ["a column that is written", "INSERT INTO runs (later) VALUES (1)", /no column named later/],
+    ["an index", "SELECT 1 FROM runs INDEXED BY later", /no such index: later/],
+  ])("of %s that is not there yet names the command that makes it", async (_, sql, words) => {
+    const { code, message } = await told(sql);
+    expect(code).toBe("INTERNAL");
+    expect(message).toContain("npx wrangler d1 migrations apply DB (--local or --remote)");
+    expect(message).toMatch(words);
+  });
+
+  it("of a start before the migrations names the command, too", async () => {
+    const DB = {
+      prepare: (sql: string) => env.DB.prepare(sql.replaceAll('"watched_runs"', '"later_runs"')),
+      batch: (statements: D1PreparedStatement[]) => env.DB.batch(statements),
+    } as unknown as D1Database;
+    const hello = workflow("hello", { input: z.null() })
+      .stage("greet", () => "hi")
+      .build();
+    const starting = runsOf(embed({ DB, RUNS: env.RUNS })).start(hello, null);
+    await expect(starting).rejects.toThrow(/apply the migrations, npx wrangler d1 migrations/);
   });
 
   it("of a statement that is too long is PAYLOAD_TOO_LARGE", async () => {

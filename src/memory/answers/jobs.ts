@@ -14,6 +14,7 @@ import type { State } from "../../model/state.ts";
 import { byKey } from "../../queries/jobs.ts";
 import { byPoll, byUrgency, isResumable } from "../job-order.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
+import { STAGE_PAYLOAD } from "../../queries/sweep.ts";
 import type { SettledJob } from "../../changes/change-kind.ts";
 import type { StoredAnswers } from "./answers.ts";
 
@@ -94,11 +95,12 @@ export const jobAnswers = {
       .filter((job) => tokenOf(job) === commitId)
       .toSorted(byUrgency),
 
-  overdueJobs(state, { before, limit }): number {
-    const overdue = [...state.jobs.all()].filter(
-      (job) => job.status === "PENDING" && dueAt(job) <= before,
-    );
-    return Math.min(overdue.length, limit);
+  overdueJobs(state, { before, limit, stagesOnly = false }): number {
+    const overdue = [...state.jobs.all()]
+      .filter((job) => job.status === "PENDING" && dueAt(job) <= before)
+      .slice(0, limit);
+    if (!stagesOnly) return overdue.length;
+    return overdue.filter(({ payload }) => payload.startsWith(STAGE_PAYLOAD)).length;
   },
 
   resumableJobs: (state, { now, limit }): number =>
