@@ -1,12 +1,13 @@
 /** Values from outside, made into what a definition says they are. */
 import { ServiceError } from "../contract/index.ts";
-import { decodeJson, encodeJson } from "../model/json.ts";
+import { decodeJson } from "../model/json.ts";
 import { memberPath } from "../model/json-numbers.ts";
 import type { Definition } from "./definition.ts";
 import { shown } from "./duration.ts";
 import { PAYLOAD_BYTES_MAX } from "./limits.ts";
 import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
 
+import { exactText, saidText } from "./stored.ts";
 /** Problems that an error tells; the rest are counted. */
 const ISSUES_SHOWN_MAX = 3;
 
@@ -65,9 +66,9 @@ export async function checkedSignal(
   if (element?.kind !== "wait") {
     throw invalid(`The workflow ${shown(id)} waits for no signal ${shown(name)}`, "name");
   }
-  const text = encodeJson(payload, "payload", PAYLOAD_BYTES_MAX);
-  // What the wait will give has to fit as well.
-  encodeJson(
+  const text = saidText(payload, "payload", PAYLOAD_BYTES_MAX);
+  // What the wait will give has to be storable as well.
+  exactText(
     await validated(element.payload, decodeJson(text), "payload"),
     "payload",
     PAYLOAD_BYTES_MAX,
@@ -81,7 +82,7 @@ export async function checkedSignal(
  */
 async function checked(schema: StandardSchema, value: unknown, field: string): Promise<unknown> {
   // What a schema makes may be anything.
-  return decodeJson(encodeJson(await validated(schema, value, field), field));
+  return decodeJson(exactText(await validated(schema, value, field), field));
 }
 
 /**
