@@ -114,7 +114,7 @@ async function tried(
     const outputs = new OutputReader(definition, delivery.before, async (id) => tools.output(id));
     const over = new AbortController();
     const limitMs = ("step" in element ? element.timeoutMs : null) ?? TIMEOUT_MS_MAX;
-    const tryOf = { delivery, tools, notes, env, now, over };
+    const tryOf = { delivery, tools, notes, env, now, over, made: null };
     const result = await unlessLate(resultOf(element, input, outputs, tryOf), limitMs, () => {
       const late = new Error(`timed out after ${inWords(limitMs)}`);
       over.abort(late);
@@ -253,14 +253,14 @@ async function worked(
     const returned: unknown = await Reflect.apply(step.run, step, [context]);
     return marked(returned, "suspended")
       ? suspended(element, returned)
-      : completed(element, returned);
+      : completed(element, returned, tryOf);
   }
   if (step.poll === undefined) throw new Fatal(`Stage ${shown(element.id)} has no poll`);
   const returned: unknown = await Reflect.apply(step.poll, step, [
     context,
     decodeJson(occasion.state),
   ]);
-  if (!marked(returned, "not-ready")) return completed(element, returned);
+  if (!marked(returned, "not-ready")) return completed(element, returned, tryOf);
   const pollInMs = "pollInMs" in returned ? returned.pollInMs : null;
   return {
     outcome: "suspended",
@@ -291,7 +291,11 @@ function suspended({ id, step }: Working, returned: object): Result {
   };
 }
 
-async function completed({ id, step }: Working, returned: unknown): Promise<Result> {
+async function completed(
+  { id, step }: Working,
+  returned: unknown,
+  { made }: Pick<TryOf, "made">,
+): Promise<Result> {
   if (marked(returned, "suspended") || marked(returned, "not-ready")) {
     throw new Fatal(`Stage ${shown(id)} gave an answer that is not one of a run, or of a poll`);
   }
@@ -300,3 +304,8 @@ async function completed({ id, step }: Working, returned: unknown): Promise<Resu
     step.output === undefined ? returned : await validated(step.output, returned, "output");
   return { outcome: "completed", output: await notAgain(() => storedText(output, "output")) };
 }
+  if (made !== null) {
+    throw new Fatal(
+      `Stage ${shown(id)} called ${made}(...), and did not return what it made: return ${made}(...)`,
+    );
+  }
