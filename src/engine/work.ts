@@ -35,6 +35,18 @@ export interface RunnerOptions {
   readonly now: () => number;
   /** How long what decides about the next stage may take before it gets a delivery of its own. */
   readonly decisionMs?: number;
+  /** Is told of each try of a stage that fails. Default: nobody is. */
+  readonly onFailure?: (failure: FailedTry) => void;
+}
+
+/** A try of a stage that failed. */
+export interface FailedTry {
+  readonly delivery: StageDelivery;
+  /** As it is stored. */
+  readonly error: string;
+  /** When it is tried again; null: not. */
+  readonly retryInMs: number | null;
+  readonly thrown: unknown;
 }
 
 type Working = Extract<PlannedElement, { step: unknown }>;
@@ -58,7 +70,7 @@ const PLAIN_RETRY: RetryPolicy = {
  */
 export function stageRunner(
   definitions: readonly Definition[],
-  { env, now, decisionMs = DECISION_MS_MAX }: RunnerOptions,
+  { env, now, decisionMs = DECISION_MS_MAX, onFailure = () => {} }: RunnerOptions,
 ): StageRunner {
   const byId = new Map<string, Definition>();
   for (const each of definitions) {
@@ -71,7 +83,8 @@ export function stageRunner(
   return {
     async runStage(delivery, tools) {
       const notes = new Notes();
-      const outcome = await tried(byId, delivery, tools, { env, now, decisionMs, notes });
+      const how = { env, now, decisionMs, onFailure, notes };
+      const outcome = await tried(byId, delivery, tools, how);
       return { ...outcome, notes: notes.taken() } satisfies StageAnswer;
     },
     async afterGroup(delivery, tools) {
@@ -103,7 +116,7 @@ async function tried(
   byId: ReadonlyMap<string, Definition>,
   delivery: StageDelivery,
   tools: StageTools,
-  { env, now, decisionMs, notes }: Required<RunnerOptions> & { readonly notes: Notes },
+  { env, now, decisionMs, onFailure, notes }: Required<RunnerOptions> & { readonly notes: Notes },
 ): Promise<StageOutcome> {
   let policy = PLAIN_RETRY;
   try {
@@ -129,11 +142,10 @@ async function tried(
     });
     return { ...result, next };
   } catch (error) {
-    return {
-      outcome: "failed",
-      error: reasonOf(error),
-      retryInMs: retryMs(error, policy, delivery.triesLeft),
-    };
+    const reason = reasonOf(error);
+    const retryInMs = retryMs(error, policy, delivery.triesLeft);
+    onFailure({ delivery, error: reason, retryInMs, thrown: error });
+    return { outcome: "failed", error: reason, retryInMs };
   }
 }
 
