@@ -4,7 +4,7 @@ import { unlessLate } from "../model/deadline.ts";
 import { decodeJson } from "../model/json.ts";
 import { JOB_MAX_ATTEMPTS_DEFAULT, RETRY_CAP_MS } from "../model/limits.ts";
 import { validated } from "./checked.ts";
-import { type Definition, definitionFor } from "./definition.ts";
+import { type Definition, definitionFor, requireBuilt } from "./definition.ts";
 import type {
   DeliveredRun,
   GroupAnswer,
@@ -74,6 +74,7 @@ export function stageRunner(
 ): StageRunner {
   const byId = new Map<string, Definition>();
   for (const each of definitions) {
+    requireBuilt(each);
     if (byId.has(each.id)) {
       const message = `There are two workflows with the id ${shown(each.id)}`;
       throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflows" });
@@ -97,12 +98,14 @@ export function stageRunner(
 function knownDefinition(byId: ReadonlyMap<string, Definition>, run: DeliveredRun): Definition {
   const current = byId.get(run.workflowId);
   if (current === undefined) {
-    throw new Fatal(`The deployed code has no workflow ${shown(run.workflowId)}`);
+    throw new Fatal(
+      `The deployed code has no workflow ${shown(run.workflowId)}: add it to engine({ workflows }), or to the workflows of the StageWorker`,
+    );
   }
   const fitting = definitionFor(current, run.shape);
   if (fitting !== null) return fitting;
   throw new Fatal(
-    `The deployed code of the workflow ${shown(run.workflowId)} has no definition of the shape ${shown(run.shape)}, with which the run was started as version ${run.version}`,
+    `The deployed code of the workflow ${shown(run.workflowId)} has no definition of the shape ${shown(run.shape)}, with which the run was started as version ${run.version}: where ids, kinds or order of stages change, raise version, and name the earlier definition in previous`,
   );
 }
 
@@ -311,13 +314,13 @@ async function completed(
   if (marked(returned, "suspended") || marked(returned, "not-ready")) {
     throw new Fatal(`Stage ${shown(id)} gave an answer that is not one of a run, or of a poll`);
   }
-  // Another try may give what the schema takes; what JSON has not, or no row holds, it gives again.
-  const output =
-    step.output === undefined ? returned : await validated(step.output, returned, "output");
-  return { outcome: "completed", output: await notAgain(() => storedText(output, "output")) };
-}
   if (made !== null) {
     throw new Fatal(
       `Stage ${shown(id)} called ${made}(...), and did not return what it made: return ${made}(...)`,
     );
   }
+  // Another try may give what the schema takes; what JSON has not, or no row holds, it gives again.
+  const output =
+    step.output === undefined ? returned : await validated(step.output, returned, "output");
+  return { outcome: "completed", output: await notAgain(() => storedText(output, "output")) };
+}
