@@ -148,6 +148,7 @@ function leasedFirst(
         startedAt: at,
         maxWaitUntil: null,
         pollInterval: null,
+        hasFailed: false,
         from: [],
         signalId: null,
         triesLeft: attempts - 1,
