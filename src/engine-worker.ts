@@ -14,11 +14,13 @@ import type {
   StageTools,
 } from "./engine/delivery.ts";
 import type { Runs } from "./engine/runs.ts";
-import { stageRunner } from "./engine/work.ts";
+import { stackOf } from "./engine/thrown.ts";
+import { type FailedTry, stageRunner } from "./engine/work.ts";
 import type { Workflow } from "./engine/workflow.ts";
 import { embed } from "./embed.ts";
 import { app } from "./http/app.ts";
 import type { HttpEnv } from "./http/env.ts";
+import { logLine } from "./http/log-line.ts";
 import { dispatchSettings } from "./queue/index.ts";
 import { workingAtOnce } from "./runner/at-once.ts";
 import { runsOf } from "./runner/runs.ts";
@@ -55,6 +57,8 @@ export interface EngineOptions<Env extends HttpEnv> {
  * to export `RunCoordinator`. Every commit of such a Worker wakes the queue's consumer: those over its
  * HTTP API, `embed` and its entrypoints, too. Without one of the bindings each of them is refused:
  * INVALID_ARGUMENT, and over HTTP NOT_CONFIGURED.
+ * Each try of a stage that fails is a line of JSON on the console, `wfe-stage-failed`, with the error's
+ * stack.
  * @throws INVALID_ARGUMENT for two workflows of one id.
  * @example
  * import * as z from "zod";
@@ -76,13 +80,13 @@ export interface EngineOptions<Env extends HttpEnv> {
  */
 export function engine<Env extends HttpEnv = HttpEnv>({ workflows, fetch }: EngineOptions<Env>) {
   // Two workflows of one id are told when the Worker starts, not when its first stage is worked.
-  stageRunner(workflows, { env: undefined, now: Date.now });
+  runnerOf(workflows, undefined);
   declareStages();
   return {
     fetch:
       fetch ??
       (async (request: Request, env: Env, ctx: ExecutionContext) => app.fetch(request, env, ctx)),
-    ...dispatcher<Env>({ stages: (env) => stageRunner(workflows, { env, now: Date.now }) }),
+    ...dispatcher<Env>({ stages: (env) => runnerOf(workflows, env) }),
   };
 }
 
@@ -134,12 +138,36 @@ export function runsOver(
 }
 
 function runnerFor(env: object) {
-  return (workflow: Workflow) => stageRunner([workflow], { env, now: Date.now });
+  return (workflow: Workflow) => runnerOf([workflow], env);
+}
+
+function runnerOf(workflows: readonly Workflow[], env: unknown): StageRunner {
+  return stageRunner(workflows, { env, now: Date.now, onFailure: logFailure });
+}
+
+/** Characters of a stack that its line has. */
+const STACK_LENGTH_MAX = 8_000;
+
+function logFailure({ delivery, error, retryInMs, thrown }: FailedTry): void {
+  const { run, stageId, attempt } = delivery;
+  const line = {
+    event: "wfe-stage-failed",
+    runId: run.id,
+    workflow: run.workflowId,
+    stage: stageId,
+    attempt,
+    // Null: it is not tried again.
+    retryInMs,
+    error,
+    stack: stackOf(thrown),
+  };
+  console.error(logLine(line, STACK_LENGTH_MAX));
 }
 
 /**
  * Works the stages of an app beside the service, which binds it as `HANDLER`. The service calls it once
- * for each stage, and commits what it answers.
+ * for each stage, and commits what it answers. Each try that fails is a line of JSON on the console,
+ * `wfe-stage-failed`, with the error's stack.
  * @example
  * import * as z from "zod";
  * import { workflow } from "workflow-engine-cloudflare/engine";
@@ -161,14 +189,11 @@ export abstract class StageWorker<Env = Cloudflare.Env>
   abstract readonly workflows: readonly Workflow[];
 
   async runStage(delivery: StageDelivery, tools: StageTools): Promise<StageAnswer> {
-    return stageRunner(this.workflows, { env: this.env, now: Date.now }).runStage(delivery, tools);
+    return runnerOf(this.workflows, this.env).runStage(delivery, tools);
   }
 
   async afterGroup(delivery: GroupDelivery, tools: StageTools): Promise<GroupAnswer> {
-    return stageRunner(this.workflows, { env: this.env, now: Date.now }).afterGroup(
-      delivery,
-      tools,
-    );
+    return runnerOf(this.workflows, this.env).afterGroup(delivery, tools);
   }
 
   /** Jobs that no typed workflow made: override it to work them. */

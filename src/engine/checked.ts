@@ -1,11 +1,13 @@
 /** Values from outside, made into what a definition says they are. */
 import { ServiceError } from "../contract/index.ts";
-import { decodeJson, encodeJson } from "../model/json.ts";
+import { decodeJson } from "../model/json.ts";
 import { memberPath } from "../model/json-numbers.ts";
 import type { Definition } from "./definition.ts";
 import { shown } from "./duration.ts";
 import { PAYLOAD_BYTES_MAX } from "./limits.ts";
+import { listed } from "./names.ts";
 import type { SchemaIssue, StandardSchema } from "./standard-schema.ts";
+import { exactText, saidText } from "./stored.ts";
 
 /** Problems that an error tells; the rest are counted. */
 const ISSUES_SHOWN_MAX = 3;
@@ -32,20 +34,24 @@ export async function checkedConfig(
     throw invalid("config must be an object with stages' ids for names", "config");
   }
   const given = new Map<string, unknown>(Object.entries(config));
-  const all: [id: string, config: unknown][] = [];
+  const schemas = new Map<string, StandardSchema>();
   for (const element of plan.byId.values()) {
     const schema = "step" in element ? element.step.config : undefined;
-    if (schema === undefined) continue;
-    const own = given.get(element.id);
-    const field = memberPath("config", element.id);
-    all.push([element.id, await checked(schema, own === undefined ? {} : own, field)]);
-    given.delete(element.id);
+    if (schema !== undefined) schemas.set(element.id, schema);
   }
+  // First: what a mistyped name was meant for lacks its config.
   for (const id of given.keys()) {
+    if (schemas.has(id)) continue;
+    const field = memberPath("config", id);
     const what = plan.byId.has(id)
       ? `Stage ${shown(id)} takes no config`
-      : `There is no stage ${shown(id)}`;
-    throw invalid(what, memberPath("config", id));
+      : `${field} is a config of no stage`;
+    throw invalid(`${what}; those that take one: ${listed(schemas.keys(), id)}`, field);
+  }
+  const all: [id: string, config: unknown][] = [];
+  for (const [id, schema] of schemas) {
+    const own = given.get(id);
+    all.push([id, await checked(schema, own === undefined ? {} : own, memberPath("config", id))]);
   }
   return Object.fromEntries(all);
 }
@@ -63,11 +69,17 @@ export async function checkedSignal(
 ): Promise<unknown> {
   const element = plan.byId.get(name);
   if (element?.kind !== "wait") {
-    throw invalid(`The workflow ${shown(id)} waits for no signal ${shown(name)}`, "name");
+    const waits = [...plan.byId.values()].filter(({ kind }) => kind === "wait");
+    const known = listed(
+      waits.map((wait) => wait.id),
+      name,
+    );
+    const message = `The workflow ${shown(id)} waits for no signal ${shown(name)}; those that it waits for: ${known}`;
+    throw invalid(message, "name");
   }
-  const text = encodeJson(payload, "payload", PAYLOAD_BYTES_MAX);
-  // What the wait will give has to fit as well.
-  encodeJson(
+  const text = saidText(payload, "payload", PAYLOAD_BYTES_MAX);
+  // What the wait will give has to be storable as well.
+  exactText(
     await validated(element.payload, decodeJson(text), "payload"),
     "payload",
     PAYLOAD_BYTES_MAX,
@@ -81,7 +93,7 @@ export async function checkedSignal(
  */
 async function checked(schema: StandardSchema, value: unknown, field: string): Promise<unknown> {
   // What a schema makes may be anything.
-  return decodeJson(encodeJson(await validated(schema, value, field), field));
+  return decodeJson(exactText(await validated(schema, value, field), field));
 }
 
 /**

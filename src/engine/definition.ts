@@ -43,6 +43,16 @@ export function previousOf(
   return [...byVersion.values()].toSorted((one, other) => other.version - one.version);
 }
 
+/**
+ * The compiler sees to it, but not every project has one.
+ * @throws INVALID_ARGUMENT for a chain of stages that is not built.
+ */
+export function requireBuilt(workflow: Definition): void {
+  if ("plan" in workflow) return;
+  const message = "The workflow is not built: end its chain of stages with .build()";
+  throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflow" });
+}
+
 function refused(message: string): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", message, { field: "previous" });
 }

@@ -10,14 +10,15 @@ import {
   nameField,
   tokensField,
 } from "../model/fields.ts";
-import { decodeJson, encodeNullableJson, tooLarge } from "../model/json.ts";
+import { decodeJson } from "../model/json.ts";
+import { memberPath } from "../model/json-numbers.ts";
 import { object, optional, type Shape, text } from "../model/shape.ts";
 import { encodeText, utf8Length } from "../model/text.ts";
 import type { StageAICall } from "./context.ts";
 import type { JsonText, StageNotes } from "./delivery.ts";
-import { NOTES_MAX, NOTES_UNITS_MAX, STORED_BYTES_MAX } from "./limits.ts";
+import { NOTES_MAX, NOTES_UNITS_MAX } from "./limits.ts";
 import { requireShape } from "./plan.ts";
-import { storedText } from "./stored.ts";
+import { requireFits, saidText } from "./stored.ts";
 
 /** All of a call but its metadata, which may be anything. */
 export const aiCall = object({
@@ -44,7 +45,7 @@ export class Notes {
   log(message: string, data?: unknown, level: LogLevel = "INFO"): void {
     demand(text(), message, "message");
     demand(logLevelField, level, "level");
-    const json = encodeNullableJson(data, "data");
+    const json = nullableText(data, "data");
     this.#add("log", [encodeText(message), json], () => {
       this.#logs.push({ level, message, data: json });
     });
@@ -52,7 +53,7 @@ export class Notes {
 
   annotate(key: string, value: unknown): void {
     demand(keyField, key, "key");
-    const json = storedText(value, "value");
+    const json = saidText(value, "value");
     this.#add("annotate", [key, json], () => {
       this.#annotations.push({ key, value: json });
     });
@@ -60,9 +61,10 @@ export class Notes {
 
   saveArtifact(key: string, data: unknown, metadata?: unknown): void {
     demand(artifactKeyField, key, "key");
-    const json = storedText(data, "data");
-    const about = encodeNullableJson(metadata, "metadata");
-    this.#add("artifacts.save", [key, json, about], () => {
+    const field = memberPath("artifacts", key);
+    const json = saidText(data, `${field}.data`);
+    const about = nullableText(metadata, `${field}.metadata`);
+    this.#add(field, [key, json, about], () => {
       this.#artifacts.set(key, { key, data: json, metadata: about });
     });
   }
@@ -74,7 +76,7 @@ export class Notes {
 
   recordCall({ metadata, ...call }: StageAICall): void {
     demand(aiCall, call, "call");
-    const about = encodeNullableJson(metadata, "metadata");
+    const about = nullableText(metadata, "metadata");
     const texts = [call.model, call.callType, call.prompt, call.response, call.batchId];
     const stored = [...texts, call.requestId].map((each) => encodeText(each ?? ""));
     this.#add("ai.record", [...stored, about], () => {
@@ -96,7 +98,7 @@ export class Notes {
   #add(field: string, texts: readonly (string | null)[], add: () => void): void {
     if (this.#over) return;
     const size = texts.reduce((sum, each) => sum + utf8Length(each ?? ""), 0);
-    if (size > STORED_BYTES_MAX) throw tooLarge(field, size, STORED_BYTES_MAX);
+    requireFits(size, field);
     const units = texts.reduce((sum, each) => sum + (each?.length ?? 0), this.#units);
     if (this.#count >= NOTES_MAX) {
       throw tooMany(field, `a stage may say at most ${NOTES_MAX} things in one try`, NOTES_MAX);
@@ -113,8 +115,18 @@ export class Notes {
 
 function demand(shape: Shape<unknown>, value: unknown, field: string): void {
   const problem = shape.check(value);
-  const at = problem === null ? field : [field, ...problem.path].join(".");
-  requireShape({ check: () => problem }, value, at, at);
+  if (problem === null) return;
+  const at = [field, ...problem.path].join(".");
+  requireShape({ check: () => problem }, problem.path.reduce(memberOf, value), at, at);
+}
+
+function memberOf(of: unknown, name: string | number): unknown {
+  return typeof of === "object" && of !== null ? Reflect.get(of, name) : undefined;
+}
+
+/** Undefined and null are nothing. */
+function nullableText(value: unknown, field: string): JsonText | null {
+  return value === undefined || value === null ? null : saidText(value, field);
 }
 
 function tooMany(field: string, what: string, limit: number): ServiceError {

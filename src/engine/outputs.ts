@@ -4,6 +4,7 @@ import { decodeJson } from "../model/json.ts";
 import type { Definition } from "./definition.ts";
 import type { Before, JsonText, StageTools } from "./delivery.ts";
 import { shown } from "./duration.ts";
+import { listed } from "./names.ts";
 import type { PlannedElement } from "./plan.ts";
 
 /**
@@ -57,7 +58,10 @@ export class OutputReader {
     return async (id) => {
       const element = this.#definition.plan.byId.get(id);
       if (element === undefined || element.group >= reading.group) {
-        const message = `There is no stage ${shown(id)} before ${shown(reading.id)}`;
+        const before = [...this.#definition.plan.byId.values()]
+          .filter(({ group }) => group < reading.group)
+          .map((each) => each.id);
+        const message = `There is no stage ${shown(id)} before ${shown(reading.id)}; there are: ${listed(before, id)}`;
         throw new ServiceError("INVALID_ARGUMENT", message, { field: "id" });
       }
       if (element.kind === "sleep") return null;

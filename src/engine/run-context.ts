@@ -20,6 +20,8 @@ export interface TryOf {
   readonly now: () => number;
   /** Aborted by the runner when the time is up. */
   readonly over: AbortController;
+  /** The function that has made an answer that means "later", which the stage is to return; null: none. */
+  made: "suspend" | "notReady" | null;
 }
 
 /** What the workflow gives to the try: values of any type, as the workflow's types say. */
@@ -66,16 +68,21 @@ export function contextOf(tried: TryOf, given: Given): object {
       },
     },
     ai: { record: notes.recordCall.bind(notes) },
-    suspend: (state: unknown, { pollIn, within }: { pollIn: Duration; within: Duration }) => ({
-      [MARK]: "suspended",
-      state: decodeJson(storedText(state, "state")),
-      pollInMs: durationMs(pollIn, "pollIn", POLL_IN),
-      withinMs: durationMs(within, "within"),
-    }),
-    notReady: ({ pollIn }: { pollIn?: Duration } = {}) => ({
-      [MARK]: "not-ready",
-      pollInMs: pollIn === undefined ? null : durationMs(pollIn, "pollIn", POLL_IN),
-    }),
+    suspend: (state: unknown, { pollIn, within }: { pollIn: Duration; within: Duration }) => {
+      const answer = {
+        [MARK]: "suspended",
+        state: decodeJson(storedText(state, "state")),
+        pollInMs: durationMs(pollIn, "pollIn", POLL_IN),
+        withinMs: durationMs(within, "within"),
+      };
+      tried.made = "suspend";
+      return answer;
+    },
+    notReady: ({ pollIn }: { pollIn?: Duration } = {}) => {
+      const pollInMs = pollIn === undefined ? null : durationMs(pollIn, "pollIn", POLL_IN);
+      tried.made = "notReady";
+      return { [MARK]: "not-ready", pollInMs };
+    },
   };
 }
 

@@ -64,7 +64,9 @@ export interface Run<W extends Workflow> {
  */
 export type RunOutput<Out> =
   | { readonly status: "COMPLETED"; readonly value: Out }
-  | { readonly status: "FAILED" | "CANCELLED"; readonly reason: string }
+  /** `stage`: the id of the stage that failed; null where none did, or nobody has told. */
+  | { readonly status: "FAILED"; readonly reason: string; readonly stage: string | null }
+  | { readonly status: "CANCELLED"; readonly reason: string }
   | { readonly status: "PENDING" | "RUNNING" | "SUSPENDED" };
 
 /**

@@ -36,6 +36,14 @@ function wordsOf(thrown: unknown, causes = CAUSES_MAX): string {
   return told === null || own.includes(told) ? own : `${own} (cause: ${told})`;
 }
 
+/** The stacks of an error and of its causes; null where there is none. Never throws. */
+export function stackOf(thrown: unknown, causes = CAUSES_MAX): string | null {
+  const own = unlessItThrows(() => memberOf(thrown, "stack"), undefined);
+  const cause = causes > 0 ? unlessItThrows(() => memberOf(thrown, "cause"), undefined) : undefined;
+  const stacks = [own, cause === undefined ? null : stackOf(cause, causes - 1)];
+  return stacks.filter((stack) => typeof stack === "string").join("\nCaused by: ") || null;
+}
+
 function memberOf(thrown: unknown, name: string): unknown {
   return typeof thrown === "object" && thrown !== null ? Reflect.get(thrown, name) : undefined;
 }

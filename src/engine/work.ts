@@ -4,7 +4,7 @@ import { unlessLate } from "../model/deadline.ts";
 import { decodeJson } from "../model/json.ts";
 import { JOB_MAX_ATTEMPTS_DEFAULT, RETRY_CAP_MS } from "../model/limits.ts";
 import { validated } from "./checked.ts";
-import { type Definition, definitionFor } from "./definition.ts";
+import { type Definition, definitionFor, requireBuilt } from "./definition.ts";
 import type {
   DeliveredRun,
   GroupAnswer,
@@ -35,6 +35,18 @@ export interface RunnerOptions {
   readonly now: () => number;
   /** How long what decides about the next stage may take before it gets a delivery of its own. */
   readonly decisionMs?: number;
+  /** Is told of each try of a stage that fails. Default: nobody is. */
+  readonly onFailure?: (failure: FailedTry) => void;
+}
+
+/** A try of a stage that failed. */
+export interface FailedTry {
+  readonly delivery: StageDelivery;
+  /** As it is stored. */
+  readonly error: string;
+  /** When it is tried again; null: not. */
+  readonly retryInMs: number | null;
+  readonly thrown: unknown;
 }
 
 type Working = Extract<PlannedElement, { step: unknown }>;
@@ -58,10 +70,11 @@ const PLAIN_RETRY: RetryPolicy = {
  */
 export function stageRunner(
   definitions: readonly Definition[],
-  { env, now, decisionMs = DECISION_MS_MAX }: RunnerOptions,
+  { env, now, decisionMs = DECISION_MS_MAX, onFailure = () => {} }: RunnerOptions,
 ): StageRunner {
   const byId = new Map<string, Definition>();
   for (const each of definitions) {
+    requireBuilt(each);
     if (byId.has(each.id)) {
       const message = `There are two workflows with the id ${shown(each.id)}`;
       throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflows" });
@@ -71,7 +84,8 @@ export function stageRunner(
   return {
     async runStage(delivery, tools) {
       const notes = new Notes();
-      const outcome = await tried(byId, delivery, tools, { env, now, decisionMs, notes });
+      const how = { env, now, decisionMs, onFailure, notes };
+      const outcome = await tried(byId, delivery, tools, how);
       return { ...outcome, notes: notes.taken() } satisfies StageAnswer;
     },
     async afterGroup(delivery, tools) {
@@ -84,12 +98,14 @@ export function stageRunner(
 function knownDefinition(byId: ReadonlyMap<string, Definition>, run: DeliveredRun): Definition {
   const current = byId.get(run.workflowId);
   if (current === undefined) {
-    throw new Fatal(`The deployed code has no workflow ${shown(run.workflowId)}`);
+    throw new Fatal(
+      `The deployed code has no workflow ${shown(run.workflowId)}: add it to engine({ workflows }), or to the workflows of the StageWorker`,
+    );
   }
   const fitting = definitionFor(current, run.shape);
   if (fitting !== null) return fitting;
   throw new Fatal(
-    `The deployed code of the workflow ${shown(run.workflowId)} has no definition of the shape ${shown(run.shape)}, with which the run was started as version ${run.version}`,
+    `The deployed code of the workflow ${shown(run.workflowId)} has no definition of the shape ${shown(run.shape)}, with which the run was started as version ${run.version}: where ids, kinds or order of stages change, raise version, and name the earlier definition in previous`,
   );
 }
 
@@ -103,7 +119,7 @@ async function tried(
   byId: ReadonlyMap<string, Definition>,
   delivery: StageDelivery,
   tools: StageTools,
-  { env, now, decisionMs, notes }: Required<RunnerOptions> & { readonly notes: Notes },
+  { env, now, decisionMs, onFailure, notes }: Required<RunnerOptions> & { readonly notes: Notes },
 ): Promise<StageOutcome> {
   let policy = PLAIN_RETRY;
   try {
@@ -114,7 +130,7 @@ async function tried(
     const outputs = new OutputReader(definition, delivery.before, async (id) => tools.output(id));
     const over = new AbortController();
     const limitMs = ("step" in element ? element.timeoutMs : null) ?? TIMEOUT_MS_MAX;
-    const tryOf = { delivery, tools, notes, env, now, over };
+    const tryOf = { delivery, tools, notes, env, now, over, made: null };
     const result = await unlessLate(resultOf(element, input, outputs, tryOf), limitMs, () => {
       const late = new Error(`timed out after ${inWords(limitMs)}`);
       over.abort(late);
@@ -129,11 +145,10 @@ async function tried(
     });
     return { ...result, next };
   } catch (error) {
-    return {
-      outcome: "failed",
-      error: reasonOf(error),
-      retryInMs: retryMs(error, policy, delivery.triesLeft),
-    };
+    const reason = reasonOf(error);
+    const retryInMs = retryMs(error, policy, delivery.triesLeft);
+    onFailure({ delivery, error: reason, retryInMs, thrown: error });
+    return { outcome: "failed", error: reason, retryInMs };
   }
 }
 
@@ -253,14 +268,14 @@ async function worked(
     const returned: unknown = await Reflect.apply(step.run, step, [context]);
     return marked(returned, "suspended")
       ? suspended(element, returned)
-      : completed(element, returned);
+      : completed(element, returned, tryOf);
   }
   if (step.poll === undefined) throw new Fatal(`Stage ${shown(element.id)} has no poll`);
   const returned: unknown = await Reflect.apply(step.poll, step, [
     context,
     decodeJson(occasion.state),
   ]);
-  if (!marked(returned, "not-ready")) return completed(element, returned);
+  if (!marked(returned, "not-ready")) return completed(element, returned, tryOf);
   const pollInMs = "pollInMs" in returned ? returned.pollInMs : null;
   return {
     outcome: "suspended",
@@ -291,9 +306,18 @@ function suspended({ id, step }: Working, returned: object): Result {
   };
 }
 
-async function completed({ id, step }: Working, returned: unknown): Promise<Result> {
+async function completed(
+  { id, step }: Working,
+  returned: unknown,
+  { made }: Pick<TryOf, "made">,
+): Promise<Result> {
   if (marked(returned, "suspended") || marked(returned, "not-ready")) {
     throw new Fatal(`Stage ${shown(id)} gave an answer that is not one of a run, or of a poll`);
+  }
+  if (made !== null) {
+    throw new Fatal(
+      `Stage ${shown(id)} called ${made}(...), and did not return what it made: return ${made}(...)`,
+    );
   }
   // Another try may give what the schema takes; what JSON has not, or no row holds, it gives again.
   const output =

@@ -24,17 +24,20 @@ export interface LogEnv {
   readonly ACCESS_LOG?: string;
 }
 
-/** Characters of one value. */
+/** Characters of one value, by default. */
 const TEXT_LENGTH_MAX = 1_000;
 
 /**
  * JSON on one line, whatever displays it: control characters, and those that some programs take for
  * the end of a line, are escaped.
  */
-export function logLine(values: Readonly<Record<string, string | number | null>>): string {
+export function logLine(
+  values: Readonly<Record<string, string | number | null>>,
+  lengthMax = TEXT_LENGTH_MAX,
+): string {
   const short = Object.entries(values).map(([name, value]) => [
     name,
-    typeof value === "string" ? value.slice(0, TEXT_LENGTH_MAX) : value,
+    typeof value === "string" ? value.slice(0, lengthMax) : value,
   ]);
   return JSON.stringify(Object.fromEntries(short)).replaceAll(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,

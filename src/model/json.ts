@@ -9,11 +9,17 @@ import { utf8Length } from "./text.ts";
  * The JSON text of a value. What `JSON.stringify` would silently change is refused, with the path
  * of the culprit: BigInt, functions, symbols, cycles, NaN, infinities, invalid Dates, Map, Set,
  * binary data, streams, and what fetch answers. `undefined` members vanish and Dates become ISO strings, as they do there.
+ * @param look sees each object and list before it is taken, and may refuse more.
  * @throws INVALID_ARGUMENT with `field`; PAYLOAD_TOO_LARGE with `field`, `size`, `limit` in bytes. The
  * size is a lower bound where the value has more than a row could hold, and is not looked at to its end.
  */
-export function encodeJson(value: unknown, field: string, limit = ROW_BYTES_MAX): string {
-  const text = JSON.stringify(value === undefined ? null : plainOf(value, field, limit));
+export function encodeJson(
+  value: unknown,
+  field: string,
+  limit = ROW_BYTES_MAX,
+  look?: (value: object, field: string) => void,
+): string {
+  const text = JSON.stringify(value === undefined ? null : plainOf(value, field, limit, look));
   const size = utf8Length(text);
   if (size > limit) throw tooLarge(field, size, limit);
   return text;
@@ -84,7 +90,12 @@ const UNSTORABLE_OBJECTS =
 const WRAPPERS = /^\[object (?:Number|String|Boolean|BigInt|Symbol)\]$/;
 
 /** What JSON keeps of a value, with nothing else left in it. `limit`: bytes of its text. */
-function plainOf(root: unknown, name: string, limit: number): unknown {
+function plainOf(
+  root: unknown,
+  name: string,
+  limit: number,
+  look: ((value: object, field: string) => void) | undefined,
+): unknown {
   const ancestors = new Set<object>();
   let values = 0;
   let units = 0;
@@ -112,17 +123,19 @@ function plainOf(root: unknown, name: string, limit: number): unknown {
         if (!Number.isFinite(value)) throw refused(field, String(value));
         break;
       case "string":
+        units += value.length;
+        break;
       case "boolean":
         break;
       case "object":
         if (value === null) break;
+        look?.(value, field);
         if (!(value instanceof Date)) return ofObject(value, field, key, depth);
         if (Number.isNaN(value.getTime())) throw refused(field, "an invalid Date");
-        break;
+        return toPlain(value.toISOString(), field, key, depth);
     }
-    if (typeof value === "string") units += value.length;
     count(1);
-    return value instanceof Date ? value.toISOString() : value;
+    return value;
   };
 
   const ofObject = (value: object, field: string, key: string, depth: number): unknown => {
@@ -164,7 +177,8 @@ function hasToJson(value: object): value is { toJSON(key: string): unknown } {
   return "toJSON" in value && typeof value.toJSON === "function";
 }
 
-function refused(field: string, what: string): ServiceError {
+/** The error for what JSON cannot keep. */
+export function refused(field: string, what: string): ServiceError {
   return new ServiceError("INVALID_ARGUMENT", `${field} holds ${what}, which JSON cannot keep`, {
     field,
   });

@@ -147,6 +147,7 @@ function dutyAt({ run, job, stage, inputs, signal, lease }: Found, now: number):
       startedAt: stage.startedAt ?? now,
       maxWaitUntil: stage.maxWaitUntil,
       pollInterval: stage.pollInterval,
+      hasFailed: stage.errorMessage !== null,
       from: inputs.map((given) => given.stageId),
       signalId: occasion.kind === "signal" && signal !== null ? signal.id : null,
       triesLeft: Math.max(job.maxAttempts - job.attempt, 0),

@@ -20,6 +20,7 @@ export interface Reached {
   readonly group: number;
   readonly attempt: number;
   readonly startedAt: number;
+  readonly hasFailed: boolean;
   readonly triesLeft: number;
   /** Its condition is open. */
   readonly decides: boolean;
@@ -130,6 +131,7 @@ function leading(stage: NextStage, group: number, entry: Entry): Entered {
     group,
     attempt: tried,
     startedAt: at,
+    hasFailed: false,
     triesLeft: stage.attempts - 1,
     decides: stage.decides,
   });

@@ -16,6 +16,8 @@ export interface Delivered {
   /** Of a stage that suspended itself: when it fails, and the pause between its polls. */
   readonly maxWaitUntil: number | null;
   readonly pollInterval: number | null;
+  /** Its row has the reason of a try that failed. */
+  readonly hasFailed: boolean;
   /** The stages whose outputs it took. */
   readonly from: readonly string[];
   /** The signal that it takes with it. */
@@ -73,14 +75,14 @@ function done(
 ): Settled {
   const { lease, stage, at } = settling;
   const { run, ordinal, attempt } = lease;
-  const { stageId, signalId } = stage;
+  const { stageId, signalId, hasFailed } = stage;
   const type = set.status === "SKIPPED" ? "stage:skipped" : "stage:completed";
+  const ended = { ...set, completedAt: at, nextPollAt: null, ...since(settling) };
   const changes: Change[] = [
-    // A record of a stage gives its output once.
-    {
-      ...update(settling, { ...set, completedAt: at, nextPollAt: null, ...since(settling) }),
-      first: true,
-    },
+    hasFailed
+      ? update(settling, { ...ended, errorMessage: null })
+      : // A record of a stage gives its output once.
+        { ...update(settling, ended), first: true },
     ...(signalId === null
       ? []
       : [{ kind: "takeSignal" as const, workflowRunId: run.id, id: signalId, at }]),
@@ -174,7 +176,7 @@ function waits(answer: Extract<StageAnswer, { outcome: "waiting" }>, settling: S
   ];
   const triesLeft = JOB_MAX_ATTEMPTS_DEFAULT - 1;
   const startedAt = stage.startedAt ?? at;
-  const where = { stageId, recordId, group, attempt: tried };
+  const where = { stageId, recordId, group, attempt: tried, hasFailed: stage.hasFailed };
   const reached = { ...where, startedAt, triesLeft, decides: false };
   return { changes, after: unlessSignal === null ? LEAVE : { does: "wait", stage: reached } };
 }
@@ -186,7 +188,7 @@ function met(
 ): Settled {
   const { lease, stage, goesOn, at, paused } = settling;
   const { run, ordinal, attempt } = lease;
-  const { stageId, recordId, group, attempt: tried, triesLeft } = stage;
+  const { stageId, recordId, group, attempt: tried, hasFailed, triesLeft } = stage;
   const decided = { suspendedState: null };
   if (paused) {
     const changes = [update(settling, { ...decided, status: "PENDING" }), parked(settling)];
@@ -194,7 +196,7 @@ function met(
   }
   if (goesOn(next)) {
     const startedAt = stage.startedAt ?? at;
-    const reached = { stageId, recordId, group, attempt: tried, startedAt, triesLeft };
+    const reached = { stageId, recordId, group, attempt: tried, startedAt, hasFailed, triesLeft };
     return {
       changes: [update(settling, decided)],
       after: { does: "run", stage: { ...reached, decides: false } },

@@ -77,11 +77,12 @@ async function outputNow<W extends Workflow>(
     case "FAILED":
     case "CANCELLED": {
       const { status } = row;
-      const told = reasonOfEnd(status, last === undefined ? [] : [last]);
-      if (told !== null) return { status, reason: told };
+      const told = endIn(status, last === undefined ? [] : [last]);
+      if (told !== null) return over(status, told);
       // Others may have added events of their own since.
       const [events] = await unit.read([lastEvents(id, EVENTS_LOOKED_AT)]);
-      return { status, reason: reasonOfEnd(status, events) ?? `The run is ${status}` };
+      const untold = { reason: `The run is ${status}`, stage: null };
+      return over(status, endIn(status, events) ?? untold);
     }
     case "PENDING":
     case "RUNNING":
@@ -98,22 +99,37 @@ function lastEvents(workflowRunId: string, limit: number) {
   return { q: "page", of: "outboxEvents", workflowRunId, ...last } as const;
 }
 
+/** What the event of a run's end tells. */
+interface ToldEnd {
+  readonly reason: string;
+  readonly stage: string | null;
+}
+
+function over(status: "FAILED" | "CANCELLED", { reason, stage }: ToldEnd) {
+  return status === "FAILED" ? { status, reason, stage } : { status, reason };
+}
+
 /** Of a run that a caller of the contract has ended, the last event of the run tells of something else. */
-function reasonOfEnd(status: "FAILED" | "CANCELLED", events: readonly object[]): string | null {
+function endIn(status: "FAILED" | "CANCELLED", events: readonly object[]): ToldEnd | null {
   for (const event of events) {
     if (!("eventType" in event && "payload" in event)) continue;
     const { eventType, payload } = event;
     if (typeof eventType !== "string" || !eventType.startsWith("workflow:")) continue;
     const isEnd = eventType === `workflow:${status.toLowerCase()}`;
-    return isEnd && typeof payload === "string" ? reasonIn(decodeJson(payload)) : null;
+    return isEnd && typeof payload === "string" ? endOf(decodeJson(payload)) : null;
   }
   return null;
 }
 
-function reasonIn(payload: unknown): string | null {
-  if (typeof payload !== "object" || payload === null) return null;
-  if ("error" in payload && typeof payload.error === "string") return payload.error;
-  return "reason" in payload && typeof payload.reason === "string" ? payload.reason : null;
+function endOf(payload: unknown): ToldEnd | null {
+  const reason = textIn(payload, "error") ?? textIn(payload, "reason");
+  return reason === undefined ? null : { reason, stage: textIn(payload, "stageId") ?? null };
+}
+
+function textIn(payload: unknown, name: string): string | undefined {
+  const member: unknown =
+    typeof payload === "object" && payload !== null ? Reflect.get(payload, name) : undefined;
+  return typeof member === "string" ? member : undefined;
 }
 
 export async function stageOutput<W extends Workflow, K extends keyof OutputsOf<W> & string>(

@@ -1,6 +1,7 @@
 /** Runs a run again from one of its stages. */
 import type { Change, Guard } from "../changes/index.ts";
 import { ServiceError } from "../contract/index.ts";
+import { noStage } from "../engine/names.ts";
 import { nextStage } from "../engine/next.ts";
 import type { Workflow } from "../engine/workflow.ts";
 import { tokenOf } from "../model/index.ts";
@@ -19,9 +20,6 @@ export async function rerun(
 ): Promise<void> {
   await act(unit, id, async (found, moment) => {
     const { row, run } = found;
-    if (row.status === "RUNNING" || row.status === "PENDING") {
-      throw wrongStatus(id, row.status, "can be run again once it has ended or is paused");
-    }
     const { shape, version } = run.delivered;
     const definition = definitionOf(found, workflow);
     if (definition === null) {
@@ -30,9 +28,11 @@ export async function rerun(
     }
     const element = definition.plan.byId.get(from);
     if (element === undefined) {
-      throw new ServiceError("INVALID_ARGUMENT", `There is no stage ${JSON.stringify(from)}`, {
-        field: "from",
-      });
+      const message = noStage(definition.plan, from);
+      throw new ServiceError("INVALID_ARGUMENT", message, { field: "from" });
+    }
+    if (row.status === "RUNNING" || row.status === "PENDING") {
+      throw wrongStatus(id, row.status, "can be run again once it has ended or is paused");
     }
     const [stages, jobs] = await unit.read([
       {

@@ -2,7 +2,7 @@
 import type { Change, Guard } from "../changes/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { checkedConfig, checkedInput } from "../engine/checked.ts";
-import type { Definition } from "../engine/definition.ts";
+import { type Definition, requireBuilt } from "../engine/definition.ts";
 import type { First, NextStage } from "../engine/delivery.ts";
 import { firstOf } from "../engine/next.ts";
 import type { StartOptions } from "../engine/runs.ts";
@@ -57,6 +57,7 @@ export async function start<W extends Workflow>(
   input: InputOf<W>,
   { key, priority = PRIORITY_DEFAULT, config }: StartOptions<W> = {},
 ): Promise<Started> {
+  requireBuilt(workflow);
   if (key !== undefined) requireField(keyField, key, "key");
   requireField(wholeField, priority, "priority");
   const checked = await checkedInput(workflow, input);
@@ -152,6 +153,7 @@ function leasedFirst(
         startedAt: at,
         maxWaitUntil: null,
         pollInterval: null,
+        hasFailed: false,
         from: [],
         signalId: null,
         triesLeft: attempts - 1,

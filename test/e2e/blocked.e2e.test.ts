@@ -59,7 +59,11 @@ it("ends as FAILED with the reason after its attempts, and the stages beside it 
     return status === undefined || status === "RUNNING" ? null : output;
   };
   const output = await vi.waitUntil(ended, { timeout: 120_000, interval: 500 });
-  expect(output).toEqual({ status: "FAILED", reason: expect.stringMatching(/lease.*expired/i) });
+  expect(output).toEqual({
+    status: "FAILED",
+    reason: expect.stringMatching(/lease.*expired/i),
+    stage: "spin",
+  });
   expect(deaths).toBe(ATTEMPTS);
   const over = async () => {
     void processes.sweep();

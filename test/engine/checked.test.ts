@@ -74,9 +74,9 @@ describe("an input", () => {
   it("is plain JSON, whatever the schema lets through", async () => {
     const anything = taking(handWritten<unknown>(() => []));
     expect(await checkedInput(anything, undefined)).toBeNull();
-    expect(await checkedInput(anything, { gone: undefined, at: new Date(0) })).toEqual({
-      at: "1970-01-01T00:00:00.000Z",
-    });
+    expect(await checkedInput(anything, { gone: undefined, at: [0] })).toEqual({ at: [0] });
+    const dated = await refusalOf(() => checkedInput(anything, { at: new Date(0) }));
+    expect(dated.message).toBe("input.at holds a Date, which JSON cannot keep");
     const error = await refusalOf(() => checkedInput(anything, { n: [1n] }));
     expect(error.message).toBe("input.n[0] holds a bigint, which JSON cannot keep");
     const large = await refusalOf(() => checkedInput(anything, "a".repeat(2_000_000)));
@@ -148,8 +148,16 @@ describe("a config", () => {
   });
 
   it.each<[unknown, string, string]>([
-    [{ nowhere: {} }, 'There is no stage "nowhere"', "config.nowhere"],
-    [{ plain: {} }, 'Stage "plain" takes no config', "config.plain"],
+    [
+      { nowhere: {} },
+      'config.nowhere is a config of no stage; those that take one: "write", "again"',
+      "config.nowhere",
+    ],
+    [
+      { plain: {} },
+      'Stage "plain" takes no config; those that take one: "again", "write"',
+      "config.plain",
+    ],
     [[], "config must be an object with stages' ids for names", "config"],
     [null, "config must be an object with stages' ids for names", "config"],
     ["big", "config must be an object with stages' ids for names", "config"],
@@ -157,6 +165,14 @@ describe("a config", () => {
     const error = await refusalOf(() => checkedConfig(definition, given));
     expect(error.message).toBe(says);
     expect(error.details).toEqual({ field });
+  });
+
+  it("is told to be of no stage before what it was meant for is told to be missing", async () => {
+    const needy = workflow("w", { input: z.null() }).stage("send", strict).build();
+    const error = await refusalOf(() => checkedConfig(needy, { sned: { key: "k" } }));
+    expect(error.message).toBe('config.sned is a config of no stage; those that take one: "send"');
+    const none = await refusalOf(() => checkedConfig(taking(z.null()), { a: {} }));
+    expect(none.message).toBe('Stage "a" takes no config; those that take one: none');
   });
 
   it("takes nothing that every object inherits for a stage's", async () => {

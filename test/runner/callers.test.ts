@@ -49,7 +49,7 @@ describe("a caller that ends the stage at which a run stands", () => {
     const set = { status, errorMessage: "not wanted" };
     await persistence.updateStageByRunAndStageId(run.id, "go", set);
     await signalled(engine, run);
-    expect(await run.output()).toEqual({ status: "FAILED", reason });
+    expect(await run.output()).toEqual({ status: "FAILED", reason, stage: "go" });
     await sound(engine, run.id);
   });
 
@@ -57,7 +57,11 @@ describe("a caller that ends the stage at which a run stands", () => {
     const { engine, run, persistence } = await waiting();
     await persistence.deleteStage(await record(engine, run.id, "go"));
     await signalled(engine, run);
-    expect(await run.output()).toEqual({ status: "FAILED", reason: "Stage go was deleted" });
+    expect(await run.output()).toEqual({
+      status: "FAILED",
+      reason: "Stage go was deleted",
+      stage: "go",
+    });
     await sound(engine, run.id);
   });
 
@@ -78,7 +82,7 @@ describe("a caller that ends the stage at which a run stands", () => {
     const [job] = await jobs.getJobsByWorkflowRun(run.id);
     await jobs.fail(job?.id ?? "", "no more", false);
     await engine.failures();
-    expect(await run.output()).toEqual({ status: "FAILED", reason: "no more" });
+    expect(await run.output()).toEqual({ status: "FAILED", reason: "no more", stage: "go" });
     await sound(engine, run.id);
   });
 });
@@ -100,7 +104,7 @@ describe("a caller that deletes what a stage takes", () => {
     await engine.connection.persistence.deleteStage(await record(engine, run.id, "first"));
     await engine.pass(2_000);
     const reason = "Stage first was deleted, and stage second takes what it gave";
-    expect(await run.output()).toEqual({ status: "FAILED", reason });
+    expect(await run.output()).toEqual({ status: "FAILED", reason, stage: "second" });
     await sound(engine, run.id);
   });
 });

@@ -194,7 +194,7 @@ describe.each(["D1", "maps"] as const)("a run over %s", (over) => {
     expect(tries).toEqual([1, 2]);
     await engine.pass(4_000);
     expect(tries).toEqual([1, 2, 3]);
-    expect(await run.output()).toEqual({ status: "FAILED", reason: "no 3" });
+    expect(await run.output()).toEqual({ status: "FAILED", reason: "no 3", stage: "flaky" });
     expect(await engine.events(run.id)).toEqual([
       "workflow:started",
       "stage:started flaky",

@@ -158,6 +158,28 @@ describe("each transition", () => {
     expect(await cost(() => engine.consume(1))).toBe("4/18, 0/6, 2/7, 8/21");
   });
 
+  const flaky = workflow("flaky", { input: z.string().nullable() })
+    .stage(
+      "flaky",
+      ({ attempt, input: wish }) => {
+        if (attempt === 1 && wish === "once") throw new Error("once more");
+      },
+      { retry: { attempts: 2, backoff: 0 } },
+    )
+    .build();
+
+  it("a completion after a failed try: no row more is written", async () => {
+    const ends = async (given: string | null, tries: number) => {
+      const { engine, cost } = counted([flaky]);
+      await engine.runs.start(flaky, given);
+      let last = "";
+      for (let count = 0; count < tries; count += 1) last = await cost(() => engine.consume(1));
+      return last.split(", ").at(-1);
+    };
+    expect(await ends(null, 1)).toBe("6/18");
+    expect(await ends("once", 2)).toBe("6/20");
+  });
+
   it("the cancel of a run that waits", async () => {
     const { engine, cost } = counted([asks]);
     const run = await engine.runs.start(asks, null);

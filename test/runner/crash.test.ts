@@ -136,7 +136,7 @@ const SCENARIOS: readonly Scenario[] = [
           }),
         })
         .build(),
-    ends: { status: "FAILED", reason: "never" },
+    ends: { status: "FAILED", reason: "never", stage: "p2" },
   },
 ];
 

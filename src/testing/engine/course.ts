@@ -3,7 +3,8 @@ import type { Backend } from "../../contract/index.ts";
 import type { StageRunner } from "../../engine/delivery.ts";
 import { type Duration, durationMs, shown } from "../../engine/duration.ts";
 import type { Run, RunOutput, SignalNameOf } from "../../engine/runs.ts";
-import { stageRunner } from "../../engine/work.ts";
+import { noStage } from "../../engine/names.ts";
+import { type FailedTry, stageRunner } from "../../engine/work.ts";
 import type { InputOf, OutputOf, OutputsOf, SignalsOf, Workflow } from "../../engine/workflow.ts";
 import { createMemoryStore, type MemoryStore } from "../../memory/store.ts";
 import {
@@ -25,6 +26,7 @@ import { LEASE_LOST } from "../../queue/lease-keeper.ts";
 import { dispatchSettings } from "../../queue/settings.ts";
 import { drive, endDead, runsOf } from "../../runner/index.ts";
 import { sweep } from "../../schedule/sweep.ts";
+import { PAUSED, valueOf, WaitsForSignal } from "./ended.ts";
 import { type Fault, MortalStore } from "./mortal-store.ts";
 import { type ToldStore, toldStore } from "./told-store.ts";
 import type { TestEvent, TestLog, TestRun, TestRunOptions, TestStage } from "./test-run.ts";
@@ -62,6 +64,8 @@ export class Course<W extends Workflow> implements TestRun<W> {
   #worker: MortalStore;
   readonly #first: MortalStore;
   #held: Held | null = null;
+  /** The last try that failed. */
+  #failure: FailedTry | null = null;
   #leased: Leased | null = null;
   #stopAt: { readonly id: string; readonly reached: () => Promise<void> } | null = null;
 
@@ -78,7 +82,10 @@ export class Course<W extends Workflow> implements TestRun<W> {
     this.#store = store;
     this.#first = new MortalStore(store, fault);
     this.#worker = this.#first;
-    this.#stages = stageRunner([workflow], { env, now: () => clock.now });
+    const onFailure = (failure: FailedTry) => {
+      this.#failure = failure;
+    };
+    this.#stages = stageRunner([workflow], { env, now: () => clock.now, onFailure });
     ownMethods(this);
   }
 
@@ -138,10 +145,13 @@ export class Course<W extends Workflow> implements TestRun<W> {
   }
 
   async until(id: keyof OutputsOf<W> & string): Promise<void> {
-    if (!this.#workflow.plan.byId.has(id)) throw new Error(`There is no stage ${shown(id)}`);
+    const { plan } = this.#workflow;
+    if (!plan.byId.has(id)) throw new Error(noStage(plan, id));
     await this.#letGo();
     for (;;) {
-      if (this.#row(id)?.status === "SUSPENDED") return;
+      const status = this.#row(id)?.status;
+      if (status === "SUSPENDED") return;
+      if (status === "SKIPPED") throw new Error(`Stage ${shown(id)} was skipped`);
       await this.#requireGoing(id);
       if (await this.#stepUpTo(id)) return;
     }
@@ -163,18 +173,7 @@ export class Course<W extends Workflow> implements TestRun<W> {
   }
 
   async output(): Promise<OutputOf<W>> {
-    const ended = await this.end();
-    switch (ended.status) {
-      case "COMPLETED":
-        return ended.value;
-      case "FAILED":
-      case "CANCELLED":
-        throw new Error(`The run is ${ended.status}: ${ended.reason}`);
-      case "PENDING":
-      case "RUNNING":
-      case "SUSPENDED":
-        throw new Error(`The run is ${ended.status}`);
-    }
+    return valueOf(await this.end(), this.#failure);
   }
 
   /** Takes the run to its end. @throws Error when it gets to none. */
@@ -236,10 +235,7 @@ export class Course<W extends Workflow> implements TestRun<W> {
     for (const due of this.#dues()) {
       if (due.at > until) return false;
       if (due.at > this.now && !endsWaits && this.#waitsForSignal(due)) {
-        const [name, at] = [shown(due.stageId), new Date(due.at).toISOString()];
-        throw new Error(
-          `The run waits for the signal ${name} until ${at}: send it with signal(), or let the time pass with advance()`,
-        );
+        throw new WaitsForSignal(due);
       }
       this.#clock.now = Math.max(this.now, due.at);
       // Where it did nothing, such as for a job whose concurrency key has no room, a later one may.
@@ -379,7 +375,6 @@ interface Started<W extends Workflow> {
   readonly told: ToldStore;
 }
 
-const PAUSED = "The run is paused: resume it with run.resume()";
 const STUCK = "Nothing moves the run on any more: run.backend.audit() tells what is left";
 
 function membersOf(value: unknown): Readonly<Record<string, unknown>> {

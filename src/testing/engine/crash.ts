@@ -3,6 +3,7 @@ import type { InputOf, Workflow } from "../../engine/workflow.ts";
 import type { AuditFinding } from "../../contract/index.ts";
 import type { RunOutput } from "../../engine/runs.ts";
 import { Course } from "./course.ts";
+import { WaitsForSignal } from "./ended.ts";
 import { DEATHS, type Fault } from "./mortal-store.ts";
 import type { TestRun, TestRunOptions } from "./test-run.ts";
 
@@ -23,7 +24,11 @@ export async function playEverywhere<W extends Workflow>(
   // The same in all runs: instants and ids may show in outputs.
   const same = { ...options, now: options.now ?? Date.now(), key: options.key ?? "test" };
   const undisturbed = await Course.started(workflow, input, same);
-  const expected = await played(undisturbed, same);
+  const expected = await played(undisturbed, same).catch((error: unknown) => {
+    if (options.script !== undefined || !(error instanceof WaitsForSignal)) throw error;
+    const message = `${error.message}; for crash: "everywhere" this needs a script`;
+    throw new Error(message, { cause: error });
+  });
   for (const [commit, kinds] of undisturbed.commits.entries()) {
     for (const death of DEATHS) {
       const course = await Course.started(workflow, input, same, { commit, death });

@@ -4,6 +4,7 @@
  * the same transitions, retries, leases and sweep as over D1.
  */
 import type { Workflow, InputOf } from "../../engine/workflow.ts";
+import { requireBuilt } from "../../engine/definition.ts";
 import { playEverywhere } from "./crash.ts";
 import { Course } from "./course.ts";
 import type { TestRun, TestRunOptions } from "./test-run.ts";
@@ -27,7 +28,8 @@ export type {
  * or loses its answer. After that only time helps. Each of these runs must end as the undisturbed one
  * did, with as many accepted results. `script` drives each of them; without one they run straight to
  * their end. What the script and the stages keep outside the run is shared by all of these runs.
- * @throws INVALID_ARGUMENT as a start does, and for a replacement of what is no stage.
+ * @throws INVALID_ARGUMENT as a start does, and for a replacement of what is no stage, or a workflow
+ * that is not built.
  * @throws Error that names the commit and the death after which a run ended in another way.
  * @example
  * import * as z from "zod";
@@ -51,6 +53,7 @@ export async function testRun<W extends Workflow>(
   options: TestRunOptions<W> = {},
 ): Promise<TestRun<W>> {
   const { stages = {}, script, crash } = options;
+  requireBuilt(workflow);
   const played = withStages(workflow, stages);
   if (crash === "everywhere") return playEverywhere(played, input, options);
   const course = await Course.started(played, input, options);

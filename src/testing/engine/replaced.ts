@@ -1,6 +1,7 @@
 /** A workflow with fakes in the place of stages. Pure. */
 import { ServiceError } from "../../contract/index.ts";
 import { shown } from "../../engine/duration.ts";
+import { noStage } from "../../engine/names.ts";
 import type { PlannedElement } from "../../engine/plan.ts";
 import { requireFunction, type StageFunction } from "../../engine/stage.ts";
 import type { Workflow } from "../../engine/workflow.ts";
@@ -14,7 +15,7 @@ export function withStages<W extends Workflow>(
 ): W {
   for (const [id, fake] of Object.entries(fakes)) {
     const element = workflow.plan.byId.get(id);
-    if (element === undefined) throw refused(`There is no stage ${shown(id)}`);
+    if (element === undefined) throw refused(noStage(workflow.plan, id));
     if (!("step" in element)) throw refused(`${shown(id)} is a ${element.kind}, and runs no stage`);
     requireFunction(fake, `stages.${id}`);
   }

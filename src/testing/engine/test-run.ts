@@ -48,7 +48,10 @@ export interface TestRunOptions<W extends Workflow> extends StartOptions<W> {
   readonly env?: { readonly [K in keyof StageEnv]?: StageEnv[K] };
   readonly stages?: StageFakes<W>;
   readonly crash?: "everywhere";
-  /** Drives the run: with `crash`, each of the runs. Each is then taken to its end. */
+  /**
+   * Drives the run: with `crash`, each of the runs. Each is then taken to its end. A workflow that
+   * waits for a signal needs one that sends it, or lets the time pass.
+   */
   readonly script?: (t: TestRun<W>) => Promise<void>;
 }
 
@@ -125,7 +128,7 @@ export interface TestRun<W extends Workflow> {
    * Takes the run on until the stage is about to run, or the wait or sleep has begun. The stage runs
    * with the next call of `until`, `advance` or `output`. Passes any time but that of a wait for a
    * signal.
-   * @throws Error when the run ends first, is paused, or waits for a signal.
+   * @throws Error when the stage is skipped, or the run ends first, is paused, or waits for a signal.
    */
   until(id: keyof OutputsOf<W> & string): Promise<void>;
   /** Lets this much time pass, and everything happen that becomes due in it. */
@@ -139,8 +142,8 @@ export interface TestRun<W extends Workflow> {
   /**
    * Takes the run to its end, and answers what it gives. Passes any time but that of a wait for a
    * signal.
-   * @throws Error with the reason when the run fails or is cancelled; when it is paused; when it waits
-   * for a signal.
+   * @throws Error with the reason when the run fails or is cancelled, with the stage that failed and
+   * what it threw as its cause; when the run is paused; when it waits for a signal.
    */
   output(): Promise<OutputOf<W>>;
 }
