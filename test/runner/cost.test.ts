@@ -176,8 +176,8 @@ describe("each transition", () => {
       for (let count = 0; count < tries; count += 1) last = await cost(() => engine.consume(1));
       return last.split(", ").at(-1);
     };
-    expect(await ends(null, 1)).toBe("6/18");
-    expect(await ends("once", 2)).toBe("6/20");
+    expect(await ends(null, 1)).toBe("6/19");
+    expect(await ends("once", 2)).toBe("6/21");
   });
 
   it("the cancel of a run that waits", async () => {
