@@ -319,6 +319,9 @@ export type UnattendedStage = Pick<
   state: "unattended" | "attended" | "over";
 };
 
+/** A job that is suspended as those of paused runs are, while its run is not paused. */
+export type StrayJob = Pick<JobRow, "workflowRunId" | "ordinal">;
+
 /**
  * A job that has failed for good, without its payload. `state`: what it has left.
  * - `closed`: nothing. Its run is finished or does not exist, or its stage has a later job.

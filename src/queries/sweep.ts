@@ -3,7 +3,7 @@
  * carry them. Pure.
  */
 import { instantField, keyField, ordinalField } from "../model/fields.ts";
-import type { FailedJob, JobState, UnattendedStage } from "../model/index.ts";
+import type { FailedJob, JobState, StrayJob, UnattendedStage } from "../model/index.ts";
 import { TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { flag, list, object, optional } from "../model/shape.ts";
 import { storedQuery } from "./query-kind.ts";
@@ -53,6 +53,15 @@ export const sweepQueries = {
 
   /** SUSPENDED jobs with resumeAt <= now, counted up to `limit`. */
   resumableJobs: storedQuery<number>()("resumableJobs", { now: instantField, limit: rowLimit }),
+
+  /**
+   * SUSPENDED jobs whose resumeAt is that of paused runs' jobs, while the run is not SUSPENDED: among
+   * `limit` jobs of such a resumeAt, by (resumeAt, run, ordinal), those with resumeAt >= from first.
+   */
+  strayParkedJobs: storedQuery<StrayJob[]>()("strayParkedJobs", {
+    from: instantField,
+    limit: rowLimit,
+  }),
 
   /** How many events wait, counted up to `limit`. */
   waitingEvents: storedQuery<number>()("waitingEvents", { limit: rowLimit }),

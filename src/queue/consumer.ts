@@ -5,12 +5,11 @@
  * again when their leases have expired.
  */
 import type { Store, WakeUpKind } from "../changes/index.ts";
-import { withDeadline } from "../model/index.ts";
+import { isStageJob, withDeadline } from "../model/index.ts";
 import { AutoCommit } from "../persistence/auto-commit.ts";
 import { Connection } from "../persistence/connection.ts";
 import { unitOf } from "../persistence/connection-core.ts";
 import { endDead } from "../runner/death.ts";
-import { isStageJob } from "../runner/lease.ts";
 import type { Settling } from "../persistence/settling.ts";
 import type {
   BoundJobHandler,

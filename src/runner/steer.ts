@@ -8,14 +8,16 @@ import { keyField } from "../model/fields.ts";
 import {
   encodeJson,
   GROUP_STAGES_MAX,
+  isParked,
   JOB_MAX_ATTEMPTS_DEFAULT,
   LONG_TEXT,
   signalId,
+  takesStages,
 } from "../model/index.ts";
 import { isLive } from "../model/status.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { act, checkedAct, definitionOf, requireField, wrongStatus } from "./act.ts";
-import { engineRunOf, takesStages } from "./lease.ts";
+import { engineRunOf } from "./lease.ts";
 import { event, jobRow } from "./rows.ts";
 
 export async function sendSignal<W extends Workflow>(
@@ -86,25 +88,30 @@ export async function pause(unit: OwnUnit, id: string): Promise<void> {
   });
 }
 
+/** Wake-ups of one commit. The jobs beyond are due as well, and the sweep sends the rest. */
+const WAKES_MAX = GROUP_STAGES_MAX;
+
 /**
  * The jobs that a paused run has left lying are due again: each gets a wake-up. Where callers of the
- * contract have ended all of them, the run gets new ones.
+ * contract have ended all of them, the run gets new ones. A caller may have made the run RUNNING or
+ * PENDING: then only its jobs are left.
  */
 export async function resume(unit: OwnUnit, id: string): Promise<void> {
   await act(unit, id, async ({ row, run }, moment) => {
     const { at } = moment;
-    if (row.status === "RUNNING") return null;
-    if (row.status !== "SUSPENDED") throw wrongStatus(id, row.status, "cannot be resumed");
-    const [jobs] = await unit.read([{ q: "jobs", workflowRunId: id }]);
-    const wakes = jobs.filter(({ status }) => status === "SUSPENDED").length;
-    const last = jobs.findLast(takesStages);
-    const lost = jobs.some((job) => takesStages(job) && isLive(job))
-      ? []
-      : await unattended(unit, id);
+    if (!isLive(row)) throw wrongStatus(id, row.status, "cannot be resumed");
+    const [all] = await unit.read([{ q: "jobs", workflowRunId: id }]);
+    const jobs = all.filter(takesStages);
+    const parked = jobs.filter((job) => job.status === "SUSPENDED" && isParked(job)).length;
+    const wakes = Math.min(parked, WAKES_MAX);
+    const due: Change = { kind: "dueJobs", workflowRunId: id, stageId: null, wakes, at };
+    if (row.status !== "SUSPENDED") return parked === 0 ? null : [due];
+    const last = jobs.at(-1);
+    const lost = jobs.some(isLive) ? [] : await unattended(unit, id);
     const { tried } = engineRunOf(row, last?.payload) ?? run;
     return [
       { kind: "updateRun", id, set: { status: "RUNNING" }, at, bump: 1 },
-      { kind: "dueJobs", workflowRunId: id, stageId: null, wakes, at },
+      due,
       event(run, at, "workflow:resumed", {}),
       ...lost.map((stageId): Change => {
         const stage = { id: stageId, attempts: JOB_MAX_ATTEMPTS_DEFAULT, concurrency: null };

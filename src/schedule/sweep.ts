@@ -8,6 +8,8 @@ import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
 import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
 import {
   COMMIT_RECORDS_KEPT_MS,
+  INSTANT_MAX,
+  parkedUntil,
   type UnattendedStage,
   unpolledAt,
   withDeadline,
@@ -27,6 +29,11 @@ import type { ConsumersHandler } from "../queue/stage-jobs.ts";
 const LEASE_PAGES_MAX = 5;
 /** Suspended jobs that one tick resumes, and stages that one commit gives a job. */
 const DISPATCHED_MAX = 100;
+/**
+ * Jobs of paused runs that one tick looks at, from anywhere on: a caller may have made their runs RUNNING
+ * or PENDING, or ended them, without resuming them.
+ */
+const PARKED_MAX = 20;
 /** Permits that one tick sends for overdue jobs. */
 const PERMITS_MAX = 1_000;
 /**
@@ -196,9 +203,24 @@ class Tick {
   async resumeJobs(): Promise<void> {
     if (this.#options.handler === null) return;
     const now = await this.#unit.now();
-    const [due] = await this.#unit.read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
+    const from = parkedUntil(Math.trunc(Math.random() * INSTANT_MAX));
+    const [resumable, parked] = await this.#unit.read([
+      { q: "resumableJobs", now, limit: DISPATCHED_MAX },
+      { q: "strayParkedJobs", from, limit: PARKED_MAX },
+    ]);
+    const due = Math.min(resumable + parked.length, DISPATCHED_MAX);
     if (due === 0) return;
-    await this.#write([{ kind: "resumeJobs", limit: DISPATCHED_MAX, at: now }]);
+    const runs = new Set(parked.map(({ workflowRunId }) => workflowRunId));
+    await this.#write([
+      ...[...runs].map((workflowRunId): Change => ({
+        kind: "dueJobs",
+        workflowRunId,
+        stageId: null,
+        wakes: 0,
+        at: now,
+      })),
+      { kind: "resumeJobs", limit: DISPATCHED_MAX, at: now },
+    ]);
     this.report.resumedJobs = due;
     await this.#wake(Array.from({ length: due }, () => ({ kind: "jobs", at: null })));
   }

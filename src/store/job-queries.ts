@@ -1,6 +1,6 @@
 /** Jobs: the SQL of their queries. */
 import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./change-sql.ts";
-import { JOB_STATS_MAX } from "../model/index.ts";
+import { JOB_STATS_MAX, PARKED_BEFORE, PARKED_FROM } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
 import {
@@ -134,6 +134,23 @@ export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): St
   );
 }
 
+const PARKED = `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_resume_idx" WHERE "status" = 'SUSPENDED'`;
+const BY_RESUMPTION = `ORDER BY "resume_at", "workflow_run_id", "ordinal" LIMIT CAST(?4 AS INTEGER)`;
+
+/** CROSS JOIN: the jobs come first, whatever D1's statistics say. */
+export function selectStrayParkedJobs({ from, limit }: QueryOf<"strayParkedJobs">): Statement {
+  return statement(
+    `SELECT ${selectList(["workflowRunId", "ordinal"], "found")} FROM (` +
+      `SELECT * FROM (${PARKED} AND "resume_at" >= ?1 AND "resume_at" < ?3 ${BY_RESUMPTION}) UNION ALL ` +
+      `SELECT * FROM (${PARKED} AND "resume_at" >= ?2 AND "resume_at" < ?1 ${BY_RESUMPTION}) LIMIT CAST(?4 AS INTEGER)) AS found ` +
+      `CROSS JOIN "runs" AS run ON run."id" = found."workflow_run_id" WHERE +run."status" <> 'SUSPENDED'`,
+    from,
+    PARKED_FROM,
+    PARKED_BEFORE,
+    limit,
+  );
+}
+
 /** Each count reads at most JOB_STATS_MAX entries of an index. */
 export function selectJobStats({ now, failedSince }: QueryOf<"jobStats">): Statement {
   const counted = (index: string, where: string) =>
@@ -227,6 +244,7 @@ export const jobQuerySql: QuerySqlOf<
   | "claimedJobs"
   | "overdueJobs"
   | "resumableJobs"
+  | "strayParkedJobs"
   | "unhandledFailures"
   | "cancelledJobs"
   | "staleJobs"
@@ -241,6 +259,7 @@ export const jobQuerySql: QuerySqlOf<
   claimedJobs: { select: selectClaimedJobs, ...rowsOf(jobs) },
   overdueJobs: { select: countOverdueJobs, ...count },
   resumableJobs: { select: countResumableJobs, ...count },
+  strayParkedJobs: { select: selectStrayParkedJobs, ...plainRows },
   unhandledFailures: { select: selectUnhandledFailures, ...plainRows },
   cancelledJobs: { select: countCancelledJobs, ...count },
   staleJobs: { select: selectStaleJobs, ...plainRows },

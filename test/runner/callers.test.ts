@@ -1,13 +1,15 @@
 /** Callers of the contract that write the rows of a typed workflow's run: it goes on, or ends with a reason. */
 import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
+import { connect } from "../../src/client/index.ts";
 import type { Status } from "../../src/contract/index.ts";
 import type { Run } from "../../src/engine/runs.ts";
 import { workflow } from "../../src/engine/index.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
 import { unitOf } from "../../src/persistence/connection-core.ts";
-import { endDead } from "../../src/runner/index.ts";
+import { endDead, runsOf } from "../../src/runner/index.ts";
 import { emptyDatabase } from "../support/database.ts";
+import { service } from "../support/env.ts";
 import { sound } from "./support/crash.ts";
 import { Engine } from "./support/engine.ts";
 
@@ -130,6 +132,61 @@ describe("a caller that makes a run PENDING", () => {
   });
 });
 
+describe.each(["D1", "maps"] as const)("a caller that ends the pause of a run, on %s", (over) => {
+  const chain = workflow("chain", { input })
+    .stage("first", () => 1)
+    .stage("second", ({ input: one }) => one + 1)
+    .build();
+
+  /** A run that was paused, whose job has been parked, and that is not paused any more. */
+  async function parked(by: "pause" | "updateRun", status: Status) {
+    const engine = new Engine({ workflows: [chain], over });
+    const run = await engine.runs.start(chain, null);
+    const { persistence, jobs } = engine.connection;
+    if (by === "pause") await run.pause();
+    else await persistence.updateRun(run.id, { status: "SUSPENDED" });
+    await engine.settle();
+    await engine.pass(86_400_000);
+    await engine.sweep();
+    expect(await jobs.getJobsByWorkflowRun(run.id)).toMatchObject([{ status: "SUSPENDED" }]);
+    await persistence.updateRun(run.id, { status });
+    return { engine, run, jobs };
+  }
+
+  it.each([
+    ["pause", "RUNNING"],
+    ["pause", "PENDING"],
+    ["updateRun", "RUNNING"],
+    ["updateRun", "PENDING"],
+  ] as const)("after %s, and makes it %s: the sweep lets it go on", async (by, status) => {
+    const { engine, run } = await parked(by, status);
+    await engine.sweep();
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+    await sound(engine, run.id);
+  });
+
+  it.each(["RUNNING", "PENDING"] as const)(
+    "and makes it %s: resume lets it go on at once",
+    async (status) => {
+      const { engine, run } = await parked("pause", status);
+      engine.queue.take();
+      await run.resume();
+      if (over === "D1") expect(engine.queue.take()).toHaveLength(1);
+      await engine.settle();
+      expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+      await sound(engine, run.id);
+    },
+  );
+
+  it("by ending it ends its job as well", async () => {
+    const { engine, run, jobs } = await parked("pause", "FAILED");
+    await engine.sweep();
+    await engine.settle();
+    expect(await jobs.getJobsByWorkflowRun(run.id)).toMatchObject([{ status: "COMPLETED" }]);
+  });
+});
+
 describe("a stage that waits for no signal", () => {
   it("stays asleep where a caller or another workflow leaves a signal of its name", async () => {
     const { engine, run, persistence } = await waiting();
@@ -222,6 +279,24 @@ describe("a caller that ends the job of a run", () => {
 });
 
 describe("a caller's own job of a run", () => {
+  it("that is suspended stays so when the run is resumed, however many there are, over RPC", async () => {
+    const { engine, run, jobs } = await waiting();
+    const { id: workflowRunId } = run;
+    const own = { workflowRunId, workflowId: "asks", stageId: "mail" };
+    const ids = await jobs.enqueueParallel(Array.from({ length: 201 }, () => own));
+    const until = new Date(engine.now + 86_400_000);
+    await Promise.all(ids.map(async (id) => jobs.suspend(id, until)));
+    await run.pause();
+    const remote = runsOf(connect(service));
+    await remote.get(asks, workflowRunId).resume();
+    expect(await run.output()).toEqual({ status: "RUNNING" });
+    const left = await jobs.getJobsByWorkflowRun(workflowRunId);
+    expect(left.filter(({ nextPollAt }) => nextPollAt?.getTime() === until.getTime()).length).toBe(
+      // That of the wait as well.
+      202,
+    );
+  });
+
   it("that fails for good is left to the caller's handler, and ends nothing", async () => {
     const { engine, run, jobs } = await waiting();
     const { id: workflowRunId } = run;

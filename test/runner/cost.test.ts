@@ -175,9 +175,10 @@ describe("each transition", () => {
   it("resume, and a rerun of a run that has ended", async () => {
     const { engine, cost } = counted([asks]);
     const run = await engine.runs.start(asks, null);
-    await engine.consume(1);
     await run.pause();
+    await engine.consume(1);
     expect(await cost(() => run.resume())).toBe("0/1, 0/1, 6/8");
+    await engine.consume(1);
     await run.cancel();
     expect(await cost(() => run.rerun({ from: "approval" }))).toBe("0/1, 0/3, 12/29");
   });

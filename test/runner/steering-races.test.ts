@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { workflow } from "../../src/engine/index.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
+import { unitOf } from "../../src/persistence/connection-core.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { sound } from "./support/crash.ts";
 import { type Gate, has, tells } from "./support/gate.ts";
@@ -218,8 +219,11 @@ describe("what comes while a worker looks", () => {
     const { engine, store } = gated(asks);
     const run = await engine.runs.start(asks, null);
     await engine.settle();
-    await run.pause();
-    await run.resume();
+    const { id: workflowRunId } = run;
+    // Its job is due without reason, as after a signal whose row a caller has deleted.
+    const at = engine.now;
+    const due = { kind: "dueJobs", workflowRunId, stageId: "approval", wakes: 0, at } as const;
+    await unitOf(engine.connection).write({ changes: [due] });
     const gate = store.before(has("suspendJob"));
     const worker = engine.consume(1);
     await gate.reached();
@@ -229,6 +233,24 @@ describe("what comes while a worker looks", () => {
     await engine.settle();
     expect(await run.output()).toMatchObject({ value: { received: true, payload: 1 } });
     await sound(engine, run.id);
+  });
+});
+
+describe("a resumed run", () => {
+  it("gets a wake-up for each job that was delivered while it was paused, and for no other", async () => {
+    const wide = workflow("wide", { input })
+      .parallel({ one: () => 1, two: () => 2, nap: () => 3 })
+      .build();
+    const { engine } = gated(wide);
+    const run = await engine.runs.start(wide, null);
+    await engine.consume(1);
+    await run.pause();
+    await engine.settle();
+    engine.queue.take();
+    await run.resume();
+    expect(engine.queue.take().map(({ body }) => body.kind)).toEqual(["jobs", "jobs"]);
+    await engine.settle();
+    expect(await run.output()).toMatchObject({ status: "COMPLETED" });
   });
 });
 
