@@ -9,16 +9,17 @@ import {
   encodeJson,
   GROUP_STAGES_MAX,
   isParked,
-  JOB_MAX_ATTEMPTS_DEFAULT,
   LONG_TEXT,
   signalId,
+  type StageRow,
   takesStages,
 } from "../model/index.ts";
 import { isLive } from "../model/status.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { act, checkedAct, definitionOf, requireField, wrongStatus } from "./act.ts";
+import { jobAgain } from "./again.ts";
 import { engineRunOf } from "./lease.ts";
-import { event, jobRow } from "./rows.ts";
+import { event } from "./rows.ts";
 
 export async function sendSignal<W extends Workflow>(
   unit: OwnUnit,
@@ -106,23 +107,23 @@ export async function resume(unit: OwnUnit, id: string): Promise<void> {
     const wakes = Math.min(parked, WAKES_MAX);
     const due: Change = { kind: "dueJobs", workflowRunId: id, stageId: null, wakes, at };
     if (row.status !== "SUSPENDED") return parked === 0 ? null : [due];
-    const last = jobs.at(-1);
     const lost = jobs.some(isLive) ? [] : await unattended(unit, id);
-    const { tried } = engineRunOf(row, last?.payload) ?? run;
+    // Of stages that an earlier rerun has not come to, the last job knows.
+    const again = engineRunOf(row, jobs.at(-1)?.payload) ?? run;
     return [
       { kind: "updateRun", id, set: { status: "RUNNING" }, at, bump: 1 },
       due,
       event(run, at, "workflow:resumed", {}),
-      ...lost.map((stageId): Change => {
-        const stage = { id: stageId, attempts: JOB_MAX_ATTEMPTS_DEFAULT, concurrency: null };
-        return { kind: "enqueueJob", row: jobRow({ ...run, tried }, stage, moment) };
-      }),
+      ...lost.map((stage): Change => ({
+        kind: "enqueueJob",
+        row: jobAgain(again, stage, jobs, moment),
+      })),
     ];
   });
 }
 
 /** The stages from which a run without a job goes on: those that are open, or one of its last group. */
-async function unattended(unit: OwnUnit, workflowRunId: string): Promise<string[]> {
+async function unattended(unit: OwnUnit, workflowRunId: string): Promise<StageRow[]> {
   const [stages] = await unit.read([
     {
       q: "stages",
@@ -136,5 +137,5 @@ async function unattended(unit: OwnUnit, workflowRunId: string): Promise<string[
     },
   ]);
   const open = stages.filter(isLive);
-  return (open.length > 0 ? open : stages.slice(0, 1)).map(({ stageId }) => stageId);
+  return open.length > 0 ? open : stages.slice(0, 1);
 }

@@ -12,6 +12,7 @@ import { emptyDatabase } from "../support/database.ts";
 import { service } from "../support/env.ts";
 import { sound } from "./support/crash.ts";
 import { Engine } from "./support/engine.ts";
+import { newGate } from "./support/gate.ts";
 
 beforeEach(async () => {
   await emptyDatabase();
@@ -275,6 +276,60 @@ describe("a caller that ends the job of a run", () => {
     await engine.settle();
     expect(await run.output()).toEqual({ status: "COMPLETED", value: 3 });
     await sound(engine, run.id);
+  });
+});
+
+describe.each(["D1", "maps"] as const)("new jobs of a resumed run, on %s", (over) => {
+  /** Its job is ended by a caller, and it is paused and resumed. */
+  async function again(engine: Engine, run: Run<Workflow>): Promise<void> {
+    await engine.connection.jobs.cancelByRun(run.id);
+    await run.pause();
+    await run.resume();
+  }
+
+  it("give a stage as many tries as it had left", async () => {
+    let tries = 0;
+    const failing = (): null => {
+      tries += 1;
+      throw new Error("not ready");
+    };
+    const flow = (attempts: number) =>
+      workflow("flow", { input })
+        .stage("first", () => 1)
+        .stage("second", failing, { retry: { attempts, backoff: "1s" } })
+        .build();
+    const workflows = [flow(1), flow(3)] as const;
+    const engine = new Engine({ workflows: [workflows[0]], over });
+    const once = await engine.runs.start(workflows[0], null);
+    await again(engine, once);
+    await engine.pass(60_000);
+    expect(await once.output()).toMatchObject({ status: "FAILED" });
+    expect(tries).toBe(1);
+    engine.workflows = [workflows[1]];
+    tries = 0;
+    const thrice = await engine.runs.start(workflows[1], null);
+    await engine.settle();
+    await again(engine, thrice);
+    for (let passes = 0; passes < 5; passes += 1) await engine.pass(60_000);
+    expect(await thrice.output()).toMatchObject({ status: "FAILED" });
+    expect(tries).toBe(3);
+    await sound(engine, thrice.id);
+  });
+
+  it("keep to the stage's concurrency limit", async () => {
+    const { gate, pass } = newGate();
+    const keyed = workflow("keyed", { input })
+      .stage("only", pass, { concurrency: { key: "few", limit: 1 } })
+      .build();
+    const engine = new Engine({ workflows: [keyed], over });
+    const runs: Run<Workflow>[] = [];
+    for (let count = 0; count < 3; count += 1) runs.push(await engine.runs.start(keyed, null));
+    for (const run of runs) await again(engine, run);
+    const worker = engine.consume();
+    await gate.reached();
+    expect(await engine.consume()).toMatchObject({ claimed: 0 });
+    gate.open();
+    expect(await worker).toMatchObject({ claimed: 1 });
   });
 });
 
