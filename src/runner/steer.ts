@@ -29,14 +29,16 @@ export async function sendSignal<W extends Workflow>(
   payload: SignalsOf<W>[keyof SignalsOf<W>],
   { key }: { readonly key?: string } = {},
 ): Promise<void> {
-  const given = await checkedSignal(workflow, name, payload);
   if (key !== undefined) requireField(keyField, key, "key");
+  let checked: string | null = null;
   await act(unit, id, async (found, { at, ordinal }) => {
     const { row } = found;
     if (!isLive(row)) throw wrongStatus(id, row.status, "takes no signals");
     // A run of an earlier definition waits for what that says.
-    const own = definitionOf(found, workflow) ?? workflow;
-    const checked = own === workflow ? given : await checkedSignal(own, name, payload);
+    checked ??= encodeJson(
+      await checkedSignal(definitionOf(found, workflow) ?? workflow, name, payload),
+      "payload",
+    );
     const made = ordinal();
     const signal = {
       workflowRunId: id,
@@ -44,7 +46,7 @@ export async function sendSignal<W extends Workflow>(
       name,
       ordinal: made,
       receivedAt: at,
-      payload: encodeJson(checked, "payload"),
+      payload: checked,
       takenAt: null,
     };
     return checkedAct("signal", [
