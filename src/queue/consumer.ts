@@ -198,7 +198,7 @@ async function workJobs(
   if (claimed.length === 0) return { ...consumed, cut };
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs, claimed.length);
-  const leases = claimed.map((job) => ({ job, lease: keeper.hold(job.jobId) }));
+  const leases = claimed.map((job) => ({ job, lease: keeper.hold(job) }));
   const stagesLeft = stagesFor(options.handler, claimed.length);
   const work = async ({ job, lease }: (typeof leases)[number]) => {
     const outcome = await handled({ job, lease, keeper, stagesLeft }, options);
