@@ -2,7 +2,7 @@
  * The queries of the sweep and the consumer, which no method of the contract asks: callers do not
  * carry them. Pure.
  */
-import { instantField, keyField, ordinalField } from "../model/fields.ts";
+import { idField, instantField, keyField, ordinalField } from "../model/fields.ts";
 import type { FailedJob, JobState, StrayJob, UnattendedStage } from "../model/index.ts";
 import { TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { flag, list, object, optional } from "../model/shape.ts";
@@ -40,12 +40,14 @@ export const sweepQueries = {
    * The states of the jobs, in no particular order. Unknown jobs are left out; with `wakingOnly`
    * also those that call for no wake-up: RUNNING, COMPLETED or CANCELLED ones without a concurrency
    * key. `keyWaits`: 1 if a PENDING job has the same concurrency key and was due at `now`,
-   * otherwise 0. With `freed`, that is the key.
+   * otherwise 0. With `freed`, that is the key. Also, of the run `cancelledOf`, the CANCELLED jobs with a
+   * concurrency key.
    */
   jobStates: storedQuery<JobState[]>()("jobStates", {
     keys: settledJobs,
     now: instantField,
     wakingOnly: optional(flag),
+    cancelledOf: optional(idField),
   }),
 
   /** PENDING jobs that were due at `before`, counted up to `limit`. */

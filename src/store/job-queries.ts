@@ -68,7 +68,17 @@ export function selectUnwrittenJobs({ keys, commitId }: QueryOf<"unwrittenJobs">
   );
 }
 
-export function selectJobStates({ keys, now, wakingOnly }: QueryOf<"jobStates">): Statement {
+/** The places of the jobs ?1, and of the run's cancelled jobs. The unary plus keeps D1 to this run. */
+const WITH_CANCELLED =
+  `(SELECT "value" FROM json_each(?1) UNION ALL SELECT json_array("workflow_run_id", "ordinal") FROM "jobs" ` +
+  `WHERE "workflow_run_id" = ?3 AND +"status" = 'CANCELLED' AND +"concurrency_key" IS NOT NULL)`;
+
+export function selectJobStates({
+  keys,
+  now,
+  wakingOnly,
+  cancelledOf,
+}: QueryOf<"jobStates">): Statement {
   const columns = [
     "workflowRunId",
     "ordinal",
@@ -85,12 +95,14 @@ export function selectJobStates({ keys, now, wakingOnly }: QueryOf<"jobStates">)
     `CASE WHEN ${KEY} IS NULL THEN 0 ELSE ` +
     `${waits("jobs_ready_keyed_idx", `other."delayed" = 0 AND other."concurrency_key" IS NOT NULL AND (other."next_poll_at" IS NULL OR other."next_poll_at" <= ?2)`)} OR ` +
     `${waits("jobs_delayed_idx", `other."delayed" = 1 AND other."next_poll_at" <= ?2`)} END`;
+  const places = cancelledOf === undefined ? "json_each(?1)" : WITH_CANCELLED;
   // CROSS JOIN: the keys come first, whatever D1's statistics say.
   return statement(
-    `SELECT ${selectList(columns, "job")}, ${keyWaits} AS "keyWaits" FROM json_each(?1) AS place ` +
+    `SELECT ${selectList(columns, "job")}, ${keyWaits} AS "keyWaits" FROM ${places} AS place ` +
       `CROSS JOIN "jobs" AS job ON ${AT_PLACE}${wakingOnly === true ? ` WHERE ${MAY_WAKE}` : ""}`,
     eachOnce(keys),
     now,
+    ...(cancelledOf === undefined ? [] : [cancelledOf]),
   );
 }
 

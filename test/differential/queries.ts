@@ -52,6 +52,7 @@ const OPTIONAL: { readonly [Q in Query["q"]]?: readonly string[] } = {
   page: ["omit", "bytesMax"],
   deadLetters: ["after"],
   suspendedJobs: ["limit"],
+  jobStates: ["cancelledOf"],
 };
 
 const bytesMax = of(1, 3, 5, 1_000_000);
@@ -171,6 +172,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     }),
     now: instant,
     wakingOnly: fc.boolean(),
+    cancelledOf: workflowRunId,
   }),
   unwrittenJobs: asking("unwrittenJobs", {
     keys: fc.array(fc.record(jobKey), { maxLength: 6 }),

@@ -159,12 +159,15 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   job: [{ q: "job", ...job }],
   jobs: [{ q: "jobs", ...run }],
   liveJob: [{ q: "liveJob", dedupeKey: "once" }],
-  jobStates: [false, true].map((wakingOnly) => ({
-    q: "jobStates",
-    keys: [job, { ...job, workflowRunId: "run2" }],
-    now: AT,
-    wakingOnly,
-  })),
+  jobStates: [false, true].flatMap((wakingOnly) =>
+    [{}, { cancelledOf: "run" }].map((more) => ({
+      q: "jobStates" as const,
+      keys: [job, { ...job, workflowRunId: "run2" }],
+      now: AT,
+      wakingOnly,
+      ...more,
+    })),
+  ),
   unwrittenJobs: [{ q: "unwrittenJobs", keys: [job], commitId: COMMIT_ID }],
   jobStats: [{ q: "jobStats", now: AT, failedSince: AT }],
   claimedJobs: [{ q: "claimedJobs", since: AT, commitId: COMMIT_ID }],

@@ -155,14 +155,14 @@ describe("each transition", () => {
     const { engine, cost } = counted([fails]);
     await engine.runs.start(fails, null);
     expect(await cost(() => engine.consume(1))).toBe("2/17, 0/6, 2/7, 4/14");
-    expect(await cost(() => engine.consume(1))).toBe("4/18, 0/6, 2/7, 8/20");
+    expect(await cost(() => engine.consume(1))).toBe("4/18, 0/6, 2/7, 8/21");
   });
 
   it("the cancel of a run that waits", async () => {
     const { engine, cost } = counted([asks]);
     const run = await engine.runs.start(asks, null);
     await engine.settle();
-    expect(await cost(() => run.cancel())).toBe("0/1, 5/10");
+    expect(await cost(() => run.cancel())).toBe("0/1, 5/11");
   });
 
   it("the pause of a run that waits", async () => {
@@ -180,6 +180,6 @@ describe("each transition", () => {
     expect(await cost(() => run.resume())).toBe("0/1, 0/1, 6/8");
     await engine.consume(1);
     await run.cancel();
-    expect(await cost(() => run.rerun({ from: "approval" }))).toBe("0/1, 0/3, 12/29");
+    expect(await cost(() => run.rerun({ from: "approval" }))).toBe("0/1, 0/3, 12/31");
   });
 });

@@ -47,9 +47,17 @@ function mayWake({ status, concurrencyKey }: JobRow): boolean {
   return ["PENDING", "SUSPENDED", "FAILED"].includes(status) || concurrencyKey !== null;
 }
 
+/** The CANCELLED jobs of the run that have a concurrency key. */
+function cancelledOfRun(state: State, workflowRunId: string): SettledJob[] {
+  return [...state.jobs.part(workflowRunId).values()]
+    .filter(({ status, concurrencyKey }) => status === "CANCELLED" && concurrencyKey !== null)
+    .map(({ ordinal }) => ({ workflowRunId, ordinal }));
+}
+
 export const jobAnswers = {
-  jobStates(state, { keys, now, wakingOnly = false }): JobState[] {
-    return eachOnce(keys).flatMap(({ workflowRunId, ordinal, freed }) => {
+  jobStates(state, { keys, now, wakingOnly = false, cancelledOf }): JobState[] {
+    const cancelled = cancelledOf === undefined ? [] : cancelledOfRun(state, cancelledOf);
+    return [...eachOnce(keys), ...cancelled].flatMap(({ workflowRunId, ordinal, freed }) => {
       const job = state.jobs.get(workflowRunId, ordinal);
       if (job === undefined) return [];
       if (wakingOnly && freed === undefined && !mayWake(job)) return [];
