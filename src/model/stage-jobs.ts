@@ -16,6 +16,9 @@ export function takesStages({ payload }: { readonly payload: string }): boolean 
   return isStageJob(decodeJson(payload));
 }
 
+/** How the metadata of a run begin that a typed workflow started. */
+export const TYPED_METADATA = '{"engine":';
+
 /**
  * The jobs of paused runs are suspended until an instant of this day, which no caller is likely to name.
  * They lie spread over it, so that a sweep that looks at a few of them, from anywhere on, comes to all.

@@ -1,7 +1,7 @@
 /** Stages: the SQL of their queries and changes. */
 import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
-import { attendAtOf } from "../model/index.ts";
+import { attendAtOf, TYPED_METADATA } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { PAGE_ROWS, type QueryOf, type StageInput } from "../queries/index.ts";
 import { rememberAllDeleted, rememberDeleted } from "./deleted.ts";
@@ -100,6 +100,7 @@ export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages
   const attended = `EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = stage."workflow_run_id" AND "jobs"."stage_id" = stage."stage_id" AND +"jobs"."status" ${IS_LIVE})`;
   return statement(
     `SELECT ${selectList(["workflowRunId", "stageId", "nextPollAt", "version", "attendAt"], "stage")}, run."workflow_id" AS "workflowId", ` +
+      `ifnull(substr(run."metadata", 1, ${TYPED_METADATA.length}) = '${TYPED_METADATA}', 0) AS "typed", ` +
       `CASE WHEN run."id" IS NULL OR +run."status" NOT ${IS_LIVE} THEN 'over' WHEN ${attended} THEN 'attended' ELSE 'unattended' END AS "state" ` +
       `FROM "stages" AS stage INDEXED BY "stages_attend_idx" LEFT JOIN "runs" AS run ON run."id" = stage."workflow_run_id" ` +
       `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT CAST(? AS INTEGER)`,

@@ -4,9 +4,10 @@ import * as z from "zod";
 import { connect } from "../../src/client/index.ts";
 import type { Status } from "../../src/contract/index.ts";
 import type { Run } from "../../src/engine/runs.ts";
-import { workflow } from "../../src/engine/index.ts";
+import { stage, workflow } from "../../src/engine/index.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
 import { unitOf } from "../../src/persistence/connection-core.ts";
+import type { Connection } from "../../src/persistence/connection.ts";
 import { endDead, runsOf } from "../../src/runner/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { service } from "../support/env.ts";
@@ -39,8 +40,8 @@ async function signalled(engine: Engine, run: Run<typeof asks>): Promise<void> {
 }
 
 async function record(engine: Engine, id: string, stageId: string): Promise<string> {
-  const stage = (await engine.stages(id)).find((each) => each.stageId === stageId);
-  return stage?.id ?? "";
+  const found = (await engine.stages(id)).find((each) => each.stageId === stageId);
+  return found?.id ?? "";
 }
 
 describe("a caller that ends the stage at which a run stands", () => {
@@ -275,6 +276,39 @@ describe("a caller that ends the job of a run", () => {
     await endJobs();
     await engine.settle();
     expect(await run.output()).toEqual({ status: "COMPLETED", value: 3 });
+    await sound(engine, run.id);
+  });
+});
+
+describe.each(["D1", "maps"] as const)("a stage whose job a caller has ended, on %s", (over) => {
+  const polls = workflow("polls", { input })
+    .stage(
+      "batch",
+      stage({
+        run: ({ suspend }) => suspend(1, { pollIn: "1m", within: "9d" }),
+        poll: () => 2,
+      }),
+    )
+    .build();
+
+  it.each([
+    ["completed", async ({ jobs }: Connection, id: string) => jobs.complete(id)],
+    [
+      "cancelled",
+      async ({ jobs }: Connection, id: string) => jobs.cancelByRun(id.split("/")[0] ?? ""),
+    ],
+  ])("as %s gets another a day after its instant, and its run goes on", async (_, end) => {
+    const engine = new Engine({ workflows: [polls], over });
+    const run = await engine.runs.start(polls, null);
+    await engine.settle();
+    const [job] = await engine.connection.jobs.getJobsByWorkflowRun(run.id);
+    await end(engine.connection, job?.id ?? "");
+    await engine.pass(25 * 3_600_000);
+    await engine.sweep();
+    await engine.sweep();
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 2 });
+    expect(await engine.connection.jobs.getJobsByWorkflowRun(run.id)).toHaveLength(2);
     await sound(engine, run.id);
   });
 });
