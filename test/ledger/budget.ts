@@ -254,6 +254,7 @@ export const BUDGET: Readonly<Record<string, Budget>> = {
   "consumer.giveBackMany (25)": { roundTrips: 1, rowsRead: 150, rowsWritten: 50 },
   "consumer.unclaimMany (9)": { roundTrips: 1, rowsRead: 54, rowsWritten: 18 },
   "consumer.lostAmong (25)": { roundTrips: 1, rowsRead: 50, rowsWritten: 0 },
+  "consumer.endedAmong (25)": { roundTrips: 1, rowsRead: 25, rowsWritten: 0 },
   "jobs.adopt": { roundTrips: 0, rowsRead: 0, rowsWritten: 0 },
   "jobs.jobStats": { roundTrips: 1, rowsRead: 8, rowsWritten: 0 },
   "sweep (no stale lease)": { roundTrips: 1, rowsRead: 1, rowsWritten: 0 },
