@@ -57,3 +57,20 @@ describe.each(["D1", "maps"] as const)("a run of an earlier definition, on %s", 
     expect(await run.output()).toEqual({ status: "COMPLETED", value: 6 });
   });
 });
+
+it("the output of a run is given to no handle of another workflow", async () => {
+  const made = workflow("made", { input })
+    .stage("only", () => 1)
+    .build();
+  const other = workflow("other", { input })
+    .stage("only", () => 2)
+    .build();
+  const engine = new Engine({ workflows: [made, other] });
+  const { id } = await engine.runs.start(made, null);
+  const refusal = { code: "INVALID_ARGUMENT", details: { field: "workflow" } };
+  const foreign = engine.runs.get(other, id);
+  await expect(foreign.output()).rejects.toMatchObject(refusal);
+  await engine.settle();
+  await expect(foreign.output({ within: "1s" })).rejects.toMatchObject(refusal);
+  expect(await engine.runs.get(made, id).output()).toMatchObject({ value: 1 });
+});
