@@ -86,7 +86,7 @@ export async function rerun(
     ];
     const changes = checkedAct("rerun", [
       { kind: "cancelJobs", workflowRunId: id, leased: true, at },
-      { kind: "archiveStages", workflowRunId: id, stageId: from, group },
+      { kind: "archiveStages", workflowRunId: id, stageId: from, group, at },
       {
         kind: "updateRun",
         id,

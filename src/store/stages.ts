@@ -208,9 +208,17 @@ export function cancelStages(changes: readonly ChangeOf<"cancelStages">[], commi
 }
 
 const ATTEMPT = columns(propertiesOf(stages));
+/** Open ones are cancelled; the parameter says when. */
+const ARCHIVED = propertiesOf(stages).map((name) => {
+  const unlessOpen = (value: string) =>
+    `CASE WHEN +"status" ${IS_LIVE} THEN ${value} ELSE ${column(name)} END`;
+  if (name === "status") return unlessOpen("'CANCELLED'");
+  if (name === "completedAt") return unlessOpen("?");
+  return name === "nextPollAt" ? unlessOpen("NULL") : column(name);
+});
 
 export function archiveStages(changes: readonly ChangeOf<"archiveStages">[], commitId: string) {
-  return changes.flatMap(({ workflowRunId, stageId, group }) => {
+  return changes.flatMap(({ workflowRunId, stageId, group, at }) => {
     const from = statement(
       `"stages" WHERE "workflow_run_id" = ? AND ("execution_group" > ? OR ("execution_group" = ? AND ("stage_id" = ? OR +"status" NOT IN ('COMPLETED', 'SKIPPED'))))`,
       workflowRunId,
@@ -222,7 +230,8 @@ export function archiveStages(changes: readonly ChangeOf<"archiveStages">[], com
     return [
       rememberAllDeleted(commitId, from),
       statement(
-        `INSERT INTO "stage_attempts" (${ATTEMPT}) SELECT ${ATTEMPT} FROM ${from.sql}`,
+        `INSERT INTO "stage_attempts" (${ATTEMPT}) SELECT ${ARCHIVED.join(", ")} FROM ${from.sql}`,
+        at,
         ...from.params,
       ),
       statement(`DELETE FROM ${from.sql}`, ...from.params),

@@ -73,7 +73,12 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   upsertStage: kind("upsertStage", { row: stageRow, set: stageSet }),
   deleteStage: kind("deleteStage", { workflowRunId, stageId, id: recordId }),
   cancelStages: kind("cancelStages", { workflowRunId, at: instant }),
-  archiveStages: kind("archiveStages", { workflowRunId, stageId, group: of(0, 1, 1, 2) }),
+  archiveStages: kind("archiveStages", {
+    workflowRunId,
+    stageId,
+    group: of(0, 1, 1, 2),
+    at: instant,
+  }),
   sendSignal: kind("sendSignal", { row: signalRow }),
   takeSignal: fc
     .tuple(workflowRunId, signalName, signalKey, instant)

@@ -6,6 +6,7 @@ import type { Workflow } from "../../src/engine/workflow.ts";
 import { unitOf } from "../../src/persistence/connection-core.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { sound } from "./support/crash.ts";
+import { Engine } from "./support/engine.ts";
 import { type Gate, has, tells } from "./support/gate.ts";
 import { callerOver, gated, lateLogs, stopping } from "./support/race.ts";
 
@@ -255,6 +256,36 @@ describe("a resumed run", () => {
 });
 
 describe("a rerun of a paused run", () => {
+  it.each(["D1", "maps"] as const)(
+    "keeps a sibling that runs as CANCELLED, and takes nothing from it, on %s",
+    async (over) => {
+      const { gate, stop } = stopping();
+      const wide = workflow("wide", { input })
+        .parallel({ p1: () => 1, p2: async () => stop() })
+        .stage("sum", ({ input: { p1, p2 } }) => p1 + p2)
+        .build();
+      const engine = new Engine({ workflows: [wide], over });
+      const run = await engine.runs.start(wide, null);
+      const worker = engine.consume(2);
+      await gate.reached();
+      await run.pause();
+      await engine.settle();
+      await run.rerun({ from: "p1" });
+      gate.open();
+      await worker;
+      await engine.settle();
+      expect(await run.output()).toEqual({ status: "COMPLETED", value: 3 });
+      const [archived] = await engine.store.read([
+        { q: "stageAttempts", workflowRunId: run.id, after: "", limit: 10 },
+      ]);
+      expect(archived.find(({ stageId }) => stageId === "p2")).toMatchObject({
+        status: "CANCELLED",
+        completedAt: engine.now,
+        outputData: null,
+      });
+    },
+  );
+
   it("against a sibling that ends at the same instant: the sibling's result counts, or it is run again", async () => {
     const { gate, stop } = stopping();
     const wide = workflow("wide", { input })
