@@ -75,8 +75,8 @@ export const jobMoveChanges = {
   ),
 
   /**
-   * SUSPENDED jobs of the run, with a `stageId` only those of that stage: nextPollAt = resumeAt = at,
-   * updatedAt = at. `wakes`: how many wake-ups follow.
+   * SUSPENDED jobs of that stage of the run, or, with null for it, those of a paused run: nextPollAt =
+   * resumeAt = at, updatedAt = at. `wakes`: how many wake-ups follow.
    */
   dueJobs: storedChange(
     "dueJobs",

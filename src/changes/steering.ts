@@ -38,12 +38,13 @@ export const steeringChanges = {
 
   /**
    * Moves stages to `stageAttempts`: those of later groups than `group`; of this group `stageId`, and
-   * the stages that are not COMPLETED or SKIPPED. Their logs, artifacts and annotations go on
+   * the stages that are not COMPLETED or SKIPPED. Open ones are archived as `cancelStages` leaves them,
+   * with their version and updatedAt. Their logs, artifacts and annotations go on
    * referring to their record ids, under none of which the run may have archived a stage before.
    */
   archiveStages: storedChange(
     "archiveStages",
-    { ...stageKey, group: wholeField },
+    { ...stageKey, group: wholeField, at: instantField },
     {
       scope: WRITE,
       row: () => null,

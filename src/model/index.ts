@@ -15,4 +15,5 @@ export * from "./json-shape.ts";
 export * from "./limits.ts";
 export * from "./records.ts";
 export * from "./rows.ts";
+export * from "./stage-jobs.ts";
 export * from "./text.ts";

@@ -307,8 +307,9 @@ export type JobRow = NewJobRow & {
 };
 
 /**
- * A stage that the sweep looks at, with its run's workflow. `attended`: it has a live job. `over`:
- * its run is finished or does not exist.
+ * A stage that the sweep looks at, with its run's workflow. `typed`: 1 if a typed workflow started the
+ * run, as far as the beginning of its metadata tells, otherwise 0. `attended`: it has a live job.
+ * `over`: its run is finished or does not exist.
  */
 export type UnattendedStage = Pick<
   StageRow,
@@ -316,8 +317,12 @@ export type UnattendedStage = Pick<
 > & {
   attendAt: number;
   workflowId: string | null;
+  typed: number;
   state: "unattended" | "attended" | "over";
 };
+
+/** A job that is suspended as those of paused runs are, while its run is not paused. */
+export type StrayJob = Pick<JobRow, "workflowRunId" | "ordinal">;
 
 /**
  * A job that has failed for good, without its payload. `state`: what it has left.

@@ -51,6 +51,8 @@ export async function enqueueJobs(
 /** Jobs, and the guards that must hold for them to be added. */
 export interface GuardedJobs {
   readonly jobs: readonly EnqueueJobInput[];
+  /** Jobs that are rows already. */
+  readonly rows?: readonly NewJobRow[];
   readonly guards: readonly Guard[];
 }
 
@@ -60,12 +62,12 @@ export interface GuardedJobs {
  */
 export async function enqueueWhile(
   unit: UnitOfWork,
-  { jobs, guards }: GuardedJobs,
+  { jobs, rows = [], guards }: GuardedJobs,
 ): Promise<number | null> {
   const method = "enqueueWhile";
   const written = await unit.write({
     guards,
-    changes: changesOf(method, await newRows(unit, method, jobs)),
+    changes: changesOf(method, [...(await newRows(unit, method, jobs)), ...rows]),
   });
   return written.applied ? null : written.violation.guard;
 }

@@ -2,8 +2,8 @@
  * The queries of the sweep and the consumer, which no method of the contract asks: callers do not
  * carry them. Pure.
  */
-import { instantField, keyField, ordinalField } from "../model/fields.ts";
-import type { FailedJob, JobState, UnattendedStage } from "../model/index.ts";
+import { idField, instantField, keyField, ordinalField } from "../model/fields.ts";
+import type { FailedJob, JobState, StrayJob, UnattendedStage } from "../model/index.ts";
 import { TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { flag, list, object, optional } from "../model/shape.ts";
 import { storedQuery } from "./query-kind.ts";
@@ -43,12 +43,14 @@ export const sweepQueries = {
    * The states of the jobs, in no particular order. Unknown jobs are left out; with `wakingOnly`
    * also those that call for no wake-up: RUNNING, COMPLETED or CANCELLED ones without a concurrency
    * key. `keyWaits`: 1 if a PENDING job has the same concurrency key and was due at `now`,
-   * otherwise 0. With `freed`, that is the key.
+   * otherwise 0. With `freed`, that is the key. Also, of the run `cancelledOf`, the CANCELLED jobs with a
+   * concurrency key.
    */
   jobStates: storedQuery<JobState[]>()("jobStates", {
     keys: settledJobs,
     now: instantField,
     wakingOnly: optional(flag),
+    cancelledOf: optional(idField),
   }),
 
   /**
@@ -64,6 +66,15 @@ export const sweepQueries = {
 
   /** SUSPENDED jobs with resumeAt <= now, counted up to `limit`. */
   resumableJobs: storedQuery<number>()("resumableJobs", { now: instantField, limit: rowLimit }),
+
+  /**
+   * SUSPENDED jobs whose resumeAt is that of paused runs' jobs, while the run is not SUSPENDED: among
+   * `limit` jobs of such a resumeAt, by (resumeAt, run, ordinal), those with resumeAt >= from first.
+   */
+  strayParkedJobs: storedQuery<StrayJob[]>()("strayParkedJobs", {
+    from: instantField,
+    limit: rowLimit,
+  }),
 
   /** How many events wait, counted up to `limit`. */
   waitingEvents: storedQuery<number>()("waitingEvents", { limit: rowLimit }),

@@ -9,6 +9,7 @@ import {
 import type { DequeueResult, SettledJob } from "../contract/index.ts";
 import { Deliveries, type DeliveriesOptions, type DirectUnit } from "../persistence/deliveries.ts";
 import { idOf, requireKey } from "../persistence/job-keys.ts";
+import { isLive } from "../model/status.ts";
 import { drawBackoff } from "../persistence/retry.ts";
 import type { Settling } from "../persistence/settling.ts";
 
@@ -79,6 +80,16 @@ export class ConsumerJobs {
     return jobIds.filter(
       (jobId) => !leased.has(`${jobId}\0${this.#deliveries.attemptOf(jobId) ?? 0}`),
     );
+  }
+
+  /** Those of the runs that have ended, or are not there any more. */
+  async endedAmong(runIds: readonly string[]): Promise<string[]> {
+    if (runIds.length === 0) return [];
+    const statuses = await this.#direct.read(runIds.map((id) => ({ q: "runStatus", id }) as const));
+    return runIds.filter((_, at) => {
+      const status = statuses[at] ?? null;
+      return status === null || !isLive({ status });
+    });
   }
 
   /**

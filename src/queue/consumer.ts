@@ -5,12 +5,11 @@
  * again when their leases have expired.
  */
 import type { Store, WakeUpKind } from "../changes/index.ts";
-import { withDeadline } from "../model/index.ts";
+import { isStageJob, withDeadline } from "../model/index.ts";
 import { AutoCommit } from "../persistence/auto-commit.ts";
 import { Connection } from "../persistence/connection.ts";
 import { unitOf } from "../persistence/connection-core.ts";
 import { endDead } from "../runner/death.ts";
-import { isStageJob } from "../runner/lease.ts";
 import type { Settling } from "../persistence/settling.ts";
 import type {
   BoundJobHandler,
@@ -200,7 +199,7 @@ async function workJobs(
   if (claimed.length === 0) return { ...consumed, cut };
   const keeper = new LeaseKeeper(jobs, options.settings.heartbeatMs);
   const settler = new Settler(jobs, claimed.length);
-  const leases = claimed.map((job) => ({ job, lease: keeper.hold(job.jobId) }));
+  const leases = claimed.map((job) => ({ job, lease: keeper.hold(job) }));
   const stagesLeft = stagesFor(options.handler, claimed.length);
   const work = async ({ job, lease }: (typeof leases)[number]) => {
     const outcome = await handled({ job, lease, keeper, stagesLeft }, options);

@@ -2,6 +2,8 @@
  * Renews the leases of the jobs that are being worked, all in one commit, and aborts the signal of
  * a job whose lease is lost.
  */
+import type { DequeueResult } from "../contract/index.ts";
+import { isStageJob } from "../model/index.ts";
 import type { ConsumerJobs } from "./consumer-jobs.ts";
 
 /**
@@ -10,12 +12,19 @@ import type { ConsumerJobs } from "./consumer-jobs.ts";
  */
 const CHECK_MS = 10_000;
 
-/** The reason of a signal that is aborted for it. */
+/** The reasons of a signal that is aborted. */
+export const RUN_ENDED = "The run has ended";
 export const LEASE_LOST = "The lease is lost: the job was cancelled, or a later attempt owns it";
+
+/** `ofRun`: the run with whose end the signal is aborted. */
+interface Held {
+  readonly controller: AbortController;
+  readonly ofRun: string | null;
+}
 
 export class LeaseKeeper {
   readonly #jobs: ConsumerJobs;
-  readonly #held = new Map<string, AbortController>();
+  readonly #held = new Map<string, Held>();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #intervalMs: number;
   #renewedAt = Date.now();
@@ -34,10 +43,14 @@ export class LeaseKeeper {
     );
   }
 
-  /** Keeps the job's lease until it is released. The signal is aborted when the lease is lost. */
-  hold(jobId: string): AbortSignal {
+  /**
+   * Keeps the job's lease until it is released. The signal is aborted when the lease is lost, and that of a
+   * stage also when its run ends; its job keeps the lease then.
+   */
+  hold({ jobId, workflowRunId, payload }: DequeueResult): AbortSignal {
     const controller = new AbortController();
-    this.#held.set(jobId, controller);
+    const ofRun = isStageJob(payload) ? workflowRunId : null;
+    this.#held.set(jobId, { controller, ofRun });
     return controller.signal;
   }
 
@@ -46,9 +59,9 @@ export class LeaseKeeper {
    * still at work learns of it.
    */
   release(jobId: string, reason?: string): void {
-    const controller = this.#held.get(jobId);
+    const held = this.#held.get(jobId);
     this.#held.delete(jobId);
-    if (reason !== undefined) controller?.abort(new Error(reason));
+    if (reason !== undefined) held?.controller.abort(new Error(reason));
   }
 
   /** Renews nothing any more. Resolves when no renewal is under way. */
@@ -71,12 +84,22 @@ export class LeaseKeeper {
         // A job that was released meanwhile is settled, and no longer held.
         this.release(jobId, LEASE_LOST);
       }
+      await this.#abortEnded();
     } catch (error) {
       // The leases last for several intervals. If renewals keep failing, the leases expire, and the
       // jobs are delivered again.
       console.warn("wfe-heartbeat-failed", jobIds.length, error);
     } finally {
       this.#busy = false;
+    }
+  }
+
+  /** A caller may have ended a run without its jobs. */
+  async #abortEnded(): Promise<void> {
+    const ofRuns = [...this.#held.values()].flatMap(({ ofRun }) => ofRun ?? []);
+    const ended = new Set(await this.#jobs.endedAmong([...new Set(ofRuns)]));
+    for (const { controller, ofRun } of this.#held.values()) {
+      if (ofRun !== null && ended.has(ofRun)) controller.abort(new Error(RUN_ENDED));
     }
   }
 }

@@ -63,6 +63,13 @@ export function toMessage({ kind, jobId, at }: WakeUp, now: number): WakeUpReque
  */
 export function statesToAsk({ changes }: Pick<Commit, "changes">, now: number): Query | null {
   const keys = changes.flatMap((change) => kindOfChange(change).settles(change) ?? []);
+  // Jobs that were leased leave the slots of their keys. No commit ends those of several runs.
+  const [cancelledOf] = changes.flatMap((change) =>
+    change.kind === "cancelJobs" && change.leased === true ? [change.workflowRunId] : [],
+  );
+  if (cancelledOf !== undefined) {
+    return { q: "jobStates", keys, now, wakingOnly: true, cancelledOf };
+  }
   return keys.length === 0 ? null : { q: "jobStates", keys, now, wakingOnly: true };
 }
 

@@ -93,7 +93,13 @@ export async function act(
  * @throws INVALID_ARGUMENT for a run of another workflow.
  */
 export function definitionOf({ row, run }: Found, workflow: Definition): Definition | null {
-  if (row.workflowId === workflow.id) return definitionFor(workflow, run.delivered.shape);
+  requireOwn(row, workflow);
+  return definitionFor(workflow, run.delivered.shape);
+}
+
+/** @throws INVALID_ARGUMENT for a run of another workflow. */
+export function requireOwn(row: Pick<RunRow, "id" | "workflowId">, workflow: Definition): void {
+  if (row.workflowId === workflow.id) return;
   const message = `Run ${row.id} is one of the workflow ${row.workflowId}, and not of ${workflow.id}`;
   throw new ServiceError("INVALID_ARGUMENT", message, { field: "workflow" });
 }

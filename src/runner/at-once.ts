@@ -5,6 +5,7 @@
  */
 import type { StageRunner } from "../engine/delivery.ts";
 import type { Workflow } from "../engine/workflow.ts";
+import { isLive } from "../model/status.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import type { StageCall } from "./delivery.ts";
 import { driveOn } from "./drive.ts";
@@ -56,15 +57,17 @@ export function workingAtOnce({ runnerOf, waitUntil, leaseMs }: AtOnceOptions): 
   };
 }
 
-/** Looks whether the lease is still there. A look that fails is made up for by the next one. */
+/** Looks whether the lease is still there, and the run has not ended. A look that fails is made up for by the next one. */
 function abortedWhenLost(unit: OwnUnit, { run, ordinal, attempt }: Lease) {
   const controller = new AbortController();
   const look = async (): Promise<void> => {
-    const [job] = await unit.read([{ q: "job", workflowRunId: run.id, ordinal }]);
-    if (job?.status === "RUNNING" && job.attempt === attempt) return;
-    controller.abort(
-      new Error("The lease is lost: the run was cancelled, or another worker has it"),
-    );
+    const [job, status] = await unit.read([
+      { q: "job", workflowRunId: run.id, ordinal },
+      { q: "runStatus", id: run.id },
+    ]);
+    const leased = job?.status === "RUNNING" && job.attempt === attempt;
+    if (leased && status !== null && isLive({ status })) return;
+    controller.abort(new Error("The lease is lost, or the run has ended"));
   };
   const timer = setInterval(() => {
     look().catch((error: unknown) => console.warn("wfe-look-failed", run.id, error));

@@ -2,8 +2,14 @@
 import type { Change } from "../changes/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { isLive } from "../model/status.ts";
-import { encodeText, JOB_MAX_ATTEMPTS_DEFAULT, joinId, tokenOf } from "../model/index.ts";
-import { engineRunOf, takesStages } from "./lease.ts";
+import {
+  encodeText,
+  JOB_MAX_ATTEMPTS_DEFAULT,
+  joinId,
+  takesStages,
+  tokenOf,
+} from "../model/index.ts";
+import { engineRunOf } from "./lease.ts";
 import { event, jobRow } from "./rows.ts";
 
 export interface DeadJob {

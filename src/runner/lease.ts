@@ -95,18 +95,3 @@ function triedIn(payload: string): Tried {
   if (typeof tried !== "object" || tried === null) return {};
   return Object.fromEntries(Object.entries(tried).filter(([, tries]) => typeof tries === "number"));
 }
-
-/** Whether a job with this payload takes a run through its stages. */
-export function isStageJob(payload: unknown): boolean {
-  return (
-    typeof payload === "object" &&
-    payload !== null &&
-    "~stage" in payload &&
-    payload["~stage"] === 1
-  );
-}
-
-/** As {@link isStageJob}, of a job's row. */
-export function takesStages({ payload }: { readonly payload: string }): boolean {
-  return isStageJob(decodeJson(payload));
-}

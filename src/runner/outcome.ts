@@ -1,7 +1,7 @@
 /** What came of one stage, as the changes of its commit. Pure. */
 import type { Change } from "../changes/index.ts";
 import type { StageAnswer } from "../engine/delivery.ts";
-import { encodeText, INSTANT_MAX, JOB_MAX_ATTEMPTS_DEFAULT, RETRY_MS_MAX } from "../model/index.ts";
+import { encodeText, JOB_MAX_ATTEMPTS_DEFAULT, parkedUntil, RETRY_MS_MAX } from "../model/index.ts";
 import { entered, freedBy, type GoesOn, type After, waiting } from "./enter.ts";
 import type { Lease } from "./lease.ts";
 import { event, type Moment } from "./rows.ts";
@@ -106,9 +106,9 @@ function done(
 
 const LEAVE = { does: "leave" } as const;
 
-/** A job that nothing but a resumed run makes due again. */
+/** A job that nothing makes due again while the run is paused. */
 export function parked({ lease, at }: { readonly lease: Lease; readonly at: number }): Change {
-  return suspendedJob(lease, INSTANT_MAX, at);
+  return suspendedJob(lease, parkedUntil(at), at);
 }
 
 export function suspendedJob({ run, ordinal, attempt }: Lease, until: number, at: number): Change {

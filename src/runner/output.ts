@@ -5,7 +5,7 @@ import type { OutputOf, OutputsOf, Workflow } from "../engine/workflow.ts";
 import { idField } from "../model/fields.ts";
 import { decodeJson } from "../model/index.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
-import { gone, requireField } from "./act.ts";
+import { gone, requireField, requireOwn } from "./act.ts";
 import type { Finished } from "./drive.ts";
 import { type Hears, whenOver } from "./over.ts";
 
@@ -18,6 +18,7 @@ export interface Awaiting {
 
 export async function outputOf<W extends Workflow>(
   unit: OwnUnit,
+  workflow: W,
   id: string,
   { within = 0 }: { readonly within?: Duration } = {},
   { worked, hears }: Awaiting = {},
@@ -27,11 +28,11 @@ export async function outputOf<W extends Workflow>(
   const finish =
     worked === undefined ? null : await finishWithin(worked, Math.min(withinMs, WORKED_ALONE_MS));
   if (finish !== null) return completed<W>(finish.finished);
-  const ended = await outputNow<W>(unit, id);
+  const ended = await outputNow(unit, workflow, id);
   const leftMs = until - Date.now();
   if (leftMs <= 0 || "value" in ended || "reason" in ended) return ended;
   await whenOver(unit, id, leftMs, hears);
-  return outputNow<W>(unit, id);
+  return outputNow(unit, workflow, id);
 }
 
 /** Nothing else is listened to for this long: a run that ends otherwise is heard of after it. */
@@ -66,10 +67,12 @@ function completed<W extends Workflow>(output: string): RunOutput<OutputOf<W>> {
 
 async function outputNow<W extends Workflow>(
   unit: OwnUnit,
+  workflow: W,
   id: string,
 ): Promise<RunOutput<OutputOf<W>>> {
   const [row, [last]] = await unit.read([{ q: "run", id }, lastEvents(id, 1)]);
   if (row === null) throw gone(id);
+  requireOwn(row, workflow);
   switch (row.status) {
     case "COMPLETED":
     case "SKIPPED":

@@ -4,12 +4,12 @@ import { ServiceError } from "../contract/index.ts";
 import { noStage } from "../engine/names.ts";
 import { nextStage } from "../engine/next.ts";
 import type { Workflow } from "../engine/workflow.ts";
-import { tokenOf } from "../model/index.ts";
+import { takesStages, tokenOf } from "../model/index.ts";
 import { byText } from "../model/order.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { checkedAct, act, definitionOf, wrongStatus } from "./act.ts";
 import { sourcesOf } from "./delivery.ts";
-import { engineRunOf, takesStages } from "./lease.ts";
+import { engineRunOf } from "./lease.ts";
 import { event, jobRow, stageRow } from "./rows.ts";
 
 export async function rerun(
@@ -86,7 +86,7 @@ export async function rerun(
     ];
     const changes = checkedAct("rerun", [
       { kind: "cancelJobs", workflowRunId: id, leased: true, at },
-      { kind: "archiveStages", workflowRunId: id, stageId: from, group },
+      { kind: "archiveStages", workflowRunId: id, stageId: from, group, at },
       {
         kind: "updateRun",
         id,

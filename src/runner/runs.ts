@@ -39,7 +39,7 @@ function runOf<W extends Workflow>(unit: OwnUnit, workflow: W, id: string, how: 
     id,
     signal: async (name, payload, options) =>
       sendSignal(unit, workflow, id, name, payload, options),
-    output: async (options) => outputOf(unit, id, options, how),
+    output: async (options) => outputOf(unit, workflow, id, options, how),
     outputOf: async (stageId) => stageOutput(unit, id, stageId),
     rerun: async ({ from }) => rerun(unit, workflow, id, from),
     cancel: async (reason) => cancel(unit, id, reason),

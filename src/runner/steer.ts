@@ -8,15 +8,18 @@ import { keyField } from "../model/fields.ts";
 import {
   encodeJson,
   GROUP_STAGES_MAX,
-  JOB_MAX_ATTEMPTS_DEFAULT,
+  isParked,
   LONG_TEXT,
   signalId,
+  type StageRow,
+  takesStages,
 } from "../model/index.ts";
 import { isLive } from "../model/status.ts";
 import type { OwnUnit } from "../persistence/connection-core.ts";
 import { act, checkedAct, definitionOf, requireField, wrongStatus } from "./act.ts";
-import { engineRunOf, takesStages } from "./lease.ts";
-import { event, jobRow } from "./rows.ts";
+import { jobAgain } from "./again.ts";
+import { engineRunOf } from "./lease.ts";
+import { event } from "./rows.ts";
 
 export async function sendSignal<W extends Workflow>(
   unit: OwnUnit,
@@ -26,14 +29,16 @@ export async function sendSignal<W extends Workflow>(
   payload: SignalsOf<W>[keyof SignalsOf<W>],
   { key }: { readonly key?: string } = {},
 ): Promise<void> {
-  const given = await checkedSignal(workflow, name, payload);
   if (key !== undefined) requireField(keyField, key, "key");
+  let checked: string | null = null;
   await act(unit, id, async (found, { at, ordinal }) => {
     const { row } = found;
     if (!isLive(row)) throw wrongStatus(id, row.status, "takes no signals");
     // A run of an earlier definition waits for what that says.
-    const own = definitionOf(found, workflow) ?? workflow;
-    const checked = own === workflow ? given : await checkedSignal(own, name, payload);
+    checked ??= encodeJson(
+      await checkedSignal(definitionOf(found, workflow) ?? workflow, name, payload),
+      "payload",
+    );
     const made = ordinal();
     const signal = {
       workflowRunId: id,
@@ -41,7 +46,7 @@ export async function sendSignal<W extends Workflow>(
       name,
       ordinal: made,
       receivedAt: at,
-      payload: encodeJson(checked, "payload"),
+      payload: checked,
       takenAt: null,
     };
     return checkedAct("signal", [
@@ -86,36 +91,41 @@ export async function pause(unit: OwnUnit, id: string): Promise<void> {
   });
 }
 
+/** Wake-ups of one commit. The jobs beyond are due as well, and the sweep sends the rest. */
+const WAKES_MAX = GROUP_STAGES_MAX;
+
 /**
  * The jobs that a paused run has left lying are due again: each gets a wake-up. Where callers of the
- * contract have ended all of them, the run gets new ones.
+ * contract have ended all of them, the run gets new ones. A caller may have made the run RUNNING or
+ * PENDING: then only its jobs are left.
  */
 export async function resume(unit: OwnUnit, id: string): Promise<void> {
   await act(unit, id, async ({ row, run }, moment) => {
     const { at } = moment;
-    if (row.status === "RUNNING") return null;
-    if (row.status !== "SUSPENDED") throw wrongStatus(id, row.status, "cannot be resumed");
-    const [jobs] = await unit.read([{ q: "jobs", workflowRunId: id }]);
-    const wakes = jobs.filter(({ status }) => status === "SUSPENDED").length;
-    const last = jobs.findLast(takesStages);
-    const lost = jobs.some((job) => takesStages(job) && isLive(job))
-      ? []
-      : await unattended(unit, id);
-    const { tried } = engineRunOf(row, last?.payload) ?? run;
+    if (!isLive(row)) throw wrongStatus(id, row.status, "cannot be resumed");
+    const [all] = await unit.read([{ q: "jobs", workflowRunId: id }]);
+    const jobs = all.filter(takesStages);
+    const parked = jobs.filter((job) => job.status === "SUSPENDED" && isParked(job)).length;
+    const wakes = Math.min(parked, WAKES_MAX);
+    const due: Change = { kind: "dueJobs", workflowRunId: id, stageId: null, wakes, at };
+    if (row.status !== "SUSPENDED") return parked === 0 ? null : [due];
+    const lost = jobs.some(isLive) ? [] : await unattended(unit, id);
+    // Of stages that an earlier rerun has not come to, the last job knows.
+    const again = engineRunOf(row, jobs.at(-1)?.payload) ?? run;
     return [
       { kind: "updateRun", id, set: { status: "RUNNING" }, at, bump: 1 },
-      { kind: "dueJobs", workflowRunId: id, stageId: null, wakes, at },
+      due,
       event(run, at, "workflow:resumed", {}),
-      ...lost.map((stageId): Change => {
-        const stage = { id: stageId, attempts: JOB_MAX_ATTEMPTS_DEFAULT, concurrency: null };
-        return { kind: "enqueueJob", row: jobRow({ ...run, tried }, stage, moment) };
-      }),
+      ...lost.map((stage): Change => ({
+        kind: "enqueueJob",
+        row: jobAgain(again, stage, jobs, moment),
+      })),
     ];
   });
 }
 
 /** The stages from which a run without a job goes on: those that are open, or one of its last group. */
-async function unattended(unit: OwnUnit, workflowRunId: string): Promise<string[]> {
+async function unattended(unit: OwnUnit, workflowRunId: string): Promise<StageRow[]> {
   const [stages] = await unit.read([
     {
       q: "stages",
@@ -129,5 +139,5 @@ async function unattended(unit: OwnUnit, workflowRunId: string): Promise<string[
     },
   ]);
   const open = stages.filter(isLive);
-  return (open.length > 0 ? open : stages.slice(0, 1)).map(({ stageId }) => stageId);
+  return open.length > 0 ? open : stages.slice(0, 1);
 }

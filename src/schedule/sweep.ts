@@ -8,6 +8,9 @@ import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
 import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
 import {
   COMMIT_RECORDS_KEPT_MS,
+  INSTANT_MAX,
+  type NewJobRow,
+  parkedUntil,
   type UnattendedStage,
   unpolledAt,
   withDeadline,
@@ -17,6 +20,7 @@ import { enqueueWhile } from "../persistence/enqueue.ts";
 import { releaseStaleJobs } from "../persistence/stale-jobs.ts";
 // By their files: the folder's index brings modules that need the types of the platform.
 
+import { orphansJob } from "../queue/orphans.ts";
 import { putBack } from "../queue/hand-over.ts";
 import type { Waker, WakeUpQueue } from "../queue/producer.ts";
 import { hasMethod } from "../queue/reach.ts";
@@ -28,6 +32,11 @@ import { tellOfDueStages } from "../queue/waiting-stages.ts";
 const LEASE_PAGES_MAX = 5;
 /** Suspended jobs that one tick resumes, and stages that one commit gives a job. */
 const DISPATCHED_MAX = 100;
+/**
+ * Jobs of paused runs that one tick looks at, from anywhere on: a caller may have made their runs RUNNING
+ * or PENDING, or ended them, without resuming them.
+ */
+const PARKED_MAX = 20;
 /** Permits that one tick sends for overdue jobs. */
 const PERMITS_MAX = 1_000;
 /**
@@ -48,6 +57,8 @@ const STAGES_MAX = 1_000;
  * commit, and an invocation may ask D1 1,000 times: then the next tick goes on.
  */
 const OVERTAKEN_MAX = 20;
+/** Stages of typed workflows that one tick gives a job; each is a further read. */
+const ORPHANS_MAX = 100;
 /** Failures of one page, each with an error of up to 64 KB. */
 const FAILURES_LOOKED_AT = 100;
 /** Pages of failures in one tick. */
@@ -197,9 +208,24 @@ class Tick {
   async resumeJobs(): Promise<void> {
     if (this.#options.handler === null) return;
     const now = await this.#unit.now();
-    const [due] = await this.#unit.read([{ q: "resumableJobs", now, limit: DISPATCHED_MAX }]);
+    const from = parkedUntil(Math.trunc(Math.random() * INSTANT_MAX));
+    const [resumable, parked] = await this.#unit.read([
+      { q: "resumableJobs", now, limit: DISPATCHED_MAX },
+      { q: "strayParkedJobs", from, limit: PARKED_MAX },
+    ]);
+    const due = Math.min(resumable + parked.length, DISPATCHED_MAX);
     if (due === 0) return;
-    await this.#write([{ kind: "resumeJobs", limit: DISPATCHED_MAX, at: now }]);
+    const runs = new Set(parked.map(({ workflowRunId }) => workflowRunId));
+    await this.#write([
+      ...[...runs].map((workflowRunId): Change => ({
+        kind: "dueJobs",
+        workflowRunId,
+        stageId: null,
+        wakes: 0,
+        at: now,
+      })),
+      { kind: "resumeJobs", limit: DISPATCHED_MAX, at: now },
+    ]);
     this.report.resumedJobs = due;
     await this.#wake(Array.from({ length: due }, () => ({ kind: "jobs", at: null })));
   }
@@ -207,7 +233,7 @@ class Tick {
   async dispatchStages(): Promise<void> {
     if (this.#options.handler === null) return;
     const now = await this.#unit.now();
-    const overtaken = { left: OVERTAKEN_MAX };
+    const left = { overtaken: OVERTAKEN_MAX, orphans: ORPHANS_MAX };
     // A stage of a finished run leaves the line when it is looked at; every other goes to its end.
     for (let page = 0; page < STAGE_PAGES_MAX; page += 1) {
       const [stages] = await this.#unit.read([
@@ -215,27 +241,41 @@ class Tick {
       ]);
       for (let start = 0; start < stages.length; start += DISPATCHED_MAX) {
         const part = stages.slice(start, start + DISPATCHED_MAX);
-        if (!(await this.#dispatch(part, overtaken))) return;
+        if (!(await this.#dispatch(part, left))) return;
       }
       await this.#write(stages.map((stage) => attended(stage, now)));
       if (stages.length < STAGES_LOOKED_AT || this.report.dispatchedStages >= STAGES_MAX) return;
     }
   }
 
-  /** False: too many stages were overtaken, and none of these has a job. */
+  /** False: too many stages were overtaken, or have lost their jobs, and none of these has a job. */
   async #dispatch(
     stages: readonly UnattendedStage[],
-    overtaken: { left: number },
+    left: { overtaken: number; orphans: number },
   ): Promise<boolean> {
-    let polls = stages.flatMap((stage) => pollOf(stage) ?? []);
+    let polls: Poll[] = [];
+    for (const stage of stages) {
+      const poll = pollOf(stage);
+      if (poll === null) continue;
+      if (stage.typed === 0) {
+        polls.push(poll);
+        continue;
+      }
+      if (left.orphans === 0) return false;
+      left.orphans -= 1;
+      const row = await orphansJob(this.#unit, stage);
+      const { dedupeKey } = poll.job;
+      polls.push(row === null ? poll : { ...poll, row: { ...row, dedupeKey } });
+    }
     while (polls.length > 0) {
       const polled = await enqueueWhile(this.#unit, {
-        jobs: polls.map(({ job }) => job),
+        jobs: polls.flatMap(({ job, row }) => (row === undefined ? [job] : [])),
+        rows: polls.flatMap(({ row }) => row ?? []),
         guards: polls.map(({ guard }) => guard),
       });
       if (polled === null) break;
-      if (overtaken.left === 0) return false;
-      overtaken.left -= 1;
+      if (left.overtaken === 0) return false;
+      left.overtaken -= 1;
       polls = polls.toSpliced(polled, 1);
     }
     this.report.dispatchedStages += polls.length;
@@ -348,6 +388,14 @@ class Tick {
   }
 }
 
+/** A job for a suspended stage, and what must hold. */
+interface Poll {
+  readonly job: EnqueueJobInput & { readonly dedupeKey: string };
+  /** Of a typed workflow, in the place of `job`. */
+  readonly row?: NewJobRow;
+  readonly guard: Guard;
+}
+
 /** The job that polls the stage; null where the stage needs none. */
 function pollOf({
   workflowRunId,
@@ -356,7 +404,7 @@ function pollOf({
   nextPollAt,
   version,
   state,
-}: UnattendedStage): { readonly job: EnqueueJobInput; readonly guard: Guard } | null {
+}: UnattendedStage): Poll | null {
   if (state !== "unattended" || workflowId === null) return null;
   // Two ticks at once find the same stages, and the key lets one job live. The length keeps run and
   // stage apart, as ids may contain slashes.

@@ -1,7 +1,7 @@
 /** Jobs that take a run through its stages: the SQL of their changes. */
 import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
-import { signalPrefix } from "../model/index.ts";
+import { PARKED_BEFORE, PARKED_FROM, signalPrefix } from "../model/index.ts";
 import { untakenSignal } from "./signals.ts";
 import { IS_LIVE, remembering, type Statement, statement } from "./sql.ts";
 
@@ -110,8 +110,15 @@ export function dueJobs(changes: readonly ChangeOf<"dueJobs">[], commitId: strin
   return changes.map(({ workflowRunId, stageId, at }) => ({
     sql:
       `UPDATE "jobs" SET "next_poll_at" = ?, "resume_at" = ?, "updated_at" = ?, "commits" = ${commits.sql} ` +
-      `WHERE "workflow_run_id" = ? AND +"status" = 'SUSPENDED'${stageId === null ? "" : ` AND "stage_id" = ?`}`,
-    params: [at, at, at, ...commits.params, workflowRunId, ...(stageId === null ? [] : [stageId])],
+      `WHERE "workflow_run_id" = ? AND +"status" = 'SUSPENDED' AND ${stageId === null ? `"next_poll_at" >= ? AND "next_poll_at" < ?` : `"stage_id" = ?`}`,
+    params: [
+      at,
+      at,
+      at,
+      ...commits.params,
+      workflowRunId,
+      ...(stageId === null ? [PARKED_FROM, PARKED_BEFORE] : [stageId]),
+    ],
   }));
 }
 

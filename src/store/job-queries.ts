@@ -1,6 +1,6 @@
 /** Jobs: the SQL of their queries. */
 import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./change-sql.ts";
-import { JOB_STATS_MAX } from "../model/index.ts";
+import { JOB_STATS_MAX, PARKED_BEFORE, PARKED_FROM } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf, STAGE_PAYLOAD } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
 import {
@@ -68,7 +68,17 @@ export function selectUnwrittenJobs({ keys, commitId }: QueryOf<"unwrittenJobs">
   );
 }
 
-export function selectJobStates({ keys, now, wakingOnly }: QueryOf<"jobStates">): Statement {
+/** The places of the jobs ?1, and of the run's cancelled jobs. The unary plus keeps D1 to this run. */
+const WITH_CANCELLED =
+  `(SELECT "value" FROM json_each(?1) UNION ALL SELECT json_array("workflow_run_id", "ordinal") FROM "jobs" ` +
+  `WHERE "workflow_run_id" = ?3 AND +"status" = 'CANCELLED' AND +"concurrency_key" IS NOT NULL)`;
+
+export function selectJobStates({
+  keys,
+  now,
+  wakingOnly,
+  cancelledOf,
+}: QueryOf<"jobStates">): Statement {
   const columns = [
     "workflowRunId",
     "ordinal",
@@ -85,12 +95,14 @@ export function selectJobStates({ keys, now, wakingOnly }: QueryOf<"jobStates">)
     `CASE WHEN ${KEY} IS NULL THEN 0 ELSE ` +
     `${waits("jobs_ready_keyed_idx", `other."delayed" = 0 AND other."concurrency_key" IS NOT NULL AND (other."next_poll_at" IS NULL OR other."next_poll_at" <= ?2)`)} OR ` +
     `${waits("jobs_delayed_idx", `other."delayed" = 1 AND other."next_poll_at" <= ?2`)} END`;
+  const places = cancelledOf === undefined ? "json_each(?1)" : WITH_CANCELLED;
   // CROSS JOIN: the keys come first, whatever D1's statistics say.
   return statement(
-    `SELECT ${selectList(columns, "job")}, ${keyWaits} AS "keyWaits" FROM json_each(?1) AS place ` +
+    `SELECT ${selectList(columns, "job")}, ${keyWaits} AS "keyWaits" FROM ${places} AS place ` +
       `CROSS JOIN "jobs" AS job ON ${AT_PLACE}${wakingOnly === true ? ` WHERE ${MAY_WAKE}` : ""}`,
     eachOnce(keys),
     now,
+    ...(cancelledOf === undefined ? [] : [cancelledOf]),
   );
 }
 
@@ -136,6 +148,23 @@ export function countResumableJobs({ now, limit }: QueryOf<"resumableJobs">): St
   return statement(
     `SELECT count(*) AS "count" FROM (SELECT 1 FROM "jobs" INDEXED BY "jobs_resume_idx" WHERE "status" = 'SUSPENDED' AND "resume_at" <= ? LIMIT CAST(? AS INTEGER))`,
     now,
+    limit,
+  );
+}
+
+const PARKED = `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_resume_idx" WHERE "status" = 'SUSPENDED'`;
+const BY_RESUMPTION = `ORDER BY "resume_at", "workflow_run_id", "ordinal" LIMIT CAST(?4 AS INTEGER)`;
+
+/** CROSS JOIN: the jobs come first, whatever D1's statistics say. */
+export function selectStrayParkedJobs({ from, limit }: QueryOf<"strayParkedJobs">): Statement {
+  return statement(
+    `SELECT ${selectList(["workflowRunId", "ordinal"], "found")} FROM (` +
+      `SELECT * FROM (${PARKED} AND "resume_at" >= ?1 AND "resume_at" < ?3 ${BY_RESUMPTION}) UNION ALL ` +
+      `SELECT * FROM (${PARKED} AND "resume_at" >= ?2 AND "resume_at" < ?1 ${BY_RESUMPTION}) LIMIT CAST(?4 AS INTEGER)) AS found ` +
+      `CROSS JOIN "runs" AS run ON run."id" = found."workflow_run_id" WHERE +run."status" <> 'SUSPENDED'`,
+    from,
+    PARKED_FROM,
+    PARKED_BEFORE,
     limit,
   );
 }
@@ -233,6 +262,7 @@ export const jobQuerySql: QuerySqlOf<
   | "claimedJobs"
   | "overdueJobs"
   | "resumableJobs"
+  | "strayParkedJobs"
   | "unhandledFailures"
   | "cancelledJobs"
   | "staleJobs"
@@ -247,6 +277,7 @@ export const jobQuerySql: QuerySqlOf<
   claimedJobs: { select: selectClaimedJobs, ...rowsOf(jobs) },
   overdueJobs: { select: countOverdueJobs, ...count },
   resumableJobs: { select: countResumableJobs, ...count },
+  strayParkedJobs: { select: selectStrayParkedJobs, ...plainRows },
   unhandledFailures: { select: selectUnhandledFailures, ...plainRows },
   cancelledJobs: { select: countCancelledJobs, ...count },
   staleJobs: { select: selectStaleJobs, ...plainRows },

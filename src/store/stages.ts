@@ -1,7 +1,7 @@
 /** Stages: the SQL of their queries and changes. */
 import { aRowOf, plainRows, rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
-import { attendAtOf } from "../model/index.ts";
+import { attendAtOf, TYPED_METADATA } from "../model/index.ts";
 import { stageRef } from "../model/row-ref.ts";
 import { PAGE_ROWS, type QueryOf, type StageInput } from "../queries/index.ts";
 import { rememberAllDeleted, rememberDeleted } from "./deleted.ts";
@@ -106,6 +106,7 @@ export function selectUnattendedStages({ now, limit }: QueryOf<"unattendedStages
   const attended = `EXISTS (SELECT 1 FROM "jobs" WHERE "jobs"."workflow_run_id" = stage."workflow_run_id" AND "jobs"."stage_id" = stage."stage_id" AND +"jobs"."status" ${IS_LIVE})`;
   return statement(
     `SELECT ${selectList(["workflowRunId", "stageId", "nextPollAt", "version", "attendAt"], "stage")}, run."workflow_id" AS "workflowId", ` +
+      `ifnull(substr(run."metadata", 1, ${TYPED_METADATA.length}) = '${TYPED_METADATA}', 0) AS "typed", ` +
       `CASE WHEN run."id" IS NULL OR +run."status" NOT ${IS_LIVE} THEN 'over' WHEN ${attended} THEN 'attended' ELSE 'unattended' END AS "state" ` +
       `FROM "stages" AS stage INDEXED BY "stages_attend_idx" LEFT JOIN "runs" AS run ON run."id" = stage."workflow_run_id" ` +
       `WHERE stage."attend_at" IS NOT NULL AND stage."attend_at" <= ? ORDER BY stage."attend_at", stage."workflow_run_id", stage."stage_id" LIMIT CAST(? AS INTEGER)`,
@@ -213,9 +214,17 @@ export function cancelStages(changes: readonly ChangeOf<"cancelStages">[], commi
 }
 
 const ATTEMPT = columns(propertiesOf(stages));
+/** Open ones are cancelled; the parameter says when. */
+const ARCHIVED = propertiesOf(stages).map((name) => {
+  const unlessOpen = (value: string) =>
+    `CASE WHEN +"status" ${IS_LIVE} THEN ${value} ELSE ${column(name)} END`;
+  if (name === "status") return unlessOpen("'CANCELLED'");
+  if (name === "completedAt") return unlessOpen("?");
+  return name === "nextPollAt" ? unlessOpen("NULL") : column(name);
+});
 
 export function archiveStages(changes: readonly ChangeOf<"archiveStages">[], commitId: string) {
-  return changes.flatMap(({ workflowRunId, stageId, group }) => {
+  return changes.flatMap(({ workflowRunId, stageId, group, at }) => {
     const from = statement(
       `"stages" WHERE "workflow_run_id" = ? AND ("execution_group" > ? OR ("execution_group" = ? AND ("stage_id" = ? OR +"status" NOT IN ('COMPLETED', 'SKIPPED'))))`,
       workflowRunId,
@@ -227,7 +236,8 @@ export function archiveStages(changes: readonly ChangeOf<"archiveStages">[], com
     return [
       rememberAllDeleted(commitId, from),
       statement(
-        `INSERT INTO "stage_attempts" (${ATTEMPT}) SELECT ${ATTEMPT} FROM ${from.sql}`,
+        `INSERT INTO "stage_attempts" (${ATTEMPT}) SELECT ${ARCHIVED.join(", ")} FROM ${from.sql}`,
+        at,
         ...from.params,
       ),
       statement(`DELETE FROM ${from.sql}`, ...from.params),

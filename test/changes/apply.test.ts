@@ -72,7 +72,7 @@ describe("atomicity", () => {
   ];
   const writes: Change[] = [
     touch(),
-    { kind: "archiveStages", workflowRunId: "run2", stageId: "stage", group: 1 },
+    { kind: "archiveStages", workflowRunId: "run2", stageId: "stage", group: 1, at: 30 },
     { kind: "updateStage", ...runKey, stageId: "stage", set: { config: "2" }, at: 30, bump: 1 },
     { kind: "deleteStage", ...runKey, stageId: "stage", id: "run/stage/1" },
     aStage({ id: "run/stage/2" }),

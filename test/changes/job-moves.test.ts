@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { type Change, type ChangeOf, kindOfChange } from "../../src/changes/index.ts";
 import { applyChanges } from "./support.ts";
-import type { JobRow } from "../../src/model/index.ts";
+import { type JobRow, parkedUntil } from "../../src/model/index.ts";
 import { STATUSES } from "../../src/model/status.ts";
 import {
   aJob,
@@ -204,16 +204,19 @@ describe("leaveGroup", () => {
 
 describe("dueJobs", () => {
   const due = { kind: "dueJobs", workflowRunId: "run", stageId: null, wakes: 2, at: 30 } as const;
-  const waiting = (ordinal: string, stageId: string) =>
-    aJob({ ordinal, stageId, status: "SUSPENDED", nextPollAt: 99 });
+  const waiting = (ordinal: string, stageId: string, nextPollAt: number) =>
+    aJob({ ordinal, stageId, status: "SUSPENDED", nextPollAt });
 
-  it("makes the run's suspended jobs due, or those of one stage", () => {
-    const before = [waiting("1", "a"), waiting("2", "b")];
+  it("makes those jobs due that a paused run has left, or those of one stage", () => {
+    const before = [waiting("1", "a", parkedUntil(5)), waiting("2", "b", 99)];
     for (const [stageId, ordinals] of [
-      [null, ["1", "2"]],
+      [null, ["1"]],
       ["b", ["2"]],
     ] as const) {
-      const state = aState(...before, aJob({ ...waiting("3", "b").row, workflowRunId: "other" }));
+      const state = aState(
+        ...before,
+        aJob({ ...waiting("3", "b", parkedUntil(5)).row, workflowRunId: "other" }),
+      );
       applyChanges(state, [{ ...due, stageId }], id("b"));
       const made = [...state.jobs.all()].filter(({ nextPollAt }) => nextPollAt === 30);
       expect(made.map(({ ordinal }) => ordinal)).toEqual(ordinals);

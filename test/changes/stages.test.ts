@@ -48,6 +48,7 @@ describe("archiveStages", () => {
     workflowRunId: "run",
     stageId: "from",
     group: 2,
+    at: 30,
   };
 
   /** Names of stages that are there, and of those that are archived. */
@@ -82,10 +83,17 @@ describe("archiveStages", () => {
       there: ["COMPLETED", "SKIPPED"],
       archived: STATUSES.filter((status) => status !== "COMPLETED" && status !== "SKIPPED"),
     });
+    const cancelled = { status: "CANCELLED", completedAt: 30, nextPollAt: null };
+    for (const status of ["PENDING", "RUNNING", "SUSPENDED"]) {
+      const archived = [...state.stageAttempts.all()].find(({ stageId }) => stageId === status);
+      expect(archived).toMatchObject(cancelled);
+    }
   });
 
-  it("moves the row as it is, under its record id, and leaves what refers to it", () => {
-    const stage = aStage({ stageId: "from", executionGroup: 2, outputData: '{"pages":9}' });
+  it("moves the row of a stage that has ended as it is, under its record id, and leaves what refers to it", () => {
+    const status = "COMPLETED";
+    const outputData = '{"pages":9}';
+    const stage = aStage({ stageId: "from", executionGroup: 2, status, outputData });
     const reference = { workflowStageId: stage.row.id };
     const others = [
       aLog(reference),

@@ -1,7 +1,7 @@
 /** Random changes of every kind, over few rows. */
 import fc from "fast-check";
 import type { ChangeKind, ChangeOf } from "../../src/changes/index.ts";
-import { JOB_ATTEMPTS_MAX, signalId, UNPOLLED_MS } from "../../src/model/index.ts";
+import { JOB_ATTEMPTS_MAX, PARKED_FROM, signalId, UNPOLLED_MS } from "../../src/model/index.ts";
 import {
   attemptSet,
   bump,
@@ -73,7 +73,12 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   upsertStage: kind("upsertStage", { row: stageRow, set: stageSet }),
   deleteStage: kind("deleteStage", { workflowRunId, stageId, id: recordId }),
   cancelStages: kind("cancelStages", { workflowRunId, at: instant }),
-  archiveStages: kind("archiveStages", { workflowRunId, stageId, group: of(0, 1, 1, 2) }),
+  archiveStages: kind("archiveStages", {
+    workflowRunId,
+    stageId,
+    group: of(0, 1, 1, 2),
+    at: instant,
+  }),
   sendSignal: kind("sendSignal", { row: signalRow }),
   takeSignal: fc
     .tuple(workflowRunId, signalName, signalKey, instant)
@@ -183,8 +188,8 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   }),
   suspendJob: fenced("suspendJob", {
     ...jobKey,
-    nextPollAt: instant,
-    resumeAt: instant,
+    nextPollAt: of(0, 1, 10, 20, 50, 100, -5, PARKED_FROM, PARKED_FROM + 50),
+    resumeAt: of(0, 10, 10, 20, 100, PARKED_FROM, PARKED_FROM + 50),
     at: instant,
   }),
   failJob: fenced("failJob", {

@@ -1,5 +1,5 @@
 /** Random queries of every kind. */
-import { UNPOLLED_MS } from "../../src/model/index.ts";
+import { PARKED_FROM, UNPOLLED_MS } from "../../src/model/index.ts";
 import fc from "fast-check";
 import type { Query, QueryOf } from "../../src/queries/index.ts";
 import {
@@ -52,6 +52,7 @@ const OPTIONAL: { readonly [Q in Query["q"]]?: readonly string[] } = {
   page: ["omit", "bytesMax"],
   deadLetters: ["after"],
   suspendedJobs: ["limit"],
+  jobStates: ["cancelledOf"],
 };
 
 const bytesMax = of(1, 3, 5, 1_000_000);
@@ -171,6 +172,7 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
     }),
     now: instant,
     wakingOnly: fc.boolean(),
+    cancelledOf: workflowRunId,
   }),
   unwrittenJobs: asking("unwrittenJobs", {
     keys: fc.array(fc.record(jobKey), { maxLength: 6 }),
@@ -188,6 +190,10 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   audit: asking("audit", { now: of(100, 600_050, 700_000), limit: of(1_000) }),
   unhandledFailures: asking("unhandledFailures", { now: of(-5, 10, 50, 100), limit }),
   resumableJobs: asking("resumableJobs", { now: instant, limit }),
+  strayParkedJobs: asking("strayParkedJobs", {
+    from: of(PARKED_FROM, PARKED_FROM + 50, PARKED_FROM + 100),
+    limit,
+  }),
   waitingEvents: asking("waitingEvents", { limit }),
   cancelledJobs: asking("cancelledJobs", { workflowRunId, commitId: of(CURRENT, commitId(2)) }),
   staleJobs: asking("staleJobs", { before: instant, limit }),

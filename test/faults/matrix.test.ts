@@ -32,7 +32,7 @@ describe("the scenarios of the fault matrix", () => {
     // `flush` is ours: it waits for `logCall`, whose scenario calls it.
     const ofAiCalls = methodsOf(aiCalls).filter((name) => name !== "flush");
     expect([ofPersistence.length, ofJobs.length, ofAiCalls.length]).toEqual([41, 14, 4]);
-    expect(ofConsumer).toHaveLength(6);
+    expect(ofConsumer).toHaveLength(7);
     expect([...new Set(scenarios.map(({ method }) => method))].toSorted()).toEqual(
       [
         ...ofPersistence.map((name) => `persistence.${name}`),

@@ -157,7 +157,7 @@ export const CHANGES: { readonly [K in ChangeKind]: readonly Extract<Change, { k
     },
   ],
   cancelStages: [{ kind: "cancelStages", ...run, at: AT }],
-  archiveStages: [{ kind: "archiveStages", ...run, stageId: "stage", group: 1 }],
+  archiveStages: [{ kind: "archiveStages", ...run, stageId: "stage", group: 1, at: AT }],
   sendSignal: [{ kind: "sendSignal", row: signalRow }],
   takeSignal: [{ kind: "takeSignal", ...run, id: signalRow.id, at: AT }],
   chargeRun: [{ kind: "chargeRun", id: "run", cost: 1, tokens: 1, at: AT }],

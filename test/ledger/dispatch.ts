@@ -132,6 +132,11 @@ export const DISPATCH: readonly Call[] = [
     call: (world) => consumer(world).lostAmong(ids()),
   },
   {
+    name: "consumer.endedAmong (25)",
+    before: (world) => take(world, 25),
+    call: (world) => consumer(world).endedAmong(taken.map(({ workflowRunId }) => workflowRunId)),
+  },
+  {
     name: "jobs.adopt",
     call: async ({ backend, leased }) => backend.jobs.adopt({ jobId: leased, attempt: 1 }),
   },

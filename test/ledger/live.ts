@@ -212,7 +212,7 @@ async function archiveStage(recorder: Recorder): Promise<void> {
     };
     await write(recorder, [
       { kind: "createStage", row },
-      { kind: "archiveStages", workflowRunId, stageId: "archived", group: 7 },
+      { kind: "archiveStages", workflowRunId, stageId: "archived", group: 7, at: NOW },
     ]);
   }
 }

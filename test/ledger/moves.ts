@@ -46,7 +46,7 @@ const waits: To = { state: "suspended", until: NOW, unlessSignal: SIGNAL };
 const send: Change = signal("new");
 const take: Change = { kind: "takeSignal", ...run, id: signal("new").row.id, at: NOW };
 const due: Change = { kind: "dueJobs", ...run, stageId: "poll", wakes: 1, at: NOW };
-const archive: Change = { kind: "archiveStages", ...run, stageId: "poll", group: 3 };
+const archive: Change = { kind: "archiveStages", ...run, stageId: "poll", group: 3, at: NOW };
 const charge: Change = { kind: "chargeRun", id: RUN, cost: 0.5, tokens: 30, at: NOW };
 
 function next(from: string): Change {

@@ -23,7 +23,7 @@ export const ALLOWED_SCANS: readonly AllowedScan[] = [
     because: "the stages whose outputs a stage takes, unfolded from the list in its row",
   },
   {
-    step: /^SCAN (?:answer|src|due|failed|page|keys|best|looked|counted|chosen|sized|kinds|found|share|part|head|event|\(subquery-\d+\))$/,
+    step: /^SCAN (?:answer|src|due|failed|page|keys|best|place|looked|counted|chosen|sized|kinds|found|share|part|head|event|\(subquery-\d+\))$/,
     because: "the result of a subquery, whose own plan is checked as well",
   },
   {

@@ -3,7 +3,7 @@
  * (bound value by value) and with others of its kind (unfolded from JSON), and what settles a lost answer.
  */
 import type { Change, Commit, Guard } from "../../src/changes/index.ts";
-import { LONG_TEXT } from "../../src/model/index.ts";
+import { LONG_TEXT, PARKED_FROM } from "../../src/model/index.ts";
 import type { Query, QueryOf } from "../../src/queries/index.ts";
 import { commitBatch } from "../../src/store/commit.ts";
 import { queryStatement } from "../../src/store/kinds.ts";
@@ -159,12 +159,15 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
   job: [{ q: "job", ...job }],
   jobs: [{ q: "jobs", ...run }],
   liveJob: [{ q: "liveJob", dedupeKey: "once" }],
-  jobStates: [false, true].map((wakingOnly) => ({
-    q: "jobStates",
-    keys: [job, { ...job, workflowRunId: "run2" }],
-    now: AT,
-    wakingOnly,
-  })),
+  jobStates: [false, true].flatMap((wakingOnly) =>
+    [{}, { cancelledOf: "run" }].map((more) => ({
+      q: "jobStates" as const,
+      keys: [job, { ...job, workflowRunId: "run2" }],
+      now: AT,
+      wakingOnly,
+      ...more,
+    })),
+  ),
   unwrittenJobs: [{ q: "unwrittenJobs", keys: [job], commitId: COMMIT_ID }],
   jobStats: [{ q: "jobStats", now: AT, failedSince: AT }],
   claimedJobs: [{ q: "claimedJobs", since: AT, commitId: COMMIT_ID }],
@@ -174,6 +177,7 @@ const queries: { readonly [Q in Query["q"]]: readonly Extract<Query, { q: Q }>[]
     limit: 1_000,
     stagesOnly,
   })),
+  strayParkedJobs: [{ q: "strayParkedJobs", from: PARKED_FROM + 1_000, limit: 20 }],
   unattendedStages: [{ q: "unattendedStages", now: AT, limit: 100 }],
   waitingRuns: [{ q: "waitingRuns", before: AT, limit: 100 }],
   expired: [{ q: "expired", keysBefore: AT, commitsBefore: AT }],

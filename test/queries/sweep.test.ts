@@ -2,6 +2,7 @@
 import { stageJob } from "../../src/runner/lease.ts";
 import { describe, expect, it } from "vitest";
 import { type NewJobRow, type NewStageRow, UNPOLLED_MS } from "../../src/model/index.ts";
+import { runMetadata } from "../../src/runner/lease.ts";
 import { applyChanges } from "../changes/support.ts";
 import { answerAny as answer } from "../../src/memory/answers/index.ts";
 import { aJob, aLeasedJob, anEvent, aRun, aStage, aState, id, KEPT } from "../memory/support.ts";
@@ -187,6 +188,14 @@ describe("unattendedStages", () => {
     expect(answered.map(({ stageId }) => stageId)).toEqual(["first", "a", "b"]);
     expect(answered[0]).toMatchObject({ workflowRunId: "run", nextPollAt: 10, workflowId: "flow" });
     expect(answer(state, { ...query, limit: 2 })).toHaveLength(2);
+  });
+
+  it("tells by its run's metadata whether a typed workflow started it", () => {
+    const typed = (metadata: string | null) =>
+      answer(aState(aRun({ metadata }), suspended("s")), query).map((stage) => stage.typed);
+    expect(typed(runMetadata({ version: 1, shape: "s", publishes: false }))).toEqual([1]);
+    expect(typed('{"model":1}')).toEqual([0]);
+    expect(typed(null)).toEqual([0]);
   });
 
   it("tells those whose run is finished or missing from those that have a live job of their own", () => {

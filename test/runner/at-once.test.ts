@@ -5,7 +5,7 @@ import * as z from "zod";
 import { connect } from "../../src/client/index.ts";
 import { Chain } from "../../src/engine/chain.ts";
 import { workflow } from "../../src/engine/index.ts";
-import type { Runs } from "../../src/engine/runs.ts";
+import type { Run, Runs } from "../../src/engine/runs.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
 import { runsIn, runsOver } from "../../src/engine-worker.ts";
 import { faultyD1 } from "../../src/testing/faulty-d1.ts";
@@ -23,6 +23,12 @@ afterEach(() => {
 
 const input = z.object({ text: z.string() });
 const SHORT = { timeout: "5s" } as const;
+
+type Cancelled = Pick<Run<Workflow>, "id" | "cancel">;
+async function setByCaller({ id }: Cancelled): Promise<void> {
+  const { persistence } = new Engine({ workflows: [] }).connection;
+  await persistence.updateRun(id, { status: "CANCELLED" });
+}
 
 const ways: readonly [string, (ctx: ExecutionContext) => Runs][] = [
   ["in the Worker that keeps it", (ctx) => runsIn(env, ctx)],
@@ -62,34 +68,40 @@ describe.each(ways)("a run that is started where its stages are worked, %s", (_w
     expect(await run.output()).toMatchObject({ value: "hi!" });
   });
 
-  it("aborts a stage within ten seconds when its run is cancelled, and keeps what it gives as a log", async () => {
-    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
-    const { gate, pass } = newGate();
-    const aborted = Promise.withResolvers<string>();
-    const held = workflow("held", { input })
-      .stage(
-        "first",
-        async ({ signal }) => {
-          signal.addEventListener("abort", () => aborted.resolve(String(signal.reason.message)));
-          await pass();
-          return "too late";
-        },
-        SHORT,
-      )
-      .build();
-    const ctx = createExecutionContext();
-    const run = await runsWith(ctx).start(held, { text: "" });
-    await gate.reached();
-    await run.cancel("no");
-    vi.advanceTimersByTime(10_000);
-    expect(await aborted.promise).toContain("The lease is lost");
-    gate.open();
-    await waitOnExecutionContext(ctx);
-    expect(await run.output()).toEqual({ status: "CANCELLED", reason: "no" });
-    const { persistence } = new Engine({ workflows: [held] }).connection;
-    const [stage] = await persistence.getStagesByRun(run.id);
-    expect(stage).toMatchObject({ status: "CANCELLED", outputData: null });
-  });
+  it.each([
+    ["is cancelled", async (run: Cancelled) => run.cancel("no"), "no", "CANCELLED"],
+    ["is set to CANCELLED by a caller", setByCaller, "The run is CANCELLED", "RUNNING"],
+  ])(
+    "aborts a stage within ten seconds when its run %s, and takes nothing from it",
+    async (_, cancel, reason, status) => {
+      vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+      const { gate, pass } = newGate();
+      const aborted = Promise.withResolvers<string>();
+      const held = workflow("held", { input })
+        .stage(
+          "first",
+          async ({ signal }) => {
+            signal.addEventListener("abort", () => aborted.resolve(String(signal.reason.message)));
+            await pass();
+            return "too late";
+          },
+          SHORT,
+        )
+        .build();
+      const ctx = createExecutionContext();
+      const run = await runsWith(ctx).start(held, { text: "" });
+      await gate.reached();
+      await cancel(run);
+      vi.advanceTimersByTime(10_000);
+      expect(await aborted.promise).toContain("The lease is lost, or the run has ended");
+      gate.open();
+      await waitOnExecutionContext(ctx);
+      expect(await run.output()).toEqual({ status: "CANCELLED", reason });
+      const { persistence } = new Engine({ workflows: [held] }).connection;
+      const [stage] = await persistence.getStagesByRun(run.id);
+      expect(stage).toMatchObject({ status, outputData: null });
+    },
+  );
 
   it("tells its starter that another has ended it, while a stage of it still runs", async () => {
     const { gate, pass } = newGate();

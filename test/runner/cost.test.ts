@@ -155,7 +155,7 @@ describe("each transition", () => {
     const { engine, cost } = counted([fails]);
     await engine.runs.start(fails, null);
     expect(await cost(() => engine.consume(1))).toBe("2/17, 0/6, 2/7, 4/15");
-    expect(await cost(() => engine.consume(1))).toBe("4/18, 0/6, 2/7, 8/21");
+    expect(await cost(() => engine.consume(1))).toBe("4/18, 0/6, 2/7, 8/22");
   });
 
   const flaky = workflow("flaky", { input: z.string().nullable() })
@@ -184,7 +184,7 @@ describe("each transition", () => {
     const { engine, cost } = counted([asks]);
     const run = await engine.runs.start(asks, null);
     await engine.settle();
-    expect(await cost(() => run.cancel())).toBe("0/1, 5/10");
+    expect(await cost(() => run.cancel())).toBe("0/1, 5/11");
   });
 
   it("the pause of a run that waits", async () => {
@@ -197,10 +197,11 @@ describe("each transition", () => {
   it("resume, and a rerun of a run that has ended", async () => {
     const { engine, cost } = counted([asks]);
     const run = await engine.runs.start(asks, null);
-    await engine.consume(1);
     await run.pause();
+    await engine.consume(1);
     expect(await cost(() => run.resume())).toBe("0/1, 0/1, 6/8");
+    await engine.consume(1);
     await run.cancel();
-    expect(await cost(() => run.rerun({ from: "approval" }))).toBe("0/1, 0/3, 12/29");
+    expect(await cost(() => run.rerun({ from: "approval" }))).toBe("0/1, 0/3, 12/31");
   });
 });

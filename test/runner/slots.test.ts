@@ -1,7 +1,7 @@
 /** Whom a run wakes when it leaves a concurrency key. */
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
-import { workflow } from "../../src/engine/index.ts";
+import { Fatal, stage, workflow } from "../../src/engine/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { Engine } from "./support/engine.ts";
 import { newGate } from "./support/gate.ts";
@@ -83,5 +83,64 @@ describe("a run that goes on from a stage with a concurrency key", () => {
     engine.queue.take();
     await engine.consume(1);
     expect(engine.queue.take().map(({ body }) => body.kind)).toEqual(["jobs"]);
+  });
+});
+
+describe("a slot that a stage leaves as it is cancelled", () => {
+  /** One stage holds the slot, beside one that fails when it is told to; two runs wait for it. */
+  async function held() {
+    const { gate, pass } = newGate();
+    const failing = newGate();
+    const pair = workflow("pair", { input })
+      .parallel({
+        held: stage({ ...one, run: pass }),
+        beside: async (): Promise<null> => {
+          await failing.pass();
+          throw new Fatal("no");
+        },
+      })
+      .build();
+    const waits = chainOf().build();
+    const engine = new Engine({ workflows: [pair, waits] });
+    const run = await engine.runs.start(pair, null);
+    const workers = [engine.consume(1), engine.consume(1)];
+    await Promise.all([gate.reached(), failing.gate.reached()]);
+    for (let runs = 0; runs < 2; runs += 1) await engine.runs.start(waits, null);
+    engine.queue.take();
+    const ended = async () => {
+      for (const each of [gate, failing.gate]) each.open();
+      await Promise.all(workers);
+    };
+    return { engine, run, failing: failing.gate, ended };
+  }
+
+  type Held = Awaited<ReturnType<typeof held>>;
+  it.each([
+    ["by the cancel of its run", async ({ run }: Held) => run.cancel(), 1],
+    [
+      "by a sibling that fails",
+      async ({ run, failing }: Held) => {
+        failing.open();
+        await vi.waitUntil(async () => (await run.output()).status === "FAILED");
+      },
+      1,
+    ],
+    [
+      "by a rerun, whose own job waits for it as well",
+      async ({ run, engine }: Held) => {
+        await run.pause();
+        engine.queue.take();
+        await run.rerun({ from: "held" });
+      },
+      3,
+    ],
+  ])("%s: a permit is sent for a run that waits", async (_, leave, permits) => {
+    const world = await held();
+    await leave(world);
+    const sent = world.engine.queue.take().filter(({ body }) => body.kind === "jobs");
+    expect(sent).toHaveLength(permits);
+    const claimed = await world.engine.connection.jobs.dequeueMany(10);
+    expect(claimed.filter(({ workflowId }) => workflowId === "keyed")).toHaveLength(1);
+    await world.ended();
   });
 });

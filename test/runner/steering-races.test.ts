@@ -3,8 +3,10 @@ import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { workflow } from "../../src/engine/index.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
+import { unitOf } from "../../src/persistence/connection-core.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { sound } from "./support/crash.ts";
+import { Engine } from "./support/engine.ts";
 import { type Gate, has, tells } from "./support/gate.ts";
 import { callerOver, gated, lateLogs, stopping } from "./support/race.ts";
 
@@ -218,8 +220,11 @@ describe("what comes while a worker looks", () => {
     const { engine, store } = gated(asks);
     const run = await engine.runs.start(asks, null);
     await engine.settle();
-    await run.pause();
-    await run.resume();
+    const { id: workflowRunId } = run;
+    // Its job is due without reason, as after a signal whose row a caller has deleted.
+    const at = engine.now;
+    const due = { kind: "dueJobs", workflowRunId, stageId: "approval", wakes: 0, at } as const;
+    await unitOf(engine.connection).write({ changes: [due] });
     const gate = store.before(has("suspendJob"));
     const worker = engine.consume(1);
     await gate.reached();
@@ -232,7 +237,55 @@ describe("what comes while a worker looks", () => {
   });
 });
 
+describe("a resumed run", () => {
+  it("gets a wake-up for each job that was delivered while it was paused, and for no other", async () => {
+    const wide = workflow("wide", { input })
+      .parallel({ one: () => 1, two: () => 2, nap: () => 3 })
+      .build();
+    const { engine } = gated(wide);
+    const run = await engine.runs.start(wide, null);
+    await engine.consume(1);
+    await run.pause();
+    await engine.settle();
+    engine.queue.take();
+    await run.resume();
+    expect(engine.queue.take().map(({ body }) => body.kind)).toEqual(["jobs", "jobs"]);
+    await engine.settle();
+    expect(await run.output()).toMatchObject({ status: "COMPLETED" });
+  });
+});
+
 describe("a rerun of a paused run", () => {
+  it.each(["D1", "maps"] as const)(
+    "keeps a sibling that runs as CANCELLED, and takes nothing from it, on %s",
+    async (over) => {
+      const { gate, stop } = stopping();
+      const wide = workflow("wide", { input })
+        .parallel({ p1: () => 1, p2: async () => stop() })
+        .stage("sum", ({ input: { p1, p2 } }) => p1 + p2)
+        .build();
+      const engine = new Engine({ workflows: [wide], over });
+      const run = await engine.runs.start(wide, null);
+      const worker = engine.consume(2);
+      await gate.reached();
+      await run.pause();
+      await engine.settle();
+      await run.rerun({ from: "p1" });
+      gate.open();
+      await worker;
+      await engine.settle();
+      expect(await run.output()).toEqual({ status: "COMPLETED", value: 3 });
+      const [archived] = await engine.store.read([
+        { q: "stageAttempts", workflowRunId: run.id, after: "", limit: 10 },
+      ]);
+      expect(archived.find(({ stageId }) => stageId === "p2")).toMatchObject({
+        status: "CANCELLED",
+        completedAt: engine.now,
+        outputData: null,
+      });
+    },
+  );
+
   it("against a sibling that ends at the same instant: the sibling's result counts, or it is run again", async () => {
     const { gate, stop } = stopping();
     const wide = workflow("wide", { input })

@@ -130,7 +130,7 @@ describe("the purge", () => {
     expect(await world.sweep({ ...part, store })).toMatchObject({ purged: 0, failed: [] });
     const { roundTrips, rowsRead, rowsWritten } = recorder.figures();
     expect(roundTrips).toBeLessThanOrEqual(8);
-    expect(rowsRead).toBeLessThanOrEqual(12);
+    expect(rowsRead).toBeLessThanOrEqual(14);
     expect(rowsWritten).toBe(0);
     expect(await countOf("idempotency_keys")).toBe(5_000);
   });

@@ -78,7 +78,7 @@ describe("a run that is deleted", () => {
       const { stageId, executionGroup: group } = first;
       const sent = signal("once", run);
       await write(recorder, [
-        { kind: "archiveStages", workflowRunId: run, stageId, group },
+        { kind: "archiveStages", workflowRunId: run, stageId, group, at: 1 },
         { ...sent, row: { ...sent.row, payload: JSON.stringify("v".repeat(1_000)) } },
       ]);
     }

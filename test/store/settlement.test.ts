@@ -99,7 +99,7 @@ const CHANGES: Record<ChangeKind, { change: Change; before?: readonly Change[] }
     before: [aRun(), stage],
   },
   archiveStages: {
-    change: { kind: "archiveStages", workflowRunId: "run", stageId: "stage", group: 1 },
+    change: { kind: "archiveStages", workflowRunId: "run", stageId: "stage", group: 1, at: 11 },
     before: [aRun(), stage],
   },
   sendSignal: { change: aSignal(), before: [aRun()] },

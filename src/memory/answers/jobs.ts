@@ -1,9 +1,11 @@
 /** Answers about jobs. */
 import {
+  isParked,
   type JobRow,
   type JobState,
   type JobStatsRow,
   type StaleJob,
+  type StrayJob,
   tokenOf,
   type UnwrittenJob,
   wasWrittenBy,
@@ -12,7 +14,7 @@ import { JOB_STATS_MAX } from "../../model/limits.ts";
 import { byNumber, inTurn } from "../../model/order.ts";
 import type { State } from "../../model/state.ts";
 import { byKey } from "../../queries/jobs.ts";
-import { byPoll, byUrgency, isResumable } from "../job-order.ts";
+import { byPoll, byResumption, byUrgency, isResumable } from "../job-order.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
 import { STAGE_PAYLOAD } from "../../queries/sweep.ts";
 import type { SettledJob } from "../../changes/change-kind.ts";
@@ -46,9 +48,17 @@ function mayWake({ status, concurrencyKey }: JobRow): boolean {
   return ["PENDING", "SUSPENDED", "FAILED"].includes(status) || concurrencyKey !== null;
 }
 
+/** The CANCELLED jobs of the run that have a concurrency key. */
+function cancelledOfRun(state: State, workflowRunId: string): SettledJob[] {
+  return [...state.jobs.part(workflowRunId).values()]
+    .filter(({ status, concurrencyKey }) => status === "CANCELLED" && concurrencyKey !== null)
+    .map(({ ordinal }) => ({ workflowRunId, ordinal }));
+}
+
 export const jobAnswers = {
-  jobStates(state, { keys, now, wakingOnly = false }): JobState[] {
-    return eachOnce(keys).flatMap(({ workflowRunId, ordinal, freed }) => {
+  jobStates(state, { keys, now, wakingOnly = false, cancelledOf }): JobState[] {
+    const cancelled = cancelledOf === undefined ? [] : cancelledOfRun(state, cancelledOf);
+    return [...eachOnce(keys), ...cancelled].flatMap(({ workflowRunId, ordinal, freed }) => {
       const job = state.jobs.get(workflowRunId, ordinal);
       if (job === undefined) return [];
       if (wakingOnly && freed === undefined && !mayWake(job)) return [];
@@ -105,6 +115,25 @@ export const jobAnswers = {
 
   resumableJobs: (state, { now, limit }): number =>
     Math.min([...state.jobs.all()].filter((job) => isResumable(job, now)).length, limit),
+
+  strayParkedJobs(state, { from, limit }): StrayJob[] {
+    const parked = [...state.jobs.all()].filter(
+      ({ status, resumeAt }) => status === "SUSPENDED" && isParked({ nextPollAt: resumeAt }),
+    );
+    return parked
+      .toSorted(
+        inTurn<JobRow>(
+          byNumber(({ resumeAt }) => ((resumeAt ?? 0) >= from ? 0 : 1)),
+          byResumption,
+        ),
+      )
+      .slice(0, limit)
+      .filter((job) => {
+        const run = state.runs.get(job.workflowRunId, "");
+        return run !== undefined && run.status !== "SUSPENDED";
+      })
+      .map(({ workflowRunId, ordinal }) => ({ workflowRunId, ordinal }));
+  },
 
   staleJobs: (state, { before, limit }): StaleJob[] =>
     [...state.jobs.all()]

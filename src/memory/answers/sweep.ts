@@ -6,6 +6,7 @@ import {
   type JobRow,
   type RunRow,
   type StageRow,
+  TYPED_METADATA,
   type UnattendedStage,
 } from "../../model/index.ts";
 import { byNumber, byText, compareUtf8, descending, firstBy, inTurn } from "../../model/order.ts";
@@ -95,6 +96,7 @@ export const sweepAnswers = {
           version,
           attendAt,
           workflowId: run?.workflowId ?? null,
+          typed: run?.metadata?.startsWith(TYPED_METADATA) === true ? 1 : 0,
           state: isUnfinished(run) ? attended : "over",
         };
       }),

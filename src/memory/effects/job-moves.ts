@@ -1,5 +1,5 @@
 /** Effects on the jobs that take a run through its stages. */
-import { type JobRow, nextSignal } from "../../model/index.ts";
+import { isParked, type JobRow, nextSignal } from "../../model/index.ts";
 import { isLive } from "../../model/status.ts";
 import type { Writer } from "../../model/writer.ts";
 import type { StoredEffects } from "./effects.ts";
@@ -73,7 +73,7 @@ export const jobMoveEffects = {
   dueJobs(writer, { workflowRunId, stageId, at }) {
     for (const job of writer.state.jobs.part(workflowRunId).values()) {
       if (job.status !== "SUSPENDED") continue;
-      if (stageId !== null && job.stageId !== stageId) continue;
+      if (stageId === null ? !isParked(job) : job.stageId !== stageId) continue;
       put(writer, job, { nextPollAt: at, resumeAt: at, updatedAt: at });
     }
   },

@@ -28,13 +28,14 @@ export const steeringEffects = {
     }
   },
 
-  archiveStages(writer, { workflowRunId, stageId, group }) {
+  archiveStages(writer, { workflowRunId, stageId, group, at }) {
     for (const stage of writer.state.stages.part(workflowRunId).values()) {
       const { executionGroup, status } = stage;
       const over = status === "COMPLETED" || status === "SKIPPED";
       if (executionGroup < group) continue;
       if (executionGroup === group && stage.stageId !== stageId && over) continue;
-      writer.create("stageAttempts", stage);
+      const cancelled = { status: "CANCELLED", completedAt: at, nextPollAt: null } as const;
+      writer.create("stageAttempts", isLive(stage) ? { ...stage, ...cancelled } : stage);
       writer.remove("stages", stage);
     }
   },

@@ -11,6 +11,7 @@ import {
   decodeJson,
   decodeText,
   INSTANT_MAX,
+  isParked,
   type JobRow,
   type StageRow,
 } from "../../model/index.ts";
@@ -257,8 +258,8 @@ export class Course<W extends Workflow> implements TestRun<W> {
       case "PENDING":
         return { at: job.nextPollAt ?? this.now, what: "work", stageId };
       case "SUSPENDED": {
-        const at = job.resumeAt ?? INSTANT_MAX;
-        return at < INSTANT_MAX ? { at, what: "work", stageId } : null;
+        const at = job.resumeAt;
+        return at === null || isParked(job) ? null : { at, what: "work", stageId };
       }
       case "RUNNING":
         // A lease is stale once it is older than its time.

@@ -89,6 +89,11 @@ export const jobScenarios: readonly Scenario[] = [
     repeat: "the same",
   },
   {
+    method: "consumer.endedAmong",
+    call: (backend) => consumerOf(backend).endedAmong(["active", "absent"]),
+    repeat: "the same",
+  },
+  {
     method: "consumer.settleMany",
     call: async (backend, world) => {
       const { ready, leased } = world.jobs;
