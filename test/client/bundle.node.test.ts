@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 /** All of the client, before compression. */
 const MINIFIED_BYTES_MAX = 120_000;
 /** All of the service. */
-const WORKER_BYTES_MAX = { minified: 560_000, compressed: 168_960 };
+const WORKER_BYTES_MAX = { minified: 560_000, compressed: 171_000 };
 
 interface Bundle {
   readonly text: string;
