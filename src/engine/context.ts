@@ -31,7 +31,9 @@ export type StageEnv = Cloudflare.Env;
 export type Awaitable<T> = T | Promise<T>;
 
 /**
- * A call of a model, as a stage records it. Costs are in the caller's own unit.
+ * A call of a model, as a stage records it. Costs are in the caller's own unit. One that names its
+ * `batchId` and its `requestId` counts once, however many tries record it: a request of a batch has one
+ * result, the first that is recorded. Any other counts each time.
  * @example
  * const call: StageAICall = { model: "small", inputTokens: 1200, outputTokens: 80, cost: 0.004 };
  */

@@ -216,7 +216,7 @@ async function committed(
       goesOn: goesOnOf(options),
       paused,
     });
-    const notes = noted(answer.notes, run, stage, moment);
+    const notes = await noted(answer.notes, run, stage, moment);
     const guards = [
       ...whileIn(status, stageId, lease),
       ...nothingCame(call),
