@@ -18,14 +18,11 @@ export interface EngineRun {
 }
 
 /**
- * The tries that stages had before the run was run again, by id: of those that it had come to then and
- * has to come to once more. The job that takes the run on carries them.
+ * The tries that stages had before the run was run again, by number: of those that it had come to then
+ * and has to come to once more. The job that takes the run on carries them, and so does each of a group,
+ * for which ids would be too long.
  */
-export type Tried = Readonly<Record<string, number>>;
-
-export function triesOf(tried: Tried, stageId: string): number {
-  return Object.hasOwn(tried, stageId) ? (tried[stageId] ?? 0) : 0;
-}
+export type Tried = Readonly<Record<number, number>>;
 
 /** A job that this attempt has leased. */
 export interface Lease {

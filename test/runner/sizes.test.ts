@@ -43,6 +43,26 @@ describe.each(["D1", "maps"] as const)("a run over %s", (over) => {
     },
   );
 
+  it("is run again from its first stage, where ids are long, groups large and stages many", async () => {
+    const long = (id: string) => id.padEnd(400, "_");
+    const members = Array.from({ length: 200 }, (_, at) => [long(`p${at}`), () => at] as const);
+    let chain = Chain.of("long", { input: text })
+      .stage("first", ({ attempt }) => attempt)
+      .parallel(Object.fromEntries(members));
+    for (let at = 0; at < 180; at += 1)
+      chain = chain.stage(long(`s${at}`), ({ attempt }) => attempt);
+    const flow: Workflow<{ text: string }, unknown, { first: number }> = chain.build();
+    const engine = new Engine({ workflows: [flow], over });
+    const run = await engine.runs.start(flow, { text: "x" });
+    await engine.settle();
+    expect(await run.output()).toEqual({ status: "COMPLETED", value: 1 });
+    await run.rerun({ from: "first" });
+    await engine.consume(1);
+    expect(await run.outputOf("first")).toBe(2);
+    expect(await engine.stages(run.id)).toHaveLength(201);
+    expect(await run.output()).toEqual({ status: "RUNNING" });
+  });
+
   it("passes over hundreds of stages between one that says all it may and a group of 200", async () => {
     const none = { skip: () => false, run: () => 0 };
     let chain = Chain.of("skips", { input: text }).stage(
