@@ -260,9 +260,15 @@ describe("an option that is out of range is refused, with the stage, the field a
     ],
     [
       "an endless backoff",
-      { retry: { backoff: "3651d" } },
-      'retry.backoff must be at most 3650d; got "3651d"',
-      { field: "retry.backoff", limit: 315_360_000_000 },
+      { retry: { backoff: "32d" } },
+      'retry.backoff must be at most 31d; got "32d"',
+      { field: "retry.backoff", limit: 2_678_400_000 },
+    ],
+    [
+      "an endless cap",
+      { retry: { cap: "32d" } },
+      'retry.cap must be at most 31d; got "32d"',
+      { field: "retry.cap", limit: 2_678_400_000 },
     ],
     [
       "a timeout beyond a consumer's time",
