@@ -78,6 +78,10 @@ export interface StageContext<In, Config = undefined> {
    * has another: it was asked for to do the work again.
    */
   readonly idempotencyKey: string;
+  /**
+   * `data` is what JSON keeps; an error, as the data or as a member of it, is stored as its name,
+   * message, stack and causes.
+   */
   readonly log: (message: string, data?: unknown, level?: LogLevel) => void;
   readonly annotate: (key: string, value: unknown) => void;
   /** How far the stage has come, for those that watch the run. Kept at most once a second. */
