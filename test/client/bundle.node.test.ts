@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 /** All of the client, before compression. */
 const MINIFIED_BYTES_MAX = 120_000;
 /** All of the service. */
-const WORKER_BYTES_MAX = { minified: 535_000, compressed: 167_000 };
+const WORKER_BYTES_MAX = { minified: 537_000, compressed: 168_000 };
 
 interface Bundle {
   readonly text: string;
