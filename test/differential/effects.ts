@@ -20,8 +20,6 @@ export const EFFECTS = [
   "dueJobs of a suspended job",
   "cancelJobs of a leased job",
   "chargeRun of a run",
-  "chargeRun of a run, for a call that is recorded",
-  "chargeRun of a run, for a call that is not recorded",
   "sendSignal of a taken id",
   "sendSignal of a free id",
   "takeSignal of an untaken one",
@@ -72,14 +70,8 @@ function watchOne(state: State, change: Change): () => Effect[] {
       const some = change.leased === true && jobs.some(({ status }) => status === "RUNNING");
       return () => (some ? ["cancelJobs of a leased job"] : []);
     }
-    case "chargeRun": {
-      const calls = (change.calls ?? []).map(({ batchId, ordinal }): Effect => {
-        const not = state.aiCalls.get(batchId, ordinal) === undefined ? "not " : "";
-        return `chargeRun of a run, for a call that is ${not}recorded`;
-      });
-      return () =>
-        state.runs.get(change.id, "") === undefined ? [] : ["chargeRun of a run", ...calls];
-    }
+    case "chargeRun":
+      return () => (state.runs.get(change.id, "") === undefined ? [] : ["chargeRun of a run"]);
     case "sendSignal": {
       const { workflowRunId, id } = change.row;
       const there = state.signals.get(workflowRunId, id) !== undefined;
