@@ -7,7 +7,7 @@ import { type Change, change } from "./change.ts";
 import { type Guard, guard } from "./guard.ts";
 import type { Violation } from "./guarded.ts";
 import { COMMIT_ID_CHARS } from "../model/ids.ts";
-import { COMMIT_GUARDS_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
+import { COMMIT_CHANGES_MAX, COMMIT_GUARDS_MAX } from "../model/limits.ts";
 import { type AnyResult, type Query, queryList, type ResultsOf } from "../queries/query.ts";
 
 const COMMIT_ID = new RegExp(`^[0-9a-z]{${COMMIT_ID_CHARS}}$`);
@@ -18,7 +18,7 @@ const commitIdField = text((id) =>
 export const commit = object({
   id: commitIdField,
   guards: list(guard, COMMIT_GUARDS_MAX),
-  changes: list(change, TRANSACTION_CHANGES_MAX),
+  changes: list(change, COMMIT_CHANGES_MAX),
   reads: queryList,
 });
 /** A commit. Its id is made by the caller and never used again: by it a lost answer is settled. */

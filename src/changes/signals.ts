@@ -1,5 +1,5 @@
 /** Changes of signals: what a run is sent while it runs. Pure. */
-import { idField, instantField, keyField } from "../model/fields.ts";
+import { idField, instantField, signalIdField } from "../model/fields.ts";
 import { signalRow } from "../model/index.ts";
 import { signalRef } from "../model/row-ref.ts";
 import { storedChange } from "./change-kind.ts";
@@ -24,7 +24,7 @@ export const signalChanges = {
    */
   takeSignal: storedChange(
     "takeSignal",
-    { workflowRunId: idField, id: keyField, at: instantField },
+    { workflowRunId: idField, id: signalIdField, at: instantField },
     {
       scope: WORK,
       row: (change) => signalRef(change),

@@ -2,17 +2,44 @@
  * Changes of the runs of typed workflows, which no method of the contract makes: callers do not carry
  * them. Pure.
  */
-import { costField, countField, idField, instantField, wholeField } from "../model/fields.ts";
+import {
+  batchOrNoneField,
+  callOrdinalField,
+  costField,
+  countField,
+  idField,
+  instantField,
+  wholeField,
+} from "../model/fields.ts";
+import { TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { runRef } from "../model/row-ref.ts";
+import { list, object, optional } from "../model/shape.ts";
 import { storedChange } from "./change-kind.ts";
 import { NOTE, WRITE } from "./scope.ts";
 import { stageKey } from "./stages.ts";
 
+/** What an AI call of a request costs the run that records it first. */
+const requestCharge = object({
+  batchId: batchOrNoneField,
+  ordinal: callOrdinalField,
+  cost: costField,
+  tokens: countField,
+});
+
 export const steeringChanges = {
-  /** Adds to totalCost and totalTokens. updatedAt = at. The version stays, as for any record. */
+  /**
+   * Adds to totalCost and totalTokens, and of `calls` what those cost that are not recorded yet.
+   * updatedAt = at. The version stays, as for any record.
+   */
   chargeRun: storedChange(
     "chargeRun",
-    { id: idField, cost: costField, tokens: countField, at: instantField },
+    {
+      id: idField,
+      cost: costField,
+      tokens: countField,
+      calls: optional(list(requestCharge, TRANSACTION_CHANGES_MAX)),
+      at: instantField,
+    },
     {
       scope: NOTE,
       row: ({ id }) => runRef(id),

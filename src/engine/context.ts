@@ -31,7 +31,9 @@ export type StageEnv = Cloudflare.Env;
 export type Awaitable<T> = T | Promise<T>;
 
 /**
- * A call of a model, as a stage records it. Costs are in the caller's own unit.
+ * A call of a model, as a stage records it. Costs are in the caller's own unit. One that names its
+ * `batchId` and its `requestId` counts once, however many tries record it: a request of a batch has one
+ * result, the first that is recorded. Any other counts each time.
  * @example
  * const call: StageAICall = { model: "small", inputTokens: 1200, outputTokens: 80, cost: 0.004 };
  */
@@ -76,6 +78,10 @@ export interface StageContext<In, Config = undefined> {
    * has another: it was asked for to do the work again.
    */
   readonly idempotencyKey: string;
+  /**
+   * `data` is what JSON keeps; an error, as the data or as a member of it, is stored as its name,
+   * message, stack and causes.
+   */
   readonly log: (message: string, data?: unknown, level?: LogLevel) => void;
   readonly annotate: (key: string, value: unknown) => void;
   /** How far the stage has come, for those that watch the run. Kept at most once a second. */

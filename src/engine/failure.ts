@@ -1,4 +1,5 @@
 /** How a stage says what its failure means. Pure. */
+import { RETRY_MS_MAX } from "../model/limits.ts";
 import { type Duration, durationMs } from "./duration.ts";
 
 /**
@@ -27,8 +28,9 @@ export class Fatal extends Error {
 
 /**
  * Thrown by a stage, sets the time of its next try instead of the policy's backoff. It counts as an
- * attempt: after the last one the stage fails with this error's message.
- * @throws INVALID_ARGUMENT, when it is made, for a duration that is none.
+ * attempt: after the last one the stage fails with this error's message. At most 31 days.
+ * @throws INVALID_ARGUMENT, when it is made, for a duration that is none; with `limit` in milliseconds
+ * for a longer one.
  * @example
  * const ask = stage({
  *   async run({ signal }) {
@@ -44,7 +46,7 @@ export class RetryAfter extends Error {
   /** Milliseconds from now. */
   readonly afterMs: number;
   constructor(after: Duration, reason?: string, options?: ErrorOptions) {
-    const afterMs = durationMs(after, "RetryAfter");
+    const afterMs = durationMs(after, "RetryAfter", { min: 0, max: RETRY_MS_MAX });
     super(reason ?? `to be tried again after ${after}`, options);
     this.afterMs = afterMs;
   }

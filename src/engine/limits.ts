@@ -5,12 +5,12 @@ import { COMMIT_UNITS_MAX, ROW_BYTES_MAX } from "../model/limits.ts";
  * Stages, waits and sleeps of one workflow. The compiler sets the bound: it checks 165 in a few
  * seconds, and a chain of thousands not at all.
  */
-export const STAGES_MAX = 500;
+export const STAGES_MAX = 600;
 /**
  * Stages of one parallel group. A group is entered in one commit: two changes for each member, and
- * its events, of the thousand that a commit may have.
+ * its events, of the two thousand that a commit may have.
  */
-export const GROUP_MAX = 200;
+export const GROUP_MAX = 500;
 /** A call of a stage runs in a queue's consumer, which leaves it this long at most. */
 export const TIMEOUT_MS_MAX = 14 * 60_000;
 /** The longest pause, sleep or wait: ten years. Instants beyond the year 9999 are not stored. */
@@ -26,7 +26,7 @@ export const STORED_BYTES_MAX = ROW_BYTES_MAX - 32 * 1_024;
 export const PAYLOAD_BYTES_MAX = STORED_BYTES_MAX - 64;
 /**
  * What one try of a stage may say: log lines, annotations, artifacts and AI calls together. They are
- * stored in the commit of its outcome, which may have a thousand changes and enters a group as well.
+ * stored in the commit of its outcome, which may have two thousand changes and enters a group as well.
  */
 export const NOTES_MAX = 400;
 /** The text of all of them, in UTF-16 units: a third of what a commit may have. */

@@ -45,7 +45,7 @@ export class Notes {
   log(message: string, data?: unknown, level: LogLevel = "INFO"): void {
     demand(text(), message, "message");
     demand(logLevelField, level, "level");
-    const json = nullableText(data, "data");
+    const json = nullableText(withErrors(data), "data");
     this.#add("log", [encodeText(message), json], () => {
       this.#logs.push({ level, message, data: json });
     });
@@ -111,6 +111,25 @@ export class Notes {
     this.#units = units;
     add();
   }
+}
+
+/** The data with what an error tells in its place, where it is the data or a member of it. */
+function withErrors(data: unknown): unknown {
+  if (data instanceof Error) return told(data);
+  if (typeof data !== "object" || data === null || Array.isArray(data)) return data;
+  if (!Object.values(data).some((member) => member instanceof Error)) return data;
+  return Object.fromEntries(Object.entries(data).map(([name, member]) => [name, told(member)]));
+}
+
+/** Causes of an error that are told, each the cause of the one before it. */
+const CAUSES_MAX = 3;
+
+/** None of these are members that JSON keeps. */
+function told(value: unknown, causes = CAUSES_MAX): unknown {
+  if (!(value instanceof Error)) return value;
+  const { name, message, stack, cause } = value;
+  const next = cause instanceof Error && causes > 0 ? { cause: told(cause, causes - 1) } : {};
+  return { name, message, stack, ...next };
 }
 
 function demand(shape: Shape<unknown>, value: unknown, field: string): void {

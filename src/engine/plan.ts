@@ -4,16 +4,15 @@
  */
 import { ServiceError } from "../contract/index.ts";
 import { idField, keyField, nameField } from "../model/fields.ts";
-import { JOB_ATTEMPTS_MAX, JOB_MAX_ATTEMPTS_DEFAULT, RETRY_CAP_MS } from "../model/limits.ts";
+import {
+  JOB_ATTEMPTS_MAX,
+  JOB_MAX_ATTEMPTS_DEFAULT,
+  RETRY_CAP_MS,
+  RETRY_MS_MAX,
+} from "../model/limits.ts";
 import { type Shape, whole } from "../model/shape.ts";
 import { durationMs, shown } from "./duration.ts";
-import {
-  BACKOFF_MS_DEFAULT,
-  DURATION_MS_MAX,
-  GROUP_MAX,
-  STAGES_MAX,
-  TIMEOUT_MS_MAX,
-} from "./limits.ts";
+import { BACKOFF_MS_DEFAULT, GROUP_MAX, STAGES_MAX, TIMEOUT_MS_MAX } from "./limits.ts";
 import type { StageDefinition, StageFunction, StageOptions } from "./stage.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
@@ -187,11 +186,12 @@ export function workingOf(id: string, step: StageDefinition, options: StageOptio
 function retryPolicyOf(retry: NonNullable<StageOptions["retry"]>): RetryPolicy {
   const tries = retry.attempts ?? JOB_MAX_ATTEMPTS_DEFAULT;
   requireShape(attempts, tries, "retry.attempts", "retry.attempts");
-  const backoffMs = durationMs(retry.backoff ?? BACKOFF_MS_DEFAULT, "retry.backoff");
+  const range = { min: 0, max: RETRY_MS_MAX };
+  const backoffMs = durationMs(retry.backoff ?? BACKOFF_MS_DEFAULT, "retry.backoff", range);
   const capMs =
     retry.cap === undefined
       ? Math.max(RETRY_CAP_MS, backoffMs)
-      : durationMs(retry.cap, "retry.cap", { min: backoffMs, max: DURATION_MS_MAX });
+      : durationMs(retry.cap, "retry.cap", { ...range, min: backoffMs });
   return { attempts: tries, backoffMs, capMs };
 }
 

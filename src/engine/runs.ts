@@ -23,7 +23,11 @@ export type SignalNameOf<W extends Workflow> = NameOf<
  * const options: StartOptions<Workflow> = { key: "doc-42", priority: 7 };
  */
 export interface StartOptions<W extends Workflow> {
-  /** A second start with the same key and input answers the same run; with another input, a conflict. */
+  /**
+   * A second start with the same key answers the same run, if input and config are given as before: the
+   * order of members does not count, nor do a schema's defaults. With another input or config:
+   * ALREADY_EXISTS, with `field`.
+   */
   readonly key?: string;
   /** Default 5; higher is served first. */
   readonly priority?: number;

@@ -34,9 +34,9 @@ export interface StageOptions {
 export interface StageRetry {
   /** Tries in all: 1 to 1,000. Default 3. */
   readonly attempts?: number;
-  /** Default "2s". */
+  /** Default "2s"; at most 31 days. */
   readonly backoff?: Duration;
-  /** Default "1h", or `backoff` where that is longer. */
+  /** Default "1h", or `backoff` where that is longer; at most 31 days. */
   readonly cap?: Duration;
 }
 

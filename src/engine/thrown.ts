@@ -1,9 +1,9 @@
 /** What came of an error, whatever was thrown. Pure. */
 import { encodeJson } from "../model/json.ts";
+import { RETRY_MS_MAX } from "../model/limits.ts";
 import { fittingReason } from "../model/text.ts";
 import { shown } from "./duration.ts";
 import { isFatal, isRetryAfter } from "./failure.ts";
-import { DURATION_MS_MAX } from "./limits.ts";
 import type { RetryPolicy } from "./plan.ts";
 
 /** Of a thrown object, anything may throw in turn. */
@@ -77,7 +77,7 @@ const DOUBLINGS_MAX = 50;
 export function retryMs(thrown: unknown, policy: RetryPolicy, triesLeft: number): number | null {
   if (triesLeft <= 0 || unlessItThrows(() => isFatal(thrown), false)) return null;
   const asked = unlessItThrows(() => (isRetryAfter(thrown) ? thrown.afterMs : null), null);
-  if (asked !== null) return Math.min(asked, DURATION_MS_MAX);
+  if (asked !== null) return Math.min(asked, RETRY_MS_MAX);
   // Attempts go on counting through reruns; the tries that are left do not.
   const failures = Math.max(1, policy.attempts - triesLeft);
   const doublings = Math.min(failures - 1, DOUBLINGS_MAX);

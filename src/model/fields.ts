@@ -64,6 +64,8 @@ export const recordIdField = storable(RECORD_ID_BYTES_MAX, 1);
 export const nameField = storable(NAME_BYTES_MAX);
 /** An annotation's or idempotency key; also the key after which a page begins. */
 export const keyField = storable(KEY_BYTES_MAX);
+/** A signal's id within its run: its name, the length of that, and its key. */
+export const signalIdField = storable(ID_BYTES_MAX + KEY_BYTES_MAX + 8);
 export const artifactKeyField = named(KEY_BYTES_MAX, 1);
 /** The id of a batch of AI calls, or "" for a call of its own. */
 export const batchOrNoneField = named(KEY_BYTES_MAX, 0);

@@ -29,6 +29,11 @@ export const JOB_ERROR_BYTES_MAX = 64 * 1_024;
 /** Changes in one transaction. */
 export const TRANSACTION_CHANGES_MAX = 1_000;
 /**
+ * Changes in one commit. A typed workflow's may have more than a transaction's: it enters a group of
+ * 500 with two changes for each stage, beside all that one try may say.
+ */
+export const COMMIT_CHANGES_MAX = 2_000;
+/**
  * All text of one commit together, in UTF-16 units. An isolate has 128 MB and holds the text a few
  * times over: 15 Mi of text beyond Latin-1 were too much for a heap of 80 MB.
  */
@@ -37,7 +42,7 @@ export const COMMIT_UNITS_MAX = 12 * 1_024 * 1_024;
  * Stages of one execution group that a change names. Each of them is looked up when one of the others
  * is done.
  */
-export const GROUP_STAGES_MAX = 200;
+export const GROUP_STAGES_MAX = 500;
 /** Guards of one commit: as much as a transaction may have read. */
 export const COMMIT_GUARDS_MAX = 10_000;
 /** Queries answered in one round trip. */

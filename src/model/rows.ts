@@ -34,6 +34,7 @@ import {
   ordinalField,
   recordIdField,
   runOrNoneField,
+  signalIdField,
   statusField,
   tallyField,
   tokensField,
@@ -159,7 +160,7 @@ export type StageSet = TypeOf<typeof stageSet>;
 export const signalRow = object({
   workflowRunId: idField,
   /** The name and the caller's key: see {@link signalId}. */
-  id: keyField,
+  id: signalIdField,
   name: idField,
   ordinal: ordinalField,
   receivedAt: instantField,

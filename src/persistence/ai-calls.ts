@@ -197,7 +197,7 @@ async function digestOf(call: EncodedCall): Promise<string> {
  * The place of a request's result in its batch. It is shorter than the place made from a content,
  * so the two never meet.
  */
-async function ordinalOf(requestId: string): Promise<string> {
+export async function ordinalOf(requestId: string): Promise<string> {
   return digest(["request", requestId]);
 }
 

@@ -11,7 +11,13 @@ import {
   type Settlement,
   type Store,
 } from "../changes/index.ts";
-import { createOrdinals, newCommitId, sleep, TRANSACTION_CHANGES_MAX } from "../model/index.ts";
+import {
+  COMMIT_CHANGES_MAX,
+  createOrdinals,
+  newCommitId,
+  sleep,
+  TRANSACTION_CHANGES_MAX,
+} from "../model/index.ts";
 import { inOrderOf, type Query, type ResultsOf } from "../queries/index.ts";
 import {
   type ErrorCode,
@@ -86,7 +92,7 @@ export class AutoCommit implements UnitOfWork {
     write: Write<Qs, Change>,
   ): Promise<Written<Qs>> {
     // One change alone is bounded by its row.
-    if (write.changes.length > 1) requireRoom(write.changes);
+    if (write.changes.length > 1) requireRoom(write.changes, COMMIT_CHANGES_MAX);
     for (let tries = 1; ; tries += 1) {
       const id = newCommitId(await this.now());
       // Without reads, Qs is the empty list.

@@ -5,13 +5,7 @@
 import type { Shape } from "../model/shape.ts";
 import { type CallerChange, type Change, kindOfCallers, textLength } from "../changes/index.ts";
 import type { ChangeKindOf } from "../changes/change-kind.ts";
-import {
-  COMMIT_UNITS_MAX,
-  measureRow,
-  ROW_BYTES_MAX,
-  tooLarge,
-  TRANSACTION_CHANGES_MAX,
-} from "../model/index.ts";
+import { COMMIT_UNITS_MAX, measureRow, ROW_BYTES_MAX, tooLarge } from "../model/index.ts";
 import { type CallerQuery, kindOfQuery } from "../queries/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
 
@@ -82,19 +76,17 @@ export function checkedBy<C extends Change>(
 }
 
 /**
- * Checks how much one commit carries: TRANSACTION_CHANGES_MAX changes and COMMIT_UNITS_MAX of text.
+ * Checks how much one commit carries: `max` changes and COMMIT_UNITS_MAX of text.
  * @returns the text of these changes and of those so far.
  * @throws INVALID_ARGUMENT, PAYLOAD_TOO_LARGE, both with the limit.
  */
 export function requireRoom(
   changes: readonly Change[],
+  max: number,
   soFar: { readonly count: number; readonly size: number } = { count: 0, size: 0 },
 ): number {
-  if (soFar.count + changes.length > TRANSACTION_CHANGES_MAX) {
-    throw invalid(`At most ${TRANSACTION_CHANGES_MAX} changes fit into one commit`, {
-      field: "changes",
-      limit: TRANSACTION_CHANGES_MAX,
-    });
+  if (soFar.count + changes.length > max) {
+    throw invalid(`At most ${max} changes fit into one commit`, { field: "changes", limit: max });
   }
   const size = soFar.size + textLength(changes);
   if (size > COMMIT_UNITS_MAX) throw tooLarge("changes", size, COMMIT_UNITS_MAX);

@@ -235,7 +235,7 @@ async function committed(
       goesOn: goesOnOf(options),
       paused,
     });
-    const notes = noted(answer.notes, run, stage, moment);
+    const notes = await noted(answer.notes, run, stage, moment);
     const guards = [...whileIn(status, stageId, lease), asDelivered(call), ...nothingCame(call)];
     const commit = { guards, changes: [...changes, ...notes] };
     const write = async (): Promise<Landed> => written(unit, commit, after, lease);

@@ -1,7 +1,7 @@
 /** The run comes to its next stages, or to its end: the changes of a commit that a worker makes. Pure. */
 import type { Change } from "../changes/index.ts";
 import type { Next, NextStage } from "../engine/delivery.ts";
-import { type EngineRun, type Lease, triesOf } from "./lease.ts";
+import type { EngineRun, Lease } from "./lease.ts";
 import { type Coming, event, jobRow, type Moment, stageRow, waitsFor } from "./rows.ts";
 
 /** What the worker that enters a group does then. */
@@ -104,7 +104,7 @@ export function inOrder(changes: readonly Change[]): Change[] {
 }
 
 function coming(stage: NextStage, group: number, { lease: { run }, from }: Entry) {
-  return { run, stage, group, from, tried: triesOf(run.tried, stage.id) };
+  return { run, stage, group, from, tried: run.tried[stage.number] ?? 0 };
 }
 
 /** The stage to which this worker's job moves. */

@@ -34,7 +34,7 @@ export async function keepLateAnswer(
   };
   const { logs, aiCalls } = answer.notes;
   const paid = { logs, aiCalls, annotations: [], artifacts: [] };
-  await unit.write({ changes: [log, ...noted(paid, run, stage, moment)] });
+  await unit.write({ changes: [log, ...(await noted(paid, run, stage, moment))] });
 }
 
 function shown(answer: StageAnswer): string | null {

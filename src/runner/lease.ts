@@ -3,6 +3,7 @@ import type { Guard } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import type { DeliveredRun } from "../engine/delivery.ts";
 import { decodeJson, type NewRunRow } from "../model/index.ts";
+import type { GivenDigests } from "./given.ts";
 
 /** A run of a typed workflow, as far as its transitions need it. */
 export interface EngineRun {
@@ -17,14 +18,11 @@ export interface EngineRun {
 }
 
 /**
- * The tries that stages had before the run was run again, by id: of those that it had come to then and
- * has to come to once more. The job that takes the run on carries them.
+ * The tries that stages had before the run was run again, by number: of those that it had come to then
+ * and has to come to once more. The job that takes the run on carries them, and so does each of a group,
+ * for which ids would be too long.
  */
-export type Tried = Readonly<Record<string, number>>;
-
-export function triesOf(tried: Tried, stageId: string): number {
-  return Object.hasOwn(tried, stageId) ? (tried[stageId] ?? 0) : 0;
-}
+export type Tried = Readonly<Record<number, number>>;
 
 /** A job that this attempt has leased. */
 export interface Lease {
@@ -53,6 +51,11 @@ export interface RunMetadata {
   readonly publishes: boolean;
 }
 
+/** What it keeps of the start, if that had a key. */
+interface StartMetadata extends RunMetadata {
+  readonly given?: GivenDigests;
+}
+
 /** The run; null if no typed workflow started it. `job`: the payload of one of its jobs. */
 export function engineRunOf(row: NewRunRow, job?: string): EngineRun | null {
   const metadata = metadataOf(row.metadata);
@@ -65,19 +68,34 @@ export function engineRunOf(row: NewRunRow, job?: string): EngineRun | null {
 }
 
 /** The metadata of a run that a typed workflow starts: what tells its code and its events apart. */
-export function runMetadata(metadata: RunMetadata): string {
+export function runMetadata(metadata: StartMetadata): string {
   return JSON.stringify({ engine: metadata });
 }
 
 function metadataOf(text: string | null): RunMetadata | null {
-  const value: unknown = text === null ? null : decodeJson(text);
-  if (typeof value !== "object" || value === null || !("engine" in value)) return null;
-  const { engine } = value;
-  if (typeof engine !== "object" || engine === null) return null;
-  if (!("version" in engine) || !("shape" in engine)) return null;
+  const engine = engineIn(text);
+  if (engine === null || !("version" in engine) || !("shape" in engine)) return null;
   const { version, shape } = engine;
   if (typeof version !== "number" || typeof shape !== "string") return null;
   return { version, shape, publishes: "publishes" in engine && engine.publishes === true };
+}
+
+function engineIn(text: string | null): object | null {
+  const value: unknown = text === null ? null : decodeJson(text);
+  if (typeof value !== "object" || value === null || !("engine" in value)) return null;
+  const { engine } = value;
+  return typeof engine === "object" ? engine : null;
+}
+
+/** The digests of what the run was started with. */
+export function givenIn({ metadata }: Pick<NewRunRow, "metadata">): GivenDigests {
+  const engine = engineIn(metadata);
+  const given = engine === null || !("given" in engine) ? null : engine.given;
+  if (typeof given !== "object" || given === null) return {};
+  return {
+    ...("input" in given && typeof given.input === "string" ? { input: given.input } : {}),
+    ...("config" in given && typeof given.config === "string" ? { config: given.config } : {}),
+  };
 }
 
 /**

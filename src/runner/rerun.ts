@@ -59,7 +59,12 @@ export async function rerun(
     const carried = {
       // Of stages that an earlier rerun has not come to, the last job knows.
       ...engineRunOf(row, jobs.findLast(takesStages)?.payload)?.tried,
-      ...Object.fromEntries(later.map(({ stageId, attempt }) => [stageId, attempt])),
+      ...Object.fromEntries(
+        later.flatMap(({ stageId, attempt }) => {
+          const planned = definition.plan.byId.get(stageId);
+          return planned === undefined ? [] : [[planned.number, attempt]];
+        }),
+      ),
     };
     const again = stages.filter(
       ({ executionGroup, stageId, status }) =>

@@ -20,7 +20,8 @@ import { checkedAct, gone, requireField } from "./act.ts";
 import type { StageCall } from "./delivery.ts";
 import type { Finished } from "./drive.ts";
 import { inOrder, passedOver } from "./enter.ts";
-import { engineRunOf, runMetadata } from "./lease.ts";
+import { digestsOf, shortDigest } from "./given.ts";
+import { engineRunOf, givenIn, runMetadata } from "./lease.ts";
 import { event, jobRow, type Moment, stageRow } from "./rows.ts";
 
 /** What begins the first stages of a run at once. */
@@ -60,6 +61,7 @@ export async function start<W extends Workflow>(
   requireBuilt(workflow);
   if (key !== undefined) requireField(keyField, key, "key");
   requireField(wholeField, priority, "priority");
+  const given = key === undefined ? null : await digestsOf(input, config);
   const checked = await checkedInput(workflow, input);
   const configs = await checkedConfig(workflow, config);
   const id = key === undefined ? crypto.randomUUID() : await idOfKey(workflow.id, key);
@@ -88,6 +90,7 @@ export async function start<W extends Workflow>(
       version: workflow.version,
       shape: workflow.shape,
       publishes: workflow.publishes,
+      ...(given === null ? {} : { given }),
     }),
   };
   const first = await firstOf(workflow, checked);
@@ -214,22 +217,26 @@ function opening(
 }
 
 /**
- * A run's id from its key: SHA-256 of the workflow's id and the key, 32 hexadecimal digits of it. So a
- * start with the same key finds its run by the primary key, and no row is written for that.
+ * A run's id from its key: a digest of the workflow's id and the key. So a start with the same key finds
+ * its run by the primary key, and no row is written for that.
  */
 async function idOfKey(workflowId: string, key: string): Promise<string> {
-  const text = new TextEncoder().encode(JSON.stringify([workflowId, key]));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
-  return Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return shortDigest(JSON.stringify([workflowId, key]));
 }
 
-/** @throws ALREADY_EXISTS where the key's run was started with something else. */
+/**
+ * The same was given, or the schemas make the same of it. What they make of one input may differ: they
+ * fill in what is new each time, and change with a deploy.
+ * @throws ALREADY_EXISTS where the key's run was started with something else.
+ */
 async function requireSame(unit: OwnUnit, row: NewRunRow, key: string): Promise<void> {
   const [found] = await unit.read([{ q: "run", id: row.id }]);
   if (found === null) throw gone(row.id);
-  const differs = (["workflowId", "input", "config"] as const).find(
-    (name) => found[name] !== row[name],
-  );
+  const [before, now] = [givenIn(found), givenIn(row)];
+  const differs = (["workflowId", "input", "config"] as const).find((name) => {
+    if (found[name] === row[name]) return false;
+    return name === "workflowId" || before[name] === undefined || before[name] !== now[name];
+  });
   if (differs === undefined) return;
   const message = `The key ${JSON.stringify(key)} has a run already, and it was started with another ${differs}`;
   throw new ServiceError("ALREADY_EXISTS", message, { field: differs, key, id: row.id });

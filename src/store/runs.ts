@@ -169,10 +169,21 @@ function setColumns(change: { readonly set: object }): string[] {
 }
 
 export function chargeRuns(changes: readonly ChangeOf<"chargeRun">[], commitId: string) {
-  const rows = { key: ["id"], rows: changes, names: ["cost", "tokens", "at"] } as const;
-  return updateRows("runs", rows, commitId, (given) => ({
-    set: `"total_cost" = "total_cost" + ${given("cost")}, "total_tokens" = "total_tokens" + ${given("tokens")}, "updated_at" = ${given("at")}`,
+  const charges = changes.map(({ calls, ...change }) => ({
+    ...change,
+    calls: calls === undefined ? null : JSON.stringify(calls),
   }));
+  const rows = { key: ["id"], rows: charges, names: ["cost", "tokens", "calls", "at"] } as const;
+  return updateRows("runs", rows, commitId, (given) => {
+    const fresh = (name: string) =>
+      `(SELECT coalesce(sum(item.value ->> '${name}'), 0) FROM json_each(${given("calls")}) AS item ` +
+      `WHERE NOT EXISTS (SELECT 1 FROM "ai_calls" AS known WHERE known."batch_id" = item.value ->> 'batchId' AND known."ordinal" = item.value ->> 'ordinal'))`;
+    const added = (name: "cost" | "tokens") =>
+      `"total_${name}" + (${given(name)} + ${fresh(name)})`;
+    return {
+      set: `"total_cost" = ${added("cost")}, "total_tokens" = ${added("tokens")}, "updated_at" = ${given("at")}`,
+    };
+  });
 }
 
 export const runChangeSql: ChangeSqlOf<"createRun" | "updateRun" | "chargeRun"> = {

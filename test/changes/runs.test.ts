@@ -4,6 +4,7 @@ import { applyChanges } from "./support.ts";
 import { UNPOLLED_MS } from "../../src/model/index.ts";
 import {
   aLog,
+  anAiCall,
   anAnnotation,
   anArtifact,
   aRun,
@@ -257,6 +258,17 @@ describe("chargeRun", () => {
       commits: id("b") + id("a"),
     });
     expect(state.runs.get("other", "")?.commits).toBe(id("a"));
+  });
+
+  it("adds what calls cost that are not recorded yet", () => {
+    const state = aState(aRun({ totalCost: 0.5, totalTokens: 7 }), anAiCall({ ordinal: "known" }));
+    const { batchId } = anAiCall().row;
+    const calls = [
+      { batchId, ordinal: "known", cost: 4, tokens: 400 },
+      { batchId, ordinal: "new", cost: 2, tokens: 20 },
+    ];
+    applyChanges(state, [{ ...charge, calls }], id("b"));
+    expect(state.runs.get("run", "")).toMatchObject({ totalCost: 2.75, totalTokens: 57 });
   });
 
   it("does nothing to a run that does not exist", () => {

@@ -50,6 +50,8 @@ function fenced<K extends ChangeKind, T extends object>(
     .map(([change, attempt]) => (attempt === undefined ? change : { ...change, attempt }));
 }
 
+const aiCallKey = { batchId: of("", "b"), ordinal: fc.nat(5).map(String) };
+
 /** Mostly that of a lease, if the job has one. */
 const leasedAttempt = of(CURRENT_NUMBER, CURRENT_NUMBER, CURRENT_NUMBER, 1, 2);
 
@@ -63,12 +65,18 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   createRun: kind("createRun", { row: fc.oneof(...["t", "u"].map(runRow)) }),
   updateRun: kind("updateRun", { id: workflowRunId, set: runSet, at: instant, bump }),
   createStage: kind("createStage", { row: stageRow }),
-  chargeRun: kind("chargeRun", {
-    id: fc.oneof(workflowRunId, of("t")),
-    cost,
-    tokens: count,
-    at: instant,
-  }),
+  chargeRun: fc
+    .tuple(
+      kind("chargeRun", {
+        id: fc.oneof(workflowRunId, of("t")),
+        cost,
+        tokens: count,
+        at: instant,
+      }),
+      // The sum of two is the same, however it is made.
+      fc.option(fc.array(fc.record({ ...aiCallKey, cost, tokens: count }), { maxLength: 2 })),
+    )
+    .map(([change, calls]) => (calls === null ? change : { ...change, calls })),
   updateStage: kind("updateStage", { workflowRunId, stageId, set: attemptSet, at: instant, bump }),
   upsertStage: kind("upsertStage", { row: stageRow, set: stageSet }),
   deleteStage: kind("deleteStage", { workflowRunId, stageId, id: recordId }),
@@ -239,8 +247,7 @@ export const CHANGES: { readonly [K in ChangeKind]: fc.Arbitrary<ChangeOf<K>> } 
   }),
   recordAiCall: kind("recordAiCall", {
     row: fc.record({
-      batchId: of("", "b"),
-      ordinal: fc.nat(5).map(String),
+      ...aiCallKey,
       createdAt: instant,
       topic: of("a", "a.b", "A", "", "\u{1f600}", "\ufffd", "\u{10ffff}a"),
       callType: of("t"),

@@ -55,6 +55,13 @@ describe("RetryAfter", () => {
     expect(error.message).toMatch(/^RetryAfter must be whole milliseconds .*; got "soon"$/);
   });
 
+  it("is for 31 days at most", async () => {
+    expect(new RetryAfter("31d").afterMs).toBe(2_678_400_000);
+    const error = await refusalOf(() => new RetryAfter("60d"));
+    expect(error.message).toBe('RetryAfter must be at most 31d; got "60d"');
+    expect(error.details).toEqual({ field: "RetryAfter", limit: 2_678_400_000 });
+  });
+
   it("is recognised here, after RPC, and from another realm", () => {
     expect(isRetryAfter(new RetryAfter("1s"))).toBe(true);
     expect(isRetryAfter(overRpc(new RetryAfter("1s")))).toBe(true);

@@ -212,14 +212,14 @@ describe("the size of a workflow", () => {
     );
     expect(full.build().plan.byId.size).toBe(STAGES_MAX);
     const error = await refusalOf(() => full.sleep("one more", 1));
-    expect(error.message).toBe("A workflow must have at most 500 stages, got 501");
-    expect(error.details).toEqual({ field: "stages", size: 501, limit: 500 });
+    expect(error.message).toBe("A workflow must have at most 600 stages, got 601");
+    expect(error.details).toEqual({ field: "stages", size: 601, limit: 600 });
   });
 
   it(`is ${GROUP_MAX} stages at most in a group`, async () => {
     expect(chain().parallel(group("a", GROUP_MAX)).build().plan.groups[0]).toHaveLength(GROUP_MAX);
     const error = await refusalOf(() => chain().parallel(group("a", GROUP_MAX + 1)));
-    expect(error.message).toBe("A parallel group must have at most 200 stages, got 201");
+    expect(error.message).toBe("A parallel group must have at most 500 stages, got 501");
   });
 
   it("is at least one stage, in each group too", async () => {
@@ -260,9 +260,15 @@ describe("an option that is out of range is refused, with the stage, the field a
     ],
     [
       "an endless backoff",
-      { retry: { backoff: "3651d" } },
-      'retry.backoff must be at most 3650d; got "3651d"',
-      { field: "retry.backoff", limit: 315_360_000_000 },
+      { retry: { backoff: "32d" } },
+      'retry.backoff must be at most 31d; got "32d"',
+      { field: "retry.backoff", limit: 2_678_400_000 },
+    ],
+    [
+      "an endless cap",
+      { retry: { cap: "32d" } },
+      'retry.cap must be at most 31d; got "32d"',
+      { field: "retry.cap", limit: 2_678_400_000 },
     ],
     [
       "a timeout beyond a consumer's time",

@@ -2,6 +2,7 @@ import { RpcTarget } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   CALL_TOKENS_MAX,
+  COMMIT_CHANGES_MAX,
   COMMIT_UNITS_MAX,
   COMMIT_GUARDS_MAX,
   COST_MAX,
@@ -9,7 +10,6 @@ import {
   INSTANT_MIN,
   READ_QUERIES_MAX,
   ROW_BYTES_MAX,
-  TRANSACTION_CHANGES_MAX,
 } from "../../src/model/index.ts";
 import { upTo } from "../../src/testing/conformance/support.ts";
 import {
@@ -265,7 +265,7 @@ describe("too much", () => {
   it.each<[what: string, commit: unknown, field: string]>([
     [
       "changes",
-      aCommit({ changes: upTo(TRANSACTION_CHANGES_MAX + 1).map(() => event) }),
+      aCommit({ changes: upTo(COMMIT_CHANGES_MAX + 1).map(() => event) }),
       "commit.changes",
     ],
     [

@@ -205,7 +205,7 @@ describe("a worker that stands still until its lease has run out", () => {
 });
 
 describe("siblings that end at the same instant", () => {
-  it.each([2, 50, 200])("%i of them: exactly one joins", async (count) => {
+  it.each([2, 50, 500])("%i of them: exactly one joins", async (count) => {
     const { gate, stop } = stopping(count);
     const ids = Array.from({ length: count }, (_, at) => `p${at}`);
     const wide: Workflow = Chain.of("wide", { input })

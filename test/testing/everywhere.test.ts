@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Chain } from "../../src/engine/chain.ts";
-import { RetryAfter, stage } from "../../src/engine/index.ts";
+import { Fatal, RetryAfter, stage } from "../../src/engine/index.ts";
 import type { Workflow } from "../../src/engine/workflow.ts";
 import { testRun } from "../../src/testing/engine/index.ts";
 
@@ -85,6 +85,44 @@ function built(groups: readonly Group[]): Signalled {
     }, empty)
     .build();
 }
+
+describe("a group that fails", () => {
+  const never = (reason: string) => (): number => {
+    throw new Fatal(reason);
+  };
+
+  it.each([
+    ["one of its stages", { a: never("broken"), b: () => 1, c: () => 2 }],
+    ["its last stage", { a: () => 1, b: () => 2, c: never("broken") }],
+    ["several stages", { a: never("broken"), b: () => 1, c: never("late") }],
+  ])("by %s ends alike, whichever of its stages end before that", async (_which, members) => {
+    const flow: Workflow<null> = Chain.of("fails", { input: z.null() })
+      .stage("first", () => 0)
+      .parallel(members)
+      .stage("never", () => 3)
+      .build();
+    const played = await testRun(flow, null, { crash: "everywhere" });
+    expect(await played.run.output()).toEqual({ status: "FAILED", reason: "broken" });
+    expect(played.deaths).toBeGreaterThan(3);
+  });
+
+  it("is told of, where a death completes the run", async () => {
+    let calls = 0;
+    const flow: Workflow<null> = Chain.of("once", { input: z.null() })
+      .parallel({
+        a: () => {
+          calls += 1;
+          if (calls === 1) throw new Fatal("broken");
+          return 1;
+        },
+        b: () => 2,
+      })
+      .build();
+    await expect(testRun(flow, null, { crash: "everywhere" })).rejects.toThrow(
+      /the run ended with .*COMPLETED.* instead of .*FAILED/,
+    );
+  });
+});
 
 describe("random workflows", () => {
   it("give the same, and take each result once, whichever worker dies at whichever commit", async () => {

@@ -12,7 +12,7 @@ import {
   stamped,
   withoutStamp,
 } from "../../changes/index.ts";
-import { COMMIT_GUARDS_MAX, READ_QUERIES_MAX, TRANSACTION_CHANGES_MAX } from "../../model/index.ts";
+import { COMMIT_CHANGES_MAX, COMMIT_GUARDS_MAX, READ_QUERIES_MAX } from "../../model/index.ts";
 import { type AnyResult } from "../../queries/index.ts";
 import { validCommit, validQueries } from "../../changes/validation.ts";
 import { requireNoneOwn } from "../idempotency/index.ts";
@@ -37,7 +37,7 @@ const commitBody = z
       .meta({ description: "What must hold when the commit lands." }),
     changes: z
       .array(plain)
-      .max(TRANSACTION_CHANGES_MAX)
+      .max(COMMIT_CHANGES_MAX)
       .meta({ description: "What is written, in this order." }),
     reads: z
       .array(plain)

@@ -40,13 +40,15 @@ export const steeringEffects = {
     }
   },
 
-  chargeRun(writer, { id, cost, tokens, at }) {
-    const row = writer.state.runs.get(id, "");
+  chargeRun(writer, { id, cost, tokens, calls = [], at }) {
+    const { runs, aiCalls } = writer.state;
+    const row = runs.get(id, "");
     if (row === undefined) return;
+    const fresh = calls.filter((call) => aiCalls.get(call.batchId, call.ordinal) === undefined);
     writer.put("runs", {
       ...row,
-      totalCost: row.totalCost + cost,
-      totalTokens: row.totalTokens + tokens,
+      totalCost: row.totalCost + (cost + fresh.reduce((sum, call) => sum + call.cost, 0)),
+      totalTokens: row.totalTokens + (tokens + fresh.reduce((sum, call) => sum + call.tokens, 0)),
       updatedAt: at,
       commits: writer.stamp(row.commits),
     });

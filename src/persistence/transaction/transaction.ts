@@ -28,6 +28,7 @@ import {
   type RunRow,
   tokenBefore,
   tokenOf,
+  TRANSACTION_CHANGES_MAX,
 } from "../../model/index.ts";
 import {
   idempotencyKeyRef,
@@ -331,7 +332,10 @@ export class Transaction implements UnitOfWork {
     changes,
     reads,
   }: Write<Qs>): Promise<Written<Qs>> {
-    const size = requireRoom(changes, { count: this.#writeSet.count, size: this.#size });
+    const size = requireRoom(changes, TRANSACTION_CHANGES_MAX, {
+      count: this.#writeSet.count,
+      size: this.#size,
+    });
     // A write that answers rows has to load them, and so assumes nothing.
     const assumed = reads === undefined ? guards.filter((guard) => this.#mayAssume(guard)) : [];
     await this.#copy.load([

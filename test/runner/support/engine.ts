@@ -11,6 +11,7 @@ import {
   dispatchSettings,
   type WakeUpDelivery,
 } from "../../../src/queue/index.ts";
+import { allPages, fullPage, PAGE_ROWS } from "../../../src/queries/index.ts";
 import { runsOf } from "../../../src/runner/index.ts";
 import { sweep } from "../../../src/schedule/index.ts";
 import { openStore } from "../../../src/worker/index.ts";
@@ -136,17 +137,12 @@ export class Engine {
 
   /** The run's events, in order. */
   async rows(runId: string) {
-    const [rows] = await this.store.read([
-      {
-        q: "page",
-        of: "outboxEvents",
-        workflowRunId: runId,
-        after: null,
-        descending: false,
-        limit: 1_000,
-      },
-    ]);
-    return rows.flatMap((row) => {
+    const all = await allPages(async (after: string | null) => {
+      const page = { q: "page", of: "outboxEvents", workflowRunId: runId, after } as const;
+      const [rows] = await this.store.read([{ ...page, descending: false, limit: PAGE_ROWS }]);
+      return fullPage(rows, (row) => ("sequence" in row ? String(row.sequence) : ""));
+    });
+    return all.flatMap((row) => {
       if (!("eventType" in row)) return [];
       const { eventType, sequence } = row;
       const { stageId, attempt } = JSON.parse(row.payload) as Told;
