@@ -19,7 +19,9 @@ export function encodeJson(
   limit = ROW_BYTES_MAX,
   look?: (value: object, field: string) => void,
 ): string {
-  const text = JSON.stringify(value === undefined ? null : plainOf(value, field, limit, look));
+  const given = value === undefined ? null : plainOf(value, field, limit, look);
+  const text: string | undefined = JSON.stringify(given);
+  if (text === undefined) throw refused(field, "a value whose toJSON gives nothing");
   const size = utf8Length(text);
   if (size > limit) throw tooLarge(field, size, limit);
   return text;

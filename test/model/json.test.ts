@@ -94,6 +94,7 @@ describe("a value that JSON cannot keep", () => {
     ["input.self", cycle],
     ["input.list[0].up", deepCycle],
     ["input.a.toJSON", { a: { toJSON: () => ({ toJSON: 1n }) } }],
+    ["input", { toJSON: () => undefined }],
   ])("is named by its path: %s", (path, value) => {
     const error = refusalOf(value);
     expect(error.details).toEqual({ field: path });

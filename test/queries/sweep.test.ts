@@ -121,7 +121,7 @@ describe("overdueJobs and resumableJobs", () => {
   it("count only the jobs of stages, if they are asked for", () => {
     const state = aState(
       aJob({ ordinal: "o1", createdAt: 10, payload: stageJob({}) }),
-      aJob({ ordinal: "o2", createdAt: 10, payload: stageJob({ first: 2 }) }),
+      aJob({ ordinal: "o2", createdAt: 10, payload: stageJob({ 1: 2 }) }),
       aJob({ ordinal: "o3", createdAt: 10, payload: '{"~stage":0}' }),
       aJob({ ordinal: "o4", createdAt: 11, payload: stageJob({}) }),
     );
