@@ -42,7 +42,7 @@ function queueOf(env: Env, name: JobQueueName): Queue {
     case "floor":
       return floorQueue(env.FLOOR);
     case "embedded":
-      return contractQueue(embed(bindings(env), { workerId: "bench" }));
+      return contractQueue(embed(bindings(env), { workerId: "bench", wakes: false }));
     case "bound":
       return contractQueue(connect(env.WORKFLOWS, { workerId: "bench" }));
   }

@@ -44,7 +44,7 @@ export class EngineCoordinator extends RunCoordinator {
 export const bindings = ({ DB, RUNS }: Env): WorkflowEngineEnv => ({ DB, RUNS });
 
 export const driveEmbedded: Drive = (env, ids, load) =>
-  drive(() => embed(bindings(env), { workerId: "bench" }), ids, load);
+  drive(() => embed(bindings(env), { workerId: "bench", wakes: false }), ids, load);
 
 export const driveBound: Drive = (env, ids, load) =>
   drive(() => connect(env.WORKFLOWS, { workerId: "bench" }), ids, load);

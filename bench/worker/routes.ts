@@ -86,7 +86,7 @@ const ROUTES: Record<RouteName, Route> = {
 let n = 0;
 
 export async function setUpRoutes(env: Env): Promise<void> {
-  for (const { persistence } of [embed(bindings(env)), connect(env.WORKFLOWS)]) {
+  for (const { persistence } of [embed(bindings(env), { wakes: false }), connect(env.WORKFLOWS)]) {
     await persistence.createRun({ id: RUN, ...run });
     await persistence.createStage({ workflowRunId: RUN, ...stage(0), stageId: "s0" });
   }
@@ -115,7 +115,7 @@ function caller(env: Env, name: RouteName, way: Way): () => Promise<unknown> {
   const route = ROUTES[name];
   switch (way) {
     case "embedded": {
-      const backend = embed(bindings(env));
+      const backend = embed(bindings(env), { wakes: false });
       return () => route.call(backend, ++n);
     }
     case "bound": {

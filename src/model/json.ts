@@ -21,7 +21,7 @@ export function encodeJson(
 ): string {
   const given = value === undefined ? null : plainOf(value, field, limit, look);
   const text: string | undefined = JSON.stringify(given);
-  if (text === undefined) throw refused(field, "a value whose toJSON gives nothing");
+  if (text === undefined) throw refused(field, "undefined");
   const size = utf8Length(text);
   if (size > limit) throw tooLarge(field, size, limit);
   return text;

@@ -69,8 +69,7 @@ export interface CoreOptions extends ConnectionOptions {
  */
 const WHOSE =
   "A transaction of this connection is open, and without AsyncLocalStorage nobody can tell whether this call belongs to it. " +
-  "In the callback use tx, and tx.withTransaction to nest; jobs cannot join a transaction here. " +
-  "For calls outside the transaction, open another connection, or wait until the transaction has ended";
+  "In the callback use tx, and no jobs. Outside it open another connection";
 
 /** A connection's own unit of work: what `runs` are written over. */
 export type OwnUnit = Pick<AutoCommit, "now" | "ordinal" | "read" | "write" | "store">;

@@ -60,6 +60,11 @@ export const GUARDS: { readonly [On in Guard["on"]]: fc.Arbitrary<Extract<Guard,
       of<Status[]>("PENDING", "RUNNING").map((found) => ({ is: "status", status: found })),
       // Mostly the record that is there, if any is.
       of({ is: "record", id: "r/a/1.1" }),
+      of<Status[]>("PENDING", "RUNNING").map((found) => ({
+        is: "recordIn",
+        id: "r/a/1.1",
+        status: found,
+      })),
     ),
   }),
   artifact: fc.record({

@@ -180,7 +180,11 @@ export const QUERIES: { readonly [Q in Query["q"]]: fc.Arbitrary<QueryOf<Q>> } =
   }),
   jobStats: asking("jobStats", { now: instant, failedSince: instant }),
   claimedJobs: asking("claimedJobs", { since: instant, commitId: of(CURRENT) }),
-  overdueJobs: asking("overdueJobs", { before: instant, limit }),
+  overdueJobs: fc.oneof(
+    asking("overdueJobs", { before: instant, limit }),
+    // Which jobs are looked at first is left open.
+    asking("overdueJobs", { before: instant, limit: of(1_000), stagesOnly: of(true) }),
+  ),
   unattendedStages: asking("unattendedStages", {
     now: of(10, 50, 100, 10 + UNPOLLED_MS, 100 + UNPOLLED_MS),
     limit,

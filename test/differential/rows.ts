@@ -225,7 +225,7 @@ export const jobRow = fc.record({
   unanswered: of(0, 0, 1),
   lastError: nullable(shortText),
   nextPollAt: nullable(instant),
-  payload: text,
+  payload: fc.oneof({ weight: 3, arbitrary: text }, of('{"~stage":1}')),
   dedupeKey: of(null, null, ...DEDUPE_KEYS),
   concurrencyKey: of(null, null, ...CONCURRENCY_KEYS),
   concurrencyLimit: of(1, 2, 3, 4, null),

@@ -44,7 +44,7 @@ type Met = Map<string, number>;
 
 const EXPECTATIONS: { readonly [On in Guard["on"]]: readonly string[] } = {
   run: ["present", "absent", "unchanged", "version", "status"],
-  stage: ["present", "absent", "unchanged", "version", "record", "status"],
+  stage: ["present", "absent", "unchanged", "version", "record", "recordIn", "status"],
   artifact: ["present", "absent", "unchanged"],
   outboxEvent: ["present", "absent", "unchanged"],
   idempotencyKey: ["absent", "unchanged"],

@@ -48,7 +48,7 @@ it("ends as FAILED with the reason after its attempts, and the stages beside it 
   await processes.startService();
   const ended = async () => {
     void processes.sweep();
-    const output = await asked(`/output?id=${spins}`).catch(() => null);
+    const output = await asked(`/output?of=spins&id=${spins}`).catch(() => null);
     if (output === null && (await blocked())) {
       await processes.killService();
       deaths += 1;
@@ -67,7 +67,9 @@ it("ends as FAILED with the reason after its attempts, and the stages beside it 
   expect(deaths).toBe(ATTEMPTS);
   const over = async () => {
     void processes.sweep();
-    const outputs = await Promise.all(siblings.map(async (id) => asked(`/output?id=${id}`)));
+    const outputs = await Promise.all(
+      siblings.map(async (id) => asked(`/output?of=sibling&id=${id}`)),
+    );
     return outputs.every((one) => (one as { status: string }).status === "COMPLETED");
   };
   await vi.waitUntil(over, { timeout: 60_000, interval: 500 });

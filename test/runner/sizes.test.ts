@@ -119,7 +119,7 @@ describe.each(["D1", "maps"] as const)("a run over %s", (over) => {
     expect(await engine.connection.audit()).toEqual([]);
     await run.rerun({ from: "first" });
     await engine.settle();
-    expect(await run.output()).toEqual({ status: "FAILED", reason: "broken" });
+    expect(await run.output()).toEqual({ status: "FAILED", reason: "broken", stage: "p20" });
     breaks = false;
     await run.rerun({ from: "p20" });
     await engine.settle();

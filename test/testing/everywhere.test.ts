@@ -102,7 +102,7 @@ describe("a group that fails", () => {
       .stage("never", () => 3)
       .build();
     const played = await testRun(flow, null, { crash: "everywhere" });
-    expect(await played.run.output()).toEqual({ status: "FAILED", reason: "broken" });
+    expect(await played.run.output()).toMatchObject({ status: "FAILED", reason: "broken" });
     expect(played.deaths).toBeGreaterThan(3);
   });
 

@@ -71,6 +71,11 @@ const spins = workflow("spins", { input: z.null() })
     { retry: { attempts: 2 } },
   )
   .build();
+
+function named(name: string | null) {
+  return [sibling, spins].find(({ id }) => id === name) ?? busy;
+}
+
 export default engine({
   workflows: [busy, sibling, spins],
   async fetch(request, env, ctx) {
@@ -81,7 +86,9 @@ export default engine({
       case "/start":
         return Response.json({ id: (await runs.start(busy, { n }, { key: `run ${n}` })).id });
       case "/output":
-        return Response.json(await runs.get(busy, searchParams.get("id") ?? "").output());
+        return Response.json(
+          await runs.get(named(searchParams.get("of")), searchParams.get("id") ?? "").output(),
+        );
       case "/wait":
         return Response.json(
           await runs.get(busy, searchParams.get("id") ?? "").output({ within: "20s" }),
