@@ -67,6 +67,37 @@ it("is not told by code that goes on after its stage", async () => {
   await sound(engine, run.id);
 });
 
+it("is not told by the last stage of a group, while what comes after the group is decided", async () => {
+  const engine = new Engine({ workflows: [] });
+  let late: ((done: number) => void) | undefined;
+  const pair = workflow("pair", { input })
+    .parallel({
+      one: () => 1,
+      two: ({ progress }) => {
+        late = progress;
+        return 2;
+      },
+    })
+    .stageIf(
+      "after",
+      async () => {
+        // Its job still stands at the stage, so the lease alone would let it pass.
+        late?.(1);
+        for (let reads = 0; reads < 3; reads += 1) await engine.connection.audit();
+        return true;
+      },
+      () => 3,
+    )
+    .build();
+  engine.workflows = [pair];
+  const run = await engine.runs.start(pair, null);
+  await engine.settle();
+  expect(late).toBeDefined();
+  const events = await engine.events(run.id);
+  expect(events.filter((event) => event.startsWith("stage:progress"))).toEqual([]);
+  await sound(engine, run.id);
+});
+
 it("is not told by a worker that has lost its lease", async () => {
   const { gate, stop } = stopping();
   const asks = workflow("asks", { input })
