@@ -58,7 +58,7 @@ export default defineConfig(async () => {
             name: "workerd",
             include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
             exclude: ["test/e2e/**", "**/*.node.test.ts", "**/node_modules/**", ...UNIT],
-            setupFiles: ["test/support/migrate.ts"],
+            setupFiles: ["test/support/migrate.ts", "test/support/last-lines.ts"],
             testTimeout: 60_000,
           },
         },
