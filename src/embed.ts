@@ -43,8 +43,9 @@ export interface EmbedOptions extends ConnectionOptions {
  * migrations applied, and `RUNS`, the namespace of the Durable Object class `RunCoordinator`, which
  * that Worker exports. Make one per request; opening costs nothing.
  *
- * With the queue `JOBS` bound, and a `HANDLER` bound or the variable `WAKE_UPS` "on", its commits
- * wake the queue's consumer. Give it `waitUntil`, so that no call waits for that.
+ * With the queue `JOBS` bound, its commits wake the queue's consumer if a `HANDLER` is bound, the variable
+ * `WAKE_UPS` is "on", or this Worker has an `engine`; `wakes` says otherwise. Give it `waitUntil`, so that
+ * no call waits for that.
  * @throws INVALID_ARGUMENT for a binding that is missing, with the lines that bind it; and for options or
  * variables that are out of range.
  * @example

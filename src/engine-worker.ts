@@ -1,7 +1,8 @@
 /**
  * `workflow-engine-cloudflare/engine/worker`: what runs typed workflows on Workers. `engine` is a whole
  * Worker: storage, queue's consumer, cron and stages. `StageWorker` is an app beside the service, which
- * calls it for each stage. Wiring only.
+ * calls it for each stage that it has to work. `runsIn` and `runsOver` start runs, and begin their short
+ * first stages. Wiring, and the line on the console of a try that fails.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { Backend, BoundJobHandler, JobOutcome } from "./contract/index.ts";

@@ -1,6 +1,6 @@
 /**
- * This project's engine: a workflow of stages that answer a value, started by its `runs`, worked in the
- * queue's consumer. In this Worker, and as the stages of a service that is bound.
+ * This project's engine: a workflow of stages that answer a value, started by its `runs` and worked there;
+ * what they leave, in the queue's consumer. In this Worker, and as the stages of a service that is bound.
  */
 import type { WorkflowEngineEnv } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";

@@ -1,9 +1,9 @@
 /** Claims and completions of jobs that do nothing, and the floor of both: a statement each. */
-import { type Backend, embed } from "workflow-engine-cloudflare";
+import type { Backend } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";
 import type { JobQueueName, Protocol } from "../protocol.ts";
 import type { Env } from "./env.ts";
-import { bindings } from "./ours.ts";
+import { embedded } from "./ours.ts";
 
 interface Queue {
   enqueue(count: number): Promise<void>;
@@ -42,7 +42,7 @@ function queueOf(env: Env, name: JobQueueName): Queue {
     case "floor":
       return floorQueue(env.FLOOR);
     case "embedded":
-      return contractQueue(embed(bindings(env), { workerId: "bench", wakes: false }));
+      return contractQueue(embedded(env));
     case "bound":
       return contractQueue(connect(env.WORKFLOWS, { workerId: "bench" }));
   }

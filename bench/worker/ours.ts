@@ -40,11 +40,14 @@ export class EngineCoordinator extends RunCoordinator {
   }
 }
 
-/** The bindings without the queue: no wake-up is sent. */
+/** The bindings without the queue. */
 export const bindings = ({ DB, RUNS }: Env): WorkflowEngineEnv => ({ DB, RUNS });
 
-export const driveEmbedded: Drive = (env, ids, load) =>
-  drive(() => embed(bindings(env), { workerId: "bench", wakes: false }), ids, load);
+/** The contract in process. No wake-up is sent. */
+export const embedded = (env: Env): Backend =>
+  embed(bindings(env), { workerId: "bench", wakes: false });
+
+export const driveEmbedded: Drive = (env, ids, load) => drive(() => embedded(env), ids, load);
 
 export const driveBound: Drive = (env, ids, load) =>
   drive(() => connect(env.WORKFLOWS, { workerId: "bench" }), ids, load);

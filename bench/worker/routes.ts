@@ -1,10 +1,10 @@
 /** Routes of the HTTP API beside the same call over a kept binding: the service is called by `fetch` over a binding too, so there is no TCP. */
-import { type Backend, embed } from "workflow-engine-cloudflare";
+import type { Backend } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";
 import { type Protocol, type RouteName, TOKEN, type Way, WAYS } from "../protocol.ts";
 import { rotated } from "../statistics.ts";
 import type { Env } from "./env.ts";
-import { bindings } from "./ours.ts";
+import { embedded } from "./ours.ts";
 
 interface Route {
   readonly path: (n: number) => string;
@@ -86,7 +86,7 @@ const ROUTES: Record<RouteName, Route> = {
 let n = 0;
 
 export async function setUpRoutes(env: Env): Promise<void> {
-  for (const { persistence } of [embed(bindings(env), { wakes: false }), connect(env.WORKFLOWS)]) {
+  for (const { persistence } of [embedded(env), connect(env.WORKFLOWS)]) {
     await persistence.createRun({ id: RUN, ...run });
     await persistence.createStage({ workflowRunId: RUN, ...stage(0), stageId: "s0" });
   }
@@ -115,7 +115,7 @@ function caller(env: Env, name: RouteName, way: Way): () => Promise<unknown> {
   const route = ROUTES[name];
   switch (way) {
     case "embedded": {
-      const backend = embed(bindings(env), { wakes: false });
+      const backend = embedded(env);
       return () => route.call(backend, ++n);
     }
     case "bound": {

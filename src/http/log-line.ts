@@ -1,4 +1,7 @@
-/** The access log. Its lines hold what callers send, so they are written with care. */
+/**
+ * Lines of JSON on the console, and which requests the access log has. They hold what callers send and
+ * stages throw, so they are written with care.
+ */
 import { HttpFault } from "./problem.ts";
 
 const ACCESS_LOG = ["on", "errors", "off"] as const;

@@ -1,6 +1,31 @@
 /** Jobs that take runs of typed workflows through their stages. Pure. */
 import { decodeJson } from "./json.ts";
 
+/**
+ * The tries that stages had before the run was run again, by number: of those that it had come to then
+ * and has to come to once more. The job that takes the run on carries them, and so does each of a group,
+ * for which ids would be too long.
+ */
+export type Tried = Readonly<Record<number, number>>;
+
+/** How the payload of a job begins that {@link stageJob} made. */
+export const STAGE_PAYLOAD = '{"~stage":1';
+
+/** The payload of the jobs that take a run through its stages: by it the consumer knows them. */
+export function stageJob(tried: Tried): string {
+  const more = Object.keys(tried).length === 0 ? "" : `,"tried":${JSON.stringify(tried)}`;
+  return `${STAGE_PAYLOAD}${more}}`;
+}
+
+/** The tries that such a payload carries. */
+export function triedIn(payload: string): Tried {
+  const value: unknown = decodeJson(payload);
+  if (typeof value !== "object" || value === null || !("tried" in value)) return {};
+  const { tried } = value;
+  if (typeof tried !== "object" || tried === null) return {};
+  return Object.fromEntries(Object.entries(tried).filter(([, tries]) => typeof tries === "number"));
+}
+
 /** Whether a job with this payload takes a run through its stages. */
 export function isStageJob(payload: unknown): boolean {
   return (

@@ -13,6 +13,5 @@ export * from "./query.ts";
 export { annotationFilters, type AnnotationRowFilters } from "./records.ts";
 export * from "./run-search.ts";
 export type { StageInput } from "./engine.ts";
-export { STAGE_PAYLOAD } from "./sweep.ts";
 export { suspendedStagePlace, type SuspendedStagePlace } from "./stages.ts";
 export { OUTBOX_READ_MAX, PAGE_ROWS } from "./members.ts";

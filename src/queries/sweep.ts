@@ -14,9 +14,6 @@ const settledJobs = list(
   TRANSACTION_CHANGES_MAX,
 );
 
-/** How the payload of a job begins that takes a run through its stages (`runner/lease.ts`). */
-export const STAGE_PAYLOAD = '{"~stage":1';
-
 export const sweepQueries = {
   /**
    * Stages with attendAt <= now by (attendAt, run, stageId), the first `limit`, each with its

@@ -3,7 +3,8 @@
  * like any others, which may well wait for callers that poll.
  */
 import type { Commit, Store, WakeUpKind } from "../changes/index.ts";
-import { type Query, STAGE_PAYLOAD } from "../queries/index.ts";
+import { STAGE_PAYLOAD } from "../model/index.ts";
+import type { Query } from "../queries/index.ts";
 
 /** Due jobs of each kind among which stages are looked for. */
 const LOOKED_AT = 100;

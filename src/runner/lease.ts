@@ -2,7 +2,7 @@
 import type { Guard } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import type { DeliveredRun } from "../engine/delivery.ts";
-import { decodeJson, type NewRunRow } from "../model/index.ts";
+import { decodeJson, type NewRunRow, triedIn, type Tried } from "../model/index.ts";
 import type { GivenDigests } from "./given.ts";
 
 /** A run of a typed workflow, as far as its transitions need it. */
@@ -16,13 +16,6 @@ export interface EngineRun {
   readonly tried: Tried;
   readonly delivered: DeliveredRun;
 }
-
-/**
- * The tries that stages had before the run was run again, by number: of those that it had come to then
- * and has to come to once more. The job that takes the run on carries them, and so does each of a group,
- * for which ids would be too long.
- */
-export type Tried = Readonly<Record<number, number>>;
 
 /** A job that this attempt has leased. */
 export interface Lease {
@@ -96,20 +89,4 @@ export function givenIn({ metadata }: Pick<NewRunRow, "metadata">): GivenDigests
     ...("input" in given && typeof given.input === "string" ? { input: given.input } : {}),
     ...("config" in given && typeof given.config === "string" ? { config: given.config } : {}),
   };
-}
-
-/**
- * The payload of the jobs that take a run through its stages: by it the consumer knows them.
- */
-export function stageJob(tried: Tried): string {
-  const more = Object.keys(tried).length === 0 ? {} : { tried };
-  return JSON.stringify({ "~stage": 1, ...more });
-}
-
-function triedIn(payload: string): Tried {
-  const value: unknown = decodeJson(payload);
-  if (typeof value !== "object" || value === null || !("tried" in value)) return {};
-  const { tried } = value;
-  if (typeof tried !== "object" || tried === null) return {};
-  return Object.fromEntries(Object.entries(tried).filter(([, tries]) => typeof tries === "number"));
 }

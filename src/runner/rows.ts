@@ -1,8 +1,8 @@
 /** The rows that transitions write: stages, jobs, events. Pure. */
 import type { Change } from "../changes/index.ts";
 import type { NextStage } from "../engine/delivery.ts";
-import { type NewJobRow, type NewStageRow, stageRecordId } from "../model/index.ts";
-import { type EngineRun, stageJob } from "./lease.ts";
+import { type NewJobRow, type NewStageRow, stageJob, stageRecordId } from "../model/index.ts";
+import type { EngineRun } from "./lease.ts";
 
 /** Where ids and instants of one transition come from. */
 export interface Moment {

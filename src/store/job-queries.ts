@@ -1,7 +1,7 @@
 /** Jobs: the SQL of their queries. */
 import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./change-sql.ts";
-import { JOB_STATS_MAX, PARKED_BEFORE, PARKED_FROM } from "../model/index.ts";
-import { PAGE_ROWS, type QueryOf, STAGE_PAYLOAD } from "../queries/index.ts";
+import { JOB_STATS_MAX, PARKED_BEFORE, PARKED_FROM, STAGE_PAYLOAD } from "../model/index.ts";
+import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
 import { jobs } from "./schema.ts";
 import {
   IS_LIVE,

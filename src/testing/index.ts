@@ -1,8 +1,8 @@
 /**
  * `workflow-engine-cloudflare/testing`: the contract in memory, a D1 whose calls fail as a plan
  * says, the conformance suite. Not here: the tests of this package itself (`test/`). It needs
- * vitest; `testing/memory.ts` does not. Imports `memory/`, `persistence/`, `client/`, `changes/`,
- * `queries/`, `model/`, `contract/`, and single files of `queue/` and `schedule/`.
+ * vitest; `testing/memory.ts` does not. Imports `memory/`, `persistence/`, `engine/`, `runner/`,
+ * `client/`, `changes/`, `queries/`, `model/`, `contract/`, and single files of `queue/` and `schedule/`.
  */
 export { createMemoryBackend, type MemoryBackend, type MemoryBackendOptions } from "./memory.ts";
 export {

@@ -1,6 +1,12 @@
 /** The rows that random commits write, and the values they are found by: few, so that they meet. */
 import fc from "fast-check";
-import { CALL_TOKENS_MAX, COMMIT_ID_CHARS, COST_MAX, signalId } from "../../src/model/index.ts";
+import {
+  CALL_TOKENS_MAX,
+  COMMIT_ID_CHARS,
+  COST_MAX,
+  signalId,
+  stageJob,
+} from "../../src/model/index.ts";
 import { LONG_TEXT_MAX, LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
 import type { Status } from "../../src/contract/index.ts";
 
@@ -225,7 +231,7 @@ export const jobRow = fc.record({
   unanswered: of(0, 0, 1),
   lastError: nullable(shortText),
   nextPollAt: nullable(instant),
-  payload: fc.oneof({ weight: 3, arbitrary: text }, of('{"~stage":1}')),
+  payload: fc.oneof({ weight: 3, arbitrary: text }, of(stageJob({}))),
   dedupeKey: of(null, null, ...DEDUPE_KEYS),
   concurrencyKey: of(null, null, ...CONCURRENCY_KEYS),
   concurrencyLimit: of(1, 2, 3, 4, null),

@@ -1,7 +1,6 @@
 /** What the queue's consumer and the sweep ask. */
-import { stageJob } from "../../src/runner/lease.ts";
 import { describe, expect, it } from "vitest";
-import { type NewJobRow, type NewStageRow, UNPOLLED_MS } from "../../src/model/index.ts";
+import { type NewJobRow, type NewStageRow, stageJob, UNPOLLED_MS } from "../../src/model/index.ts";
 import { runMetadata } from "../../src/runner/lease.ts";
 import { applyChanges } from "../changes/support.ts";
 import { answerAny as answer } from "../../src/memory/answers/index.ts";

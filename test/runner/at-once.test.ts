@@ -13,6 +13,7 @@ import { emptyDatabase } from "../support/database.ts";
 import { env, service } from "../support/env.ts";
 import { Engine } from "./support/engine.ts";
 import { newGate } from "./support/gate.ts";
+import { lateLogs } from "./support/race.ts";
 
 beforeEach(async () => {
   await emptyDatabase();
@@ -246,17 +247,7 @@ describe("a run of the engine in the hands of the contract", () => {
     const stored = await persistence.getRun(run.id);
     expect(stored).toMatchObject({ status: "CANCELLED", totalCost: 0.5, totalTokens: 7 });
     expect(await engine.stages(run.id)).toHaveLength(1);
-    const [[log]] = await engine.store.read([
-      {
-        q: "page",
-        of: "logs",
-        workflowRunId: run.id,
-        after: null,
-        descending: false,
-        limit: 10,
-      },
-    ]);
-    expect(log).toMatchObject({ message: expect.stringContaining("A late result") });
+    expect(await lateLogs(engine, run.id)).toHaveLength(1);
     expect(await engine.connection.audit()).toEqual([]);
   });
 

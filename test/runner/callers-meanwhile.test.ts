@@ -3,11 +3,11 @@ import { beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
 import type { Status } from "../../src/contract/index.ts";
 import { stage, workflow } from "../../src/engine/index.ts";
-import { unitOf } from "../../src/persistence/connection-core.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { sound } from "./support/crash.ts";
 import { Engine } from "./support/engine.ts";
 import { newGate } from "./support/gate.ts";
+import { lateLogs } from "./support/race.ts";
 
 beforeEach(async () => {
   await emptyDatabase();
@@ -68,17 +68,7 @@ describe.each(["D1", "maps"] as const)(
         await ends();
         const reason = `Stage work was set to ${status}: not wanted`;
         expect(await run.output()).toMatchObject({ status: "FAILED", reason });
-        const [[late]] = await unitOf(engine.connection).read([
-          {
-            q: "page",
-            of: "logs",
-            workflowRunId: run.id,
-            after: null,
-            descending: false,
-            limit: 10,
-          },
-        ]);
-        expect(late).toMatchObject({ message: expect.stringContaining("A late result") });
+        expect(await lateLogs(engine, run.id)).toHaveLength(1);
         await sound(engine, run.id);
       },
     );

@@ -4,6 +4,7 @@ import {
   type JobRow,
   type JobState,
   type JobStatsRow,
+  STAGE_PAYLOAD,
   type StaleJob,
   type StrayJob,
   tokenOf,
@@ -16,7 +17,6 @@ import type { State } from "../../model/state.ts";
 import { byKey } from "../../queries/jobs.ts";
 import { byPoll, byResumption, byUrgency, isResumable } from "../job-order.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
-import { STAGE_PAYLOAD } from "../../queries/sweep.ts";
 import type { SettledJob } from "../../changes/change-kind.ts";
 import type { StoredAnswers } from "./answers.ts";
 
