@@ -1,6 +1,6 @@
 /** What a stage gives, as it is stored. Pure. */
 import { isServiceError, ServiceError } from "../contract/index.ts";
-import { encodeJson, refused, tooLarge } from "../model/json.ts";
+import { encodeJson, type Look, refused, tooLarge } from "../model/json.ts";
 import { utf8Length } from "../model/text.ts";
 import type { JsonText } from "./delivery.ts";
 import { STORED_BYTES_MAX } from "./limits.ts";
@@ -42,7 +42,7 @@ function hinting(
   value: unknown,
   field: string,
   limit: number | undefined,
-  look: typeof refuseInexact | undefined,
+  look: Look | undefined,
 ): JsonText {
   try {
     return encodeJson(value, field, limit, look);
@@ -59,17 +59,17 @@ function withHint({ code, message, details }: ServiceError): ServiceError {
 const TELLTALE = ["toJSON", Symbol.iterator, Symbol.asyncIterator, "then", "arrayBuffer"] as const;
 
 /** A list with `undefined` in it, or an object of which JSON keeps another value, or a part. */
-function refuseInexact(value: object, field: string): void {
+function refuseInexact(value: object, field: () => string): void {
   if (Array.isArray(value)) {
     if (!value.includes(undefined)) return;
     const at = value.findIndex((item) => item === undefined);
-    throw refused(`${field}[${at}]`, "undefined");
+    throw refused(`${field()}[${at}]`, "undefined");
   }
   const tag = Object.prototype.toString.call(value).slice(8, -1);
   // An Error may be of another realm.
-  if (tag === "Error" || value instanceof Error) throw refused(field, "an Error");
-  if (tag === "Number" || tag === "Boolean") throw refused(field, `a ${tag} object`);
+  if (tag === "Error" || value instanceof Error) throw refused(field(), "an Error");
+  if (tag === "Number" || tag === "Boolean") throw refused(field(), `a ${tag} object`);
   const telltale = TELLTALE.find((name) => typeof Reflect.get(value, name) === "function");
   if (telltale === undefined) return;
-  throw refused(field, tag === "Object" ? `an object with ${String(telltale)}` : `a ${tag}`);
+  throw refused(field(), tag === "Object" ? `an object with ${String(telltale)}` : `a ${tag}`);
 }

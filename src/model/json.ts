@@ -17,9 +17,9 @@ export function encodeJson(
   value: unknown,
   field: string,
   limit = ROW_BYTES_MAX,
-  look?: (value: object, field: string) => void,
+  look?: Look,
 ): string {
-  const given = value === undefined ? null : plainOf(value, field, limit, look);
+  const given = value === undefined ? null : new PlainCopy(field, limit, look).of(value);
   const text: string | undefined = JSON.stringify(given);
   if (text === undefined) throw refused(field, "undefined");
   const size = utf8Length(text);
@@ -91,88 +91,115 @@ const UNSTORABLE_OBJECTS =
 /** `new Number(1)` and the like: stored as the value that they wrap. */
 const WRAPPERS = /^\[object (?:Number|String|Boolean|BigInt|Symbol)\]$/;
 
-/** What JSON keeps of a value, with nothing else left in it. `limit`: bytes of its text. */
-function plainOf(
-  root: unknown,
-  name: string,
-  limit: number,
-  look: ((value: object, field: string) => void) | undefined,
-): unknown {
-  const ancestors = new Set<object>();
-  let values = 0;
-  let units = 0;
+/** Sees an object or a list before it is taken, and may refuse it. `field` tells its path. */
+export type Look = (value: object, field: () => string) => void;
 
-  /**
-   * A list of billions of holes, or what is shared many times over, would take all memory: so the look
-   * ends where the value cannot fit any more. Each value takes two bytes of JSON, but for the last. Of
-   * texts more is looked at, so that the size that is told is exact where it can be.
-   */
-  const count = (more: number) => {
-    const size = 2 * (values + more) - 1;
-    if (size + units / 16 > limit) throw tooLarge(name, size + units, limit);
-    values += 1;
-  };
+/** Makes of a value what JSON keeps of it, with nothing else left in it. */
+class PlainCopy {
+  readonly #name: string;
+  /** Bytes of the text. */
+  readonly #limit: number;
+  readonly #look: Look | undefined;
+  /** The members and places that lead to the value at hand: only an error makes a path of them. */
+  readonly #steps: (string | number)[] = [];
+  readonly #ancestors = new Set<object>();
+  #values = 0;
+  #units = 0;
 
-  const toPlain = (value: unknown, field: string, key: string, depth: number): unknown => {
+  constructor(name: string, limit: number, look: Look | undefined) {
+    this.#name = name;
+    this.#limit = limit;
+    this.#look = look;
+  }
+
+  of(value: unknown, key = "", depth = 0): unknown {
     switch (typeof value) {
       case "undefined":
         return undefined;
       case "bigint":
       case "function":
       case "symbol":
-        throw refused(field, `a ${typeof value}`);
+        throw this.#refused(`a ${typeof value}`);
       case "number":
-        if (!Number.isFinite(value)) throw refused(field, String(value));
+        if (!Number.isFinite(value)) throw this.#refused(String(value));
         break;
       case "string":
-        units += value.length;
+        this.#units += value.length;
         break;
       case "boolean":
         break;
       case "object":
         if (value === null) break;
-        look?.(value, field);
-        if (!(value instanceof Date)) return ofObject(value, field, key, depth);
-        if (Number.isNaN(value.getTime())) throw refused(field, "an invalid Date");
-        return toPlain(value.toISOString(), field, key, depth);
+        this.#look?.(value, () => this.#field());
+        if (!(value instanceof Date)) return this.#ofObject(value, key, depth);
+        if (Number.isNaN(value.getTime())) throw this.#refused("an invalid Date");
+        return this.of(value.toISOString(), key, depth);
     }
-    count(1);
+    this.#count(1);
     return value;
-  };
+  }
 
-  const ofObject = (value: object, field: string, key: string, depth: number): unknown => {
-    if (ancestors.has(value)) throw refused(field, "a cycle");
-    if (depth >= JSON_DEPTH_MAX) throw refused(field, `nesting deeper than ${JSON_DEPTH_MAX}`);
+  #ofObject(value: object, key: string, depth: number): unknown {
+    if (this.#ancestors.has(value)) throw this.#refused("a cycle");
+    if (depth >= JSON_DEPTH_MAX) throw this.#refused(`nesting deeper than ${JSON_DEPTH_MAX}`);
     const tag = Object.prototype.toString.call(value);
-    if (UNSTORABLE_OBJECTS.test(tag)) throw refused(field, `a ${tag.slice(8, -1)}`);
-    ancestors.add(value);
+    if (UNSTORABLE_OBJECTS.test(tag)) throw this.#refused(`a ${tag.slice(8, -1)}`);
+    this.#ancestors.add(value);
     const plain = hasToJson(value)
-      ? toPlain(value.toJSON(key), field, key, depth + 1)
-      : ofMembers(value, tag, field, depth + 1);
-    ancestors.delete(value);
+      ? this.of(value.toJSON(key), key, depth + 1)
+      : this.#ofMembers(value, tag, depth + 1);
+    this.#ancestors.delete(value);
     return plain;
-  };
+  }
 
-  const ofMembers = (value: object, tag: string, field: string, depth: number): unknown => {
-    if (WRAPPERS.test(tag)) return toPlain(value.valueOf(), field, "", depth);
+  #ofMembers(value: object, tag: string, depth: number): unknown {
+    if (WRAPPERS.test(tag)) return this.of(value.valueOf(), "", depth);
     const isList = Array.isArray(value);
     // Nothing is made of a list that is too long.
-    count(isList ? 1 + value.length : 1);
+    this.#count(isList ? 1 + value.length : 1);
     if (isList) {
-      // Array.from also visits holes, which JSON stores as null just as it does undefined.
-      return Array.from(value, (item: unknown, index) =>
-        toPlain(item, `${field}[${index}]`, String(index), depth),
-      );
+      const plain: unknown[] = [];
+      // A hole is visited too: JSON stores it as null, just as it does undefined.
+      for (let index = 0; index < value.length; index += 1) {
+        this.#steps.push(index);
+        plain.push(this.of(value[index], String(index), depth));
+        this.#steps.pop();
+      }
+      return plain;
     }
     // No prototype: "__proto__" must become an ordinary member.
     const plain: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
     for (const [key, member] of Object.entries(value)) {
-      plain[key] = toPlain(member, memberPath(field, key), key, depth);
+      this.#steps.push(key);
+      plain[key] = this.of(member, key, depth);
+      this.#steps.pop();
     }
     return plain;
-  };
+  }
 
-  return toPlain(root, name, "", 0);
+  /**
+   * A list of billions of holes, or what is shared many times over, would take all memory: so the look
+   * ends where the value cannot fit any more. Each value takes two bytes of JSON, but for the last. Of
+   * texts more is looked at, so that the size that is told is exact where it can be.
+   */
+  #count(more: number): void {
+    const size = 2 * (this.#values + more) - 1;
+    if (size + this.#units / 16 > this.#limit) {
+      throw tooLarge(this.#name, size + this.#units, this.#limit);
+    }
+    this.#values += 1;
+  }
+
+  #field(): string {
+    return this.#steps.reduce<string>(
+      (path, step) => (typeof step === "number" ? `${path}[${step}]` : memberPath(path, step)),
+      this.#name,
+    );
+  }
+
+  #refused(what: string): ServiceError {
+    return refused(this.#field(), what);
+  }
 }
 
 function hasToJson(value: object): value is { toJSON(key: string): unknown } {
