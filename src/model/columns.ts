@@ -115,21 +115,25 @@ export function unsignedZero<T>(value: T): T | 0 {
 }
 
 /**
- * The columns of a row as callers have them. Decoded anew at each call, so that no two callers
+ * Makes the columns of a row what callers have. Decoded anew at each call, so that no two callers
  * share a value.
  */
-export function decoded<M extends Members>(
-  { members }: ObjectShape<M>,
-  row: { readonly [Name in keyof M]: TypeOf<M[Name]> },
-): { -readonly [Name in keyof M]: Told<M[Name]> } {
-  const stored: Readonly<Record<string, unknown>> = row;
-  const told = Object.entries(members).map(([name, shape]) => {
-    const value = stored[name];
-    const codec = value === null ? null : codecOf(shape);
-    return [name, codec === null ? value : codec.decode(value)];
-  });
-  // The mapped type says column by column what the entries are.
-  return Object.fromEntries(told) as { -readonly [Name in keyof M]: Told<M[Name]> };
+export function decoderOf<M extends Members>({
+  members,
+}: ObjectShape<M>): (row: { readonly [Name in keyof M]: TypeOf<M[Name]> }) => {
+  -readonly [Name in keyof M]: Told<M[Name]>;
+} {
+  const codecs = Object.entries(members).map(([name, shape]) => [name, codecOf(shape)] as const);
+  return (row) => {
+    const stored: Readonly<Record<string, unknown>> = row;
+    const told: Record<string, unknown> = {};
+    for (const [name, codec] of codecs) {
+      const value = stored[name];
+      told[name] = codec === null || value === null ? value : codec.decode(value);
+    }
+    // The mapped type says column by column what they are.
+    return told as { -readonly [Name in keyof M]: Told<M[Name]> };
+  };
 }
 
 /** Some of the columns, each of which may be absent: what an update may set. */
@@ -155,14 +159,15 @@ export function encoded<M extends Members>(
   given: { readonly [Name in keyof M]?: unknown },
 ): TypeOf<ObjectShape<M>> {
   const values: Readonly<Record<string, unknown>> = given;
-  const stored = Object.entries(set.members).flatMap(([name, shape]) => {
+  const stored: Record<string, unknown> = {};
+  for (const [name, shape] of Object.entries(set.members)) {
     const value = values[name];
-    if (value === undefined) return [];
+    if (value === undefined) continue;
     const takesNull = value === null && shape.check(null) === null;
     const codec = takesNull ? null : codecOf(shape);
-    return [[name, codec === null ? unsignedZero(value) : codec.encode(value, name)]];
-  });
-  return Object.fromEntries(stored) as TypeOf<ObjectShape<M>>;
+    stored[name] = codec === null ? unsignedZero(value) : codec.encode(value, name);
+  }
+  return stored as TypeOf<ObjectShape<M>>;
 }
 
 type NullableNames<M> = {

@@ -12,7 +12,7 @@ import type {
   WorkflowRunRecord,
   WorkflowStageRecord,
 } from "../contract/index.ts";
-import { decoded } from "./columns.ts";
+import { decoderOf } from "./columns.ts";
 import { defined } from "./defined.ts";
 import { joinId } from "./ids.ts";
 import {
@@ -32,30 +32,38 @@ import {
   type RunRow,
 } from "./rows.ts";
 
+const runOf = decoderOf(newRunRow);
+const stageOf = decoderOf(newStageRow);
+const artifactOf = decoderOf(newArtifactRow);
+const annotationOf = decoderOf(newAnnotationRow);
+const logOf = decoderOf(logRow);
+const eventOf = decoderOf(newOutboxEventRow);
+const jobOf = decoderOf(newJobRow);
+
 /** A row that was not stored yet will do: `commits` is of no use to callers. */
 export function toRunRecord(row: Omit<RunRow, "commits">): WorkflowRunRecord {
-  const { ordinal, ...record } = decoded(newRunRow, row);
+  const { ordinal, ...record } = runOf(row);
   return record;
 }
 
 export function toStageRecord(row: NewStageRow): WorkflowStageRecord {
-  const { id, ...record } = decoded(newStageRow, row);
+  const { id, ...record } = stageOf(row);
   return { id, ...record };
 }
 
 export function toArtifactRecord(row: ArtifactRow): WorkflowArtifactRecord {
-  const { ordinal, ...record } = decoded(newArtifactRow, row);
+  const { ordinal, ...record } = artifactOf(row);
   return { id: joinId(row.workflowRunId, ordinal), ...record };
 }
 
 export function toAnnotationRecord(row: AnnotationRow): WorkflowAnnotationRecord {
-  const { ordinal, ...record } = decoded(newAnnotationRow, row);
+  const { ordinal, ...record } = annotationOf(row);
   return { id: joinId(row.workflowRunId, ordinal), ...record };
 }
 
 /** Logs that belong to no run are stored under the run "". */
 export function toLogRecord(row: LogRow): WorkflowLogRecord {
-  const { ordinal, workflowRunId, ...record } = decoded(logRow, row);
+  const { ordinal, workflowRunId, ...record } = logOf(row);
   return {
     id: joinId(workflowRunId, ordinal),
     workflowRunId: workflowRunId === "" ? null : workflowRunId,
@@ -66,13 +74,13 @@ export function toLogRecord(row: LogRow): WorkflowLogRecord {
 /** The form in which clients and watchers of a run get an event. */
 export function toOutboxRecord(row: OutboxEventRow): OutboxRecord {
   const { sequence } = row;
-  const { workflowRunId, ...record } = decoded(newOutboxEventRow, row);
+  const { workflowRunId, ...record } = eventOf(row);
   return { id: joinId(workflowRunId, sequence), workflowRunId, sequence, ...record };
 }
 
 /** Keys that the job does not have are absent from the record. */
 export function toJobRecord(row: JobRow): JobRecord {
-  const { ordinal, failures, undelivered, unanswered, ...columns } = decoded(newJobRow, row);
+  const { ordinal, failures, undelivered, unanswered, ...columns } = jobOf(row);
   const { dedupeKey, concurrencyKey, concurrencyLimit, ...record } = columns;
   return {
     id: joinId(row.workflowRunId, ordinal),
@@ -87,8 +95,15 @@ export function toJobRecord(row: JobRow): JobRecord {
 
 /** A job as its claim answers it. */
 export function toDelivery(row: JobRow): DequeueResult {
-  const { id, workflowRunId, workflowId, stageId, priority, attempt, maxAttempts, payload } =
-    toJobRecord(row);
+  const { workflowRunId, ordinal, workflowId, stageId, priority, attempt, maxAttempts } = row;
   const whose = { workflowRunId, workflowId, stageId };
-  return { jobId: id, ...whose, priority, attempt, maxAttempts, payload };
+  const payload = newJobRow.members.payload.codec.decode(row.payload);
+  return {
+    jobId: joinId(workflowRunId, ordinal),
+    ...whose,
+    priority,
+    attempt,
+    maxAttempts,
+    payload,
+  };
 }

@@ -17,6 +17,8 @@ import { checkedChanges, invalid, requireList, requireObject } from "./encode.ts
 import { idOf, type JobKey } from "./job-keys.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+const BLANK = blank(newJobRow);
+
 /**
  * The ids of the new jobs, in their order. For a dedupe key that a live job has, that job's id.
  * @throws INVALID_ARGUMENT with the field, before anything is written.
@@ -106,7 +108,7 @@ function newRow(unit: UnitOfWork, now: number, job: EnqueueJobInput) {
     throw invalid("concurrencyLimit needs a concurrencyKey", { field: "concurrencyLimit" });
   }
   return {
-    ...blank(newJobRow),
+    ...BLANK,
     workflowRunId: job.workflowRunId,
     ordinal: unit.ordinal(now),
     createdAt: now,

@@ -23,6 +23,8 @@ import {
 } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+const BLANK = blank(newOutboxEventRow);
+
 export async function appendOutboxEvents(
   unit: UnitOfWork,
   events: readonly CreateOutboxEventInput[],
@@ -34,7 +36,7 @@ export async function appendOutboxEvents(
     events.map((event) => ({
       kind: "appendOutboxEvent" as const,
       row: {
-        ...blank(newOutboxEventRow),
+        ...BLANK,
         workflowRunId: event.workflowRunId,
         eventType: event.eventType,
         payload: encodeJson(event.payload, "payload"),

@@ -24,6 +24,8 @@ import { asManyAsFit } from "./as-many-as-fit.ts";
 import { checkedChanges, checkedQuery, requireObject } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+const BLANK = blank(newRunRow);
+
 /** PENDING runs that a claim fetches together. A caller that loses one goes on with the next. */
 const CLAIM_CANDIDATES = 10;
 
@@ -46,7 +48,7 @@ export async function createRun(
   const now = await unit.now();
   const ordinal = unit.ordinal(now);
   const row = {
-    ...blank(newRunRow),
+    ...BLANK,
     id: data.id ?? ordinal,
     ordinal,
     createdAt: now,

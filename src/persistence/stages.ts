@@ -32,6 +32,8 @@ import { checkedChanges, checkedQuery, requireObject, requireText } from "./enco
 import { checkedVersion, runNotFound } from "./runs.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
+const BLANK = blank(newStageRow);
+
 /** The error of every method that names a stage. */
 export function stageNotFound(id: string): ServiceError {
   return new ServiceError("NOT_FOUND", `WorkflowStage ${id} not found`, {
@@ -46,7 +48,7 @@ async function newRow(unit: UnitOfWork, data: CreateStageInput) {
   // An id can only be made of texts. If one is missing, the row is refused by that field's name.
   const named = typeof workflowRunId === "string" && typeof stageId === "string";
   return {
-    ...blank(newStageRow),
+    ...BLANK,
     workflowRunId,
     stageId,
     id: named ? stageRecordId(workflowRunId, stageId, unit.ordinal(now)) : "",

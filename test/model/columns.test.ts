@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blank, decoded, encoded, holdsOf, longNames, someOf } from "../../src/model/columns.ts";
+import { blank, decoderOf, encoded, holdsOf, longNames, someOf } from "../../src/model/columns.ts";
 import {
   countField,
   freeTextField,
@@ -33,9 +33,9 @@ const ROW = {
   error: null,
 };
 
-describe("decoded()", () => {
+describe("decoderOf()", () => {
   it("tells instants as Dates, JSON as values and free text as it was, and leaves null null", () => {
-    expect(decoded(columns, ROW)).toEqual({
+    expect(decoderOf(columns)(ROW)).toEqual({
       count: 2,
       ratio: null,
       at: new Date(1_000),
@@ -49,18 +49,18 @@ describe("decoded()", () => {
 
   it("tells the columns alone, whatever else the row has", () => {
     const row = { ...ROW, commits: "c" };
-    expect(Object.keys(decoded(columns, row))).toEqual(Object.keys(columns.members));
+    expect(Object.keys(decoderOf(columns)(row))).toEqual(Object.keys(columns.members));
   });
 
   it("makes every value anew", () => {
     const row = { ...ROW, output: '{"a":1}' };
-    expect(decoded(columns, row).output).not.toBe(decoded(columns, row).output);
+    expect(decoderOf(columns)(row).output).not.toBe(decoderOf(columns)(row).output);
   });
 });
 
 describe("encoded()", () => {
-  it("stores what decoded() tells", () => {
-    const { at: _, ...told } = decoded(columns, { ...ROW, output: '{"a":[1]}' });
+  it("stores what decoderOf() tells", () => {
+    const { at: _, ...told } = decoderOf(columns)({ ...ROW, output: '{"a":[1]}' });
     const { at: __, ...stored } = { ...ROW, output: '{"a":[1]}' };
     expect(encoded(set, told)).toEqual(stored);
   });
