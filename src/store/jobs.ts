@@ -23,6 +23,7 @@ import {
   IS_LIVE,
   propertiesOf,
   remembering,
+  rememberingAs,
   type RowUpdate,
   type Statement,
   statement,
@@ -78,31 +79,22 @@ const BEST =
   `WHERE "keys"."key" IS NOT NULL AND ${RUNNING} < item.value ->> 3) ` +
   `ORDER BY "priority" DESC, "ordinal", "workflow_run_id" LIMIT CAST(?2 AS INTEGER)`;
 
-export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: string) {
-  const commits = remembering(commitId, `"commits"`);
-  return changes.flatMap(({ workerId, limit, at }): Statement[] => [
-    // A join, because with IN and statistics D1 looks at every job of the runs concerned.
-    statement(
-      `UPDATE "jobs" SET "delayed" = 0 FROM (` +
-        `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_delayed_idx" ` +
-        `WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ${PROMOTED_MAX}) AS due ` +
-        `WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."ordinal" = due."ordinal"`,
-      at,
-    ),
-    {
-      sql:
-        `UPDATE "jobs" SET "status" = 'RUNNING', "worker_id" = ?3, "locked_at" = ?1, "started_at" = ?1, "updated_at" = ?1, ` +
-        `"attempt" = "attempt" + 1, "commits" = ${numbered(commits.sql, 4)} FROM (${BEST}) AS best ` +
-        `WHERE "jobs"."workflow_run_id" = best."workflow_run_id" AND "jobs"."ordinal" = best."ordinal"`,
-      params: [at, limit, workerId, ...commits.params],
-    },
-  ]);
-}
+/** A join, because with IN and statistics D1 looks at every job of the runs concerned. */
+const MAKE_READY =
+  `UPDATE "jobs" SET "delayed" = 0 FROM (` +
+  `SELECT "workflow_run_id", "ordinal" FROM "jobs" INDEXED BY "jobs_delayed_idx" ` +
+  `WHERE "status" = 'PENDING' AND "delayed" = 1 AND "next_poll_at" <= ? ORDER BY "next_poll_at", "workflow_run_id", "ordinal" LIMIT ${PROMOTED_MAX}) AS due ` +
+  `WHERE "jobs"."workflow_run_id" = due."workflow_run_id" AND "jobs"."ordinal" = due."ordinal"`;
+const CLAIM =
+  `UPDATE "jobs" SET "status" = 'RUNNING', "worker_id" = ?3, "locked_at" = ?1, "started_at" = ?1, "updated_at" = ?1, ` +
+  `"attempt" = "attempt" + 1, "commits" = ${rememberingAs("?4", `"commits"`)} FROM (${BEST}) AS best ` +
+  `WHERE "jobs"."workflow_run_id" = best."workflow_run_id" AND "jobs"."ordinal" = best."ordinal"`;
 
-/** The statement with its parameters numbered from `first`. */
-function numbered(sql: string, first: number): string {
-  let next = first;
-  return sql.replace(/\?/g, () => `?${next++}`);
+export function claimJobs(changes: readonly ChangeOf<"claimJobs">[], commitId: string) {
+  return changes.flatMap(({ workerId, limit, at }) => [
+    statement(MAKE_READY, at),
+    statement(CLAIM, at, limit, workerId, commitId),
+  ]);
 }
 
 export function resumeJobs(changes: readonly ChangeOf<"resumeJobs">[], commitId: string) {

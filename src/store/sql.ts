@@ -212,7 +212,7 @@ export function remembering(commitId: string, old: string): Statement {
 }
 
 /** The same SQL, where `id` is the parameter that holds the commit id. */
-function rememberingAs(id: string, old: string): string {
+export function rememberingAs(id: string, old: string): string {
   return (
     `CASE WHEN substr(${old}, 1, ${COMMIT_ID_CHARS}) = ${id} THEN ${old} ` +
     `ELSE ${id} || substr(${old}, 1, ${OLDER_COMMITS_CHARS}) END`
