@@ -62,6 +62,12 @@ export interface Timing {
   readonly whole: number;
 }
 
+/** All jobs of a turn, without the time to enqueue them. */
+export interface JobTiming {
+  readonly claim: number;
+  readonly complete: number;
+}
+
 /** What something asked of D1, by D1's own count. */
 export interface Cost {
   readonly roundTrips: number;
@@ -95,10 +101,10 @@ export interface Protocol {
   "/cost": { ask: Load & { readonly contestant: CountedContestant }; answer: RunCost };
   /** The size of a contestant's database in bytes. */
   "/size": { ask: { readonly contestant: CountedContestant }; answer: number };
-  /** Claims jobs, `batch` at a time, and completes them, until all are done. Answers how long that took, without the time to enqueue them. */
+  /** Claims jobs, `batch` at a time, and completes them, until all are done. */
   "/jobs": {
     ask: { readonly queue: JobQueueName; readonly batch: number; readonly total: number };
-    answer: number;
+    answer: JobTiming;
   };
   /** Jobs that do nothing, from the first call that enqueues them until the last is done. */
   "/queue": { ask: { readonly queue: "raw" | "engine"; readonly total: number }; answer: number };

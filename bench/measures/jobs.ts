@@ -1,7 +1,7 @@
 /** Claims and completions of jobs, and jobs that come through the queue. */
 import { counted, table } from "../markdown.ts";
 import { JOB_BATCHES, type Plan } from "../plan.ts";
-import { type JobQueueName, QUEUES } from "../protocol.ts";
+import { type JobQueueName, type JobTiming, QUEUES } from "../protocol.ts";
 import { digits, median, ratio, rotated } from "../statistics.ts";
 import type { Workers } from "../workers.ts";
 
@@ -9,31 +9,43 @@ export async function measureJobs(workers: Workers, plan: Plan): Promise<string>
   const { rounds, jobs, warmUps } = plan;
   const rows: string[][] = [];
   for (const batch of JOB_BATCHES) {
-    await perJob(workers, batch, batch * 2, warmUps);
-    const { floor, embedded, bound } = await perJob(workers, batch, jobs[batch], rounds.jobs);
-    rows.push([
-      String(batch),
-      jobs[batch].toLocaleString("en"),
-      micros(floor),
-      ...[embedded, bound].flatMap((samples) => [micros(samples), ratio(samples, floor)]),
-    ]);
+    await timings(workers, batch, batch * 2, warmUps);
+    const taken = await timings(workers, batch, jobs[batch], rounds.jobs);
+    for (const [what, msOf] of PARTS) {
+      const perJob = (queue: JobQueueName) =>
+        taken[queue].map((timing) => msOf(timing) / jobs[batch]);
+      const floor = perJob("floor");
+      const ours = [perJob("embedded"), perJob("bound")];
+      rows.push([
+        String(batch),
+        jobs[batch].toLocaleString("en"),
+        what,
+        micros(floor),
+        ...ours.flatMap((samples) => [micros(samples), ratio(samples, floor)]),
+      ]);
+    }
   }
   const of = ["embedded, µs a job", "of the floor", "bound, µs a job", "of the floor"];
   return [
     "## Claims and completions",
     `One consumer claims jobs, one or several at a time, and completes them, until all are done; ${counted(rounds.jobs, "round")}.`,
-    table(["at a time", "jobs", "floor, µs a job", ...of], rows),
+    table(["at a time", "jobs", "", "floor, µs a job", ...of], rows),
   ].join("\n\n");
 }
 
+const PARTS: readonly (readonly [string, (timing: JobTiming) => number])[] = [
+  ["claim", ({ claim }) => claim],
+  ["complete", ({ complete }) => complete],
+  ["both", ({ claim, complete }) => claim + complete],
+];
+
 const micros = (samples: readonly number[]) => digits(median(samples) * 1_000);
 
-/** Milliseconds a job. */
-async function perJob(workers: Workers, batch: number, total: number, rounds: number) {
-  const samples: Record<JobQueueName, number[]> = { floor: [], embedded: [], bound: [] };
+async function timings(workers: Workers, batch: number, total: number, rounds: number) {
+  const samples: Record<JobQueueName, JobTiming[]> = { floor: [], embedded: [], bound: [] };
   for (let round = 0; round < rounds; round++) {
     for (const queue of rotated(QUEUES, round)) {
-      samples[queue].push((await workers.call("/jobs", { queue, batch, total })) / total);
+      samples[queue].push(await workers.call("/jobs", { queue, batch, total }));
     }
   }
   return samples;

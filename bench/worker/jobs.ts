@@ -1,7 +1,7 @@
 /** Claims and completions of jobs that do nothing, and the floor of both: a statement each. */
 import type { Backend } from "workflow-engine-cloudflare";
 import { connect } from "workflow-engine-cloudflare/client";
-import type { JobQueueName, Protocol } from "../protocol.ts";
+import type { JobQueueName, JobTiming, Protocol } from "../protocol.ts";
 import type { Env } from "./env.ts";
 import { embedded } from "./ours.ts";
 
@@ -23,18 +23,23 @@ const COMPLETE = `UPDATE queued SET status = 'COMPLETED', completed_at = ?1 WHER
 /** Of one `enqueueParallel`. */
 const ENQUEUED_MAX = 1_000;
 
-export async function timeJobs(env: Env, ask: Protocol["/jobs"]["ask"]): Promise<number> {
+export async function timeJobs(env: Env, ask: Protocol["/jobs"]["ask"]): Promise<JobTiming> {
   const queue = queueOf(env, ask.queue);
   await queue.enqueue(ask.total);
-  const started = Date.now();
+  let claim = 0;
+  let complete = 0;
   let done = 0;
   while (done < ask.total) {
+    const started = Date.now();
     const ids = await queue.claim(ask.batch);
     if (ids.length === 0) throw new Error(`${done} of ${ask.total} jobs, and no more`);
+    const claimed = Date.now();
     await queue.complete(ids);
+    claim += claimed - started;
+    complete += Date.now() - claimed;
     done += ids.length;
   }
-  return Date.now() - started;
+  return { claim, complete };
 }
 
 function queueOf(env: Env, name: JobQueueName): Queue {

@@ -35,7 +35,7 @@ function random32(): number {
   return drawn[used++] ?? 0;
 }
 
-/** 46 random bits. The most that a double holds exactly, 53, are drawn, so each text is as likely as the others. */
+/** 46 random bits, from the 53 that a double holds exactly: so every text is about as likely as the others. */
 function random(): string {
   const bits = (random32() % 2 ** 21) * 2 ** 32 + random32();
   return base36(bits % 36 ** RANDOM_CHARS, RANDOM_CHARS);
