@@ -52,7 +52,7 @@ const foundBy = {
   workflowType: optional(nameField),
   status: optional(statusField),
 } satisfies { readonly [Column in FoundBy]: Optional<NonNullable<RunRow[Column]>> };
-/** Those of them that have an index of their own (`RUNS_BY` in `store/schema.ts`). */
+/** Those of them that have an index of their own (`RUNS_BY` in `store/names.ts`). */
 export type IndexedBy = "workflowId" | "status";
 
 const runFilters = object({
