@@ -27,7 +27,6 @@ import {
   statusField,
 } from "../model/fields.ts";
 import { ANNOTATION_VALUE_FOUND_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
-import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { LONG_TEXT, type RunRow } from "../model/rows.ts";
 import { utf8Length } from "../model/text.ts";
 import { storedQuery } from "./query-kind.ts";
@@ -136,13 +135,6 @@ const runsFields = {
   bytesMax: optional(whole({ min: 1 })),
 };
 export type RunsQuery = ObjectOf<typeof runsFields>;
-
-export const byAge: Compare<RunPlace> = inTurn(
-  byNumber((row) => row.createdAt),
-  byText((row) => row.ordinal),
-);
-
-export const byId: Compare<RunRow> = byText((run) => run.id);
 
 export const runSearchQueries = {
   /**

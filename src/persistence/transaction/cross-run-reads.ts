@@ -23,8 +23,8 @@ import {
   suspendedStagePlace,
   type SuspendedStagePlace,
 } from "../../queries/index.ts";
-import { byAge, byId } from "../../queries/run-search.ts";
-import { byLastUpdate } from "../../queries/runs.ts";
+import { byAge } from "../../queries/members.ts";
+import { byId, byLastUpdate } from "../../queries/runs.ts";
 import { byStagePoll, isDueForPoll } from "../../queries/stages.ts";
 import { inTurn } from "../../model/order.ts";
 import type { RowRef } from "../../model/row-ref.ts";
