@@ -109,12 +109,15 @@ export interface ChangeKindOf<Change> extends Required<ChangeTraits<Change>> {
   readonly shape: Shape<Change>;
 }
 
-/** What a kind of change says of itself that does not occur in a transaction. */
-type StoredTraits<Change> = Omit<ChangeTraits<Change>, "recorded" | "apply" | "finish">;
+/** What a kind of change says of itself whose effect on the maps stands elsewhere. */
+type StoredTraits<Change> = Omit<ChangeTraits<Change>, "recorded" | "apply" | "finish"> & {
+  /** Default: `never`. */
+  readonly recorded?: Recording;
+};
 
-/** The description of a change that does not occur in a transaction. */
+/** The description of a change whose effect on the maps stands elsewhere. */
 export interface StoredKindOf<Change> extends Omit<ChangeKindOf<Change>, "apply"> {
-  /** Null: the effect on the maps is in `memory/effects/`, since clients must not carry it. */
+  /** Null: the effect on the maps is in `memory/effects/`, since not every client carries it. */
   readonly apply: ChangeKindOf<Change>["apply"] | null;
 }
 
@@ -154,15 +157,15 @@ export function changeKind<const Name extends string, const Fields extends Membe
 }
 
 /**
- * Describes a change that only a store makes: a transaction never does. Its effect on the maps stands
- * under the same name in `memory/effects/`.
+ * Describes a change that no transaction makes, or a change of a job, which a transaction makes only
+ * where jobs can join it. Its effect on the maps stands under the same name in `memory/effects/`.
  */
 export function storedChange<const Name extends string, const Fields extends Members>(
   name: Name,
   fields: Fields,
   traits: StoredTraits<Described<Name, Fields>>,
 ): StoredKindOf<Described<Name, Fields>> {
-  return { ...withDefaults(name, fields, traits), ...traits, recorded: "never", apply: null };
+  return { ...withDefaults(name, fields, traits), recorded: "never", ...traits, apply: null };
 }
 
 function withDefaults<const Name extends string, const Fields extends Members>(

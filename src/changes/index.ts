@@ -3,7 +3,7 @@
  * need. Pure. Not here: the SQL of a change (`store/`, under the same name), and how a commit
  * travels (`client/`, `rpc/`, `http/`). Imports `queries/`, `model/` and `contract/`.
  */
-export { applyChanges } from "./apply.ts";
+export { applyChanges, type Effects } from "./apply.ts";
 export { type CallerChange, kindOfCallers } from "./callers.ts";
 export * from "./change.ts";
 export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./change-kind.ts";

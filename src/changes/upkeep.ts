@@ -6,17 +6,8 @@ import { countField, instantField, jobErrorField } from "../model/fields.ts";
 import { RESUME_JOBS_MAX } from "../model/limits.ts";
 import { jobRef, outboxEventRef, stageRef } from "../model/row-ref.ts";
 import { nullable, oneOf, whole } from "../model/shape.ts";
-import { changeKind, storedChange } from "./change-kind.ts";
-import {
-  atOf,
-  backoffMs,
-  fence,
-  jobKey,
-  retryBackoff,
-  runningJob,
-  setJob,
-  settling,
-} from "./jobs.ts";
+import { storedChange } from "./change-kind.ts";
+import { atOf, fence, jobKey, retryBackoff, settling } from "./jobs.ts";
 import { eventKey } from "./outbox.ts";
 import { ADMIN } from "./scope.ts";
 import { stageKey } from "./stages.ts";
@@ -105,29 +96,12 @@ export const upkeepChanges = {
    * RUNNING: PENDING, workerId = lockedAt = null, undelivered + 1, maxAttempts + 1, nextPollAt = at
    * + the backoff after that many in a row, lastError = `error`, updatedAt = at. Nothing otherwise.
    */
-  returnJob: changeKind(
+  returnJob: storedChange(
     "returnJob",
     { ...jobKey, ...fence, error: jobErrorField, retry: retryBackoff, at: instantField },
     {
       ...settling,
       texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
-      apply(writer, change) {
-        const { at, error, retry } = change;
-        const job = runningJob(writer, change);
-        if (job === undefined) return;
-        const undelivered = job.undelivered + 1;
-        setJob(writer, job, {
-          status: "PENDING",
-          undelivered,
-          maxAttempts: job.maxAttempts + 1,
-          workerId: null,
-          lockedAt: null,
-          nextPollAt: at + backoffMs(retry, undelivered, job),
-          lastError: error,
-          updatedAt: at,
-        });
-        writer.setDelayed(job, true);
-      },
     },
   ),
 
@@ -136,23 +110,11 @@ export const upkeepChanges = {
    * null, maxAttempts + 1, updatedAt = at; it counts neither as an attempt nor as a failure, and the
    * job is ready. Nothing otherwise.
    */
-  unclaimJob: changeKind(
+  unclaimJob: storedChange(
     "unclaimJob",
     { ...jobKey, ...fence, at: instantField },
     {
       ...settling,
-      apply(writer, change) {
-        const { at } = change;
-        const job = runningJob(writer, change);
-        if (job === undefined) return;
-        setJob(writer, job, {
-          status: "PENDING",
-          workerId: null,
-          lockedAt: null,
-          maxAttempts: job.maxAttempts + 1,
-          updatedAt: at,
-        });
-      },
     },
   ),
 
