@@ -6,7 +6,8 @@
 export { applyChanges, type Effects } from "./apply.ts";
 export { type CallerChange, kindOfCallers } from "./callers.ts";
 export * from "./change.ts";
-export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./change-kind.ts";
+export { servedKind } from "./served.ts";
+export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./served-kind.ts";
 export * from "./commit.ts";
 export type { Guard, RowGuard } from "./guard.ts";
 export * from "./guarded.ts";

@@ -8,11 +8,10 @@ import {
   nameField,
   ordinalField,
 } from "../model/fields.ts";
-import { joinId, nearestInstant, newJobRow } from "../model/index.ts";
+import { newJobRow } from "../model/index.ts";
 import { CLAIM_JOBS_MAX, RETRY_MS_MAX } from "../model/limits.ts";
 import { jobRef } from "../model/row-ref.ts";
-import { type JobKey, storedChange, type WakeUp } from "./change-kind.ts";
-import { ADMIN, WORK, WRITE } from "./scope.ts";
+import { type JobKey, storedChange } from "./change-kind.ts";
 
 export const jobKey = { workflowRunId: idField, ordinal: ordinalField };
 /**
@@ -32,18 +31,10 @@ export const retryBackoff = object({
 });
 export type RetryBackoff = TypeOf<typeof retryBackoff>;
 
-export function atOf<Change extends { readonly at: number }>(change: Change, now: number): Change {
-  return { ...change, at: now };
-}
-
 /** What the changes of one delivered job share. */
-export const settling = {
-  scope: WORK,
+export const ofDelivery = {
   row: (change: JobKey) => jobRef(change),
-  trace: "mark?",
   recorded: "each",
-  settles: ({ workflowRunId, ordinal }: JobKey) => ({ workflowRunId, ordinal }),
-  stamp: atOf,
 } as const;
 
 export const jobChanges = {
@@ -55,23 +46,13 @@ export const jobChanges = {
     "enqueueJob",
     { row: newJobRow },
     {
-      scope: WRITE,
       row: ({ row }) => jobRef(row),
-      trace: ({ row }) => (row.dedupeKey === null ? "row" : "row?"),
       recorded: "insert",
       shownIn: ({ row }) =>
         row.dedupeKey === null ? null : { of: "dedupeKey", dedupeKey: row.dedupeKey },
       needs: ({ row }) =>
         row.dedupeKey === null ? [] : [{ of: "dedupeKey", dedupeKey: row.dedupeKey }],
       texts: ({ row }) => [{ table: "jobs", values: row }],
-      // If another live job has the dedupe key, this one does not exist.
-      settles: ({ row: { workflowRunId, ordinal, dedupeKey } }) =>
-        dedupeKey === null ? null : { workflowRunId, ordinal },
-      wakes({ row }): WakeUp[] {
-        if (row.dedupeKey !== null || row.status !== "PENDING") return [];
-        const jobId = joinId(row.workflowRunId, row.ordinal);
-        return [{ kind: "jobs", jobId, at: row.nextPollAt }];
-      },
     },
   ),
 
@@ -93,10 +74,7 @@ export const jobChanges = {
       at: instantField,
     },
     {
-      scope: WORK,
       row: () => null,
-      trace: "row?",
-      stamp: atOf,
     },
   ),
 
@@ -107,7 +85,7 @@ export const jobChanges = {
     "completeJob",
     { ...jobKey, ...fence, at: instantField },
     {
-      ...settling,
+      ...ofDelivery,
     },
   ),
 
@@ -129,7 +107,7 @@ export const jobChanges = {
       at: instantField,
     },
     {
-      ...settling,
+      ...ofDelivery,
     },
   ),
 
@@ -152,7 +130,7 @@ export const jobChanges = {
       at: instantField,
     },
     {
-      ...settling,
+      ...ofDelivery,
       texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
     },
   ),
@@ -162,9 +140,7 @@ export const jobChanges = {
     "touchJob",
     { ...jobKey, ...fence, at: instantField },
     {
-      ...settling,
-      // A heartbeat makes no job claimable.
-      settles: () => null,
+      ...ofDelivery,
     },
   ),
 
@@ -177,15 +153,7 @@ export const jobChanges = {
     "releaseJob",
     { ...jobKey, staleBefore: instantField, error: jobErrorField, at: instantField },
     {
-      ...settling,
-      // The change names `staleBefore`, and so may end a fresh lease.
-      scope: ADMIN,
-      // The caller gives an age: a clock that is wrong makes no lease older than it is.
-      stamp: (change, now) => ({
-        ...change,
-        at: now,
-        staleBefore: nearestInstant(now - (change.at - change.staleBefore)),
-      }),
+      ...ofDelivery,
       texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
     },
   ),
@@ -198,10 +166,7 @@ export const jobChanges = {
     "cancelJobs",
     { workflowRunId: idField, leased: optional(flag), at: instantField },
     {
-      scope: WRITE,
       row: () => null,
-      trace: "row?",
-      stamp: atOf,
       recorded: "each",
       shownIn: ({ workflowRunId }) => ({ of: "jobs", workflowRunId }),
       needs: ({ workflowRunId }) => [{ of: "jobs", workflowRunId }],
