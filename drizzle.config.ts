@@ -3,6 +3,6 @@ import { defineConfig } from "drizzle-kit";
 /** `npm run db:generate -- --name verb_object` drafts the next migration from the schema. */
 export default defineConfig({
   dialect: "sqlite",
-  schema: ["./src/store/schema.ts", "./src/store/side-tables.ts"],
+  schema: ["./schema/tables.ts", "./schema/side-tables.ts"],
   out: "./migrations",
 });

@@ -2,7 +2,12 @@
 import type { State } from "../model/state.ts";
 import { Writer } from "../model/writer.ts";
 import { isCallers, kindOfCallers } from "./callers.ts";
-import type { Change } from "./change.ts";
+import type { Change, ChangeOf, StoredChangeKind } from "./change.ts";
+
+/** Effects on the maps that the kinds of their changes do not tell themselves. */
+export type Effects = {
+  readonly [K in StoredChangeKind]?: (writer: Writer, change: ChangeOf<K>) => void;
+};
 
 /**
  * Applies the changes to the maps in their order, all of them or none: when it throws, the State is
@@ -10,17 +15,17 @@ import type { Change } from "./change.ts";
  * @throws PAYLOAD_TOO_LARGE when a row would grow beyond ROW_BYTES_MAX; INTERNAL when a change
  * creates a run, a stage or a job that exists, which a guard should have ruled out, or archives a
  * stage under a record id that an archived one has.
- * @param apply the effect of one change. Default: that of the changes that occur in transactions.
+ * @param effects those of the changes that do not tell theirs.
  */
 export function applyChanges(
   state: State,
   changes: readonly Change[],
   commitId: string,
-  apply: (writer: Writer, each: Change) => void = applyOwn,
+  effects: Effects,
 ): void {
   const writer = new Writer(state, commitId);
   try {
-    for (const each of changes) apply(writer, each);
+    for (const each of changes) applyOne(writer, each, effects);
     // No other changes have anything to finish.
     const own = changes.filter(isCallers);
     const finishing = Map.groupBy(own, (each) => kindOfCallers(each).finish);
@@ -31,10 +36,15 @@ export function applyChanges(
   }
 }
 
-function applyOwn(writer: Writer, each: Change): void {
-  if (isCallers(each)) {
-    const { apply } = kindOfCallers(each);
-    if (apply !== null) return apply(writer, each);
+function applyOne(writer: Writer, change: Change, effects: Effects): void {
+  if (isCallers(change)) {
+    const { apply } = kindOfCallers(change);
+    if (apply !== null) return apply(writer, change);
   }
-  throw new TypeError(`${each.kind} does not occur in a transaction`);
+  // The effect under the name `kind` takes the changes of that kind, and this is one.
+  const effect = effects[change.kind as StoredChangeKind] as unknown as
+    | ((writer: Writer, change: Change) => void)
+    | undefined;
+  if (effect === undefined) throw new TypeError(`${change.kind} does not occur in a transaction`);
+  effect(writer, change);
 }

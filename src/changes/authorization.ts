@@ -5,6 +5,7 @@
 import { QUERY_KINDS, type QueryName } from "../queries/query.ts";
 import { CHANGE_KINDS, type ChangeKind } from "./change.ts";
 import type { Commit } from "./commit.ts";
+import { servedKind } from "./served.ts";
 import { ADMIN, type AnyOf, READ, type Scope, SCOPES, WORK } from "./scope.ts";
 
 /**
@@ -18,7 +19,7 @@ export type Act = ChangeKind | QueryName | "claimRun" | "time";
 export function scopesFor(act: Act): AnyOf {
   if (act === "claimRun") return WORK;
   if (act === "time" || act in QUERY_KINDS) return READ;
-  return isChange(act) ? CHANGE_KINDS[act].scope : ADMIN;
+  return isChange(act) ? servedKind({ kind: act }).scope : ADMIN;
 }
 
 function isChange(act: Act): act is ChangeKind {

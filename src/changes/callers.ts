@@ -19,6 +19,7 @@ export const CALLER_KINDS = {
   ...jobChanges,
 };
 type Kinds = typeof CALLER_KINDS;
+export type CallerKind = keyof Kinds;
 
 /** A change that a method of the contract makes. */
 export type CallerChange = { [K in keyof Kinds]: TypeOf<Kinds[K]["shape"]> }[keyof Kinds];

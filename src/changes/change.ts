@@ -31,7 +31,7 @@ export type ChangeKind = keyof Kinds;
 export type ChangeOf<K extends ChangeKind> = TypeOf<Kinds[K]["shape"]>;
 export type Change = { [K in ChangeKind]: ChangeOf<K> }[ChangeKind];
 
-/** The changes that only a store makes, and no transaction. */
+/** The changes that do not tell their effect on the maps themselves. */
 export type StoredChangeKind = {
   [K in ChangeKind]: null extends Kinds[K]["apply"] ? K : never;
 }[ChangeKind];

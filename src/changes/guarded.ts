@@ -11,7 +11,6 @@ import {
   runRef,
   stageRef,
 } from "../model/row-ref.ts";
-import { type LoadUnit, unitOfList, unitOfRow } from "../queries/load-unit.ts";
 import type { Guard, RowGuard } from "./guard.ts";
 
 /** Whether the guard looks at one row. */
@@ -43,23 +42,6 @@ export function guardedRow(one: RowGuard): RowRef<GuardedTable> {
       return idempotencyKeyRef(one);
     case "job":
       return jobRef(one);
-  }
-}
-
-/** What a transaction loads to check the guard itself. */
-export function unitOfGuard(one: Guard): LoadUnit | null {
-  switch (one.on) {
-    case "list":
-      return unitOfList(one.list, one.workflowRunId);
-    case "outboxTail":
-      return { of: "outboxTail", workflowRunId: one.workflowRunId };
-    case "dedupeKey":
-      return { of: "dedupeKey", dedupeKey: one.dedupeKey };
-    case "noSignal":
-      // No transaction guards signals.
-      return null;
-    default:
-      return unitOfRow(guardedRow(one));
   }
 }
 

@@ -5,7 +5,6 @@ import type { IdempotencyKeyRow } from "../model/index.ts";
 import { idempotencyKeyRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
-import { WRITE } from "./scope.ts";
 
 const keyOfCommand = { key: keyField, commandType: keyField };
 
@@ -42,9 +41,7 @@ export const idempotencyKeyChanges = {
       staleBefore: nullable(instantField),
     },
     {
-      scope: WRITE,
       row: (change) => idempotencyKeyRef(change),
-      trace: "mark?",
       recorded: "each",
       needs: (change) => [{ of: "idempotencyKey", ...keyOf(change) }],
       apply(writer, change) {
@@ -72,9 +69,7 @@ export const idempotencyKeyChanges = {
     "completeIdempotencyKey",
     { ...keyOfCommand, at: instantField, result: jsonField },
     {
-      scope: WRITE,
       row: (change) => idempotencyKeyRef(change),
-      trace: "mark",
       recorded: "each",
       texts: ({ result }) => [{ table: "idempotencyKeys", values: { result } }],
       apply(writer, change) {
@@ -91,9 +86,7 @@ export const idempotencyKeyChanges = {
 
   /** Deletes the key if it is in progress. */
   releaseIdempotencyKey: changeKind("releaseIdempotencyKey", keyOfCommand, {
-    scope: WRITE,
     row: (change) => idempotencyKeyRef(change),
-    trace: "record",
     recorded: "each",
     needs: (change) => [{ of: "idempotencyKey", ...keyOf(change) }],
     apply(writer, { key, commandType }) {

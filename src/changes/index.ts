@@ -3,10 +3,11 @@
  * need. Pure. Not here: the SQL of a change (`store/`, under the same name), and how a commit
  * travels (`client/`, `rpc/`, `http/`). Imports `queries/`, `model/` and `contract/`.
  */
-export { applyChanges } from "./apply.ts";
+export { applyChanges, type Effects } from "./apply.ts";
 export { type CallerChange, kindOfCallers } from "./callers.ts";
 export * from "./change.ts";
-export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./change-kind.ts";
+export { servedKind } from "./served.ts";
+export { type Trace, WAKE_UP_KINDS, type WakeUp, type WakeUpKind } from "./served-kind.ts";
 export * from "./commit.ts";
 export type { Guard, RowGuard } from "./guard.ts";
 export * from "./guarded.ts";

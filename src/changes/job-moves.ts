@@ -6,7 +6,7 @@ import { list, literal, nullable, object, variants, whole } from "../model/shape
 import { countField, idField, instantField, keyField, ordinalField } from "../model/fields.ts";
 import { GROUP_STAGES_MAX, JOB_ATTEMPTS_MAX } from "../model/limits.ts";
 import { jobRef } from "../model/row-ref.ts";
-import { storedChange } from "./change-kind.ts";
+import { serviceChange } from "./served-kind.ts";
 import { WORK, WRITE } from "./scope.ts";
 
 const leasedJob = { workflowRunId: idField, ordinal: ordinalField, attempt: countField };
@@ -23,7 +23,7 @@ export const jobMoveChanges = {
    *
    * `frees`: the concurrency key that the job has left, so that jobs that wait for it are woken.
    */
-  moveJob: storedChange(
+  moveJob: serviceChange(
     "moveJob",
     {
       ...leasedJob,
@@ -61,7 +61,7 @@ export const jobMoveChanges = {
    * SUSPENDED): COMPLETED, completedAt = updatedAt = at. If none is open, the job was the last of its
    * group: it stays as it is, and the attempt keeps the lease.
    */
-  leaveGroup: storedChange(
+  leaveGroup: serviceChange(
     "leaveGroup",
     { ...leasedJob, siblings: list(idField, GROUP_STAGES_MAX), at: instantField },
     {
@@ -78,7 +78,7 @@ export const jobMoveChanges = {
    * SUSPENDED jobs of that stage of the run, or, with null for it, those of a paused run: nextPollAt =
    * resumeAt = at, updatedAt = at. `wakes`: how many wake-ups follow.
    */
-  dueJobs: storedChange(
+  dueJobs: serviceChange(
     "dueJobs",
     {
       workflowRunId: idField,

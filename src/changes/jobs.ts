@@ -1,4 +1,4 @@
-/** Changes of jobs. Pure. */
+/** Changes of jobs. Their effects on the maps stand in `memory/effects/`. Pure. */
 import { flag, object, nullable, optional, whole, type TypeOf } from "../model/shape.ts";
 import {
   countField,
@@ -8,14 +8,10 @@ import {
   nameField,
   ordinalField,
 } from "../model/fields.ts";
-import { attendedWith, type JobRow, joinId, nearestInstant, newJobRow } from "../model/index.ts";
-import { CLAIM_JOBS_MAX, RETRY_EXPONENT_MAX, RETRY_MS_MAX } from "../model/limits.ts";
+import { newJobRow } from "../model/index.ts";
+import { CLAIM_JOBS_MAX, RETRY_MS_MAX } from "../model/limits.ts";
 import { jobRef } from "../model/row-ref.ts";
-import { isLive, isTerminal } from "../model/status.ts";
-import { checkFits, type Writer } from "../model/writer.ts";
-import { findLiveJob } from "../queries/jobs.ts";
-import { changeKind, type JobKey, storedChange, type WakeUp } from "./change-kind.ts";
-import { ADMIN, WORK, WRITE } from "./scope.ts";
+import { type JobKey, storedChange } from "./change-kind.ts";
 
 export const jobKey = { workflowRunId: idField, ordinal: ordinalField };
 /**
@@ -35,71 +31,10 @@ export const retryBackoff = object({
 });
 export type RetryBackoff = TypeOf<typeof retryBackoff>;
 
-interface FencedKey extends JobKey {
-  readonly attempt?: number | undefined;
-}
-
-/** Writes these columns of the job. */
-export function setJob(writer: Writer, job: JobRow, columns: Partial<JobRow>): void {
-  writer.put("jobs", { ...job, ...columns, commits: writer.stamp(job.commits) });
-}
-
-/**
- * The job; undefined when it is unknown, terminal, or owned by another attempt than the change's.
- */
-function openJob(
-  writer: Writer,
-  { workflowRunId, ordinal, attempt }: FencedKey,
-): JobRow | undefined {
-  const job = writer.state.jobs.get(workflowRunId, ordinal);
-  if (job === undefined || isTerminal(job)) return undefined;
-  return (attempt ?? job.attempt) === job.attempt ? job : undefined;
-}
-
-export function runningJob(writer: Writer, key: FencedKey): JobRow | undefined {
-  const job = openJob(writer, key);
-  return job?.status === "RUNNING" ? job : undefined;
-}
-
-/**
- * A PENDING job has been failed already, and waits for its retry: it does not count a second
- * failure.
- */
-function failedOnceMore({ failures, status }: JobRow) {
-  return { failures: failures + (status === "PENDING" ? 0 : 1), undelivered: 0 };
-}
-
-/** A failure is due to be handed over from the instant at which it happens. */
-function forGood(at: number) {
-  return { status: "FAILED", completedAt: at, handOverAt: at } as const;
-}
-
-/**
- * The pause after `count` failures or returns in a row; the base pause for a job that was never
- * claimed.
- */
-export function backoffMs(
-  { baseMs, capMs, jitterPermille }: RetryBackoff,
-  count: number,
-  { attempt }: JobRow,
-): number {
-  const doublings = Math.min(count, attempt, RETRY_EXPONENT_MAX);
-  const waitMs = Math.min(baseMs * 2 ** doublings, capMs);
-  return waitMs + Math.floor((waitMs * jitterPermille) / 1_000);
-}
-
-export function atOf<Change extends { readonly at: number }>(change: Change, now: number): Change {
-  return { ...change, at: now };
-}
-
 /** What the changes of one delivered job share. */
-export const settling = {
-  scope: WORK,
+export const ofDelivery = {
   row: (change: JobKey) => jobRef(change),
-  trace: "mark?",
   recorded: "each",
-  settles: ({ workflowRunId, ordinal }: JobKey) => ({ workflowRunId, ordinal }),
-  stamp: atOf,
 } as const;
 
 export const jobChanges = {
@@ -107,34 +42,17 @@ export const jobChanges = {
    * Inserts the job. Nothing if it is live (PENDING, RUNNING, SUSPENDED) and another live job has
    * its dedupeKey.
    */
-  enqueueJob: changeKind(
+  enqueueJob: storedChange(
     "enqueueJob",
     { row: newJobRow },
     {
-      scope: WRITE,
       row: ({ row }) => jobRef(row),
-      trace: ({ row }) => (row.dedupeKey === null ? "row" : "row?"),
       recorded: "insert",
       shownIn: ({ row }) =>
         row.dedupeKey === null ? null : { of: "dedupeKey", dedupeKey: row.dedupeKey },
       needs: ({ row }) =>
         row.dedupeKey === null ? [] : [{ of: "dedupeKey", dedupeKey: row.dedupeKey }],
       texts: ({ row }) => [{ table: "jobs", values: row }],
-      // If another live job has the dedupe key, this one does not exist.
-      settles: ({ row: { workflowRunId, ordinal, dedupeKey } }) =>
-        dedupeKey === null ? null : { workflowRunId, ordinal },
-      wakes({ row }): WakeUp[] {
-        if (row.dedupeKey !== null || row.status !== "PENDING") return [];
-        const jobId = joinId(row.workflowRunId, row.ordinal);
-        return [{ kind: "jobs", jobId, at: row.nextPollAt }];
-      },
-      apply(writer, { row }) {
-        checkFits("jobs", row);
-        if (isLive(row) && findLiveJob(writer.state, row.dedupeKey) !== null) return;
-        const job = { ...row, ...attendedWith(row), commits: writer.commitId };
-        writer.create("jobs", job);
-        if (row.nextPollAt !== null && row.nextPollAt > row.createdAt) writer.setDelayed(job, true);
-      },
     },
   ),
 
@@ -156,27 +74,18 @@ export const jobChanges = {
       at: instantField,
     },
     {
-      scope: WORK,
       row: () => null,
-      trace: "row?",
-      stamp: atOf,
     },
   ),
 
   /**
    * COMPLETED, completedAt = updatedAt = at; nothing if terminal (COMPLETED, FAILED, CANCELLED).
    */
-  completeJob: changeKind(
+  completeJob: storedChange(
     "completeJob",
     { ...jobKey, ...fence, at: instantField },
     {
-      ...settling,
-      apply(writer, change) {
-        const { at } = change;
-        const job = openJob(writer, change);
-        if (job === undefined) return;
-        setJob(writer, job, { status: "COMPLETED", completedAt: at, updatedAt: at });
-      },
+      ...ofDelivery,
     },
   ),
 
@@ -184,7 +93,7 @@ export const jobChanges = {
    * SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = unanswered = 0,
    * updatedAt = at; nothing if terminal.
    */
-  suspendJob: changeKind(
+  suspendJob: storedChange(
     "suspendJob",
     {
       ...jobKey,
@@ -198,22 +107,7 @@ export const jobChanges = {
       at: instantField,
     },
     {
-      ...settling,
-      apply(writer, change) {
-        const { nextPollAt, resumeAt, at } = change;
-        const job = openJob(writer, change);
-        if (job === undefined) return;
-        setJob(writer, job, {
-          status: "SUSPENDED",
-          nextPollAt,
-          resumeAt,
-          undelivered: 0,
-          unanswered: 0,
-          workerId: null,
-          lockedAt: null,
-          updatedAt: at,
-        });
-      },
+      ...ofDelivery,
     },
   ),
 
@@ -223,7 +117,7 @@ export const jobChanges = {
    * and attempt < maxAttempts: PENDING, workerId = lockedAt = null, nextPollAt = at + the backoff
    * after that many failures; otherwise FAILED, completedAt = handOverAt = at. Nothing if terminal.
    */
-  failJob: changeKind(
+  failJob: storedChange(
     "failJob",
     {
       ...jobKey,
@@ -236,43 +130,17 @@ export const jobChanges = {
       at: instantField,
     },
     {
-      ...settling,
+      ...ofDelivery,
       texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
-      apply(writer, change) {
-        const { at, error } = change;
-        const job = openJob(writer, change);
-        if (job === undefined) return;
-        const unanswered = change.died === true ? job.unanswered + 1 : 0;
-        const failed = { ...failedOnceMore(job), unanswered, lastError: error, updatedAt: at };
-        if (change.retry !== null && job.attempt < job.maxAttempts) {
-          setJob(writer, job, {
-            ...failed,
-            status: "PENDING",
-            workerId: null,
-            lockedAt: null,
-            nextPollAt: at + backoffMs(change.retry, failed.failures, job),
-          });
-          writer.setDelayed(job, true);
-          return;
-        }
-        setJob(writer, job, { ...failed, ...forGood(at) });
-      },
     },
   ),
 
   /** lockedAt = updatedAt = at if RUNNING; nothing otherwise. */
-  touchJob: changeKind(
+  touchJob: storedChange(
     "touchJob",
     { ...jobKey, ...fence, at: instantField },
     {
-      ...settling,
-      // A heartbeat makes no job claimable.
-      settles: () => null,
-      apply(writer, change) {
-        const { at } = change;
-        const job = runningJob(writer, change);
-        if (job !== undefined) setJob(writer, job, { lockedAt: at, updatedAt: at });
-      },
+      ...ofDelivery,
     },
   ),
 
@@ -281,38 +149,12 @@ export const jobChanges = {
    * lockedAt = null, updatedAt = at, lastError = `error`; PENDING, or FAILED with completedAt = handOverAt =
    * at when attempt >= maxAttempts. Nothing otherwise.
    */
-  releaseJob: changeKind(
+  releaseJob: storedChange(
     "releaseJob",
     { ...jobKey, staleBefore: instantField, error: jobErrorField, at: instantField },
     {
-      ...settling,
-      // The change names `staleBefore`, and so may end a fresh lease.
-      scope: ADMIN,
-      // The caller gives an age: a clock that is wrong makes no lease older than it is.
-      stamp: (change, now) => ({
-        ...change,
-        at: now,
-        staleBefore: nearestInstant(now - (change.at - change.staleBefore)),
-      }),
+      ...ofDelivery,
       texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
-      apply(writer, change) {
-        const { at, error, staleBefore } = change;
-        const job = runningJob(writer, change);
-        if (job === undefined || job.lockedAt === null || job.lockedAt >= staleBefore) return;
-        const released = {
-          ...failedOnceMore(job),
-          unanswered: job.unanswered + 1,
-          workerId: null,
-          lockedAt: null,
-          updatedAt: at,
-          lastError: error,
-        };
-        if (job.attempt < job.maxAttempts) {
-          setJob(writer, job, { ...released, status: "PENDING" });
-          return;
-        }
-        setJob(writer, job, { ...released, ...forGood(at) });
-      },
     },
   ),
 
@@ -320,23 +162,14 @@ export const jobChanges = {
    * PENDING and SUSPENDED jobs of the run, with `leased` also RUNNING ones: CANCELLED, completedAt =
    * updatedAt = at. A worker learns by its next heartbeat that its lease is gone.
    */
-  cancelJobs: changeKind(
+  cancelJobs: storedChange(
     "cancelJobs",
     { workflowRunId: idField, leased: optional(flag), at: instantField },
     {
-      scope: WRITE,
       row: () => null,
-      trace: "row?",
-      stamp: atOf,
       recorded: "each",
       shownIn: ({ workflowRunId }) => ({ of: "jobs", workflowRunId }),
       needs: ({ workflowRunId }) => [{ of: "jobs", workflowRunId }],
-      apply(writer, { workflowRunId, leased = false, at }) {
-        for (const job of writer.state.jobs.part(workflowRunId).values()) {
-          if (!isLive(job) || (job.status === "RUNNING" && !leased)) continue;
-          setJob(writer, job, { status: "CANCELLED", completedAt: at, updatedAt: at });
-        }
-      },
     },
   ),
 };

@@ -5,7 +5,6 @@ import { outboxEventRef } from "../model/row-ref.ts";
 import { firstWaiting, isWaiting, lastOutboxEvent } from "../model/state.ts";
 import type { Writer } from "../model/writer.ts";
 import { changeKind } from "./change-kind.ts";
-import { WRITE } from "./scope.ts";
 
 export const eventKey = { workflowRunId: idField, sequence: countField };
 
@@ -26,9 +25,6 @@ export function setEvent(
   if (columns === null) return;
   writer.put("outboxEvents", { ...event, ...columns, commits: writer.stamp(event.commits) });
 }
-
-/** The handler's duty `outbox` has something to do now. */
-const EVENTS_WAIT = [{ kind: "outbox", at: null }] as const;
 
 /** The turn of a run that joins the line at its end. */
 export function endOfLine({ state }: Writer): number {
@@ -66,6 +62,12 @@ function lineUpRuns(writer: Writer, changes: readonly OfRun[]): void {
   }
 }
 
+/** Sets these columns of an event that waits no longer. Its run gets another place in the line. */
+function takeOut(writer: Writer, key: EventKey, set: Parameters<typeof setEvent>[2]): void {
+  if (isFirst(writer, key)) writer.setTurn(key.workflowRunId, undefined);
+  setEvent(writer, key, set);
+}
+
 export const outboxChanges = {
   /**
    * Inserts the event with the run's next sequence: the highest so far + 1, or 1. Its `commits`
@@ -76,14 +78,11 @@ export const outboxChanges = {
     "appendOutboxEvent",
     { row: newOutboxEventRow },
     {
-      scope: WRITE,
       // The database gives the sequence, so the key is not known beforehand.
       row: () => null,
-      trace: "mark",
       recorded: "insert",
       shownIn: ({ row }) => ({ of: "outboxTail", workflowRunId: row.workflowRunId }),
       texts: ({ row }) => [{ table: "outboxEvents", values: row }],
-      wakes: ({ row }) => (isWaiting(row) ? EVENTS_WAIT : []),
       apply(writer, { row }) {
         const last = lastOutboxEvent(writer.state, row.workflowRunId);
         if (isWaiting(row) && firstWaiting(writer.state, row.workflowRunId) === undefined) {
@@ -110,14 +109,11 @@ export const outboxChanges = {
     "publishOutboxEvent",
     { ...eventKey, at: instantField },
     {
-      scope: WRITE,
       row: (change) => outboxEventRef(change),
-      trace: "none",
       recorded: "each",
       finish: lineUpRuns,
       apply(writer, change) {
-        if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
-        setEvent(writer, change, (event) => ({
+        takeOut(writer, change, (event) => ({
           publishedAt: event.publishedAt ?? change.at,
           dlqAt: null,
         }));
@@ -130,9 +126,7 @@ export const outboxChanges = {
    * line.
    */
   countOutboxRetry: changeKind("countOutboxRetry", eventKey, {
-    scope: WRITE,
     row: (change) => outboxEventRef(change),
-    trace: "mark",
     recorded: "each",
     apply(writer, change) {
       const { workflowRunId } = change;
@@ -148,14 +142,11 @@ export const outboxChanges = {
     "deadLetterOutboxEvent",
     { ...eventKey, at: instantField },
     {
-      scope: WRITE,
       row: (change) => outboxEventRef(change),
-      trace: "mark?",
       recorded: "each",
       finish: lineUpRuns,
       apply(writer, change) {
-        if (isFirst(writer, change)) writer.setTurn(change.workflowRunId, undefined);
-        setEvent(writer, change, ({ publishedAt }) =>
+        takeOut(writer, change, ({ publishedAt }) =>
           publishedAt === null ? { dlqAt: change.at } : null,
         );
       },
@@ -164,12 +155,9 @@ export const outboxChanges = {
 
   /** dlqAt = null, retryCount = 0. The run goes to the end of the line. */
   replayOutboxEvent: changeKind("replayOutboxEvent", eventKey, {
-    scope: WRITE,
     row: (change) => outboxEventRef(change),
-    trace: "mark",
     recorded: "each",
     finish: lineUpRuns,
-    wakes: () => EVENTS_WAIT,
     apply(writer, change) {
       writer.setTurn(change.workflowRunId, undefined);
       setEvent(writer, change, () => ({ dlqAt: null, retryCount: 0, countAfter: null }));

@@ -5,7 +5,6 @@ import { aiCallRow, logRow, measureRow, newAnnotationRow, newArtifactRow } from 
 import { aiCallRef, annotationRef, artifactRef, logRef } from "../model/row-ref.ts";
 import { checkFits } from "../model/writer.ts";
 import { changeKind, storedChange } from "./change-kind.ts";
-import { NOTE, WRITE } from "./scope.ts";
 
 /** An artifact of this size fits beside any metadata, unless that fills the row by itself. */
 const SMALL_ARTIFACT_BYTES = 16 * 1_024;
@@ -16,10 +15,7 @@ export const recordChanges = {
     "createLog",
     { row: logRow },
     {
-      scope: NOTE,
       row: ({ row }) => logRef(row),
-      // A stage takes its log with it when it is deleted.
-      trace: ({ row }) => (row.workflowStageId === null ? "row" : "row?"),
       recorded: "each",
       texts: ({ row }) => [{ table: "logs", values: row }],
       apply(writer, { row }) {
@@ -45,9 +41,7 @@ export const recordChanges = {
       linkStageId: nullable(idField),
     },
     {
-      scope: WRITE,
       row: ({ row }) => artifactRef(row),
-      trace: "mark",
       recorded: "each",
       needs({ row, replaceMetadata, linkStageId }) {
         const { workflowRunId, key } = row;
@@ -95,9 +89,7 @@ export const recordChanges = {
     "deleteArtifact",
     { workflowRunId: idField, key: keyField },
     {
-      scope: WRITE,
       row: (change) => artifactRef(change),
-      trace: "record",
       recorded: "each",
       apply(writer, { workflowRunId, key }) {
         const found = writer.state.artifacts.get(workflowRunId, key);
@@ -114,9 +106,7 @@ export const recordChanges = {
     "appendAnnotation",
     { row: newAnnotationRow },
     {
-      scope: NOTE,
       row: ({ row }) => annotationRef(row),
-      trace: ({ row }) => (row.idempotencyKey === null ? "row" : "row?"),
       recorded: "each",
       texts: ({ row }) => [{ table: "annotations", values: row }],
       apply(writer, { row }) {
@@ -143,11 +133,7 @@ export const recordChanges = {
     "recordAiCall",
     { row: aiCallRow },
     {
-      scope: NOTE,
       row: ({ row }) => aiCallRef(row),
-      // The row may be an earlier call's, and tells nothing about the other calls of this commit. A
-      // repeat does no harm.
-      trace: "none",
       texts: ({ row }) => [{ table: "aiCalls", values: row }],
     },
   ),

@@ -4,9 +4,6 @@ import { attendAtOf, defined, newRunRow, runSet } from "../model/index.ts";
 import { runRef } from "../model/row-ref.ts";
 import { isLive } from "../model/status.ts";
 import { changeKind } from "./change-kind.ts";
-import { WRITE } from "./scope.ts";
-
-const RUNS_WAIT = { kind: "runs", at: null } as const;
 
 export const runChanges = {
   /** Inserts the run. A guard of the commit says that its id is free. */
@@ -14,12 +11,9 @@ export const runChanges = {
     "createRun",
     { row: newRunRow },
     {
-      scope: WRITE,
       row: ({ row }) => runRef(row.id),
-      trace: "mark",
       recorded: "insert",
       texts: ({ row }) => [{ table: "runs", values: row }],
-      wakes: ({ row }) => (row.status === "PENDING" ? [RUNS_WAIT] : []),
       apply(writer, { row }) {
         writer.create("runs", { ...row, commits: writer.commitId });
       },
@@ -34,12 +28,9 @@ export const runChanges = {
     "updateRun",
     { id: idField, set: runSet, at: instantField, bump: tallyField },
     {
-      scope: WRITE,
       row: ({ id }) => runRef(id),
-      trace: "mark",
       recorded: "merge",
       texts: ({ set }) => [{ table: "runs", values: set }],
-      wakes: ({ set }) => (set.status === "PENDING" ? [RUNS_WAIT] : []),
       apply(writer, { id, set, at, bump }) {
         const row = writer.state.runs.get(id, "");
         if (row === undefined) return;

@@ -2,12 +2,12 @@
 import { idField, instantField, signalIdField } from "../model/fields.ts";
 import { signalRow } from "../model/index.ts";
 import { signalRef } from "../model/row-ref.ts";
-import { storedChange } from "./change-kind.ts";
+import { serviceChange } from "./served-kind.ts";
 import { WORK, WRITE } from "./scope.ts";
 
 export const signalChanges = {
   /** Inserts the signal; nothing if the run has one of this id, taken or not. */
-  sendSignal: storedChange(
+  sendSignal: serviceChange(
     "sendSignal",
     { row: signalRow },
     {
@@ -22,7 +22,7 @@ export const signalChanges = {
   /**
    * takenAt = at, and the id that a taken signal has. Nothing for a signal that is unknown, or taken.
    */
-  takeSignal: storedChange(
+  takeSignal: serviceChange(
     "takeSignal",
     { workflowRunId: idField, id: signalIdField, at: instantField },
     {

@@ -5,7 +5,6 @@ import { attendAtOf, defined, newStageRow, type StageRow, stageSet } from "../mo
 import { stageRef } from "../model/row-ref.ts";
 import type { Writer } from "../model/writer.ts";
 import { changeKind, storedChange } from "./change-kind.ts";
-import { WRITE } from "./scope.ts";
 
 interface StageUpdate {
   readonly set: TypeOf<typeof attemptSet>;
@@ -36,9 +35,7 @@ export const stageChanges = {
     "createStage",
     { row: newStageRow },
     {
-      scope: WRITE,
       row: ({ row }) => stageRef(row),
-      trace: "mark",
       recorded: "insert",
       texts: ({ row }) => [{ table: "stages", values: row }],
       apply(writer, { row }) {
@@ -56,9 +53,7 @@ export const stageChanges = {
     "updateStage",
     { ...stageKey, set: attemptSet, at: instantField, bump: tallyField, first: optional(flag) },
     {
-      scope: WRITE,
       row: (change) => stageRef(change),
-      trace: "mark",
       recorded: "merge",
       texts: ({ set }) => [{ table: "stages", values: set }],
       apply(writer, change) {
@@ -76,9 +71,7 @@ export const stageChanges = {
     "upsertStage",
     { row: newStageRow, set: stageSet },
     {
-      scope: WRITE,
       row: ({ row }) => stageRef(row),
-      trace: "mark",
       // Inside a transaction it is either a createStage or an updateStage, which are recorded.
       needs: ({ row: { workflowRunId, stageId } }) => [{ of: "stage", workflowRunId, stageId }],
       texts: ({ row, set }) => [
@@ -97,9 +90,7 @@ export const stageChanges = {
     "deleteStage",
     { ...stageKey, id: recordIdField },
     {
-      scope: WRITE,
       row: (change) => stageRef(change),
-      trace: "record",
       recorded: "each",
       needs: ({ workflowRunId, stageId }) => [{ of: "stage", workflowRunId, stageId }],
       apply(writer, { workflowRunId, stageId, id }) {

@@ -4,14 +4,14 @@
  * a caller states (a lease older than five minutes) stays the same distance. Pure.
  */
 import type { Query } from "../queries/index.ts";
-import { kindOfChange } from "./change.ts";
 import type { Commit } from "./commit.ts";
+import { servedKind } from "./served.ts";
 
 /** The commit with the service's instant where that decides something. */
 export function stamped(commit: Commit, now: number): Commit {
   return {
     ...commit,
-    changes: commit.changes.map((change) => kindOfChange(change).stamp(change, now)),
+    changes: commit.changes.map((change) => servedKind(change).stamp(change, now)),
     reads: commit.reads.map((query) => stampedRead(query, now)),
   };
 }

@@ -14,7 +14,7 @@ import {
 import { TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 import { runRef } from "../model/row-ref.ts";
 import { list, object, optional } from "../model/shape.ts";
-import { storedChange } from "./change-kind.ts";
+import { serviceChange } from "./served-kind.ts";
 import { NOTE, WRITE } from "./scope.ts";
 import { stageKey } from "./stages.ts";
 
@@ -31,7 +31,7 @@ export const steeringChanges = {
    * Adds to totalCost and totalTokens, and of `calls` what those cost that are not recorded yet.
    * updatedAt = at. The version stays, as for any record.
    */
-  chargeRun: storedChange(
+  chargeRun: serviceChange(
     "chargeRun",
     {
       id: idField,
@@ -52,7 +52,7 @@ export const steeringChanges = {
    * The run's open stages (PENDING, RUNNING, SUSPENDED): CANCELLED, completedAt = updatedAt = at,
    * nextPollAt = null, version + 1.
    */
-  cancelStages: storedChange(
+  cancelStages: serviceChange(
     "cancelStages",
     { workflowRunId: idField, at: instantField },
     {
@@ -69,7 +69,7 @@ export const steeringChanges = {
    * with their version and updatedAt. Their logs, artifacts and annotations go on
    * referring to their record ids, under none of which the run may have archived a stage before.
    */
-  archiveStages: storedChange(
+  archiveStages: serviceChange(
     "archiveStages",
     { ...stageKey, group: wholeField, at: instantField },
     {

@@ -6,19 +6,10 @@ import { countField, instantField, jobErrorField } from "../model/fields.ts";
 import { RESUME_JOBS_MAX } from "../model/limits.ts";
 import { jobRef, outboxEventRef, stageRef } from "../model/row-ref.ts";
 import { nullable, oneOf, whole } from "../model/shape.ts";
-import { changeKind, storedChange } from "./change-kind.ts";
-import {
-  atOf,
-  backoffMs,
-  fence,
-  jobKey,
-  retryBackoff,
-  runningJob,
-  setJob,
-  settling,
-} from "./jobs.ts";
+import { fence, jobKey, ofDelivery, retryBackoff } from "./jobs.ts";
 import { eventKey } from "./outbox.ts";
 import { ADMIN } from "./scope.ts";
+import { atOf, serviceChange, settling } from "./served-kind.ts";
 import { stageKey } from "./stages.ts";
 
 export const upkeepChanges = {
@@ -26,7 +17,7 @@ export const upkeepChanges = {
    * Deletes idempotency keys with acquiredAt < keysBefore, and the records of commits made before
    * `commitsBefore`: the oldest `limit` of each, and all as old as the last of them.
    */
-  purgeExpired: storedChange(
+  purgeExpired: serviceChange(
     "purgeExpired",
     {
       keysBefore: instantField,
@@ -52,7 +43,7 @@ export const upkeepChanges = {
    * - `suspected`: now if its last failure was certain; otherwise only once countAfter has come. Then
    *   the next one counts after a pause, which doubles each time.
    */
-  putBackEvent: storedChange(
+  putBackEvent: serviceChange(
     "putBackEvent",
     {
       ...eventKey,
@@ -73,7 +64,7 @@ export const upkeepChanges = {
    * the stage. Since it was read, the stage may have been polled, or its run may be live again.
    * `commits` stays as it is, since no caller sees the column.
    */
-  attendStage: storedChange(
+  attendStage: serviceChange(
     "attendStage",
     { ...stageKey, seenAt: instantField, dueAt: nullable(instantField) },
     {
@@ -88,7 +79,7 @@ export const upkeepChanges = {
    * SUSPENDED jobs with resumeAt <= at, those with the earliest resumeAt first, at most `limit`:
    * PENDING, maxAttempts + 1 (a poll is no failed attempt), updatedAt = at.
    */
-  resumeJobs: storedChange(
+  resumeJobs: serviceChange(
     "resumeJobs",
     { limit: whole({ min: 0, max: RESUME_JOBS_MAX }), at: instantField },
     {
@@ -105,29 +96,13 @@ export const upkeepChanges = {
    * RUNNING: PENDING, workerId = lockedAt = null, undelivered + 1, maxAttempts + 1, nextPollAt = at
    * + the backoff after that many in a row, lastError = `error`, updatedAt = at. Nothing otherwise.
    */
-  returnJob: changeKind(
+  returnJob: serviceChange(
     "returnJob",
     { ...jobKey, ...fence, error: jobErrorField, retry: retryBackoff, at: instantField },
     {
+      ...ofDelivery,
       ...settling,
       texts: ({ error }) => [{ table: "jobs", values: { lastError: error } }],
-      apply(writer, change) {
-        const { at, error, retry } = change;
-        const job = runningJob(writer, change);
-        if (job === undefined) return;
-        const undelivered = job.undelivered + 1;
-        setJob(writer, job, {
-          status: "PENDING",
-          undelivered,
-          maxAttempts: job.maxAttempts + 1,
-          workerId: null,
-          lockedAt: null,
-          nextPollAt: at + backoffMs(retry, undelivered, job),
-          lastError: error,
-          updatedAt: at,
-        });
-        writer.setDelayed(job, true);
-      },
     },
   ),
 
@@ -136,23 +111,12 @@ export const upkeepChanges = {
    * null, maxAttempts + 1, updatedAt = at; it counts neither as an attempt nor as a failure, and the
    * job is ready. Nothing otherwise.
    */
-  unclaimJob: changeKind(
+  unclaimJob: serviceChange(
     "unclaimJob",
     { ...jobKey, ...fence, at: instantField },
     {
+      ...ofDelivery,
       ...settling,
-      apply(writer, change) {
-        const { at } = change;
-        const job = runningJob(writer, change);
-        if (job === undefined) return;
-        setJob(writer, job, {
-          status: "PENDING",
-          workerId: null,
-          lockedAt: null,
-          maxAttempts: job.maxAttempts + 1,
-          updatedAt: at,
-        });
-      },
     },
   ),
 
@@ -160,7 +124,7 @@ export const upkeepChanges = {
    * If the job has a handOverAt: handOverAt = `dueAt`. `commits` stays as it is, since no caller
    * sees the column.
    */
-  putBackFailure: storedChange(
+  putBackFailure: serviceChange(
     "putBackFailure",
     { ...jobKey, dueAt: nullable(instantField) },
     {

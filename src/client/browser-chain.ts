@@ -6,6 +6,7 @@
 import type { CallChain } from "../persistence/call-chain.ts";
 
 export class BrowserChain<Transaction extends object> implements CallChain<Transaction> {
+  readonly joining = null;
   #open = 0;
 
   async whole<T>(body: () => Promise<T>): Promise<T> {

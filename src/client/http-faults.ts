@@ -5,7 +5,6 @@ import {
   type EngineError,
   type ErrorDetails,
   errorOf,
-  HTTP_CODES,
   type HttpCode,
   ServiceError,
   type ServiceErrorCode,
@@ -71,8 +70,14 @@ export function faultOf(answer: Answer): EngineError | GuardFailed {
   return new ServiceError(CODES_OF_THE_DOOR[code], `${code}: ${detail}`, details);
 }
 
-function isErrorCode(code: ErrorCode | HttpCode): code is ErrorCode {
+function isErrorCode(code: unknown): code is ErrorCode {
   return ERROR_CODES.some((known) => known === code);
+}
+
+function isHttpCode(code: unknown): code is HttpCode {
+  return (
+    code === "GUARD_FAILED" || (typeof code === "string" && Object.hasOwn(CODES_OF_THE_DOOR, code))
+  );
 }
 
 /** Null unless the service said it, with a code that this client knows. */
@@ -80,9 +85,8 @@ function problemOf(text: string): Problem | null {
   const value = parsed(text);
   if (typeof value !== "object" || value === null) return null;
   const members: Readonly<Record<string, unknown>> = { ...value };
-  const code = [...ERROR_CODES, ...HTTP_CODES].find((known) => known === members["code"]);
-  if (code === undefined) return null;
-  const { detail, details } = members;
+  const { code, detail, details } = members;
+  if (!isErrorCode(code) && !isHttpCode(code)) return null;
   return { code, detail: typeof detail === "string" ? detail : code, details: plain(details) };
 }
 

@@ -1,36 +1,18 @@
 /**
  * Guards on the maps. `changes/guard.ts` says what each of them demands, and `store/guards.ts` has
- * the SQL. A transaction checks its guards on its local copy with these functions, too. Pure.
+ * the SQL. Pure.
  */
-import { type Guard, guardedRow, type RowGuard, type Violation } from "../changes/index.ts";
-import { nextSignal, tokenOf } from "../model/index.ts";
-import type { Status } from "../contract/index.ts";
-import { compareUtf8 } from "../model/order.ts";
-import { findLiveJob } from "../queries/jobs.ts";
+import type { Guard, Violation } from "../changes/index.ts";
+import { nextSignal } from "../model/index.ts";
 import { lastOutboxEvent, type State } from "../model/state.ts";
-
-type Expectation = Extract<Guard, { expect: unknown }>["expect"];
-
-/** What guards look at. Each kind of row has some of these columns. */
-interface Guarded {
-  readonly commits: string;
-  readonly id?: string;
-  readonly version?: number;
-  readonly status?: Status;
-  readonly attempt?: number;
-  readonly stageId?: string;
-}
+import { findLiveJob } from "../queries/jobs.ts";
+import { firstViolation, listTokens, violatedRow } from "./row-guards.ts";
 
 /** The first guard that does not hold, or null when all hold. */
 export function checkGuards(state: State, guards: readonly Guard[]): Violation | null {
-  for (const [index, guard] of guards.entries()) {
-    const actual = violated(state, guard);
-    if (actual !== null) return { guard: index, actual };
-  }
-  return null;
+  return firstViolation(state, guards, violated);
 }
 
-/** Null when the guard holds; otherwise what was found, in the words of a {@link Violation}. */
 function violated(state: State, guard: Guard): number | null {
   switch (guard.on) {
     case "dedupeKey":
@@ -47,83 +29,7 @@ function violated(state: State, guard: Guard): number | null {
       const last = lastOutboxEvent(state, guard.workflowRunId);
       return (last?.sequence ?? 0) === guard.sequence ? null : 0;
     }
-    default: {
-      const row = guardedIn(state, guard);
-      if (holds(row, guard.expect)) return null;
-      return row === undefined ? -1 : found(guard.on, row);
-    }
-  }
-}
-
-/** The row that the guard looks at, as the State has it. */
-export function guardedIn(state: State, guard: RowGuard): Guarded | undefined {
-  const { table, part, key } = guardedRow(guard);
-  return state[table].get(part, key);
-}
-
-/**
- * What a violation tells of a row: the version that an update met, the attempt that owns the job.
- */
-function found(on: RowGuard["on"], row: Guarded): number {
-  if (on === "run" || on === "stage") return row.version ?? 0;
-  return on === "job" ? (row.attempt ?? 0) : 0;
-}
-
-function holds(row: Guarded | undefined, expect: Expectation): boolean {
-  if (row === undefined) return expect.is === "absent";
-  switch (expect.is) {
-    case "present":
-      return true;
-    case "absent":
-      return false;
-    case "unchanged":
-      return tokenOf(row) === expect.token;
-    case "version":
-      return row.version === expect.version;
-    case "status":
-      return row.status === expect.status;
-    case "record":
-      return row.id === expect.id;
-    case "recordIn":
-      return row.id === expect.id && row.status === expect.status;
-    case "attempt":
-      return row.attempt === expect.attempt;
-    case "leased":
-      return (
-        row.status === "RUNNING" && row.attempt === expect.attempt && row.stageId === expect.stageId
-      );
     default:
-      return expect satisfies never;
+      return violatedRow(state, guard);
   }
-}
-
-/**
- * The tokens of a run's rows of one kind, in the order of their keys, with commas between; "" for
- * none. With a `status`, only stages with that status count; the other lists have none.
- */
-export function listTokens(
-  state: State,
-  list: "stages" | "artifacts" | "annotations" | "jobs",
-  workflowRunId: string,
-  status: Status | null,
-): string {
-  return [...tokensByKey(state, list, workflowRunId, status)]
-    .toSorted(([a], [b]) => compareUtf8(a, b))
-    .map(([, token]) => token)
-    .join(",");
-}
-
-function* tokensByKey(
-  state: State,
-  list: "stages" | "artifacts" | "annotations" | "jobs",
-  workflowRunId: string,
-  status: Status | null,
-): Iterable<[key: string, token: string]> {
-  if (list === "stages") {
-    for (const [stageId, stage] of state.stages.part(workflowRunId)) {
-      if (status === null || stage.status === status) yield [stageId, tokenOf(stage)];
-    }
-    return;
-  }
-  for (const [key, row] of state[list].part(workflowRunId)) yield [key, tokenOf(row)];
 }

@@ -7,7 +7,7 @@ import { applyChanges, type Commit, type Store } from "../changes/index.ts";
 import { inOrderOf, type Query } from "../queries/index.ts";
 import { ServiceError } from "../contract/index.ts";
 import { answerAny } from "./answers/index.ts";
-import { applyAny } from "./effects/index.ts";
+import { EFFECTS } from "./effects/index.ts";
 import { checkGuards } from "./guards.ts";
 import { sleep } from "../model/index.ts";
 import { createState, type State } from "../model/state.ts";
@@ -70,7 +70,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       }
       const violation = checkGuards(state, commit.guards);
       if (violation !== null) return { applied: false, violation };
-      applyChanges(state, commit.changes, commit.id, applyAny);
+      applyChanges(state, commit.changes, commit.id, EFFECTS);
       rememberApplied(commit.id);
       return { applied: true, results: commit.reads.map((query) => answerAny(state, query)) };
     },

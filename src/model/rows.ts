@@ -2,8 +2,9 @@
  * The rows as they are stored: JSON and free text as text, instants as milliseconds. The database,
  * the maps and the wire all have rows of these shapes. Each table's columns are listed here once:
  * their names, types and limits, which may be null, and which callers have in another form
- * (`columns.ts`). Records, updates and the checks of input follow from them; the compiler compares
- * the tables of the database, the contract and the schemas of the HTTP API with them
+ * (`columns.ts`); `own-columns.ts` has those that no caller gives. Records, updates, the checks of
+ * input and the columns that the store's SQL names follow from them; the compiler compares the
+ * tables of the database, the contract and the schemas of the HTTP API with them
  * (`test/store/rows.test.ts`).
  *
  * `commits` is a row's memory: the ids of the last commits that wrote it, newest first, each
@@ -42,6 +43,7 @@ import {
 } from "./fields.ts";
 import { COMMIT_ID_CHARS } from "./ids.ts";
 import { byText, firstBy, inTurn } from "./order.ts";
+import type { OwnColumns } from "./own-columns.ts";
 import { utf8Length } from "./text.ts";
 
 /** How many commits a row remembers. */
@@ -88,7 +90,7 @@ export const newRunRow = object({
   metadata: nullable(jsonField),
 });
 export type NewRunRow = TypeOf<typeof newRunRow>;
-export type RunRow = NewRunRow & { commits: string };
+export type RunRow = NewRunRow & OwnColumns<"runs">;
 /** What an update of a run may set; an absent member leaves its column alone. */
 export const runSet = someOf(newRunRow, [
   "status",
@@ -134,7 +136,7 @@ export type NewStageRow = TypeOf<typeof newStageRow>;
  * SUSPENDED with a nextPollAt, and once its run was found finished. A change of the stage's status
  * or nextPollAt sets it to UNPOLLED_MS after nextPollAt; so does a run that becomes live again.
  */
-export type StageRow = NewStageRow & { attendAt: number | null; commits: string };
+export type StageRow = NewStageRow & OwnColumns<"stages">;
 /** What an update of a stage may set; an absent member leaves its column alone. */
 export const stageSet = someOf(newStageRow, [
   "status",
@@ -206,7 +208,7 @@ export const newArtifactRow = object({
   metadata: nullable(jsonField),
 });
 export type NewArtifactRow = TypeOf<typeof newArtifactRow>;
-export type ArtifactRow = NewArtifactRow & { commits: string };
+export type ArtifactRow = NewArtifactRow & OwnColumns<"artifacts">;
 
 export const newAnnotationRow = object({
   workflowRunId: idField,
@@ -225,7 +227,7 @@ export const newAnnotationRow = object({
   idempotencyKey: nullable(keyField),
 });
 export type NewAnnotationRow = TypeOf<typeof newAnnotationRow>;
-export type AnnotationRow = NewAnnotationRow & { commits: string };
+export type AnnotationRow = NewAnnotationRow & OwnColumns<"annotations">;
 
 /** An outbox event before its commit gives it a sequence. */
 export const newOutboxEventRow = object({
@@ -244,11 +246,7 @@ export type NewOutboxEventRow = TypeOf<typeof newOutboxEventRow>;
  * published. Null: the event was in no call that failed; or (with failures) other events were
  * published when it failed, so that it is at fault, and not the publisher.
  */
-export type OutboxEventRow = NewOutboxEventRow & {
-  sequence: number;
-  countAfter: number | null;
-  commits: string;
-};
+export type OutboxEventRow = NewOutboxEventRow & OwnColumns<"outboxEvents">;
 
 const idempotencyKeyRow = object({
   key: keyField,
@@ -259,7 +257,7 @@ const idempotencyKeyRow = object({
   acquiredAt: instantField,
   result: nullable(jsonField),
 });
-export type IdempotencyKeyRow = TypeOf<typeof idempotencyKeyRow> & { commits: string };
+export type IdempotencyKeyRow = TypeOf<typeof idempotencyKeyRow> & OwnColumns<"idempotencyKeys">;
 
 export const newJobRow = object({
   workflowRunId: idField,
@@ -301,11 +299,7 @@ export type NewJobRow = TypeOf<typeof newJobRow>;
  * `resumeAt`: when the service itself resumes a SUSPENDED job. `handOverAt`: when a FAILED job is
  * handed over next; null: as far as is known, it has left nothing open.
  */
-export type JobRow = NewJobRow & {
-  resumeAt: number | null;
-  handOverAt: number | null;
-  commits: string;
-};
+export type JobRow = NewJobRow & OwnColumns<"jobs">;
 
 /**
  * A stage that the sweep looks at, with its run's workflow. `typed`: 1 if a typed workflow started the
@@ -417,16 +411,10 @@ export const aiCallRow = object({
 });
 export type AiCallRow = TypeOf<typeof aiCallRow>;
 
-export type AiCallTotalRow = {
-  topic: string;
-  modelKey: string;
-  calls: number;
-  inputTokens: number;
-  outputTokens: number;
-  cost: number;
-};
+export type AiCallTotalRow = OwnColumns<"aiCallTotals">;
 
-const COLUMNS = {
+/** The columns of each table that callers give or are told. */
+export const COLUMNS = {
   runs: newRunRow,
   stages: newStageRow,
   stageAttempts: newStageRow,

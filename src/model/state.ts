@@ -24,17 +24,13 @@ export class Table<Row> {
     return this.#parts.get(part)?.get(key);
   }
 
-  set(part: string, key: string, row: Row): void {
-    const rows = this.#parts.get(part);
-    if (rows === undefined) this.#parts.set(part, new Map([[key, row]]));
+  /** Undefined: no row. */
+  set(part: string, key: string, row: Row | undefined): void {
+    const rows = this.#parts.get(part) ?? new Map<string, Row>();
+    if (row === undefined) rows.delete(key);
     else rows.set(key, row);
-  }
-
-  delete(part: string, key: string): void {
-    const rows = this.#parts.get(part);
-    if (rows === undefined) return;
-    rows.delete(key);
     if (rows.size === 0) this.#parts.delete(part);
+    else this.#parts.set(part, rows);
   }
 
   /** The rows of one part, in no particular order; empty when there are none. */
@@ -149,6 +145,17 @@ export function placeOf<Name extends TableName>(name: Name, row: Rows[Name]): Pl
   const columns: Readonly<Record<string, unknown>> = row;
   const [part, key] = KEYS[name];
   return [String(columns[part]), key === undefined ? "" : String(columns[key])];
+}
+
+/** The table of that name. */
+export function tableOf<Name extends TableName>(state: State, name: Name): Table<Rows[Name]> {
+  const tables: { readonly [Each in TableName]: Table<Rows[Each]> } = state;
+  return tables[name];
+}
+
+/** Puts the row in its place. */
+export function keep<Name extends TableName>(state: State, name: Name, row: Rows[Name]): void {
+  tableOf(state, name).set(...placeOf(name, row), row);
 }
 
 /** The run's outbox event with the highest sequence. */

@@ -10,7 +10,15 @@ import {
   tooLarge,
 } from "./index.ts";
 import { ServiceError } from "../contract/index.ts";
-import { placeOf, type Rows, type State, type Table, type TableName } from "./state.ts";
+import {
+  type Place,
+  placeOf,
+  type Rows,
+  type State,
+  type Table,
+  type TableName,
+  tableOf,
+} from "./state.ts";
 
 export class Writer {
   readonly state: State;
@@ -28,14 +36,7 @@ export class Writer {
    */
   put<Name extends TableName>(name: Name, row: Rows[Name]): void {
     checkFits(name, row);
-    const [part, key] = placeOf(name, row);
-    const table = this.#table(name);
-    const before = table.get(part, key);
-    this.#undo.push(() => {
-      if (before === undefined) table.delete(part, key);
-      else table.set(part, key, before);
-    });
-    table.set(part, key, frozen(withoutNegativeZero(row)));
+    this.#set(tableOf(this.state, name), placeOf(name, row), frozen(withoutNegativeZero(row)));
   }
 
   /**
@@ -43,24 +44,20 @@ export class Writer {
    * @throws INTERNAL when the place is taken, where SQL would violate the primary key.
    */
   create<Name extends TableName>(name: Name, row: Rows[Name]): void {
-    if (this.#table(name).get(...placeOf(name, row)) !== undefined) {
+    if (tableOf(this.state, name).get(...placeOf(name, row)) !== undefined) {
       throw new ServiceError("INTERNAL", `A commit without a guard creates a row of ${name} anew`);
     }
     this.put(name, row);
   }
 
   remove<Name extends TableName>(name: Name, row: Rows[Name]): void {
-    const [part, key] = placeOf(name, row);
-    const table = this.#table(name);
-    const before = table.get(part, key);
-    if (before === undefined) return;
-    this.#undo.push(() => table.set(part, key, before));
-    table.delete(part, key);
+    this.#set(tableOf(this.state, name), placeOf(name, row), undefined);
   }
 
-  #table<Name extends TableName>(name: Name): Table<Rows[Name]> {
-    const tables: { readonly [Each in TableName]: Table<Rows[Each]> } = this.state;
-    return tables[name];
+  #set<Row>(table: Table<Row>, [part, key]: Place, row: Row | undefined): void {
+    const before = table.get(part, key);
+    this.#undo.push(() => table.set(part, key, before));
+    table.set(part, key, row);
   }
 
   /** Gives the run a place in the line of the outbox; undefined takes its place away. */
@@ -78,13 +75,7 @@ export class Writer {
   /** Marks the job as delayed, or as ready: a claim takes only ready jobs. */
   setDelayed({ workflowRunId, ordinal }: Rows["jobs"], isDelayed: boolean): void {
     const { delayed } = this.state.jobs;
-    const before = delayed.get(workflowRunId, ordinal) === true;
-    const set = (value: boolean) => {
-      if (value) delayed.set(workflowRunId, ordinal, true);
-      else delayed.delete(workflowRunId, ordinal);
-    };
-    this.#undo.push(() => set(before));
-    set(isDelayed);
+    this.#set(delayed, [workflowRunId, ordinal], isDelayed ? true : undefined);
   }
 
   /**

@@ -8,6 +8,7 @@ import {
   askedAgain,
   textLength,
   type Commit,
+  type Guard,
   type Settlement,
   type Store,
 } from "../changes/index.ts";
@@ -89,7 +90,7 @@ export class AutoCommit implements UnitOfWork {
   }
 
   async write<const Qs extends readonly Query[] = readonly []>(
-    write: Write<Qs, Change>,
+    write: Write<Qs, Change, Guard>,
   ): Promise<Written<Qs>> {
     // One change alone is bounded by its row.
     if (write.changes.length > 1) requireRoom(write.changes, COMMIT_CHANGES_MAX);

@@ -124,6 +124,7 @@ export class ConnectionCore implements Backend {
           running.unit.claimed(row);
         }
       },
+      joining: this.#chain.joining,
       workerId,
       retry,
     });

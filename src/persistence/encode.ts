@@ -6,7 +6,7 @@ import type { Shape } from "../model/shape.ts";
 import { type CallerChange, type Change, kindOfCallers, textLength } from "../changes/index.ts";
 import type { ChangeKindOf } from "../changes/change-kind.ts";
 import { COMMIT_UNITS_MAX, measureRow, ROW_BYTES_MAX, tooLarge } from "../model/index.ts";
-import { type CallerQuery, kindOfQuery } from "../queries/index.ts";
+import { type CarriedQuery, shapeOf } from "../queries/index.ts";
 import { type ErrorDetails, ServiceError } from "../contract/index.ts";
 
 /** An INVALID_ARGUMENT. `details` has the field, and the limit where there is one. */
@@ -97,7 +97,7 @@ export function requireRoom(
  * The query, checked as the service will check it.
  * @throws INVALID_ARGUMENT with `field`.
  */
-export function checkedQuery<const Q extends CallerQuery>(method: string, candidate: Q): Q {
-  requireShape(kindOfQuery(candidate).shape, candidate, method);
+export function checkedQuery<const Q extends CarriedQuery>(method: string, candidate: Q): Q {
+  requireShape(shapeOf(candidate), candidate, method);
   return candidate;
 }

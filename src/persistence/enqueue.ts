@@ -11,7 +11,7 @@ import {
   PRIORITY_DEFAULT,
   unsignedZero,
 } from "../model/index.ts";
-import type { Guard } from "../changes/index.ts";
+import type { RowGuard } from "../changes/index.ts";
 import { type EnqueueJobInput, ServiceError } from "../contract/index.ts";
 import { checkedChanges, invalid, requireList, requireObject } from "./encode.ts";
 import { idOf, type JobKey } from "./job-keys.ts";
@@ -55,7 +55,7 @@ export interface GuardedJobs {
   readonly jobs: readonly EnqueueJobInput[];
   /** Jobs that are rows already. */
   readonly rows?: readonly NewJobRow[];
-  readonly guards: readonly Guard[];
+  readonly guards: readonly RowGuard[];
 }
 
 /**

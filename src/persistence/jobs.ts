@@ -1,5 +1,5 @@
 /** The job queue, over a unit of work. */
-import type { CallerChange, Guard } from "../changes/index.ts";
+import type { CallerChange, RowGuard } from "../changes/index.ts";
 import {
   JOB_STATS_FAILED_MS,
   type JobRow,
@@ -16,7 +16,6 @@ import {
   ServiceError,
   type SettledJob,
 } from "../contract/index.ts";
-import { isTerminal } from "../model/status.ts";
 import type { AutoCommit } from "./auto-commit.ts";
 import { Deliveries, type DeliveriesOptions } from "./deliveries.ts";
 import { enqueueJobs } from "./enqueue.ts";
@@ -26,6 +25,7 @@ import { ownMethods } from "./own-methods.ts";
 import type { Settling } from "./settling.ts";
 import { releaseStaleJobs } from "./stale-jobs.ts";
 import { suspendedJobsDue } from "./suspended-jobs.ts";
+import type { JoiningJobs } from "./transaction/joining-jobs.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 /** What the queue acts through. */
@@ -38,12 +38,15 @@ export interface JobsOptions extends DeliveriesOptions {
    * Tells the transaction whose callback is running, if there is one, that a job was just dequeued.
    */
   readonly claimed: (row: JobRow) => void;
+  /** Null: `current` never is a transaction. */
+  readonly joining: JoiningJobs | null;
 }
 
 export class Jobs implements ExtendedJobQueue {
   readonly #direct: AutoCommit;
   readonly #current: () => UnitOfWork;
   readonly #claimed: (row: JobRow) => void;
+  readonly #joining: JoiningJobs | null;
   readonly #deliveries: Deliveries;
 
   constructor(options: JobsOptions) {
@@ -51,6 +54,7 @@ export class Jobs implements ExtendedJobQueue {
     this.#direct = options.direct;
     this.#current = options.current;
     this.#claimed = options.claimed;
+    this.#joining = options.joining;
     this.#deliveries = new Deliveries(options);
   }
 
@@ -146,7 +150,7 @@ export class Jobs implements ExtendedJobQueue {
   ): Promise<void> {
     const key = requireKey(method, jobId);
     const attempt = this.#deliveries.attemptOf(jobId);
-    const guard: Guard = {
+    const guard: RowGuard = {
       on: "job",
       ...key,
       expect: attempt === undefined ? { is: "present" } : { is: "attempt", attempt },
@@ -170,41 +174,15 @@ export class Jobs implements ExtendedJobQueue {
       jobId,
       outcome: { status: "completed" } as const,
     }));
+    const unit = this.#current();
     const settled =
-      this.#current() === this.#direct
+      unit === this.#direct || this.#joining === null
         ? await this.#deliveries.settleAtOnce(settlings)
-        : await this.#settleEach(settlings);
+        : await this.#joining.settleEach(settlings, unit, async (settling) =>
+            this.#settle("completeMany", settling),
+          );
     const byId = new Map(settled.map((job) => [job.jobId, job]));
     return jobIds.flatMap((jobId) => byId.get(jobId) ?? []);
-  }
-
-  /** One after the other, in the transaction: each may be refused without the others. */
-  async #settleEach(settlings: readonly Settling[]): Promise<SettledJob[]> {
-    const settled: SettledJob[] = [];
-    for (const settling of settlings) {
-      settled.push({ jobId: settling.jobId, outcome: await this.#settleOne(settling) });
-    }
-    return settled;
-  }
-
-  async #settleOne(settling: Settling): Promise<SettledJob["outcome"]> {
-    try {
-      const over = await this.#isOver(settling.jobId);
-      await this.#settle("completeMany", settling);
-      return over ? "over" : "settled";
-    } catch (error) {
-      const code = error instanceof ServiceError ? error.code : null;
-      if (code === "LEASE_LOST") return "lease-lost";
-      if (code === "NOT_FOUND") return "not-found";
-      throw error;
-    }
-  }
-
-  async #isOver(jobId: string): Promise<boolean> {
-    const unit = this.#current();
-    const query = { q: "job", ...requireKey("completeMany", jobId) } as const;
-    const [job] = await unit.call(() => unit.read([query]));
-    return job !== null && isTerminal(job);
   }
 
   async jobStats(): Promise<JobStats> {

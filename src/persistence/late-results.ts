@@ -3,7 +3,7 @@
  * job. It changes nothing, and is kept: as an annotation of the run, or as a log where there is no
  * such run.
  */
-import { type CallerChange, type Guard } from "../changes/index.ts";
+import { type CallerChange, type RowGuard } from "../changes/index.ts";
 import { encodeInstant, joinId } from "../model/index.ts";
 import type { JobOutcome } from "../contract/index.ts";
 import { checkedChanges } from "./encode.ts";
@@ -35,7 +35,7 @@ export async function recordLateResults(
     const [first] = results;
     if (first === undefined) continue;
     const now = await unit.now();
-    const guard: Guard = { on: "run", id: first.workflowRunId, expect: { is: "present" } };
+    const guard: RowGuard = { on: "run", id: first.workflowRunId, expect: { is: "present" } };
     const annotations = checkedChanges(
       KEY,
       results.map((result) => annotation(unit.ordinal(now), now, result)),

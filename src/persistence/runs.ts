@@ -1,4 +1,6 @@
 /** Runs, over a unit of work. */
+import { statusField } from "../model/fields.ts";
+import { object } from "../model/shape.ts";
 import {
   blank,
   encoded,
@@ -12,7 +14,7 @@ import {
   toRunRecord,
   unsignedZero,
 } from "../model/index.ts";
-import { allPages, PAGE_ROWS, type QueryOf, type RunPlace } from "../queries/index.ts";
+import { allPages, PAGE_ROWS, type RunPlace } from "../queries/index.ts";
 import {
   type CreateRunInput,
   ServiceError,
@@ -21,7 +23,7 @@ import {
   type WorkflowStatus,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
-import { checkedChanges, checkedQuery, requireObject } from "./encode.ts";
+import { checkedChanges, checkedQuery, invalid, requireObject, requireShape } from "./encode.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 const BLANK = blank(newRunRow);
@@ -104,9 +106,7 @@ export async function updateRun(unit: UnitOfWork, id: string, data: UpdateRunInp
 export function checkedVersion(method: string, version: unknown): number | undefined {
   if (version === undefined || version === null) return undefined;
   if (typeof version === "number" && Number.isSafeInteger(version)) return version;
-  throw new ServiceError("INVALID_ARGUMENT", `${method}: expectedVersion must be a whole number`, {
-    field: "expectedVersion",
-  });
+  throw invalid(`${method}: expectedVersion must be a whole number`, { field: "expectedVersion" });
 }
 
 export async function getRun(unit: UnitOfWork, id: string): Promise<WorkflowRunRecord | null> {
@@ -121,19 +121,16 @@ export async function getRunStatus(unit: UnitOfWork, id: string): Promise<Workfl
   return status;
 }
 
+const withStatus = object({ status: statusField });
+
 export async function getRunsByStatus(
   unit: UnitOfWork,
   status: WorkflowStatus,
 ): Promise<WorkflowRunRecord[]> {
+  requireShape(withStatus, { status }, "getRunsByStatus");
   const rows = await allPages(async (after: RunPlace | null) => {
-    const asked = checkedQuery<QueryOf<"runs">>("getRunsByStatus", {
-      q: "runs",
-      filters: { status },
-      after,
-      descending: false,
-      limit: PAGE_ROWS,
-    });
-    const [page] = await unit.read([asked]);
+    const query = { q: "runs" as const, filters: { status }, after, descending: false };
+    const [page] = await unit.read([{ ...query, limit: PAGE_ROWS }]);
     return page;
   });
   return rows.map(toRunRecord);

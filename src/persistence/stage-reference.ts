@@ -1,12 +1,12 @@
 /** The reference of a log, an artifact or an annotation to its run and to a stage of it. */
-import { type Guard } from "../changes/index.ts";
+import { type RowGuard } from "../changes/index.ts";
 import { splitStageRecordId } from "../model/index.ts";
 import { runNotFound } from "./runs.ts";
 import { stageNotFound } from "./stages.ts";
 
 /** The guard that what is referred to exists, and the error if it does not. */
 export interface Reference {
-  readonly guard: Guard;
+  readonly guard: RowGuard;
   readonly error: Error;
 }
 

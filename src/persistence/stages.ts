@@ -1,5 +1,5 @@
 /** Stages, over a unit of work. */
-import { type Guard } from "../changes/index.ts";
+import { type RowGuard } from "../changes/index.ts";
 import {
   blank,
   encoded,
@@ -121,7 +121,7 @@ export async function updateStage(
   const key = splitStageRecordId(requireText("updateStage", id));
   const version = checkedVersion("updateStage", requireObject("updateStage", data).expectedVersion);
   if (key === null) throw missing(unit, id, version);
-  const guards: Guard[] = [{ on: "stage", ...key, expect: { is: "record", id } }];
+  const guards: RowGuard[] = [{ on: "stage", ...key, expect: { is: "record", id } }];
   if (version !== undefined)
     guards.push({ on: "stage", ...key, expect: { is: "version", version } });
   const violation = await write(unit, "updateStage", key, data, guards);
@@ -158,7 +158,7 @@ async function write(
   method: string,
   key: { workflowRunId: string; stageId: string },
   data: UpdateStageInput,
-  guards: readonly Guard[],
+  guards: readonly RowGuard[],
 ) {
   const set = encoded(stageSet, requireObject(method, data));
   const at = await unit.now();

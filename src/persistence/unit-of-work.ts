@@ -3,14 +3,18 @@
  * (`auto-commit.ts`), the other is a transaction (`transaction/transaction.ts`); a method cannot
  * tell which it runs in.
  */
-import type { CallerChange, Change, Guard, Violation } from "../changes/index.ts";
+import type { CallerChange, Change, Guard, RowGuard, Violation } from "../changes/index.ts";
 import type { CallerQuery, Query, ResultsOf } from "../queries/index.ts";
 import type { Stale } from "./stale-version.ts";
 
 /** A write: what must hold, what changes, and what the caller is answered. */
-export interface Write<Qs extends readonly Query[] = readonly [], C extends Change = CallerChange> {
+export interface Write<
+  Qs extends readonly Query[] = readonly [],
+  C extends Change = CallerChange,
+  G extends Guard = RowGuard,
+> {
   /** All must hold, or nothing is written. Default: none. */
-  readonly guards?: readonly Guard[];
+  readonly guards?: readonly G[];
   readonly changes: readonly C[];
   /** Reads that answer the caller, taken at the instant of the commit. They may name the commit. */
   readonly reads?: (commitId: string) => Qs;

@@ -1,11 +1,11 @@
 /** Answers from the maps: a transaction's copy, or the in-memory store. Pure. */
 import type { State } from "../model/state.ts";
-import { isCallers, kindOfQuery } from "./callers.ts";
+import { kindOfQuery } from "./callers.ts";
 import type { AnyResult, LocalQuery, Query, ResultOf, ResultsOf } from "./query.ts";
 
 /** Whether a caller's own copy of the rows can answer the query. */
 export function isLocal(query: Query): query is LocalQuery {
-  return isCallers(query) && kindOfQuery(query).answer !== null;
+  return kindOfQuery(query).answer !== null;
 }
 
 /** The query's answer from the maps. */

@@ -8,7 +8,7 @@ export { suspendedJobPlace, type SuspendedJobPlace } from "./jobs.ts";
 export * from "./load-unit.ts";
 export * from "./pages.ts";
 export * from "./answer.ts";
-export { type CallerQuery, kindOfQuery } from "./callers.ts";
+export { type CallerQuery, type CarriedQuery, kindOfQuery, shapeOf } from "./callers.ts";
 export * from "./query.ts";
 export { annotationFilters, type AnnotationRowFilters } from "./records.ts";
 export * from "./run-search.ts";

@@ -1,20 +1,13 @@
 /** Queries of jobs. Pure. */
-import { object, nullable, optional, text, list } from "../model/shape.ts";
-import { instantField, keyField, ordinalField } from "../model/fields.ts";
-import {
-  type JobRow,
-  type JobStatsRow,
-  type StaleJob,
-  tokenOf,
-  type UnwrittenJob,
-} from "../model/index.ts";
-import { TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
+import { text } from "../model/shape.ts";
+import { keyField, ordinalField } from "../model/fields.ts";
+import { type JobRow, tokenOf } from "../model/index.ts";
 import { byText, type Compare, inTurn } from "../model/order.ts";
 import { jobRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
 import { isLive } from "../model/status.ts";
-import { queryKind, storedQuery } from "./query-kind.ts";
-import { ofRun, rowLimit } from "./members.ts";
+import { queryKind } from "./query-kind.ts";
+import { ofRun } from "./members.ts";
 
 type Key = Pick<JobRow, "workflowRunId" | "ordinal">;
 
@@ -37,8 +30,6 @@ export function suspendedJobPlace({ nextPollAt, workflowRunId, ordinal }: JobRow
   return { nextPollAt: nextPollAt ?? 0, workflowRunId, ordinal };
 }
 export type SuspendedJobPlace = ReturnType<typeof suspendedJobPlace>;
-
-const jobKeys = list(object({ ...ofRun, ordinal: ordinalField }), TRANSACTION_CHANGES_MAX);
 
 export const jobQueries = {
   job: queryKind(
@@ -68,26 +59,6 @@ export const jobQueries = {
     },
   ),
 
-  /**
-   * Those of the jobs that the commit did not write, in no particular order. Status and attempt are
-   * null for an unknown one.
-   */
-  unwrittenJobs: storedQuery<UnwrittenJob[]>()("unwrittenJobs", {
-    keys: jobKeys,
-    commitId: text(),
-  }),
-
-  /** How many jobs are in each state; see {@link JobStatsRow}. */
-  jobStats: storedQuery<JobStatsRow>()("jobStats", {
-    now: instantField,
-    failedSince: instantField,
-  }),
-
-  /**
-   * The jobs that a commit's claimJobs took at or after `since`, by (priority DESC, ordinal, run).
-   */
-  claimedJobs: storedQuery<JobRow[]>()("claimedJobs", { since: instantField, commitId: text() }),
-
   /** How many of the run's jobs a commit's cancelJobs cancelled. */
   cancelledJobs: queryKind(
     "cancelledJobs",
@@ -102,17 +73,4 @@ export const jobQueries = {
         ).length,
     },
   ),
-
-  /** RUNNING jobs with lockedAt < before, by (lockedAt, run, ordinal), the first `limit`. */
-  staleJobs: storedQuery<StaleJob[]>()("staleJobs", { before: instantField, limit: rowLimit }),
-
-  /**
-   * SUSPENDED jobs with nextPollAt <= now after the given place, by (nextPollAt, run, ordinal), at
-   * most `limit` or PAGE_ROWS.
-   */
-  suspendedJobs: storedQuery<JobRow[]>()("suspendedJobs", {
-    now: instantField,
-    after: nullable(object({ nextPollAt: instantField, ...ofRun, ordinal: ordinalField })),
-    limit: optional(rowLimit),
-  }),
 };

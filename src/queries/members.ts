@@ -1,6 +1,7 @@
-/** Members and bounds that several queries share. */
+/** Members, bounds and orders that several queries share. */
 import { whole } from "../model/shape.ts";
 import { countField, idField } from "../model/fields.ts";
+import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { OUTBOX_PAGE_MAX, TRANSACTION_CHANGES_MAX } from "../model/limits.ts";
 
 /**
@@ -17,3 +18,9 @@ export const ofRun = { workflowRunId: idField };
 export const rowLimit = whole({ min: 0, max: 1_000 });
 /** An event's place in the order by run and sequence. */
 export const eventKey = { ...ofRun, sequence: countField };
+
+/** The order in which rows were made. */
+export const byAge: Compare<{ readonly createdAt: number; readonly ordinal: string }> = inTurn(
+  byNumber((row) => row.createdAt),
+  byText((row) => row.ordinal),
+);

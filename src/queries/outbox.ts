@@ -1,12 +1,12 @@
 /** Queries of outbox events and idempotency keys. Pure. */
 import { object, nullable, optional, whole } from "../model/shape.ts";
 import { instantField, keyField } from "../model/fields.ts";
-import { type IdempotencyKeyRow, type OutboxEventRow, withinBytes } from "../model/index.ts";
+import type { IdempotencyKeyRow, OutboxEventRow } from "../model/index.ts";
 import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { idempotencyKeyRef, outboxEventRef } from "../model/row-ref.ts";
 import { isWaiting, lastOutboxEvent, type State } from "../model/state.ts";
-import { queryKind, storedQuery } from "./query-kind.ts";
-import { eventKey, ofRun, OUTBOX_READ_MAX, rowLimit } from "./members.ts";
+import { queryKind } from "./query-kind.ts";
+import { eventKey, ofRun, OUTBOX_READ_MAX } from "./members.ts";
 
 export const bySequence: Compare<Pick<OutboxEventRow, "workflowRunId" | "sequence">> = inTurn(
   byText((event) => event.workflowRunId),
@@ -23,6 +23,25 @@ const byDeath: Compare<Pick<OutboxEventRow, "dlqAt" | "workflowRunId" | "sequenc
 /** All waiting events, by run and sequence. */
 export function waitingInOrder(state: State): OutboxEventRow[] {
   return [...state.outboxEvents.all()].filter(isWaiting).toSorted(bySequence);
+}
+
+/** The first waiting events in the order of the line. */
+export function takenInLine(state: State, limit: number): OutboxEventRow[] {
+  const seen = new Map<string, number>();
+  const ranked = waitingInOrder(state).map((event) => {
+    const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
+    seen.set(event.workflowRunId, rank);
+    // A transaction's copy knows no turns.
+    return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
+  });
+  // Sorting is stable, so events of one rank and turn stay in the order of their runs.
+  const inLine = ranked.toSorted(
+    inTurn(
+      byNumber(({ rank }) => rank),
+      byNumber(({ turn }) => turn),
+    ),
+  );
+  return inLine.slice(0, limit).map(({ event }) => event);
 }
 
 export const outboxQueries = {
@@ -53,34 +72,10 @@ export const outboxQueries = {
       bytesMax: optional(whole({ min: 1 })),
     },
     {
-      answer(state, { limit, bytesMax }): OutboxEventRow[] {
-        const seen = new Map<string, number>();
-        const ranked = waitingInOrder(state).map((event) => {
-          const rank = (seen.get(event.workflowRunId) ?? 0) + 1;
-          seen.set(event.workflowRunId, rank);
-          // A transaction's copy knows no turns.
-          return { event, rank, turn: state.outboxEvents.turns.get(event.workflowRunId) ?? 0 };
-        });
-        // Sorting is stable, so events of one rank and turn stay in the order of their runs.
-        const page = ranked
-          .toSorted(
-            inTurn(
-              byNumber(({ rank }) => rank),
-              byNumber(({ turn }) => turn),
-            ),
-          )
-          .slice(0, limit)
-          .map(({ event }) => event);
-        return withinBytes("outboxEvents", page, { bytesMax }).toSorted(bySequence);
-      },
+      answer: (state, { limit }): OutboxEventRow[] =>
+        takenInLine(state, limit).toSorted(bySequence),
     },
   ),
-
-  /** Waiting events by run and sequence, the first `limit` after the given place. */
-  outboxBacklog: storedQuery<OutboxEventRow[]>()("outboxBacklog", {
-    after: nullable(object(eventKey)),
-    limit: rowLimit,
-  }),
 
   /** Events in the DLQ by dlqAt, run and sequence, the first `limit` after the given place. */
   deadLetters: queryKind(

@@ -56,7 +56,7 @@ export interface StoredKindOf<Query, Result> extends Omit<QueryKindOf<Query, Res
   readonly answer: QueryKindOf<Query, Result>["answer"] | null;
 }
 
-const unguarded = () => null;
+export const unguarded = () => null;
 
 type Described<Name extends string, Fields extends Members> = ObjectOf<
   { readonly q: Shape<Name> } & Fields

@@ -11,11 +11,13 @@ import { list, variants, shapesOf, type TypeOf, type Shape } from "../model/shap
 import { READ_QUERIES_MAX } from "../model/limits.ts";
 import { CALLER_QUERIES } from "./callers.ts";
 import { engineQueries } from "./engine.ts";
+import { storedQueries } from "./stored.ts";
 import { sweepQueries } from "./sweep.ts";
 
 /** Every kind of query under its name. */
 export const QUERY_KINDS = {
   ...CALLER_QUERIES,
+  ...storedQueries,
   ...engineQueries,
   ...sweepQueries,
 };

@@ -6,14 +6,12 @@ import {
   type AnnotationRow,
   type ArtifactRow,
   LONG_TEXT,
-  withinBytes,
 } from "../model/index.ts";
 import { ANNOTATIONS_LIST_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
-import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
+import { byText } from "../model/order.ts";
 import { artifactRef } from "../model/row-ref.ts";
-import { without } from "../model/state.ts";
 import { queryKind, storedQuery } from "./query-kind.ts";
-import { ofRun } from "./members.ts";
+import { byAge, ofRun } from "./members.ts";
 
 /** An annotation is listed if it passes every filter given; an absent one lets all pass. */
 export const annotationFilters = object({
@@ -29,11 +27,6 @@ export const annotationFilters = object({
   limit: whole({ min: 0, max: ANNOTATIONS_LIST_MAX + 1 }),
 });
 export type AnnotationRowFilters = TypeOf<typeof annotationFilters>;
-
-const byAge: Compare<Pick<AnnotationRow, "createdAt" | "ordinal">> = inTurn(
-  byNumber((row) => row.createdAt),
-  byText((row) => row.ordinal),
-);
 
 /** With a `key`, `keyPrefix` does not count. */
 function passes(row: AnnotationRow, filters: AnnotationRowFilters): boolean {
@@ -111,12 +104,11 @@ export const recordQueries = {
         status: null,
       }),
       answer(state, query): AnnotationRow[] {
-        const { workflowRunId, filters, after = null, omit } = query;
-        const listed = [...state.annotations.part(workflowRunId).values()]
+        const { workflowRunId, filters, after = null } = query;
+        return [...state.annotations.part(workflowRunId).values()]
           .filter((row) => passes(row, filters) && (after === null || byAge(row, after) > 0))
           .toSorted(byAge)
           .slice(0, filters.limit);
-        return withinBytes("annotations", listed, query).map((row) => without(row, omit));
       },
     },
   ),

@@ -27,7 +27,6 @@ import {
   statusField,
 } from "../model/fields.ts";
 import { ANNOTATION_VALUE_FOUND_MAX, LONG_COLUMNS_MAX } from "../model/limits.ts";
-import { byNumber, byText, type Compare, inTurn } from "../model/order.ts";
 import { LONG_TEXT, type RunRow } from "../model/rows.ts";
 import { utf8Length } from "../model/text.ts";
 import { storedQuery } from "./query-kind.ts";
@@ -52,7 +51,7 @@ const foundBy = {
   workflowType: optional(nameField),
   status: optional(statusField),
 } satisfies { readonly [Column in FoundBy]: Optional<NonNullable<RunRow[Column]>> };
-/** Those of them that have an index of their own (`RUNS_BY` in `store/schema.ts`). */
+/** Those of them that have an index of their own (`RUNS_BY` in `store/names.ts`). */
 export type IndexedBy = "workflowId" | "status";
 
 const runFilters = object({
@@ -136,13 +135,6 @@ const runsFields = {
   bytesMax: optional(whole({ min: 1 })),
 };
 export type RunsQuery = ObjectOf<typeof runsFields>;
-
-export const byAge: Compare<RunPlace> = inTurn(
-  byNumber((row) => row.createdAt),
-  byText((row) => row.ordinal),
-);
-
-export const byId: Compare<RunRow> = byText((run) => run.id);
 
 export const runSearchQueries = {
   /**

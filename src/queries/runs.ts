@@ -1,14 +1,14 @@
 /** Queries of runs. Pure. */
 import { object, nullable, optional } from "../model/shape.ts";
 import { idField, instantField, ordinalField } from "../model/fields.ts";
-import type { AuditRow, JobRow, RunRow } from "../model/index.ts";
+import type { JobRow, RunRow } from "../model/index.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
 import { runRef } from "../model/row-ref.ts";
 import type { State } from "../model/state.ts";
-import { queryKind, storedQuery } from "./query-kind.ts";
+import { queryKind } from "./query-kind.ts";
 import { rowLimit } from "./members.ts";
 
-const byId: Compare<RunRow> = byText((run) => run.id);
+export const byId: Compare<RunRow> = byText((run) => run.id);
 
 const byPriority: Compare<RunRow> = inTurn<RunRow>(
   descending(byNumber((row) => row.priority)),
@@ -110,15 +110,4 @@ export const runQueries = {
       },
     },
   ),
-
-  /**
-   * Unfinished rows that nothing will move on, at most `limit`, in no particular order.
-   * - run: RUNNING or SUSPENDED, with neither a live stage nor a live job.
-   * - stage, of such a run, without a live job of its own: RUNNING; SUSPENDED without a nextPollAt;
-   *   PENDING, and no stage of an earlier group is live; SUSPENDED with nextPollAt <= now -
-   *   AUDIT_UNPOLLED_MS.
-   * - job: RUNNING without lockedAt; SUSPENDED, or PENDING and delayed, without nextPollAt; of such
-   *   a run, SUSPENDED with nextPollAt <= now - AUDIT_UNPOLLED_MS.
-   */
-  audit: storedQuery<AuditRow[]>()("audit", { now: instantField, limit: rowLimit }),
 };

@@ -1,19 +1,11 @@
 /** Queries of stages. Pure. */
 import { object, nullable, optional, flag, oneOf, list, whole } from "../model/shape.ts";
-import {
-  countField,
-  idField,
-  instantField,
-  recordIdField,
-  statusField,
-  wholeField,
-} from "../model/fields.ts";
-import { LONG_COLUMNS_MAX, LONG_TEXT, type StageRow, withinBytes } from "../model/index.ts";
+import { countField, idField, recordIdField, statusField, wholeField } from "../model/fields.ts";
+import { LONG_COLUMNS_MAX, LONG_TEXT, type StageRow } from "../model/index.ts";
 import { byNumber, byText, type Compare, descending, inTurn } from "../model/order.ts";
 import { stageRef } from "../model/row-ref.ts";
-import { without } from "../model/state.ts";
-import { queryKind, storedQuery } from "./query-kind.ts";
-import { ofRun, rowLimit } from "./members.ts";
+import { queryKind } from "./query-kind.ts";
+import { ofRun } from "./members.ts";
 
 const byPosition: Compare<Pick<StageRow, "executionGroup" | "stageNumber" | "stageId">> = inTurn(
   byNumber((stage) => stage.executionGroup),
@@ -99,25 +91,14 @@ export const stageQueries = {
       answer(state, query): StageRow[] {
         const { status, beforeGroup, withoutNextPoll, limit, after = null } = query;
         const order = query.descending ? descending(byPosition) : byPosition;
-        const listed = [...state.stages.part(query.workflowRunId).values()]
+        return [...state.stages.part(query.workflowRunId).values()]
           .filter((stage) => status === null || stage.status === status)
           .filter((stage) => beforeGroup === null || stage.executionGroup < beforeGroup)
           .filter((stage) => !withoutNextPoll || stage.nextPollAt === null)
           .filter((stage) => after === null || order(stage, after) > 0)
           .toSorted(order)
           .slice(0, limit ?? undefined);
-        return withinBytes("stages", listed, query).map((stage) => without(stage, query.omit));
       },
     },
   ),
-
-  /**
-   * SUSPENDED stages with nextPollAt <= before, by nextPollAt, run and stageId; `limit` or
-   * PAGE_ROWS of them, after the given place.
-   */
-  suspendedStages: storedQuery<StageRow[]>()("suspendedStages", {
-    before: instantField,
-    after: nullable(object({ nextPollAt: instantField, ...ofRun, stageId: idField })),
-    limit: optional(rowLimit),
-  }),
 };

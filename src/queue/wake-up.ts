@@ -6,7 +6,7 @@
 import * as z from "zod";
 import {
   type Commit,
-  kindOfChange,
+  servedKind,
   WAKE_UP_KINDS,
   type WakeUp,
   type WakeUpKind,
@@ -62,7 +62,7 @@ export function toMessage({ kind, jobId, at }: WakeUp, now: number): WakeUpReque
  * other jobs, or of another instant.
  */
 export function statesToAsk({ changes }: Pick<Commit, "changes">, now: number): Query | null {
-  const keys = changes.flatMap((change) => kindOfChange(change).settles(change) ?? []);
+  const keys = changes.flatMap((change) => servedKind(change).settles(change) ?? []);
   // Jobs that were leased leave the slots of their keys. No commit ends those of several runs.
   const [cancelledOf] = changes.flatMap((change) =>
     change.kind === "cancelJobs" && change.leased === true ? [change.workflowRunId] : [],
@@ -78,7 +78,7 @@ export function wakeUpsAfter(commit: Commit, states: readonly JobState[], now: n
   const wakeUps: WakeUp[] = [];
   const left = new Set(
     commit.changes.flatMap((change) => {
-      const settled = kindOfChange(change).settles(change);
+      const settled = servedKind(change).settles(change);
       return settled?.freed === undefined ? [] : joinId(settled.workflowRunId, settled.ordinal);
     }),
   );
@@ -99,7 +99,7 @@ export function wakeUpsAfter(commit: Commit, states: readonly JobState[], now: n
       left.has(joinId(workflowRunId, ordinal)) || (attempt > 0 && status !== "RUNNING" && !due);
     if (freed && state.keyWaits === 1) wakeUps.push({ kind: "jobs", at: null });
   }
-  const called = commit.changes.flatMap((change) => kindOfChange(change).wakes(change));
+  const called = commit.changes.flatMap((change) => servedKind(change).wakes(change));
   wakeUps.push(...called.filter(({ kind }) => kind === "jobs"));
   if (failures) wakeUps.push({ kind: "failures", at: null });
   // One message for runs and one for events, however many changes call for it.

@@ -4,7 +4,7 @@
  * step fails, the others still run; two ticks at the same time do no harm, since every step is a
  * conditional change or a hint.
  */
-import type { Change, Guard, Store, WakeUp } from "../changes/index.ts";
+import type { Change, RowGuard, Store, WakeUp } from "../changes/index.ts";
 import type { EnqueueJobInput, JobHandler } from "../contract/index.ts";
 import {
   COMMIT_RECORDS_KEPT_MS,
@@ -393,7 +393,7 @@ interface Poll {
   readonly job: EnqueueJobInput & { readonly dedupeKey: string };
   /** Of a typed workflow, in the place of `job`. */
   readonly row?: NewJobRow;
-  readonly guard: Guard;
+  readonly guard: RowGuard;
 }
 
 /** The job that polls the stage; null where the stage needs none. */

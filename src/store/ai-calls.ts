@@ -7,20 +7,11 @@ import { type ChangeOf } from "../changes/index.ts";
 import { PAGE_ROWS } from "../queries/index.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { insertRows } from "./long-texts.ts";
-import { aiCalls } from "./schema.ts";
-import { aiCallTotals } from "./side-tables.ts";
-import {
-  columns,
-  type Param,
-  propertiesOf,
-  selectList,
-  sourcesOf,
-  type Statement,
-  statement,
-} from "./sql.ts";
+import { propertiesOf } from "./names.ts";
+import { columns, type Param, selectList, sourcesOf, type Statement, statement } from "./sql.ts";
 
-const ROW = propertiesOf(aiCalls);
-const TOTALS = propertiesOf(aiCallTotals);
+const ROW = propertiesOf("aiCalls");
+const TOTALS = propertiesOf("aiCallTotals");
 const LAST_CODE_POINT = 0x10_ffff;
 
 export function selectAiCallTotals({ prefix, after }: QueryOf<"aiCallTotals">): Statement {

@@ -3,18 +3,11 @@ import { rowsOf, type ChangeSqlOf, type QuerySqlOf } from "./change-sql.ts";
 import { type ChangeOf } from "../changes/index.ts";
 import { isFindable, type QueryOf } from "../queries/index.ts";
 import { insertRows } from "./long-texts.ts";
-import { annotations } from "./schema.ts";
-import {
-  listOfRun,
-  type Param,
-  propertiesOf,
-  sourcesOf,
-  type Statement,
-  statement,
-} from "./sql.ts";
+import { propertiesOf } from "./names.ts";
+import { listOfRun, type Param, sourcesOf, type Statement, statement } from "./sql.ts";
 
-const PROPERTIES = propertiesOf(annotations);
-const NEW_ROW = propertiesOf(annotations, "commits");
+const PROPERTIES = propertiesOf("annotations");
+const NEW_ROW = propertiesOf("annotations", "commits");
 
 export function selectAnnotations(query: QueryOf<"annotations">): Statement {
   const { workflowRunId, filters, after } = query;
@@ -85,5 +78,5 @@ export const annotationChangeSql: ChangeSqlOf<"appendAnnotation"> = {
 };
 
 export const annotationQuerySql: QuerySqlOf<"annotations"> = {
-  annotations: { select: selectAnnotations, ...rowsOf(annotations) },
+  annotations: { select: selectAnnotations, ...rowsOf("annotations") },
 };

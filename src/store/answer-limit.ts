@@ -2,10 +2,9 @@
  * A bound for what queries answer. The database checks it, so that no Worker ever holds an answer
  * that is too large.
  */
-import { getTableColumns } from "drizzle-orm";
 import { ServiceError } from "../contract/index.ts";
 import type { AnswerSize } from "./change-sql.ts";
-import { longTextOf } from "./schema.ts";
+import { textsOf } from "./names.ts";
 import { type Statement, TEXTS_BESIDE } from "./sql.ts";
 
 /** What a row takes beside its text. */
@@ -40,12 +39,9 @@ export function withinAnswer(plain: Statement, size: AnswerSize, bytesMax: numbe
  */
 function bytesSql(size: Exclude<AnswerSize, "number">): string {
   if (size === "plain-rows") return String(PLAIN_ROW_BYTES);
-  const texts = Object.entries(getTableColumns(size.rows))
-    .filter(([name, { dataType }]) => dataType !== "number" && (size.only?.includes(name) ?? true))
-    .map(([name]) => name);
+  const texts = textsOf(size.rows).filter((name) => size.only?.includes(name) ?? true);
   // A place counts as a number's few digits, and its text where it is brought along.
-  const beside = longTextOf(size.rows).length === 0 ? [] : [TEXTS_BESIDE];
-  const sizes = [...texts, ...beside].map((name) => `ifnull(octet_length(answer."${name}"), 0)`);
+  const sizes = [...texts, TEXTS_BESIDE].map((name) => `ifnull(octet_length(answer."${name}"), 0)`);
   return [ROW_BYTES, ...sizes].join(" + ");
 }
 

@@ -5,11 +5,10 @@ import { artifactRef } from "../model/row-ref.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { dropAllTexts, dropTexts, holdTexts } from "./long-texts.ts";
-import { artifacts } from "./schema.ts";
+import { propertiesOf } from "./names.ts";
 import {
   columns,
   groupBy,
-  propertiesOf,
   remembering,
   selectRow,
   sourcesOf,
@@ -17,8 +16,8 @@ import {
   statement,
 } from "./sql.ts";
 
-const SELECT = `SELECT ${selectRow("artifacts", propertiesOf(artifacts))} FROM "artifacts"`;
-const NEW_ROW = propertiesOf(artifacts, "commits");
+const SELECT = `SELECT ${selectRow("artifacts", propertiesOf("artifacts"))} FROM "artifacts"`;
+const NEW_ROW = propertiesOf("artifacts", "commits");
 
 export function selectArtifact(query: QueryOf<"artifact">): Statement {
   return statement(
@@ -92,7 +91,7 @@ export const artifactChangeSql: ChangeSqlOf<"saveArtifact" | "deleteArtifact"> =
 };
 
 export const artifactQuerySql: QuerySqlOf<"artifact" | "hasArtifact" | "artifacts"> = {
-  artifact: { select: selectArtifact, ...aRowOf(artifacts) },
+  artifact: { select: selectArtifact, ...aRowOf("artifacts") },
   hasArtifact: { select: selectArtifactExists, ...presence },
-  artifacts: { select: selectArtifacts, ...rowsOf(artifacts) },
+  artifacts: { select: selectArtifacts, ...rowsOf("artifacts") },
 };

@@ -2,11 +2,10 @@
  * What `store/` knows of each kind of change and query: its SQL. The descriptions stand in
  * `changes/` and `queries/` under the same names.
  */
-import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { ChangeKind, ChangeOf } from "../changes/index.ts";
+import { LONG_TEXT, type LongTextTable } from "../model/index.ts";
 import type { QueryName, QueryOf, QueryResults } from "../queries/index.ts";
 import { withTexts } from "./long-texts.ts";
-import { longTextOf } from "./schema.ts";
 import type { Statement } from "./sql.ts";
 
 /** The SQL of one kind of change. */
@@ -30,7 +29,7 @@ export type FoundRow = Readonly<Record<string, unknown>>;
  * columns, rows of a few ids and numbers, or one number or flag.
  */
 export type AnswerSize =
-  | { readonly rows: SQLiteTable; readonly only?: readonly string[]; readonly single?: true }
+  | { readonly rows: LongTextTable; readonly only?: readonly string[]; readonly single?: true }
   | "plain-rows"
   | "number";
 
@@ -59,19 +58,18 @@ export function allRows<Row>(rows: readonly FoundRow[]): Row[] {
 }
 
 /** The answer is a row of the table, or null. */
-export function aRowOf(rows: SQLiteTable) {
-  const names = longTextOf(rows);
+export function aRowOf(rows: LongTextTable) {
   return {
-    answer: <Row>(found: readonly FoundRow[]): Row | null => oneRow(withTexts(names, found)),
+    answer: <Row>(found: readonly FoundRow[]): Row | null =>
+      oneRow(withTexts(LONG_TEXT[rows], found)),
     size: { rows, single: true },
   } as const;
 }
 
 /** The answer is rows of the table, or `only` some of their columns. */
-export function rowsOf(rows: SQLiteTable, only?: readonly string[]) {
-  const names = longTextOf(rows);
+export function rowsOf(rows: LongTextTable, only?: readonly string[]) {
   return {
-    answer: <Row>(found: readonly FoundRow[]): Row[] => allRows(withTexts(names, found)),
+    answer: <Row>(found: readonly FoundRow[]): Row[] => allRows(withTexts(LONG_TEXT[rows], found)),
     size: only === undefined ? { rows } : { rows, only },
   } as const;
 }

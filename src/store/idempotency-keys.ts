@@ -6,12 +6,12 @@ import { idempotencyKeyRef } from "../model/row-ref.ts";
 import { type QueryOf } from "../queries/index.ts";
 import { rememberDeleted } from "./deleted.ts";
 import { dropAllTexts, dropTexts, insertRows } from "./long-texts.ts";
-import { idempotencyKeys } from "./schema.ts";
-import { propertiesOf, remembering, selectRow, type Statement, statement } from "./sql.ts";
+import { propertiesOf } from "./names.ts";
+import { remembering, selectRow, type Statement, statement } from "./sql.ts";
 import { deleteEnded, HAS_ENDED } from "./watched-runs.ts";
 
-const SELECT = `SELECT ${selectRow("idempotencyKeys", propertiesOf(idempotencyKeys))} FROM "idempotency_keys"`;
-const NEW_ROW = propertiesOf(idempotencyKeys, "commits");
+const SELECT = `SELECT ${selectRow("idempotencyKeys", propertiesOf("idempotencyKeys"))} FROM "idempotency_keys"`;
+const NEW_ROW = propertiesOf("idempotencyKeys", "commits");
 const WHERE_THERE = `ON CONFLICT ("key", "command_type") DO UPDATE SET`;
 
 export function selectIdempotencyKey(query: QueryOf<"idempotencyKey">): Statement {
@@ -117,6 +117,6 @@ export const idempotencyKeyChangeSql: ChangeSqlOf<
 };
 
 export const idempotencyKeyQuerySql: QuerySqlOf<"idempotencyKey" | "expired"> = {
-  idempotencyKey: { select: selectIdempotencyKey, ...aRowOf(idempotencyKeys) },
+  idempotencyKey: { select: selectIdempotencyKey, ...aRowOf("idempotencyKeys") },
   expired: { select: selectExpired, ...count },
 };

@@ -2,18 +2,10 @@
 import { aRowOf, count, numbers, plainRows, rowsOf, type QuerySqlOf } from "./change-sql.ts";
 import { JOB_STATS_MAX, PARKED_BEFORE, PARKED_FROM, STAGE_PAYLOAD } from "../model/index.ts";
 import { PAGE_ROWS, type QueryOf } from "../queries/index.ts";
-import { jobs } from "./schema.ts";
-import {
-  IS_LIVE,
-  propertiesOf,
-  selectList,
-  selectRow,
-  type Statement,
-  statement,
-  tokenSql,
-} from "./sql.ts";
+import { propertiesOf } from "./names.ts";
+import { IS_LIVE, selectList, selectRow, type Statement, statement, tokenSql } from "./sql.ts";
 
-const SELECT = `SELECT ${selectRow("jobs", propertiesOf(jobs, "delayed"))} FROM "jobs"`;
+const SELECT = `SELECT ${selectRow("jobs", propertiesOf("jobs"))} FROM "jobs"`;
 export function selectJob(query: QueryOf<"job">): Statement {
   return statement(
     `${SELECT} WHERE "workflow_run_id" = ? AND "ordinal" = ?`,
@@ -268,18 +260,18 @@ export const jobQuerySql: QuerySqlOf<
   | "staleJobs"
   | "suspendedJobs"
 > = {
-  job: { select: selectJob, ...aRowOf(jobs) },
-  jobs: { select: selectJobs, ...rowsOf(jobs) },
-  liveJob: { select: selectLiveJob, ...aRowOf(jobs) },
+  job: { select: selectJob, ...aRowOf("jobs") },
+  jobs: { select: selectJobs, ...rowsOf("jobs") },
+  liveJob: { select: selectLiveJob, ...aRowOf("jobs") },
   jobStates: { select: selectJobStates, ...plainRows },
   unwrittenJobs: { select: selectUnwrittenJobs, ...plainRows },
   jobStats: { select: selectJobStats, ...numbers },
-  claimedJobs: { select: selectClaimedJobs, ...rowsOf(jobs) },
+  claimedJobs: { select: selectClaimedJobs, ...rowsOf("jobs") },
   overdueJobs: { select: countOverdueJobs, ...count },
   resumableJobs: { select: countResumableJobs, ...count },
   strayParkedJobs: { select: selectStrayParkedJobs, ...plainRows },
   unhandledFailures: { select: selectUnhandledFailures, ...plainRows },
   cancelledJobs: { select: countCancelledJobs, ...count },
   staleJobs: { select: selectStaleJobs, ...plainRows },
-  suspendedJobs: { select: selectSuspendedJobs, ...rowsOf(jobs) },
+  suspendedJobs: { select: selectSuspendedJobs, ...rowsOf("jobs") },
 };

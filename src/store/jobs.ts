@@ -17,11 +17,10 @@ import {
 } from "../model/index.ts";
 import { TERMINAL } from "../model/status.ts";
 import { insertRows } from "./long-texts.ts";
-import { jobs } from "./schema.ts";
+import { propertiesOf } from "./names.ts";
 import {
   groupBy,
   IS_LIVE,
-  propertiesOf,
   remembering,
   rememberingAs,
   type RowUpdate,
@@ -32,7 +31,7 @@ import {
   updateRows,
 } from "./sql.ts";
 
-const NEW_ROW = propertiesOf(jobs, "commits");
+const NEW_ROW = [...propertiesOf("jobs", "commits"), "delayed"] as const;
 const OPEN = `"status" NOT IN ${textList(TERMINAL)}`;
 /**
  * The unary plus keeps D1 from walking an index of live rows, as it does once it has statistics

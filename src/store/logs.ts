@@ -2,10 +2,10 @@
 import type { ChangeSqlOf } from "./change-sql.ts";
 import type { ChangeOf } from "../changes/index.ts";
 import { insertRows } from "./long-texts.ts";
-import { logs } from "./schema.ts";
-import { propertiesOf, statement } from "./sql.ts";
+import { propertiesOf } from "./names.ts";
+import { statement } from "./sql.ts";
 
-const ROW = propertiesOf(logs);
+const ROW = propertiesOf("logs");
 
 export function createLogs(changes: readonly ChangeOf<"createLog">[]) {
   return insertRows(

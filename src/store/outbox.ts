@@ -19,12 +19,11 @@ import {
 } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { holdTexts, LONG_TEXT_MIN } from "./long-texts.ts";
-import { outboxEvents } from "./schema.ts";
+import { propertiesOf } from "./names.ts";
 import {
   column,
   columns,
   longTextSql,
-  propertiesOf,
   remembering,
   selectRow,
   sourcesOf,
@@ -33,10 +32,10 @@ import {
   toParam,
 } from "./sql.ts";
 
-export const OUTBOX_PROPERTIES = propertiesOf(outboxEvents, "turn");
-const SELECT = `SELECT ${selectRow("outboxEvents", OUTBOX_PROPERTIES)} FROM "outbox_events"`;
+const PROPERTIES = propertiesOf("outboxEvents");
+const SELECT = `SELECT ${selectRow("outboxEvents", PROPERTIES)} FROM "outbox_events"`;
 /** The columns that a caller gives; the database gives the others. */
-const GIVEN = propertiesOf(outboxEvents, "sequence", "commits", "turn", "countAfter");
+const GIVEN = propertiesOf("outboxEvents", "sequence", "commits", "countAfter");
 const WAITS = `"published_at" IS NULL AND "dlq_at" IS NULL`;
 /** The turn of the next run that goes to the end of the line. */
 const END_OF_LINE = `(SELECT ifnull(max("turn"), 0) + 1 FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL)`;
@@ -83,7 +82,7 @@ export function selectUnpublishedEvents({
   const events = (of: string) =>
     `${of} CROSS JOIN "outbox_events" AS event ON event."workflow_run_id" = page."run" AND event."sequence" = page."sequence"`;
   const inOrder = `ORDER BY event."workflow_run_id", event."sequence"`;
-  const select = `SELECT ${selectRow("outboxEvents", OUTBOX_PROPERTIES, { alias: "event" })} FROM`;
+  const select = `SELECT ${selectRow("outboxEvents", PROPERTIES, { alias: "event" })} FROM`;
   const bytes = longTextSql("outboxEvents", [], "event");
   if (bytesMax === undefined || bytes === null) {
     return statement(`${page} ${select} ${events("page")} ${inOrder}`, limit);
@@ -389,15 +388,15 @@ export const outboxQuerySql: QuerySqlOf<
   | "deadLetters"
   | "waitingEvents"
 > = {
-  outboxEvent: { select: selectOutboxEvent, ...aRowOf(outboxEvents) },
+  outboxEvent: { select: selectOutboxEvent, ...aRowOf("outboxEvents") },
   outboxTail: {
     select: selectOutboxTail,
     answer: (rows) => Number(rows[0]?.["sequence"]),
     size: "number",
   },
-  unpublishedEvents: { select: selectUnpublishedEvents, ...rowsOf(outboxEvents) },
-  outboxBacklog: { select: selectOutboxBacklog, ...rowsOf(outboxEvents) },
-  deadLetters: { select: selectDeadLetters, ...rowsOf(outboxEvents) },
+  unpublishedEvents: { select: selectUnpublishedEvents, ...rowsOf("outboxEvents") },
+  outboxBacklog: { select: selectOutboxBacklog, ...rowsOf("outboxEvents") },
+  deadLetters: { select: selectDeadLetters, ...rowsOf("outboxEvents") },
   waitingEvents: { select: countWaitingEvents, ...count },
 };
 

@@ -3,15 +3,14 @@ import { allRows, type QuerySqlOf } from "./change-sql.ts";
 import { LONG_TEXT } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { withTexts } from "./long-texts.ts";
-import { OUTBOX_PROPERTIES } from "./outbox.ts";
-import { artifacts, jobs, logs, outboxEvents } from "./schema.ts";
-import { column, listOfRun, type Param, propertiesOf, type Statement } from "./sql.ts";
+import { propertiesOf } from "./names.ts";
+import { column, listOfRun, type Param, type Statement } from "./sql.ts";
 
 const TABLES = {
-  logs: { rows: logs, key: "ordinal", properties: propertiesOf(logs) },
-  artifacts: { rows: artifacts, key: "key", properties: propertiesOf(artifacts) },
-  outboxEvents: { rows: outboxEvents, key: "sequence", properties: OUTBOX_PROPERTIES },
-  jobs: { rows: jobs, key: "ordinal", properties: propertiesOf(jobs, "delayed") },
+  logs: { key: "ordinal", properties: propertiesOf("logs") },
+  artifacts: { key: "key", properties: propertiesOf("artifacts") },
+  outboxEvents: { key: "sequence", properties: propertiesOf("outboxEvents") },
+  jobs: { key: "ordinal", properties: propertiesOf("jobs") },
 } as const;
 
 /** A sequence is a number in the table and text in the query. */
@@ -43,6 +42,6 @@ export const pageQuerySql: QuerySqlOf<"page"> = {
   page: {
     select: selectPage,
     answer: (rows, { of }) => allRows(withTexts(LONG_TEXT[of], rows)),
-    size: ({ of }) => ({ rows: TABLES[of].rows }),
+    size: ({ of }) => ({ rows: of }),
   },
 };

@@ -17,10 +17,10 @@ import {
   WORKFLOWS_MAX,
 } from "../queries/index.ts";
 import { withTexts } from "./long-texts.ts";
-import { runs, RUNS_BY } from "./schema.ts";
-import { column, longTextSql, type Param, propertiesOf, selectRow, type Statement } from "./sql.ts";
+import { propertiesOf, RUNS_BY } from "./names.ts";
+import { column, longTextSql, type Param, selectRow, type Statement } from "./sql.ts";
 
-const PROPERTIES = propertiesOf(runs);
+const PROPERTIES = propertiesOf("runs");
 
 type RunsQuery = QueryOf<"runs">;
 
@@ -279,6 +279,6 @@ export const runSearchQuerySql: QuerySqlOf<"runs"> = {
   runs: {
     select: selectRuns,
     answer: (rows, query) => toRunsPage(query, allRows(withTexts(LONG_TEXT.runs, rows))),
-    size: { rows: runs },
+    size: { rows: "runs" },
   },
 };

@@ -6,13 +6,12 @@ import { INSTANT_MAX, type NewRunRow, UNPOLLED_MS } from "../model/index.ts";
 import { isLive } from "../model/status.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { dropTexts, holdTexts, insertRows } from "./long-texts.ts";
-import { runs } from "./schema.ts";
+import { propertiesOf } from "./names.ts";
 import {
   column,
   columns,
   groupBy,
   type Param,
-  propertiesOf,
   selectRow,
   sourcesOf,
   type Statement,
@@ -20,9 +19,9 @@ import {
   updateRows,
 } from "./sql.ts";
 
-const PROPERTIES = propertiesOf(runs);
+const PROPERTIES = propertiesOf("runs");
 const SELECT = `SELECT ${selectRow("runs", PROPERTIES)} FROM "runs"`;
-const NEW_ROW = propertiesOf(runs, "commits");
+const NEW_ROW = propertiesOf("runs", "commits");
 
 export function selectRun(query: QueryOf<"run">): Statement {
   return statement(`${SELECT} WHERE "id" = ?`, query.id);
@@ -195,13 +194,13 @@ export const runChangeSql: ChangeSqlOf<"createRun" | "updateRun" | "chargeRun"> 
 export const runQuerySql: QuerySqlOf<
   "run" | "runStatus" | "pendingRuns" | "stuckRuns" | "waitingRuns"
 > = {
-  run: { select: selectRun, ...aRowOf(runs) },
+  run: { select: selectRun, ...aRowOf("runs") },
   runStatus: {
     select: selectRunStatus,
     answer: (rows) => oneRow<{ status: Status }>(rows)?.status ?? null,
     size: "number",
   },
-  pendingRuns: { select: selectPendingRuns, ...rowsOf(runs) },
-  stuckRuns: { select: selectStuckRuns, ...rowsOf(runs) },
+  pendingRuns: { select: selectPendingRuns, ...rowsOf("runs") },
+  stuckRuns: { select: selectStuckRuns, ...rowsOf("runs") },
   waitingRuns: { select: countWaitingRuns, ...count },
 };

@@ -11,6 +11,7 @@ import {
   type Change,
   type Commit,
   kindOfChange,
+  servedKind,
   type Settlement,
   type Trace,
 } from "../changes/index.ts";
@@ -28,7 +29,7 @@ type Place =
 
 /** What this change leaves behind. */
 function traceOf(change: Change): Trace {
-  const { trace } = kindOfChange(change);
+  const { trace } = servedKind(change);
   return typeof trace === "function" ? trace(change) : trace;
 }
 

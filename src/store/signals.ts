@@ -5,10 +5,10 @@ import { signalPrefix, takenSignalId } from "../model/index.ts";
 import { signalRef } from "../model/row-ref.ts";
 import type { QueryOf } from "../queries/index.ts";
 import { insertRows } from "./long-texts.ts";
-import { signals } from "./schema.ts";
-import { fromRow, propertiesOf, selectRow, type Statement, statement, updateRows } from "./sql.ts";
+import { propertiesOf } from "./names.ts";
+import { fromRow, selectRow, type Statement, statement, updateRows } from "./sql.ts";
 
-const PROPERTIES = propertiesOf(signals);
+const PROPERTIES = propertiesOf("signals");
 
 /**
  * The SELECT of a run's untaken signals of a name: a range of the primary key, since all of their ids
@@ -77,5 +77,5 @@ export const signalChangeSql: ChangeSqlOf<"sendSignal" | "takeSignal"> = {
 };
 
 export const signalQuerySql: QuerySqlOf<"nextSignal"> = {
-  nextSignal: { select: selectNextSignal, ...aRowOf(signals) },
+  nextSignal: { select: selectNextSignal, ...aRowOf("signals") },
 };

@@ -10,8 +10,6 @@
  * value, and SQLite would compile the statement anew at every binding, which took five times as
  * long as the statement itself.
  */
-import { getTableColumns } from "drizzle-orm";
-import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import {
   COMMIT_ID_CHARS,
   COMMITS_REMEMBERED,
@@ -74,17 +72,6 @@ export function fromRow(select: string, { table, part, key }: RowRef): Statement
   return statement(
     `${select} FROM "${snakeCase(table)}" WHERE ${keys.map((name) => `${column(name)} = ?`).join(" AND ")}`,
     ...[part, second].slice(0, keys.length),
-  );
-}
-
-/** The properties of a table's rows, in the schema's order. */
-export function propertiesOf<T extends SQLiteTable, Except extends string = never>(
-  table: T,
-  ...except: Except[]
-): Exclude<keyof T["_"]["columns"] & string, Except>[] {
-  const names: readonly string[] = except;
-  return Object.keys(getTableColumns(table)).filter(
-    (name): name is Exclude<keyof T["_"]["columns"] & string, Except> => !names.includes(name),
   );
 }
 

@@ -8,14 +8,13 @@ import { rememberAllDeleted, rememberDeleted } from "./deleted.ts";
 import { dropAllTexts, dropTexts, hasTexts, insertRows } from "./long-texts.ts";
 import { ATTENDED_BY, attendance, updateBySet } from "./runs.ts";
 import { isPlace, placedId } from "./place.ts";
-import { stageAttempts, stages } from "./schema.ts";
+import { propertiesOf } from "./names.ts";
 import {
   IS_LIVE,
   column,
   columns,
   listOfRun,
   type Param,
-  propertiesOf,
   remembering,
   selectList,
   selectRow,
@@ -24,9 +23,9 @@ import {
   updateRows,
 } from "./sql.ts";
 
-const PROPERTIES = propertiesOf(stages);
+const PROPERTIES = propertiesOf("stages");
 const SELECT = `SELECT ${selectRow("stages", PROPERTIES)} FROM "stages"`;
-const NEW_ROW = propertiesOf(stages, "commits");
+const NEW_ROW = propertiesOf("stages", "commits");
 const KEY = ["workflowRunId", "stageId"] as const;
 
 const INPUT = [
@@ -213,9 +212,9 @@ export function cancelStages(changes: readonly ChangeOf<"cancelStages">[], commi
   }));
 }
 
-const ATTEMPT = columns(propertiesOf(stages));
+const ATTEMPT = columns(propertiesOf("stages"));
 /** Open ones are cancelled; the parameter says when. */
-const ARCHIVED = propertiesOf(stages).map((name) => {
+const ARCHIVED = propertiesOf("stages").map((name) => {
   const unlessOpen = (value: string) =>
     `CASE WHEN +"status" ${IS_LIVE} THEN ${value} ELSE ${column(name)} END`;
   if (name === "status") return unlessOpen("'CANCELLED'");
@@ -315,12 +314,12 @@ export const stageQuerySql: QuerySqlOf<
   | "stageOutputs"
   | "stageAttempts"
 > = {
-  stageInputs: { select: selectStageInputs, ...rowsOf(stages, INPUT) },
-  stageOutputs: { select: selectStageOutputs, ...rowsOf(stages, INPUT) },
-  stageAttempts: { select: selectStageAttempts, ...rowsOf(stageAttempts) },
-  stage: { select: selectStage, ...aRowOf(stages) },
-  stageById: { select: selectStageById, ...aRowOf(stages) },
-  stages: { select: selectStages, ...rowsOf(stages) },
-  suspendedStages: { select: selectSuspendedStages, ...rowsOf(stages) },
+  stageInputs: { select: selectStageInputs, ...rowsOf("stages", INPUT) },
+  stageOutputs: { select: selectStageOutputs, ...rowsOf("stages", INPUT) },
+  stageAttempts: { select: selectStageAttempts, ...rowsOf("stageAttempts") },
+  stage: { select: selectStage, ...aRowOf("stages") },
+  stageById: { select: selectStageById, ...aRowOf("stages") },
+  stages: { select: selectStages, ...rowsOf("stages") },
+  suspendedStages: { select: selectSuspendedStages, ...rowsOf("stages") },
   unattendedStages: { select: selectUnattendedStages, ...plainRows },
 };

@@ -142,7 +142,7 @@ describe("a change that no transaction makes", () => {
   it("is refused where the maps are a transaction's copy", () => {
     const claim = { kind: "claimJobs", limit: 1, workerId: "w", at: 30 } as const;
     const commitId = "0".repeat(COMMIT_ID_CHARS);
-    expect(() => applyToCopy(createState(), [claim], commitId)).toThrow(TypeError);
+    expect(() => applyToCopy(createState(), [claim], commitId, {})).toThrow(TypeError);
   });
 });
 

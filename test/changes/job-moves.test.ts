@@ -1,6 +1,6 @@
 /** Jobs that take a run through its stages. */
 import { describe, expect, it } from "vitest";
-import { type Change, type ChangeOf, kindOfChange } from "../../src/changes/index.ts";
+import { type Change, type ChangeOf, servedKind } from "../../src/changes/index.ts";
 import { applyChanges } from "./support.ts";
 import { type JobRow, parkedUntil } from "../../src/model/index.ts";
 import { STATUSES } from "../../src/model/status.ts";
@@ -136,7 +136,7 @@ describe("moveJob", () => {
   );
 
   it("has its job looked at for wake-ups, unless the worker goes on and frees no slot", () => {
-    const settles = (change: Change) => kindOfChange(change).settles(change);
+    const settles = (change: Change) => servedKind(change).settles(change);
     expect(settles(running)).toBeNull();
     const frees = aMove({ state: "running" }, { frees: "few" });
     expect(settles(frees)).toEqual({ ...jobKey, freed: "few" });
@@ -198,7 +198,7 @@ describe("leaveGroup", () => {
   });
 
   it("has its job looked at, for jobs that wait for its slot", () => {
-    expect(kindOfChange(leave).settles(leave)).toEqual(jobKey);
+    expect(servedKind(leave).settles(leave)).toEqual(jobKey);
   });
 });
 
@@ -233,9 +233,9 @@ describe("dueJobs", () => {
   });
 
   it("is by the service's clock, and calls for as many wake-ups as it says", () => {
-    expect(kindOfChange(due).stamp(due, 77)).toEqual({ ...due, at: 77 });
+    expect(servedKind(due).stamp(due, 77)).toEqual({ ...due, at: 77 });
     const now = { kind: "jobs", at: null };
-    expect(kindOfChange(due).wakes(due)).toEqual([now, now]);
-    expect(kindOfChange(due).wakes({ ...due, wakes: 0 })).toEqual([]);
+    expect(servedKind(due).wakes(due)).toEqual([now, now]);
+    expect(servedKind(due).wakes({ ...due, wakes: 0 })).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Change, type ChangeOf, kindOfChange } from "../../src/changes/index.ts";
+import { type Change, type ChangeOf, servedKind } from "../../src/changes/index.ts";
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED } from "../../src/model/index.ts";
 import { applyChanges } from "./support.ts";
 import type { State } from "../../src/model/state.ts";
@@ -52,7 +52,7 @@ describe("appendOutboxEvent", () => {
 
 describe("a wake-up for events", () => {
   it("follows an event only if it waits", () => {
-    const wakes = (event: ChangeOf<"appendOutboxEvent">) => kindOfChange(event).wakes(event);
+    const wakes = (event: ChangeOf<"appendOutboxEvent">) => servedKind(event).wakes(event);
     expect(wakes(anEvent())).toEqual([{ kind: "outbox", at: null }]);
     expect(wakes(anEvent({ publishedAt: 10 }))).toEqual([]);
     expect(wakes(anEvent({ dlqAt: 10 }))).toEqual([]);

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 /** All of the client, before compression. */
 const MINIFIED_BYTES_MAX = 120_000;
 /** All of the service. */
-const WORKER_BYTES_MAX = { minified: 560_000, compressed: 171_000 };
+const WORKER_BYTES_MAX = { minified: 560 * 1_024, compressed: 165 * 1_024 };
 
 interface Bundle {
   readonly text: string;
@@ -63,7 +63,7 @@ describe("the client's bundle", () => {
     client = await bundle("src/client/index.ts");
   });
 
-  it("holds a parser of event streams and no other package: no zod, no drizzle, no Hono", () => {
+  it("holds a parser of event streams and no other package: no zod, no Hono", () => {
     expect(packagesOf(client.modules)).toEqual(["eventsource-parser"]);
   });
 
@@ -120,8 +120,8 @@ describe("the Worker's bundle", () => {
     worker = await bundle("src/index.ts");
   });
 
-  it("holds drizzle, Hono and jose, so that these would be found", () => {
-    expect(packagesOf(worker.modules)).toEqual(["drizzle-orm", "hono", "jose", "zod"]);
+  it("holds Hono, jose and zod, so that these would be found, and no drizzle", () => {
+    expect(packagesOf(worker.modules)).toEqual(["hono", "jose", "zod"]);
     expect(worker.imports).toContain("cloudflare:workers");
     expect(worker.text).toContain("INSERT INTO ");
   });

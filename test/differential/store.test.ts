@@ -12,7 +12,7 @@ import { ROW_BYTES_MAX } from "../../src/model/index.ts";
 import { type Query } from "../../src/queries/index.ts";
 import { isServiceError } from "../../src/contract/index.ts";
 import { guardOfRow } from "../../src/persistence/transaction/read-set.ts";
-import { listTokens } from "../../src/memory/guards.ts";
+import { listTokens } from "../../src/memory/row-guards.ts";
 import { compareUtf8 } from "../../src/model/order.ts";
 import type { State } from "../../src/model/state.ts";
 import { createMemoryStore } from "../../src/memory/store.ts";

@@ -1,6 +1,6 @@
 /** One side of the comparison: two connections onto one store, its clock, and everything it holds. */
 import { snakeCase } from "../../src/store/names.ts";
-import { tables as schema } from "../../src/store/schema.ts";
+import { tables as schema } from "../../schema/tables.ts";
 import { Connection } from "../../src/persistence/connection.ts";
 import type { Store } from "../../src/changes/index.ts";
 import { type Backend, ServiceError } from "../../src/contract/index.ts";

@@ -86,10 +86,10 @@ describe("before npm ci", () => {
 
   it("an install of other versions says which package differs", async () => {
     const root = await clone("stale", { installed: false });
-    await mkdir(join(root, "node_modules", "drizzle-orm"), { recursive: true });
-    const stale = join(root, "node_modules", "drizzle-orm", "package.json");
+    await mkdir(join(root, "node_modules", "eventsource-parser"), { recursive: true });
+    const stale = join(root, "node_modules", "eventsource-parser", "package.json");
     await writeFile(stale, JSON.stringify({ version: "0.0.1" }));
-    expectSentence(npmRun(root, "token"), /drizzle-orm \d+\.\d+\.\d+ is not installed/);
+    expectSentence(npmRun(root, "token"), /eventsource-parser \d+\.\d+\.\d+ is not installed/);
   });
 
   it("a Node that is too old is told what to use", () => {

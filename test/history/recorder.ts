@@ -3,7 +3,7 @@ import {
   type Change,
   type Commit,
   type CommitOutcome,
-  kindOfChange,
+  servedKind,
   type Settlement,
   type Store,
 } from "../../src/changes/index.ts";
@@ -86,7 +86,7 @@ export class RecordingStore implements Store {
     this.#log.add(drafts);
     this.#drafts.set(commit.id, drafts);
     try {
-      const keys = commit.changes.flatMap((change) => kindOfChange(change).settles(change) ?? []);
+      const keys = commit.changes.flatMap((change) => servedKind(change).settles(change) ?? []);
       const states = { q: "jobStates", keys, now: 0 } as const;
       const outcome = await this.#store.attempt({ ...commit, reads: [...commit.reads, states] });
       for (const draft of drafts) draft.to = this.#log.next();

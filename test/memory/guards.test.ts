@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Guard } from "../../src/changes/index.ts";
 import { applyChanges } from "../changes/support.ts";
-import { checkGuards, listTokens } from "../../src/memory/guards.ts";
+import { checkGuards } from "../../src/memory/guards.ts";
+import { listTokens } from "../../src/memory/row-guards.ts";
 import {
   aJob,
   aLeasedJob,

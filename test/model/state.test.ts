@@ -21,7 +21,7 @@ describe("Table", () => {
     const table = new Table<number>();
     expect(table.get("a", "k")).toBeUndefined();
     expect(table.part("a").size).toBe(0);
-    table.delete("a", "k");
+    table.set("a", "k", undefined);
     expect([...table.all()]).toEqual([]);
   });
 
@@ -29,9 +29,9 @@ describe("Table", () => {
     const table = new Table<number>();
     table.set("a", "k", 1);
     table.set("a", "l", 2);
-    table.delete("a", "k");
+    table.set("a", "k", undefined);
     expect([...table.part("a")]).toEqual([["l", 2]]);
-    table.delete("a", "l");
+    table.set("a", "l", undefined);
     expect(table.part("a").size).toBe(0);
   });
 

@@ -16,7 +16,6 @@ const INSTALLED = [
   "@cloudflare/workers-types",
   "@types/node",
   "undici-types",
-  "drizzle-orm",
   "eventsource-parser",
   "hono",
   "jose",

@@ -4,7 +4,7 @@ import { newCommitId, stageRecordId } from "../../src/model/index.ts";
 import { type Query } from "../../src/queries/index.ts";
 import type { ErrorCode, ErrorDetails } from "../../src/contract/index.ts";
 import { snakeCase } from "../../src/store/names.ts";
-import { tables } from "../../src/store/schema.ts";
+import { tables } from "../../schema/tables.ts";
 import { aStage } from "../memory/support.ts";
 import { env, service } from "../support/env.ts";
 

@@ -3,7 +3,6 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { type Change, type Commit } from "../../src/changes/index.ts";
 import {
   blank,
-  LONG_TEXT,
   newArtifactRow,
   newCommitId,
   newOutboxEventRow,
@@ -11,7 +10,6 @@ import {
 } from "../../src/model/index.ts";
 import { D1Store } from "../../src/store/index.ts";
 import { LONG_TEXT_MAX, LONG_TEXT_MIN } from "../../src/store/long-texts.ts";
-import { longTextOf, tables } from "../../src/store/schema.ts";
 import { aRun } from "../memory/support.ts";
 import { D1_FAULTS, faultyD1 } from "../../src/testing/faulty-d1.ts";
 import { emptyDatabase } from "../support/database.ts";
@@ -116,13 +114,6 @@ describe("a text stands beside its row", () => {
     await apply(createRun, { kind: "createStage", row: { ...stageRow, outputData } });
     expect(await beside()).toEqual(is ? [outputData] : []);
     expect(await outputOfStage()).toBe(outputData);
-  });
-
-  it("in the columns of every table that hold text of any length", () => {
-    for (const [name, table] of Object.entries(tables)) {
-      const expected: readonly string[] = name in LONG_TEXT ? LONG_TEXT[name as never] : [];
-      expect(longTextOf(table).toSorted(), name).toEqual([...expected].toSorted());
-    }
   });
 });
 

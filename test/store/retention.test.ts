@@ -1,7 +1,7 @@
 /** Old runs and old AI calls can be deleted: what is theirs is found without a scan, and nothing of it is left. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { snakeCase } from "../../src/store/names.ts";
-import { tables } from "../../src/store/schema.ts";
+import { tables } from "../../schema/tables.ts";
 import { deleteRun } from "../../src/store/retention.ts";
 import { statement } from "../../src/store/sql.ts";
 import { NOW, recordedConnection, signal, write } from "../ledger/live.ts";

@@ -1,5 +1,6 @@
 /** `model/rows.ts` describes each column once. Here the compiler compares it with the other places that describe it. */
-import { getTableConfig } from "drizzle-orm/sqlite-core";
+import { getTableColumns } from "drizzle-orm";
+import { getTableConfig, type SQLiteColumn } from "drizzle-orm/sqlite-core";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import type {
   JobRecord,
@@ -24,8 +25,8 @@ import {
   type StageSet,
 } from "../../src/model/index.ts";
 import { KEYS, type Rows, type TableName } from "../../src/model/state.ts";
-import { snakeCase } from "../../src/store/names.ts";
-import { tables } from "../../src/store/schema.ts";
+import { propertiesOf, snakeCase, textsOf } from "../../src/store/names.ts";
+import { tables } from "../../schema/tables.ts";
 
 /** The same members, not as an intersection. */
 type Flat<Row> = { [Name in keyof Row]: Row[Name] };
@@ -86,12 +87,29 @@ describe("the key of a row", () => {
   });
 });
 
-describe("the columns of long text", () => {
-  it.each(Object.entries(LONG_TEXT))("of %s are columns of its table", (name, columns) => {
-    const table = tables[name as keyof typeof LONG_TEXT];
-    for (const column of columns) expect(table).toHaveProperty(column);
-  });
-});
+describe.each(Object.keys(KEYS) as TableName[])(
+  "the columns that statements name: of %s",
+  (name) => {
+    const columns = Object.entries(getTableColumns(tables[name]));
+    const namesOf = (is: (column: SQLiteColumn) => boolean) =>
+      columns.flatMap(([property, column]) => (is(column) ? [property] : [])).toSorted();
+
+    it("are those of its table, without those that only an index needs", () => {
+      const forIndex: readonly string[] = ["turn", "delayed"];
+      const expected = namesOf(() => true).filter((property) => !forIndex.includes(property));
+      expect(propertiesOf(name).toSorted()).toEqual(expected);
+    });
+
+    it("are taken for text where they are no numbers", () => {
+      expect(textsOf(name).toSorted()).toEqual(namesOf(({ dataType }) => dataType !== "number"));
+    });
+
+    it("are taken for long text where their type is the one for any length", () => {
+      const long: readonly string[] = name === "aiCallTotals" ? [] : LONG_TEXT[name];
+      expect(long.toSorted()).toEqual(namesOf((column) => column.getSQLType() === "blob"));
+    });
+  },
+);
 
 describe("a column's name", () => {
   it.each([

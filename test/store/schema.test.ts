@@ -8,7 +8,7 @@ import {
 } from "drizzle-orm/sqlite-core";
 import { describe, expect, it } from "vitest";
 import { snakeCase } from "../../src/store/names.ts";
-import { tables } from "../../src/store/schema.ts";
+import { tables } from "../../schema/tables.ts";
 import { env } from "../support/env.ts";
 
 const dialect = new SQLiteSyncDialect();

@@ -1,4 +1,4 @@
-import { tables } from "../../src/store/schema.ts";
+import { tables } from "../../schema/tables.ts";
 import { snakeCase } from "../../src/store/names.ts";
 import { env } from "./env.ts";
 

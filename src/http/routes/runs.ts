@@ -7,8 +7,13 @@ import {
   PAGE_BYTES_MAX,
   parseJson,
 } from "../../model/index.ts";
-import { isFindable, type RunFilters } from "../../queries/index.ts";
-import { checkedQuery } from "../../persistence/encode.ts";
+import {
+  isFindable,
+  type QueryOf,
+  type RunFilters,
+  runSearchQueries,
+} from "../../queries/index.ts";
+import { requireShape } from "../../persistence/encode.ts";
 import { toRunRecord } from "../../model/records.ts";
 import { isServiceError } from "../../contract/index.ts";
 import {
@@ -214,17 +219,17 @@ export const runs = new Router()
       createdFrom: createdFrom?.getTime(),
       createdBefore: createdBefore?.getTime(),
     });
-    const [found] = await context.var.store.read([
-      checkedQuery("listRuns", {
-        q: "runs",
-        filters: wanted,
-        after: placeIn("runs", cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
-        descending: direction === "desc",
-        limit,
-        omit: omitted(LONG_TEXT.runs, fields),
-        bytesMax: PAGE_BYTES_MAX,
-      }),
-    ]);
+    const asked: QueryOf<"runs"> = {
+      q: "runs",
+      filters: wanted,
+      after: placeIn("runs", cursor, z.object({ createdAt: z.int(), ordinal: ordinalText })),
+      descending: direction === "desc",
+      limit,
+      omit: omitted(LONG_TEXT.runs, fields),
+      bytesMax: PAGE_BYTES_MAX,
+    };
+    requireShape(runSearchQueries.runs.shape, asked, "listRuns");
+    const [found] = await context.var.store.read([asked]);
     const toItem = (row: (typeof found.rows)[number]) => toWireRecord(toRunRecord(row));
     return context.json(page("runs", found.rows, toItem, fields, found.next), 200);
   })

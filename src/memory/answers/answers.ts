@@ -9,3 +9,11 @@ import type { QueryOf, QueryResults, StoredName } from "../../queries/index.ts";
 export type StoredAnswers = {
   readonly [K in StoredName]: (state: State, query: QueryOf<K>) => QueryResults[K];
 };
+
+/** The answers that a store cuts to the bytes and the columns that are asked for. */
+export type CutAnswers = {
+  readonly [K in "stages" | "annotations" | "unpublishedEvents"]: (
+    state: State,
+    query: QueryOf<K>,
+  ) => QueryResults[K];
+};

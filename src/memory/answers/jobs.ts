@@ -17,7 +17,7 @@ import type { State } from "../../model/state.ts";
 import { byKey } from "../../queries/jobs.ts";
 import { byPoll, byResumption, byUrgency, isResumable } from "../job-order.ts";
 import { PAGE_ROWS } from "../../queries/members.ts";
-import type { SettledJob } from "../../changes/change-kind.ts";
+import type { SettledJob } from "../../changes/served-kind.ts";
 import type { StoredAnswers } from "./answers.ts";
 
 function isDueForPoll({ status, nextPollAt }: JobRow, now: number): boolean {

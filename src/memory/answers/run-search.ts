@@ -2,9 +2,8 @@
 import { descending, inTurn } from "../../model/order.ts";
 import { longTextOfAll, type RunRow, withinBytes } from "../../model/rows.ts";
 import { type State, without } from "../../model/state.ts";
+import { byAge } from "../../queries/members.ts";
 import {
-  byAge,
-  byId,
   FOUND_BY,
   isFindable,
   leadingFilter,
@@ -16,6 +15,7 @@ import {
   type RunsPage,
   type RunsQuery,
 } from "../../queries/run-search.ts";
+import { byId } from "../../queries/runs.ts";
 import type { StoredAnswers } from "./answers.ts";
 
 /** The page, as the SQL of `store/run-search.ts` gives it. */

@@ -1,8 +1,8 @@
 /** Effects on the jobs that take a run through its stages. */
+import type { Effects } from "../../changes/index.ts";
 import { isParked, type JobRow, nextSignal } from "../../model/index.ts";
 import { isLive } from "../../model/status.ts";
 import type { Writer } from "../../model/writer.ts";
-import type { StoredEffects } from "./effects.ts";
 
 interface Leased {
   readonly workflowRunId: string;
@@ -77,4 +77,4 @@ export const jobMoveEffects = {
       put(writer, job, { nextPollAt: at, resumeAt: at, updatedAt: at });
     }
   },
-} satisfies Partial<StoredEffects>;
+} satisfies Effects;

@@ -1,12 +1,12 @@
 /** Effects on jobs. */
-import { setJob } from "../../changes/jobs.ts";
+import type { Effects } from "../../changes/index.ts";
 import type { JobRow } from "../../model/index.ts";
 import { CONCURRENCY_KEYS_MAX, PROMOTED_MAX } from "../../model/limits.ts";
 import { compareUtf8 } from "../../model/order.ts";
 import type { State } from "../../model/state.ts";
 import type { Writer } from "../../model/writer.ts";
 import { byPoll, byResumption, byUrgency, isResumable } from "../job-order.ts";
-import type { StoredEffects } from "./effects.ts";
+import { backoffMs, failedOnceMore, forGood, runningJob, setJob } from "./joining-jobs.ts";
 
 function isDelayed({ jobs }: State, { workflowRunId, ordinal }: JobRow): boolean {
   return jobs.delayed.get(workflowRunId, ordinal) === true;
@@ -79,4 +79,54 @@ export const jobEffects = {
     if (job === undefined || job.handOverAt === null) return;
     writer.put("jobs", { ...job, handOverAt: dueAt });
   },
-} satisfies Partial<StoredEffects>;
+
+  releaseJob(writer, change) {
+    const { at, error, staleBefore } = change;
+    const job = runningJob(writer, change);
+    if (job === undefined || job.lockedAt === null || job.lockedAt >= staleBefore) return;
+    const released = {
+      ...failedOnceMore(job),
+      unanswered: job.unanswered + 1,
+      workerId: null,
+      lockedAt: null,
+      updatedAt: at,
+      lastError: error,
+    };
+    if (job.attempt < job.maxAttempts) {
+      setJob(writer, job, { ...released, status: "PENDING" });
+      return;
+    }
+    setJob(writer, job, { ...released, ...forGood(at) });
+  },
+
+  returnJob(writer, change) {
+    const { at, error, retry } = change;
+    const job = runningJob(writer, change);
+    if (job === undefined) return;
+    const undelivered = job.undelivered + 1;
+    setJob(writer, job, {
+      status: "PENDING",
+      undelivered,
+      maxAttempts: job.maxAttempts + 1,
+      workerId: null,
+      lockedAt: null,
+      nextPollAt: at + backoffMs(retry, undelivered, job),
+      lastError: error,
+      updatedAt: at,
+    });
+    writer.setDelayed(job, true);
+  },
+
+  unclaimJob(writer, change) {
+    const { at } = change;
+    const job = runningJob(writer, change);
+    if (job === undefined) return;
+    setJob(writer, job, {
+      status: "PENDING",
+      workerId: null,
+      lockedAt: null,
+      maxAttempts: job.maxAttempts + 1,
+      updatedAt: at,
+    });
+  },
+} satisfies Effects;

@@ -1,9 +1,9 @@
 /** Effects on outbox events. */
+import type { Effects } from "../../changes/index.ts";
 import { endOfLine, isFirst, setEvent } from "../../changes/outbox.ts";
 import type { OutboxEventRow } from "../../model/index.ts";
 import { COUNT_MAX_MS, COUNT_MIN_MS, RETRY_EXPONENT_MAX } from "../../model/limits.ts";
 import { isWaiting } from "../../model/state.ts";
-import type { StoredEffects } from "./effects.ts";
 
 /** What a failure changes in its event. */
 function counted(
@@ -33,4 +33,4 @@ export const outboxEffects = {
       writer.put("outboxEvents", { ...event, countAfter: at });
     }
   },
-} satisfies Partial<StoredEffects>;
+} satisfies Effects;

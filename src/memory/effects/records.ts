@@ -1,10 +1,10 @@
 /** Effects on stages, AI calls and idempotency keys. */
+import type { Effects } from "../../changes/index.ts";
 import { setStage } from "../../changes/stages.ts";
 import { attendAtOf } from "../../model/index.ts";
 import { byNumber } from "../../model/order.ts";
 import { isLive } from "../../model/status.ts";
 import { checkFits } from "../../model/writer.ts";
-import type { StoredEffects } from "./effects.ts";
 
 export const recordEffects = {
   upsertStage(writer, { row, set }) {
@@ -45,4 +45,4 @@ export const recordEffects = {
     const last = expired[limit - 1]?.acquiredAt ?? keysBefore;
     for (const row of expired) if (row.acquiredAt <= last) writer.remove("idempotencyKeys", row);
   },
-} satisfies Partial<StoredEffects>;
+} satisfies Effects;

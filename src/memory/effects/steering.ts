@@ -1,9 +1,9 @@
 /** Effects on signals, on the stages of a run that ends or is run again, and on what a run has cost. */
+import type { Effects } from "../../changes/index.ts";
 import { setStage } from "../../changes/stages.ts";
 import { takenSignalId } from "../../model/ids.ts";
 import { isLive } from "../../model/status.ts";
 import { checkFits } from "../../model/writer.ts";
-import type { StoredEffects } from "./effects.ts";
 
 export const steeringEffects = {
   sendSignal(writer, { row }) {
@@ -53,4 +53,4 @@ export const steeringEffects = {
       commits: writer.stamp(row.commits),
     });
   },
-} satisfies Partial<StoredEffects>;
+} satisfies Effects;

@@ -23,12 +23,12 @@ import {
   suspendedStagePlace,
   type SuspendedStagePlace,
 } from "../../queries/index.ts";
-import { byAge, byId } from "../../queries/run-search.ts";
-import { byLastUpdate } from "../../queries/runs.ts";
+import { byAge } from "../../queries/members.ts";
+import { byId, byLastUpdate } from "../../queries/runs.ts";
 import { byStagePoll, isDueForPoll } from "../../queries/stages.ts";
 import { inTurn } from "../../model/order.ts";
 import type { RowRef } from "../../model/row-ref.ts";
-import { createState, isWaiting, type State, type TableName } from "../../model/state.ts";
+import { createState, isWaiting, keep, type State, type TableName } from "../../model/state.ts";
 import { asManyAsFit } from "../as-many-as-fit.ts";
 import type { LocalCopy } from "./local-copy.ts";
 
@@ -97,11 +97,11 @@ function stillPending(copy: LocalCopy, id: string): boolean {
 }
 
 function putUnlessHeld(state: State, copy: LocalCopy, row: RunRow): void {
-  if (!copy.holds({ of: "run", id: row.id })) state.runs.set(row.id, "", row);
+  if (!copy.holds({ of: "run", id: row.id })) keep(state, "runs", row);
 }
 
 function putHeld(state: State, copy: LocalCopy): void {
-  for (const row of copy.local.runs.all()) state.runs.set(row.id, "", row);
+  for (const row of copy.local.runs.all()) keep(state, "runs", row);
 }
 
 /** All runs with the status, oldest first, as one page. The contract asks for nothing else. */
@@ -185,13 +185,13 @@ async function events(
   for (const row of rows) {
     const { workflowRunId, sequence } = row;
     if (copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
-    state.outboxEvents.set(workflowRunId, String(sequence), row);
+    keep(state, "outboxEvents", row);
   }
   copy.applyDeferredTo(state, (change) => change.kind === "publishOutboxEvent");
   for (const row of copy.local.outboxEvents.all()) {
     const { workflowRunId, sequence } = row;
     if (!copy.holds({ of: "outboxEvent", workflowRunId, sequence })) continue;
-    state.outboxEvents.set(workflowRunId, String(sequence), row);
+    keep(state, "outboxEvents", row);
   }
   return answer(state, query);
 }

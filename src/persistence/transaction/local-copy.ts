@@ -7,6 +7,7 @@ import {
   applyChanges,
   type CallerChange,
   type ChangeOf,
+  type Effects,
   kindOfCallers,
 } from "../../changes/index.ts";
 import {
@@ -28,7 +29,7 @@ import {
   unitAround,
   unitName,
 } from "../../queries/index.ts";
-import { createState, type State } from "../../model/state.ts";
+import { createState, keep, type Rows, type State, type TableName } from "../../model/state.ts";
 import { invalid } from "../encode.ts";
 import { withoutStage } from "./write-set.ts";
 import { loadQuery } from "./load-units.ts";
@@ -51,6 +52,7 @@ export class LocalCopy {
   /** Changes whose unit has not been loaded: they are applied when it is. */
   #deferred: CallerChange[] = [];
   readonly #read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>;
+  readonly #effects: Effects;
   readonly #appended: (change: ChangeOf<"appendOutboxEvent">) => void;
 
   /**
@@ -59,9 +61,11 @@ export class LocalCopy {
    */
   constructor(
     read: (queries: readonly Query[]) => Promise<readonly AnyResult[]>,
+    effects: Effects,
     appended: (change: ChangeOf<"appendOutboxEvent">) => void,
   ) {
     this.#read = read;
+    this.#effects = effects;
     this.#appended = appended;
   }
 
@@ -128,7 +132,7 @@ export class LocalCopy {
       this.#deferred.push(change);
       return false;
     }
-    applyChanges(this.local, [change], commitId);
+    applyChanges(this.local, [change], commitId, this.#effects);
     if (change.kind === "enqueueJob") {
       const { workflowRunId, ordinal } = change.row;
       this.own({ of: "job", workflowRunId, ordinal });
@@ -178,17 +182,14 @@ export class LocalCopy {
 
   /** Applies changes that wait for their unit to rows that were fetched without loading it. */
   applyDeferredTo(state: State, concerns: (change: CallerChange) => boolean): void {
-    applyChanges(state, this.#deferred.filter(concerns), newCommitId(0));
+    applyChanges(state, this.#deferred.filter(concerns), newCommitId(0), this.#effects);
   }
 
   #put(unit: LoadUnit, result: AnyResult | undefined): void {
     switch (unit.of) {
       case "run":
         this.#runsHeld += 1;
-        for (const row of rowsOf<RunRow>(result)) {
-          this.base.runs.set(unit.id, "", row);
-          this.local.runs.set(unit.id, "", row);
-        }
+        for (const row of rowsOf<RunRow>(result)) this.keep("runs", row);
         break;
       case "stage":
       case "stages":
@@ -202,26 +203,18 @@ export class LocalCopy {
         for (const row of rowsOf<ArtifactRow>(result)) {
           const one: LoadUnit = { of: "artifact", workflowRunId: row.workflowRunId, key: row.key };
           if (this.#loaded.has(unitName(one))) continue;
-          this.base.artifacts.set(row.workflowRunId, row.key, row);
           const gone = row.workflowStageId !== null && this.#deletedStages.has(row.workflowStageId);
-          const local = gone ? { ...row, workflowStageId: null } : row;
-          this.local.artifacts.set(row.workflowRunId, row.key, local);
+          this.keep("artifacts", row, gone ? { ...row, workflowStageId: null } : row);
         }
         break;
       case "annotations":
-        this.#putAnnotations(unit.workflowRunId, rowsOf<AnnotationRow>(result));
+        this.#putAnnotations(rowsOf<AnnotationRow>(result));
         break;
       case "outboxEvent":
-        for (const row of rowsOf<OutboxEventRow>(result)) {
-          this.base.outboxEvents.set(row.workflowRunId, String(row.sequence), row);
-          this.local.outboxEvents.set(row.workflowRunId, String(row.sequence), row);
-        }
+        for (const row of rowsOf<OutboxEventRow>(result)) this.keep("outboxEvents", row);
         break;
       case "idempotencyKey":
-        for (const row of rowsOf<IdempotencyKeyRow>(result)) {
-          this.base.idempotencyKeys.set(row.key, row.commandType, row);
-          this.local.idempotencyKeys.set(row.key, row.commandType, row);
-        }
+        for (const row of rowsOf<IdempotencyKeyRow>(result)) this.keep("idempotencyKeys", row);
         break;
       case "job":
       case "jobs":
@@ -242,19 +235,23 @@ export class LocalCopy {
     this.#applyDeferred();
   }
 
+  /** The row as it is stored, and as the transaction leaves it. */
+  keep<Name extends TableName>(name: Name, row: Rows[Name], local: Rows[Name] = row): void {
+    keep(this.base, name, row);
+    keep(this.local, name, local);
+  }
+
   #putJob(row: JobRow): void {
     const { workflowRunId, ordinal } = row;
     if (this.#loaded.has(unitName({ of: "job", workflowRunId, ordinal }))) return;
-    this.base.jobs.set(workflowRunId, ordinal, row);
-    this.local.jobs.set(workflowRunId, ordinal, row);
+    this.keep("jobs", row);
   }
 
   #putStage(row: StageRow): void {
     const { workflowRunId, stageId } = row;
     // A stage that was loaded by itself is as the transaction has left it.
     if (this.#loaded.has(unitName({ of: "stage", workflowRunId, stageId }))) return;
-    this.base.stages.set(workflowRunId, stageId, row);
-    this.local.stages.set(workflowRunId, stageId, row);
+    this.keep("stages", row);
   }
 
   #putTail(id: string, tail: number): void {
@@ -262,7 +259,7 @@ export class LocalCopy {
     if (tail === 0 || this.local.outboxEvents.get(id, String(tail)) !== undefined) return;
     // Stands for the events so far, so that the next one gets its sequence. Never shown to a
     // caller.
-    this.local.outboxEvents.set(id, String(tail), {
+    keep(this.local, "outboxEvents", {
       workflowRunId: id,
       sequence: tail,
       eventType: "",
@@ -277,7 +274,7 @@ export class LocalCopy {
     });
   }
 
-  #putAnnotations(workflowRunId: string, rows: readonly AnnotationRow[]): void {
+  #putAnnotations(rows: readonly AnnotationRow[]): void {
     if (rows.length > ANNOTATIONS_LIST_MAX) {
       throw invalid(
         `A transaction cannot list the annotations of a run that has more than ${ANNOTATIONS_LIST_MAX}`,
@@ -285,11 +282,9 @@ export class LocalCopy {
       );
     }
     for (const row of rows) {
-      this.base.annotations.set(workflowRunId, row.ordinal, row);
       const stage = row.workflowStageRecordId;
       const gone = stage !== null && this.#deletedStages.has(stage);
-      const local = gone ? { ...row, workflowStageRecordId: null } : row;
-      this.local.annotations.set(workflowRunId, row.ordinal, local);
+      this.keep("annotations", row, gone ? { ...row, workflowStageRecordId: null } : row);
     }
   }
 
@@ -298,7 +293,7 @@ export class LocalCopy {
     if (ready.length === 0) return;
     this.#deferred = this.#deferred.filter((change) => !ready.includes(change));
     for (const change of ready) {
-      applyChanges(this.local, [change], newCommitId(0));
+      applyChanges(this.local, [change], newCommitId(0), this.#effects);
       if (change.kind === "appendOutboxEvent") this.#appended(change);
     }
   }

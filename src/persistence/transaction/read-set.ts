@@ -4,7 +4,7 @@
  * tokens of its rows.
  */
 import type { Guard, RowGuard } from "../../changes/index.ts";
-import { guardedIn, listTokens } from "../../memory/guards.ts";
+import { guardedIn, listTokens } from "../../memory/row-guards.ts";
 import { tokenOf } from "../../model/index.ts";
 import { jobRef, type RowRef } from "../../model/row-ref.ts";
 import type { State } from "../../model/state.ts";

@@ -62,7 +62,7 @@ export async function runToCommit<T>(
 ): Promise<T> {
   let assumes = assumesFirst;
   for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
-    const unit = new Transaction(direct, { assumes });
+    const unit = new Transaction(direct, { assumes, joining: chain.joining });
     const persistence: WorkflowPersistence = persistenceOver(unit, async (nested) =>
       join({ unit, persistence }, nested),
     );

@@ -14,20 +14,16 @@ import {
   type ChangeOf,
   type Guard,
   guardedRow,
-  isRowGuard,
   kindOfCallers,
   type RowGuard,
-  unitOfGuard,
 } from "../../changes/index.ts";
 import type { Status } from "../../contract/index.ts";
-import { checkGuards } from "../../memory/guards.ts";
+import { firstViolation, violatedRow } from "../../memory/row-guards.ts";
 import {
   type JobRow,
   newCommitId,
   type OutboxEventRow,
   type RunRow,
-  tokenBefore,
-  tokenOf,
   TRANSACTION_CHANGES_MAX,
 } from "../../model/index.ts";
 import {
@@ -48,12 +44,14 @@ import {
   type LoadUnit,
   type CallerQuery,
   type ResultsOf,
+  unitOfRow,
 } from "../../queries/index.ts";
 import type { AutoCommit } from "../auto-commit.ts";
 import { invalid, requireRoom } from "../encode.ts";
 import type { Stale } from "../stale-version.ts";
 import type { UnitOfWork, Write, Written } from "../unit-of-work.ts";
 import { acrossRuns, isAcrossRuns } from "./cross-run-reads.ts";
+import type { JoiningJobs } from "./joining-jobs.ts";
 import { LocalCopy } from "./local-copy.ts";
 import { guardOfRow, guardsOf, guardsOfQuery } from "./read-set.ts";
 import { WriteSet } from "./write-set.ts";
@@ -64,6 +62,16 @@ import { WriteSet } from "./write-set.ts";
  */
 const LASTING: ReadonlySet<RowGuard["expect"]["is"]> = new Set(["record", "attempt"]);
 
+/** What a transaction loads to check the guard itself. */
+function unitOf(guard: RowGuard): LoadUnit | null {
+  return unitOfRow(guardedRow(guard));
+}
+
+/** Resolves when it has ended, one way or the other. */
+async function ended(call: Promise<unknown>): Promise<void> {
+  await call.catch(() => undefined);
+}
+
 function guardName(guard: Guard): string {
   return JSON.stringify(guard);
 }
@@ -73,6 +81,12 @@ function guardName(guard: Guard): string {
  * claim is usually followed by creating the first stages.
  */
 const CLAIM_CANDIDATES = 10;
+
+interface TransactionOptions {
+  readonly assumes: boolean;
+  /** Null: no jobs join. */
+  readonly joining: JoiningJobs | null;
+}
 
 /** One run of one callback. It is used once: it lands, or it is given up. */
 export class Transaction implements UnitOfWork {
@@ -99,18 +113,21 @@ export class Transaction implements UnitOfWork {
   /** Guards of rows that were not read and are assumed to hold, by their names. */
   readonly #assumed = new Map<string, Guard>();
   readonly #assumes: boolean;
+  readonly #joining: JoiningJobs | null;
 
   /**
    * With `assumes`, a write whose guards are about rows that were not read is assumed to be
    * allowed, and costs no round trip: its guards are checked when the transaction commits. Without,
    * they are checked at the call, on rows that are read for it.
    */
-  constructor(direct: AutoCommit, { assumes }: { readonly assumes: boolean }) {
+  constructor(direct: AutoCommit, { assumes, joining }: TransactionOptions) {
     this.stale = direct.stale;
     this.#direct = direct;
     this.#assumes = assumes;
+    this.#joining = joining;
     this.#copy = new LocalCopy(
       (queries) => direct.read(queries),
+      joining?.effects ?? {},
       (change) => {
         this.#writeSet.release(change);
         this.#recordEvent(change);
@@ -151,12 +168,7 @@ export class Transaction implements UnitOfWork {
   async call<T>(body: () => Promise<T>): Promise<T> {
     this.requireOpen();
     const result = body();
-    this.#calls.push(
-      result.then(
-        () => undefined,
-        () => undefined,
-      ),
-    );
+    this.#calls.push(ended(result));
     return result;
   }
 
@@ -226,10 +238,7 @@ export class Transaction implements UnitOfWork {
 
   async #inTurn<T>(call: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(call);
-    this.#last = turn.then(
-      () => undefined,
-      () => undefined,
-    );
+    this.#last = ended(turn);
     return turn;
   }
 
@@ -281,36 +290,17 @@ export class Transaction implements UnitOfWork {
     this.#see([{ on: "outboxTail", workflowRunId, sequence: tail }]);
   }
 
-  /**
-   * The connection was just given a job, outside the transaction. That write is its own doing and
-   * no conflict.
-   */
+  /** The connection was just given a job, outside the transaction. */
   claimed(row: JobRow): void {
-    const renewed = this.#inTurn(async () => this.#renew(row));
-    this.#calls.push(renewed.catch(() => undefined));
-  }
-
-  #renew(row: JobRow): void {
-    const { workflowRunId, ordinal } = row;
-    const before = this.#copy.base.jobs.get(workflowRunId, ordinal);
-    // A row is renewed only if it was read, not written, and nobody else wrote it in between.
-    if (before === undefined || this.#written.has(rowName(jobRef(row)))) return;
-    if (tokenBefore(row) !== tokenOf(before)) return;
-    this.#copy.base.jobs.set(workflowRunId, ordinal, row);
-    this.#copy.local.jobs.set(workflowRunId, ordinal, row);
-    for (const [name, guard] of Array.from(this.#guards)) {
-      if (guard.on === "list" && guard.list === "jobs" && guard.workflowRunId === workflowRunId) {
-        this.#guards.delete(name);
-        this.#see(guardsOfQuery(this.#copy.base, { q: "jobs", workflowRunId }));
-      } else if (
-        guard.on === "job" &&
-        guard.workflowRunId === workflowRunId &&
-        guard.ordinal === ordinal
-      ) {
-        this.#guards.delete(name);
-        this.#see([guardOfRow(this.#copy.base, guard)]);
-      }
-    }
+    const renewed = this.#inTurn(async () =>
+      this.#joining?.renew(row, {
+        copy: this.#copy,
+        written: this.#written,
+        guards: this.#guards,
+        see: (guards) => this.#see(guards),
+      }),
+    );
+    this.#calls.push(ended(renewed));
   }
 
   /**
@@ -339,16 +329,16 @@ export class Transaction implements UnitOfWork {
     // A write that answers rows has to load them, and so assumes nothing.
     const assumed = reads === undefined ? guards.filter((guard) => this.#mayAssume(guard)) : [];
     await this.#copy.load([
-      ...guards.flatMap((guard) => (assumed.includes(guard) ? [] : (unitOfGuard(guard) ?? []))),
+      ...guards.flatMap((guard) => (assumed.includes(guard) ? [] : (unitOf(guard) ?? []))),
       ...changes.flatMap((change) => this.#unitsOf(change)),
     ]);
     // The load may have brought rows that other guards are about.
     const known = guards.filter((guard) => !assumed.includes(guard) || this.#isKnown(guard));
-    const violation = checkGuards(this.#copy.local, known);
+    const violation = firstViolation(this.#copy.local, known, violatedRow);
     if (violation !== null) {
       const violated = known[violation.guard];
       if (violated === undefined) throw new TypeError("A violation names one of its guards");
-      this.#see([this.#asRead(violated)]);
+      this.#see([guardOfRow(this.#copy.base, violated)]);
       return { applied: false, violation: { ...violation, guard: guards.indexOf(violated) } };
     }
     for (const guard of known) this.#seeThatItHolds(guard);
@@ -365,8 +355,8 @@ export class Transaction implements UnitOfWork {
     return { applied: true, commitId, results: await this.#answers(queries), late: false };
   }
 
-  #isKnown(guard: Guard): boolean {
-    const unit = unitOfGuard(guard);
+  #isKnown(guard: RowGuard): boolean {
+    const unit = unitOf(guard);
     return unit === null || this.#copy.holds(unit);
   }
 
@@ -374,14 +364,14 @@ export class Transaction implements UnitOfWork {
    * Whether the guard may be assumed to hold. For a row that the transaction has written without
    * having read it, only what it has assumed before.
    */
-  #mayAssume(guard: Guard): boolean {
-    if (!this.#assumes || !isRowGuard(guard) || this.#isKnown(guard)) return false;
+  #mayAssume(guard: RowGuard): boolean {
+    if (!this.#assumes || this.#isKnown(guard)) return false;
     const row = guardedRow(guard);
     if (!this.#written.has(rowName(row))) return true;
     return LASTING.has(guard.expect.is) && this.#assumed.has(guardName(guard));
   }
 
-  #assume(guard: Guard): void {
+  #assume(guard: RowGuard): void {
     this.#assumed.set(guardName(guard), guard);
     this.#see([guard]);
   }
@@ -412,14 +402,9 @@ export class Transaction implements UnitOfWork {
     }
   }
 
-  /** The guard that the row of this guard is as it was read. */
-  #asRead(guard: Guard): Guard {
-    return isRowGuard(guard) ? guardOfRow(this.#copy.base, guard) : guard;
-  }
-
   /** A guard of a method held on the local copy; notes what makes it hold in the database. */
-  #seeThatItHolds(guard: Guard): void {
-    if (!isRowGuard(guard) || !this.#written.has(rowName(guardedRow(guard)))) {
+  #seeThatItHolds(guard: RowGuard): void {
+    if (!this.#written.has(rowName(guardedRow(guard)))) {
       this.#see([guard]);
       return;
     }
@@ -431,10 +416,10 @@ export class Transaction implements UnitOfWork {
         return;
       case "record":
         // The stored record or the transaction's own. Which one is stored was not seen yet.
-        if (!checkGuards(this.#copy.base, [guard])) this.#see([guard]);
+        if (violatedRow(this.#copy.base, guard) === null) this.#see([guard]);
         return;
       default:
-        this.#see([this.#asRead(guard)]);
+        this.#see([guardOfRow(this.#copy.base, guard)]);
     }
   }
 
@@ -459,7 +444,7 @@ export class Transaction implements UnitOfWork {
         const { workflowRunId } = change.row;
         const stageId = change.linkStageId;
         const stage = local.stages.get(workflowRunId, stageId);
-        const link: Guard = {
+        const link: RowGuard = {
           on: "stage",
           workflowRunId,
           stageId,

@@ -1,6 +1,6 @@
 /** The whole database as data: to put it back as it was, and to compare it. */
 import { snakeCase } from "../../../src/store/names.ts";
-import { tables } from "../../../src/store/schema.ts";
+import { tables } from "../../../schema/tables.ts";
 import { env } from "../../support/env.ts";
 
 export type Rows = Readonly<Record<string, unknown>>[];

@@ -1,10 +1,10 @@
 /** Conditions that several tables put on their rows. */
 import { sql } from "drizzle-orm";
 import { check } from "drizzle-orm/sqlite-core";
-import { LONG_TEXT, type LongTextTable, ROW_BYTES_MAX } from "../model/index.ts";
-import { STATUSES } from "../model/status.ts";
-import { snakeCase } from "./names.ts";
-import { longTextBytes } from "./place.ts";
+import { LONG_TEXT, type LongTextTable, ROW_BYTES_MAX } from "../src/model/index.ts";
+import { STATUSES } from "../src/model/status.ts";
+import { snakeCase } from "../src/store/names.ts";
+import { longTextBytes } from "../src/store/place.ts";
 
 /** Refuses a row that D1 in production could not hold; local D1 would take it. */
 export function rowFits(table: LongTextTable) {

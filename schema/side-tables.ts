@@ -1,6 +1,6 @@
 /**
  * The tables beside the callers' rows: what the store finds them by, sums up, puts beside them and
- * remembers of them. As in `schema.ts`, docs/schema.md says what writes each.
+ * remembers of them. As in `tables.ts`, docs/schema.md says what writes each.
  */
 import { sql } from "drizzle-orm";
 import {

@@ -1,14 +1,15 @@
 /**
- * The tables, with those of `side-tables.ts`: the one source of their columns and of the typed rows.
- * drizzle-kit makes `migrations/` from it, and what Drizzle cannot say (WITHOUT ROWID) is added by
- * hand; a test holds the two together. docs/schema.md says what writes each table, and which query
- * each index serves.
+ * The tables, with those of `side-tables.ts`: their columns' types in the database, their keys,
+ * indexes and checks. drizzle-kit makes `migrations/` from it, and what Drizzle cannot say (WITHOUT
+ * ROWID) is added by hand; a test holds the two together. The service does not load it: its rows and
+ * their columns are those of `src/model/rows.ts`, with which the compiler and `test/store/rows.test.ts`
+ * compare the tables. docs/schema.md says what writes each table, and which query each index serves.
  *
  * Every index costs a row written for each change of its columns ($1 per million), and no query may
  * scan. So primary keys begin with the run, and secondary indexes hold only live rows where that is
  * possible.
  */
-import { getTableColumns, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import {
   check,
   customType,
@@ -16,14 +17,13 @@ import {
   integer,
   primaryKey,
   real,
-  type SQLiteTable,
   sqliteTable,
   text,
   uniqueIndex,
 } from "drizzle-orm/sqlite-core";
-import type { ArtifactType, LogLevel, Status } from "../contract/index.ts";
-import { JOB_ERROR_BYTES_MAX } from "../model/index.ts";
-import type { IndexedBy } from "../queries/index.ts";
+import type { ArtifactType, LogLevel, Status } from "../src/contract/index.ts";
+import { JOB_ERROR_BYTES_MAX } from "../src/model/index.ts";
+import { RUNS_BY } from "../src/store/names.ts";
 import { knownStatus, rowFits } from "./checks.ts";
 import {
   aiCallTotals,
@@ -40,19 +40,6 @@ import {
  * `longTexts` (`long-texts.ts`). The type is the one that converts neither.
  */
 const longText = customType<{ data: string }>({ dataType: () => "blob" });
-
-/** The properties of a table's long texts. */
-export function longTextOf(table: SQLiteTable): string[] {
-  return Object.entries(getTableColumns(table))
-    .filter(([, column]) => column.getSQLType() === "blob")
-    .map(([name]) => name);
-}
-
-/** Indexes that give the runs of one value of a column in the order of their age. */
-export const RUNS_BY = {
-  status: "runs_status_idx",
-  workflowId: "runs_workflow_idx",
-} as const satisfies Readonly<Record<IndexedBy, string>>;
 
 export const runs = sqliteTable(
   "runs",
@@ -375,7 +362,7 @@ export const aiCalls = sqliteTable(
   ],
 );
 
-/** All of them, for drizzle-kit and the tests; each after those that its rows point to. */
+/** All of them, for the tests; each after those that its rows point to. */
 export const tables = {
   longTexts,
   runs,

@@ -1,0 +1,98 @@
+/**
+ * What jobs take that join a transaction. A connection that cannot tell to which transaction a call
+ * of `jobs` belongs does without.
+ */
+import type { Effects, Guard } from "../../changes/index.ts";
+import { ServiceError, type SettledJob } from "../../contract/index.ts";
+import { joiningJobEffects } from "../../memory/effects/joining-jobs.ts";
+import { type JobRow, tokenBefore, tokenOf } from "../../model/index.ts";
+import { jobRef, rowName } from "../../model/row-ref.ts";
+import { isTerminal } from "../../model/status.ts";
+import { requireKey } from "../job-keys.ts";
+import type { Settling } from "../settling.ts";
+import type { UnitOfWork } from "../unit-of-work.ts";
+import type { LocalCopy } from "./local-copy.ts";
+import { guardOfRow, guardsOfQuery } from "./read-set.ts";
+
+/** What a transaction knows. */
+interface Known {
+  readonly copy: LocalCopy;
+  /** The rows that it wrote, by their names. */
+  readonly written: ReadonlyMap<string, unknown>;
+  /** What it has seen, by the guards' names. */
+  readonly guards: Map<string, Guard>;
+  readonly see: (guards: readonly Guard[]) => void;
+}
+
+export interface JoiningJobs {
+  /** What the changes of jobs do to the local copy. */
+  readonly effects: Effects;
+  /**
+   * The connection was just given this job, outside the transaction. That write is its own doing and
+   * no conflict.
+   */
+  readonly renew: (row: JobRow, known: Known) => void;
+  /** Settles one after the other: each may be refused without the others. */
+  readonly settleEach: (
+    settlings: readonly Settling[],
+    unit: UnitOfWork,
+    settle: (settling: Settling) => Promise<void>,
+  ) => Promise<SettledJob[]>;
+}
+
+export const joiningJobs: JoiningJobs = {
+  effects: joiningJobEffects,
+
+  renew(row, { copy, written, guards, see }) {
+    const { workflowRunId, ordinal } = row;
+    const before = copy.base.jobs.get(workflowRunId, ordinal);
+    // A row is renewed only if it was read, not written, and nobody else wrote it in between.
+    if (before === undefined || written.has(rowName(jobRef(row)))) return;
+    if (tokenBefore(row) !== tokenOf(before)) return;
+    copy.keep("jobs", row);
+    for (const [name, guard] of Array.from(guards)) {
+      if (guard.on === "list" && guard.list === "jobs" && guard.workflowRunId === workflowRunId) {
+        guards.delete(name);
+        see(guardsOfQuery(copy.base, { q: "jobs", workflowRunId }));
+      } else if (
+        guard.on === "job" &&
+        guard.workflowRunId === workflowRunId &&
+        guard.ordinal === ordinal
+      ) {
+        guards.delete(name);
+        see([guardOfRow(copy.base, guard)]);
+      }
+    }
+  },
+
+  async settleEach(settlings, unit, settle) {
+    const settled: SettledJob[] = [];
+    for (const settling of settlings) {
+      settled.push({ jobId: settling.jobId, outcome: await settleOne(settling, unit, settle) });
+    }
+    return settled;
+  },
+};
+
+async function settleOne(
+  settling: Settling,
+  unit: UnitOfWork,
+  settle: (settling: Settling) => Promise<void>,
+): Promise<SettledJob["outcome"]> {
+  try {
+    const over = await isOver(unit, settling.jobId);
+    await settle(settling);
+    return over ? "over" : "settled";
+  } catch (error) {
+    const code = error instanceof ServiceError ? error.code : null;
+    if (code === "LEASE_LOST") return "lease-lost";
+    if (code === "NOT_FOUND") return "not-found";
+    throw error;
+  }
+}
+
+async function isOver(unit: UnitOfWork, jobId: string): Promise<boolean> {
+  const query = { q: "job", ...requireKey("completeMany", jobId) } as const;
+  const [job] = await unit.call(() => unit.read([query]));
+  return job !== null && isTerminal(job);
+}
