@@ -18,27 +18,23 @@ const RANDOM_CHARS = 9;
  */
 export const COMMIT_ID_CHARS = TIME_CHARS + RANDOM_CHARS;
 
-function base36(value: number, width: number): string {
+function base36(value: number | bigint, width: number): string {
   return value.toString(36).padStart(width, "0");
 }
 
 /** Random numbers are drawn many at a time: a draw costs more than all the rest of an id. */
-const DRAWN = 256;
-let drawn = new Uint32Array();
+const DRAWN = 128;
+const RANDOM_TEXTS = 36n ** BigInt(RANDOM_CHARS);
+let drawn = new BigUint64Array();
 let used = 0;
 
-function random32(): number {
+/** 46 random bits, from 64, so that every text is as likely as the others. */
+function random(): string {
   if (used === drawn.length) {
-    drawn = crypto.getRandomValues(new Uint32Array(DRAWN));
+    drawn = crypto.getRandomValues(new BigUint64Array(DRAWN));
     used = 0;
   }
-  return drawn[used++] ?? 0;
-}
-
-/** 46 random bits, from the 53 that a double holds exactly: so every text is about as likely as the others. */
-function random(): string {
-  const bits = (random32() % 2 ** 21) * 2 ** 32 + random32();
-  return base36(bits % 36 ** RANDOM_CHARS, RANDOM_CHARS);
+  return base36((drawn[used++] ?? 0n) % RANDOM_TEXTS, RANDOM_CHARS);
 }
 
 /** Milliseconds as text that sorts as the number does. Instants before 1970 all become 0. */

@@ -19,7 +19,7 @@ export function encodeJson(
   limit = ROW_BYTES_MAX,
   look?: Look,
 ): string {
-  const given = value === undefined ? null : new PlainCopy(field, limit, look).of(value);
+  const given = value === undefined ? null : new PlainCopy({ field, limit, look }).of(value);
   const text: string | undefined = JSON.stringify(given);
   if (text === undefined) throw refused(field, "undefined");
   const size = utf8Length(text);
@@ -94,25 +94,27 @@ const WRAPPERS = /^\[object (?:Number|String|Boolean|BigInt|Symbol)\]$/;
 /** Sees an object or a list before it is taken, and may refuse it. `field` tells its path. */
 export type Look = (value: object, field: () => string) => void;
 
+interface Copying {
+  readonly field: string;
+  /** Bytes of the text. */
+  readonly limit: number;
+  readonly look: Look | undefined;
+}
+
 /** Makes of a value what JSON keeps of it, with nothing else left in it. */
 class PlainCopy {
-  readonly #name: string;
-  /** Bytes of the text. */
-  readonly #limit: number;
-  readonly #look: Look | undefined;
+  readonly #given: Copying;
   /** The members and places that lead to the value at hand: only an error makes a path of them. */
   readonly #steps: (string | number)[] = [];
   readonly #ancestors = new Set<object>();
   #values = 0;
   #units = 0;
 
-  constructor(name: string, limit: number, look: Look | undefined) {
-    this.#name = name;
-    this.#limit = limit;
-    this.#look = look;
+  constructor(given: Copying) {
+    this.#given = given;
   }
 
-  of(value: unknown, key = "", depth = 0): unknown {
+  of(value: unknown, depth = 0): unknown {
     switch (typeof value) {
       case "undefined":
         return undefined;
@@ -130,48 +132,39 @@ class PlainCopy {
         break;
       case "object":
         if (value === null) break;
-        this.#look?.(value, () => this.#field());
-        if (!(value instanceof Date)) return this.#ofObject(value, key, depth);
+        this.#given.look?.(value, () => this.#field());
+        if (!(value instanceof Date)) return this.#ofObject(value, depth);
         if (Number.isNaN(value.getTime())) throw this.#refused("an invalid Date");
-        return this.of(value.toISOString(), key, depth);
+        return this.of(value.toISOString(), depth);
     }
     this.#count(1);
     return value;
   }
 
-  #ofObject(value: object, key: string, depth: number): unknown {
+  #ofObject(value: object, depth: number): unknown {
     if (this.#ancestors.has(value)) throw this.#refused("a cycle");
     if (depth >= JSON_DEPTH_MAX) throw this.#refused(`nesting deeper than ${JSON_DEPTH_MAX}`);
     const tag = Object.prototype.toString.call(value);
     if (UNSTORABLE_OBJECTS.test(tag)) throw this.#refused(`a ${tag.slice(8, -1)}`);
     this.#ancestors.add(value);
     const plain = hasToJson(value)
-      ? this.of(value.toJSON(key), key, depth + 1)
+      ? this.of(value.toJSON(String(this.#steps.at(-1) ?? "")), depth + 1)
       : this.#ofMembers(value, tag, depth + 1);
     this.#ancestors.delete(value);
     return plain;
   }
 
   #ofMembers(value: object, tag: string, depth: number): unknown {
-    if (WRAPPERS.test(tag)) return this.of(value.valueOf(), "", depth);
+    if (WRAPPERS.test(tag)) return this.of(value.valueOf(), depth);
     const isList = Array.isArray(value);
     // Nothing is made of a list that is too long.
     this.#count(isList ? 1 + value.length : 1);
-    if (isList) {
-      const plain: unknown[] = [];
-      // A hole is visited too: JSON stores it as null, just as it does undefined.
-      for (let index = 0; index < value.length; index += 1) {
-        this.#steps.push(index);
-        plain.push(this.of(value[index], String(index), depth));
-        this.#steps.pop();
-      }
-      return plain;
-    }
     // No prototype: "__proto__" must become an ordinary member.
-    const plain: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-    for (const [key, member] of Object.entries(value)) {
-      this.#steps.push(key);
-      plain[key] = this.of(member, key, depth);
+    const plain = (isList ? [] : Object.create(null)) as Record<string | number, unknown>;
+    // Holes of a list are visited too: JSON stores them as null, just as it does undefined.
+    for (const [step, member] of isList ? value.entries() : Object.entries(value)) {
+      this.#steps.push(step);
+      plain[step] = this.of(member, depth);
       this.#steps.pop();
     }
     return plain;
@@ -183,17 +176,16 @@ class PlainCopy {
    * texts more is looked at, so that the size that is told is exact where it can be.
    */
   #count(more: number): void {
+    const { field, limit } = this.#given;
     const size = 2 * (this.#values + more) - 1;
-    if (size + this.#units / 16 > this.#limit) {
-      throw tooLarge(this.#name, size + this.#units, this.#limit);
-    }
+    if (size + this.#units / 16 > limit) throw tooLarge(field, size + this.#units, limit);
     this.#values += 1;
   }
 
   #field(): string {
     return this.#steps.reduce<string>(
       (path, step) => (typeof step === "number" ? `${path}[${step}]` : memberPath(path, step)),
-      this.#name,
+      this.#given.field,
     );
   }
 
