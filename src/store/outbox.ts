@@ -18,18 +18,22 @@ import {
   RETRY_EXPONENT_MAX,
 } from "../model/index.ts";
 import type { QueryOf } from "../queries/index.ts";
-import { holdTexts, LONG_TEXT_MIN } from "./long-texts.ts";
+import { isWaiting } from "../model/state.ts";
+import { holdTexts } from "./long-texts.ts";
 import { propertiesOf } from "./names.ts";
 import {
   column,
   columns,
   longTextSql,
   remembering,
+  rememberingAs,
+  type RowUpdate,
   selectRow,
   sourcesOf,
   type Statement,
   statement,
   toParam,
+  updateRows,
 } from "./sql.ts";
 
 const PROPERTIES = propertiesOf("outboxEvents");
@@ -39,6 +43,11 @@ const GIVEN = propertiesOf("outboxEvents", "sequence", "commits", "countAfter");
 const WAITS = `"published_at" IS NULL AND "dlq_at" IS NULL`;
 /** The turn of the next run that goes to the end of the line. */
 const END_OF_LINE = `(SELECT ifnull(max("turn"), 0) + 1 FROM "outbox_events" INDEXED BY "outbox_events_turn_idx" WHERE "turn" IS NOT NULL)`;
+
+/** Takes the run to the end of the line, if the event holds its place. */
+function toEndOfLine(position: string): string {
+  return `"turn" = CASE WHEN "turn" IS NOT NULL THEN ${END_OF_LINE} + ${position} END`;
+}
 
 /** The sequence of a run's first waiting event, or of the first one after a sequence. */
 function firstWaiting(run: string, behind?: string): string {
@@ -122,18 +131,23 @@ export function selectDeadLetters({ after = null, limit }: QueryOf<"deadLetters"
   );
 }
 
-/**
- * A chunk of rows is one INSERT. All of a run's events in it count on from the run's last stored
- * one.
- */
 export function appendOutboxEvents(
   changes: readonly ChangeOf<"appendOutboxEvent">[],
   commitId: string,
 ) {
   const rows = changes.map(({ row }) => row);
   const [first] = rows;
-  if (first !== undefined && isPlain(rows))
-    return [appendToOneRun(first.workflowRunId, rows, commitId)];
+  const ofOneRun = rows.every((row) => row.workflowRunId === first?.workflowRunId);
+  return first !== undefined && ofOneRun && rows.length <= BOUND_MAX
+    ? appendToOneRun(first.workflowRunId, rows, commitId)
+    : appendToRuns(rows, commitId);
+}
+
+/**
+ * A chunk of rows is one INSERT. All of a run's events in it count on from the run's last stored
+ * one.
+ */
+function appendToRuns(rows: readonly NewOutboxEventRow[], commitId: string): Statement[] {
   const last = (name: string) =>
     `(SELECT "${name}" FROM "outbox_events" AS tail WHERE tail."workflow_run_id" = src."workflow_run_id" ORDER BY "sequence" DESC LIMIT 1)`;
   const commits = remembering(commitId, `ifnull(${last("commits")}, '')`);
@@ -155,58 +169,43 @@ export function appendOutboxEvents(
   return [...held.before, ...inserts];
 }
 
-/** Events of one run that were bound by their values: as many as D1 has parameters for. */
-const PLAIN_MAX = 10;
+/** Events of one run that are bound by their values: D1 has parameters for no more. */
+const BOUND_MAX = 10;
 
-/**
- * Few events of one run, none of which waits: they change nobody's place in the line. Most commits of
- * an engine have such.
- */
-function isPlain(rows: readonly NewOutboxEventRow[]): boolean {
-  return (
-    rows.length <= PLAIN_MAX &&
-    rows.every(
-      (row) =>
-        row.workflowRunId === rows[0]?.workflowRunId &&
-        (row.publishedAt !== null || row.dlqAt !== null) &&
-        row.payload.length < LONG_TEXT_MIN / 3,
-    )
-  );
-}
-
-/** The run's last event is looked up once for all of them. */
+/** The run's last event is looked up once for all of them, and its first waiting one if one waits. */
 function appendToOneRun(
   workflowRunId: string,
   rows: readonly NewOutboxEventRow[],
   commitId: string,
-): Statement {
-  const given = [
-    "eventType",
-    "payload",
-    "causationId",
-    "occurredAt",
-    "publishedAt",
-    "retryCount",
-    "dlqAt",
-  ] as const;
-  const events = rows.map((_, index) => {
-    const values = given.map((__, place) => `?${3 + index * given.length + place}`);
+): Statement[] {
+  const given = GIVEN.filter((name) => name !== "workflowRunId");
+  const held = holdTexts("outboxEvents", rows, "before");
+  const events = held.rows.map((_, index) => {
+    const values = given.map((name, place) =>
+      held.stored(name, `?${3 + index * given.length + place}`),
+    );
     return `(${index + 1}, ${values.join(", ")})`;
   });
-  const commits = remembering(commitId, `ifnull(tail."commits", '')`).sql.replaceAll("?", "?2");
+  const commits = rememberingAs("?2", `ifnull(tail."commits", '')`);
   const last = `SELECT "sequence", "commits" FROM "outbox_events" WHERE "workflow_run_id" = ?1 ORDER BY "sequence" DESC LIMIT 1`;
-  return {
+  const waits = rows.findIndex(isWaiting) + 1;
+  const turn =
+    waits === 0
+      ? "NULL"
+      : `CASE WHEN event."offset" = ${waits} AND ${firstWaiting("?1")} IS NULL THEN ${END_OF_LINE} END`;
+  const insert = {
     sql:
       `WITH event("offset", ${columns(given)}) AS (VALUES ${events.join(", ")}) ` +
-      `INSERT INTO "outbox_events" ("workflow_run_id", "sequence", "commits", ${columns(given)}) ` +
+      `INSERT INTO "outbox_events" ("workflow_run_id", "sequence", "commits", "turn", ${columns(given)}) ` +
       `SELECT ?1, max(ifnull(tail."sequence", 0), ifnull((SELECT "sequence" FROM "outbox_tails" WHERE "workflow_run_id" = ?1), 0)) + event."offset", ` +
-      `${commits}, ${given.map((name) => `event.${column(name)}`).join(", ")} FROM event LEFT JOIN (${last}) AS tail`,
+      `${commits}, ${turn}, ${given.map((name) => `event.${column(name)}`).join(", ")} FROM event LEFT JOIN (${last}) AS tail`,
     params: [
       workflowRunId,
       commitId,
-      ...rows.flatMap((row) => given.map((name) => toParam(row[name]))),
+      ...held.rows.flatMap((row) => given.map((name) => toParam(row[name]))),
     ],
   };
+  return [...held.before, insert];
 }
 
 /**
@@ -219,7 +218,7 @@ function withOffsets(rows: readonly NewOutboxEventRow[]) {
   return rows.map((row) => {
     const offset = (counts.get(row.workflowRunId) ?? 0) + 1;
     counts.set(row.workflowRunId, offset);
-    const first = row.publishedAt === null && row.dlqAt === null && !waiting.has(row.workflowRunId);
+    const first = isWaiting(row) && !waiting.has(row.workflowRunId);
     if (first) waiting.add(row.workflowRunId);
     return { ...row, offset, first };
   });
@@ -237,11 +236,9 @@ export function publishOutboxEvents(
   changes: readonly ChangeOf<"publishOutboxEvent">[],
   commitId: string,
 ) {
-  return updateEvents(
-    changes,
-    commitId,
-    `"published_at" = ifnull("published_at", src."at"), "dlq_at" = NULL, "turn" = NULL`,
-  );
+  return updateEvents(changes, ["at"], commitId, (given) => ({
+    set: `"published_at" = ifnull("published_at", ${given("at")}), "dlq_at" = NULL, "turn" = NULL`,
+  }));
 }
 
 export function countOutboxRetries(
@@ -249,47 +246,38 @@ export function countOutboxRetries(
   commitId: string,
 ) {
   // A NULL turn stays NULL: then the event is not its run's first waiting one.
-  return updateEvents(
-    changes,
-    commitId,
-    `"retry_count" = "retry_count" + 1, "turn" = CASE WHEN "turn" IS NOT NULL THEN ${END_OF_LINE} + src."position" END`,
-  );
+  return updateEvents(changes, ["position"], commitId, (given) => ({
+    set: `"retry_count" = "retry_count" + 1, ${toEndOfLine(given("position"))}`,
+  }));
 }
 
 /** The same as in changes/outbox.ts, in SQL. */
 const PAUSE = `min(${COUNT_MIN_MS} * (1 << min("retry_count", ${RETRY_EXPONENT_MAX})), ${COUNT_MAX_MS})`;
-/** Whether the failure is the event's own: others were published beside it, now or earlier. */
-const CONVICTED = `(src."blame" = 'certain' OR ("retry_count" > 0 AND "count_after" IS NULL))`;
-const COUNTS = `(${CONVICTED} OR ifnull("count_after" <= src."at", 1))`;
 
 export function putBackEvents(
   changes: readonly ChangeOf<"putBackEvent">[],
   commitId: string,
 ): Statement[] {
-  const commits = remembering(commitId, `"outbox_events"."commits"`);
-  const blamed = statement(
-    `, "retry_count" = "retry_count" + ${COUNTS}, "count_after" = CASE WHEN ${CONVICTED} THEN NULL WHEN ${COUNTS} THEN src."at" + ${PAUSE} ELSE "count_after" END, "commits" = ${commits.sql}`,
-    ...commits.params,
+  const where = (seen: string) =>
+    `+"published_at" IS NULL AND +"dlq_at" IS NULL AND "retry_count" = ${seen}`;
+  const [spared = [], blamed = []] = [true, false].map((isSpared) =>
+    changes.filter(({ blame }) => (blame === "none") === isSpared),
   );
-  const update = (put: readonly ChangeOf<"putBackEvent">[], { sql, params }: Statement) =>
-    sourcesOf(put, ["workflowRunId", "sequence", "seen", "blame", "at"]).map((source) => ({
-      sql:
-        `UPDATE "outbox_events" SET "turn" = CASE WHEN "turn" IS NOT NULL THEN ${END_OF_LINE} + src."position" END${sql} FROM ${source.sql} ` +
-        `WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" AND "outbox_events"."sequence" = src."sequence" ` +
-        `AND +"published_at" IS NULL AND +"dlq_at" IS NULL AND "retry_count" = src."seen"`,
-      params: [...params, ...source.params],
-    }));
   return [
-    ...update(
-      changes.filter(({ blame }) => blame === "none"),
-      statement(
-        `, "count_after" = CASE WHEN "retry_count" = 0 THEN ifnull("count_after", src."at") ELSE "count_after" END`,
-      ),
-    ),
-    ...update(
-      changes.filter(({ blame }) => blame !== "none"),
-      blamed,
-    ),
+    ...updateEvents(spared, ["seen", "at", "position"], null, (given) => ({
+      set: `${toEndOfLine(given("position"))}, "count_after" = CASE WHEN "retry_count" = 0 THEN ifnull("count_after", ${given("at")}) ELSE "count_after" END`,
+      where: where(given("seen")),
+    })),
+    ...updateEvents(blamed, ["seen", "blame", "at", "position"], commitId, (given) => {
+      const at = given("at");
+      // The failure is the event's own: others were published beside it, now or earlier.
+      const convicted = `(${given("blame")} = 'certain' OR ("retry_count" > 0 AND "count_after" IS NULL))`;
+      const counts = `(${convicted} OR ifnull("count_after" <= ${at}, 1))`;
+      return {
+        set: `${toEndOfLine(given("position"))}, "retry_count" = "retry_count" + ${counts}, "count_after" = CASE WHEN ${convicted} THEN NULL WHEN ${counts} THEN ${at} + ${PAUSE} ELSE "count_after" END`,
+        where: where(given("seen")),
+      };
+    }),
   ];
 }
 
@@ -297,12 +285,10 @@ export function deadLetterOutboxEvents(
   changes: readonly ChangeOf<"deadLetterOutboxEvent">[],
   commitId: string,
 ) {
-  return updateEvents(
-    changes,
-    commitId,
-    `"dlq_at" = src."at", "turn" = NULL`,
-    ` AND "outbox_events"."published_at" IS NULL`,
-  );
+  return updateEvents(changes, ["at"], commitId, (given) => ({
+    set: `"dlq_at" = ${given("at")}, "turn" = NULL`,
+    where: `"outbox_events"."published_at" IS NULL`,
+  }));
 }
 
 export function replayOutboxEvents(
@@ -310,15 +296,12 @@ export function replayOutboxEvents(
   commitId: string,
 ) {
   // The event that was its run's first waiting one may not be so any more.
-  const leave = sourcesOfRuns(changes).map((source): Statement => ({
-    sql:
-      `UPDATE "outbox_events" SET "turn" = NULL FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
-      `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)}`,
-    params: source.params,
-  }));
+  const leave = updateFirstWaiting(changes, `"turn" = NULL`);
   return [
     ...leave,
-    ...updateEvents(changes, commitId, `"dlq_at" = NULL, "retry_count" = 0, "count_after" = NULL`),
+    ...updateEvents(changes, [], commitId, () => ({
+      set: `"dlq_at" = NULL, "retry_count" = 0, "count_after" = NULL`,
+    })),
   ];
 }
 
@@ -327,41 +310,49 @@ export function replayOutboxEvents(
  * Readers of the event see no change, so its token stays.
  */
 function lineUpRuns(changes: readonly OfRun[]): Statement[] {
-  return sourcesOfRuns(changes).map((source) => ({
-    sql:
-      `UPDATE "outbox_events" SET "turn" = ${END_OF_LINE} FROM ${source.sql} WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" ` +
-      `AND "outbox_events"."sequence" = ${firstWaiting(`src."workflow_run_id"`)} AND "outbox_events"."turn" IS NULL`,
-    params: source.params,
-  }));
+  return updateFirstWaiting(changes, `"turn" = ${END_OF_LINE}`, `"outbox_events"."turn" IS NULL`);
 }
 
 interface OfRun {
   readonly workflowRunId: string;
 }
 
-function sourcesOfRuns(changes: readonly OfRun[]) {
+/** Updates the first waiting event of each run. */
+function updateFirstWaiting(changes: readonly OfRun[], set: string, only = "true"): Statement[] {
   const rows = runsOf(changes).map((workflowRunId) => ({ workflowRunId }));
-  return sourcesOf(rows, ["workflowRunId"]);
+  return updateRows(
+    "outbox_events",
+    { key: ["workflowRunId"], rows, names: [] },
+    null,
+    (given) => ({
+      set,
+      where: `"outbox_events"."sequence" = ${firstWaiting(given("workflowRunId"))} AND ${only}`,
+    }),
+  );
 }
 
-/** One UPDATE of events by their keys for each chunk of changes. */
-function updateEvents(
-  changes: readonly {
-    readonly workflowRunId: string;
-    readonly sequence: number;
-    readonly at?: number;
-  }[],
-  commitId: string,
-  set: string,
-  condition = "",
+interface Event extends OfRun {
+  readonly sequence: number;
+}
+
+/**
+ * One UPDATE of events by their keys for each chunk of changes. `position`: a change's place among
+ * them. `commitId`: null where readers of the events see no change.
+ */
+function updateEvents<C extends Event>(
+  changes: readonly C[],
+  names: readonly ((keyof C & string) | "position")[],
+  commitId: string | null,
+  update: (given: (name: (keyof C & string) | "position") => string) => RowUpdate,
 ): Statement[] {
-  const commits = remembering(commitId, `"outbox_events"."commits"`);
-  return sourcesOf(changes, ["workflowRunId", "sequence", "at"]).map((source) => ({
-    sql:
-      `UPDATE "outbox_events" SET ${set}, "commits" = ${commits.sql} FROM ${source.sql} ` +
-      `WHERE "outbox_events"."workflow_run_id" = src."workflow_run_id" AND "outbox_events"."sequence" = src."sequence"${condition}`,
-    params: [...commits.params, ...source.params],
-  }));
+  const rows = changes.map((change, position) => ({ ...change, position }));
+  const key = ["workflowRunId", "sequence"] as const;
+  return updateRows<C & { position: number }>(
+    "outbox_events",
+    { key, rows, names },
+    commitId,
+    update,
+  );
 }
 
 export const outboxChangeSql: ChangeSqlOf<

@@ -11,8 +11,8 @@ interface AllowedScan {
 
 export const ALLOWED_SCANS: readonly AllowedScan[] = [
   {
-    step: /^SCAN CONSTANT ROW$/,
-    because: "the row that is being written, bound value by value",
+    step: /^SCAN (?:\d+ )?CONSTANT ROWS?$/,
+    because: "the rows that are being written, bound value by value",
   },
   {
     step: /^SCAN (?:json_each|place|item|part|sibling) VIRTUAL TABLE INDEX 1:$/,
