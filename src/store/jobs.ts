@@ -72,6 +72,10 @@ const OF_KEY =
   `SELECT json_group_array(json_array("workflow_run_id", "ordinal", "priority", "below")) FROM (` +
   `SELECT *, min("own") ${IN_TURN} AS "below" FROM (SELECT *, "limit" + 1 - row_number() ${IN_TURN} AS "own" FROM (${OF_KEY_IN_TURN})))`;
 const RUNNING = `(SELECT count(*) FROM "jobs" INDEXED BY "jobs_leased_keyed_idx" WHERE "status" = 'RUNNING' AND "concurrency_key" IS NOT NULL AND "concurrency_key" = "keys"."key")`;
+/**
+ * Free jobs and those with a key, in one statement: no look beforehand tells whether there are any with a
+ * key. Where none is ready, the keys end with their first seek, and the rest of that arm does not run.
+ */
 const BEST =
   `${KEYS} SELECT * FROM (SELECT * FROM (${FREE}) UNION ALL ` +
   `SELECT item.value ->> 0, item.value ->> 1, item.value ->> 2 FROM "keys" JOIN json_each((${OF_KEY})) AS item ` +

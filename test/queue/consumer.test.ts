@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { embed } from "../../src/embed.ts";
 import { consume, dispatchSettings } from "../../src/queue/index.ts";
 import { openStore } from "../../src/worker/index.ts";
+import { faultyD1 } from "../../src/testing/faulty-d1.ts";
 import type { DequeueResult, JobHandler, JobOutcome } from "../../src/contract/index.ts";
 import { emptyDatabase } from "../support/database.ts";
 import { env } from "../support/env.ts";
@@ -19,9 +20,9 @@ function permits(count: number) {
   return { messages, acked, retried };
 }
 
-function working(handleJob: (job: DequeueResult) => Promise<JobOutcome>) {
+function working(handleJob: (job: DequeueResult) => Promise<JobOutcome>, db = env.DB) {
   const handler: JobHandler = { handleJob };
-  const store = openStore(env, { wakes: false });
+  const store = openStore({ ...env, DB: db }, { wakes: false });
   return async (messages: Parameters<typeof consume>[0]) =>
     consume(messages, {
       store,
@@ -54,6 +55,18 @@ describe("the consumer", () => {
     expect(acked).toEqual([0, 1]);
     expect(consumed).toMatchObject({ permits: 2, claimed: 2, completed: 2 });
     expect(await jobs.jobStats()).toMatchObject({ due: 1, leased: 0 });
+  });
+
+  it("takes two round trips for ten jobs that do nothing: a claim, and all completions", async () => {
+    const { jobs } = embed(env);
+    const stages = Array.from({ length: 10 }, (_, index) => ({ ...JOB, stageId: `s${index}` }));
+    await jobs.enqueueParallel(stages);
+    const { db, calls } = faultyD1(env.DB);
+    const { messages, acked } = permits(10);
+    await working(async () => ({ status: "completed" }), db)(messages);
+    expect(acked).toHaveLength(10);
+    expect(await jobs.jobStats()).toMatchObject({ due: 0, leased: 0 });
+    expect(calls).toHaveLength(2);
   });
 
   it("settles each job as its handler says", async () => {
