@@ -28,7 +28,7 @@ const resolve = {
   ],
 };
 
-/** Rooms without a platform: their tests run in plain Node, within seconds. */
+/** Rooms without a platform: their tests run in plain Node. */
 const UNIT = [
   ...["model", "queries", "changes", "memory", "engine", "testing"].map(
     (room) => `test/${room}/**/*.test.ts`,

@@ -10,6 +10,9 @@ import { requirePort } from "./dev-processes.ts";
 import { requireFolder } from "./folders.ts";
 import { failureOf, quietly, REGISTRY, registryAt, ROOT, WRANGLER } from "./wrangler.ts";
 
+/** That of `wrangler dev`. */
+const DEFAULT_PORT = "8787";
+
 /** The arguments of `wrangler dev` that matter here. */
 function told(args: readonly string[]) {
   const { values } = parseArgs({
@@ -50,13 +53,14 @@ async function main(args: readonly string[]): Promise<void> {
     if (state !== undefined) {
       await requireFolder("--persist-to", readFolder("--persist-to", state, ROOT));
     }
-    // wrangler takes 0 for any.
-    if (port !== undefined && port !== "0") {
-      await requirePort(readPort("--port", port), "npm run dev -- --port");
-    }
+    // wrangler takes 0 for any. Where nothing names a port, it would take another in silence.
+    const named = port ?? (known.has("config") ? "0" : DEFAULT_PORT);
+    if (named !== "0") await requirePort(readPort("--port", named), "npm run dev -- --port");
     migrate(known);
-    console.log(`Another project reaches this service with this line in its .env:`);
+    console.log(`Another project reaches this service with these lines in its .env:`);
     console.log(`WRANGLER_REGISTRY_PATH=${REGISTRY}`);
+    // Without it, wrangler takes the file for the Worker's own variables, too.
+    console.log(`CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV=false`);
   }
   const child = spawn(process.execPath, [WRANGLER, "dev", ...args], {
     cwd: ROOT,

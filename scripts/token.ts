@@ -69,7 +69,7 @@ async function main(): Promise<void> {
         `--dev takes no --${beside}: the token of local development has all scopes.`,
       );
     }
-    return console.log(`token: ${(await devToken()).token}\n.dev.vars knows it.`);
+    return console.log(`token: ${(await devToken()).token}\nIts hash is in .dev.vars.`);
   }
   const { name, scopes, expires } = values;
   const token = randomBytes(24).toString("base64url");

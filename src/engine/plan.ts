@@ -13,6 +13,7 @@ import {
 import { type Shape, whole } from "../model/shape.ts";
 import { durationMs, shown } from "./duration.ts";
 import { BACKOFF_MS_DEFAULT, GROUP_MAX, STAGES_MAX, TIMEOUT_MS_MAX } from "./limits.ts";
+import type { RetryPolicy } from "./retry.ts";
 import type { StageDefinition, StageFunction, StageOptions } from "./stage.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
@@ -25,16 +26,6 @@ interface Placed {
   readonly group: number;
   /** 1, 2, 3, ... through the whole plan. */
   readonly number: number;
-}
-
-/** When a failed stage is tried again. */
-export interface RetryPolicy {
-  /** Tries in all. */
-  readonly attempts: number;
-  /** The pause after the first failure; it doubles with each further one. */
-  readonly backoffMs: number;
-  /** No pause is longer. */
-  readonly capMs: number;
 }
 
 /** What an element has that runs a stage. */

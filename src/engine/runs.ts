@@ -29,7 +29,7 @@ export interface StartOptions<W extends Workflow> {
    * ALREADY_EXISTS, with `field`.
    */
   readonly key?: string;
-  /** Default 5; higher is served first. */
+  /** Any whole number; default 5. Higher is served first. */
   readonly priority?: number;
   readonly config?: ConfigOf<W>;
 }
@@ -43,7 +43,10 @@ export interface StartOptions<W extends Workflow> {
  */
 export interface Run<W extends Workflow> {
   readonly id: string;
-  /** Gives a wait of the workflow its payload: before, during or after. It counts once per key. */
+  /**
+   * Gives a wait of the workflow its payload: before, during or after. It counts once per key,
+   * also after a rerun: a wait that runs again needs another key, or none.
+   */
   signal<K extends SignalNameOf<W>>(
     name: K,
     payload: SignalsOf<W>[K & keyof SignalsOf<W>],

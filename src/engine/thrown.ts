@@ -1,13 +1,10 @@
-/** What came of an error, whatever was thrown. Pure. */
+/** What an error says, whatever was thrown. Pure. */
 import { encodeJson } from "../model/json.ts";
-import { RETRY_MS_MAX } from "../model/limits.ts";
 import { fittingReason } from "../model/text.ts";
 import { shown } from "./duration.ts";
-import { isFatal, isRetryAfter } from "./failure.ts";
-import type { RetryPolicy } from "./plan.ts";
 
 /** Of a thrown object, anything may throw in turn. */
-function unlessItThrows<T>(look: () => T, otherwise: T): T {
+export function unlessItThrows<T>(look: () => T, otherwise: T): T {
   try {
     return look();
   } catch {
@@ -68,18 +65,4 @@ function written(thrown: unknown): string {
   // Text of its own says more than no members.
   if (json === "{}") return shown(thrown);
   return json.length <= WRITTEN_MAX ? json : `${json.slice(0, WRITTEN_MAX)}...`;
-}
-
-/** Of a sum of doublings: larger ones are beyond every cap. */
-const DOUBLINGS_MAX = 50;
-
-/** When to try again; null: not. Never throws. */
-export function retryMs(thrown: unknown, policy: RetryPolicy, triesLeft: number): number | null {
-  if (triesLeft <= 0 || unlessItThrows(() => isFatal(thrown), false)) return null;
-  const asked = unlessItThrows(() => (isRetryAfter(thrown) ? thrown.afterMs : null), null);
-  if (asked !== null) return Math.min(asked, RETRY_MS_MAX);
-  // Attempts go on counting through reruns; the tries that are left do not.
-  const failures = Math.max(1, policy.attempts - triesLeft);
-  const doublings = Math.min(failures - 1, DOUBLINGS_MAX);
-  return Math.min(policy.backoffMs * 2 ** doublings, policy.capMs);
 }

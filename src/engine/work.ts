@@ -2,7 +2,6 @@
 import { ServiceError } from "../contract/index.ts";
 import { unlessLate } from "../model/deadline.ts";
 import { decodeJson } from "../model/json.ts";
-import { JOB_MAX_ATTEMPTS_DEFAULT, RETRY_CAP_MS } from "../model/limits.ts";
 import { validated } from "./checked.ts";
 import { type Definition, definitionFor, requireBuilt } from "./definition.ts";
 import type {
@@ -19,14 +18,15 @@ import type {
 } from "./delivery.ts";
 import { durationMs, inWords, shown } from "./duration.ts";
 import { Fatal, marked } from "./failure.ts";
-import { BACKOFF_MS_DEFAULT, DECISION_MS_MAX, TIMEOUT_MS_MAX } from "./limits.ts";
+import { DECISION_MS_MAX, TIMEOUT_MS_MAX } from "./limits.ts";
 import { isMet, nextOf, nextStage, sleepMs } from "./next.ts";
 import { Notes } from "./notes.ts";
 import { handedOn, OutputReader } from "./outputs.ts";
-import type { PlannedElement, PlannedWait, RetryPolicy } from "./plan.ts";
+import type { PlannedElement, PlannedWait } from "./plan.ts";
+import { PLAIN_RETRY, retryMs } from "./retry.ts";
 import { contextOf, type TryOf } from "./run-context.ts";
 import { storedText } from "./stored.ts";
-import { reasonOf, retryMs } from "./thrown.ts";
+import { reasonOf } from "./thrown.ts";
 
 export interface RunnerOptions {
   /** What stages get as their `env`. */
@@ -56,13 +56,6 @@ type Result =
   | Exclude<StageOutcome, { outcome: "completed" | "passed" | "failed" }>
   | { readonly outcome: "completed"; readonly output: JsonText }
   | { readonly outcome: "passed"; readonly as: "SKIPPED" | "COMPLETED" };
-
-/** Waits and sleeps have no policy of their own. */
-const PLAIN_RETRY: RetryPolicy = {
-  attempts: JOB_MAX_ATTEMPTS_DEFAULT,
-  backoffMs: BACKOFF_MS_DEFAULT,
-  capMs: RETRY_CAP_MS,
-};
 
 /**
  * Works the stages of these workflows.

@@ -195,7 +195,7 @@ export interface WorkflowBuilder<In, Cur, Outs, Signals, Config, Stages> {
     Stages & One<K, TakesOf<S, Cur>>
   >;
 
-  /** Stages side by side, 200 at most. The next stage gets their outputs by id. */
+  /** Stages side by side, 500 at most. The next stage gets their outputs by id. */
   parallel<G extends { readonly [id: string]: Stage | Inline<Cur, Outs> }>(
     group: G & FitsAll<G, Cur, Outs>,
   ): WorkflowBuilder<

@@ -14,7 +14,7 @@ export const DOCS_PAGE = `<!doctype html>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="docs/swagger-ui.css"><link rel="stylesheet" href="docs/page.css">
 </head>
 <body>
-<form><label>Token <input id="token" type="password" autocomplete="off" autofocus></label> (<code>npm run token</code> makes one; it stays in this page)</form>
+<form><label>Token <input id="token" type="password" autocomplete="off" autofocus></label> (docs/http.md tells how to make one; it stays in this page)</form>
 <div id="reader"><p>The API's document is <a href="openapi.json">openapi.json</a>. To show it here, this page needs scripts, and the assets of the deployment (docs/http.md).</p></div>
 <script src="docs/swagger-ui-bundle.js"></script>
 <script type="module" src="docs/page.js"></script>

@@ -299,6 +299,16 @@ describe("a port", () => {
     );
     server.close();
   });
+
+  it("that is in use is told by npm run dev also where none is named", async () => {
+    const server = createServer();
+    // Where the machine has something there already, that will do.
+    await new Promise((resolve) =>
+      server.once("error", resolve).listen(8787, "127.0.0.1", () => resolve(null)),
+    );
+    expectSentence(npmRun(ROOT, "dev"), /^Port 8787 is in use\. .* npm run dev -- --port PORT$/);
+    server.close();
+  });
 });
 
 describe("npm start", () => {
@@ -411,6 +421,7 @@ describe("two clones on one machine", () => {
       await answers(service, "/readyz", (status) => status === 200);
       const line = /^WRANGLER_REGISTRY_PATH=.+$/m.exec(served.output)?.[0] ?? "";
       expect(line).toBe(`WRANGLER_REGISTRY_PATH=${join(one, ".wrangler", "registry")}`);
+      expect(served.output).toContain(`${line}\nCLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV=false\n`);
       const stranger = run(documents, wrangler, ["dev"], app);
       await answers(app, "/health", (status) => status !== 0);
       expect(stranger.output).toContain("[not connected]");

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, it, onTestFailed, vi } from "vi
 import { freePort } from "../../scripts/dev-processes.ts";
 import { ProcessGroup } from "../../scripts/process-group.ts";
 import { quietly, ROOT, WRANGLER } from "../../scripts/wrangler.ts";
-import { Consumer } from "../package/support.ts";
+import { Consumer, run } from "../package/support.ts";
 
 const read = (...path: string[]) => readFileSync(join(ROOT, ...path), "utf8");
 const page = read("docs", "engine.md");
@@ -27,6 +27,10 @@ const sources = new Map(
 
 const [installing = "", serving = "", asking = "", ticking = ""] = blocks("sh");
 
+const [testing = ""] = blocks("sh", page).filter((block) => block.includes("vitest@"));
+const SERVED = ["digest.ts", "worker.ts", "api.ts"];
+const TESTED = ["vitest.config.ts", "setup.ts", "worker.test.ts"];
+
 let consumer: Consumer;
 let worker: ProcessGroup | null = null;
 
@@ -35,7 +39,7 @@ beforeAll(() => {
   const [settings = ""] = blocks("toml");
   expect(settings).toMatch(/^# wrangler\.toml\n/);
   consumer.write("wrangler.toml", settings);
-  for (const name of ["digest.ts", "worker.ts", "api.ts"]) {
+  for (const name of [...SERVED, ...TESTED]) {
     const source = sources.get(name);
     if (source === undefined) throw new Error(`The page has no ${name}`);
     consumer.write(name, source);
@@ -88,16 +92,26 @@ async function answer(url: string, init: RequestInit = {}): Promise<string> {
 it("installs the versions that this package is tested with", () => {
   const { version, dependencies, devDependencies } = JSON.parse(read("package.json"));
   expect(installing).toContain(`./workflow-engine-cloudflare-${version}.tgz`);
-  const named = [...installing.matchAll(/ (\w+)@(\S+)/g)].map(([, name = "", exact]) => [
-    name,
-    exact,
-  ]);
-  expect(named).toEqual(
-    ["zod", "wrangler", "node"].map((name) => [
-      name,
-      { ...dependencies, ...devDependencies }[name],
-    ]),
+  const named = [...`${installing}${testing}`.matchAll(/ (@?[\w/-]+)@(\S+)/g)].map(
+    ([, name = "", exact]) => [name, exact],
   );
+  const plugin = "@cloudflare/vitest-plugin";
+  const all = {
+    ...dependencies,
+    ...devDependencies,
+    [plugin]: devDependencies["@cloudflare/vitest-pool-workers"].replace(`npm:${plugin}@`, ""),
+  };
+  const names = ["zod", "wrangler", "node", "@cloudflare/workers-types", "typescript"];
+  expect(named).toEqual([...names, "vitest", plugin].map((name) => [name, all[name]]));
+});
+
+it("is tested inside workerd, by the files that the page has for that", () => {
+  consumer.link("vitest");
+  consumer.link("@cloudflare/vitest-plugin", "@cloudflare/vitest-pool-workers");
+  const vitest = [join(ROOT, "node_modules", "vitest", "vitest.mjs"), "run"];
+  const { status, output } = run(consumer.folder, process.execPath, ...vitest);
+  expect(status, output).toBe(0);
+  expect(output).toMatch(/Tests .*1 passed/);
 });
 
 it("answers what the document says, by the commands that it names", async () => {
@@ -121,8 +135,8 @@ it("has the API beside its own routes, and after an edit a tick takes runs on", 
   const { id } = JSON.parse(started) as { id: string };
   const authorized = { headers: { Authorization: `Bearer ${made.stdout.trim()}` } };
   const status = async () => {
-    const run = JSON.parse(await answer(`${url}/v1/runs/${id}`, authorized));
-    return (run as { status: string }).status;
+    const found = JSON.parse(await answer(`${url}/v1/runs/${id}`, authorized));
+    return (found as { status: string }).status;
   };
   expect(await status()).toBe("RUNNING");
   expect(JSON.parse(await answer(`${url}/v1/runs/${id}`))).toMatchObject({

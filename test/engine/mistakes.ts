@@ -330,6 +330,11 @@ export const STAGES: readonly Mistake[] = [
 
 export const RUNS: readonly Mistake[] = [
   [
+    "a run is started of a workflow that is not built",
+    `await runs.start(w.stage("a", () => 1), { a: "x", lang: 1 });`,
+    "is missing the following properties from type 'Workflow<",
+  ],
+  [
     "a run is started with half an input",
     `await runs.start(built, { a: "x" });`,
     "Property 'lang' is missing",

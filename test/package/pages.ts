@@ -13,11 +13,10 @@ export function describePages(consumer: () => Consumer): void {
         readFileSync(join(ROOT, "package.json"), "utf8"),
       );
       expect(readme).toContain(`npm install ./${NAME}-${version}.tgz\n`);
-      const pinned = ["wrangler", "node", "@cloudflare/workers-types"].map(
+      const pinned = ["wrangler", "node", "@cloudflare/workers-types", "typescript"].map(
         (name) => `${name}@${devDependencies[name]}`,
       );
       expect(readme).toContain(`npm install -D -E ${pinned.join(" ")}\n`);
-      expect(readme).toContain(`npm install -D -E typescript@${devDependencies.typescript}\``);
       expect(peerDependencies.wrangler).toBe(`>=${devDependencies.wrangler}`);
     });
 
@@ -39,12 +38,16 @@ export function describePages(consumer: () => Consumer): void {
   describe("docs/engine.md", () => {
     const page = readFileSync(join(ROOT, "docs", "engine.md"), "utf8");
     const blocks = [...page.matchAll(/```ts\n\/\/ (\S+\.ts)\n(.*?)```/gs)];
-    const files = Object.fromEntries(blocks.map(([, name = "", text = ""]) => [name, text]));
+    const named = blocks.map(([, name = "", text = ""]) => [name, text] as const);
+    /** Tests inside workerd need Vitest and its plugin. The other files are compiled without them. */
+    const isInside = (text: string) => /from "(?:vitest|cloudflare:test)/.test(text);
+    const files = Object.fromEntries(named.filter(([, text]) => !isInside(text)));
+    const all = Object.fromEntries(named);
 
     it(
       "has TypeScript that compiles, one file with another",
       () => {
-        expect(page.match(/```ts\n/g)).toHaveLength(Object.keys(files).length);
+        expect(page.match(/```ts\n/g)).toHaveLength(Object.keys(all).length);
         const types = {
           types: ["@cloudflare/workers-types"],
           lib: ["es2024"],
@@ -84,6 +87,19 @@ export function describePages(consumer: () => Consumer): void {
           expect(says({ lib: ["es2023", "dom"] })).toContain(
             "TS2451: Cannot redeclare block-scoped variable 'console'",
           );
+        },
+        COMPILING_MS,
+      );
+
+      it(
+        "compiles with the tests inside workerd, by the types that the page names for them",
+        () => {
+          expect(Object.keys(all).length - Object.keys(files).length).toBe(3);
+          consumer().link("vitest");
+          consumer().link("@cloudflare/vitest-plugin", "@cloudflare/vitest-pool-workers");
+          const [, types = ""] = /In tsconfig\.json, `"types": (\[.*?\])`/.exec(page) ?? [];
+          const options = { ...compilerOptions, types: JSON.parse(types) as string[] };
+          expect(consumer().compile(all, options, "TypeScript 7")).toBe("");
         },
         COMPILING_MS,
       );

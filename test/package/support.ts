@@ -53,12 +53,15 @@ export class Consumer {
     const unpacking = ["-xzf", tarball, "--strip-components=1", "-C", join("node_modules", NAME)];
     const unpacked = run(this.folder, "tar", ...unpacking);
     if (unpacked.status !== 0) throw new Error(unpacked.output);
-    for (const name of INSTALLED) {
-      const place = join(this.folder, "node_modules", name);
-      mkdirSync(dirname(place), { recursive: true });
-      symlinkSync(join(ROOT, "node_modules", name), place, "junction");
-    }
+    for (const name of INSTALLED) this.link(name);
     this.write("package.json", JSON.stringify({ private: true, type: "module" }));
+  }
+
+  /** Installs a package that is installed here. */
+  link(name: string, installedAs = name): void {
+    const place = join(this.folder, "node_modules", name);
+    mkdirSync(dirname(place), { recursive: true });
+    symlinkSync(join(ROOT, "node_modules", installedAs), place, "junction");
   }
 
   write(name: string, text: string): void {
