@@ -76,6 +76,12 @@ function guardName(guard: Guard): string {
   return JSON.stringify(guard);
 }
 
+/** Guards of one kind beside each other: they share a statement. */
+function byKind(guards: Iterable<Guard>): Guard[] {
+  const kinds = Map.groupBy(guards, (guard) => (guard.on === "list" ? guard.list : guard.on));
+  return [...kinds.values()].flat();
+}
+
 /**
  * PENDING runs that a transaction's claims choose from. They are loaded with their stages, since a
  * claim is usually followed by creating the first stages.
@@ -224,9 +230,11 @@ export class Transaction implements UnitOfWork {
       this.#landed = true;
       return "landed";
     }
-    const guards = [...this.#guards.values()].toSorted((a, b) =>
-      a.on < b.on ? -1 : a.on > b.on ? 1 : 0,
+    // What a read has shown may follow from what was assumed, so that is checked first.
+    const seen = [...this.#guards].flatMap(([name, guard]) =>
+      this.#assumed.has(name) ? [] : guard,
     );
+    const guards = [...byKind(this.#assumed.values()), ...byKind(seen)];
     const written = await this.#direct.write({ guards, changes });
     this.#landed = written.applied;
     if (written.applied) return "landed";

@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { type ErrorCode, isServiceError, type WorkflowPersistence } from "../../contract/index.ts";
 import type { Test } from "./harness.ts";
 import {
   aLog,
@@ -14,6 +15,17 @@ import {
   seedStage,
   theRun,
 } from "./support.ts";
+
+/** The code of the call's fault; null: it was done. A callback that asks this goes on in any case. */
+async function faultOf(call: Promise<unknown>): Promise<ErrorCode | null> {
+  try {
+    await call;
+    return null;
+  } catch (error) {
+    if (isServiceError(error)) return error.code;
+    throw error;
+  }
+}
 
 /** Faults are thrown by the call that causes them and leave the transaction usable. */
 export function transactionFaults(test: Test): void {
@@ -152,5 +164,23 @@ export function transactionFaults(test: Test): void {
     });
 
     expect(await theRun(b, id)).toMatchObject({ version: 4, status: "COMPLETED", totalTokens: 5 });
+  });
+
+  test("creating what exists is refused at its call, and the lists that follow show it", async ({
+    a,
+  }) => {
+    const run = await seedRun(a);
+    const stage = await seedStage(a, run.id);
+
+    for (const create of [
+      (tx: WorkflowPersistence) => tx.createStage(aStage(run.id)),
+      (tx: WorkflowPersistence) => tx.createRun(aRun({ id: run.id })),
+    ]) {
+      const seen = await a.persistence.withTransaction(async (tx) => ({
+        fault: await faultOf(create(tx)),
+        stages: await tx.getStagesByRun(run.id),
+      }));
+      expect(seen).toEqual({ fault: "ALREADY_EXISTS", stages: [stage] });
+    }
   });
 }
