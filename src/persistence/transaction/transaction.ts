@@ -386,7 +386,7 @@ export class Transaction implements UnitOfWork {
 
   /** The units to load before the change. */
   #unitsOf(change: CallerChange): readonly LoadUnit[] {
-    const units = kindOfCallers(change).needs(change);
+    const units = kindOfCallers(change).needs(change, this.#assumes);
     // It may be about an event that the transaction itself has appended, which has its sequence
     // only once the tail is known.
     if ("sequence" in change && this.#copy.hasAppended(change.workflowRunId)) {

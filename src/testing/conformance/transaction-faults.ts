@@ -183,4 +183,22 @@ export function transactionFaults(test: Test): void {
       expect(seen).toEqual({ fault: "ALREADY_EXISTS", stages: [stage] });
     }
   });
+
+  test("an artifact that does not fit beside its metadata is refused at its call", async ({
+    a,
+    b,
+  }) => {
+    const { id } = await seedRun(a);
+    const metadata = { filling: "m".repeat(1_890_000) };
+    await a.persistence.saveArtifact(anArtifact(id, { metadata }));
+
+    const fault = await a.persistence.withTransaction(async (tx) => {
+      await tx.updateRun(id, { totalTokens: 3 });
+      return faultOf(tx.saveArtifact(anArtifact(id, { data: "n".repeat(14_000) })));
+    });
+
+    expect(fault).toBe("PAYLOAD_TOO_LARGE");
+    expect(await theRun(b, id)).toMatchObject({ totalTokens: 3 });
+    expect(await b.persistence.loadArtifact(id, "report.json")).toEqual({ pages: 1 });
+  });
 }
