@@ -243,6 +243,26 @@ describe("what a transaction costs in D1", () => {
     expect(figures.roundTrips).toBe(1);
   });
 
+  it("one refused write among many costs a commit that is refused, one read of all their rows, and the commit", async () => {
+    const refused: string[] = [];
+    const figures = await measured(async (backend) => {
+      const run = await createRun(backend);
+      await backend.persistence.createStage(stageInput(run, "stage-3"));
+      return async () =>
+        backend.persistence.withTransaction(async (tx) => {
+          refused.length = 0;
+          for (let stage = 0; stage < 25; stage += 1) {
+            const stageId = `stage-${stage}`;
+            if ((await outcomeOf(tx.createStage(stageInput(run, stageId)))) !== "done") {
+              refused.push(stageId);
+            }
+          }
+        });
+    });
+    expect(refused).toEqual(["stage-3"]);
+    expect(figures.roundTrips).toBe(3);
+  });
+
   it("reads that are asked for together are one round trip", async () => {
     const figures = await measured(async (backend) => {
       const run = await createRun(backend);

@@ -14,7 +14,10 @@ import {
   seedRun,
   seedStage,
   theRun,
+  theStage,
 } from "./support.ts";
+
+const HALF_A_ROW = "x".repeat(1_000_000);
 
 /** The code of the call's fault; null: it was done. A callback that asks this goes on in any case. */
 async function faultOf(call: Promise<unknown>): Promise<ErrorCode | null> {
@@ -182,6 +185,40 @@ export function transactionFaults(test: Test): void {
       }));
       expect(seen).toEqual({ fault: "ALREADY_EXISTS", stages: [stage] });
     }
+  });
+
+  test("a row that grows too large is refused at its call, whatever is read next", async ({
+    a,
+    b,
+  }) => {
+    const { id } = await seedRun(a);
+    const stage = await seedStage(a, id, { inputData: HALF_A_ROW });
+
+    const seen = await a.persistence.withTransaction(async (tx) => {
+      const write = tx.updateStageByRunAndStageId(id, "extract", { outputData: HALF_A_ROW });
+      const fault = await faultOf(write);
+      const read = await tx.getStage(id, "extract");
+      await tx.updateStageByRunAndStageId(id, "extract", { status: "RUNNING" });
+      return { fault, read };
+    });
+
+    expect(seen).toEqual({ fault: "PAYLOAD_TOO_LARGE", read: stage });
+    expect(await theStage(b, stage.id)).toMatchObject({ status: "RUNNING", version: 2 });
+  });
+
+  test("a row that grows too large is what the transaction fails with, though its callback throws later", async ({
+    a,
+  }) => {
+    const { id } = await seedRun(a);
+    await seedStage(a, id, { inputData: HALF_A_ROW });
+
+    await expectCode(
+      a.persistence.withTransaction(async (tx) => {
+        await tx.updateStageByRunAndStageId(id, "extract", { outputData: HALF_A_ROW });
+        throw new Error("too late");
+      }),
+      "PAYLOAD_TOO_LARGE",
+    );
   });
 
   test("an artifact that does not fit beside its metadata is refused at its call", async ({
