@@ -18,7 +18,7 @@ import {
   type RowGuard,
 } from "../../changes/index.ts";
 import type { Status } from "../../contract/index.ts";
-import { firstViolation, violatedRow } from "../../memory/row-guards.ts";
+import { violatedRow } from "../../memory/row-guards.ts";
 import {
   type JobRow,
   newCommitId,
@@ -363,12 +363,16 @@ export class Transaction implements UnitOfWork {
     ]);
     // The load may have brought rows that other guards are about.
     const known = guards.filter((guard) => !assumed.includes(guard) || this.#isKnown(guard));
-    const violation = firstViolation(this.#copy.local, known, violatedRow);
-    if (violation !== null) {
-      const violated = known[violation.guard];
-      if (violated === undefined) throw new TypeError("A violation names one of its guards");
-      this.#see([guardOfRow(this.#copy.base, violated)]);
-      return { applied: false, violation: { ...violation, guard: guards.indexOf(violated) } };
+    // The caller is told of the first that does not hold, and it may be one of those assumed.
+    const isViolated = (guard: RowGuard) => violatedRow(this.#copy.local, guard) !== null;
+    const last = guards.findIndex((guard) => known.includes(guard) && isViolated(guard));
+    const asked = guards.slice(0, last + 1);
+    await this.#copy.load(asked.flatMap((guard) => unitOf(guard) ?? []));
+    for (const [guard, one] of asked.entries()) {
+      const actual = violatedRow(this.#copy.local, one);
+      if (actual === null) continue;
+      this.#see([guardOfRow(this.#copy.base, one)]);
+      return { applied: false, violation: { guard, actual } };
     }
     for (const guard of known) this.#seeThatItHolds(guard);
     for (const guard of guards) if (!known.includes(guard)) this.#assume(guard);

@@ -238,4 +238,17 @@ export function transactionFaults(test: Test): void {
     expect(await theRun(b, id)).toMatchObject({ totalTokens: 3 });
     expect(await b.persistence.loadArtifact(id, "report.json")).toEqual({ pages: 1 });
   });
+
+  test("of several things that are missing a call names the first, whatever was read before", async ({
+    a,
+  }) => {
+    await a.persistence.withTransaction(async (tx) => {
+      expect(await tx.getRun("gone")).toBeNull();
+      const error = await expectCode(
+        tx.appendAnnotations([anAnnotation("nobody"), anAnnotation("gone")]),
+        "NOT_FOUND",
+      );
+      expect(error.details["id"]).toBe("nobody");
+    });
+  });
 }
