@@ -263,6 +263,14 @@ describe("what a transaction costs in D1", () => {
     expect(figures.roundTrips).toBe(3);
   });
 
+  it("completeMany is one read of all its jobs, and the commit", async () => {
+    const figures = await measured(async ({ persistence, jobs }) => {
+      const ids = await jobs.enqueueParallel(Array.from({ length: 25 }, () => jobInput(newId())));
+      return async () => persistence.withTransaction(async () => jobs.completeMany(ids));
+    });
+    expect(figures.roundTrips).toBe(2);
+  });
+
   it("reads that are asked for together are one round trip", async () => {
     const figures = await measured(async (backend) => {
       const run = await createRun(backend);
