@@ -45,9 +45,9 @@ export interface ChangeTraits<Change> {
   readonly shownIn?: (change: Change) => LoadUnit | null;
   /**
    * What a transaction loads before the change, because it decides what the change does or answers.
-   * Default: nothing.
+   * Where the transaction `assumes`, not what nearly always allows it. Default: nothing.
    */
-  readonly needs?: (change: Change) => readonly LoadUnit[];
+  readonly needs?: (change: Change, assumes: boolean) => readonly LoadUnit[];
   /** Default: none. */
   readonly texts?: (change: Change) => readonly WrittenText[];
   /** The effect on the maps. Never refuses: what must hold is a guard. */

@@ -43,17 +43,15 @@ export const recordChanges = {
     {
       row: ({ row }) => artifactRef(row),
       recorded: "each",
-      needs({ row, replaceMetadata, linkStageId }) {
+      needs({ row, replaceMetadata, linkStageId }, assumes) {
         const { workflowRunId, key } = row;
         const linked =
           linkStageId === null
             ? []
             : [{ of: "stage", workflowRunId, stageId: linkStageId } as const];
-        // The metadata that the row keeps may leave no room. A small artifact fits beside any
-        // metadata, and is written without a look at the row.
-        if (replaceMetadata || measureRow("artifacts", row).size <= SMALL_ARTIFACT_BYTES) {
-          return linked;
-        }
+        // The metadata that the row keeps may leave no room. A small artifact nearly always fits.
+        const small = measureRow("artifacts", row).size <= SMALL_ARTIFACT_BYTES;
+        if (replaceMetadata || (small && assumes)) return linked;
         return [{ of: "artifact", workflowRunId, key }, ...linked];
       },
       texts: ({ row }) => [{ table: "artifacts", values: row }],

@@ -6,11 +6,15 @@ import type { Guard, Violation } from "../changes/index.ts";
 import { nextSignal } from "../model/index.ts";
 import { lastOutboxEvent, type State } from "../model/state.ts";
 import { findLiveJob } from "../queries/jobs.ts";
-import { firstViolation, listTokens, violatedRow } from "./row-guards.ts";
+import { listTokens, violatedRow } from "./row-guards.ts";
 
 /** The first guard that does not hold, or null when all hold. */
 export function checkGuards(state: State, guards: readonly Guard[]): Violation | null {
-  return firstViolation(state, guards, violated);
+  for (const [index, guard] of guards.entries()) {
+    const actual = violated(state, guard);
+    if (actual !== null) return { guard: index, actual };
+  }
+  return null;
 }
 
 function violated(state: State, guard: Guard): number | null {

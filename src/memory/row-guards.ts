@@ -2,7 +2,7 @@
  * Guards of rows on the maps, which a transaction checks on its local copy, too; and the tokens of
  * lists. `changes/guard.ts` says what each guard demands. Pure.
  */
-import { guardedRow, type RowGuard, type Violation } from "../changes/index.ts";
+import { guardedRow, type RowGuard } from "../changes/index.ts";
 import type { Status } from "../contract/index.ts";
 import { tokenOf } from "../model/index.ts";
 import { compareUtf8 } from "../model/order.ts";
@@ -18,22 +18,7 @@ interface Guarded {
   readonly stageId?: string;
 }
 
-/**
- * The first guard that does not hold, or null when all hold.
- * @param violated null when the guard holds; otherwise what was found, in the words of a Violation.
- */
-export function firstViolation<G>(
-  state: State,
-  guards: readonly G[],
-  violated: (state: State, guard: G) => number | null,
-): Violation | null {
-  for (const [index, guard] of guards.entries()) {
-    const actual = violated(state, guard);
-    if (actual !== null) return { guard: index, actual };
-  }
-  return null;
-}
-
+/** Null when the guard holds; otherwise what was found, in the words of a Violation. */
 export function violatedRow(state: State, guard: RowGuard): number | null {
   const row = guardedIn(state, guard);
   if (holds(row, guard.expect)) return null;

@@ -1,5 +1,9 @@
-/** Asks for fewer rows where an answer is too large. */
+/** What is too large, and how to ask for fewer rows where an answer is. */
 import { isServiceError } from "../contract/index.ts";
+
+export function isTooLarge(error: unknown): boolean {
+  return isServiceError(error) && error.code === "PAYLOAD_TOO_LARGE";
+}
 
 /**
  * Asks for `count` rows, then for half as many, and so on, while the answer would be too large.
@@ -13,8 +17,7 @@ export async function asManyAsFit<T>(
     try {
       return await ask(limit);
     } catch (error) {
-      const tooLarge = isServiceError(error) && error.code === "PAYLOAD_TOO_LARGE";
-      if (limit <= 1 || !tooLarge) throw error;
+      if (limit <= 1 || !isTooLarge(error)) throw error;
     }
   }
 }

@@ -4,7 +4,7 @@ import { rowName } from "../model/row-ref.ts";
 import { guardStatements } from "./guards.ts";
 import { changeSqlOf, queryStatements } from "./kinds.ts";
 import { fence, record, recordsItself } from "./settlement.ts";
-import type { Statement } from "./sql.ts";
+import { groupsToBind, type Statement } from "./sql.ts";
 import { selectWatched } from "./watched-runs.ts";
 
 /** The statements of a commit. The answers to its reads are those from statement `readsFrom` on. */
@@ -38,24 +38,16 @@ export function commitBatch(
   };
 }
 
-/** Conditions of one statement: D1 binds 100 parameters, and each condition takes up to five. */
-const CONDITIONS_MAX = 20;
-
 /**
- * Conditions as one statement. Each is a scalar subquery. SQLite evaluates them in their order, and
- * the first that fails refuses the batch.
+ * Conditions as one statement, or several. Each is a scalar subquery. SQLite evaluates them in their
+ * order, and the first that fails refuses the batch.
  */
 function checkedTogether(conditions: readonly Statement[]): Statement[] {
-  const statements: Statement[] = [];
-  for (let start = 0; start < conditions.length; start += CONDITIONS_MAX) {
-    const together = conditions.slice(start, start + CONDITIONS_MAX);
-    statements.push({
-      // Without names of their own, D1 would send the columns back under their whole texts.
-      sql: `SELECT ${together.map(({ sql }, place) => `(${sql}) AS "c${place}"`).join(", ")}`,
-      params: together.flatMap(({ params }) => params),
-    });
-  }
-  return statements;
+  return groupsToBind(conditions).map((together) => ({
+    // Without names of their own, D1 would send the columns back under their whole texts.
+    sql: `SELECT ${together.map(({ sql }, place) => `(${sql}) AS "c${place}"`).join(", ")}`,
+    params: together.flatMap(({ params }) => params),
+  }));
 }
 
 /** Those of the runs `among` that the first statement of the batch has found to be watched. */

@@ -18,7 +18,7 @@ import {
 import { COMMIT_ID_CHARS, COMMITS_REMEMBERED, commitIdAt } from "../model/index.ts";
 import { instantOfCommit } from "./deleted.ts";
 import { changeSqlOf } from "./kinds.ts";
-import { fromRow, type Statement, statement } from "./sql.ts";
+import { fromRow, groupsToBind, type Statement, statement } from "./sql.ts";
 
 /** A row that tells whether a commit wrote it. */
 type Place =
@@ -102,19 +102,14 @@ export function record(commitId: string): Statement {
  */
 const CLOCK_SKEW_MS = 30_000;
 
-/** Places that one statement looks at: D1 binds 100 parameters, and a place takes up to four. */
-const PLACES_MAX = 24;
-
 /**
  * Looks at all places, makes the finding final, and answers it as `outcome`, by the last statement.
  */
 export function settleStatements(commit: Pick<Commit, "id" | "changes">): Statement[] {
   const { id } = commit;
   const findings = placesOf(commit).map((place) => findingAt(place, id));
-  const parts: (readonly Statement[])[] = [];
-  for (let start = 0; start < findings.length; start += PLACES_MAX) {
-    parts.push(findings.slice(start, start + PLACES_MAX));
-  }
+  // The commit's id is one parameter more.
+  const parts = groupsToBind(findings, 1);
   // One place that knows the commit outweighs any number that may have forgotten it.
   return [
     ...parts.map((part) => conclude(id, "applied", part)),

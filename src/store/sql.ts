@@ -48,6 +48,28 @@ export function statement(sql: string, ...params: Param[]): Statement {
   return { sql, params };
 }
 
+/** Parameters of one statement: D1 binds no more. */
+const PARAMS_MAX = 100;
+
+/**
+ * The statements in groups, in their order. Each group can become one statement, with `besides`
+ * parameters more.
+ */
+export function groupsToBind(statements: readonly Statement[], besides = 0): Statement[][] {
+  const groups: Statement[][] = [];
+  let left = 0;
+  for (const each of statements) {
+    const count = each.params.length;
+    if (groups.length === 0 || count > left) {
+      groups.push([]);
+      left = PARAMS_MAX - besides;
+    }
+    groups.at(-1)?.push(each);
+    left -= count;
+  }
+  return groups;
+}
+
 /** A condition on a status: a run, a stage or a job goes on. */
 export const IS_LIVE = `IN ${textList(LIVE)}`;
 

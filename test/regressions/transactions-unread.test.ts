@@ -243,6 +243,34 @@ describe("what a transaction costs in D1", () => {
     expect(figures.roundTrips).toBe(1);
   });
 
+  it("one refused write among many costs a commit that is refused, one read of all their rows, and the commit", async () => {
+    const refused: string[] = [];
+    const figures = await measured(async (backend) => {
+      const run = await createRun(backend);
+      await backend.persistence.createStage(stageInput(run, "stage-3"));
+      return async () =>
+        backend.persistence.withTransaction(async (tx) => {
+          refused.length = 0;
+          for (let stage = 0; stage < 25; stage += 1) {
+            const stageId = `stage-${stage}`;
+            if ((await outcomeOf(tx.createStage(stageInput(run, stageId)))) !== "done") {
+              refused.push(stageId);
+            }
+          }
+        });
+    });
+    expect(refused).toEqual(["stage-3"]);
+    expect(figures.roundTrips).toBe(3);
+  });
+
+  it("completeMany is one read of all its jobs, and the commit", async () => {
+    const figures = await measured(async ({ persistence, jobs }) => {
+      const ids = await jobs.enqueueParallel(Array.from({ length: 25 }, () => jobInput(newId())));
+      return async () => persistence.withTransaction(async () => jobs.completeMany(ids));
+    });
+    expect(figures.roundTrips).toBe(2);
+  });
+
   it("reads that are asked for together are one round trip", async () => {
     const figures = await measured(async (backend) => {
       const run = await createRun(backend);

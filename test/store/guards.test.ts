@@ -214,6 +214,21 @@ describe("guards", () => {
     expect(await check(statements)).toEqual({ guard: 9_999, actual: 3 });
   });
 
+  it("of alternating kinds are as many statements as D1 can bind the parameters of", async () => {
+    const store = new D1Store(env.DB);
+    const both = [job(unchanged(FIRST)), stage(unchanged(FIRST))];
+    for (const count of [16, 17, 33, 100]) {
+      const guards = upTo(count).flatMap((n) => both[n % 2] ?? []);
+      const commit = { guards, changes: [], reads: [] };
+      expect((await store.attempt({ ...commit, id: newCommitId(count) })).applied).toBe(true);
+      const failing = { ...commit, guards: [...guards, run(absent)], id: newCommitId(count) };
+      expect(await store.attempt(failing)).toEqual({
+        applied: false,
+        violation: { guard: count, actual: 3 },
+      });
+    }
+  });
+
   it("may hold the tokens of thousands of rows", async () => {
     const tokens = upTo(20_000)
       .map(() => FIRST)

@@ -8,7 +8,7 @@ import { joiningJobEffects } from "../../memory/effects/joining-jobs.ts";
 import { type JobRow, tokenBefore, tokenOf } from "../../model/index.ts";
 import { jobRef, rowName } from "../../model/row-ref.ts";
 import { isTerminal } from "../../model/status.ts";
-import { requireKey } from "../job-keys.ts";
+import { isJobId, requireKey } from "../job-keys.ts";
 import type { Settling } from "../settling.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import type { LocalCopy } from "./local-copy.ts";
@@ -66,23 +66,22 @@ export const joiningJobs: JoiningJobs = {
   },
 
   async settleEach(settlings, unit, settle) {
+    // Reads beside each other are one round trip.
+    const over = await Promise.all(settlings.map(async ({ jobId }) => isOver(unit, jobId)));
     const settled: SettledJob[] = [];
-    for (const settling of settlings) {
-      settled.push({ jobId: settling.jobId, outcome: await settleOne(settling, unit, settle) });
+    for (const [place, settling] of settlings.entries()) {
+      const fault = await faultOf(settle(settling));
+      const outcome = fault ?? (over[place] === true ? "over" : "settled");
+      settled.push({ jobId: settling.jobId, outcome });
     }
     return settled;
   },
 };
 
-async function settleOne(
-  settling: Settling,
-  unit: UnitOfWork,
-  settle: (settling: Settling) => Promise<void>,
-): Promise<SettledJob["outcome"]> {
+async function faultOf(settled: Promise<void>): Promise<SettledJob["outcome"] | null> {
   try {
-    const over = await isOver(unit, settling.jobId);
-    await settle(settling);
-    return over ? "over" : "settled";
+    await settled;
+    return null;
   } catch (error) {
     const code = error instanceof ServiceError ? error.code : null;
     if (code === "LEASE_LOST") return "lease-lost";
@@ -92,6 +91,7 @@ async function settleOne(
 }
 
 async function isOver(unit: UnitOfWork, jobId: string): Promise<boolean> {
+  if (!isJobId("completeMany", jobId)) return false;
   const query = { q: "job", ...requireKey("completeMany", jobId) } as const;
   const [job] = await unit.call(() => unit.read([query]));
   return job !== null && isTerminal(job);

@@ -30,6 +30,7 @@ import {
   unitName,
 } from "../../queries/index.ts";
 import { createState, keep, type Rows, type State, type TableName } from "../../model/state.ts";
+import { asManyAsFit, isTooLarge } from "../as-many-as-fit.ts";
 import { invalid } from "../encode.ts";
 import { withoutStage } from "./write-set.ts";
 import { loadQuery } from "./load-units.ts";
@@ -44,6 +45,11 @@ export class LocalCopy {
   loads = 0;
   /** PENDING runs that were fetched for claims, and whether these were all. */
   pendingRuns: { readonly rows: readonly RunRow[]; readonly all: boolean } | null = null;
+  /**
+   * Whether a change made its row too large when that was loaded. Its call has not been refused, as
+   * it should have been.
+   */
+  misfit = false;
   readonly #loaded = new Set<string>();
   #runsHeld = 0;
   /** The sequence of each loaded run's last stored outbox event. */
@@ -69,8 +75,9 @@ export class LocalCopy {
     this.#appended = appended;
   }
 
-  get hasDeferred(): boolean {
-    return this.#deferred.length > 0;
+  /** Changes whose unit has not been loaded. */
+  get deferred(): readonly CallerChange[] {
+    return this.#deferred;
   }
 
   /** Whether the unit is loaded, by itself or as part of a larger one. */
@@ -90,7 +97,10 @@ export class LocalCopy {
     return this.#runsHeld;
   }
 
-  /** Loads the units that are missing, in one round trip for every 100 queries. */
+  /**
+   * Loads the units that are missing, in one round trip for every 100 queries, or more where the
+   * answer would be too large.
+   */
   async load(units: readonly LoadUnit[]): Promise<void> {
     const missing = new Map<string, LoadUnit>();
     for (const unit of units) {
@@ -98,11 +108,14 @@ export class LocalCopy {
     }
     if (missing.size === 0) return;
     const wanted = [...missing.values()];
-    for (let start = 0; start < wanted.length; start += READ_QUERIES_MAX) {
-      const together = wanted.slice(start, start + READ_QUERIES_MAX);
+    while (wanted.length > 0) {
+      const results = await asManyAsFit(Math.min(wanted.length, READ_QUERIES_MAX), (count) =>
+        this.#read(wanted.slice(0, count).map(loadQuery)),
+      );
       this.loads += 1;
-      const results = await this.#read(together.map(loadQuery));
-      for (const [index, unit] of together.entries()) this.#put(unit, results[index]);
+      for (const [index, unit] of wanted.splice(0, results.length).entries()) {
+        this.#put(unit, results[index]);
+      }
     }
   }
 
@@ -293,7 +306,12 @@ export class LocalCopy {
     if (ready.length === 0) return;
     this.#deferred = this.#deferred.filter((change) => !ready.includes(change));
     for (const change of ready) {
-      applyChanges(this.local, [change], newCommitId(0), this.#effects);
+      try {
+        applyChanges(this.local, [change], newCommitId(0), this.#effects);
+      } catch (error) {
+        if (!isTooLarge(error)) throw error;
+        this.misfit = true;
+      }
       if (change.kind === "appendOutboxEvent") this.#appended(change);
     }
   }

@@ -2,8 +2,9 @@
  * How often a transaction's callback runs: again, on fresh data, after a conflict; again, without
  * assumptions, where an assumption was wrong; and when that is given up.
  */
-import { isServiceError, ServiceError, type WorkflowPersistence } from "../../contract/index.ts";
+import { ServiceError, type WorkflowPersistence } from "../../contract/index.ts";
 import { TRANSACTION_RUNS_MAX } from "../../model/index.ts";
+import type { LoadUnit } from "../../queries/index.ts";
 import { type AutoCommit, backOff } from "../auto-commit.ts";
 import type { CallChain } from "../call-chain.ts";
 import { invalid } from "../encode.ts";
@@ -32,19 +33,30 @@ export async function join<T>(
   }
 }
 
-/**
- * A row that the transaction has not read may grow beyond its limit. Then the callback runs once
- * more, so that the call that makes it grow throws.
- */
-async function committed(unit: Transaction): ReturnType<Transaction["commit"]> {
+type Ended<T> =
+  | { readonly outcome: "landed"; readonly value: T }
+  | { readonly outcome: "overtaken" | "mistaken" };
+
+/** Runs the callback once, and commits what it has written. */
+async function endOf<T>(unit: Transaction, callback: () => Promise<T>): Promise<Ended<T>> {
+  let value: T;
+  let unfinished = false;
   try {
-    return await unit.commit();
+    value = await callback();
+    unfinished = unit.nested > 0;
   } catch (error) {
-    if (isServiceError(error) && error.code === "PAYLOAD_TOO_LARGE" && unit.wroteUnseen) {
-      return "mistaken";
-    }
+    await unit.close();
+    // A wrong assumption may have misled it. Where nobody can tell, the error is its own.
+    if (await unit.isMistaken().catch(() => false)) return { outcome: "mistaken" };
     throw error;
   }
+  // Calls that the callback did not await still belong to it.
+  await unit.close();
+  // Some of its writes may have been made, and others refused. To wait for it could be a
+  // deadlock.
+  if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
+  const outcome = await unit.commit();
+  return outcome === "landed" ? { outcome, value } : { outcome };
 }
 
 /** What the runs of one callback share. */
@@ -61,33 +73,21 @@ export async function runToCommit<T>(
   { direct, chain, assumes: assumesFirst }: Runs,
 ): Promise<T> {
   let assumes = assumesFirst;
+  let expected: LoadUnit[] = [];
   for (let run = 1; run <= TRANSACTION_RUNS_MAX; run += 1) {
-    const unit = new Transaction(direct, { assumes, joining: chain.joining });
+    const unit = new Transaction(direct, { assumes, expected, joining: chain.joining });
     const persistence: WorkflowPersistence = persistenceOver(unit, async (nested) =>
       join({ unit, persistence }, nested),
     );
-    let value: T;
-    let unfinished = false;
-    try {
-      value = await chain.within({ unit, persistence }, () => fn(persistence));
-      unfinished = unit.nested > 0;
-    } catch (error) {
-      await unit.close();
-      // A wrong assumption may have misled it. Then it runs again without assumptions, and the
-      // call that is refused throws.
-      if (await unit.assumedRightly()) throw error;
+    const ended = await endOf(unit, () =>
+      chain.within({ unit, persistence }, () => fn(persistence)),
+    );
+    if (ended.outcome === "landed") return ended.value;
+    if (ended.outcome === "overtaken") await backOff(run, 250);
+    else {
       assumes = false;
-      continue;
+      expected = unit.assumedOf;
     }
-    // Calls that the callback did not await still belong to it.
-    await unit.close();
-    // Some of its writes may have been made, and others refused. To wait for it could be a
-    // deadlock.
-    if (unfinished) throw invalid("A nested transaction was not awaited; nothing was written");
-    const outcome = await committed(unit);
-    if (outcome === "landed") return value;
-    if (outcome === "mistaken") assumes = false;
-    else await backOff(run, 250);
   }
   throw new ServiceError(
     "CONFLICT",

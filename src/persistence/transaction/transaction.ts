@@ -18,7 +18,7 @@ import {
   type RowGuard,
 } from "../../changes/index.ts";
 import type { Status } from "../../contract/index.ts";
-import { firstViolation, violatedRow } from "../../memory/row-guards.ts";
+import { violatedRow } from "../../memory/row-guards.ts";
 import {
   type JobRow,
   newCommitId,
@@ -46,6 +46,7 @@ import {
   type ResultsOf,
   unitOfRow,
 } from "../../queries/index.ts";
+import { isTooLarge } from "../as-many-as-fit.ts";
 import type { AutoCommit } from "../auto-commit.ts";
 import { invalid, requireRoom } from "../encode.ts";
 import type { Stale } from "../stale-version.ts";
@@ -76,6 +77,12 @@ function guardName(guard: Guard): string {
   return JSON.stringify(guard);
 }
 
+/** Guards of one kind beside each other: they share a statement. */
+function byKind(guards: Iterable<Guard>): Guard[] {
+  const kinds = Map.groupBy(guards, (guard) => (guard.on === "list" ? guard.list : guard.on));
+  return [...kinds.values()].flat();
+}
+
 /**
  * PENDING runs that a transaction's claims choose from. They are loaded with their stages, since a
  * claim is usually followed by creating the first stages.
@@ -84,6 +91,8 @@ const CLAIM_CANDIDATES = 10;
 
 interface TransactionOptions {
   readonly assumes: boolean;
+  /** What an earlier run has assumed things about. The first write loads all of it together. */
+  readonly expected: LoadUnit[];
   /** Null: no jobs join. */
   readonly joining: JoiningJobs | null;
 }
@@ -111,8 +120,9 @@ export class Transaction implements UnitOfWork {
   #last: Promise<unknown> = Promise.resolve();
 
   /** Guards of rows that were not read and are assumed to hold, by their names. */
-  readonly #assumed = new Map<string, Guard>();
+  readonly #assumed = new Map<string, RowGuard>();
   readonly #assumes: boolean;
+  readonly #expected: LoadUnit[];
   readonly #joining: JoiningJobs | null;
 
   /**
@@ -120,36 +130,44 @@ export class Transaction implements UnitOfWork {
    * allowed, and costs no round trip: its guards are checked when the transaction commits. Without,
    * they are checked at the call, on rows that are read for it.
    */
-  constructor(direct: AutoCommit, { assumes, joining }: TransactionOptions) {
+  constructor(direct: AutoCommit, { assumes, expected, joining }: TransactionOptions) {
     this.stale = direct.stale;
     this.#direct = direct;
     this.#assumes = assumes;
+    this.#expected = expected;
     this.#joining = joining;
-    this.#copy = new LocalCopy(
-      (queries) => direct.read(queries),
-      joining?.effects ?? {},
-      (change) => {
-        this.#writeSet.release(change);
-        this.#recordEvent(change);
-      },
-    );
+    this.#copy = this.#newCopy((change) => {
+      this.#writeSet.release(change);
+      this.#recordEvent(change);
+    });
   }
 
-  /** Whether a write was assumed to be allowed that could have been refused. */
-  get hasAssumed(): boolean {
-    return this.#assumed.size > 0;
+  #newCopy(appended: (change: ChangeOf<"appendOutboxEvent">) => void = () => {}): LocalCopy {
+    const effects = this.#joining?.effects ?? {};
+    return new LocalCopy((queries) => this.#direct.read(queries), effects, appended);
   }
 
-  /** Whether the transaction has written rows that it has not read. */
-  get wroteUnseen(): boolean {
-    return this.#copy.hasDeferred;
+  /** The rows that tell whether all that was assumed holds. */
+  get assumedOf(): LoadUnit[] {
+    return [
+      ...[...this.#assumed.values()].flatMap((guard) => unitOf(guard) ?? []),
+      ...this.#copy.deferred.flatMap((change) => kindOfCallers(change).needs(change, false)),
+    ];
   }
 
-  /** Whether all that was assumed holds now. One round trip. */
-  async assumedRightly(): Promise<boolean> {
-    if (!this.hasAssumed) return true;
-    const written = await this.#direct.write({ guards: [...this.#assumed.values()], changes: [] });
-    return written.applied;
+  /**
+   * Whether a call was assumed to be allowed that is to be refused, as the rows are now. One round
+   * trip.
+   * @throws where the rows cannot be read.
+   */
+  async isMistaken(): Promise<boolean> {
+    const units = this.assumedOf;
+    if (this.#copy.misfit || units.length === 0) return this.#copy.misfit;
+    const now = this.#newCopy();
+    for (const change of this.#copy.deferred) now.apply(change, newCommitId(0));
+    await now.load(units);
+    const violated = (guard: RowGuard) => violatedRow(now.base, guard) !== null;
+    return now.misfit || [...this.#assumed.values()].some(violated);
   }
 
   get open(): boolean {
@@ -218,16 +236,26 @@ export class Transaction implements UnitOfWork {
    * (`overtaken`), or a call that was assumed to be allowed was not (`mistaken`).
    */
   async commit(): Promise<"landed" | "overtaken" | "mistaken"> {
+    if (this.#copy.misfit) return "mistaken";
     const changes = this.#writeSet.changes(this.#copy.local);
     // One load is one snapshot, and what it showed held at that instant.
-    if (changes.length === 0 && this.#copy.loads <= 1 && !this.hasAssumed) {
+    if (changes.length === 0 && this.#copy.loads <= 1 && this.#assumed.size === 0) {
       this.#landed = true;
       return "landed";
     }
-    const guards = [...this.#guards.values()].toSorted((a, b) =>
-      a.on < b.on ? -1 : a.on > b.on ? 1 : 0,
+    // What a read has shown may follow from what was assumed, so that is checked first.
+    const seen = [...this.#guards].flatMap(([name, guard]) =>
+      this.#assumed.has(name) ? [] : guard,
     );
-    const written = await this.#direct.write({ guards, changes });
+    const guards = [...byKind(this.#assumed.values()), ...byKind(seen)];
+    let written: Written;
+    try {
+      written = await this.#direct.write({ guards, changes });
+    } catch (error) {
+      // A row that was not read may be what has grown too large.
+      if (this.#assumes && this.#copy.deferred.length > 0 && isTooLarge(error)) return "mistaken";
+      throw error;
+    }
     this.#landed = written.applied;
     if (written.applied) return "landed";
     const violated = guards[written.violation.guard];
@@ -329,17 +357,22 @@ export class Transaction implements UnitOfWork {
     // A write that answers rows has to load them, and so assumes nothing.
     const assumed = reads === undefined ? guards.filter((guard) => this.#mayAssume(guard)) : [];
     await this.#copy.load([
+      ...this.#expected.splice(0),
       ...guards.flatMap((guard) => (assumed.includes(guard) ? [] : (unitOf(guard) ?? []))),
       ...changes.flatMap((change) => this.#unitsOf(change)),
     ]);
     // The load may have brought rows that other guards are about.
     const known = guards.filter((guard) => !assumed.includes(guard) || this.#isKnown(guard));
-    const violation = firstViolation(this.#copy.local, known, violatedRow);
-    if (violation !== null) {
-      const violated = known[violation.guard];
-      if (violated === undefined) throw new TypeError("A violation names one of its guards");
-      this.#see([guardOfRow(this.#copy.base, violated)]);
-      return { applied: false, violation: { ...violation, guard: guards.indexOf(violated) } };
+    // The caller is told of the first that does not hold, and it may be one of those assumed.
+    const isViolated = (guard: RowGuard) => violatedRow(this.#copy.local, guard) !== null;
+    const last = guards.findIndex((guard) => known.includes(guard) && isViolated(guard));
+    const asked = guards.slice(0, last + 1);
+    await this.#copy.load(asked.flatMap((guard) => unitOf(guard) ?? []));
+    for (const [guard, one] of asked.entries()) {
+      const actual = violatedRow(this.#copy.local, one);
+      if (actual === null) continue;
+      this.#see([guardOfRow(this.#copy.base, one)]);
+      return { applied: false, violation: { guard, actual } };
     }
     for (const guard of known) this.#seeThatItHolds(guard);
     for (const guard of guards) if (!known.includes(guard)) this.#assume(guard);
@@ -378,7 +411,7 @@ export class Transaction implements UnitOfWork {
 
   /** The units to load before the change. */
   #unitsOf(change: CallerChange): readonly LoadUnit[] {
-    const units = kindOfCallers(change).needs(change);
+    const units = kindOfCallers(change).needs(change, this.#assumes);
     // It may be about an event that the transaction itself has appended, which has its sequence
     // only once the tail is known.
     if ("sequence" in change && this.#copy.hasAppended(change.workflowRunId)) {

@@ -24,6 +24,8 @@ type Update = ChangeOf<"updateRun"> | ChangeOf<"updateStage">;
 /** Collects changes and gives those of the commit. */
 export class WriteSet {
   count = 0;
+  /** Changes that were given a number as their name. It never shrinks, though some are deleted. */
+  #noted = 0;
   readonly #deleteStages = new Map<string, ChangeOf<"deleteStage">>();
   /** Rows that the transaction inserts. */
   readonly #inserted = new Map<string, RowRef>();
@@ -73,8 +75,8 @@ export class WriteSet {
   }
 
   #note(table: Written, change: CallerChange): void {
-    const changes = this.#others.get(table);
-    changes?.set(String(changes.size), change);
+    this.#noted += 1;
+    this.#others.get(table)?.set(String(this.#noted), change);
   }
 
   /**

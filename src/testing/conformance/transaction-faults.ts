@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { type ErrorCode, isServiceError, type WorkflowPersistence } from "../../contract/index.ts";
 import type { Test } from "./harness.ts";
 import {
   aLog,
@@ -13,7 +14,21 @@ import {
   seedRun,
   seedStage,
   theRun,
+  theStage,
 } from "./support.ts";
+
+const HALF_A_ROW = "x".repeat(1_000_000);
+
+/** The code of the call's fault; null: it was done. A callback that asks this goes on in any case. */
+async function faultOf(call: Promise<unknown>): Promise<ErrorCode | null> {
+  try {
+    await call;
+    return null;
+  } catch (error) {
+    if (isServiceError(error)) return error.code;
+    throw error;
+  }
+}
 
 /** Faults are thrown by the call that causes them and leave the transaction usable. */
 export function transactionFaults(test: Test): void {
@@ -152,5 +167,88 @@ export function transactionFaults(test: Test): void {
     });
 
     expect(await theRun(b, id)).toMatchObject({ version: 4, status: "COMPLETED", totalTokens: 5 });
+  });
+
+  test("creating what exists is refused at its call, and the lists that follow show it", async ({
+    a,
+  }) => {
+    const run = await seedRun(a);
+    const stage = await seedStage(a, run.id);
+
+    for (const create of [
+      (tx: WorkflowPersistence) => tx.createStage(aStage(run.id)),
+      (tx: WorkflowPersistence) => tx.createRun(aRun({ id: run.id })),
+    ]) {
+      const seen = await a.persistence.withTransaction(async (tx) => ({
+        fault: await faultOf(create(tx)),
+        stages: await tx.getStagesByRun(run.id),
+      }));
+      expect(seen).toEqual({ fault: "ALREADY_EXISTS", stages: [stage] });
+    }
+  });
+
+  test("a row that grows too large is refused at its call, whatever is read next", async ({
+    a,
+    b,
+  }) => {
+    const { id } = await seedRun(a);
+    const stage = await seedStage(a, id, { inputData: HALF_A_ROW });
+
+    const seen = await a.persistence.withTransaction(async (tx) => {
+      const write = tx.updateStageByRunAndStageId(id, "extract", { outputData: HALF_A_ROW });
+      const fault = await faultOf(write);
+      const read = await tx.getStage(id, "extract");
+      await tx.updateStageByRunAndStageId(id, "extract", { status: "RUNNING" });
+      return { fault, read };
+    });
+
+    expect(seen).toEqual({ fault: "PAYLOAD_TOO_LARGE", read: stage });
+    expect(await theStage(b, stage.id)).toMatchObject({ status: "RUNNING", version: 2 });
+  });
+
+  test("a row that grows too large is what the transaction fails with, though its callback throws later", async ({
+    a,
+  }) => {
+    const { id } = await seedRun(a);
+    await seedStage(a, id, { inputData: HALF_A_ROW });
+
+    await expectCode(
+      a.persistence.withTransaction(async (tx) => {
+        await tx.updateStageByRunAndStageId(id, "extract", { outputData: HALF_A_ROW });
+        throw new Error("too late");
+      }),
+      "PAYLOAD_TOO_LARGE",
+    );
+  });
+
+  test("an artifact that does not fit beside its metadata is refused at its call", async ({
+    a,
+    b,
+  }) => {
+    const { id } = await seedRun(a);
+    const metadata = { filling: "m".repeat(1_890_000) };
+    await a.persistence.saveArtifact(anArtifact(id, { metadata }));
+
+    const fault = await a.persistence.withTransaction(async (tx) => {
+      await tx.updateRun(id, { totalTokens: 3 });
+      return faultOf(tx.saveArtifact(anArtifact(id, { data: "n".repeat(14_000) })));
+    });
+
+    expect(fault).toBe("PAYLOAD_TOO_LARGE");
+    expect(await theRun(b, id)).toMatchObject({ totalTokens: 3 });
+    expect(await b.persistence.loadArtifact(id, "report.json")).toEqual({ pages: 1 });
+  });
+
+  test("of several things that are missing a call names the first, whatever was read before", async ({
+    a,
+  }) => {
+    await a.persistence.withTransaction(async (tx) => {
+      expect(await tx.getRun("gone")).toBeNull();
+      const error = await expectCode(
+        tx.appendAnnotations([anAnnotation("nobody"), anAnnotation("gone")]),
+        "NOT_FOUND",
+      );
+      expect(error.details["id"]).toBe("nobody");
+    });
   });
 }
