@@ -15,12 +15,12 @@ import {
   unsignedZero,
 } from "../model/index.ts";
 import { allPages, PAGE_ROWS, type RunPlace } from "../queries/index.ts";
-import {
-  type CreateRunInput,
+import type {
+  CreateRunInput,
   ServiceError,
-  type UpdateRunInput,
-  type WorkflowRunRecord,
-  type WorkflowStatus,
+  UpdateRunInput,
+  WorkflowRunRecord,
+  WorkflowStatus,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
 import { checkedChanges, checkedQuery, invalid, requireObject, requireShape } from "./encode.ts";
