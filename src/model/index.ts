@@ -13,6 +13,7 @@ export * from "./json.ts";
 export * from "./json-numbers.ts";
 export * from "./json-shape.ts";
 export * from "./limits.ts";
+export * from "./next-signal.ts";
 export * from "./records.ts";
 export * from "./rows.ts";
 export * from "./stage-jobs.ts";

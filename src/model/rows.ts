@@ -42,7 +42,6 @@ import {
   wholeField,
 } from "./fields.ts";
 import { COMMIT_ID_CHARS } from "./ids.ts";
-import { byText, firstBy, inTurn } from "./order.ts";
 import type { OwnColumns } from "./own-columns.ts";
 import { utf8Length } from "./text.ts";
 
@@ -171,17 +170,6 @@ export const signalRow = object({
   takenAt: nullable(instantField),
 });
 export type SignalRow = TypeOf<typeof signalRow>;
-
-/** The untaken signal of the name that came first; null: none. */
-export function nextSignal(signals: Iterable<SignalRow>, name: string): SignalRow | null {
-  const untaken = [...signals].filter((one) => one.name === name && one.takenAt === null);
-  return firstBy(untaken, BY_ARRIVAL);
-}
-
-const BY_ARRIVAL = inTurn<SignalRow>(
-  byText(({ ordinal }) => ordinal),
-  byText(({ id }) => id),
-);
 
 export const logRow = object({
   /** The run given, or else the stage's run, or else "". */

@@ -7,12 +7,9 @@ import {
   unsignedZero,
   utf8Length,
 } from "../model/index.ts";
-import {
-  type SaveArtifactInput,
-  ServiceError,
-  type WorkflowArtifactRecord,
-} from "../contract/index.ts";
+import { type SaveArtifactInput, type WorkflowArtifactRecord } from "../contract/index.ts";
 import { checkedChanges, checkedQuery, invalid, requireObject } from "./encode.ts";
+import { notFound } from "./faults.ts";
 import { runReference, stageReference } from "./stage-reference.ts";
 import { getStage } from "./stages.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
@@ -130,12 +127,8 @@ export async function deleteArtifact(
     guards: [{ on: "artifact", workflowRunId, key, expect: { is: "present" } }],
     changes,
   });
-  if (!written.applied) {
-    throw new ServiceError("NOT_FOUND", `Artifact ${key} of ${workflowRunId} not found`, {
-      entity: "WorkflowArtifact",
-      id: key,
-    });
-  }
+  if (written.applied) return;
+  throw notFound("WorkflowArtifact", key, `Artifact ${key} of ${workflowRunId}`);
 }
 
 export async function listArtifacts(

@@ -1,9 +1,5 @@
-/** What is too large, and how to ask for fewer rows where an answer is. */
-import { isServiceError } from "../contract/index.ts";
-
-export function isTooLarge(error: unknown): boolean {
-  return isServiceError(error) && error.code === "PAYLOAD_TOO_LARGE";
-}
+/** Asks for fewer rows where an answer is too large. */
+import { isTooLarge } from "./faults.ts";
 
 /**
  * Asks for `count` rows, then for half as many, and so on, while the answer would be too large.

@@ -27,6 +27,7 @@ import {
   StaleVersionError,
 } from "../contract/index.ts";
 import { requireRoom } from "./encode.ts";
+import { hasCode } from "./faults.ts";
 import { type Stale, staleOf } from "./stale-version.ts";
 import type { UnitOfWork, Write, Written } from "./unit-of-work.ts";
 
@@ -107,7 +108,7 @@ export class AutoCommit implements UnitOfWork {
       } catch (error) {
         // After a repeat, being turned away does not mean that nothing was written: an earlier try
         // may have landed.
-        if (!isUnavailable(error)) throw tries === 1 ? error : asUnknown(error);
+        if (!hasCode(error, "UNAVAILABLE")) throw tries === 1 ? error : asUnknown(error);
         const settlement = await findingOut(() => this.#store.settle(commit));
         if (wasApplied(settlement, error)) {
           const again = await findingOut(() => this.#store.read(askedAgain(reads)));
@@ -147,7 +148,7 @@ export async function trying<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      if (!isUnavailable(error) || tries >= TRIES_MAX) throw error;
+      if (!hasCode(error, "UNAVAILABLE") || tries >= TRIES_MAX) throw error;
     }
     await backOff(tries);
   }
@@ -201,10 +202,6 @@ export function afterFirstCommit(unit: UnitOfWork): UnitOfWork {
     read: (queries) => mayHaveWritten(() => unit.read(queries)),
     write: (write) => mayHaveWritten(() => unit.write(write)),
   };
-}
-
-function isUnavailable(error: unknown): boolean {
-  return isServiceError(error) && error.code === "UNAVAILABLE";
 }
 
 /**

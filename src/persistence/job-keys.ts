@@ -1,7 +1,8 @@
 /** A job's id and its key. */
 import { joinId, splitId } from "../model/index.ts";
-import { ServiceError } from "../contract/index.ts";
+import type { ServiceError } from "../contract/index.ts";
 import { requireText } from "./encode.ts";
+import { notFound } from "./faults.ts";
 
 export type JobKey = { readonly workflowRunId: string; readonly ordinal: string };
 
@@ -25,5 +26,5 @@ export function isJobId(method: string, jobId: string): boolean {
 }
 
 export function jobNotFound(id: string): ServiceError {
-  return new ServiceError("NOT_FOUND", `Job ${id} not found`, { entity: "Job", id });
+  return notFound("Job", id);
 }

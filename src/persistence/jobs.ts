@@ -20,6 +20,7 @@ import type { AutoCommit } from "./auto-commit.ts";
 import { Deliveries, type DeliveriesOptions } from "./deliveries.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { checkedChanges, checkedQuery, invalid, requireList, requireObject } from "./encode.ts";
+import { hasCode } from "./faults.ts";
 import { jobNotFound, requireKey } from "./job-keys.ts";
 import { ownMethods } from "./own-methods.ts";
 import type { Settling } from "./settling.ts";
@@ -117,7 +118,7 @@ export class Jobs implements ExtendedJobQueue {
     try {
       await this.#write(method, jobId, change);
     } catch (error) {
-      if (!(error instanceof ServiceError && error.code === "LEASE_LOST")) throw error;
+      if (!hasCode(error, "LEASE_LOST")) throw error;
       // The attempt as it was when the call began: the same connection may have been given the job
       // again since then.
       const { attempt, actual } = error.details;
@@ -135,7 +136,7 @@ export class Jobs implements ExtendedJobQueue {
     } catch (error) {
       // A heartbeat for a job that does not exist is as silent as one for a job that is not
       // running.
-      if (!(error instanceof ServiceError && error.code === "NOT_FOUND")) throw error;
+      if (!hasCode(error, "NOT_FOUND")) throw error;
     }
   }
 

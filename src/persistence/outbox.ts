@@ -21,6 +21,7 @@ import {
   requireObject,
   requireText,
 } from "./encode.ts";
+import { notFound } from "./faults.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 const BLANK = blank(newOutboxEventRow);
@@ -93,7 +94,7 @@ function requireEvent(method: string, id: string) {
 }
 
 function eventNotFound(id: string): ServiceError {
-  return new ServiceError("NOT_FOUND", `Outbox event ${id} not found`, { entity: "Outbox", id });
+  return notFound("Outbox", id, `Outbox event ${id}`);
 }
 
 /**

@@ -15,15 +15,16 @@ import {
   unsignedZero,
 } from "../model/index.ts";
 import { allPages, PAGE_ROWS, type RunPlace } from "../queries/index.ts";
-import {
-  type CreateRunInput,
+import type {
+  CreateRunInput,
   ServiceError,
-  type UpdateRunInput,
-  type WorkflowRunRecord,
-  type WorkflowStatus,
+  UpdateRunInput,
+  WorkflowRunRecord,
+  WorkflowStatus,
 } from "../contract/index.ts";
 import { asManyAsFit } from "./as-many-as-fit.ts";
 import { checkedChanges, checkedQuery, invalid, requireObject, requireShape } from "./encode.ts";
+import { alreadyExists, notFound } from "./faults.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 const BLANK = blank(newRunRow);
@@ -33,10 +34,7 @@ const CLAIM_CANDIDATES = 10;
 
 /** The error of every method that names a run. */
 export function runNotFound(id: string): ServiceError {
-  return new ServiceError("NOT_FOUND", `WorkflowRun ${id} not found`, {
-    entity: "WorkflowRun",
-    id,
-  });
+  return notFound("WorkflowRun", id);
 }
 
 export async function createRun(
@@ -73,10 +71,7 @@ export async function createRun(
     changes,
   });
   if (!written.applied) {
-    throw new ServiceError("ALREADY_EXISTS", `WorkflowRun ${row.id} exists already`, {
-      entity: "WorkflowRun",
-      id: row.id,
-    });
+    throw alreadyExists("WorkflowRun", row.id);
   }
   return toRunRecord(row);
 }

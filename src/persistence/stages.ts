@@ -29,6 +29,7 @@ import {
   type WorkflowStageStatus,
 } from "../contract/index.ts";
 import { checkedChanges, checkedQuery, requireObject, requireText } from "./encode.ts";
+import { alreadyExists, notFound } from "./faults.ts";
 import { checkedVersion, runNotFound } from "./runs.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -36,10 +37,7 @@ const BLANK = blank(newStageRow);
 
 /** The error of every method that names a stage. */
 export function stageNotFound(id: string): ServiceError {
-  return new ServiceError("NOT_FOUND", `WorkflowStage ${id} not found`, {
-    entity: "WorkflowStage",
-    id,
-  });
+  return notFound("WorkflowStage", id);
 }
 
 async function newRow(unit: UnitOfWork, data: CreateStageInput) {
@@ -82,11 +80,7 @@ export async function createStage(
   });
   if (written.applied) return toStageRecord(row);
   if (written.violation.guard === 0) throw runNotFound(workflowRunId);
-  throw new ServiceError(
-    "ALREADY_EXISTS",
-    `WorkflowStage ${workflowRunId}/${stageId} exists already`,
-    { entity: "WorkflowStage", id: `${workflowRunId}/${stageId}` },
-  );
+  throw alreadyExists("WorkflowStage", `${workflowRunId}/${stageId}`);
 }
 
 export async function upsertStage(

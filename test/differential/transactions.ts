@@ -2,7 +2,7 @@
  * What a transaction is: its calls, one after the other, all of them or none. Both sides run the same code for
  * transactions; this holds that code against calls that are made without one.
  */
-import type { OutboxRecord } from "../../src/contract/index.ts";
+import { isServiceError, type OutboxRecord } from "../../src/contract/index.ts";
 import { OUTBOX_PAGE_DEFAULT, OUTBOX_PAGE_MAX } from "../../src/model/index.ts";
 import type { Method } from "./calls.ts";
 import { OUTSIDE } from "./steps.ts";
@@ -23,10 +23,12 @@ export async function differenceFromCalls(
   // What acts at once does not see what the transaction has not committed yet.
   if (part.calls.some(({ call }) => OUTSIDE.includes(call.method))) return null;
   const last = answers.at(-1);
-  if (last?.outcome.ok !== true) {
+  const landed = last?.outcome.ok === true;
+  if (!landed) {
+    if (isConflict(last)) return "It is alone, and ends in CONFLICT";
     const pairs = new Pairs();
     const found = pairs.difference(withoutLateResults(before), withoutLateResults(after), "rows");
-    return prefixed("taken back", found);
+    if (found !== null) return prefixed("taken back", found);
   }
   // Which of several calls comes first is for nobody to know before they are awaited.
   if (part.together) return null;
@@ -45,9 +47,15 @@ export async function differenceFromCalls(
       : differenceOfAnswers(answer, expected, pairs);
     if (found !== null) return prefixed(`call ${index}`, found);
   }
+  if (!landed) return null;
   await world.look();
   const rows = pairs.difference(withoutCommits(after), withoutCommits(world.tables), "rows");
   return prefixed("committed", rows);
+}
+
+function isConflict(answer: Answer | undefined): boolean {
+  const error = answer?.outcome.ok === false ? answer.outcome.error : null;
+  return isServiceError(error) && error.code === "CONFLICT";
 }
 
 /** Whether the call lists what need not be the same without a transaction: runs whose jobs it has written are not stuck. */

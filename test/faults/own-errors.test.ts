@@ -15,12 +15,15 @@ beforeAll(async () => {
 });
 beforeEach(() => writeDatabase(world.database));
 
-it.each(["active", "nobody"])(
-  "the very error comes out, and nothing is written: run %s",
-  async (id) => {
+const faults = [D1_FAULTS.before, D1_FAULTS.lost, D1_FAULTS.overloaded];
+const cases = faults.flatMap((fault) => ["active", "nobody"].map((id) => ({ fault, id })));
+
+it.each(cases)(
+  "the very error comes out, and nothing is written: $id, $fault",
+  async ({ fault, id }) => {
     const { backend, d1 } = embedded();
     const before = await embed(env).persistence.getRun(id);
-    d1.restart(() => D1_FAULTS.before);
+    d1.restart(() => fault);
     const own = new Error("own");
     let runs = 0;
 

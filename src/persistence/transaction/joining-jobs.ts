@@ -2,23 +2,24 @@
  * What jobs take that join a transaction. A connection that cannot tell to which transaction a call
  * of `jobs` belongs does without.
  */
-import type { Effects, Guard } from "../../changes/index.ts";
-import { ServiceError, type SettledJob } from "../../contract/index.ts";
+import type { CallerChange, Effects, Guard } from "../../changes/index.ts";
+import { type SettledJob } from "../../contract/index.ts";
 import { joiningJobEffects } from "../../memory/effects/joining-jobs.ts";
 import { type JobRow, tokenBefore, tokenOf } from "../../model/index.ts";
-import { jobRef, rowName } from "../../model/row-ref.ts";
+import { jobRef, type RowRef, rowName } from "../../model/row-ref.ts";
 import { isTerminal } from "../../model/status.ts";
+import { hasCode } from "../faults.ts";
 import { isJobId, requireKey } from "../job-keys.ts";
 import type { Settling } from "../settling.ts";
 import type { UnitOfWork } from "../unit-of-work.ts";
 import type { LocalCopy } from "./local-copy.ts";
-import { guardOfRow, guardsOfQuery } from "./read-set.ts";
+import { guardOfRow, guardsOf, guardsOfQuery } from "./read-set.ts";
 
 /** What a transaction knows. */
-interface Known {
+export interface Known {
   readonly copy: LocalCopy;
   /** The rows that it wrote, by their names. */
-  readonly written: ReadonlyMap<string, unknown>;
+  readonly written: Map<string, RowRef>;
   /** What it has seen, by the guards' names. */
   readonly guards: Map<string, Guard>;
   readonly see: (guards: readonly Guard[]) => void;
@@ -27,6 +28,8 @@ interface Known {
 export interface JoiningJobs {
   /** What the changes of jobs do to the local copy. */
   readonly effects: Effects;
+  /** Notes what a change of jobs that was just applied tells beside its row. */
+  readonly wrote: (change: CallerChange, known: Known) => void;
   /**
    * The connection was just given this job, outside the transaction. That write is its own doing and
    * no conflict.
@@ -42,6 +45,19 @@ export interface JoiningJobs {
 
 export const joiningJobs: JoiningJobs = {
   effects: joiningJobEffects,
+
+  wrote(change, { copy, written, see }) {
+    if (change.kind === "enqueueJob") {
+      const { workflowRunId, ordinal, dedupeKey } = change.row;
+      copy.own({ of: "job", workflowRunId, ordinal });
+      if (dedupeKey !== null) see(guardsOf(copy.base, { what: "dedupeKey", dedupeKey }));
+    }
+    if (change.kind === "cancelJobs") {
+      for (const job of copy.local.jobs.part(change.workflowRunId).values()) {
+        if (job.status === "CANCELLED") written.set(rowName(jobRef(job)), jobRef(job));
+      }
+    }
+  },
 
   renew(row, { copy, written, guards, see }) {
     const { workflowRunId, ordinal } = row;
@@ -83,9 +99,8 @@ async function faultOf(settled: Promise<void>): Promise<SettledJob["outcome"] | 
     await settled;
     return null;
   } catch (error) {
-    const code = error instanceof ServiceError ? error.code : null;
-    if (code === "LEASE_LOST") return "lease-lost";
-    if (code === "NOT_FOUND") return "not-found";
+    if (hasCode(error, "LEASE_LOST")) return "lease-lost";
+    if (hasCode(error, "NOT_FOUND")) return "not-found";
     throw error;
   }
 }

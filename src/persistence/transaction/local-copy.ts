@@ -28,10 +28,21 @@ import {
   type Query,
   unitAround,
   unitName,
+  unitOfRow,
 } from "../../queries/index.ts";
+import {
+  artifactRef,
+  idempotencyKeyRef,
+  jobRef,
+  outboxEventRef,
+  type RowRef,
+  runRef,
+  stageRef,
+} from "../../model/row-ref.ts";
 import { createState, keep, type Rows, type State, type TableName } from "../../model/state.ts";
-import { asManyAsFit, isTooLarge } from "../as-many-as-fit.ts";
+import { asManyAsFit } from "../as-many-as-fit.ts";
 import { invalid } from "../encode.ts";
+import { isTooLarge } from "../faults.ts";
 import { withoutStage } from "./write-set.ts";
 import { loadQuery } from "./load-units.ts";
 
@@ -106,7 +117,6 @@ export class LocalCopy {
     for (const unit of units) {
       if (!this.holds(unit)) missing.set(unitName(unit), unit);
     }
-    if (missing.size === 0) return;
     const wanted = [...missing.values()];
     while (wanted.length > 0) {
       const results = await asManyAsFit(Math.min(wanted.length, READ_QUERIES_MAX), (count) =>
@@ -146,10 +156,6 @@ export class LocalCopy {
       return false;
     }
     applyChanges(this.local, [change], commitId, this.#effects);
-    if (change.kind === "enqueueJob") {
-      const { workflowRunId, ordinal } = change.row;
-      this.own({ of: "job", workflowRunId, ordinal });
-    }
     return true;
   }
 
@@ -202,11 +208,11 @@ export class LocalCopy {
     switch (unit.of) {
       case "run":
         this.#runsHeld += 1;
-        for (const row of rowsOf<RunRow>(result)) this.keep("runs", row);
+        for (const row of rowsOf<RunRow>(result)) this.#putRow(runRef(row.id), row);
         break;
       case "stage":
       case "stages":
-        for (const row of rowsOf<StageRow>(result)) this.#putStage(row);
+        for (const row of rowsOf<StageRow>(result)) this.#putRow(stageRef(row), row);
         break;
       case "outboxTail":
         this.#putTail(unit.workflowRunId, Number(result));
@@ -214,34 +220,25 @@ export class LocalCopy {
       case "artifact":
       case "artifacts":
         for (const row of rowsOf<ArtifactRow>(result)) {
-          const one: LoadUnit = { of: "artifact", workflowRunId: row.workflowRunId, key: row.key };
-          if (this.#loaded.has(unitName(one))) continue;
           const gone = row.workflowStageId !== null && this.#deletedStages.has(row.workflowStageId);
-          this.keep("artifacts", row, gone ? { ...row, workflowStageId: null } : row);
+          this.#putRow(artifactRef(row), row, gone ? { ...row, workflowStageId: null } : row);
         }
         break;
       case "annotations":
         this.#putAnnotations(rowsOf<AnnotationRow>(result));
         break;
       case "outboxEvent":
-        for (const row of rowsOf<OutboxEventRow>(result)) this.keep("outboxEvents", row);
+        for (const row of rowsOf<OutboxEventRow>(result)) this.#putRow(outboxEventRef(row), row);
         break;
       case "idempotencyKey":
-        for (const row of rowsOf<IdempotencyKeyRow>(result)) this.keep("idempotencyKeys", row);
+        for (const row of rowsOf<IdempotencyKeyRow>(result)) {
+          this.#putRow(idempotencyKeyRef(row), row);
+        }
         break;
       case "job":
       case "jobs":
-        for (const row of rowsOf<JobRow>(result)) this.#putJob(row);
-        break;
       case "dedupeKey":
-        for (const row of rowsOf<JobRow>(result)) {
-          const { workflowRunId, ordinal } = row;
-          const job: LoadUnit = { of: "job", workflowRunId, ordinal };
-          // A job that is held already is as the transaction has left it.
-          if (this.holds(job)) continue;
-          this.#putJob(row);
-          this.#loaded.add(unitName(job));
-        }
+        for (const row of rowsOf<JobRow>(result)) this.#putRow(jobRef(row), row);
         break;
     }
     this.#loaded.add(unitName(unit));
@@ -254,17 +251,16 @@ export class LocalCopy {
     keep(this.local, name, local);
   }
 
-  #putJob(row: JobRow): void {
-    const { workflowRunId, ordinal } = row;
-    if (this.#loaded.has(unitName({ of: "job", workflowRunId, ordinal }))) return;
-    this.keep("jobs", row);
-  }
-
-  #putStage(row: StageRow): void {
-    const { workflowRunId, stageId } = row;
-    // A stage that was loaded by itself is as the transaction has left it.
-    if (this.#loaded.has(unitName({ of: "stage", workflowRunId, stageId }))) return;
-    this.keep("stages", row);
+  /** A row that is held already is as the transaction has left it. */
+  #putRow<Name extends TableName>(
+    ref: RowRef<Name>,
+    row: Rows[Name],
+    local: Rows[Name] = row,
+  ): void {
+    const unit = unitOfRow(ref);
+    if (unit === null || this.holds(unit)) return;
+    this.keep(ref.table, row, local);
+    this.#loaded.add(unitName(unit));
   }
 
   #putTail(id: string, tail: number): void {
@@ -303,7 +299,6 @@ export class LocalCopy {
 
   #applyDeferred(): void {
     const ready = this.#deferred.filter((change) => this.#isShown(change));
-    if (ready.length === 0) return;
     this.#deferred = this.#deferred.filter((change) => !ready.includes(change));
     for (const change of ready) {
       try {

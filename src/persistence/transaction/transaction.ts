@@ -28,7 +28,6 @@ import {
 } from "../../model/index.ts";
 import {
   idempotencyKeyRef,
-  jobRef,
   outboxEventRef,
   type RowRef,
   rowName,
@@ -46,13 +45,13 @@ import {
   type ResultsOf,
   unitOfRow,
 } from "../../queries/index.ts";
-import { isTooLarge } from "../as-many-as-fit.ts";
 import type { AutoCommit } from "../auto-commit.ts";
 import { invalid, requireRoom } from "../encode.ts";
+import { isTooLarge } from "../faults.ts";
 import type { Stale } from "../stale-version.ts";
 import type { UnitOfWork, Write, Written } from "../unit-of-work.ts";
-import { acrossRuns, isAcrossRuns } from "./cross-run-reads.ts";
-import type { JoiningJobs } from "./joining-jobs.ts";
+import { type AcrossRuns, acrossRuns, isAcrossRuns } from "./cross-run-reads.ts";
+import type { JoiningJobs, Known } from "./joining-jobs.ts";
 import { LocalCopy } from "./local-copy.ts";
 import { guardOfRow, guardsOf, guardsOfQuery } from "./read-set.ts";
 import { WriteSet } from "./write-set.ts";
@@ -75,12 +74,6 @@ async function ended(call: Promise<unknown>): Promise<void> {
 
 function guardName(guard: Guard): string {
   return JSON.stringify(guard);
-}
-
-/** Guards of one kind beside each other: they share a statement. */
-function byKind(guards: Iterable<Guard>): Guard[] {
-  const kinds = Map.groupBy(guards, (guard) => (guard.on === "list" ? guard.list : guard.on));
-  return [...kinds.values()].flat();
 }
 
 /**
@@ -108,10 +101,11 @@ export class Transaction implements UnitOfWork {
   readonly #written = new Map<string, RowRef>();
   /** Text recorded so far, in UTF-16 units. */
   #size = 0;
-  #open = true;
+  open = true;
   /** Nested callbacks under way. */
   nested = 0;
-  #landed = false;
+  /** Its commit has landed. False while that is open, and for a run that was given up. */
+  landed = false;
   /** Calls that were made, so that `close` can wait for those that the callback did not await. */
   readonly #calls: Promise<void>[] = [];
   /** Units of reads that have been asked for and not loaded yet. */
@@ -142,6 +136,15 @@ export class Transaction implements UnitOfWork {
     });
   }
 
+  get #known(): Known {
+    return {
+      copy: this.#copy,
+      written: this.#written,
+      guards: this.#guards,
+      see: (guards) => this.#see(guards),
+    };
+  }
+
   #newCopy(appended: (change: ChangeOf<"appendOutboxEvent">) => void = () => {}): LocalCopy {
     const effects = this.#joining?.effects ?? {};
     return new LocalCopy((queries) => this.#direct.read(queries), effects, appended);
@@ -170,17 +173,8 @@ export class Transaction implements UnitOfWork {
     return now.misfit || [...this.#assumed.values()].some(violated);
   }
 
-  get open(): boolean {
-    return this.#open;
-  }
-
-  /** Its commit has landed. False while that is open, and for a run that was given up. */
-  get landed(): boolean {
-    return this.#landed;
-  }
-
   requireOpen(): void {
-    if (!this.#open) throw invalid("The transaction is over: its callback has ended");
+    if (!this.open) throw invalid("The transaction is over: its callback has ended");
   }
 
   async call<T>(body: () => Promise<T>): Promise<T> {
@@ -227,7 +221,7 @@ export class Transaction implements UnitOfWork {
    * belongs to it, too.
    */
   async close(): Promise<void> {
-    this.#open = false;
+    this.open = false;
     await Promise.all(this.#calls);
   }
 
@@ -240,28 +234,28 @@ export class Transaction implements UnitOfWork {
     const changes = this.#writeSet.changes(this.#copy.local);
     // One load is one snapshot, and what it showed held at that instant.
     if (changes.length === 0 && this.#copy.loads <= 1 && this.#assumed.size === 0) {
-      this.#landed = true;
+      this.landed = true;
       return "landed";
     }
     // What a read has shown may follow from what was assumed, so that is checked first.
-    const seen = [...this.#guards].flatMap(([name, guard]) =>
-      this.#assumed.has(name) ? [] : guard,
+    // Guards of one kind are beside each other, since they share a statement.
+    const named = new Map<string, Guard>([...this.#assumed, ...this.#guards]);
+    const kinds = Map.groupBy(named, ([name, guard]) =>
+      [this.#assumed.has(name), guard.on === "list" ? guard.list : guard.on].join(),
     );
-    const guards = [...byKind(this.#assumed.values()), ...byKind(seen)];
+    const checked = [...kinds.values()].flat();
     let written: Written;
     try {
-      written = await this.#direct.write({ guards, changes });
+      written = await this.#direct.write({ guards: checked.map(([, guard]) => guard), changes });
     } catch (error) {
       // A row that was not read may be what has grown too large.
       if (this.#assumes && this.#copy.deferred.length > 0 && isTooLarge(error)) return "mistaken";
       throw error;
     }
-    this.#landed = written.applied;
+    this.landed = written.applied;
     if (written.applied) return "landed";
-    const violated = guards[written.violation.guard];
-    return violated !== undefined && this.#assumed.has(guardName(violated))
-      ? "mistaken"
-      : "overtaken";
+    const [violated = ""] = checked[written.violation.guard] ?? [];
+    return this.#assumed.has(violated) ? "mistaken" : "overtaken";
   }
 
   async #inTurn<T>(call: () => Promise<T>): Promise<T> {
@@ -273,12 +267,11 @@ export class Transaction implements UnitOfWork {
   async #answer(query: CallerQuery): Promise<AnyResult> {
     if (!isLocal(query) || isAcrossRuns(query)) {
       await this.#copy.loadWritten();
-      const result = await acrossRuns(query, {
-        copy: this.#copy,
-        written: this.#written,
-        read: (fetched) => this.#direct.read(fetched),
-      });
-      if (query.q === "unpublishedEvents" || query.q === "deadLetters") this.#seeOwnEvents(result);
+      const read: AcrossRuns["read"] = (fetched) => this.#direct.read(fetched);
+      const result = await acrossRuns(query, { ...this.#known, read });
+      if (query.q === "unpublishedEvents" || query.q === "deadLetters") {
+        for (const event of result as OutboxEventRow[]) this.#seeOwnEvent(event);
+      }
       if (query.q === "pendingRuns") await this.#keepCandidates(result);
       return result;
     }
@@ -307,10 +300,6 @@ export class Transaction implements UnitOfWork {
     this.#see(guardsOf(this.#copy.base, { what: "row", row }));
   }
 
-  #seeOwnEvents(result: AnyResult): void {
-    for (const event of result as OutboxEventRow[]) this.#seeOwnEvent(event);
-  }
-
   /** A sequence that was shown or named must stay: nobody else may take it first. */
   #seeOwnEvent({ workflowRunId, sequence }: { workflowRunId: string; sequence: number }): void {
     if (!this.#writeSet.owns(outboxEventRef({ workflowRunId, sequence }))) return;
@@ -320,14 +309,7 @@ export class Transaction implements UnitOfWork {
 
   /** The connection was just given a job, outside the transaction. */
   claimed(row: JobRow): void {
-    const renewed = this.#inTurn(async () =>
-      this.#joining?.renew(row, {
-        copy: this.#copy,
-        written: this.#written,
-        guards: this.#guards,
-        see: (guards) => this.#see(guards),
-      }),
-    );
+    const renewed = this.#inTurn(async () => this.#joining?.renew(row, this.#known));
     this.#calls.push(ended(renewed));
   }
 
@@ -362,7 +344,7 @@ export class Transaction implements UnitOfWork {
       ...changes.flatMap((change) => this.#unitsOf(change)),
     ]);
     // The load may have brought rows that other guards are about.
-    const known = guards.filter((guard) => !assumed.includes(guard) || this.#isKnown(guard));
+    const known = guards.filter((guard) => this.#isKnown(guard));
     // The caller is told of the first that does not hold, and it may be one of those assumed.
     const isViolated = (guard: RowGuard) => violatedRow(this.#copy.local, guard) !== null;
     const last = guards.findIndex((guard) => known.includes(guard) && isViolated(guard));
@@ -487,12 +469,6 @@ export class Transaction implements UnitOfWork {
         const row = { ...change.row, workflowStageId: stage?.id ?? null };
         return { ...change, row, replaceStage: true, linkStageId: null };
       }
-      case "enqueueJob": {
-        const { dedupeKey } = change.row;
-        if (dedupeKey !== null)
-          this.#see(guardsOf(this.#copy.base, { what: "dedupeKey", dedupeKey }));
-        return change;
-      }
       case "acquireIdempotencyKey":
       case "releaseIdempotencyKey":
         this.#seeRow(idempotencyKeyRef(change));
@@ -507,7 +483,7 @@ export class Transaction implements UnitOfWork {
       this.#recordRow(change, kindOfCallers(change).row(change));
     } else if (applied) this.#recordEvent(change);
     else this.#writeSet.hold(change);
-    if (change.kind === "cancelJobs") this.#noteCancelled(change.workflowRunId);
+    this.#joining?.wrote(change, this.#known);
     if ("sequence" in change) this.#seeOwnEvent(change);
     if (change.kind === "deleteStage") this.#copy.forgetStage(change.id);
   }
@@ -523,11 +499,5 @@ export class Transaction implements UnitOfWork {
     if (last === undefined) return;
     this.#recordRow(change, outboxEventRef(last));
     this.#copy.ownEvent(last.workflowRunId, last.sequence);
-  }
-
-  #noteCancelled(workflowRunId: string): void {
-    for (const job of this.#copy.local.jobs.part(workflowRunId).values()) {
-      if (job.status === "CANCELLED") this.#written.set(rowName(jobRef(job)), jobRef(job));
-    }
   }
 }

@@ -24,13 +24,14 @@ type Update = ChangeOf<"updateRun"> | ChangeOf<"updateStage">;
 /** Collects changes and gives those of the commit. */
 export class WriteSet {
   count = 0;
-  /** Changes that were given a number as their name. It never shrinks, though some are deleted. */
-  #noted = 0;
   readonly #deleteStages = new Map<string, ChangeOf<"deleteStage">>();
   /** Rows that the transaction inserts. */
   readonly #inserted = new Map<string, RowRef>();
-  /** Changes of other rows by their table; of one row only one, where they can be merged. */
-  readonly #others = new Map<Written, Map<string, CallerChange>>(
+  /**
+   * Changes of other rows by their table; of one row only one, where they can be merged: under the
+   * row's name. Others stand under themselves.
+   */
+  readonly #others = new Map<Written, Map<string | CallerChange, CallerChange>>(
     ORDER.map((table) => [table, new Map()]),
   );
 
@@ -75,8 +76,7 @@ export class WriteSet {
   }
 
   #note(table: Written, change: CallerChange): void {
-    this.#noted += 1;
-    this.#others.get(table)?.set(String(this.#noted), change);
+    this.#others.get(table)?.set(change, change);
   }
 
   /**

@@ -102,7 +102,9 @@ export const transactionScenarios: readonly Scenario[] = [
       return jobs.enqueue({ ...JOB, workflowRunId: run.id });
     },
   ),
-  transaction("that throws", "the same", async ({ tx }) => {
+  // One that has read nothing throws its own error whatever happens: own-errors.test.ts.
+  transaction("that reads, and throws", "the same", async ({ tx }) => {
+    await tx.getRun("active");
     await tx.updateRun("active", { status: "FAILED" });
     throw new Error("changed its mind");
   }),
