@@ -11,7 +11,7 @@ export async function partialBatch(open: Open): Promise<Finding> {
   const failing: Line = async (batch, send) =>
     send(
       batch.map((statement) => {
-        if (!statement.sql.startsWith(`INSERT INTO "outbox_events"`)) return statement;
+        if (!statement.sql.includes(`INSERT INTO "outbox_events"`)) return statement;
         race.push("the commit fails at its outbox event");
         return { sql: "SELECT json_extract('{}', 'no path')", params: [] };
       }),

@@ -129,7 +129,7 @@ export function withoutBatches(): Mutation {
 }
 
 const LAST_SEQUENCE =
-  /max\(ifnull\(\(SELECT max\("sequence"\) FROM "outbox_events"[^)]*\), 0\), ifnull\(\(SELECT "sequence" FROM "outbox_tails"[^)]*\), 0\)\)/;
+  /max\(ifnull\(tail\."sequence", 0\), ifnull\(\(SELECT "sequence" FROM "outbox_tails"[^)]*\), 0\)\)/;
 
 /** Events are numbered by a counter when they are sent, one event a commit, one run. */
 function numberedWhenSent(options: {
