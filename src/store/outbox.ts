@@ -178,7 +178,9 @@ function appendToOneRun(
   rows: readonly NewOutboxEventRow[],
   commitId: string,
 ): Statement[] {
-  const given = GIVEN.filter((name) => name !== "workflowRunId");
+  const given = GIVEN.filter(
+    (name) => name !== "workflowRunId" && rows.some((row) => row[name] !== null),
+  );
   const held = holdTexts("outboxEvents", rows, "before");
   const events = held.rows.map((_, index) => {
     const values = given.map((name, place) =>
