@@ -50,14 +50,20 @@ export function saveArtifacts(changes: readonly ChangeOf<"saveArtifact">[], comm
     if (group[0]?.replaceMetadata === true) replaced.push("metadata");
     const rows = group.map(({ row, linkStageId }) => ({ ...row, linkStageId }));
     const held = holdTexts("artifacts", rows, "after");
-    const selected = NEW_ROW.map((name) =>
-      name === "workflowStageId" ? linked : held.stored(name, `src.${columns([name])}`),
-    ).join(", ");
+    // The stage may be found by the statement itself.
+    const set = NEW_ROW.filter(
+      (name) => name === "workflowStageId" || rows.some((row) => row[name] !== null),
+    );
+    const selected = set
+      .map((name) =>
+        name === "workflowStageId" ? linked : held.stored(name, `src.${columns([name])}`),
+      )
+      .join(", ");
     statements.push(...dropTexts("artifacts", rows, replaced));
-    for (const source of sourcesOf(held.rows, [...NEW_ROW, "linkStageId"])) {
+    for (const source of sourcesOf(held.rows, [...set, "linkStageId"])) {
       statements.push({
         sql:
-          `INSERT INTO "artifacts" (${columns(NEW_ROW)}, "commits") SELECT ${selected}, ? FROM ${source.sql} WHERE true ` +
+          `INSERT INTO "artifacts" (${columns(set)}, "commits") SELECT ${selected}, ? FROM ${source.sql} WHERE true ` +
           `ON CONFLICT ("workflow_run_id", "key") DO UPDATE SET ` +
           replaced.map((name) => `${columns([name])} = excluded.${columns([name])}, `).join("") +
           `"commits" = ${commits.sql}`,

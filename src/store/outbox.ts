@@ -143,6 +143,11 @@ export function appendOutboxEvents(
     : appendToRuns(rows, commitId);
 }
 
+/** The columns that some row sets. */
+function setIn(rows: readonly NewOutboxEventRow[]) {
+  return GIVEN.filter((name) => rows.some((row) => row[name] !== null));
+}
+
 /**
  * A chunk of rows is one INSERT. All of a run's events in it count on from the run's last stored
  * one.
@@ -152,8 +157,9 @@ function appendToRuns(rows: readonly NewOutboxEventRow[], commitId: string): Sta
     `(SELECT "${name}" FROM "outbox_events" AS tail WHERE tail."workflow_run_id" = src."workflow_run_id" ORDER BY "sequence" DESC LIMIT 1)`;
   const commits = remembering(commitId, `ifnull(${last("commits")}, '')`);
   const held = holdTexts("outboxEvents", withOffsets(rows), "before");
-  const given = GIVEN.map((name) => held.stored(name, column(name))).join(", ");
-  const inserts = sourcesOf(held.rows, [...GIVEN, "offset", "first"]).map((source) => {
+  const set = setIn(rows);
+  const given = set.map((name) => held.stored(name, column(name))).join(", ");
+  const inserts = sourcesOf(held.rows, [...set, "offset", "first"]).map((source) => {
     // Offsets count within all rows, and a later chunk finds the rows of the earlier ones already
     // stored.
     const seen = rows.slice(0, source.first);
@@ -161,7 +167,7 @@ function appendToRuns(rows: readonly NewOutboxEventRow[], commitId: string): Sta
     const joins = `"first" AND ${firstWaiting(`src."workflow_run_id"`)} IS NULL`;
     return {
       sql:
-        `INSERT INTO "outbox_events" (${columns(GIVEN)}, "sequence", "commits", "turn") SELECT ${given}, ` +
+        `INSERT INTO "outbox_events" (${columns(set)}, "sequence", "commits", "turn") SELECT ${given}, ` +
         `${tailOf(`src."workflow_run_id"`)} + "offset" - ${before}, ${commits.sql}, CASE WHEN ${joins} THEN ${END_OF_LINE} + "position" END FROM ${source.sql}`,
       params: [JSON.stringify(countByRun(seen)), ...commits.params, ...source.params],
     };
@@ -169,7 +175,7 @@ function appendToRuns(rows: readonly NewOutboxEventRow[], commitId: string): Sta
   return [...held.before, ...inserts];
 }
 
-/** Events of one run that are bound by their values: D1 has parameters for no more. */
+/** Events of one run that are bound by their values, seven parameters each. D1 binds 100. */
 const BOUND_MAX = 10;
 
 /** The run's last event is looked up once for all of them, and its first waiting one if one waits. */
@@ -178,9 +184,7 @@ function appendToOneRun(
   rows: readonly NewOutboxEventRow[],
   commitId: string,
 ): Statement[] {
-  const given = GIVEN.filter(
-    (name) => name !== "workflowRunId" && rows.some((row) => row[name] !== null),
-  );
+  const given = setIn(rows).filter((name) => name !== "workflowRunId");
   const held = holdTexts("outboxEvents", rows, "before");
   const events = held.rows.map((_, index) => {
     const values = given.map((name, place) =>
