@@ -81,13 +81,7 @@ export const jobChanges = {
   /**
    * COMPLETED, completedAt = updatedAt = at; nothing if terminal (COMPLETED, FAILED, CANCELLED).
    */
-  completeJob: storedChange(
-    "completeJob",
-    { ...jobKey, ...fence, at: instantField },
-    {
-      ...ofDelivery,
-    },
-  ),
+  completeJob: storedChange("completeJob", { ...jobKey, ...fence, at: instantField }, ofDelivery),
 
   /**
    * SUSPENDED, nextPollAt, resumeAt, workerId = lockedAt = null, undelivered = unanswered = 0,

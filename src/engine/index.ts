@@ -1,7 +1,7 @@
 /**
  * `workflow-engine-cloudflare/engine`: what defines workflows. A workflow is a chain of stages whose
- * types fit one another, and is built into a plan; a stage is a function. Also in this folder: what works
- * a stage that is delivered (`work.ts`). Not here: what takes a run from stage to stage (`runner/`).
+ * types fit one another, and is built into a plan; a stage is a function. `work.ts` in this folder runs
+ * one stage. `runner/` takes a run from stage to stage.
  * Imports `model/` and `contract/`, and nothing of the platform, so workflows are defined and tested
  * in plain Node.
  * @example

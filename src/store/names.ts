@@ -1,4 +1,4 @@
-/** What is called how in the database: columns, and the indexes that are named by a column. */
+/** Names in the database: those of columns, and those of the indexes by which runs are found. */
 import { COLUMNS } from "../model/index.ts";
 import { OWN_COLUMNS } from "../model/own-columns.ts";
 import type { Members } from "../model/shape.ts";

@@ -62,7 +62,7 @@ export const joiningJobs: JoiningJobs = {
   renew(row, { copy, written, guards, see }) {
     const { workflowRunId, ordinal } = row;
     const before = copy.base.jobs.get(workflowRunId, ordinal);
-    // A row is renewed only if it was read, not written, and nobody else wrote it in between.
+    // Only a row that the transaction has read and not written, and that nobody else has written since.
     if (before === undefined || written.has(rowName(jobRef(row)))) return;
     if (tokenBefore(row) !== tokenOf(before)) return;
     copy.keep("jobs", row);
